@@ -1,0 +1,230 @@
+"""The rollout as data: a plan of phases, the position reached in it, and whom that position exposes.
+
+Pure values, no clock and no I/O. `transitions.py` decides how one rollout becomes the next.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+PRODUCTION = "production"
+PRE_PRODUCTION = ("development", "staging")
+
+
+class AudienceKind(StrEnum):
+    """Whom a phase adds, in the only order in which a plan may list them."""
+
+    ENVIRONMENTS = "environments"
+    ALLOWLIST = "allowlist"
+    NEW_SIGNUPS = "new_signups"
+    EVERYONE = "everyone"
+
+
+class RolloutState(StrEnum):
+    """`held` keeps the exposure and refuses to advance; `rolled_back` is latched until it is re-armed."""
+
+    RUNNING = "running"
+    HELD = "held"
+    ROLLED_BACK = "rolled_back"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One audience, opened in ascending percentages; each step soaks before the next may follow."""
+
+    name: str
+    title: str
+    audience: AudienceKind
+    steps: tuple[int, ...]
+    soak: timedelta
+    environments: tuple[str, ...] = ()
+    served_minimum: int = 0
+    """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Phases in order. `new_signups_after` is a fixed instant, so nobody ages out of the cohort."""
+
+    phases: tuple[Phase, ...]
+    new_signups_after: datetime
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Where a rollout stands: indexes into `plan.phases` and into that phase's `steps`."""
+
+    phase: int
+    step: int
+
+
+LOWEST = Position(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The single truth everyone reads. `version` grows by one at every change, `attempt` at every re-arming."""
+
+    flag: str
+    plan: Plan
+    version: int
+    attempt: int
+    state: RolloutState
+    position: Position
+    entered_at: datetime
+    state_changed_at: datetime
+    state_reason: str
+    held_by_guard: bool = False
+
+    @property
+    def phase(self) -> Phase:
+        return self.plan.phases[self.position.phase]
+
+    @property
+    def percentage(self) -> int:
+        return self.phase.steps[self.position.step]
+
+    @property
+    def latched(self) -> bool:
+        return self.state is RolloutState.ROLLED_BACK
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Whom a rollout lets in within one environment; each field only grows along a plan."""
+
+    environment: bool = False
+    allowlist: bool = False
+    new_signups_percentage: int = 0
+    everyone_percentage: int = 0
+
+    @property
+    def empty(self) -> bool:
+        return self == Exposure()
+
+
+def exposure(rollout: Rollout, environment: str) -> Exposure:
+    """Whom the rollout lets in in `environment`; nobody while it is rolled back."""
+    if rollout.latched:
+        return Exposure()
+    return exposure_at(rollout.plan, rollout.position, environment)
+
+
+def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
+    """Whom `position` lets in: every finished phase in full, the current one up to its step."""
+    environment_on = allowlist = False
+    percentages = {AudienceKind.NEW_SIGNUPS: 0, AudienceKind.EVERYONE: 0}
+    for index, phase in enumerate(plan.phases[: position.phase + 1]):
+        percentage = phase.steps[position.step] if index == position.phase else phase.steps[-1]
+        match phase.audience:
+            case AudienceKind.ENVIRONMENTS:
+                environment_on = environment in phase.environments
+            case AudienceKind.ALLOWLIST:
+                allowlist = environment == PRODUCTION
+            case AudienceKind.NEW_SIGNUPS | AudienceKind.EVERYONE:
+                percentages[phase.audience] = percentage if environment == PRODUCTION else 0
+    return Exposure(
+        environment=environment_on,
+        allowlist=allowlist,
+        new_signups_percentage=percentages[AudienceKind.NEW_SIGNUPS],
+        everyone_percentage=percentages[AudienceKind.EVERYONE],
+    )
+
+
+def following(plan: Plan, position: Position) -> Position | None:
+    """The next step, or the first step of the next phase; None after the last one."""
+    if position.step + 1 < len(plan.phases[position.phase].steps):
+        return Position(position.phase, position.step + 1)
+    if position.phase + 1 < len(plan.phases):
+        return Position(position.phase + 1, 0)
+    return None
+
+
+def preceding(plan: Plan, position: Position) -> Position | None:
+    """The step before, or the last step of the phase before; None at the lowest one."""
+    if position.step > 0:
+        return Position(position.phase, position.step - 1)
+    if position.phase > 0:
+        return Position(position.phase - 1, len(plan.phases[position.phase - 1].steps) - 1)
+    return None
+
+
+def positions(plan: Plan) -> tuple[Position, ...]:
+    """Every position of the plan, lowest first."""
+    return tuple(Position(p, s) for p, phase in enumerate(plan.phases) for s in range(len(phase.steps)))
+
+
+def guide_plan(new_signups_after: datetime) -> Plan:
+    """The four phases of the Credits v2 rollout guide, one week each."""
+    quarter = timedelta(days=7) / 4
+    return Plan(
+        phases=(
+            Phase(
+                name="development",
+                title="Development and staging",
+                audience=AudienceKind.ENVIRONMENTS,
+                steps=(100,),
+                soak=timedelta(days=7),
+                environments=PRE_PRODUCTION,
+            ),
+            Phase(
+                name="beta",
+                title="Beta allowlist",
+                audience=AudienceKind.ALLOWLIST,
+                steps=(100,),
+                soak=timedelta(days=7),
+                served_minimum=100,
+            ),
+            Phase(
+                name="new-signups",
+                title="New signups first",
+                audience=AudienceKind.NEW_SIGNUPS,
+                steps=(10, 25, 50, 100),
+                soak=quarter,
+                served_minimum=20,
+            ),
+            Phase(
+                name="everyone",
+                title="Everyone",
+                audience=AudienceKind.EVERYONE,
+                steps=(10, 25, 50, 100),
+                soak=quarter,
+                served_minimum=20,
+            ),
+        ),
+        new_signups_after=new_signups_after,
+    )
+
+
+def plan_mistakes(plan: Plan) -> list[str]:
+    """Every reason why `plan` can't be run, as sentences; empty when it can."""
+    mistakes = [] if plan.phases else ["A plan needs at least one phase."]
+    if plan.new_signups_after.tzinfo is None:
+        mistakes.append("new_signups_after needs a time zone; write it as 2026-01-01T00:00:00Z.")
+    names = [phase.name for phase in plan.phases]
+    mistakes += [f"Phase name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1]
+    order = list(AudienceKind)
+    ranks = [order.index(phase.audience) for phase in plan.phases]
+    if ranks != sorted(set(ranks)):
+        mistakes.append(f"Audiences must follow the order {', '.join(order)}, each at most once.")
+    for phase in plan.phases:
+        mistakes += _phase_mistakes(phase)
+    return mistakes
+
+
+def _phase_mistakes(phase: Phase) -> list[str]:
+    mistakes = []
+    if not phase.steps or list(phase.steps) != sorted(set(phase.steps)):
+        mistakes.append(f"Phase {phase.name!r}: steps must ascend, each once.")
+    if any(not 1 <= step <= 100 for step in phase.steps):
+        mistakes.append(f"Phase {phase.name!r}: a step is a whole percentage from 1 to 100.")
+    if phase.audience in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST) and phase.steps != (100,):
+        mistakes.append(f"Phase {phase.name!r}: an audience of {phase.audience} has the one step 100.")
+    if (phase.audience is AudienceKind.ENVIRONMENTS) != bool(phase.environments):
+        mistakes.append(f"Phase {phase.name!r}: environments are named exactly in the environments phase.")
+    if PRODUCTION in phase.environments:
+        mistakes.append(f"Phase {phase.name!r}: production is opened by people, not as an environment.")
+    if phase.soak < timedelta(0):
+        mistakes.append(f"Phase {phase.name!r}: soak can't be negative.")
+    return mistakes

@@ -1,0 +1,127 @@
+"""One door to SQLite and PostgreSQL. What differs between them ends in this file and in `announce.py`."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, current_app
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, Dialect, Engine, String, TypeDecorator, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from control_plane.platform.settings import Settings
+
+READ_ONLY = "rollout_read_only"
+AFTER_COMMIT = "after_commit"
+
+
+class Base(DeclarativeBase):
+    """The one registry of tables."""
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware and in UTC on both sides. SQLite keeps sortable text, PostgreSQL timestamptz."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; instants are stored in UTC.")
+        utc = value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return instant.astimezone(UTC)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Configure the engine of this application; no connection is opened yet."""
+    url = make_url(settings.database_url)
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    app.config["SQLALCHEMY_DATABASE_URI"] = url.render_as_string(hide_password=False)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url.get_backend_name(), settings)
+    db.init_app(app)
+    # SQLite has one writer. A turnstile in front of it is fair and wakes at once, where its own busy wait sleeps.
+    app.extensions["write_turn"] = threading.RLock() if url.get_backend_name() == "sqlite" else nullcontext()
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _prepare_sqlite(db.engine, settings)
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """A unit of work: committed when the block ends, rolled back when it raises. SQLite takes its write lock first."""
+    with current_app.extensions["write_turn"], Session(db.engine, expire_on_commit=False) as session:
+        with session.begin():
+            yield session
+        for action in session.info.pop(AFTER_COMMIT, ()):
+            action()
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A consistent view that writes nothing and waits for no writer."""
+    with Session(db.engine.execution_options(**{READ_ONLY: True}), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def after_commit(session: Session, action: Callable[[], None]) -> None:
+    """Run `action` once the surrounding `transaction()` has committed; never when it rolls back."""
+    session.info.setdefault(AFTER_COMMIT, []).append(action)
+
+
+def insert(session: Session, table: Any) -> Any:
+    """The dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def is_postgresql(session: Session) -> bool:
+    """Whether this session talks to PostgreSQL."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
+    if backend == "sqlite":
+        return {"connect_args": {"timeout": 10}, "pool_size": 8, "max_overflow": settings.threads}
+    limits = "-c timezone=UTC -c lock_timeout=5000 -c statement_timeout=15000"
+    return {
+        "connect_args": {"connect_timeout": 3, "options": limits},
+        "pool_size": 8,
+        "max_overflow": 8,
+        "pool_timeout": 5,
+        "pool_use_lifo": True,
+    }
+
+
+def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver's own implicit BEGIN would start too late to lock
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {settings.sqlite_synchronous}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,129 @@
+"""Everything that can be configured, read from the environment once, here and nowhere else."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app
+
+SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": None}
+
+
+class SettingsError(ValueError):
+    """A setting can't be used; the message names it, its value and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default. Environment variables carry the names given in `from_env`."""
+
+    database_url: str = "sqlite:///instance/rollout.db"
+    """`DATABASE_URL`: sqlite:///file or postgresql+psycopg://user:password@host/name."""
+    instance_dir: Path = Path("instance")
+    """`INSTANCE_DIR`: where the database, the secret key and flag snapshots of this installation live."""
+    secret_key: str = ""
+    """`SECRET_KEY`: signs sessions; without it one is made and kept in the instance folder."""
+    environment: str = "production"
+    """`ENVIRONMENT`: the flag environment in which this process consumes credits."""
+    credits_v2_override: bool | None = None
+    """`ENABLE_CREDITS_V2`: false always wins, true only outside production, unset leaves it to the rollout."""
+    alerts_file: Path = Path("alerts.yaml")
+    """`ALERTS_FILE`: the thresholds the guard judges by."""
+    host: str = "127.0.0.1"
+    """`HOST`: the address to serve on."""
+    port: int = 8000
+    """`PORT`: the port to serve on."""
+    workers: int = 1
+    """`WORKERS`: serving processes; more than one needs PostgreSQL."""
+    threads: int = 128
+    """`THREADS`: requests and open streams one worker can hold at once."""
+    user_jwt_secret: str = ""
+    """`USER_JWT_SECRET`: the HS256 secret with which the product signs its users' tokens."""
+    user_jwt_jwks_url: str = ""
+    """`USER_JWT_JWKS_URL`: where the product publishes the keys of its users' tokens."""
+    stripe_webhook_secrets: tuple[str, ...] = ()
+    """`STRIPE_WEBHOOK_SECRETS`: signing secrets, comma separated; two while one is being replaced."""
+    stripe_api_key: str = ""
+    """`STRIPE_API_KEY`: optional; lets doubts be settled by asking Stripe."""
+    notify_urls: tuple[str, ...] = ()
+    """`NOTIFY_URLS`: where notices go, comma separated."""
+    log_format: str = "console"
+    """`LOG_FORMAT`: json or console."""
+    sqlite_synchronous: str = "FULL"
+    """`SQLITE_SYNCHRONOUS`: FULL keeps every acknowledged credit through a power cut, NORMAL is faster."""
+    guard_lease_seconds: float = 30.0
+    """`GUARD_LEASE_SECONDS`: how long exposure outlives the guard's last heartbeat."""
+    background: bool = True
+    """Whether this process runs the guard and the change feed; off in tests that drive them by hand."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Settings of the process environment. Raises SettingsError for a value that can't be used."""
+        env = os.environ if environ is None else environ
+        instance_dir = Path(env.get("INSTANCE_DIR", "instance"))
+        return cls(
+            database_url=env.get("DATABASE_URL", f"sqlite:///{instance_dir.absolute()}/rollout.db"),
+            instance_dir=instance_dir,
+            secret_key=env.get("SECRET_KEY", "") or _kept_secret(instance_dir / "secret_key"),
+            environment=env.get("ENVIRONMENT", cls.environment),
+            credits_v2_override=_switch(env, "ENABLE_CREDITS_V2"),
+            alerts_file=Path(env.get("ALERTS_FILE", "alerts.yaml")),
+            host=env.get("HOST", cls.host),
+            port=_whole(env, "PORT", 8000, range(1, 65536)),
+            workers=_whole(env, "WORKERS", 1, range(1, 65)),
+            threads=_whole(env, "THREADS", 128, range(4, 4097)),
+            user_jwt_secret=env.get("USER_JWT_SECRET", ""),
+            user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
+            stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
+            stripe_api_key=env.get("STRIPE_API_KEY", ""),
+            notify_urls=_list(env, "NOTIFY_URLS"),
+            log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
+            sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "FULL", ("FULL", "NORMAL")),
+            guard_lease_seconds=float(_whole(env, "GUARD_LEASE_SECONDS", 30, range(2, 3601))),
+        )
+
+
+def current() -> Settings:
+    """The settings of the running application."""
+    settings = current_app.extensions["settings"]
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool | None:
+    value = env.get(name, "")
+    if value.strip().lower() not in SWITCH:
+        raise SettingsError(f"{name} is {value!r}; write true, false or leave it unset.")
+    return SWITCH[value.strip().lower()]
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, allowed: range) -> int:
+    value = env.get(name, str(default))
+    if not value.isdecimal() or int(value) not in allowed:
+        raise SettingsError(f"{name} is {value!r}; write a whole number from {allowed[0]} to {allowed[-1]}.")
+    return int(value)
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name, default)
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}; write one of {', '.join(allowed)}.")
+    return value
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret in `path`, made on the first start and readable by this user alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    return path.read_text()

@@ -1,0 +1,198 @@
+"""How one rollout becomes the next: pure decisions that return a transition, or a refusal with every reason."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import LOWEST, Position, Rollout, RolloutState, following, preceding
+
+COOL_DOWN_MINIMUM = timedelta(minutes=30)
+COOL_DOWN_BASE = timedelta(minutes=15)
+COOL_DOWN_MAXIMUM = timedelta(days=7)
+
+
+class Action(StrEnum):
+    """What can happen to a rollout; also the word the audit trail uses."""
+
+    PLAN = "plan"
+    ADVANCE = "advance"
+    STEP_BACK = "step_back"
+    HOLD = "hold"
+    RESUME = "resume"
+    ROLL_BACK = "roll_back"
+    REARM = "rearm"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that stands in the way: a stable code and a sentence."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change that is allowed; the caller stores `after` if `before.version` is still current."""
+
+    action: Action
+    before: Rollout
+    after: Rollout
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A change that is not allowed, with all its reasons at once."""
+
+    action: Action
+    reasons: tuple[Reason, ...]
+
+    @property
+    def sentence(self) -> str:
+        return " ".join(reason.sentence for reason in self.reasons)
+
+
+Decision = Transition | Refusal
+
+
+def decide_advance(
+    rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, approval: str = ""
+) -> Decision:
+    """The next step, or completion after the last one. `approval` opens gates that are unknown, never closed ones."""
+    reasons = _stale(rollout, expected_version) + _not_running(rollout)
+    for gate in gates:
+        if gate.status is GateStatus.CLOSED:
+            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
+        elif gate.status is GateStatus.UNKNOWN and not approval.strip():
+            reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} proves nothing yet: {gate.reason}"))
+    if reasons:
+        return Refusal(Action.ADVANCE, tuple(reasons))
+    next_position = following(rollout.plan, rollout.position)
+    if next_position is None:
+        return _transition(Action.ADVANCE, rollout, "The last step soaked.", now=now, state=RolloutState.COMPLETE)
+    reason = approval.strip() or "Every gate is open."
+    return _transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
+
+
+def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
+    """One step down; those added last leave first."""
+    reasons = _stale(rollout, expected_version) + _needs_reason(reason) + _latched(rollout)
+    previous = preceding(rollout.plan, rollout.position)
+    if previous is None:
+        reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
+    if reasons or previous is None:
+        return Refusal(Action.STEP_BACK, tuple(reasons))
+    state = RolloutState.RUNNING if rollout.state is RolloutState.COMPLETE else rollout.state
+    return _transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=state)
+
+
+def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
+    """Keep the exposure and refuse to advance. A person's hold is never weakened into the guard's."""
+    reasons = _needs_reason(reason) + _latched(rollout)
+    if rollout.state is RolloutState.HELD and (by_guard or not rollout.held_by_guard):
+        reasons.append(Reason("ALREADY_HELD", f"The rollout is held already: {rollout.state_reason}"))
+    if reasons:
+        return Refusal(Action.HOLD, tuple(reasons))
+    return _transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD, held_by_guard=by_guard)
+
+
+def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
+    """End a hold. The guard ends only its own."""
+    reasons = _needs_reason(reason)
+    if rollout.state is not RolloutState.HELD:
+        reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state}, not held."))
+    elif by_guard and not rollout.held_by_guard:
+        reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
+    if reasons:
+        return Refusal(Action.RESUME, tuple(reasons))
+    return _transition(Action.RESUME, rollout, reason, now=now, state=RolloutState.RUNNING)
+
+
+def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None) -> Decision:
+    """Latch legacy for everybody, from every other state. A verdict on an earlier `attempt` changes nothing."""
+    reasons = _needs_reason(reason)
+    if rollout.latched:
+        reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
+    if attempt is not None and attempt != rollout.attempt:
+        reasons.append(Reason("OTHER_ATTEMPT", f"The cause belongs to attempt {attempt}; this is {rollout.attempt}."))
+    if reasons:
+        return Refusal(Action.ROLL_BACK, tuple(reasons))
+    return _transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
+
+
+def decide_rearm(
+    rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, reason: str
+) -> Decision:
+    """A new attempt at the lowest step, after the cool-down and with no closed gate among `gates`."""
+    reasons = _stale(rollout, expected_version) + _needs_reason(reason)
+    if not rollout.latched:
+        reasons.append(Reason("NOT_ROLLED_BACK", f"The rollout is {rollout.state}, not rolled back."))
+    elif now < (ends := cool_down_ends(rollout)):
+        reasons.append(Reason("COOL_DOWN", f"The cool-down lasts until {ends:%Y-%m-%d %H:%M} UTC."))
+    for gate in gates:
+        if gate.status is GateStatus.CLOSED:
+            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
+    if reasons:
+        return Refusal(Action.REARM, tuple(reasons))
+    attempt = rollout.attempt + 1
+    return _transition(
+        Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST, attempt=attempt
+    )
+
+
+def cool_down_ends(rollout: Rollout) -> datetime:
+    """When a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
+    doubled = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
+    return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
+
+
+def _transition(
+    action: Action,
+    rollout: Rollout,
+    reason: str,
+    *,
+    now: datetime,
+    state: RolloutState | None = None,
+    position: Position | None = None,
+    attempt: int | None = None,
+    held_by_guard: bool = False,
+) -> Transition:
+    after = replace(
+        rollout,
+        version=rollout.version + 1,
+        attempt=attempt or rollout.attempt,
+        state=state or rollout.state,
+        position=position or rollout.position,
+        entered_at=now if position or attempt else rollout.entered_at,
+        state_changed_at=now if state else rollout.state_changed_at,
+        state_reason=reason if state else rollout.state_reason,
+        held_by_guard=held_by_guard,
+    )
+    return Transition(action, rollout, after, reason)
+
+
+def _stale(rollout: Rollout, expected_version: int) -> list[Reason]:
+    if rollout.version == expected_version:
+        return []
+    sentence = f"You saw version {expected_version}, the rollout is at {rollout.version} now; look again."
+    return [Reason("VERSION_CONFLICT", sentence)]
+
+
+def _not_running(rollout: Rollout) -> list[Reason]:
+    if rollout.state is RolloutState.RUNNING:
+        return []
+    sentence = f"The rollout is {rollout.state.replace('_', ' ')}: {rollout.state_reason}"
+    return [Reason("NOT_RUNNING", sentence)]
+
+
+def _latched(rollout: Rollout) -> list[Reason]:
+    if not rollout.latched:
+        return []
+    return [Reason("ROLLED_BACK", "The rollout is rolled back; re-arm it first.")]
+
+
+def _needs_reason(reason: str) -> list[Reason]:
+    return [] if reason.strip() else [Reason("REASON_REQUIRED", "Say why: a reason is required.")]
