@@ -1,0 +1,174 @@
+"""Refusals that a caller can act on: RFC 9457 documents for programs, a plain page for people."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import structlog
+from flask import Flask, Response, g, json, render_template, request
+from jinja2 import TemplateNotFound
+from markupsafe import escape
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+from werkzeug.sansio.response import Response as AnyResponse
+
+from control_plane.platform.strict_json import MalformedJSON
+
+MEDIA_TYPE = "application/problem+json"
+API_PREFIXES = ("/api/", "/ofrep/", "/edge/", "/openapi/")
+RETRY_SECONDS = 2
+RENAMED_STATUSES = {413: "CONTENT_TOO_LARGE", 422: "UNPROCESSABLE_CONTENT"}  # RFC 9110's words on every Python
+FALLBACK_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<body><main><h1>{title}</h1><p>{detail}</p><p><small>{code} · request {request_id}</small></p>
+<p><a href="/">Back to the rollouts</a></p></main></body></html>
+"""
+
+log = structlog.get_logger("problems")
+
+
+class Problem(Exception):  # noqa: N818 - named after the document it becomes
+    """A refusal: its HTTP status, a code that never changes, one sentence with what to do, and extra members."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+    @property
+    def title(self) -> str:
+        """The standard phrase of the status, as RFC 9457 asks of problems of the type about:blank."""
+        return HTTPStatus(self.status).phrase
+
+    def document(self, request_id: str = "") -> dict[str, object]:
+        """The problem document; an extra member never replaces a standard one."""
+        standard = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return {**self.members, **standard, "code": self.code, "request_id": request_id}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every exception with a problem; what the caller can't know is logged and never sent."""
+    app.register_error_handler(Problem, respond)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ValidationError, _invalid)
+    app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(PoolTimeoutError, _database)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def respond(problem: Problem) -> Response:
+    """The response to a problem: a page where a browser asked for one, a problem document elsewhere."""
+    g.problem_code = problem.code
+    if wants_page():
+        response = Response(_page(problem), problem.status, mimetype="text/html")
+    else:
+        response = Response(_json(problem), problem.status, content_type=MEDIA_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def is_api_path(path: str) -> bool:
+    """Whether programs live at this path; they are never answered with a page."""
+    return path.startswith(API_PREFIXES)
+
+
+def wants_page() -> bool:
+    """Whether a person is asking: outside the API, and preferring HTML to JSON."""
+    if is_api_path(request.path):
+        return False
+    return request.accept_mimetypes.best_match([MEDIA_TYPE, "application/json", "text/html"]) == "text/html"
+
+
+def _json(problem: Problem) -> str:
+    return json.dumps(problem.document(_request_id()))
+
+
+def _page(problem: Problem) -> str:
+    try:
+        return render_template("problem.html", problem=problem, request_id=_request_id())
+    except TemplateNotFound:
+        pass
+    except Exception:
+        log.exception("problem.page_failed")
+    return FALLBACK_PAGE.format(
+        title=escape(problem.title), detail=escape(problem.detail), code=problem.code, request_id=escape(_request_id())
+    )
+
+
+def _request_id() -> str:
+    return str(g.get("request_id", ""))
+
+
+def _http(error: HTTPException) -> AnyResponse | HTTPException:
+    if error.response is not None:
+        return error.response
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error
+    if mistake := _json_mistake(error):
+        return respond(Problem(400, "MALFORMED_JSON", f"The body isn't valid JSON: {mistake}."))
+    headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    return respond(Problem(error.code, _code(error.code), _sentence(error), headers=headers))
+
+
+def _json_mistake(error: BaseException | None) -> str:
+    """What the decoder said; Flask wraps it in two exceptions of its own."""
+    if error is None or isinstance(error, MalformedJSON):
+        return str(error or "")
+    return _json_mistake(error.__cause__ or error.__context__)
+
+
+def _code(status: int) -> str:
+    return RENAMED_STATUSES.get(status) or HTTPStatus(status).name
+
+
+def _sentence(error: HTTPException) -> str:
+    match error.code:
+        case 404:
+            return f"There is nothing at {request.path}; check the address."
+        case 405:
+            return f"{request.method} isn't possible at {request.path}; the Allow header lists what is."
+        case 413:
+            return "The body is larger than this address accepts; send less at a time."
+        case 415:
+            return f"The body is {request.mimetype or 'of no stated type'}; send application/json."
+        case _:
+            return error.description or HTTPStatus(error.code or 500).phrase
+
+
+def _invalid(error: ValidationError) -> Response:
+    """Names each field and what is wrong with it; the values stay out, for some of them are secrets."""
+    mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+    fields = [{"field": ".".join(map(str, each["loc"])) or "body", "message": each["msg"]} for each in mistakes]
+    first = "; ".join(f"{each['field']}: {each['message']}" for each in fields[:3])
+    return respond(Problem(422, "INVALID_BODY", f"The request can't be used. {first}.", errors=fields))
+
+
+def _database(error: DBAPIError | PoolTimeoutError) -> Response:
+    if not is_transient(error):
+        return _unexpected(error)
+    log.error("database.unavailable", error=type(error).__name__, cause=str(getattr(error, "orig", error)))
+    detail = f"The database can't answer at the moment. Try again in {RETRY_SECONDS} seconds."
+    return respond(Problem(503, "DATABASE_UNAVAILABLE", detail, headers={"Retry-After": str(RETRY_SECONDS)}))
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the database may well answer the next time it is asked."""
+    match error:
+        case OperationalError() | InterfaceError() | PoolTimeoutError():
+            return True
+        case DBAPIError():
+            return error.connection_invalidated
+        case _:
+            return False
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("request.failed", error=type(error).__name__, exc_info=error)
+    detail = "Something went wrong on our side and was logged. Quote the request id when you report it."
+    return respond(Problem(500, "INTERNAL_ERROR", detail))
