@@ -28,11 +28,10 @@ class GateResult:
 
 def soak_gate(rollout: Rollout, now: datetime) -> GateResult:
     """Open once the current step has run for its soak time."""
-    soaked = now - rollout.entered_at
-    remaining = rollout.phase.soak - soaked
-    evidence = {"soaked_seconds": int(soaked.total_seconds()), "required_seconds": int(rollout.phase.soak.total_seconds())}
-    if remaining.total_seconds() <= 0:
+    soaked, required = now - rollout.entered_at, rollout.phase.soak
+    evidence = {"soaked_seconds": int(soaked.total_seconds()), "required_seconds": int(required.total_seconds())}
+    if soaked >= required:
         return GateResult("soak", GateStatus.OPEN, "The soak time of this step is over.", evidence)
-    opens = rollout.entered_at + rollout.phase.soak
+    opens = rollout.entered_at + required
     reason = f"This step soaks until {opens:%Y-%m-%d %H:%M} UTC."
     return GateResult("soak", GateStatus.CLOSED, reason, evidence)

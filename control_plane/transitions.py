@@ -145,7 +145,7 @@ def decide_rearm(
 
 def cool_down_ends(rollout: Rollout) -> datetime:
     """When a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
-    doubled = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
+    doubled: timedelta = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
     return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
 
 

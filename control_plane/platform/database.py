@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, Dialect, Engine, String, TypeDecorator, event, make_url
+from sqlalchemy import CursorResult, DateTime, Dialect, Engine, Executable, String, TypeDecorator, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -44,7 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         if value is None:
             return None
         instant = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -91,6 +91,13 @@ def after_commit(session: Session, action: Callable[[], None]) -> None:
 def insert(session: Session, table: Any) -> Any:
     """The dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
     return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def affected(session: Session, statement: Executable) -> int:
+    """Execute a change and say how many rows it touched; compare-and-set reads the answer from this."""
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 def is_postgresql(session: Session) -> bool:

@@ -1,0 +1,70 @@
+"""Schema versions, applied at start. Alembic is configured here, in code."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from control_plane.platform.database import db
+
+LOCK = 7_210_002
+
+
+class SchemaError(RuntimeError):
+    """The database can't be used by this version of the code; the message says why and what to do."""
+
+
+def upgrade(revision: str = "head") -> str | None:
+    """Bring the schema up to `revision`; returns the version it was at.
+
+    Raises SchemaError when the database is newer than the code.
+    """
+    with db.engine.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            # Two processes that start together migrate once; the second one finds nothing left to do.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        config = _config(connection)
+        before = _current(connection, config)
+        if before != _resolved(config, revision):
+            command.upgrade(config, revision)
+        return before
+
+
+def downgrade(revision: str) -> None:
+    """Take the schema back to `revision`; data of the versions above it is kept where their downgrade says so."""
+    with db.engine.connect() as connection, connection.begin():
+        command.downgrade(_config(connection), revision)
+
+
+def head() -> str | None:
+    """The newest version this code knows."""
+    return ScriptDirectory.from_config(_config(None)).get_current_head()
+
+
+def _current(connection: Connection, config: Config) -> str | None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaError(
+            f"The database is at version {current}, which this code does not know: it is newer than the code. "
+            "Start the newer version of the program, or restore a backup made by this one."
+        )
+    return current
+
+
+def _resolved(config: Config, revision: str) -> str | None:
+    return ScriptDirectory.from_config(config).get_current_head() if revision == "head" else revision
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

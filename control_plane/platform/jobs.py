@@ -1,0 +1,107 @@
+"""Work on a schedule, on one leader: every process has a scheduler, only the holder of the lease works."""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask
+
+from control_plane.platform import leases, signals
+from control_plane.platform.database import transaction
+
+LEADER = "leader"
+LEASE_SECONDS = 5.0
+FLUSH_SECONDS = 0.25
+
+log = structlog.get_logger()
+
+Job = Callable[[datetime, int], None]
+"""Called with the present and the leader's fencing term, inside an application context."""
+
+
+class Jobs:
+    """The registered work of one application and the scheduler that runs it once started."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+        self._term: int | None = None
+        self._stopped = threading.Event()
+
+    @property
+    def leading(self) -> bool:
+        return self._term is not None
+
+    def every(self, seconds: float, name: str, job: Job) -> None:
+        """Run `job(now, term)` each `seconds` while this process leads."""
+        self._scheduler.add_job(self._run, "interval", [name, job], seconds=seconds, id=name, misfire_grace_time=None)
+
+    def everywhere(self, seconds: float, name: str, job: Callable[[datetime], None]) -> None:
+        """Run `job(now)` each `seconds` in every process."""
+        self._scheduler.add_job(self._call, "interval", [name, job], seconds=seconds, id=name, misfire_grace_time=None)
+
+    def start(self) -> None:
+        """Begin. Call it in the serving process, never before a fork."""
+        self.everywhere(1.0, "lead", self._lead)
+        self.everywhere(FLUSH_SECONDS, "flush-signals", signals.flush)
+        with self._app.app_context():
+            self._call("lead", self._lead)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish what runs, write the last counts and give up the lead so that another takes over at once."""
+        self._stopped.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+        self._call("flush-signals", signals.flush)
+        self._call("resign", self._resign)
+
+    def _lead(self, now: datetime) -> None:
+        with transaction() as session:
+            term = leases.hold(session, LEADER, self._holder, now=now, ttl_seconds=LEASE_SECONDS)
+        if term != self._term:
+            log.info("leader.changed", leading=term is not None, term=term)
+        self._term = term
+
+    def _resign(self, now: datetime) -> None:
+        if self._term is not None:
+            with transaction() as session:
+                leases.release(session, LEADER, self._holder, now=now)
+
+    def _run(self, name: str, job: Job) -> None:
+        term = self._term
+        if term is not None:
+            self._call(name, lambda now: job(now, term))
+
+    def _call(self, name: str, job: Callable[[datetime], None]) -> None:
+        """One poisonous run is logged and does not end the schedule."""
+        with self._app.app_context():
+            try:
+                job(datetime.now(UTC))
+            except Exception as error:
+                if name == "lead":
+                    self._term = None
+                log.exception("job.failed", job=name, error=type(error).__name__)
+
+
+def every(app: Flask, seconds: float, name: str, job: Job) -> None:
+    """Register leader's work with the application."""
+    of(app).every(seconds, name, job)
+
+
+def of(app: Flask) -> Jobs:
+    """The jobs of the application."""
+    found = app.extensions["jobs"]
+    assert isinstance(found, Jobs)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its schedule; `start` belongs to the serving process."""
+    app.extensions["jobs"] = Jobs(app)

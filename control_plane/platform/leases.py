@@ -1,0 +1,52 @@
+"""Who leads, and whether the guard is alive: leases in the database, taken by compare-and-set.
+
+Leadership is a hint that keeps work from being done twice; what must not happen twice carries the leader's
+`term` or a compare-and-set of its own.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, or_, select, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import affected, insert
+from control_plane.platform.models import Lease
+
+GUARD = "guard"
+
+
+def hold(session: Session, name: str, holder: str, *, now: datetime, ttl_seconds: float) -> int | None:
+    """Take or renew the lease; returns its fencing term, or None while somebody else holds it."""
+    expires_at = now + timedelta(seconds=ttl_seconds)
+    fresh = insert(session, Lease).values(name=name, holder=holder, term=1, expires_at=expires_at)
+    if affected(session, fresh.on_conflict_do_nothing()) == 1:
+        return 1
+    renewed = (
+        update(Lease)
+        .where(Lease.name == name, or_(Lease.holder == holder, Lease.expires_at <= now))
+        .values(
+            holder=holder, term=case((Lease.holder == holder, Lease.term), else_=Lease.term + 1), expires_at=expires_at
+        )
+        .returning(Lease.term)
+    )
+    return session.scalar(renewed)
+
+
+def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
+    """Let the next one lead at once."""
+    session.execute(update(Lease).where(Lease.name == name, Lease.holder == holder).values(expires_at=now, holder=""))
+
+
+def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> bool:
+    """The guard judged: exposure is allowed for `ttl_seconds`. False when a newer leader has beaten since."""
+    expires_at = now + timedelta(seconds=ttl_seconds)
+    statement = insert(session, Lease).values(name=GUARD, holder=GUARD, term=term, expires_at=expires_at)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"], set_={"term": term, "expires_at": expires_at}, where=Lease.term <= term
+    )
+    return affected(session, statement) == 1
+
+
+def guard_expires_at(session: Session) -> datetime | None:
+    """Until when the guard's last heartbeat allows exposure; None before the first."""
+    return session.scalar(select(Lease.expires_at).where(Lease.name == GUARD))

@@ -1,0 +1,92 @@
+"""The platform's tables: audit trail, change feed, signal counters and leases."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Index, Integer, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.platform.database import Base, UtcDateTime
+
+# SQLite numbers rows by itself only in a column that is exactly INTEGER PRIMARY KEY.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class AuditEntry(Base):
+    """Who did what, when and why. Append-only: each hash covers the one before it."""
+
+    __tablename__ = "audit_entry"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text, index=True)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(Text)
+    previous_hash: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(Text)
+
+
+class Change(Base):
+    """One announced change. The newest id is the revision that every process and stream follows."""
+
+    __tablename__ = "change"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    topic: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SignalTotal(Base):
+    """How often a signal was observed and how often it was bad, since the beginning."""
+
+    __tablename__ = "signal_total"
+
+    signal: Mapped[str] = mapped_column(Text, primary_key=True)
+    engine: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text, primary_key=True)
+    bad: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+
+
+class SignalMinute(Base):
+    """The same counts per minute (of the epoch), for window rates and charts."""
+
+    __tablename__ = "signal_minute"
+
+    signal: Mapped[str] = mapped_column(Text, primary_key=True)
+    engine: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text, primary_key=True)
+    minute: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    bad: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_signal_minute_minute", "minute"),)
+
+
+class SignalAccount(Base):
+    """Accounts that failed in a window, so that one broken account counts once."""
+
+    __tablename__ = "signal_account"
+
+    signal: Mapped[str] = mapped_column(Text, primary_key=True)
+    engine: Mapped[str] = mapped_column(Text, primary_key=True)
+    window: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    account: Mapped[str] = mapped_column(Text, primary_key=True)
+
+    __table_args__ = (Index("ix_signal_account_window", "window"),)
+
+
+class Lease(Base):
+    """Who leads until when. `term` grows with each new holder and fences off the one before."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    holder: Mapped[str] = mapped_column(Text)
+    term: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

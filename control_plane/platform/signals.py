@@ -1,0 +1,166 @@
+"""What the guard sees: counts of good and bad outcomes, gathered in memory and written as increments.
+
+Recording costs a dictionary update after the commit. What a killed process had not yet flushed (at most one
+flush interval) is missing evidence, never a missing credit.
+"""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from flask import Flask, current_app
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform import database
+from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
+
+ACCOUNT_WINDOW_SECONDS = 300
+
+
+class Series(NamedTuple):
+    """What is counted: a signal, the engine it speaks of, and whether that engine served or shadowed."""
+
+    signal: str
+    engine: str = ""
+    role: str = "served"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One outcome. A bad one with an `account` counts once per account and five-minute window."""
+
+    signal: str
+    bad: bool
+    engine: str = ""
+    role: str = "served"
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Bad outcomes among all outcomes."""
+
+    bad: int
+    total: int
+
+
+class SignalBuffer:
+    """This process's counts since the last flush."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._good: Counter[Series] = Counter()
+        self._bad: Counter[Series] = Counter()
+        self._accounts: dict[tuple[Series, str], None] = {}
+
+    def add(self, observation: Observation) -> None:
+        """Count one outcome."""
+        series = Series(observation.signal, observation.engine, observation.role)
+        with self._lock:
+            if not observation.bad:
+                self._good[series] += 1
+            elif observation.account is None:
+                self._bad[series] += 1
+            else:
+                self._accounts[series, observation.account] = None
+
+    def take(self) -> tuple[Counter[Series], Counter[Series], list[tuple[Series, str]]]:
+        """Everything counted so far; the buffer is empty afterwards."""
+        with self._lock:
+            taken = self._good, self._bad, list(self._accounts)
+            self._good, self._bad, self._accounts = Counter(), Counter(), {}
+        return taken
+
+    def put_back(self, good: Counter[Series], bad: Counter[Series], accounts: list[tuple[Series, str]]) -> None:
+        """Return what could not be written, to be tried again."""
+        with self._lock:
+            self._good.update(good)
+            self._bad.update(bad)
+            self._accounts.update(dict.fromkeys(accounts))
+
+
+def record(*observations: Observation) -> None:
+    """Count outcomes in this process; call it after the commit they speak of."""
+    buffer = _buffer()
+    for observation in observations:
+        buffer.add(observation)
+
+
+def flush(now: datetime) -> None:
+    """Write this process's counts in one transaction; on failure they are kept for the next flush."""
+    buffer = _buffer()
+    good, bad, accounts = buffer.take()
+    if not (good or bad or accounts):
+        return
+    try:
+        with database.transaction() as session:
+            _write(session, good, bad + _first_failures(session, accounts, now), now)
+    except BaseException:
+        buffer.put_back(good, bad, accounts)
+        raise
+
+
+def totals(session: Session) -> dict[Series, Count]:
+    """All counts since the beginning; differences between two readings are the increments."""
+    rows = session.execute(
+        select(SignalTotal.signal, SignalTotal.engine, SignalTotal.role, SignalTotal.bad, SignalTotal.total)
+    )
+    return {Series(signal, engine, role): Count(bad, total) for signal, engine, role, bad, total in rows}
+
+
+def minutes(session: Session, since: datetime) -> dict[tuple[Series, int], Count]:
+    """Counts per series and minute of the epoch, from the minute of `since` on."""
+    table = SignalMinute
+    rows = session.execute(
+        select(table.signal, table.engine, table.role, table.minute, table.bad, table.total)
+        .where(table.minute >= int(since.timestamp()) // 60)
+        .order_by(table.minute)
+    )
+    return {
+        (Series(signal, engine, role), minute): Count(bad, total) for signal, engine, role, minute, bad, total in rows
+    }
+
+
+def _first_failures(session: Session, accounts: list[tuple[Series, str]], now: datetime) -> Counter[Series]:
+    """Only the first failure of an account in a window counts, whichever process saw it."""
+    window = int(now.timestamp()) // ACCOUNT_WINDOW_SECONDS
+    counted: Counter[Series] = Counter()
+    for series, account in sorted(accounts):
+        row = {"signal": series.signal, "engine": series.engine, "window": window, "account": account}
+        first = database.insert(session, SignalAccount).values(row).on_conflict_do_nothing()
+        counted[series] += database.affected(session, first)
+    return +counted
+
+
+def _write(session: Session, good: Counter[Series], bad: Counter[Series], now: datetime) -> None:
+    # One order for everybody: two processes that flush at once must not wait for each other in a circle.
+    rows = [
+        {**series._asdict(), "bad": bad[series], "total": good[series] + bad[series]}
+        for series in sorted(good.keys() | bad.keys())
+    ]
+    if rows:
+        minute = int(now.timestamp()) // 60
+        _add(session, SignalMinute, [{**row, "minute": minute} for row in rows])
+        _add(session, SignalTotal, rows)
+
+
+def _add(session: Session, table: type[SignalMinute | SignalTotal], rows: list[dict[str, str | int]]) -> None:
+    """Add the counts of `rows` to those stored; the database adds, so processes merge in any order."""
+    statement = database.insert(session, table.__table__)
+    increments = {"bad": table.bad + statement.excluded.bad, "total": table.total + statement.excluded.total}
+    key = [column.name for column in inspect(table).primary_key]
+    session.connection().execute(statement.on_conflict_do_update(index_elements=key, set_=increments), rows)
+
+
+def _buffer() -> SignalBuffer:
+    found = current_app.extensions["signals"]
+    assert isinstance(found, SignalBuffer)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Give the application an empty buffer."""
+    app.extensions["signals"] = SignalBuffer()

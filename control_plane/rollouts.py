@@ -1,0 +1,208 @@
+"""The use cases of a rollout: load, decide, store by compare-and-set, audit, announce.
+
+Each runs in the caller's transaction, so use cases compose and nothing is half done.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from control_plane import store, transitions
+from control_plane.gates import GateResult, GateStatus, soak_gate
+from control_plane.phases import LOWEST, Plan, Rollout, RolloutState, plan_mistakes
+from control_plane.platform import announce, audit
+from control_plane.transitions import Action, Decision, Reason, Refusal, Transition
+
+TOPIC = "rollout"
+
+Gate = Callable[[Session, Rollout, datetime], GateResult]
+"""Answers whether a rollout may advance; registered by the packages above through `register_gate`."""
+
+Evidence = Mapping[str, object]
+
+
+class UnknownRolloutError(LookupError):
+    """No rollout exists for the flag; the message names it."""
+
+    def __init__(self, flag: str) -> None:
+        super().__init__(f"There is no rollout of {flag!r}; `rollout plan` makes one.")
+
+
+def register_gate(name: str, gate: Gate, *, also_for_rearm: bool = False) -> None:
+    """Let `gate` have a say in every advance, and in re-arming where it guards that too."""
+    current_app.extensions.setdefault("gates", {})[name] = (gate, also_for_rearm)
+
+
+def gates(session: Session, rollout: Rollout, now: datetime, *, rearm: bool = False) -> list[GateResult]:
+    """What every gate says now, the soak time first."""
+    registered: dict[str, tuple[Gate, bool]] = current_app.extensions.get("gates", {})
+    results = [] if rearm else [soak_gate(rollout, now)]
+    return results + [gate(session, rollout, now) for gate, for_rearm in registered.values() if for_rearm or not rearm]
+
+
+def find(session: Session, flag: str) -> Rollout:
+    """The rollout of `flag`; raises UnknownRolloutError."""
+    rollout = store.load(session, flag)
+    if rollout is None:
+        raise UnknownRolloutError(flag)
+    return rollout
+
+
+def plan(session: Session, flag: str, plan: Plan, *, now: datetime, actor: str, reason: str) -> Decision:
+    """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
+    mistakes = [Reason("PLAN_INVALID", sentence) for sentence in plan_mistakes(plan)]
+    if store.load(session, flag) is not None:
+        mistakes.append(Reason("ROLLOUT_EXISTS", f"{flag} has a rollout already."))
+    if mistakes:
+        return Refusal(Action.PLAN, tuple(mistakes))
+    rollout = Rollout(
+        flag=flag,
+        plan=plan,
+        version=1,
+        attempt=1,
+        state=RolloutState.RUNNING,
+        position=LOWEST,
+        entered_at=now,
+        state_changed_at=now,
+        state_reason=reason,
+    )
+    store.add(session, rollout)
+    _publish(session, Action.PLAN, None, rollout, now=now, actor=actor, reason=reason, evidence={})
+    return Transition(Action.PLAN, rollout, rollout, reason)
+
+
+def advance(
+    session: Session, flag: str, *, now: datetime, actor: str, expected_version: int, approval: str = ""
+) -> Decision:
+    """One step up if every gate is open, or `approval` says why the unknown ones may be passed."""
+    rollout = find(session, flag)
+    results = gates(session, rollout, now)
+    decision = transitions.decide_advance(
+        rollout, results, now=now, expected_version=expected_version, approval=approval
+    )
+    evidence = {gate.name: {"status": gate.status, "reason": gate.reason, **gate.evidence} for gate in results}
+    if approval and any(gate.status is GateStatus.UNKNOWN for gate in results):
+        evidence["approved_by"] = {"actor": actor, "reason": approval}
+    return _apply(session, decision, now=now, actor=actor, evidence=evidence)
+
+
+def step_back(
+    session: Session, flag: str, *, now: datetime, actor: str, expected_version: int, reason: str
+) -> Decision:
+    """One step down."""
+    decision = transitions.decide_step_back(
+        find(session, flag), now=now, expected_version=expected_version, reason=reason
+    )
+    return _apply(session, decision, now=now, actor=actor)
+
+
+def hold(
+    session: Session, flag: str, *, now: datetime, actor: str, reason: str, evidence: Evidence | None = None
+) -> Decision:
+    """Stop advancing; `evidence` is given by the guard alone."""
+    decision = transitions.decide_hold(find(session, flag), now=now, reason=reason, by_guard=evidence is not None)
+    return _apply(session, decision, now=now, actor=actor, evidence=evidence)
+
+
+def resume(
+    session: Session, flag: str, *, now: datetime, actor: str, reason: str, evidence: Evidence | None = None
+) -> Decision:
+    """End a hold; with `evidence` it is the guard that ends its own."""
+    decision = transitions.decide_resume(find(session, flag), now=now, reason=reason, by_guard=evidence is not None)
+    return _apply(session, decision, now=now, actor=actor, evidence=evidence)
+
+
+def roll_back(
+    session: Session,
+    flag: str,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    attempt: int | None = None,
+    evidence: Evidence | None = None,
+) -> Decision:
+    """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing."""
+    rollout = find(session, flag)
+    decision = transitions.decide_rollback(rollout, now=now, reason=reason, attempt=attempt)
+    if isinstance(decision, Refusal) and rollout.latched and reason.strip():
+        _record(session, Action.ROLL_BACK, rollout, rollout, now=now, actor=actor, reason=reason, evidence=evidence)
+    return _apply(session, decision, now=now, actor=actor, evidence=evidence)
+
+
+def rearm(session: Session, flag: str, *, now: datetime, actor: str, expected_version: int, reason: str) -> Decision:
+    """A new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
+    rollout = find(session, flag)
+    results = gates(session, rollout, now, rearm=True)
+    decision = transitions.decide_rearm(rollout, results, now=now, expected_version=expected_version, reason=reason)
+    return _apply(session, decision, now=now, actor=actor)
+
+
+def summary(rollout: Rollout) -> dict[str, object]:
+    """What the audit and the API show of a rollout."""
+    return {
+        "flag": rollout.flag,
+        "version": rollout.version,
+        "attempt": rollout.attempt,
+        "state": rollout.state.value,
+        "phase": rollout.phase.name,
+        "percentage": rollout.percentage,
+        "entered_at": rollout.entered_at.isoformat(),
+        "state_reason": rollout.state_reason,
+    }
+
+
+def _apply(
+    session: Session, decision: Decision, *, now: datetime, actor: str, evidence: Evidence | None = None
+) -> Decision:
+    if isinstance(decision, Refusal):
+        return decision
+    before, after = decision.before, decision.after
+    if not store.compare_and_set(session, after, expected_version=before.version):
+        # Losing a race is a normal outcome: somebody else changed the rollout while we decided.
+        lost = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
+        return Refusal(decision.action, (lost,))
+    _publish(
+        session, decision.action, before, after, now=now, actor=actor, reason=decision.reason, evidence=evidence or {}
+    )
+    return decision
+
+
+def _publish(
+    session: Session,
+    action: Action,
+    before: Rollout | None,
+    after: Rollout,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    evidence: Evidence,
+) -> None:
+    _record(session, action, before, after, now=now, actor=actor, reason=reason, evidence=evidence)
+    announce.publish(session, TOPIC, after.flag, now=now)
+
+
+def _record(
+    session: Session,
+    action: Action,
+    before: Rollout | None,
+    after: Rollout,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    evidence: Evidence | None,
+) -> None:
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action=f"rollout.{action}",
+        subject=f"rollout:{after.flag}",
+        before=summary(before) if before else None,
+        after={**summary(after), "evidence": dict(evidence or {})},
+        reason=reason,
+    )

@@ -1,0 +1,84 @@
+"""All SQL of the rollout."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from control_plane.models import RolloutRow
+from control_plane.phases import Plan, Position, Rollout, RolloutState
+from control_plane.platform.database import affected
+
+PLAN = TypeAdapter(Plan)
+
+
+def load(session: Session, flag: str) -> Rollout | None:
+    """The rollout of `flag` as the database has it now."""
+    # A rollout may have changed in another process since this session last saw it.
+    row = session.get(RolloutRow, flag, populate_existing=True)
+    return _rollout(row) if row else None
+
+
+def load_all(session: Session) -> list[Rollout]:
+    """Every rollout, by flag."""
+    query = select(RolloutRow).order_by(RolloutRow.flag).execution_options(populate_existing=True)
+    return [_rollout(row) for row in session.scalars(query)]
+
+
+def add(session: Session, rollout: Rollout) -> None:
+    """Store a rollout that is not there yet."""
+    session.add(RolloutRow(flag=rollout.flag, **_columns(rollout)))
+    session.flush()
+
+
+def compare_and_set(session: Session, after: Rollout, *, expected_version: int) -> bool:
+    """Store `after` if nobody changed the rollout since `expected_version`; False when somebody did."""
+    statement = (
+        update(RolloutRow)
+        .where(RolloutRow.flag == after.flag, RolloutRow.version == expected_version)
+        .values(**_columns(after))
+        .execution_options(synchronize_session=False)
+    )
+    return affected(session, statement) == 1
+
+
+def plan_from_json(value: object) -> Plan:
+    """A plan from its JSON form; pydantic's ValidationError names what is wrong."""
+    return PLAN.validate_python(value)
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The JSON form of a plan, durations in ISO 8601."""
+    encoded: dict[str, Any] = PLAN.dump_python(plan, mode="json")
+    return encoded
+
+
+def _columns(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "plan": plan_to_json(rollout.plan),
+        "version": rollout.version,
+        "attempt": rollout.attempt,
+        "state": rollout.state.value,
+        "phase": rollout.position.phase,
+        "step": rollout.position.step,
+        "entered_at": rollout.entered_at,
+        "state_changed_at": rollout.state_changed_at,
+        "state_reason": rollout.state_reason,
+        "held_by_guard": rollout.held_by_guard,
+    }
+
+
+def _rollout(row: RolloutRow) -> Rollout:
+    return Rollout(
+        flag=row.flag,
+        plan=plan_from_json(row.plan),
+        version=row.version,
+        attempt=row.attempt,
+        state=RolloutState(row.state),
+        position=Position(row.phase, row.step),
+        entered_at=row.entered_at,
+        state_changed_at=row.state_changed_at,
+        state_reason=row.state_reason,
+        held_by_guard=row.held_by_guard,
+    )
