@@ -1,5 +1,6 @@
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -10,7 +11,9 @@ from credits_engine.periods import Period, billing_period, calendar_month, fitte
 
 MICROSECOND = timedelta(microseconds=1)
 ZONES = sorted(available_timezones())
-instants = st.datetimes(datetime(1990, 1, 1), datetime(2110, 12, 31), timezones=st.just(UTC))
+instants = st.integers(0, 120 * 365 * 86_400).map(
+    lambda seconds: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+)
 late_anchors = st.builds(
     lambda year, month, day, seconds: (
         datetime(year, month, min(day, monthrange(year, month)[1]), tzinfo=UTC) + timedelta(seconds=seconds)
@@ -78,7 +81,7 @@ def test_periods_follow_an_independent_calendar_for_four_years() -> None:
             if moment.day == min(day, last):
                 starts.append(moment)
             moment += timedelta(days=1)
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             for moment in (start, start + MICROSECOND, end - MICROSECOND):
                 assert billing_period(anchor, moment) == Period(start, end)
 
