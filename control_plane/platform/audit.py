@@ -84,6 +84,21 @@ def latest(
     return list(session.scalars(query))
 
 
+def document(entry: AuditEntry) -> dict[str, Any]:
+    """An entry as JSON."""
+    return {
+        "id": entry.id,
+        "at": entry.at.isoformat(),
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject": entry.subject,
+        "before": entry.before,
+        "after": entry.after,
+        "reason": entry.reason,
+        "hash": entry.hash,
+    }
+
+
 def _seal(entry: AuditEntry) -> str:
     fields = [
         entry.previous_hash,

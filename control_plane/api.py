@@ -1,0 +1,179 @@
+"""The rollout over JSON: read by viewers, made safer by operators, exposed further by owners."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field
+
+from control_plane import rollouts, store
+from control_plane.gates import GateResult
+from control_plane.phases import Rollout
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem, respond
+from control_plane.platform.security import actor, require_role
+from control_plane.transitions import Decision, Refusal
+
+bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
+
+
+class Request(BaseModel):
+    """The body of every change: why, and which version the caller saw."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(default="", max_length=2000)
+    expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
+
+
+@bp.get("")
+@require_role("viewer")
+def index() -> ResponseReturnValue:
+    """Every rollout, by flag."""
+    with reading() as session:
+        return jsonify({"rollouts": [rollouts.summary(rollout) for rollout in store.load_all(session)]})
+
+
+@bp.get("/<flag>")
+@require_role("viewer")
+def show(flag: str) -> ResponseReturnValue:
+    """One rollout with its plan and what each gate says now."""
+    with reading() as session:
+        rollout = rollouts.find(session, flag)
+        return jsonify(document(rollout, rollouts.gates(session, rollout, datetime.now(UTC))))
+
+
+@bp.get("/<flag>/audit")
+@require_role("viewer")
+def history(flag: str) -> ResponseReturnValue:
+    """The latest changes of one rollout, newest first."""
+    with reading() as session:
+        entries = audit.latest(session, subject=f"rollout:{flag}")
+        return jsonify({"entries": [audit.document(entry) for entry in entries]})
+
+
+@bp.post("/<flag>/advance")
+@require_role("owner")
+def advance(flag: str) -> ResponseReturnValue:
+    """One step up. `reason` approves gates that are unknown."""
+    body = _body()
+    with transaction() as session:
+        return _present(
+            rollouts.advance(
+                session,
+                flag,
+                now=datetime.now(UTC),
+                actor=actor(),
+                expected_version=body.expectedVersion,
+                approval=body.reason,
+            )
+        )
+
+
+@bp.post("/<flag>/step-back")
+@require_role("operator")
+def step_back(flag: str) -> ResponseReturnValue:
+    """One step down."""
+    body = _body()
+    with transaction() as session:
+        return _present(
+            rollouts.step_back(
+                session,
+                flag,
+                now=datetime.now(UTC),
+                actor=actor(),
+                expected_version=body.expectedVersion,
+                reason=body.reason,
+            )
+        )
+
+
+@bp.post("/<flag>/hold")
+@require_role("operator")
+def hold(flag: str) -> ResponseReturnValue:
+    """Keep the exposure and refuse to advance."""
+    return _simple(rollouts.hold, flag)
+
+
+@bp.post("/<flag>/resume")
+@require_role("operator")
+def resume(flag: str) -> ResponseReturnValue:
+    """End a hold."""
+    return _simple(rollouts.resume, flag)
+
+
+@bp.post("/<flag>/rollback")
+@require_role("operator")
+def roll_back(flag: str) -> ResponseReturnValue:
+    """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
+    body = _body()
+    with transaction() as session:
+        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        rollout = rollouts.find(session, flag)
+        return jsonify(rollouts.summary(rollout)) if rollout.latched else _present(decision)
+
+
+@bp.post("/<flag>/rearm")
+@require_role("owner")
+def rearm(flag: str) -> ResponseReturnValue:
+    """A new attempt at the lowest step."""
+    body = _body()
+    with transaction() as session:
+        return _present(
+            rollouts.rearm(
+                session,
+                flag,
+                now=datetime.now(UTC),
+                actor=actor(),
+                expected_version=body.expectedVersion,
+                reason=body.reason,
+            )
+        )
+
+
+def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, Any]:
+    """A rollout as JSON, with plan and gates."""
+    return {
+        **rollouts.summary(rollout),
+        "position": {"phase": rollout.position.phase, "step": rollout.position.step},
+        "plan": store.plan_to_json(rollout.plan),
+        "gates": [
+            {"name": gate.name, "status": gate.status, "reason": gate.reason, "evidence": dict(gate.evidence)}
+            for gate in gates
+        ],
+    }
+
+
+def refused(refusal: Refusal) -> Problem:
+    """The problem that a refusal becomes: 422 where the request lacks something, 409 where the rollout does."""
+    code = refusal.reasons[0].code
+    reasons = [{"code": reason.code, "sentence": reason.sentence} for reason in refusal.reasons]
+    return Problem(422 if code == "REASON_REQUIRED" else 409, code, refusal.sentence, reasons=reasons)
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+    app.register_error_handler(rollouts.UnknownRolloutError, _unknown)
+
+
+def _simple(use_case: Any, flag: str) -> ResponseReturnValue:
+    body = _body()
+    with transaction() as session:
+        return _present(use_case(session, flag, now=datetime.now(UTC), actor=actor(), reason=body.reason))
+
+
+def _body() -> Request:
+    return Request.model_validate(request.get_json(silent=False) if request.data else {})
+
+
+def _present(decision: Decision) -> ResponseReturnValue:
+    if isinstance(decision, Refusal):
+        raise refused(decision)
+    return jsonify(rollouts.summary(decision.after))
+
+
+def _unknown(error: rollouts.UnknownRolloutError) -> ResponseReturnValue:
+    return respond(Problem(404, "ROLLOUT_NOT_FOUND", str(error)))

@@ -1,0 +1,236 @@
+"""The `rollout` command. Each package adds its own commands to the same group."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+
+from control_plane import first_start, migrations, rollouts, store
+from control_plane.app import PACKAGES, create_app
+from control_plane.first_start import FLAG
+from control_plane.gates import GateResult
+from control_plane.people_cli import token, user
+from control_plane.phases import Rollout, guide_plan
+from control_plane.platform import audit, database
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.settings import Settings, SettingsError
+from control_plane.server import check_port, serve
+from control_plane.transitions import Decision, Refusal
+
+flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
+reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
+
+
+@click.group()
+def rollout() -> None:
+    """Take a flag through its rollout phases, watched by a guard that rolls back by itself."""
+
+
+@rollout.command("serve")
+def serve_command() -> None:
+    """Serve the page and the API; makes database, rollout and first owner if there are none."""
+    settings = Settings.from_env()
+    check_port(settings)
+    app = create_app(settings)
+    with app.app_context():
+        with database.transaction() as session:
+            made = first_start.prepare(session, datetime.now(UTC))
+            line = _line(rollouts.find(session, FLAG))
+        database.db.engine.dispose()  # the workers are forked from here and open connections of their own
+    click.echo(f"Page      http://{settings.host}:{settings.port}")
+    if made.owner_password:
+        click.echo(f"Sign in   owner / {made.owner_password}   (shown once; `rollout user add` makes more people)")
+    click.echo(f"Rollout   {line}")
+    click.echo("Stop      Ctrl-C")
+    sys.stdout.flush()
+    serve(settings)
+
+
+@rollout.command("status")
+@flag_option
+@json_option
+@in_application
+def status_command(*, flag: str, as_json: bool) -> None:
+    """Where the rollout stands and what its gates say."""
+    now = datetime.now(UTC)
+    with database.reading() as session:
+        found = rollouts.find(session, flag)
+        gates = rollouts.gates(session, found, now)
+    document = rollouts.summary(found) | {
+        "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates]
+    }
+    show(document, "\n".join([_line(found), *map(_gate_line, gates)]), as_json=as_json)
+
+
+@rollout.command("plan")
+@flag_option
+@click.option("--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A plan as YAML.")
+@click.option("--new-signups-after", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="Default: now. UTC.")
+@json_option
+@in_application
+def plan_command(*, flag: str, path: Path | None, new_signups_after: datetime | None, as_json: bool) -> None:
+    """Show the plan of a rollout, or make the rollout if there is none: the guide's four phases, or FILE's."""
+    now = datetime.now(UTC)
+    after = (new_signups_after or now).replace(tzinfo=UTC)
+    with database.transaction() as session:
+        found = store.load(session, flag)
+        if found is None:
+            try:
+                wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else guide_plan(after)
+            except (ValidationError, yaml.YAMLError) as error:
+                raise CommandFailed(f"{path} is no plan: {error}") from error
+            decision = rollouts.plan(session, flag, wanted, now=now, actor=actor(), reason="Planned.")
+            found = _changed(decision)
+    words = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
+    show(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(words), as_json=as_json)
+
+
+@rollout.command("advance")
+@flag_option
+@click.option("--approve", "approval", default="", help="Why gates that prove nothing yet may be passed.")
+@json_option
+@in_application
+def advance_command(*, flag: str, approval: str, as_json: bool) -> None:
+    """One step up, if every gate is open."""
+    _change(flag, rollouts.advance, as_json=as_json, versioned=True, approval=approval)
+
+
+@rollout.command("hold")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def hold_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """Keep the exposure and refuse to advance."""
+    _change(flag, rollouts.hold, as_json=as_json, reason=reason)
+
+
+@rollout.command("resume")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def resume_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """End a hold."""
+    _change(flag, rollouts.resume, as_json=as_json, reason=reason)
+
+
+@rollout.command("step-back")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """One step down; those added last leave first."""
+    _change(flag, rollouts.step_back, as_json=as_json, versioned=True, reason=reason)
+
+
+@rollout.command("rollback")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """Legacy for everybody, at once and until re-armed."""
+    with database.transaction() as session:
+        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=reason)
+        found = rollouts.find(session, flag)
+        if not found.latched:
+            found = _changed(decision)
+    show(rollouts.summary(found), _line(found), as_json=as_json)
+
+
+@rollout.command("rearm")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def rearm_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """A new attempt at the lowest step, after the cool-down."""
+    _change(flag, rollouts.rearm, as_json=as_json, versioned=True, reason=reason)
+
+
+@rollout.group("db")
+def database_group() -> None:
+    """The database's schema."""
+
+
+@database_group.command("upgrade")
+@json_option
+@in_application
+def upgrade_command(*, as_json: bool) -> None:
+    """Bring the schema up to this code's version; starting any command does the same."""
+    head = migrations.head()
+    show({"version": head}, f"The database is at version {head}.", as_json=as_json)
+
+
+@rollout.group("audit")
+def audit_group() -> None:
+    """The audit trail."""
+
+
+@audit_group.command("verify")
+@json_option
+@in_application
+def verify_command(*, as_json: bool) -> None:
+    """Recompute the chain of hashes; exit code 1 if an entry was changed, removed or inserted."""
+    with database.reading() as session:
+        result = audit.verify(session)
+    words = f"{result.checked} entries, every one as it was written."
+    if not result.intact:
+        words = f"Entry {result.first_broken} is not as it was written; {result.checked} before it are."
+    show({"checked": result.checked, "first_broken": result.first_broken}, words, as_json=as_json)
+    sys.exit(0 if result.intact else 1)
+
+
+rollout.add_command(token)
+rollout.add_command(user)
+
+
+def main() -> None:
+    """Run the command line: one sentence for a failure, exit code 0 done, 1 refused or failed, 2 misused."""
+    for package in PACKAGES:
+        import_module(f"{package}.cli").register(rollout)
+    try:
+        rollout()
+    except (SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
+        _fail(str(error))
+    except OperationalError as error:
+        _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
+
+
+def _fail(sentence: str) -> None:
+    click.echo(f"Error: {sentence}", err=True)
+    sys.exit(1)
+
+
+def _change(
+    flag: str, use_case: Callable[..., Decision], *, as_json: bool, versioned: bool = False, **words: Any
+) -> None:
+    with database.transaction() as session:
+        if versioned:
+            words["expected_version"] = rollouts.find(session, flag).version
+        found = _changed(use_case(session, flag, now=datetime.now(UTC), actor=actor(), **words))
+    show(rollouts.summary(found), _line(found), as_json=as_json)
+
+
+def _changed(decision: Decision) -> Rollout:
+    if isinstance(decision, Refusal):
+        raise CommandFailed(decision.sentence)
+    return decision.after
+
+
+def _line(found: Rollout) -> str:
+    where = f"{found.phase.title}, {found.percentage} %"
+    return f"{found.flag}: {where}, {found.state.replace('_', ' ')} since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _gate_line(gate: GateResult) -> str:
+    return f"  {gate.status:8} {gate.name}: {gate.reason}"

@@ -1,0 +1,47 @@
+"""`rollout user` and `rollout token`: who may sign in, and which services may call."""
+
+from datetime import UTC, datetime
+
+import click
+
+from control_plane.platform import identity
+from control_plane.platform.console import actor, in_application, json_option, show
+from control_plane.platform.database import transaction
+
+
+@click.group("user")
+def user() -> None:
+    """People who may sign in."""
+
+
+@user.command("add")
+@click.argument("username")
+@click.option("--role", type=click.Choice(["viewer", "operator", "owner"]), default="viewer", show_default=True)
+@json_option
+@in_application
+def user_add(*, username: str, role: str, as_json: bool) -> None:
+    """Let USERNAME sign in; prints a password once."""
+    with transaction() as session:
+        password = identity.add_person(session, username, role, now=datetime.now(UTC), actor=actor())
+    words = f"{username} may sign in as {role} with the password {password}   (shown once)"
+    show({"username": username, "role": role, "password": password}, words, as_json=as_json)
+
+
+@click.group("token")
+def token() -> None:
+    """Tokens for services, SDKs and webhooks."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option("--type", "kind", type=click.Choice(["client", "frontend", "admin", "service"]), required=True)
+@click.option("--environment", default="production", show_default=True)
+@json_option
+@in_application
+def token_create(*, name: str, kind: str, environment: str, as_json: bool) -> None:
+    """Make a token called NAME; prints it once."""
+    with transaction() as session:
+        secret = identity.create_token(
+            session, name, kind, environment=environment, now=datetime.now(UTC), actor=actor()
+        )
+    show({"name": name, "type": kind, "token": secret}, f"{secret}   (shown once)", as_json=as_json)

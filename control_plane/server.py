@@ -1,0 +1,83 @@
+"""Serving over HTTP: Granian's workers around the WSGI application, and a stop that loses nothing."""
+
+import multiprocessing
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from control_plane.app import create_app, start_background, stop_background
+from control_plane.platform.settings import Settings, SettingsError
+
+KILL_SECONDS = 1
+RESPAWN_SECONDS = 0.5
+
+# Inherited by the forked workers: the server replaces their signal handlers, so this is how they learn to stop.
+_stopping = multiprocessing.get_context("fork").Event()
+
+
+class PortInUseError(SettingsError):
+    """Somebody serves at the address already."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then end open streams, write what is in memory and leave."""
+    check_port(settings)
+    if settings.workers > 1 and settings.database_url.startswith("sqlite"):
+        raise SettingsError("WORKERS is above 1, and SQLite has one writer; set DATABASE_URL to a PostgreSQL server.")
+    server = Granian(
+        "control_plane.server:application",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        backpressure=settings.threads,
+        websockets=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        respawn_interval=RESPAWN_SECONDS,
+        workers_kill_timeout=KILL_SECONDS,
+    )
+    server.signal_handler_interrupt = _announcing_stop(server.signal_handler_interrupt)
+    server.serve()
+
+
+def application() -> Flask:
+    """The application of one worker, with its background threads running. Called in the worker, after the fork."""
+    app = create_app()
+    start_background(app)
+    threading.Thread(target=_stop_when_told, args=[app], name="stop", daemon=True).start()
+    return app
+
+
+def check_port(settings: Settings) -> None:
+    """Raise PortInUseError if nothing can be served at the configured address."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            sentence = f"Can't serve on {settings.host}:{settings.port} ({os.strerror(error.errno or 0).lower()})"
+            raise PortInUseError(f"{sentence}; set PORT or HOST to another address.") from error
+
+
+def _announcing_stop(handler: Callable[..., Any]) -> Callable[..., Any]:
+    def stop(*arguments: object) -> None:
+        _stopping.set()
+        handler(*arguments)
+
+    return stop
+
+
+def _stop_when_told(app: Flask) -> None:
+    _stopping.wait()
+    stop_background(app)
