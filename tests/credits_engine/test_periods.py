@@ -11,9 +11,8 @@ from credits_engine.periods import Period, billing_period, calendar_month, fitte
 
 MICROSECOND = timedelta(microseconds=1)
 ZONES = sorted(available_timezones())
-instants = st.integers(0, 120 * 365 * 86_400).map(
-    lambda seconds: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-)
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+instants = st.integers(0, 120 * 365 * 86_400).map(lambda seconds: EARLIEST + timedelta(seconds=seconds))
 late_anchors = st.builds(
     lambda year, month, day, seconds: (
         datetime(year, month, min(day, monthrange(year, month)[1]), tzinfo=UTC) + timedelta(seconds=seconds)
