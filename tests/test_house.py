@@ -1,0 +1,86 @@
+"""The rules of the house that no linter knows: what lies where, how large it may be, and what the locks may hold."""
+
+import ast
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from control_plane.app import PACKAGES
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = ("control_plane", *PACKAGES)
+TOP_FOLDERS = {*PRODUCT, "tests", "docs", "deploy", "requirements"}
+LOCKS = sorted(ROOT.glob("requirements/*.txt"))
+
+FILE_LINES = 300
+FUNCTION_LINES = 40
+LONG_FILES: dict[str, str] = {}
+"""Files above the limit, each with the reason why it stays whole."""
+LONG_FUNCTIONS: dict[str, str] = {}
+"""Functions above the limit, as `file:name`, each with the reason why it stays whole."""
+
+PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)
+
+
+def test_the_top_level_holds_the_five_packages_their_tests_and_nothing_else() -> None:
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    assert {name for name in folders if not any(fnmatch(name, pattern) for pattern in ignored)} == TOP_FOLDERS
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_joins_the_application_and_the_command_line_the_same_way(package: str) -> None:
+    assert callable(import_module(package).init_app)
+    assert callable(import_module(f"{package}.cli").register)
+
+
+def test_no_file_is_longer_than_agreed() -> None:
+    long = {name: lines for name, lines in _file_lengths() if lines > FILE_LINES}
+    assert long.keys() == LONG_FILES.keys(), f"{long} must be split, or listed with a reason"
+
+
+def test_no_function_is_longer_than_agreed() -> None:
+    long = {name: lines for name, lines in _function_lengths() if lines > FUNCTION_LINES}
+    assert long.keys() == LONG_FUNCTIONS.keys(), f"{long} must be split, or listed with a reason"
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_a_lock_holds_pins_and_hashes_and_names_no_registry(lock: Path) -> None:
+    entries = lock.read_text().replace("\\\n", " ").splitlines()
+    assert entries
+    for entry in entries:
+        assert PIN.match(entry), entry
+        assert "--hash=sha256:" in entry, entry
+        assert "://" not in entry, entry
+
+
+def test_testing_installs_every_pin_of_running_so_that_one_environment_serves_both() -> None:
+    running, testing = (set(_pins(ROOT / "requirements" / name)) for name in ("run.txt", "test.txt"))
+    assert running <= testing
+
+
+def _pins(lock: Path) -> Iterator[tuple[str, str]]:
+    return ((found["name"], found["version"]) for found in PIN.finditer(lock.read_text()))
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    for package in PRODUCT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.parent.name != "versions":  # a migration is one long list of what changes
+                yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def _file_lengths() -> Iterator[tuple[str, int]]:
+    return ((name, text.count("\n")) for name, text in _modules())
+
+
+def _function_lengths() -> Iterator[tuple[str, int]]:
+    for name, text in _modules():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                yield f"{name}:{node.name}", node.end_lineno - node.lineno + 1
