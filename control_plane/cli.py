@@ -14,10 +14,9 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane import first_start, migrations, rollouts, store
 from control_plane.app import PACKAGES, create_app
-from control_plane.first_start import FLAG
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
-from control_plane.phases import Rollout, guide_plan
+from control_plane.phases import FLAG, Rollout, guide_plan
 from control_plane.platform import audit, database
 from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
 from control_plane.platform.settings import Settings, SettingsError

@@ -6,10 +6,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts, store
-from control_plane.phases import guide_plan
+from control_plane.phases import FLAG, guide_plan
 from control_plane.platform import identity
-
-FLAG = "ENABLE_CREDITS_V2"
 
 
 @dataclass(frozen=True, slots=True)

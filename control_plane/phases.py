@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+FLAG = "ENABLE_CREDITS_V2"
 PRODUCTION = "production"
 PRE_PRODUCTION = ("development", "staging")
 

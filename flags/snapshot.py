@@ -1,0 +1,116 @@
+"""The flags as this process knows them: immutable, one per revision, never older than the transaction that asks.
+
+Loading is done once per revision; an evaluation in a transaction costs one small query for revision and lease, so
+a rollback is in force for every consumption that begins after its commit.
+"""
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from flask import Flask, current_app
+from sqlalchemy.orm import Session
+
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure
+from control_plane.platform.settings import Settings
+from flags import store
+from flags.evaluation import Evaluation, evaluate
+from flags.phased import EvaluationContext, PhasedFlag
+from flags.store import Effect
+
+NEVER_BEATEN = datetime.min.replace(tzinfo=UTC)
+"""The guard's lease before its first heartbeat: in production nobody is exposed unwatched."""
+
+
+class UnknownFlagError(LookupError):
+    """No such flag. A typo must never answer "off"."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no flag {key!r}; check its spelling.")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All flags under a rollout in one environment, as of one revision."""
+
+    revision: int
+    environment: str
+    flags: dict[str, PhasedFlag]
+
+    def find(self, key: str) -> PhasedFlag:
+        """The flag called `key`; raises UnknownFlagError."""
+        if key not in self.flags:
+            raise UnknownFlagError(key)
+        return self.flags[key]
+
+
+class Snapshots:
+    """The newest snapshot of each environment."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._newest: dict[str, Snapshot] = {}
+        self._loading = threading.Lock()
+
+    def current(self, session: Session, environment: str) -> Snapshot:
+        """The flags as the session's transaction sees them, the guard's lease included."""
+        revision, guard_expires_at = store.routing_state(session)
+        snapshot = self._newest.get(environment)
+        if snapshot is None or snapshot.revision != revision:
+            snapshot = self._load(session, environment, revision)
+        if environment != PRODUCTION or guard_expires_at is None:
+            return snapshot
+        leased = {key: replace(flag, guard_expires_at=guard_expires_at) for key, flag in snapshot.flags.items()}
+        return replace(snapshot, flags=leased)
+
+    def _load(self, session: Session, environment: str, revision: int) -> Snapshot:
+        # The revision was read first: what is loaded now is at least that new, and the next look reloads if newer.
+        beta = store.beta_members(session)
+        flags = {
+            rollout.flag: phased_flag(
+                session, rollout, environment, revision=revision, beta=beta, override=self._override(rollout.flag)
+            )
+            for rollout in rollout_store.load_all(session)
+        }
+        snapshot = Snapshot(revision, environment, flags)
+        with self._loading:
+            known = self._newest.get(environment)
+            if known is None or known.revision <= revision:
+                self._newest[environment] = snapshot
+        return snapshot
+
+    def _override(self, key: str) -> bool | None:
+        return self._settings.credits_v2_override if key == FLAG else None
+
+
+def phased_flag(
+    session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
+) -> PhasedFlag:
+    """A rollout with the people it treats by name, ready to evaluate."""
+    return PhasedFlag(
+        key=rollout.flag,
+        environment=environment,
+        revision=revision,
+        exposure=exposure(rollout, environment),
+        new_signups_after=rollout.plan.new_signups_after,
+        override_variable=override,
+        latched=rollout.state_reason if rollout.latched else None,
+        guard_expires_at=NEVER_BEATEN if environment == PRODUCTION else None,
+        denied=store.overrides(session, rollout.flag, Effect.DENY),
+        allowed=store.overrides(session, rollout.flag, Effect.ALLOW),
+        beta=beta,
+        phase_names={phase.audience: phase.name for phase in rollout.plan.phases},
+    )
+
+
+def evaluate_now(session: Session, key: str, context: EvaluationContext, *, now: datetime) -> Evaluation:
+    """Whether `context` gets the flag `key` in this process's environment, by what the transaction sees."""
+    snapshots = current_app.extensions["flag_snapshots"]
+    settings: Settings = current_app.extensions["settings"]
+    return evaluate(snapshots.current(session, settings.environment).find(key), context, now)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application an empty set of snapshots."""
+    app.extensions["flag_snapshots"] = Snapshots(settings)
