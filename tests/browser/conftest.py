@@ -1,0 +1,75 @@
+"""A real Chromium in front of the real server, and pages that must not complain."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests import chromium
+from tests.serving import serving
+
+VIEWPORT = {"width": 1200, "height": 860}
+
+OpenPage = Callable[..., Page]
+
+
+# Not for the session: Playwright keeps an event loop running in this thread, which no other test should meet.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium; a test that needs it is skipped where there is none, and fails with `REQUIRE_BROWSER=1`."""
+    path = chromium.executable()
+    if path is None:
+        stop = pytest.fail if chromium.is_required() else pytest.skip
+        stop(chromium.HOW_TO_GET_IT)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(chromium.ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `rollout serve` answers, on a fresh SQLite file that the tests of one module share."""
+    instance = tmp_path_factory.mktemp("instance")
+    shutil.copy(sqlite_template, instance / "rollout.db")
+    with serving(instance) as served:
+        yield served.url
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What pages said on their consoles. A test that provokes an error takes it out; nothing may be left at the end."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, base_url: str, complaints: list[str]) -> Iterator[OpenPage]:
+    """Open a page in a profile of its own: `open_page(color_scheme="dark", java_script_enabled=False)`."""
+    contexts = []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(base_url=base_url, **{"viewport": VIEWPORT, "reduced_motion": "reduce"} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.extend(_complaint(message)))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    """A page in the light scheme, signed in as nobody."""
+    return open_page(color_scheme="light")
+
+
+def _complaint(message: ConsoleMessage) -> list[str]:
+    return [f"{message.type}: {message.text}"] if message.type in ("error", "warning") else []

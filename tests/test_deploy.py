@@ -1,0 +1,103 @@
+"""What is shipped fits the code: the image is built from files that exist, and configures settings that exist."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+import yaml
+
+from control_plane.app import PACKAGES
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+PRODUCT = ("control_plane", *PACKAGES)
+SETTING = re.compile(r"^    \"\"\"`([A-Z0-9_]+)`", re.MULTILINE)
+
+
+def test_the_image_is_built_from_files_that_exist_and_are_let_in() -> None:
+    ignored, *let_in = (line.strip("!") for line in _lines(DEPLOY / "Dockerfile.dockerignore"))
+    assert ignored == "*"
+    copied = [line.split()[1:-1] for line in _lines(DEPLOY / "Dockerfile") if re.match(r"COPY (?!--from)", line)]
+    sources = {source for line in copied for source in line}
+    assert sources >= set(PRODUCT)
+    assert all((ROOT / source).exists() for source in sources)
+    assert sources <= set(let_in)
+
+
+def test_the_image_runs_as_an_ordinary_user_and_stops_on_sigterm() -> None:
+    instructions = dict(line.split(maxsplit=1) for line in _lines(DEPLOY / "Dockerfile") if line[:1].isupper())
+    assert int(instructions["USER"]) > 0
+    assert instructions["STOPSIGNAL"] == "SIGTERM"
+    assert json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"]) == ["rollout", "serve"]
+
+
+def test_the_image_finds_out_by_itself_that_it_is_ill() -> None:
+    check = re.search(r"HEALTHCHECK .*\\\n\s+CMD (\[.*\])", (DEPLOY / "Dockerfile").read_text())
+    assert check is not None
+    program = json.loads(check[1])[-1]
+    compile(program, "healthcheck", "exec")
+    assert "/healthz" in program
+
+
+def test_every_setting_the_deployment_names_is_one_the_code_reads() -> None:
+    known = set(SETTING.findall((ROOT / "control_plane/platform/settings.py").read_text()))
+    in_image = re.findall(r"^(?:ENV|   ) ([A-Z_]+)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    named = {*in_image, *_compose()["services"]["web"]["environment"]}
+    assert named - {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"} <= known
+    assert {"DATABASE_URL", "HOST", "INSTANCE_DIR", "ALERTS_FILE"} <= named
+
+
+def test_every_file_that_compose_mounts_is_beside_it() -> None:
+    services = _compose()["services"]
+    mounts = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])]
+    assert [mount for mount in mounts if mount.startswith(".") and not (DEPLOY / mount).is_file()] == []
+    assert (DEPLOY / services["web"]["build"]["context"] / services["web"]["build"]["dockerfile"]).is_file()
+
+
+def test_nothing_but_this_machine_reaches_what_compose_publishes() -> None:
+    ports = [port for service in _compose()["services"].values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize(
+    ("file", "program"),
+    [
+        ("prometheus.yml", ["promtool", "check", "config", "--syntax-only"]),
+        ("alertmanager.yml", ["amtool", "check-config"]),
+    ],
+)
+def test_the_monitoring_configuration_is_sound_to_its_own_program(file: str, program: list[str]) -> None:
+    assert isinstance(yaml.safe_load((DEPLOY / file).read_text()), dict)
+    if shutil.which(program[0]):  # CI has them; elsewhere the file has at least been parsed
+        checked = subprocess.run([*program, DEPLOY / file], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in PRODUCT:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.cfg", "README.md"):
+        shutil.copy(ROOT / name, source)
+    files = {str(path.relative_to(source)) for name in PRODUCT for path in (source / name).rglob("*") if path.is_file()}
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+    subprocess.run([*build, tmp_path, source], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert files - set(ZipFile(wheel).namelist()) == set()
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def _compose() -> dict[str, Any]:
+    found = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert isinstance(found, dict)
+    return found
