@@ -1,0 +1,276 @@
+"""Sequential evidence that a bad rate is above its threshold, valid at every look.
+
+Counters go in, evidence comes out: `step` is a pure function, `Evidence` is small and immutable and survives a restart.
+
+Notation. S bad outcomes of N; null p0 is the threshold; alternatives p_k lie above it; W is the window. With
+    l_k(S, N) = S ln(p_k / p0) + (N - S) ln((1 - p_k) / (1 - p0))         the log likelihood ratio (Wald 1945)
+two e-processes are averaged:
+    E_start = mean_k exp l_k(S, N)             counts since the start: quickest where the release is bad at once
+    E_sr    = mean_k M_k / K                   Shiryaev-Roberts (arXiv 2203.03532): forgets a healthy past for ln K
+              M_k <- M_k + 1 as a window opens, M_k <- M_k exp l_k(dS, dN) with each increment
+    E       = (E_start + E_sr) / 2
+While the conditional bad rate never exceeds p0, every factor has mean at most 1, whatever the traffic, the ticks or
+who looks when (arXiv 2210.01948), so by Ville's inequality P(E ever reaches 1/alpha) <= alpha in a budget of K windows.
+
+Windows without traffic never open. Whether one opens depends on arrivals, never on their outcomes, so each open window
+still adds exactly 1 to the mean of M_k, at most K times per budget. A quiet night costs no alpha; skipping it is O(1).
+
+A used-up budget is renewed in place. M_k goes on, for it holds what a running fault has shown; the count since the
+start begins again unless it speaks against the release. Each budget thus adds at most 1/2 (start) + 1/2 (windows) to
+the mean of E: after c budgets P(E ever reached 1/alpha) <= c alpha, which is what c separate attempts would give.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from math import ceil, exp, log, log1p
+from typing import Any
+
+DESIGN = 1
+"""Grows when stored evidence stops being comparable with what this module computes."""
+
+PHASE_SECONDS = 7 * 24 * 3600
+"""The planned length of a phase; a budget is this long in windows."""
+
+RATE_FACTORS = (1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+HIGHEST_ALTERNATIVE = 0.95
+HIGHEST_NULL = 0.5
+DISCORDANT_ALTERNATIVES = (0.6, 0.7, 0.8, 0.9, 0.97)
+SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
+SAFE_LOG_E = log(20)
+LIMIT = 700.0
+"""Logarithms are kept within +-LIMIT, where exp neither overflows nor vanishes; it moves M by less than K e^-700."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Bad outcomes among all outcomes; counts of separate workers add up."""
+
+    bad: int = 0
+    total: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.bad + other.bad, self.total + other.total)
+
+    @property
+    def rate(self) -> float:
+        """Bad over total, 0 where nothing was counted."""
+        return self.bad / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bet:
+    """What is tested: a null rate, the gain per bad and per good outcome under each alternative, and the window."""
+
+    null: float
+    gains: tuple[tuple[float, float], ...]
+    """(ln p_k/p0, ln (1-p_k)/(1-p0)) per alternative; empty for a tripwire, whose first bad outcome decides."""
+    window_seconds: float
+    budget: int
+    """K, the windows of one planned phase."""
+    log_budget: float
+    log_weights: float
+    """ln of what the sum over both speeds and all alternatives is divided by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
+
+    `carried` holds ln(M_k / K) as the current window opened; with the window's counts it gives M_k, so the order in
+    which increments arrive inside a window can't matter.
+    """
+
+    bad: int = 0
+    total: int = 0
+    base_bad: int = 0
+    base_total: int = 0
+    window: int | None = None
+    window_bad: int = 0
+    window_total: int = 0
+    windows_used: int = 0
+    renewals: int = 0
+    carried: tuple[float, ...] = ()
+    log_e: float = 0.0
+    peak_log_e: float = 0.0
+
+    @property
+    def counts(self) -> Counts:
+        """Counts since the attempt began."""
+        return Counts(self.bad, self.total)
+
+    @property
+    def log10(self) -> float:
+        """The evidence as a power of ten, as shown to people."""
+        return self.log_e / log(10)
+
+    @property
+    def p_value(self) -> float:
+        """The anytime-valid p-value, min(1, 1 / max E)."""
+        return min(1.0, exp(-self.peak_log_e))
+
+
+@lru_cache(maxsize=256)
+def rate_bet(threshold: float, *, window_seconds: float) -> Bet:
+    """The bet that a bad rate is above `threshold` (0 to 0.5; 0 makes a tripwire)."""
+    if not 0 <= threshold <= HIGHEST_NULL:
+        raise ValueError(f"A rate threshold lies between 0 and {HIGHEST_NULL}, not at {threshold}.")
+    alternatives = (min(factor * threshold, HIGHEST_ALTERNATIVE) for factor in RATE_FACTORS)
+    return _bet(threshold, alternatives if threshold else (), window_seconds)
+
+
+@lru_cache(maxsize=256)
+def discordant_bet(*, window_seconds: float) -> Bet:
+    """The bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
+    return _bet(0.5, DISCORDANT_ALTERNATIVES, window_seconds)
+
+
+def step(bet: Bet, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
+    """The evidence after `counts` more outcomes, seen at `at`; the same evidence when there were none.
+
+    A clock that jumps, either way, at worst opens one window more. Raises ValueError unless 0 <= bad <= total.
+    """
+    if not 0 <= counts.bad <= counts.total:
+        raise ValueError(f"Counts must satisfy 0 <= bad <= total, got bad={counts.bad}, total={counts.total}.")
+    if counts.total == 0:
+        return evidence
+    window = int(at.timestamp() // bet.window_seconds)
+    before = evidence if window == evidence.window else _opened(bet, evidence, window)
+    bad, total = before.bad + counts.bad, before.total + counts.total
+    window_bad, window_total = before.window_bad + counts.bad, before.window_total + counts.total
+    log_e = _log_e(bet, before.carried, (bad - before.base_bad, total - before.base_total), (window_bad, window_total))
+    return Evidence(
+        bad,
+        total,
+        before.base_bad,
+        before.base_total,
+        window,
+        window_bad,
+        window_total,
+        before.windows_used,
+        before.renewals,
+        before.carried,
+        log_e,
+        max(before.peak_log_e, log_e),
+    )
+
+
+def log_start(bet: Bet, counts: Counts) -> float:
+    """ln E_start of `counts` alone: what this many outcomes would show if nothing had come before."""
+    return _log_start(bet, counts.bad, counts.total)
+
+
+def log_safe(threshold: float, counts: Counts) -> float:
+    """ln E_safe, the evidence that the rate is *below* `threshold`: the same likelihood ratio, turned round.
+
+    Null p >= p0, alternatives SAFE_FACTORS x p0, equal weights. A tripwire (threshold 0) can't be certified: -LIMIT.
+    """
+    if threshold == 0:
+        return -LIMIT
+    good = counts.total - counts.bad
+    logs = [
+        (counts.bad * log(factor) if counts.bad else 0.0) + good * log((1 - factor * threshold) / (1 - threshold))
+        for factor in SAFE_FACTORS
+        if factor or not counts.bad
+    ]
+    return _clipped(_log_sum_exp(logs) - log(len(SAFE_FACTORS)))
+
+
+def clean_outcomes_needed(threshold: float, counts: Counts) -> int | None:
+    """How many more outcomes, all good, would certify a rate below `threshold`: 0 if it is certified, None if never."""
+    if threshold == 0:
+        return None
+
+    def certified(more: int) -> bool:
+        return log_safe(threshold, Counts(counts.bad, counts.total + more)) >= SAFE_LOG_E
+
+    if certified(0):
+        return 0
+    low, high = 0, 1
+    while not certified(high):
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if certified(middle) else (middle, high)
+    return high
+
+
+def failures_needed(bet: Bet, total: int, *, log_bar: float) -> int | None:
+    """The fewest bad outcomes among the first `total` that reach `log_bar`; None where even all of them do not."""
+    return next((bad for bad in range(total + 1) if first_window_log_e(bet, Counts(bad, total)) >= log_bar), None)
+
+
+def first_window_log_e(bet: Bet, counts: Counts) -> float:
+    """ln E when `counts` is all there ever was, inside one window."""
+    seen = (counts.bad, counts.total)
+    return _log_e(bet, (-bet.log_budget,) * len(bet.gains), seen, seen)
+
+
+def to_json(evidence: Evidence) -> dict[str, Any]:
+    """`evidence` as plain JSON values."""
+    return asdict(evidence) | {"carried": list(evidence.carried)}
+
+
+def from_json(stored: Mapping[str, Any]) -> Evidence:
+    """The evidence that `to_json` wrote; raises TypeError when the fields are not its fields."""
+    return Evidence(**{**stored, "carried": tuple(stored["carried"])})
+
+
+def _bet(null: float, alternatives: Iterable[float], window_seconds: float) -> Bet:
+    gains = tuple((log(p / null), log((1 - p) / (1 - null))) for p in alternatives)
+    budget = max(1, ceil(PHASE_SECONDS / window_seconds))
+    return Bet(null, gains, window_seconds, budget, log(budget), log(2 * max(1, len(gains))))
+
+
+def _opened(bet: Bet, evidence: Evidence, window: int) -> Evidence:
+    """The evidence as a new window opens: what the last one showed is carried, and one more bet of size 1/K begins."""
+    before = evidence.carried or (-LIMIT,) * len(bet.gains)
+    good = evidence.window_total - evidence.window_bad
+    carried = tuple(
+        _log_add(_clipped(log_m + evidence.window_bad * on_bad + good * on_good), -bet.log_budget)
+        for log_m, (on_bad, on_good) in zip(before, bet.gains, strict=True)
+    )
+    opened = replace(evidence, window=window, window_bad=0, window_total=0, carried=carried)
+    if evidence.windows_used < bet.budget:
+        return replace(opened, windows_used=evidence.windows_used + 1)
+    return _renewed(bet, opened)
+
+
+def _renewed(bet: Bet, evidence: Evidence) -> Evidence:
+    speaks = _log_start(bet, evidence.bad - evidence.base_bad, evidence.total - evidence.base_total) > 0
+    base = (evidence.base_bad, evidence.base_total) if speaks else (evidence.bad, evidence.total)
+    return replace(evidence, windows_used=1, renewals=evidence.renewals + 1, base_bad=base[0], base_total=base[1])
+
+
+def _log_e(bet: Bet, carried: tuple[float, ...], start: tuple[int, int], window: tuple[int, int]) -> float:
+    """ln E from (bad, total) since the start and in the open window: both speeds are one sum over all alternatives."""
+    if not bet.gains:
+        return LIMIT if start[0] else 0.0
+    bad, good = start[0], start[1] - start[0]
+    logs = [bad * on_bad + good * on_good for on_bad, on_good in bet.gains]
+    bad, good = window[0], window[1] - window[0]
+    logs += [log_m + bad * on_bad + good * on_good for log_m, (on_bad, on_good) in zip(carried, bet.gains, strict=True)]
+    return _clipped(_log_sum_exp(logs) - bet.log_weights)
+
+
+def _log_start(bet: Bet, bad: int, total: int) -> float:
+    if not bet.gains:
+        return LIMIT if bad else 0.0
+    good = total - bad
+    logs = [bad * on_bad + good * on_good for on_bad, on_good in bet.gains]
+    return _clipped(_log_sum_exp(logs) - log(len(logs)))
+
+
+def _log_sum_exp(logs: list[float]) -> float:
+    top = max(logs)
+    return top + log(sum([exp(value - top) for value in logs]))
+
+
+def _log_add(one: float, other: float) -> float:
+    high, low = (one, other) if one > other else (other, one)
+    return high + log1p(exp(low - high))
+
+
+def _clipped(log_value: float) -> float:
+    return max(-LIMIT, min(LIMIT, log_value))

@@ -1,0 +1,51 @@
+"""The measurements an alert may be written on: which signal feeds each, and what its evidence speaks of."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Compare(StrEnum):
+    """How an alert reads its counts."""
+
+    ABSOLUTE = "absolute"
+    """Bad outcomes among all outcomes, against the threshold."""
+    PAIRED = "paired"
+    """Requests that both engines answered and answered differently, among all that both answered."""
+    DISCORDANT = "discordant"
+    """Requests that only v2 failed, among those that just one of the engines failed; the threshold is one half."""
+
+
+class Unit(StrEnum):
+    """What a threshold is written in."""
+
+    RATIO = "ratio"
+    DURATION = "duration"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measurement. An `engine` limits it to what that engine decided, serving or shadowing."""
+
+    signal: str
+    unit: Unit = Unit.RATIO
+    engine: str | None = None
+    compare: Compare = Compare.ABSOLUTE
+    legacy_twin: bool = False
+    """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
+    certifies: bool = False
+    """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
+
+
+FAILED_V2_ONLY = "credit_failure_v2_only"
+FAILED_LEGACY_ONLY = "credit_failure_legacy_only"
+
+METRICS = {
+    "credit_consumption_failure": Metric("credit_consumption_failure", engine="v2", legacy_twin=True, certifies=True),
+    "credit_consumption_slow": Metric("credit_consumption_slow", Unit.DURATION, engine="v2"),
+    "credit_variance": Metric("credit_variance", compare=Compare.PAIRED, certifies=True),
+    "credit_failure_discordant": Metric(FAILED_V2_ONLY, compare=Compare.DISCORDANT),
+    "credit_status_slow": Metric("credit_status_slow", Unit.DURATION),
+    "api_error_rate": Metric("api_error_rate"),
+    "billing_webhook_failure": Metric("billing_webhook_failure"),
+    "database_query_slow": Metric("database_query_slow", Unit.DURATION),
+}

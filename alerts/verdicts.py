@@ -1,0 +1,305 @@
+"""What the guard concludes of one alert: fine, watch, hold or roll back, and why, as a sentence.
+
+Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 10, released by
+itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares holds, since
+going back would hide the cause and help nobody; where nobody is exposed there is nothing to roll back, and it holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import log
+from typing import Any
+
+from alerts.evidence import (
+    SAFE_LOG_E,
+    Bet,
+    Counts,
+    Evidence,
+    clean_outcomes_needed,
+    discordant_bet,
+    log_safe,
+    log_start,
+    rate_bet,
+)
+from alerts.metrics import Compare
+from alerts.quantities import spoken_duration
+from alerts.rules import Action, NoData, Rule
+
+HOLD_LOG_E = log(10)
+RELEASE_LOG_E = log(3)
+V2_WORSE_LOG_E = log(100)
+"""The evidence from discordant pairs at which v2 counts as worse, though legacy fails too."""
+V2_FAILS_TIMES = 4
+"""After a clean window of legacy, v2 is to blame if it failed alone more than this often for each time legacy did."""
+COVERAGE_NEEDED = 0.9
+BLIND_ROLLBACK_WINDOWS = 2
+NO_EVIDENCE = Evidence()
+TIMES = ("at", "breached_since", "calm_since")
+
+
+class Status(StrEnum):
+    """What one alert asks for, mildest first."""
+
+    OK = "ok"
+    INSUFFICIENT = "insufficient"
+    WATCH = "watch"
+    BLIND = "blind"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+GRAVITY = {status: gravity for gravity, status in enumerate(Status)}
+Concern = tuple[Status, str]
+
+
+class Attribution(StrEnum):
+    """Whose fault a breach is, as far as the other engine's answers to the same requests tell."""
+
+    V2_ONLY = "v2_only"
+    SHARED = "shared"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Requests in the alert's window that v2 decided, how many legacy was asked as well, and which engine failed them.
+
+    `legacy_failed` includes the pairs that both failed. `discordant` is the evidence, since the attempt began, of
+    `discordant_bet` on the pairs that just one engine failed (bad: v2 did).
+    """
+
+    decided: int
+    compared: int
+    v2_only: int
+    legacy_only: int
+    legacy_failed: int
+    discordant: Evidence = NO_EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the evidence can't know: whether users are exposed, the last window's counts, and whether counting works."""
+
+    exposed: bool
+    """Production users are routed to v2 right now."""
+    window: Counts
+    """Counts of the last `window_seconds`, ending now."""
+    silent_seconds: float = 0.0
+    """For how long exposed traffic has left no counts; 0 where none was due."""
+    pairs: Pairs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The conclusion about one alert at one moment; feed it back as `previous` at the next tick."""
+
+    alert: str
+    status: Status
+    cause: str
+    """What decided, as a sentence."""
+    at: datetime
+    counts: Counts
+    """Since the attempt began."""
+    window: Counts
+    window_seconds: float
+    threshold: float
+    threshold_text: str
+    evidence_log10: float
+    rollback_log10: float | None
+    """The evidence at which this alert rolls back; None where it never does."""
+    attribution: Attribution
+    breached_since: datetime | None = None
+    calm_since: datetime | None = None
+
+    @property
+    def rate(self) -> float:
+        """The bad rate since the attempt began."""
+        return self.counts.rate
+
+    @property
+    def reason(self) -> str:
+        """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
+        window = f"{_of(self.window)} in the last {spoken_duration(self.window_seconds)}"
+        whole = f"{_of(self.counts)} since the attempt began"
+        bar = "" if self.rollback_log10 is None else f"; a rollback takes 10^{self.rollback_log10:.1f}"
+        evidence = f"Evidence 10^{self.evidence_log10:.1f}{bar}."
+        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Whether the evidence shows a rate below the threshold, and how many more good outcomes would."""
+
+    granted: bool
+    log10: float
+    clean_outcomes_needed: int | None
+    reason: str
+
+
+def bet_of(rule: Rule) -> Bet:
+    """The bet to `step` this rule's evidence with."""
+    if rule.compare is Compare.DISCORDANT:
+        return discordant_bet(window_seconds=rule.window_seconds)
+    return rate_bet(rule.threshold, window_seconds=rule.window_seconds)
+
+
+def judge(
+    rule: Rule, evidence: Evidence, facts: Facts, *, alpha: float | None, previous: Verdict | None, now: datetime
+) -> Verdict:
+    """The verdict on `rule` at `now`; `alpha` is its share from `rules.alphas`, None where it may not roll back.
+
+    `previous` is the verdict of the tick before in the same attempt, None at its start. The gravest concern wins.
+    """
+    log_bar = -log(alpha) if alpha else None
+    breached = log_bar is not None and evidence.log_e >= log_bar
+    breached_since = _since(previous.breached_since if previous else None, now) if breached else None
+    calm = evidence.log_e < RELEASE_LOG_E
+    calm_since = _since(previous.calm_since if previous else None, now) if calm else None
+    attribution = _attribution(rule, evidence, facts)
+    concerns = (
+        _breach(rule, attribution, breached_since, now),
+        _silence(rule, facts),
+        _suspicion(rule, evidence, calm_since, previous, now),
+        _window(rule, facts),
+    )
+    status, cause = _limited(rule, facts, *max(filter(None, concerns), key=_gravity))
+    return Verdict(
+        alert=rule.name,
+        status=status,
+        cause=cause,
+        at=now,
+        counts=evidence.counts,
+        window=facts.window,
+        window_seconds=rule.window_seconds,
+        threshold=rule.threshold,
+        threshold_text=rule.allowed,
+        evidence_log10=evidence.log10,
+        rollback_log10=None if log_bar is None else log_bar / log(10),
+        attribution=attribution,
+        breached_since=breached_since,
+        calm_since=calm_since,
+    )
+
+
+def certificate(rule: Rule, evidence: Evidence) -> Certificate:
+    """Whether `evidence` shows the rate to be below the threshold, wrong at most one time in twenty."""
+    counts = evidence.counts
+    log_e = log_safe(rule.threshold, counts)
+    needed = clean_outcomes_needed(rule.threshold, counts)
+    match needed:
+        case None:
+            reason = "A threshold of zero can't be shown to hold; it only trips."
+        case 0:
+            reason = f"Shown to be below {rule.allowed}: bad were {_of(counts)}."
+        case more:
+            reason = f"Not shown yet to be below {rule.allowed}: bad were {_of(counts)}; {more:,} more good ones would."
+    return Certificate(log_e >= SAFE_LOG_E, log_e / log(10), needed, reason)
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """`verdict` as plain JSON values."""
+    values = asdict(verdict)
+    return values | {name: values[name].isoformat() for name in TIMES if values[name]}
+
+
+def from_json(stored: Mapping[str, Any]) -> Verdict:
+    """The verdict that `to_json` wrote."""
+    times = {name: datetime.fromisoformat(stored[name]) if stored[name] else None for name in TIMES}
+    counts = {name: Counts(**stored[name]) for name in ("counts", "window")}
+    words = {"status": Status(stored["status"]), "attribution": Attribution(stored["attribution"])}
+    return Verdict(**{**stored, **times, **counts, **words})
+
+
+def _gravity(concern: Concern) -> int:
+    return GRAVITY[concern[0]]
+
+
+def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | None, now: datetime) -> Concern | None:
+    if breached_since is None:
+        return None
+    if now - breached_since < timedelta(seconds=rule.for_seconds):
+        return Status.HOLD, f"Over its threshold; rolls back if that lasts {spoken_duration(rule.for_seconds)}."
+    match attribution:
+        case Attribution.SHARED:
+            return Status.HOLD, "Over its threshold, but legacy fails as well, so going back would not help."
+        case Attribution.V2_ONLY:
+            return Status.ROLLBACK, "Over its threshold, and v2 alone is to blame."
+        case Attribution.UNKNOWN:
+            return Status.ROLLBACK, "Over its threshold; whether legacy would do better is not known."
+
+
+def _silence(rule: Rule, facts: Facts) -> Concern | None:
+    windows = facts.silent_seconds / rule.window_seconds
+    if windows < 1 or rule.no_data is NoData.IGNORE:
+        return None
+    silence = f"Users are exposed, but nothing was counted for {spoken_duration(round(facts.silent_seconds))}."
+    if windows >= BLIND_ROLLBACK_WINDOWS and rule.no_data is NoData.ROLLBACK:
+        return Status.ROLLBACK, f"{silence} Exposure that nobody can watch ends."
+    return Status.BLIND, silence
+
+
+def _suspicion(
+    rule: Rule, evidence: Evidence, calm_since: datetime | None, previous: Verdict | None, now: datetime
+) -> Concern | None:
+    if evidence.log_e >= HOLD_LOG_E:
+        return Status.HOLD, "Likely over its threshold."
+    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
+    calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)
+    if held and not calm:
+        return Status.HOLD, f"Held until the evidence stays low for {spoken_duration(rule.window_seconds)}."
+    return None
+
+
+def _window(rule: Rule, facts: Facts) -> Concern:
+    if facts.window.total == 0:
+        return Status.INSUFFICIENT, f"Nothing happened in the last {spoken_duration(rule.window_seconds)}."
+    if facts.window.rate > rule.threshold:
+        return Status.WATCH, "The last window is over the threshold, which may be chance."
+    return Status.OK, "Fine."
+
+
+def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
+    """No more than the alert's action allows, and no rollback of what nobody is exposed to."""
+    match rule.action, status:
+        case Action.NOTIFY, Status.HOLD | Status.ROLLBACK | Status.BLIND:
+            return Status.WATCH, f"{cause} This alert only notifies."
+        case Action.HOLD, Status.ROLLBACK:
+            return Status.HOLD, f"{cause} This alert holds at most."
+        case _, Status.ROLLBACK if not facts.exposed:
+            return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
+    return status, cause
+
+
+def _attribution(rule: Rule, evidence: Evidence, facts: Facts) -> Attribution:
+    """Whose fault it is, asked once there is something to blame anybody for."""
+    if evidence.log_e < HOLD_LOG_E or rule.tripwire:
+        return Attribution.UNKNOWN
+    if rule.compare in (Compare.PAIRED, Compare.DISCORDANT):
+        return Attribution.V2_ONLY
+    pairs = facts.pairs
+    if not rule.attributable or pairs is None or not pairs.decided:
+        return Attribution.UNKNOWN
+    if pairs.compared < COVERAGE_NEEDED * pairs.decided:
+        return Attribution.UNKNOWN
+    return Attribution.V2_ONLY if _v2_alone(rule, pairs) else Attribution.SHARED
+
+
+def _v2_alone(rule: Rule, pairs: Pairs) -> bool:
+    """Legacy does not fail, or v2 fails so much more often that equal engines would not look like this."""
+    bet = discordant_bet(window_seconds=rule.window_seconds)
+    in_window = log_start(bet, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only))
+    if max(in_window, pairs.discordant.log_e) >= V2_WORSE_LOG_E:
+        return True
+    alarming = log_start(bet_of(rule), Counts(pairs.v2_only, pairs.compared)) >= HOLD_LOG_E
+    v2, legacy = pairs.discordant.bad, pairs.discordant.total - pairs.discordant.bad
+    return pairs.legacy_failed == 0 and (alarming or v2 > V2_FAILS_TIMES * legacy)
+
+
+def _since(before: datetime | None, now: datetime) -> datetime:
+    return before or now
+
+
+def _of(counts: Counts) -> str:
+    return f"{counts.bad:,} of {counts.total:,} ({counts.rate:.3%})"
