@@ -1,1 +1,11 @@
 """What watches the rollout: alerts, their evidence and verdicts, and the guard that acts on them."""
+
+from flask import Flask
+
+from alerts import api, guarding
+
+
+def init_app(app: Flask) -> None:
+    """Join the application."""
+    guarding.init_app(app, app.extensions["settings"])
+    api.init_app(app)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from flask import Flask, current_app
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.platform import database
@@ -151,7 +151,7 @@ def _add(session: Session, table: type[SignalMinute | SignalTotal], rows: list[d
     """Add the counts of `rows` to those stored; the database adds, so processes merge in any order."""
     statement = database.insert(session, table.__table__)
     increments = {"bad": table.bad + statement.excluded.bad, "total": table.total + statement.excluded.total}
-    key = [column.name for column in inspect(table).primary_key]
+    key = [column.name for column in table.__table__.primary_key]
     session.connection().execute(statement.on_conflict_do_update(index_elements=key, set_=increments), rows)
 
 

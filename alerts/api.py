@@ -1,0 +1,57 @@
+"""The alerts over JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Flask, jsonify
+from flask.typing import ResponseReturnValue
+
+from alerts import rules_file, store
+from alerts.rules import Rule, alphas
+from alerts.verdicts import Verdict
+from control_plane import rollouts
+from control_plane.platform.database import reading
+from control_plane.platform.security import require_role
+
+bp = Blueprint("alerts", __name__, url_prefix="/api/alerts")
+
+
+@bp.get("")
+@require_role("viewer")
+def index() -> ResponseReturnValue:
+    """The rules in force, and why the file on disk is not, if it is not."""
+    found = rules_file.current()
+    shares = alphas(found.rules)
+    return jsonify({"alerts": [_rule(rule, shares) for rule in found.rules], "problem": found.problem})
+
+
+@bp.get("/<flag>")
+@require_role("viewer")
+def show(flag: str) -> ResponseReturnValue:
+    """The last verdict on each alert of a flag."""
+    with reading() as session:
+        rollout = rollouts.find(session, flag)
+        verdicts = store.latest_verdicts(session, flag, attempt=rollout.attempt)
+    return jsonify({"flag": flag, "attempt": rollout.attempt, "verdicts": [_verdict(each) for each in verdicts]})
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+
+
+def _rule(rule: Rule, shares: dict[str, float]) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "threshold": rule.threshold_text,
+        "window_seconds": rule.window_seconds,
+        "severity": rule.severity,
+        "action": rule.action,
+        "compare": rule.compare,
+        "alpha": shares.get(rule.name),
+        "flag": rule.flag,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return asdict(verdict) | {"rate": verdict.rate, "reason": verdict.reason, "at": verdict.at.isoformat()}

@@ -1,0 +1,76 @@
+"""What the guard has to say on an advance: nothing alarms, safety is shown, and the step has really been served."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from alerts import rules_file, store
+from alerts.evidence import Evidence
+from alerts.rules import Rule
+from alerts.verdicts import Certificate, Status, certificate
+from alerts.watch import FAILURE, V2, applicable
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import Rollout
+from control_plane.platform.models import SignalMinute
+
+ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
+
+
+def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
+    """Closed while any alert watches, holds or is blind; unknown before the guard has judged this attempt."""
+    verdicts = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    alarming = [verdict for verdict in verdicts if verdict.status in ALARMING]
+    evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
+    if alarming:
+        reason = " ".join(f"{verdict.alert}: {verdict.reason}" for verdict in alarming)
+        return GateResult("guardrails", GateStatus.CLOSED, reason, evidence)
+    if not verdicts and not rollout.latched:
+        return GateResult("guardrails", GateStatus.UNKNOWN, "The guard has not judged this attempt yet.", evidence)
+    return GateResult("guardrails", GateStatus.OPEN, "No alert stands against it.", evidence)
+
+
+def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
+    """Open once the answers v2 gave, serving or shadowing, show that it is below the thresholds."""
+    certificates = _certificates(session, rollout)
+    missing = [f"{name}: {each.reason}" for name, each in certificates.items() if not each.granted]
+    evidence = {
+        name: {"granted": each.granted, "log10": round(each.log10, 2), "clean_needed": each.clean_outcomes_needed}
+        for name, each in certificates.items()
+    }
+    if missing:
+        return GateResult("safety", GateStatus.UNKNOWN, " ".join(missing), evidence)
+    return GateResult("safety", GateStatus.OPEN, "v2 is shown to be below every threshold that must be.", evidence)
+
+
+def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
+    """Open once v2 has served as often in this step as the plan asks for."""
+    count, wanted = _served_since(session, rollout.entered_at), rollout.phase.served_minimum
+    evidence = {"served": count, "required": wanted}
+    if count >= wanted:
+        return GateResult("served", GateStatus.OPEN, f"v2 served {count:,} operations in this step.", evidence)
+    reason = f"v2 served {count:,} of the {wanted:,} operations that this step must see."
+    return GateResult("served", GateStatus.UNKNOWN, reason, evidence)
+
+
+def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:
+    remembered = store.memories(session, rollout.flag, attempt=rollout.attempt)
+    certifying: list[Rule] = [
+        rule for rule in applicable(rules_file.current().rules, rollout.flag) if rule.metric.certifies
+    ]
+    return {
+        rule.name: certificate(rule, memory.evidence if memory else Evidence())
+        for rule in certifying
+        for memory in [remembered.get((rule.name, rule.fingerprint))]
+    }
+
+
+def _served_since(session: Session, since: datetime) -> int:
+    total = select(func.sum(SignalMinute.total)).where(
+        SignalMinute.signal == FAILURE,
+        SignalMinute.engine == V2,
+        SignalMinute.role == "served",
+        # The minute of the advance also holds answers of the step before.
+        SignalMinute.minute > int(since.timestamp()) // 60,
+    )
+    return int(session.scalar(total) or 0)

@@ -1,0 +1,35 @@
+"""The guard in the running application: one tick a second on the leader, or when somebody drives it by hand."""
+
+from datetime import datetime
+
+from flask import Flask
+
+from alerts import gates, rules_file, watch
+from control_plane import rollouts
+from control_plane.platform import jobs, signals
+from control_plane.platform.database import transaction
+from control_plane.platform.settings import Settings, current
+from control_plane.transitions import Transition
+
+TICK_SECONDS = 1.0
+
+
+def guard(now: datetime, term: int) -> list[Transition]:
+    """One tick: this process's counts are written first, so that what just happened is judged now."""
+    signals.flush(now)
+    rules = rules_file.current().refresh()
+    with transaction() as session:
+        return watch.tick(session, rules, now=now, term=term, lease_seconds=current().guard_lease_seconds)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
+    app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
+    rollouts.register_gate("guardrails", gates.guardrails, also_for_rearm=True)
+    rollouts.register_gate("safety", gates.safety)
+    rollouts.register_gate("served", gates.served)
+    jobs.every(app, TICK_SECONDS, "guard", _tick)
+
+
+def _tick(now: datetime, term: int) -> None:
+    guard(now, term)
