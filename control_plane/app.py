@@ -5,7 +5,7 @@ from importlib import import_module
 from flask import Flask
 
 from control_plane import api, migrations
-from control_plane.platform import announce, database, health, jobs, problems, security, signals, telemetry
+from control_plane.platform import announce, database, health, identity, jobs, problems, security, signals, telemetry
 from control_plane.platform.settings import Settings
 
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
@@ -19,7 +19,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (telemetry, problems, security, health, announce, signals, jobs):
+    for part in (telemetry, problems, security, health, announce, signals, jobs, identity):
         part.init_app(app)
     with app.app_context():
         migrations.upgrade()

@@ -71,14 +71,6 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class NewToken:
-    """A token with its secret text, which exists only here and is shown once."""
-
-    text: str = field(repr=False)
-    token: Token
-
-
-@dataclass(frozen=True, slots=True)
 class TokenRefusal:
     """Why a presented token opens nothing."""
 

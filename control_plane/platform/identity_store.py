@@ -50,10 +50,10 @@ def is_empty(session: Session) -> bool:
     return session.scalar(select(PersonRow.id).limit(1)) is None
 
 
-def active_owners(session: Session) -> int:
-    """How many owners can sign in; their rows stay locked, so that two owners can't remove each other."""
-    rows = select(PersonRow.id).where(PersonRow.role == Role.OWNER, PersonRow.disabled_at.is_(None))
-    return len(session.scalars(rows.order_by(PersonRow.id).with_for_update()).all())
+def active_owners(session: Session) -> set[int]:
+    """Who can sign in as owner; their rows stay locked, so that two owners can't remove each other at once."""
+    owners = select(PersonRow.id).where(PersonRow.role == Role.OWNER, PersonRow.disabled_at.is_(None))
+    return set(session.scalars(owners.order_by(PersonRow.id).with_for_update()))
 
 
 def change_person(session: Session, person_id: int, **columns: Any) -> None:

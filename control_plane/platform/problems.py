@@ -8,11 +8,12 @@ from flask import Flask, Response, g, json, render_template, request
 from jinja2 import TemplateNotFound
 from markupsafe import escape
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response as AnyResponse
 
+from control_plane.platform import strict_json
 from control_plane.platform.strict_json import MalformedJSON
 
 MEDIA_TYPE = "application/problem+json"
@@ -25,7 +26,7 @@ FALLBACK_PAGE = """<!doctype html>
 <p><a href="/">Back to the rollouts</a></p></main></body></html>
 """
 
-log = structlog.get_logger("problems")
+log = structlog.get_logger()
 
 
 class Problem(Exception):  # noqa: N818 - named after the document it becomes
@@ -54,6 +55,7 @@ class Problem(Exception):  # noqa: N818 - named after the document it becomes
 
 def init_app(app: Flask) -> None:
     """Answer every exception with a problem; what the caller can't know is logged and never sent."""
+    strict_json.init_app(app)
     app.register_error_handler(Problem, respond)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(ValidationError, _invalid)
@@ -150,6 +152,12 @@ def _invalid(error: ValidationError) -> Response:
 
 
 def _database(error: DBAPIError | PoolTimeoutError) -> Response:
+    if isinstance(error, DataError):
+        log.warning("database.refused_value", cause=str(error.orig))
+        detail = (
+            "The request holds a value that can't be stored, such as a NUL character or a number beyond all limits."
+        )
+        return respond(Problem(422, "UNSTORABLE_VALUE", detail))
     if not is_transient(error):
         return _unexpected(error)
     log.error("database.unavailable", error=type(error).__name__, cause=str(getattr(error, "orig", error)))

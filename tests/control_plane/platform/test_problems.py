@@ -26,7 +26,6 @@ class Amount(BaseModel):
 @pytest.fixture
 def small_app() -> Flask:
     app = Flask(__name__)
-    strict_json.init_app(app)
     problems.init_app(app)
     app.add_url_rule("/api/amount", view_func=read_amount, methods=["POST"])
     return app

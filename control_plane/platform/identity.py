@@ -1,0 +1,142 @@
+"""People who sign in: made, proved, changed, locked out. Each change is audited in the caller's transaction.
+
+Tokens are made and checked in `tokens.py`; this is the door to both.
+"""
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform import audit, identity_store
+from control_plane.platform.actors import Person, Role
+from control_plane.platform.passwords import NOBODY, hash_password, is_password
+from control_plane.platform.problems import Problem
+from control_plane.platform.tokens import check_token, create_token, init_app, list_tokens, revoke_token
+
+__all__ = [
+    "add_person",
+    "authenticate",
+    "change_password",
+    "change_role",
+    "check_token",
+    "create_person",
+    "create_token",
+    "disable_person",
+    "end_sessions",
+    "ensure_first_owner",
+    "find_person",
+    "init_app",
+    "list_people",
+    "list_tokens",
+    "revoke_token",
+]
+
+FIRST_OWNER = "owner"
+USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
+
+
+def create_person(
+    session: Session, username: str, *, password: str, role: Role | str, now: datetime, actor: str = "system"
+) -> Person:
+    """Let somebody sign in. Raises Problem for a name that can't be used or is taken, and for a weak password."""
+    name = username.strip().lower()
+    if not USERNAME.fullmatch(name):
+        rule = "2 to 64 letters, digits and . _ @ + -, a letter or digit first"
+        raise Problem(422, "INVALID_USERNAME", f"The username {username[:64]!r} can't be used; write {rule}.")
+    password_hash = hash_password(password, username=name)
+    person = identity_store.add_person(session, username=name, password_hash=password_hash, role=_role(role), now=now)
+    if person is None:
+        raise Problem(409, "USERNAME_TAKEN", f"There is somebody called {name} already; choose another name.")
+    _audit(session, "create", person, now=now, actor=actor, after={"role": person.role})
+    return person
+
+
+def add_person(session: Session, username: str, role: Role | str, *, now: datetime, actor: str = "system") -> str:
+    """Let somebody sign in; returns the password made for them, to be shown once."""
+    password = secrets.token_urlsafe(15)
+    create_person(session, username, password=password, role=role, now=now, actor=actor)
+    return password
+
+
+def ensure_first_owner(session: Session, now: datetime) -> str | None:
+    """Make the first owner where nobody exists; returns their password, to be shown once, else None."""
+    return add_person(session, FIRST_OWNER, Role.OWNER, now=now) if identity_store.is_empty(session) else None
+
+
+def authenticate(session: Session, username: str, password: str) -> Person | None:
+    """Who this is; None for a wrong password, a stranger and somebody locked out, each after the same work."""
+    name = username.strip().lower()
+    found = identity_store.credentials(session, name) if USERNAME.fullmatch(name) else None
+    person, password_hash = found or (None, NOBODY)
+    proved = is_password(password_hash, password)
+    return person if person and proved and person.disabled_at is None else None
+
+
+def find_person(session: Session, person_id: int) -> Person | None:
+    """The person with this id."""
+    return identity_store.person(session, person_id)
+
+
+def list_people(session: Session) -> list[Person]:
+    """Everyone, by username."""
+    return identity_store.people(session)
+
+
+def change_password(session: Session, person_id: int, *, password: str, now: datetime, actor: str) -> None:
+    """Give somebody a new password and end their sessions."""
+    person = _known(session, person_id)
+    identity_store.change_person(session, person_id, password_hash=hash_password(password, username=person.username))
+    _audit(session, "change_password", person, now=now, actor=actor)
+
+
+def change_role(session: Session, person_id: int, *, role: Role | str, now: datetime, actor: str) -> None:
+    """Give somebody another role and end their sessions. The last owner remains one."""
+    person, wanted = _known(session, person_id), _role(role)
+    if wanted is not Role.OWNER:
+        _keep_an_owner(session, person)
+    identity_store.change_person(session, person_id, role=wanted)
+    changed = {"before": {"role": person.role}, "after": {"role": wanted}}
+    _audit(session, "change_role", person, now=now, actor=actor, **changed)
+
+
+def disable_person(session: Session, person_id: int, *, now: datetime, actor: str) -> None:
+    """Lock somebody out and end their sessions. The last owner can't be locked out."""
+    person = _known(session, person_id)
+    _keep_an_owner(session, person)
+    identity_store.change_person(session, person_id, disabled_at=now)
+    _audit(session, "disable", person, now=now, actor=actor)
+
+
+def end_sessions(session: Session, person_id: int, *, now: datetime, actor: str) -> None:
+    """Sign somebody out everywhere."""
+    person = _known(session, person_id)
+    identity_store.change_person(session, person_id)
+    _audit(session, "end_sessions", person, now=now, actor=actor)
+
+
+def _role(role: Role | str) -> Role:
+    try:
+        return Role(role)
+    except ValueError:
+        raise Problem(422, "UNKNOWN_ROLE", f"There is no role {role[:40]!r}; use {', '.join(Role)}.") from None
+
+
+def _known(session: Session, person_id: int) -> Person:
+    person = identity_store.person(session, person_id)
+    if person is None:
+        raise Problem(404, "PERSON_NOT_FOUND", f"There is nobody with the id {person_id}.")
+    return person
+
+
+def _keep_an_owner(session: Session, person: Person) -> None:
+    others = identity_store.active_owners(session) - {person.id}
+    if person.role is Role.OWNER and not others:
+        raise Problem(409, "LAST_OWNER", f"{person.username} is the last owner; make somebody else owner first.")
+
+
+def _audit(session: Session, verb: str, person: Person, *, now: datetime, actor: str, **changed: Any) -> None:
+    subject = f"person:{person.username}"
+    audit.record(session, now=now, actor=actor, action=f"person.{verb}", subject=subject, reason="", **changed)

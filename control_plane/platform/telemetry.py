@@ -1,0 +1,156 @@
+"""What can be seen from outside: a request id, an access log line, metrics, and the guard's signals of health."""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import Connection, ExceptionContext
+
+from control_plane.platform import logs, settings
+from control_plane.platform.database import db
+from control_plane.platform.signals import Observation, record
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+UNMATCHED = "(unmatched)"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+FLAG_PREFIXES = ("/api/client", "/api/frontend")
+SLOW_STATEMENT_SECONDS = 0.5
+# The guide's limits are bounds of their own, so that Prometheus counts exactly what the guard counts.
+SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+REQUESTS = Counter("rollout_http_requests", "Requests answered.", ["method", "route", "status"])
+SERVER_ERRORS = Counter("rollout_http_server_errors", "Requests answered with 5xx.", ["route"])
+LATENCY = Histogram("rollout_http_request_seconds", "Time to the first byte.", ["route"], buckets=SECONDS)
+STATEMENTS = Histogram("rollout_database_statement_seconds", "Time of one database statement.", buckets=SECONDS)
+
+API_GOOD = Observation("api_error_rate", bad=False)
+API_BAD = Observation("api_error_rate", bad=True)
+STATEMENT_GOOD = Observation("database_query_slow", bad=False)
+STATEMENT_BAD = Observation("database_query_slow", bad=True)
+
+Collect = Callable[[], Iterable[Metric]]
+"""Metrics that are read from the database at each scrape."""
+
+log = structlog.get_logger()
+
+
+def init_app(app: Flask) -> None:
+    """Observe every request and every statement of the application."""
+    with app.app_context():
+        logs.configure(settings.current().log_format)
+        _observe_statements(db.engine, app)
+    app.extensions["quiet_endpoints"] = set()
+    app.extensions["collectors"] = []
+    app.before_request(_start)
+    app.after_request(_finish)
+
+
+def quiet(app: Flask, *endpoints: str) -> None:
+    """Leave these endpoints out of the access log; they are measured all the same."""
+    app.extensions["quiet_endpoints"].update(endpoints)
+
+
+def collect_at_scrape(app: Flask, collect: Collect) -> None:
+    """Add what `collect` returns to each scrape; its failure costs the scrape nothing else."""
+    app.extensions["collectors"].append(collect)
+
+
+def exposition() -> bytes:
+    """Every metric of every process, in Prometheus' text format."""
+    _create_series()
+    registry = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
+    registry.register(_AtScrape())
+    return generate_latest(registry)
+
+
+class _AtScrape(Collector):
+    def collect(self) -> Iterable[Metric]:
+        for collect in current_app.extensions["collectors"]:
+            try:
+                yield from list(collect())
+            except Exception as error:
+                log.warning("metrics.collector_failed", collector=collect.__qualname__, error=type(error).__name__)
+
+
+def _create_series() -> None:
+    """A counter born at its first error has no increase, so that error would never be seen: bear them all at 0."""
+    for rule in current_app.url_map.iter_rules():
+        SERVER_ERRORS.labels(rule.rule)
+        LATENCY.labels(rule.rule)
+
+
+def _start() -> None:
+    g.started = perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+
+
+def _finish(response: Response) -> Response:
+    if "started" not in g:
+        return response
+    seconds = perf_counter() - g.started
+    route = request.url_rule.rule if request.url_rule else UNMATCHED
+    failed = response.status_code >= 500
+    # Whatever a caller invents as a method or a path must not become a series of its own.
+    method = request.method if request.method in METHODS else "OTHER"
+    REQUESTS.labels(method, route, response.status_code).inc()
+    LATENCY.labels(route).observe(seconds)
+    if failed:
+        SERVER_ERRORS.labels(route).inc()
+    if _is_guarded(route):
+        record(API_BAD if failed else API_GOOD)
+    if request.endpoint not in current_app.extensions["quiet_endpoints"]:
+        _log(response, route, seconds)
+    response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _is_guarded(route: str) -> bool:
+    """Whether the guard counts this route: the product's API, but not the polling of flags, which would drown it."""
+    return route.startswith("/api/") and not route.startswith(FLAG_PREFIXES)
+
+
+def _log(response: Response, route: str, seconds: float) -> None:
+    fields: dict[str, Any] = {"method": request.method, "route": route, "status": response.status_code}
+    if route == UNMATCHED:
+        fields["path"] = request.path[:200]
+    if "problem_code" in g:
+        fields["code"] = g.problem_code
+    log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=g.get("actor", ""))
+
+
+def _observe_statements(engine: Engine, app: Flask) -> None:
+    def start(connection: Connection, *_: object) -> None:
+        connection.info["statement_started"] = perf_counter()
+
+    def finish(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        seconds = perf_counter() - connection.info.pop("statement_started", perf_counter())
+        STATEMENTS.observe(seconds)
+        slow = seconds > SLOW_STATEMENT_SECONDS
+        app.extensions["signals"].add(STATEMENT_BAD if slow else STATEMENT_GOOD)
+        if slow:
+            log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
+
+    def fail(context: ExceptionContext) -> None:
+        # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
+        started = context.connection.info.pop("statement_started", None) if context.connection else None
+        if started is not None and perf_counter() - started > SLOW_STATEMENT_SECONDS:
+            STATEMENTS.observe(perf_counter() - started)
+            app.extensions["signals"].add(STATEMENT_BAD)
+
+    event.listen(engine, "before_cursor_execute", start)
+    event.listen(engine, "after_cursor_execute", finish)
+    event.listen(engine, "handle_error", fail)

@@ -1,0 +1,160 @@
+"""Tokens of services, SDKs and webhooks: shown once, stored as digests, checked from memory, ended within a second."""
+
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from hmac import compare_digest
+
+from flask import Flask, current_app
+from sqlalchemy.orm import Session
+
+from control_plane.platform import audit, identity_store, jobs, settings, token_file
+from control_plane.platform.actors import EVERY, Token, TokenRefusal, TokenType, digest_of, selector_of, token_text
+from control_plane.platform.database import after_commit, reading, transaction
+from control_plane.platform.problems import Problem, is_transient
+from control_plane.platform.token_cache import CONFIRM_SECONDS, TokenCache
+
+ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
+NAME_CHARACTERS = range(1, 101)
+NOTE_SECONDS = 60
+FILE_NAME = "tokens.json"
+UNKNOWN = TokenRefusal("The token is not one of ours; check that all of it was copied.")
+
+
+def create_token(
+    session: Session,
+    name: str,
+    kind: TokenType | str,
+    *,
+    environment: str,
+    now: datetime,
+    actor: str = "system",
+    expires_at: datetime | None = None,
+    trusted_attributes: Collection[str] = (),
+) -> str:
+    """Store a new token and return its text, which can't be shown again. Raises Problem for what can't be used.
+
+    An admin token opens every environment, whichever is given. `trusted_attributes` are the user attributes that
+    its caller may assert over our own directory; "*" stands for all.
+    """
+    kind = _kind(kind)
+    environment = EVERY if kind is TokenType.ADMIN else environment
+    _check(name.strip(), environment, expires_at, now=now)
+    selector = secrets.token_urlsafe(16)
+    text = token_text(kind, environment, selector, secrets.token_urlsafe(32))
+    token = identity_store.add_token(
+        session,
+        name=name.strip(),
+        type=kind,
+        environment=environment,
+        selector=selector,
+        digest=digest_of(text),
+        trusted_attributes=sorted(trusted_attributes),
+        created_at=now,
+        created_by=actor,
+        expires_at=expires_at,
+    )
+    scope = {"type": kind, "environment": environment, "expires_at": expires_at}
+    _audit(session, "create", token, now=now, actor=actor, reason="", after=scope)
+    return text
+
+
+def list_tokens(session: Session) -> list[Token]:
+    """Every token, the newest first, those that have ended too."""
+    return identity_store.tokens(session)
+
+
+def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
+    """End a token: in this process at the commit, in every other within a second. Repeating it changes nothing."""
+    token = identity_store.token(session, token_id)
+    if token is None:
+        raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
+    if identity_store.revoke(session, token_id, now):
+        _audit(session, "revoke", token, now=now, actor=actor, reason=reason)
+        after_commit(session, partial(_cache().forget, token.selector))
+
+
+def check_token(text: str, now: datetime) -> Token | TokenRefusal:
+    """The token this text proves, or why it opens nothing.
+
+    Raises the database's error for a token this process doesn't know yet while the database can't answer.
+    """
+    selector = selector_of(text)
+    token = _cache().find(selector) if selector else None
+    if token is None or not compare_digest(token.digest, digest_of(text)):
+        return UNKNOWN
+    if token.revoked_at is not None:
+        return TokenRefusal(f"The token {token.name!r} was revoked; ask for a new one.")
+    if token.expires_at is not None and token.expires_at <= now:
+        return TokenRefusal(f"The token {token.name!r} expired at {token.expires_at.isoformat()}; ask for a new one.")
+    _cache().note_seen(token, now)
+    return token
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its memory of tokens; the schedule keeps it confirmed once it runs."""
+    cache = TokenCache(_fetch, _recall, is_transient)
+    app.extensions["tokens"] = cache
+    jobs.of(app).everywhere(CONFIRM_SECONDS, "confirm-tokens", lambda _now: cache.confirm())
+    jobs.of(app).everywhere(NOTE_SECONDS, "note-tokens", lambda _now: keep_notes())
+
+
+def keep_notes() -> None:
+    """Store when tokens were last used, and the tokens in force for a start without the database."""
+    seen = _cache().take_seen()
+    if seen:
+        with transaction() as session:
+            identity_store.touch(session, seen)
+    with reading() as session:
+        live = [token for token in identity_store.tokens(session) if token.revoked_at is None]
+    token_file.write(settings.current().instance_dir / FILE_NAME, live)
+
+
+def _fetch(selectors: Collection[str]) -> Mapping[str, Token]:
+    with reading() as session:
+        return identity_store.tokens_by_selector(session, selectors)
+
+
+def _recall() -> Mapping[str, Token]:
+    return token_file.read(settings.current().instance_dir / FILE_NAME)
+
+
+def _cache() -> TokenCache:
+    found = current_app.extensions["tokens"]
+    assert isinstance(found, TokenCache)
+    return found
+
+
+def _audit(
+    session: Session,
+    verb: str,
+    token: Token,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    subject = f"token:{token.name}"
+    audit.record(session, now=now, actor=actor, action=f"token.{verb}", subject=subject, reason=reason, after=after)
+
+
+def _kind(kind: TokenType | str) -> TokenType:
+    try:
+        return TokenType(kind)
+    except ValueError:
+        words = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
+        raise Problem(422, "UNKNOWN_TOKEN_TYPE", words) from None
+
+
+def _check(name: str, environment: str, expires_at: datetime | None, *, now: datetime) -> None:
+    if len(name) not in NAME_CHARACTERS or not name.isprintable():
+        raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
+    if environment != EVERY and not ENVIRONMENT.fullmatch(environment):
+        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", words)
+    if expires_at is not None and expires_at <= now:
+        words = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
+        raise Problem(422, "INVALID_EXPIRY", words)
