@@ -7,6 +7,7 @@ heartbeat comes first, so that a leader whose term is over is turned away before
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
@@ -178,7 +179,7 @@ def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: d
         return None
     reason = f"{worst.alert}: {worst.reason}"
     evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
-    cause = {"now": now, "actor": ACTOR, "evidence": evidence}
+    cause: dict[str, Any] = {"now": now, "actor": ACTOR, "evidence": evidence}
     match worst.status:
         case Status.ROLLBACK:
             return rollouts.roll_back(session, rollout.flag, reason=reason, attempt=rollout.attempt, **cause)
