@@ -1,0 +1,114 @@
+"""Both books of an account at an instant: opened when missing, with the limits that are in force."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.decisions import NOTHING, Amounts, Book, EngineName
+from credits_engine.periods import Period, billing_period, calendar_month, fitted
+from credits_engine.plans import CATALOGUE, CreditPlan
+from credits_engine.receipts import EntryType
+from credits_engine.store import books, entries
+from credits_engine.store.accounts import Account, KnownKey
+from credits_engine.store.books import CounterRow
+
+SYSTEM = "credits"
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What either engine would judge by."""
+
+    legacy: Book
+    v2: Book
+
+    def of(self, engine: EngineName) -> Book:
+        """The book that `engine` judges by."""
+        return self.legacy if engine is EngineName.LEGACY else self.v2
+
+
+def shown(session: Session, account: Account, now: datetime) -> Books:
+    """Both books as they stand, without locking or opening anything. Raises UnknownPlanError."""
+    plan = CATALOGUE.plan(account.plan)
+    row = books.show_current(session, account.user_id, now)
+    if row is None:
+        row = CounterRow(_next_period(session, account, now), plan.name, NOTHING, plan.v2)
+    month = calendar_month(now)
+    used = books.show_month(session, account.user_id, month.start)
+    return _books(account, plan, _in_force(row, plan), month, used)
+
+
+def locked(session: Session, account: Account, *, key: str, now: datetime) -> tuple[Books, KnownKey | None]:
+    """Both books, locked until the transaction ends, and what is known of `key` under those locks.
+
+    Raises UnknownPlanError.
+    """
+    plan = CATALOGUE.plan(account.plan)
+    row = books.lock_current(session, account.user_id, now) or _opened(session, account, plan, now)
+    if row.plan != plan.name:
+        row = _follow_plan(session, account, row, plan, now)
+    month = calendar_month(now)
+    found = books.lock_month(session, account.user_id, month.start, key=key)
+    if found is None:
+        books.open_month(session, account.user_id, month.start)
+        found = books.lock_month(session, account.user_id, month.start, key=key)
+        assert found is not None
+    used, known = found
+    return _books(account, plan, row, month, used), known
+
+
+def _books(account: Account, plan: CreditPlan, row: CounterRow, month: Period, legacy_used: Amounts) -> Books:
+    return Books(
+        legacy=Book(month, legacy_used, plan.legacy, account.frozen),
+        v2=Book(row.period, row.used, row.limits, account.frozen),
+    )
+
+
+def _opened(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
+    """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    books.lock_openings(session, account.user_id)
+    if row := books.lock_current(session, account.user_id, now):
+        return row
+    books.open_period(session, account.user_id, _next_period(session, account, now), plan)
+    row = books.lock_current(session, account.user_id, now)
+    assert row is not None
+    return row
+
+
+def _next_period(session: Session, account: Account, now: datetime) -> Period:
+    """The period to open: from the billing anchor or else the calendar month, never into another period."""
+    anchor = account.billing_anchor
+    period = calendar_month(now) if anchor is None else billing_period(anchor, now)
+    before, after = books.neighbours(session, account.user_id, now)
+    return fitted(period, not_before=before, not_after=after)
+
+
+def _in_force(row: CounterRow, plan: CreditPlan) -> CounterRow:
+    """An upgrade counts at once and keeps what was used; a downgrade waits for the next period."""
+    if row.plan == plan.name or not CATALOGUE.is_upgrade(CATALOGUE.plan(row.plan), plan):
+        return row
+    return replace(row, plan=plan.name, limits=plan.v2)
+
+
+def _follow_plan(session: Session, account: Account, row: CounterRow, plan: CreditPlan, now: datetime) -> CounterRow:
+    current = _in_force(row, plan)
+    if current is not row:
+        books.change_limits(session, account.user_id, row.period, plan)
+        entries.append(
+            session,
+            {
+                "type": EntryType.LIMIT_CHANGE.value,
+                "occurred_at": now,
+                "user_id": account.user_id,
+                "reason": f"Upgraded from {row.plan} to {plan.name}: new limits at once, usage kept.",
+                "actor": SYSTEM,
+                "v2_period_start": row.period.start,
+                "v2_period_end": row.period.end,
+                "v2_used_analysis": row.used.analysis,
+                "v2_used_roast": row.used.roast,
+                "v2_limit_analysis": plan.v2.analysis,
+                "v2_limit_roast": plan.v2.roast,
+            },
+        )
+    return current

@@ -1,0 +1,182 @@
+"""The use case: one operation is decided by both engines, posted to both books and journalled once, in one transaction.
+
+The flag decides who judges, never who writes: what the served engine charged goes into both books, so either engine
+can take over at any instant.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import perf_counter_ns
+
+from sqlalchemy.orm import Session
+
+from credits_engine import dual, legacy, receipts
+from credits_engine.books import Books, locked
+from credits_engine.comparison import compare
+from credits_engine.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
+from credits_engine.observation import Timer, observe
+from credits_engine.receipts import EntryType, Receipt
+from credits_engine.store import accounts, books, entries
+from credits_engine.store.accounts import Account, KnownKey
+
+UNWRITTEN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlagEvaluation:
+    """What the flag said about this user: whether v2 serves, why, and at which revision of the flags."""
+
+    enabled: bool
+    reason: str
+    revision: int
+
+    @property
+    def engine(self) -> EngineName:
+        return EngineName.V2 if self.enabled else EngineName.LEGACY
+
+
+Evaluate = Callable[[Account], FlagEvaluation]
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Who judges. The product has these two; only a replay puts something else in their place."""
+
+    legacy: Engine = legacy.decide
+    v2: Engine = dual.decide
+
+    def of(self, name: EngineName) -> Engine:
+        """The engine of that name."""
+        return self.legacy if name is EngineName.LEGACY else self.v2
+
+
+ENGINES = Engines()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is asked: amounts per kind for a user, under a key that the caller chose and keeps for its retries."""
+
+    user_id: str
+    key: str
+    amounts: Amounts
+    actor: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two requests exactly when they ask for the same."""
+        return f"{EntryType.CONSUME} {self.amounts.analysis} {self.amounts.roast}"
+
+
+class UnknownUserError(LookupError):
+    """The directory has no such user."""
+
+
+class KeyConflictError(Exception):
+    """The key was used before for something else."""
+
+
+class LostRaceError(Exception):
+    """Another transaction took the same key at the same moment; run the whole transaction again to get its answer."""
+
+
+def consume(
+    session: Session,
+    operation: Operation,
+    *,
+    now: datetime,
+    evaluate: Evaluate,
+    engines: Engines = ENGINES,
+    timer: Timer = perf_counter_ns,
+) -> Receipt:
+    """Answer `operation` once: a known key gets its first receipt again, unless that was an error, which is retried.
+
+    Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
+    """
+    found = accounts.find(session, operation.user_id, key=operation.key)
+    if found is None:
+        raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
+    account, known = found
+    if earlier := _answered(session, operation, known):
+        return earlier
+    both, known = locked(session, account, key=operation.key, now=now)
+    if earlier := _answered(session, operation, known):
+        return earlier
+    receipt = judged(operation, both, evaluation=evaluate(account), now=now, engines=engines, timer=timer)
+    return _written(session, operation, replace(receipt, retry_of=known.journal_id if known else None))
+
+
+def judged(
+    operation: Operation,
+    both: Books,
+    *,
+    evaluation: FlagEvaluation,
+    now: datetime,
+    engines: Engines = ENGINES,
+    timer: Timer = perf_counter_ns,
+) -> Receipt:
+    """Let both engines decide and compare them; what the served one says stands. Writes nothing."""
+    request = Request(operation.user_id, operation.amounts)
+    served_name = evaluation.engine
+    served_book, shadow_book = both.of(served_name), both.of(served_name.other)
+    served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
+    shadow = observe(engines.of(served_name.other), served_name.other, book=shadow_book, request=request, timer=timer)
+    allowed = served.decision is not None and served.outcome is Outcome.ALLOWED
+    charged = served.decision.charged if served.decision and allowed else NOTHING
+    side = receipts.side(served, served_book, charged)
+    return Receipt(
+        journal_id=UNWRITTEN,
+        type=EntryType.CONSUME,
+        occurred_at=now,
+        user_id=operation.user_id,
+        operation_key=operation.key,
+        requested=operation.amounts,
+        charged=charged,
+        outcome=served.outcome,
+        reason=side.reason,
+        served=side,
+        shadow=receipts.side(shadow, shadow_book, charged),
+        comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
+        flag_revision=evaluation.revision,
+        evaluation_reason=evaluation.reason,
+        actor=operation.actor,
+    )
+
+
+def _answered(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
+    """The receipt that answers a known key again; None when the key is new or its last attempt was an error."""
+    if known is None:
+        return None
+    if known.fingerprint != operation.fingerprint:
+        raise KeyConflictError(
+            f"Key {operation.key!r} was used before for another request; use a new key or repeat it unchanged."
+        )
+    if known.outcome is Outcome.ERROR:
+        return None
+    return receipts.replayed(receipts.from_columns(entries.fetch(session, known.journal_id)))
+
+
+def _written(session: Session, operation: Operation, receipt: Receipt) -> Receipt:
+    sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
+    if receipt.charged != NOTHING:
+        books.post(
+            session,
+            receipt.user_id,
+            period_start=sides[EngineName.V2].period.start,
+            month_start=sides[EngineName.LEGACY].period.start,
+            amounts=receipt.charged,
+        )
+    journal_id = entries.append(session, receipts.to_columns(receipt))
+    if receipt.retry_of is not None:
+        entries.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
+    elif not entries.remember(
+        session,
+        operation.user_id,
+        operation.key,
+        fingerprint=operation.fingerprint,
+        journal_id=journal_id,
+        now=receipt.occurred_at,
+    ):
+        raise LostRaceError(f"Key {operation.key!r} is being answered by another request; try again.")
+    return replace(receipt, journal_id=journal_id)

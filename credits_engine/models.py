@@ -1,0 +1,137 @@
+"""The tables of the credits: two books, the journal that both are projections of, and the keys of operations."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.models import RowId
+
+# Triage reads what differs; matches would fill the index and are never looked up in it.
+DIFFERING = text("variance <> 'match'")
+# Counters are updated in place all day: room in the page lets PostgreSQL do so without touching an index.
+ROOMY = {"postgresql_with": {"fillfactor": 70}}
+
+
+class LegacyBook(Base):
+    """The legacy engine's pools: one row per user and UTC calendar month."""
+
+    __tablename__ = "legacy_book"
+    __table_args__ = (CheckConstraint("analysis_used >= 0 AND roast_used >= 0", name="ck_legacy_book_used"), ROOMY)
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    month_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    analysis_used: Mapped[int] = mapped_column(BigInteger)
+    roast_used: Mapped[int] = mapped_column(BigInteger)
+
+
+class UsageCounters(Base):
+    """v2's counters: one row per user and billing period, with the limits in force. A null limit is unlimited."""
+
+    __tablename__ = "usage_counters"
+    __table_args__ = (
+        CheckConstraint("analysis_used >= 0 AND roast_used >= 0", name="ck_usage_counters_used"),
+        CheckConstraint("analysis_limit >= 0 AND roast_limit >= 0", name="ck_usage_counters_limit"),
+        CheckConstraint("period_end > period_start", name="ck_usage_counters_period"),
+        ROOMY,
+    )
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    period_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    period_end: Mapped[datetime] = mapped_column(UtcDateTime)
+    plan: Mapped[str] = mapped_column(Text)
+    analysis_used: Mapped[int] = mapped_column(BigInteger)
+    analysis_limit: Mapped[int | None] = mapped_column(BigInteger)
+    roast_used: Mapped[int] = mapped_column(BigInteger)
+    roast_limit: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class JournalEntry(Base):
+    """One row per operation or correction, never changed and never deleted; triggers see to that.
+
+    The columns of each engine hold its answer and what that was based on. An outcome is null where the engine was not
+    asked, used and limits are the book's where it failed. `…_posted_…` is what the row added to that engine's book.
+    """
+
+    __tablename__ = "credit_journal"
+    __table_args__ = (
+        Index("ix_credit_journal_user", "user_id", "id"),
+        Index("ix_credit_journal_occurred", "occurred_at"),
+        Index("ix_credit_journal_variance", "variance", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    user_id: Mapped[str] = mapped_column(Text)
+    type: Mapped[str] = mapped_column(Text)
+    operation_key: Mapped[str | None] = mapped_column(Text)
+    requested_analysis: Mapped[int] = mapped_column(BigInteger)
+    requested_roast: Mapped[int] = mapped_column(BigInteger)
+    charged_analysis: Mapped[int] = mapped_column(BigInteger)
+    charged_roast: Mapped[int] = mapped_column(BigInteger)
+    served_engine: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    shadow_reason: Mapped[str | None] = mapped_column(Text)
+    flag_revision: Mapped[int | None] = mapped_column(BigInteger)
+    evaluation_reason: Mapped[str | None] = mapped_column(Text)
+    variance: Mapped[str | None] = mapped_column(Text)
+    cause: Mapped[str | None] = mapped_column(Text)
+    retry_of: Mapped[int | None] = mapped_column(BigInteger)
+    corrects: Mapped[int | None] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(Text)
+    context: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+    v2_period_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    v2_period_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    v2_posted_analysis: Mapped[int] = mapped_column(BigInteger)
+    v2_posted_roast: Mapped[int] = mapped_column(BigInteger)
+    v2_outcome: Mapped[str | None] = mapped_column(Text)
+    v2_charged_analysis: Mapped[int | None] = mapped_column(BigInteger)
+    v2_charged_roast: Mapped[int | None] = mapped_column(BigInteger)
+    v2_used_analysis: Mapped[int | None] = mapped_column(BigInteger)
+    v2_used_roast: Mapped[int | None] = mapped_column(BigInteger)
+    v2_limit_analysis: Mapped[int | None] = mapped_column(BigInteger)
+    v2_limit_roast: Mapped[int | None] = mapped_column(BigInteger)
+    v2_us: Mapped[int | None] = mapped_column(BigInteger)
+
+    legacy_period_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    legacy_period_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    legacy_posted_analysis: Mapped[int] = mapped_column(BigInteger)
+    legacy_posted_roast: Mapped[int] = mapped_column(BigInteger)
+    legacy_outcome: Mapped[str | None] = mapped_column(Text)
+    legacy_charged_analysis: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_charged_roast: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_used_analysis: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_used_roast: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_limit_analysis: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_limit_roast: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class OperationKey(Base):
+    """A caller's idempotency key, what was asked under it, and the journal row that answers it."""
+
+    __tablename__ = "operation_key"
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    journal_id: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_operation_key_created", "created_at"),)
+
+
+class CreditFreeze(Base):
+    """Who may not consume at the moment, and why. The user id `*` stands for everybody."""
+
+    __tablename__ = "credit_freeze"
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    frozen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)

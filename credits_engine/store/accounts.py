@@ -1,0 +1,68 @@
+"""Who consumes, and what became of the key it is asked under."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, select
+from sqlalchemy.orm import Session
+
+from credits_engine.decisions import Outcome
+from credits_engine.store.tables import FREEZES, JOURNAL, KEYS, USERS, run
+
+EVERYBODY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the product as the directory knows it; `frozen` says why it may not consume, if so."""
+
+    user_id: str
+    plan: str
+    signed_up_at: datetime | None
+    beta: bool
+    billing_anchor: datetime | None
+    frozen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What was asked under a key before, and the journal row that answered it last."""
+
+    fingerprint: str
+    journal_id: int
+    outcome: Outcome
+
+
+KEY_COLUMNS = (KEYS.c.fingerprint, KEYS.c.journal_id, JOURNAL.c.outcome.label("key_outcome"))
+FIND = (
+    select(
+        USERS.c.user_id,
+        USERS.c.plan,
+        USERS.c.signed_up_at,
+        USERS.c.beta,
+        USERS.c.billing_anchor,
+        FREEZES.c.reason.label("frozen"),
+        *KEY_COLUMNS,
+    )
+    .select_from(USERS)
+    .outerjoin(FREEZES, FREEZES.c.user_id.in_([USERS.c.user_id, EVERYBODY]))
+    .outerjoin(KEYS, and_(KEYS.c.user_id == USERS.c.user_id, KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+    .where(USERS.c.user_id == bindparam("user_id"))
+    .limit(1)
+)
+
+
+def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, KnownKey | None] | None:
+    """The account and what is known of `key`, without any lock; None when the directory lacks the user."""
+    row = run(session, FIND, {"user_id": user_id, "key": key}).one_or_none()
+    if row is None:
+        return None
+    account = Account(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor, row.frozen)
+    return account, known_key(row)
+
+
+def known_key(row: Any) -> KnownKey | None:
+    """The key in a row that selected KEY_COLUMNS."""
+    return row.fingerprint and KnownKey(row.fingerprint, row.journal_id, Outcome(row.key_outcome))

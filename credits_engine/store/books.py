@@ -1,0 +1,157 @@
+"""Rows of both books: load them locked or as they stand, open them, move them by relative amounts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Executable, and_, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform import database
+from credits_engine.decisions import Amounts
+from credits_engine.periods import Period
+from credits_engine.plans import CreditPlan, Limits
+from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted, run
+
+
+@dataclass(frozen=True, slots=True)
+class CounterRow:
+    """One row of `usage_counters`."""
+
+    period: Period
+    plan: str
+    used: Amounts
+    limits: Limits
+
+
+CURRENT = select(
+    COUNTERS.c.period_start,
+    COUNTERS.c.period_end,
+    COUNTERS.c.plan,
+    COUNTERS.c.analysis_used,
+    COUNTERS.c.roast_used,
+    COUNTERS.c.analysis_limit,
+    COUNTERS.c.roast_limit,
+).where(
+    COUNTERS.c.user_id == bindparam("user_id"),
+    COUNTERS.c.period_start <= bindparam("now"),
+    COUNTERS.c.period_end > bindparam("now"),
+)
+MONTH = (
+    select(LEGACY.c.analysis_used, LEGACY.c.roast_used, *KEY_COLUMNS)
+    .select_from(LEGACY)
+    .outerjoin(KEYS, and_(KEYS.c.user_id == LEGACY.c.user_id, KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+    .where(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start"))
+)
+LOCK_CURRENT = CURRENT.with_for_update()
+LOCK_MONTH = MONTH.with_for_update(of=LEGACY)
+POST_V2 = (
+    update(COUNTERS)
+    .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
+    .values(
+        analysis_used=COUNTERS.c.analysis_used + bindparam("analysis"),
+        roast_used=COUNTERS.c.roast_used + bindparam("roast"),
+    )
+)
+POST_LEGACY = (
+    update(LEGACY)
+    .where(LEGACY.c.user_id == bindparam("of_user"), LEGACY.c.month_start == bindparam("at_start"))
+    .values(
+        analysis_used=LEGACY.c.analysis_used + bindparam("analysis"),
+        roast_used=LEGACY.c.roast_used + bindparam("roast"),
+    )
+)
+OPEN_PERIOD = insert_if_absent(COUNTERS)
+OPEN_MONTH = insert_if_absent(LEGACY)
+
+
+def lock_current(session: Session, user_id: str, now: datetime) -> CounterRow | None:
+    """v2's row of the period that holds `now`, locked; None when that period has not been opened."""
+    return _counter_row(session, LOCK_CURRENT, user_id, now)
+
+
+def show_current(session: Session, user_id: str, now: datetime) -> CounterRow | None:
+    """The same row without a lock."""
+    return _counter_row(session, CURRENT, user_id, now)
+
+
+def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """Where the last period before `now` ends and the first one after it starts."""
+    before = select(func.max(COUNTERS.c.period_end)).where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_end <= now)
+    after = select(func.min(COUNTERS.c.period_start)).where(
+        COUNTERS.c.user_id == user_id, COUNTERS.c.period_start > now
+    )
+    return session.scalar(before), session.scalar(after)
+
+
+def lock_openings(session: Session, user_id: str) -> None:
+    """Let one transaction at a time open periods of this user. SQLite has one writer anyway."""
+    if database.is_postgresql(session):
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 297))"), {"user_id": user_id})
+
+
+def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan) -> None:
+    """Create v2's row with the plan's limits and nothing used; somebody else's row of the same period stays."""
+    row = {
+        "user_id": user_id,
+        "period_start": period.start,
+        "period_end": period.end,
+        "plan": plan.name,
+        "analysis_used": 0,
+        "analysis_limit": plan.v2.analysis,
+        "roast_used": 0,
+        "roast_limit": plan.v2.roast,
+    }
+    inserted(session, OPEN_PERIOD, row)
+
+
+def change_limits(session: Session, user_id: str, period: Period, plan: CreditPlan) -> None:
+    """Give an open period the limits of another plan; what was used stays used."""
+    session.execute(
+        update(COUNTERS)
+        .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start == period.start)
+        .values(plan=plan.name, analysis_limit=plan.v2.analysis, roast_limit=plan.v2.roast)
+    )
+
+
+def lock_month(
+    session: Session, user_id: str, month_start: datetime, *, key: str
+) -> tuple[Amounts, KnownKey | None] | None:
+    """What legacy counted in that month, locked, and what is known of `key` by now; None without a row.
+
+    Called after v2's row is locked: whoever came first under the same key has committed by then and is seen.
+    """
+    row = run(session, LOCK_MONTH, {"user_id": user_id, "month_start": month_start, "key": key}).one_or_none()
+    return None if row is None else (Amounts(row.analysis_used, row.roast_used), known_key(row))
+
+
+def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts:
+    """What legacy counted in that month, without a lock; nothing when it has no row."""
+    row = run(session, MONTH, {"user_id": user_id, "month_start": month_start, "key": ""}).one_or_none()
+    return Amounts() if row is None else Amounts(row.analysis_used, row.roast_used)
+
+
+def open_month(session: Session, user_id: str, month_start: datetime) -> None:
+    """Create legacy's row with nothing used, unless it is there."""
+    row = {"user_id": user_id, "month_start": month_start, "analysis_used": 0, "roast_used": 0}
+    inserted(session, OPEN_MONTH, row)
+
+
+def post(session: Session, user_id: str, *, period_start: datetime, month_start: datetime, amounts: Amounts) -> None:
+    """Move both books by the same amounts, whichever engine decided."""
+    moved = {"of_user": user_id, "analysis": amounts.analysis, "roast": amounts.roast}
+    run(session, POST_V2, {**moved, "at_start": period_start})
+    run(session, POST_LEGACY, {**moved, "at_start": month_start})
+
+
+def _counter_row(session: Session, statement: Executable, user_id: str, now: datetime) -> CounterRow | None:
+    row = run(session, statement, {"user_id": user_id, "now": now}).one_or_none()
+    if row is None:
+        return None
+    return CounterRow(
+        period=Period(row.period_start, row.period_end),
+        plan=row.plan,
+        used=Amounts(row.analysis_used, row.roast_used),
+        limits=Limits(row.analysis_limit, row.roast_limit),
+    )
