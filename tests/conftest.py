@@ -1,18 +1,22 @@
 """What every test may ask for: an application on either database, an instant, and people who use it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform.database import db
+from control_plane.platform import identity
+from control_plane.platform.actors import Person
+from control_plane.platform.database import db, transaction
 from control_plane.platform.settings import Settings
-from tests import chromium, loopback, postgres
+from tests import chromium, loopback, people, postgres
 
 ROOT = Path(__file__).parents[1]
 DIALECTS = ("sqlite", "postgresql")
@@ -78,6 +82,36 @@ def app(settings: Settings) -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """A caller who has not signed in."""
     return app.test_client()
+
+
+@pytest.fixture
+def cast(app: Flask, now: datetime) -> Mapping[str, Person]:
+    """alice the owner, olga the operator and victor the viewer, by name."""
+    return people.invite(app, now)
+
+
+@pytest.fixture
+def sign_in(app: Flask, cast: Mapping[str, Person]) -> Callable[[str], FlaskClient]:
+    """`sign_in("alice")` is a browser in which alice has signed in; each call is another browser."""
+    return partial(people.signed_in, app)
+
+
+@pytest.fixture
+def make_token(app: Flask, now: datetime) -> Callable[..., str]:
+    """`make_token("client", environment="staging")` is the text of a new token."""
+
+    def make(kind: str, **options: Any) -> str:
+        words: dict[str, Any] = {"environment": "production", "now": now} | options
+        with app.app_context(), transaction() as session:
+            return identity.create_token(session, f"a {kind} token", kind, **words)
+
+    return make
+
+
+@pytest.fixture
+def service_token(make_token: Callable[..., str]) -> str:
+    """The text of a token that opens the credits API."""
+    return make_token("service")
 
 
 @pytest.fixture

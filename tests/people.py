@@ -1,0 +1,38 @@
+"""The people of the tests: alice owns, olga operates, victor looks on. All have the same password."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import flask
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.platform import callers, identity_store
+from control_plane.platform.actors import Person, Role
+from control_plane.platform.database import transaction
+
+CAST = {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.VIEWER}
+PASSWORD = "the same for everybody here"
+# Hashed as weakly as can be: the hash itself says how it is checked, so signing in costs the tests nothing.
+PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+
+
+def invite(app: Flask, now: datetime) -> Mapping[str, Person]:
+    """Let everybody in the cast sign in; their arrival leaves no trace in the audit trail."""
+    with app.app_context(), transaction() as session:
+        added = {
+            name: identity_store.add_person(session, username=name, password_hash=PASSWORD_HASH, role=role, now=now)
+            for name, role in CAST.items()
+        }
+    return {name: person for name, person in added.items() if person is not None}
+
+
+def signed_in(app: Flask, name: str) -> FlaskClient:
+    """A browser of its own in which this person has signed in."""
+    client = app.test_client()
+    with app.test_request_context(), client.session_transaction() as kept:
+        # The session's age is measured against the real clock, whatever the instant of the test.
+        callers.sign_in(name, PASSWORD, now=datetime.now(UTC))
+        kept.update(flask.session)
+    return client
