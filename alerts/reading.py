@@ -219,10 +219,8 @@ def _alpha_mistakes(rules: list[tuple[Rule, int]]) -> Iterator[Mistake]:
         spent = taken >= Decimal(str(PHASE_ALPHA)) if len(own) < len(acting) else taken > Decimal(str(PHASE_ALPHA))
         if own and spent:
             rule, line = own[-1]
-            expected = (
-                f"the alphas of {flag} take up {taken:%} of the phase's {PHASE_ALPHA:.0%}; leave some to the others."
-            )
-            yield Mistake(line, f"alerts.{rule.name}.alpha", expected)
+            expected = f"its alpha leaves nothing of the {PHASE_ALPHA:.0%} of {flag} to the others."
+            yield Mistake(line, f"alerts.{rule.name}", expected)
 
 
 def _text(node: yaml.Node) -> str:

@@ -302,4 +302,4 @@ def _since(before: datetime | None, now: datetime) -> datetime:
 
 
 def _of(counts: Counts) -> str:
-    return f"{counts.bad:,} of {counts.total:,} ({counts.rate:.3%})"
+    return f"{counts.bad:,} of {counts.total:,} ({counts.rate * 100:.3g}%)"
