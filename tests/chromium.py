@@ -53,6 +53,7 @@ class Witness:
         if not self._satisfied and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(trylast=True)  # next to the summary line, where it can't be overlooked
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._satisfied:
             counts = f"{self._passed} passed, {self._skipped} skipped"

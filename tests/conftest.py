@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from flask.testing import FlaskClient
 
 from control_plane.platform import identity
 from control_plane.platform.actors import Person
-from control_plane.platform.database import db, transaction
+from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings
 from tests import chromium, loopback, people, postgres
+from tests.applications import application
 
 ROOT = Path(__file__).parents[1]
 DIALECTS = ("sqlite", "postgresql")
@@ -73,9 +73,8 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """The whole application on a fresh database."""
-    app = _create_app(settings)
-    yield app
-    _let_go(app)
+    with application(settings) as app:
+        yield app
 
 
 @pytest.fixture
@@ -151,16 +150,5 @@ def postgres_server() -> Iterator[str]:
 
 
 def _migrate(url: str, instance_dir: Path) -> None:
-    _let_go(_create_app(Settings(database_url=url, instance_dir=instance_dir, secret_key="-", background=False)))
-
-
-def _create_app(settings: Settings) -> Flask:
-    app = import_module("control_plane.app").create_app(settings)
-    assert isinstance(app, Flask)
-    return app
-
-
-def _let_go(app: Flask) -> None:
-    """Close the connections: a copied database must have none, and warnings are errors."""
-    with app.app_context():
-        db.engine.dispose()
+    with application(Settings(database_url=url, instance_dir=instance_dir, secret_key="-", background=False)):
+        pass

@@ -2,13 +2,16 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests import chromium
+from control_plane.platform.settings import Settings
+from tests import chromium, people
+from tests.applications import application
 from tests.serving import serving
 
 VIEWPORT = {"width": 1200, "height": 860}
@@ -32,9 +35,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `rollout serve` answers, on a fresh SQLite file that the tests of one module share."""
+    """Where `rollout serve` answers, on a SQLite file that the tests of one module share; the cast may sign in."""
     instance = tmp_path_factory.mktemp("instance")
-    shutil.copy(sqlite_template, instance / "rollout.db")
+    file = shutil.copy(sqlite_template, instance / "rollout.db")
+    with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
+        people.invite(app, datetime.now(UTC))
     with serving(instance) as served:
         yield served.url
 
