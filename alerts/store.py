@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from alerts import evidence as evidences
@@ -14,7 +14,20 @@ from alerts.evidence import Counts, Evidence
 from alerts.models import AlertState
 from alerts.rules import Rule
 from alerts.verdicts import Verdict
-from control_plane.platform.database import insert
+from control_plane.platform.database import on_each, run
+
+TABLE = cast(Table, AlertState.__table__)
+
+
+def _remembering(insert: Any) -> Executable:
+    statement = insert(TABLE)
+    changed = {column.name: statement.excluded[column.name] for column in TABLE.columns if not column.primary_key}
+    remembering: Executable = statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
+    return remembering
+
+
+REMEMBER = on_each(_remembering)
+OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +52,7 @@ class Judged:
 
 def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], Memory]:
     """What is remembered of this attempt, by alert and fingerprint; a changed threshold finds nothing."""
-    rows = session.execute(
-        select(AlertState.alert, AlertState.fingerprint, AlertState.seen, AlertState.evidence, AlertState.pairs)
-        .add_columns(AlertState.verdict)
-        .where(AlertState.flag == flag, AlertState.attempt == attempt)
-    )
+    rows = run(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
     return {(row.alert, row.fingerprint): _memory(row) for row in rows}
 
 
@@ -51,10 +60,7 @@ def remember(session: Session, flag: str, judged: Iterable[Judged], *, now: date
     """Store what was judged."""
     rows = [_row(flag, each, now) for each in judged]
     if rows:
-        statement = insert(session, AlertState.__table__)
-        key = ("flag", "alert")
-        changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-        session.connection().execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed), rows)
+        run(session, REMEMBER, rows)
 
 
 def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:

@@ -4,10 +4,10 @@ A tick is a function of what is stored and of `now`: run twice, or by two leader
 heartbeat comes first, so that a leader whose term is over is turned away before it writes anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 import structlog
 from sqlalchemy.orm import Session
@@ -177,14 +177,15 @@ def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: d
     worst = max(verdicts, key=lambda verdict: list(Status).index(verdict.status), default=None)
     if worst is None or rollout.latched:
         return None
-    reason = f"{worst.alert}: {worst.reason}"
-    evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
-    cause: dict[str, Any] = {"now": now, "actor": ACTOR, "evidence": evidence}
+    act: Callable[..., Decision]
     match worst.status:
         case Status.ROLLBACK:
-            return rollouts.roll_back(session, rollout.flag, reason=reason, attempt=rollout.attempt, **cause)
+            act = partial(rollouts.roll_back, reason=f"{worst.alert}: {worst.reason}", attempt=rollout.attempt)
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
-            return rollouts.hold(session, rollout.flag, reason=reason, **cause)
+            act = partial(rollouts.hold, reason=f"{worst.alert}: {worst.reason}")
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
-            return rollouts.resume(session, rollout.flag, reason="The evidence stayed low.", **cause)
-    return None
+            act = partial(rollouts.resume, reason="The evidence stayed low.")
+        case _:
+            return None
+    evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
+    return act(session, rollout.flag, now=now, actor=ACTOR, evidence=evidence)

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import socket
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -31,7 +30,7 @@ def serve(settings: Settings) -> None:
     check_port(settings)
     if settings.workers > 1 and settings.database_url.startswith("sqlite"):
         raise SettingsError("WORKERS is above 1, and SQLite has one writer; set DATABASE_URL to a PostgreSQL server.")
-    server = Granian(
+    server = _Server(
         "control_plane.server:application",
         address=settings.host,
         port=settings.port,
@@ -46,7 +45,6 @@ def serve(settings: Settings) -> None:
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=KILL_SECONDS,
     )
-    server.signal_handler_interrupt = _announcing_stop(server.signal_handler_interrupt)
     server.serve()
 
 
@@ -70,12 +68,12 @@ def check_port(settings: Settings) -> None:
             raise PortInUseError(f"{sentence}; set PORT or HOST to another address.") from error
 
 
-def _announcing_stop(handler: Callable[..., Any]) -> Callable[..., Any]:
-    def stop(*arguments: object) -> None:
-        _stopping.set()
-        handler(*arguments)
+class _Server(Granian):
+    """Granian that tells its workers of the stop before it ends them."""
 
-    return stop
+    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+        _stopping.set()
+        super().signal_handler_interrupt(*arguments, **options)
 
 
 def _stop_when_told(app: Flask) -> None:

@@ -1,5 +1,7 @@
 """All SQL of the rollout."""
 
+import json
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -54,6 +56,12 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     return encoded
 
 
+@lru_cache(maxsize=64)
+def _known_plan(text: str) -> Plan:
+    """A plan once validated, since the guard loads it every second and a plan hardly ever changes."""
+    return PLAN.validate_json(text)
+
+
 def _columns(rollout: Rollout) -> dict[str, Any]:
     return {
         "plan": plan_to_json(rollout.plan),
@@ -72,7 +80,7 @@ def _columns(rollout: Rollout) -> dict[str, Any]:
 def _rollout(row: RolloutRow) -> Rollout:
     return Rollout(
         flag=row.flag,
-        plan=plan_from_json(row.plan),
+        plan=_known_plan(json.dumps(row.plan)),
         version=row.version,
         attempt=row.attempt,
         state=RolloutState(row.state),

@@ -104,11 +104,12 @@ def phased_flag(
     )
 
 
-def evaluate_now(session: Session, key: str, context: EvaluationContext, *, now: datetime) -> Evaluation:
-    """Whether `context` gets the flag `key` in this process's environment, by what the transaction sees."""
+def evaluate_now(session: Session, key: str, context: EvaluationContext, *, now: datetime) -> tuple[int, Evaluation]:
+    """The revision, and whether `context` gets the flag `key` here, by what the session's transaction sees."""
     snapshots = current_app.extensions["flag_snapshots"]
     settings: Settings = current_app.extensions["settings"]
-    return evaluate(snapshots.current(session, settings.environment).find(key), context, now)
+    snapshot = snapshots.current(session, settings.environment)
+    return snapshot.revision, evaluate(snapshot.find(key), context, now)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

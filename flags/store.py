@@ -9,12 +9,16 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform import leases
-from control_plane.platform.database import affected, insert
+from control_plane.platform.database import affected, insert, run
 from control_plane.platform.models import Change, Lease
 from flags.models import DirectoryUser, FlagOverride
 from flags.phased import Override
 
 UPSERT_BATCH = 500
+ROUTING_STATE = select(
+    select(func.max(Change.id)).scalar_subquery(),
+    select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery(),
+)
 
 
 class Effect(StrEnum):
@@ -37,9 +41,7 @@ class UserAttributes:
 
 def routing_state(session: Session) -> tuple[int, datetime | None]:
     """The revision and the end of the guard's lease, in one round trip: all that each evaluation must know afresh."""
-    newest = select(func.max(Change.id)).scalar_subquery()
-    lease = select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery()
-    revision, expires_at = session.execute(select(newest, lease)).one()
+    revision, expires_at = run(session, ROUTING_STATE).one()
     return revision or 0, expires_at
 
 

@@ -1,7 +1,7 @@
 """One door to SQLite and PostgreSQL. What differs between them ends in this file and in `announce.py`."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,9 @@ from control_plane.platform.settings import Settings
 
 READ_ONLY = "rollout_read_only"
 AFTER_COMMIT = "after_commit"
+
+Statements = Mapping[str, Executable]
+"""One statement in the words of each dialect."""
 
 
 class Base(DeclarativeBase):
@@ -91,6 +94,21 @@ def after_commit(session: Session, action: Callable[[], None]) -> None:
 def insert(session: Session, table: Any) -> Any:
     """The dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
     return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def on_each(build: Callable[[Any], Executable]) -> Statements:
+    """A statement for each dialect, built once; `build` is given the dialect's INSERT with `on_conflict_do_…`."""
+    return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
+
+
+def run(session: Session, statement: Executable | Statements, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+    """Execute a statement that was built beforehand, without the ORM's part: for what every operation or tick needs.
+
+    `parameters` is one mapping of bind parameters, or a list of them.
+    """
+    connection = session.connection()
+    chosen = statement[connection.dialect.name] if isinstance(statement, Mapping) else statement
+    return connection.execute(chosen, parameters)
 
 
 def affected(session: Session, statement: Executable) -> int:

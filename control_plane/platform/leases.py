@@ -5,14 +5,28 @@ Leadership is a hint that keeps work from being done twice; what must not happen
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import Executable, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, insert
+from control_plane.platform.database import affected, insert, on_each, run
 from control_plane.platform.models import Lease
 
 GUARD = "guard"
+
+
+def _beating(insert: Any) -> Executable:
+    statement = insert(Lease.__table__)
+    renewed = {"term": statement.excluded.term, "expires_at": statement.excluded.expires_at}
+    # A leader whose term is over renews nothing: its heartbeat touches no row.
+    beating: Executable = statement.on_conflict_do_update(
+        index_elements=["name"], set_=renewed, where=Lease.term <= statement.excluded.term
+    )
+    return beating
+
+
+BEAT = on_each(_beating)
 
 
 def hold(session: Session, name: str, holder: str, *, now: datetime, ttl_seconds: float) -> int | None:
@@ -40,11 +54,8 @@ def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
 def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> bool:
     """The guard judged: exposure is allowed for `ttl_seconds`. False when a newer leader has beaten since."""
     expires_at = now + timedelta(seconds=ttl_seconds)
-    statement = insert(session, Lease).values(name=GUARD, holder=GUARD, term=term, expires_at=expires_at)
-    statement = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"term": term, "expires_at": expires_at}, where=Lease.term <= term
-    )
-    return affected(session, statement) == 1
+    row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
+    return run(session, BEAT, row).rowcount == 1
 
 
 def guard_expires_at(session: Session) -> datetime | None:

@@ -51,8 +51,8 @@ class Settings:
     """`NOTIFY_URLS`: where notices go, comma separated."""
     log_format: str = "console"
     """`LOG_FORMAT`: json or console."""
-    sqlite_synchronous: str = "FULL"
-    """`SQLITE_SYNCHRONOUS`: FULL keeps every acknowledged credit through a power cut, NORMAL is faster."""
+    sqlite_synchronous: str = "NORMAL"
+    """`SQLITE_SYNCHRONOUS`: NORMAL survives any crash of the program; FULL also a power cut, and is slower."""
     guard_lease_seconds: float = 30.0
     """`GUARD_LEASE_SECONDS`: how long exposure outlives the guard's last heartbeat."""
     background: bool = True
@@ -80,7 +80,7 @@ class Settings:
             stripe_api_key=env.get("STRIPE_API_KEY", ""),
             notify_urls=_list(env, "NOTIFY_URLS"),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
-            sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "FULL", ("FULL", "NORMAL")),
+            sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),
             guard_lease_seconds=float(_whole(env, "GUARD_LEASE_SECONDS", 30, range(2, 3601))),
         )
 

@@ -8,16 +8,40 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
-from sqlalchemy import select
+from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform import database
+from control_plane.platform.database import Statements, on_each
 from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
 
 ACCOUNT_WINDOW_SECONDS = 300
+
+
+def _adding(table: Table) -> Statements:
+    """The INSERT that adds its counts to those stored; the database adds, so processes merge in any order."""
+
+    def build(insert: Any) -> Executable:
+        statement = insert(table)
+        increments = {name: table.c[name] + statement.excluded[name] for name in ("bad", "total")}
+        added: Executable = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=increments)
+        return added
+
+    return on_each(build)
+
+
+TOTAL, MINUTE, ACCOUNT = (cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalAccount))
+TOTALS = select(*TOTAL.c["signal", "engine", "role", "bad", "total"])
+MINUTES = (
+    select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
+    .where(MINUTE.c.minute >= bindparam("since"))
+    .order_by(MINUTE.c.minute)
+)
+ADD_TOTAL, ADD_MINUTE = _adding(TOTAL), _adding(MINUTE)
+FIRST_FAILURE = on_each(lambda insert: insert(ACCOUNT).on_conflict_do_nothing())
 
 
 class Series(NamedTuple):
@@ -105,20 +129,13 @@ def flush(now: datetime) -> None:
 
 def totals(session: Session) -> dict[Series, Count]:
     """All counts since the beginning; differences between two readings are the increments."""
-    rows = session.execute(
-        select(SignalTotal.signal, SignalTotal.engine, SignalTotal.role, SignalTotal.bad, SignalTotal.total)
-    )
+    rows = database.run(session, TOTALS)
     return {Series(signal, engine, role): Count(bad, total) for signal, engine, role, bad, total in rows}
 
 
 def minutes(session: Session, since: datetime) -> dict[tuple[Series, int], Count]:
     """Counts per series and minute of the epoch, from the minute of `since` on."""
-    table = SignalMinute
-    rows = session.execute(
-        select(table.signal, table.engine, table.role, table.minute, table.bad, table.total)
-        .where(table.minute >= int(since.timestamp()) // 60)
-        .order_by(table.minute)
-    )
+    rows = database.run(session, MINUTES, {"since": int(since.timestamp()) // 60})
     return {
         (Series(signal, engine, role), minute): Count(bad, total) for signal, engine, role, minute, bad, total in rows
     }
@@ -130,8 +147,7 @@ def _first_failures(session: Session, accounts: list[tuple[Series, str]], now: d
     counted: Counter[Series] = Counter()
     for series, account in sorted(accounts):
         row = {"signal": series.signal, "engine": series.engine, "window": window, "account": account}
-        first = database.insert(session, SignalAccount).values(row).on_conflict_do_nothing()
-        counted[series] += database.affected(session, first)
+        counted[series] += database.run(session, FIRST_FAILURE, row).rowcount
     return +counted
 
 
@@ -143,16 +159,8 @@ def _write(session: Session, good: Counter[Series], bad: Counter[Series], now: d
     ]
     if rows:
         minute = int(now.timestamp()) // 60
-        _add(session, SignalMinute, [{**row, "minute": minute} for row in rows])
-        _add(session, SignalTotal, rows)
-
-
-def _add(session: Session, table: type[SignalMinute | SignalTotal], rows: list[dict[str, str | int]]) -> None:
-    """Add the counts of `rows` to those stored; the database adds, so processes merge in any order."""
-    statement = database.insert(session, table.__table__)
-    increments = {"bad": table.bad + statement.excluded.bad, "total": table.total + statement.excluded.total}
-    key = [column.name for column in table.__table__.primary_key]
-    session.connection().execute(statement.on_conflict_do_update(index_elements=key, set_=increments), rows)
+        database.run(session, ADD_MINUTE, [{**row, "minute": minute} for row in rows])
+        database.run(session, ADD_TOTAL, rows)
 
 
 def _buffer() -> SignalBuffer:

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, has_request_context, request
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -140,7 +140,8 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
         seconds = perf_counter() - connection.info.pop("statement_started", perf_counter())
         STATEMENTS.observe(seconds)
         slow = seconds > SLOW_STATEMENT_SECONDS
-        app.extensions["signals"].add(STATEMENT_BAD if slow else STATEMENT_GOOD)
+        if has_request_context():  # the guard's own statements are no evidence of what users wait for
+            app.extensions["signals"].add(STATEMENT_BAD if slow else STATEMENT_GOOD)
         if slow:
             log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
 

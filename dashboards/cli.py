@@ -1,0 +1,10 @@
+"""`rollout replay` and `rollout demo`."""
+
+import click
+
+from dashboards.rehearsal.commands import replay
+
+
+def register(group: click.Group) -> None:
+    """Add this package's commands."""
+    group.add_command(replay)
