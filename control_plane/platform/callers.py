@@ -61,12 +61,20 @@ def presented_token() -> str:
 
 def current() -> Caller | TokenRefusal | None:
     """Who calls; a refusal for a token that opens nothing, None for nobody. Looked up once per request."""
-    if "caller" not in g:
-        text = presented_token()
-        g.caller = _by_token(text) if text else _by_session()
-        g.actor = g.caller.name if isinstance(g.caller, Caller) else ""
-    caller: Caller | TokenRefusal | None = g.caller
+    known = by_token()
+    if known is None and "caller" not in g:
+        _remember(_by_session())
+    caller: Caller | TokenRefusal | None = g.get("caller") if known is None else known
     return caller
+
+
+def by_token() -> Caller | TokenRefusal | None:
+    """Who calls with a token; None where none was presented."""
+    if "caller" in g:
+        caller: Caller | TokenRefusal | None = g.caller
+        return None if isinstance(caller, Caller) and caller.token is None else caller
+    text = presented_token()
+    return _remember(_by_token(text)) if text else None
 
 
 def sign_in(username: str, password: str, *, now: datetime) -> Person:
@@ -95,6 +103,12 @@ def sign_out() -> None:
 def address() -> str:
     """Where the request came from."""
     return request.remote_addr or "an unknown address"
+
+
+def _remember(caller: Caller | TokenRefusal | None) -> Caller | TokenRefusal | None:
+    g.caller = caller
+    g.actor = caller.name if isinstance(caller, Caller) else ""
+    return caller
 
 
 def _by_token(text: str) -> Caller | TokenRefusal:

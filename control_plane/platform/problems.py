@@ -87,6 +87,17 @@ def wants_page() -> bool:
     return request.accept_mimetypes.best_match([MEDIA_TYPE, "application/json", "text/html"]) == "text/html"
 
 
+def is_transient(error: Exception) -> bool:
+    """Whether the database may well answer the next time it is asked."""
+    match error:
+        case OperationalError() | InterfaceError() | PoolTimeoutError():
+            return True
+        case DBAPIError():
+            return error.connection_invalidated
+        case _:
+            return False
+
+
 def _json(problem: Problem) -> str:
     return json.dumps(problem.document(_request_id()))
 
@@ -153,27 +164,14 @@ def _invalid(error: ValidationError) -> Response:
 
 def _database(error: DBAPIError | PoolTimeoutError) -> Response:
     if isinstance(error, DataError):
-        log.warning("database.refused_value", cause=str(error.orig))
-        detail = (
-            "The request holds a value that can't be stored, such as a NUL character or a number beyond all limits."
-        )
+        log.warning("database.refused_value", cause=type(error.orig).__name__)
+        detail = "The request holds a value that can't be stored, such as a NUL character or too large a number."
         return respond(Problem(422, "UNSTORABLE_VALUE", detail))
     if not is_transient(error):
         return _unexpected(error)
     log.error("database.unavailable", error=type(error).__name__, cause=str(getattr(error, "orig", error)))
     detail = f"The database can't answer at the moment. Try again in {RETRY_SECONDS} seconds."
     return respond(Problem(503, "DATABASE_UNAVAILABLE", detail, headers={"Retry-After": str(RETRY_SECONDS)}))
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether the database may well answer the next time it is asked."""
-    match error:
-        case OperationalError() | InterfaceError() | PoolTimeoutError():
-            return True
-        case DBAPIError():
-            return error.connection_invalidated
-        case _:
-            return False
 
 
 def _unexpected(error: Exception) -> Response:

@@ -139,8 +139,7 @@ def _require_role(needed: Role) -> None:
 
 
 def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
-    caller = callers.current() if presented_token() else None
-    match caller:
+    match callers.by_token():
         case Caller(token=Token() as held):
             if held.type not in allowed:
                 _refuse_type(held, allowed, unleash=unleash)

@@ -70,9 +70,9 @@ class TokenCache:
         with self._changing:
             self._tokens.pop(selector, None)
 
-    def note_seen(self, token: Token, now: datetime) -> None:
+    def note_seen(self, token_id: int, now: datetime) -> None:
         """Remember that a token was used; `take_seen` hands the notes over for storing."""
-        self._seen[token.id] = now
+        self._seen[token_id] = now
 
     def take_seen(self) -> dict[int, datetime]:
         """When each token was last used since the last call."""

@@ -40,8 +40,8 @@ def create_token(
     its caller may assert over our own directory; "*" stands for all.
     """
     kind = _kind(kind)
-    environment = EVERY if kind is TokenType.ADMIN else environment
-    _check(name.strip(), environment, expires_at, now=now)
+    environment = EVERY if kind is TokenType.ADMIN else _environment(environment)
+    _check(name.strip(), expires_at, now=now)
     selector = secrets.token_urlsafe(16)
     text = token_text(kind, environment, selector, secrets.token_urlsafe(32))
     token = identity_store.add_token(
@@ -89,7 +89,7 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
         return TokenRefusal(f"The token {token.name!r} was revoked; ask for a new one.")
     if token.expires_at is not None and token.expires_at <= now:
         return TokenRefusal(f"The token {token.name!r} expired at {token.expires_at.isoformat()}; ask for a new one.")
-    _cache().note_seen(token, now)
+    _cache().note_seen(token.id, now)
     return token
 
 
@@ -104,9 +104,13 @@ def init_app(app: Flask) -> None:
 def keep_notes() -> None:
     """Store when tokens were last used, and the tokens in force for a start without the database."""
     seen = _cache().take_seen()
-    if seen:
+    try:
         with transaction() as session:
             identity_store.touch(session, seen)
+    except Exception:
+        for token_id, at in seen.items():
+            _cache().note_seen(token_id, at)
+        raise
     with reading() as session:
         live = [token for token in identity_store.tokens(session) if token.revoked_at is None]
     token_file.write(settings.current().instance_dir / FILE_NAME, live)
@@ -149,12 +153,16 @@ def _kind(kind: TokenType | str) -> TokenType:
         raise Problem(422, "UNKNOWN_TOKEN_TYPE", words) from None
 
 
-def _check(name: str, environment: str, expires_at: datetime | None, *, now: datetime) -> None:
-    if len(name) not in NAME_CHARACTERS or not name.isprintable():
-        raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
-    if environment != EVERY and not ENVIRONMENT.fullmatch(environment):
+def _environment(environment: str) -> str:
+    if not ENVIRONMENT.fullmatch(environment):
         words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
         raise Problem(422, "INVALID_ENVIRONMENT", words)
+    return environment
+
+
+def _check(name: str, expires_at: datetime | None, *, now: datetime) -> None:
+    if len(name) not in NAME_CHARACTERS or not name.isprintable():
+        raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
     if expires_at is not None and expires_at <= now:
         words = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
         raise Problem(422, "INVALID_EXPIRY", words)

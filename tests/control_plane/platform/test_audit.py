@@ -1,0 +1,81 @@
+"""The chain of the audit trail holds through concurrency and shows any tampering."""
+
+import threading
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+
+
+def record(number: int, now: datetime) -> None:
+    with transaction() as session:
+        audit.record(
+            session,
+            now=now,
+            actor="alice",
+            action="test",
+            subject="chain",
+            reason=f"Entry {number}.",
+            before=None,
+            after={"n": number, "ü": [1.5, None, True]},
+        )
+
+
+def record_and_fail(now: datetime) -> None:
+    with transaction() as session:
+        audit.record(session, now=now, actor="alice", action="test", subject="chain", reason="Lost.")
+        raise ZeroDivisionError
+
+
+def verified() -> audit.Verification:
+    with reading() as session:
+        return audit.verify(session)
+
+
+def test_entries_of_concurrent_writers_form_one_chain(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        checked_before = verified().checked
+
+    def write(start: int) -> None:
+        with app.app_context():
+            for number in range(start, start + 5):
+                record(number, now)
+
+    threads = [threading.Thread(target=write, args=[start]) for start in range(0, 30, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with app.app_context():
+        assert verified() == audit.Verification(checked_before + 30, None)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE audit_entry SET reason = 'Nothing happened.' WHERE id = :id",
+        "UPDATE audit_entry SET actor = 'mallory' WHERE id = :id",
+        "DELETE FROM audit_entry WHERE id = :id",
+    ],
+)
+def test_what_was_changed_or_removed_is_found(app: Flask, now: datetime, tampering: str) -> None:
+    with app.app_context():
+        for number in range(5):
+            record(number, now)
+        with reading() as session:
+            victim = audit.latest(session)[2].id
+        with transaction() as session:
+            session.execute(text(tampering), {"id": victim})
+        assert verified().first_broken in (victim, victim + 1)
+
+
+def test_an_entry_of_a_transaction_that_failed_is_not_there(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        before = verified().checked
+        with pytest.raises(ZeroDivisionError):
+            record_and_fail(now)
+        assert verified() == audit.Verification(before, None)

@@ -1,0 +1,155 @@
+"""People: made, proved, changed and locked out, always leaving an owner and a trace."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from control_plane.platform import audit, identity
+from control_plane.platform.actors import Person, Role
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def session(app: Flask) -> Iterator[Session]:
+    with app.app_context(), transaction() as session:
+        yield session
+
+
+@pytest.fixture
+def alice(session: Session, now: datetime) -> Person:
+    return identity.create_person(session, "alice", password=PASSWORD, role="owner", now=now)
+
+
+def refused(act: Callable[[], object]) -> str:
+    with pytest.raises(Problem) as refusal:
+        act()
+    assert refusal.value.detail.endswith(".")
+    return refusal.value.code
+
+
+def test_somebody_who_was_made_can_be_proved(session: Session, alice: Person) -> None:
+    assert identity.authenticate(session, "alice", PASSWORD) == alice
+    assert identity.authenticate(session, " ALICE ", PASSWORD) == alice
+    assert alice.role is Role.OWNER
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [("alice", "wrong"), ("alice", ""), ("bob", PASSWORD), ("", ""), ("al\x00ice", PASSWORD), ("a" * 999, "b" * 9999)],
+)
+def test_nobody_else_is(session: Session, alice: Person, username: str, password: str) -> None:
+    assert identity.authenticate(session, username, password) is None
+
+
+@pytest.mark.parametrize("username", ["", "a", "-alice", "al ice", "ali\nce", "a" * 65, "al\x00ice", "<b>", "ålice"])
+def test_a_name_that_cannot_be_used_is_refused(session: Session, now: datetime, username: str) -> None:
+    code = refused(lambda: identity.create_person(session, username, password=PASSWORD, role="viewer", now=now))
+    assert code == "INVALID_USERNAME"
+
+
+def test_a_name_is_taken_in_any_spelling(session: Session, alice: Person, now: datetime) -> None:
+    again = refused(lambda: identity.create_person(session, "Alice", password=PASSWORD, role="viewer", now=now))
+    assert again == "USERNAME_TAKEN"
+    assert len(identity.list_people(session)) == 1
+
+
+def test_a_role_that_does_not_exist_is_refused(session: Session, now: datetime) -> None:
+    code = refused(lambda: identity.create_person(session, "bob", password=PASSWORD, role="king", now=now))
+    assert code == "UNKNOWN_ROLE"
+
+
+def test_a_person_added_gets_a_password_that_works(session: Session, now: datetime) -> None:
+    password = identity.add_person(session, "bob", "operator", now=now, actor="alice")
+    found = identity.authenticate(session, "bob", password)
+    assert found is not None
+    assert found.role is Role.OPERATOR
+
+
+def test_the_first_owner_is_made_once(session: Session, now: datetime) -> None:
+    password = identity.ensure_first_owner(session, now)
+    assert password is not None
+    owner = identity.authenticate(session, identity.FIRST_OWNER, password)
+    assert owner is not None
+    assert owner.role is Role.OWNER
+    assert identity.ensure_first_owner(session, now) is None
+
+
+def test_where_anybody_exists_no_first_owner_is_made(session: Session, now: datetime) -> None:
+    identity.add_person(session, "bob", "viewer", now=now)
+    assert identity.ensure_first_owner(session, now) is None
+
+
+def test_a_new_password_replaces_the_old_one_and_ends_every_session(
+    session: Session, alice: Person, now: datetime
+) -> None:
+    identity.change_password(session, alice.id, password="another horse entirely", now=now, actor="alice")
+    assert identity.authenticate(session, "alice", PASSWORD) is None
+    changed = identity.authenticate(session, "alice", "another horse entirely")
+    assert changed is not None
+    assert changed.session_version == alice.session_version + 1
+
+
+def test_a_new_role_ends_every_session(session: Session, alice: Person, now: datetime) -> None:
+    bob = identity.create_person(session, "bob", password=PASSWORD, role="viewer", now=now)
+    identity.change_role(session, bob.id, role="operator", now=now, actor="alice")
+    changed = identity.find_person(session, bob.id)
+    assert changed is not None
+    assert (changed.role, changed.session_version) == (Role.OPERATOR, bob.session_version + 1)
+
+
+def test_somebody_locked_out_is_proved_no_more(session: Session, alice: Person, now: datetime) -> None:
+    bob = identity.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
+    identity.disable_person(session, bob.id, now=now, actor="alice")
+    assert identity.authenticate(session, "bob", PASSWORD) is None
+
+
+def test_the_last_owner_stays_one(session: Session, alice: Person, now: datetime) -> None:
+    identity.add_person(session, "bob", "operator", now=now)
+    assert refused(lambda: identity.disable_person(session, alice.id, now=now, actor="alice")) == "LAST_OWNER"
+    demote = refused(lambda: identity.change_role(session, alice.id, role="viewer", now=now, actor="alice"))
+    assert demote == "LAST_OWNER"
+
+
+def test_an_owner_who_is_locked_out_does_not_count_as_one(session: Session, alice: Person, now: datetime) -> None:
+    bob = identity.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
+    identity.disable_person(session, bob.id, now=now, actor="alice")
+    assert refused(lambda: identity.change_role(session, alice.id, role="viewer", now=now, actor="a")) == "LAST_OWNER"
+
+
+def test_whoever_does_not_exist_is_named_so(session: Session, now: datetime) -> None:
+    assert refused(lambda: identity.end_sessions(session, 404, now=now, actor="alice")) == "PERSON_NOT_FOUND"
+
+
+def test_every_change_leaves_a_trace_without_a_secret(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        with transaction() as session:
+            bob = identity.create_person(session, "bob", password=PASSWORD, role="viewer", now=now, actor="alice")
+            identity.add_person(session, "carol", "owner", now=now, actor="alice")
+            identity.change_role(session, bob.id, role="operator", now=now, actor="alice")
+            identity.change_password(session, bob.id, password="another horse entirely", now=now, actor="bob")
+            identity.end_sessions(session, bob.id, now=now, actor="alice")
+            identity.disable_person(session, bob.id, now=now, actor="alice")
+        with reading() as session:
+            entries = audit.latest(session, subject="person:bob")
+            assert audit.verify(session).intact
+    verbs = ["disable", "end_sessions", "change_password", "change_role", "create"]
+    assert [entry.action for entry in entries] == [f"person.{verb}" for verb in verbs]
+    assert (entries[3].before, entries[3].after) == ({"role": "viewer"}, {"role": "operator"})
+    assert entries[2].actor == "bob"
+    assert all("horse" not in str((entry.before, entry.after)) for entry in entries)
+
+
+def test_nothing_is_kept_of_a_change_that_was_rolled_back(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        with pytest.raises(Problem), transaction() as session:  # noqa: PT012 - the second call undoes the first
+            identity.add_person(session, "bob", "viewer", now=now)
+            identity.end_sessions(session, 404, now=now, actor="alice")
+        with reading() as session:
+            assert identity.list_people(session) == []
+            assert audit.latest(session) == []

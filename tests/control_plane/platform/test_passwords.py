@@ -1,0 +1,48 @@
+"""Passwords are proved, never kept."""
+
+import pytest
+from argon2 import PasswordHasher
+
+from control_plane.platform import passwords
+from control_plane.platform.passwords import NOBODY, hash_password, is_password
+from control_plane.platform.problems import Problem
+
+GOOD = "correct horse battery"
+
+
+def test_the_right_password_is_recognised_and_a_wrong_one_is_not() -> None:
+    stored = hash_password(GOOD, username="alice")
+    assert GOOD not in stored
+    assert is_password(stored, GOOD)
+    assert not is_password(stored, GOOD + "!")
+    assert not is_password(stored, "")
+
+
+def test_two_hashes_of_one_password_differ() -> None:
+    assert hash_password(GOOD, username="alice") != hash_password(GOOD, username="alice")
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 11, "x" * 1025, "Alice-the-owner"])
+def test_a_weak_password_is_refused_without_being_repeated(password: str) -> None:
+    with pytest.raises(Problem) as refusal:
+        hash_password(password, username="alice-the-owner")
+    assert refusal.value.code == "WEAK_PASSWORD"
+    assert not password or password not in refusal.value.detail
+
+
+def test_the_longest_password_allowed_works_and_a_longer_one_does_not_pass_for_it() -> None:
+    stored = hash_password("x" * 1024, username="alice")
+    assert is_password(stored, "x" * 1024)
+    assert not is_password(stored, "x" * 1025)
+
+
+def test_a_damaged_hash_opens_nothing() -> None:
+    assert not is_password("not a hash", GOOD)
+    assert not is_password("", GOOD)
+
+
+def test_a_stranger_costs_what_a_person_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = PasswordHasher()
+    assert not hasher.check_needs_rehash(NOBODY)
+    monkeypatch.setattr(passwords, "hasher", hasher)
+    assert not is_password(NOBODY, GOOD)

@@ -1,0 +1,258 @@
+"""Tokens: shown once, kept as digests, checked from memory, ended within a second, never refused by an outage."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from control_plane.platform import audit, identity_store, tokens
+from control_plane.platform.actors import Token, TokenRefusal, TokenType, digest_of
+from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.tokens import check_token, create_token, list_tokens, revoke_token
+
+
+@pytest.fixture(autouse=True)
+def context(app: Flask) -> object:
+    with app.app_context():
+        yield
+
+
+def make(now: datetime, kind: str = "client", environment: str = "production", **settings: object) -> str:
+    with transaction() as session:
+        return create_token(session, "web", kind, environment=environment, now=now, actor="alice", **settings)  # type: ignore[arg-type]
+
+
+def stored() -> Token:
+    with reading() as session:
+        return list_tokens(session)[0]
+
+
+def revoke(now: datetime) -> None:
+    with transaction() as session:
+        revoke_token(session, stored().id, now=now, actor="alice", reason="leaked")
+
+
+def checked(text: str, now: datetime) -> Token:
+    found = check_token(text, now)
+    assert isinstance(found, Token)
+    return found
+
+
+def counting(act: Callable[[], object]) -> int:
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    act()
+    event.remove(db.engine, "before_cursor_execute", note)
+    return len(statements)
+
+
+def unplug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(identity_store, "tokens_by_selector", fail)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope"),
+    [("client", r"\*:production"), ("frontend", r"\*:production"), ("service", "svc:production"), ("admin", r"\*:\*")],
+)
+def test_its_text_has_the_form_that_unleash_tokens_have(now: datetime, kind: str, scope: str) -> None:
+    text = make(now, kind)
+    assert re.fullmatch(scope + r"\.v2_[A-Za-z0-9_-]{22}_[A-Za-z0-9_-]{43}", text)
+    assert checked(text, now).type is TokenType(kind)
+
+
+def test_its_secret_is_stored_nowhere(now: datetime) -> None:
+    text = make(now)
+    secret = text[-43:]
+    token = stored()
+    with reading() as session:
+        entries = audit.latest(session)
+    assert secret not in repr(token)
+    assert secret not in str([(entry.before, entry.after) for entry in entries])
+    assert token.digest not in repr(token)
+    assert token.digest == digest_of(text)
+
+
+def test_it_proves_what_it_was_made_for(now: datetime) -> None:
+    expires_at = now + timedelta(days=30)
+    text = make(now, "service", "staging", expires_at=expires_at, trusted_attributes=["plan", "signupDate"])
+    token = checked(text, now)
+    assert (token.name, token.environment, token.expires_at) == ("web", "staging", expires_at)
+    assert token.trusts("plan")
+    assert not token.trusts("beta")
+
+
+def test_a_star_trusts_every_attribute(now: datetime) -> None:
+    assert checked(make(now, trusted_attributes=["*"]), now).trusts("anything")
+
+
+def test_the_listing_shows_the_newest_first(now: datetime) -> None:
+    make(now)
+    make(now, "admin")
+    with reading() as session:
+        assert [each.type for each in list_tokens(session)] == [TokenType.ADMIN, TokenType.CLIENT]
+
+
+def test_a_changed_character_anywhere_opens_nothing(now: datetime) -> None:
+    text = make(now)
+    for place in range(len(text)):
+        other = "A" if text[place] != "A" else "B"
+        assert isinstance(check_token(text[:place] + other + text[place + 1 :], now), TokenRefusal)
+
+
+@pytest.mark.parametrize("text", ["", "x", "*:production.v2_", "*:production." + "0" * 56, "é" * 70, "a.b.c", "\x00"])
+def test_what_cannot_be_a_token_is_refused_without_asking_the_database(now: datetime, text: str) -> None:
+    assert counting(lambda: check_token(text, now)) == 0
+    assert check_token(text, now) == tokens.UNKNOWN
+
+
+def test_a_token_used_again_needs_no_database(now: datetime) -> None:
+    text = make(now)
+    checked(text, now)
+    assert counting(lambda: [checked(text, now) for _ in range(50)]) == 0
+
+
+def test_a_token_ends_when_it_expires(now: datetime) -> None:
+    expires_at = now + timedelta(hours=1)
+    text = make(now, expires_at=expires_at)
+    checked(text, expires_at - timedelta(microseconds=1))
+    refusal = check_token(text, expires_at)
+    assert isinstance(refusal, TokenRefusal)
+    assert "expired" in refusal.reason
+
+
+def test_a_revoked_token_ends_at_once_in_the_process_that_revoked_it(now: datetime) -> None:
+    text = make(now)
+    checked(text, now)
+    revoke(now)
+    refusal = check_token(text, now)
+    assert isinstance(refusal, TokenRefusal)
+    assert "revoked" in refusal.reason
+
+
+def test_a_revocation_by_another_process_is_in_force_after_the_next_confirmation(app: Flask, now: datetime) -> None:
+    text = make(now)
+    token = checked(text, now)
+    with transaction() as session:
+        identity_store.revoke(session, token.id, now)
+    checked(text, now)
+    app.extensions["tokens"].confirm()
+    assert isinstance(check_token(text, now), TokenRefusal)
+
+
+def test_a_revocation_that_is_rolled_back_ends_nothing(now: datetime) -> None:
+    text = make(now)
+    with pytest.raises(Problem), transaction() as session:  # noqa: PT012 - the second call undoes the first
+        revoke_token(session, stored().id, now=now, actor="alice")
+        revoke_token(session, 404, now=now, actor="alice")
+    checked(text, now)
+
+
+def test_revoking_twice_keeps_the_first_instant_and_one_trace(now: datetime) -> None:
+    make(now)
+    revoke(now)
+    revoke(now + timedelta(days=1))
+    assert stored().revoked_at == now
+    with reading() as session:
+        entries = audit.latest(session, subject="token:web")
+    assert [(entry.action, entry.reason) for entry in entries] == [("token.revoke", "leaked"), ("token.create", "")]
+
+
+def test_an_outage_refuses_no_token_that_was_used_before(
+    app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = make(now)
+    checked(text, now)
+    unplug(monkeypatch)
+    for _ in range(3):
+        app.extensions["tokens"].confirm()
+        checked(text, now)
+
+
+def test_an_outage_is_not_taken_for_a_wrong_token(now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = make(now)
+    unplug(monkeypatch)
+    with pytest.raises(OperationalError):
+        check_token(text, now)
+
+
+def test_a_start_during_an_outage_knows_the_tokens_kept_on_disk(
+    app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = make(now)
+    tokens.keep_notes()
+    tokens.init_app(app)
+    unplug(monkeypatch)
+    checked(text, now)
+
+
+def test_a_revoked_token_is_not_kept_on_disk(app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = make(now)
+    revoke(now)
+    tokens.keep_notes()
+    tokens.init_app(app)
+    unplug(monkeypatch)
+    with pytest.raises(OperationalError):
+        check_token(text, now)
+
+
+def test_its_last_use_is_noted_later_and_never_moves_back(now: datetime) -> None:
+    text = make(now)
+    checked(text, now)
+    assert stored().last_seen_at is None
+    tokens.keep_notes()
+    assert stored().last_seen_at == now
+    checked(text, now - timedelta(hours=1))
+    tokens.keep_notes()
+    assert stored().last_seen_at == now
+
+
+def test_notes_that_could_not_be_stored_are_kept_for_the_next_time(
+    now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked(make(now), now)
+    with monkeypatch.context() as patch:
+        patch.setattr(identity_store, "touch", lambda *_: (_ for _ in ()).throw(BrokenPipeError()))
+        with pytest.raises(BrokenPipeError):
+            tokens.keep_notes()
+    tokens.keep_notes()
+    assert stored().last_seen_at == now
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"kind": "root"}, "UNKNOWN_TOKEN_TYPE"),
+        ({"environment": ""}, "INVALID_ENVIRONMENT"),
+        ({"environment": "*"}, "INVALID_ENVIRONMENT"),
+        ({"environment": "a.b"}, "INVALID_ENVIRONMENT"),
+        ({"environment": "x" * 51}, "INVALID_ENVIRONMENT"),
+        ({"expires_at": "now"}, "INVALID_EXPIRY"),
+    ],
+)
+def test_what_cannot_become_a_token_is_refused(now: datetime, given: dict[str, object], code: str) -> None:
+    if "expires_at" in given:
+        given = {"expires_at": now}
+    with pytest.raises(Problem) as refusal:
+        make(now, **given)  # type: ignore[arg-type]
+    assert refusal.value.code == code
+    with reading() as session:
+        assert list_tokens(session) == []
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\x00b", "a\nb"])
+def test_a_name_that_cannot_be_shown_is_refused(now: datetime, name: str) -> None:
+    with transaction() as session, pytest.raises(Problem) as refusal:
+        create_token(session, name, "client", environment="production", now=now)
+    assert refusal.value.code == "INVALID_TOKEN_NAME"
