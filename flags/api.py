@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from control_plane.platform.security import require_role
 from flask import Blueprint, Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.database import reading
 from control_plane.platform.problems import Problem, respond
+from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
 from flags.explanation import explain
 from flags.snapshot import UnknownFlagError

@@ -1,0 +1,69 @@
+"""What we know of the product's users."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import insert
+from flags.models import DirectoryUser
+
+UPSERT_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class UserAttributes:
+    """What the directory knows of a user. `plan` is the product's name of it; the credits decide what it means."""
+
+    user_id: str
+    plan: str
+    signed_up_at: datetime | None = None
+    beta: bool = False
+    billing_anchor: datetime | None = None
+
+
+def beta_members(session: Session) -> frozenset[str]:
+    """Everybody on the beta allowlist."""
+    return frozenset(session.scalars(select(DirectoryUser.user_id).where(DirectoryUser.beta)))
+
+
+def user(session: Session, user_id: str) -> UserAttributes | None:
+    """What the directory knows of one user."""
+    row = session.get(DirectoryUser, user_id, populate_existing=True)
+    if row is None:
+        return None
+    return UserAttributes(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor)
+
+
+def upsert_users(session: Session, users: Iterable[UserAttributes], *, now: datetime) -> int:
+    """Store what is known of these users, in batches; returns how many."""
+    stored = 0
+    rows: list[Mapping[str, object]] = []
+    for attributes in users:
+        rows.append(_row(attributes, now))
+        if len(rows) == UPSERT_BATCH:
+            stored += _upsert(session, rows)
+            rows = []
+    return stored + _upsert(session, rows)
+
+
+def _row(attributes: UserAttributes, now: datetime) -> dict[str, object]:
+    return {
+        "user_id": attributes.user_id,
+        "plan": attributes.plan,
+        "signed_up_at": attributes.signed_up_at,
+        "beta": attributes.beta,
+        "billing_anchor": attributes.billing_anchor,
+        "updated_at": now,
+    }
+
+
+def _upsert(session: Session, rows: list[Mapping[str, object]]) -> int:
+    if rows:
+        statement = insert(session, DirectoryUser.__table__)
+        changed = {name: statement.excluded[name] for name in rows[0] if name != "user_id"}
+        statement = statement.on_conflict_do_update(index_elements=["user_id"], set_=changed)
+        session.connection().execute(statement, rows)
+    return len(rows)

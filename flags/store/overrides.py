@@ -1,0 +1,89 @@
+"""Users whom a flag treats by name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import affected, insert
+from flags.models import FlagOverride
+from flags.phased import Override
+
+
+class Effect(StrEnum):
+    """What an override does to its user."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOverride:
+    """An override as it is kept, with who asked for it."""
+
+    flag: str
+    user_id: str
+    effect: Effect
+    reason: str
+    actor: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+def overrides(session: Session, flag: str, effect: Effect) -> dict[str, Override]:
+    """The users `flag` treats by name, including those whose override has expired."""
+    rows = session.execute(
+        select(FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at).where(
+            FlagOverride.flag == flag, FlagOverride.effect == effect
+        )
+    )
+    return {user_id: Override(reason, expires_at) for user_id, reason, expires_at in rows}
+
+
+def list_overrides(session: Session, flag: str) -> list[StoredOverride]:
+    """Every override of `flag`, by user."""
+    query = select(FlagOverride).where(FlagOverride.flag == flag).order_by(FlagOverride.user_id, FlagOverride.effect)
+    return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
+
+
+def find_override(session: Session, flag: str, user_id: str, effect: Effect) -> StoredOverride | None:
+    """One override as it is kept."""
+    row = session.get(FlagOverride, (flag, user_id, effect.value), populate_existing=True)
+    return _stored(row) if row else None
+
+
+def expired_overrides(session: Session, now: datetime) -> list[StoredOverride]:
+    """Overrides that have ended by `now` and are still kept, of every flag."""
+    query = select(FlagOverride).where(FlagOverride.expires_at <= now).order_by(FlagOverride.flag, FlagOverride.user_id)
+    return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
+
+
+def put_override(
+    session: Session,
+    flag: str,
+    user_id: str,
+    effect: Effect,
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> None:
+    """Set the override, replacing the one of the same effect."""
+    values = {"reason": reason, "actor": actor, "created_at": now, "expires_at": expires_at}
+    statement = insert(session, FlagOverride).values(flag=flag, user_id=user_id, effect=effect.value, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=["flag", "user_id", "effect"], set_=values))
+
+
+def delete_override(session: Session, flag: str, user_id: str, effect: Effect) -> bool:
+    """Remove the override; False when there was none."""
+    key = (FlagOverride.flag == flag, FlagOverride.user_id == user_id, FlagOverride.effect == effect)
+    return affected(session, delete(FlagOverride).where(*key)) == 1
+
+
+def _stored(row: FlagOverride) -> StoredOverride:
+    return StoredOverride(
+        row.flag, row.user_id, Effect(row.effect), row.reason, row.actor, row.created_at, row.expires_at
+    )

@@ -1,0 +1,42 @@
+"""How new the stored flags are, and whether the guard lives: what decides that something must be read again."""
+
+from datetime import datetime
+
+from sqlalchemy import Select, func, select, union_all
+from sqlalchemy.orm import Session
+
+from control_plane.platform import leases
+from control_plane.platform.database import run
+from control_plane.platform.models import Change, Lease
+from control_plane.rollouts import TOPIC as ROLLOUT
+
+DIRECTORY = "directory"
+FLAG = "flag"
+OVERRIDE = "override"
+TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY)
+"""The topics whose changes can change what SDKs are given."""
+ROUTING_STATE = select(
+    select(func.max(Change.id)).scalar_subquery(),
+    select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery(),
+)
+
+
+def routing_state(session: Session) -> tuple[int, datetime | None]:
+    """The revision and the end of the guard's lease, in one round trip: all that each evaluation must know afresh."""
+    revision, expires_at = run(session, ROUTING_STATE).one()
+    return revision or 0, expires_at
+
+
+def flags_revision(session: Session) -> int:
+    """The newest change that can have changed a flag: the same in every process, and unmoved by all other changes."""
+    newest = union_all(*map(_newest, TOPICS)).subquery()
+    return session.scalar(select(func.max(newest.c.id))) or 0
+
+
+def directory_revision(session: Session) -> int:
+    """The newest change of who is on a beta allowlist."""
+    return session.scalar(_newest(DIRECTORY)) or 0
+
+
+def _newest(topic: str) -> Select[tuple[int]]:
+    return select(func.max(Change.id).label("id")).where(Change.topic == topic)
