@@ -7,9 +7,9 @@ import threading
 from typing import Any
 
 from flask import Flask
-from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from granian.server.mp import MPServer
 
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.platform.settings import Settings, SettingsError
@@ -68,12 +68,12 @@ def check_port(settings: Settings) -> None:
             raise PortInUseError(f"{sentence}; set PORT or HOST to another address.") from error
 
 
-class _Server(Granian):
+class _Server(MPServer):
     """Granian that tells its workers of the stop before it ends them."""
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
         _stopping.set()
-        super().signal_handler_interrupt(*arguments, **options)
+        super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
 def _stop_when_told(app: Flask) -> None:

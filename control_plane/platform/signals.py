@@ -41,7 +41,7 @@ MINUTES = (
     .order_by(MINUTE.c.minute)
 )
 ADD_TOTAL, ADD_MINUTE = _adding(TOTAL), _adding(MINUTE)
-FIRST_FAILURE = on_each(lambda insert: insert(ACCOUNT).on_conflict_do_nothing())
+FIRST_FAILURE = on_each(lambda insert: insert(ACCOUNT).on_conflict_do_nothing().returning(ACCOUNT.c.window))
 
 
 class Series(NamedTuple):
@@ -147,7 +147,7 @@ def _first_failures(session: Session, accounts: list[tuple[Series, str]], now: d
     counted: Counter[Series] = Counter()
     for series, account in sorted(accounts):
         row = {"signal": series.signal, "engine": series.engine, "window": window, "account": account}
-        counted[series] += database.run(session, FIRST_FAILURE, row).rowcount
+        counted[series] += len(database.run(session, FIRST_FAILURE, row).all())
     return +counted
 
 

@@ -1,0 +1,199 @@
+"""The tick on both databases: counts become evidence, and evidence a hold or a rollback, once."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from alerts import store, watch
+from alerts.guarding import guard
+from control_plane import rollouts
+from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
+from control_plane.platform import audit, leases, signals
+from control_plane.platform import database as databases
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Observation
+from control_plane.store import compare_and_set
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def exposed(app: Flask, now: datetime) -> Iterator[None]:
+    """A rollout at 10 % of everyone, judged once."""
+    with app.app_context():
+        with transaction() as session:
+            rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+        stand_at(Position(3, 0))
+        guard(now, 1)
+        yield
+
+
+def stand_at(position: Position) -> None:
+    with transaction() as session:
+        found = rollouts.find(session, FLAG)
+        after = replace(found, position=position, version=found.version + 1)
+        assert compare_and_set(session, after, expected_version=found.version)
+
+
+def answers(*, good: int = 0, bad: int = 0, engine: str = "v2", signal: str = watch.FAILURE) -> None:
+    """Outcomes of as many different accounts."""
+    role = "served" if engine == "v2" else "shadow"
+    for number in range(bad):
+        signals.record(Observation(signal, bad=True, engine=engine, role=role, account=f"u{number}"))
+        if signal == watch.FAILURE and engine == "v2":
+            signals.record(Observation(watch.FAILED_V2_ONLY, bad=True, account=f"u{number}"))
+    for _ in range(good):
+        signals.record(Observation(signal, bad=False, engine=engine, role=role))
+
+
+def pairs(*, good: int = 0, bad: int = 0) -> None:
+    """Operations that legacy answered well and v2 did not always."""
+    answers(good=good, bad=bad)
+    answers(good=good + bad, engine="legacy")
+
+
+def rollout() -> Rollout:
+    with reading() as session:
+        return rollouts.find(session, FLAG)
+
+
+def status_of(alert: str) -> str:
+    with reading() as session:
+        verdicts = store.latest_verdicts(session, FLAG, attempt=rollout().attempt)
+    return next(verdict.status.value for verdict in verdicts if verdict.alert == alert)
+
+
+def test_one_error_in_twenty_is_watched_and_four_roll_back(now: datetime) -> None:
+    pairs(good=19, bad=1)
+    assert guard(now + SECOND, 1) == []
+    assert (status_of(watch.FAILURE), rollout().state) == ("watch", RolloutState.RUNNING)
+    pairs(good=15, bad=5)
+    guard(now + 2 * SECOND, 1)
+    assert rollout().state is RolloutState.ROLLED_BACK
+
+
+def test_a_rollback_says_which_alert_and_on_what_evidence(now: datetime) -> None:
+    pairs(good=10, bad=10)
+    (done,) = guard(now + SECOND, 1)
+    assert done.reason.startswith("credit_consumption_failure: ")
+    with reading() as session:
+        entry = audit.latest(session)[0]
+    assert entry.actor == "guard"
+    assert entry.after is not None
+    verdict = entry.after["evidence"]["verdicts"][0]
+    assert verdict["counts"] == {"bad": 10, "total": 20}
+    assert verdict["evidence_log10"] >= verdict["rollback_log10"]
+    assert verdict["attribution"] == "v2_only"
+
+
+def test_a_second_tick_on_the_same_counts_does_nothing(now: datetime) -> None:
+    pairs(good=10, bad=10)
+    assert len(guard(now + SECOND, 1)) == 1
+    version = rollout().version
+    assert guard(now + 2 * SECOND, 1) == []
+    assert rollout().version == version
+
+
+def test_a_shared_outage_holds_and_does_not_roll_back(now: datetime) -> None:
+    answers(good=10, engine="v2")
+    for number in range(10):
+        for engine, role in (("v2", "served"), ("legacy", "shadow")):
+            signals.record(Observation(watch.FAILURE, bad=True, engine=engine, role=role, account=f"u{number}"))
+    answers(good=10, engine="legacy")
+    guard(now + SECOND, 1)
+    assert (rollout().state, rollout().held_by_guard) == (RolloutState.HELD, True)
+
+
+def test_without_exposure_a_breach_holds(now: datetime) -> None:
+    stand_at(Position(0, 0))
+    pairs(good=10, bad=10)
+    guard(now + SECOND, 1)
+    assert rollout().state is RolloutState.HELD
+
+
+def test_a_hold_of_the_guard_is_released_when_the_evidence_stays_low(now: datetime) -> None:
+    pairs(good=17, bad=3)
+    guard(now + SECOND, 1)
+    assert rollout().state is RolloutState.HELD
+    pairs(good=3000)
+    guard(now + 2 * SECOND, 1)
+    assert rollout().state is RolloutState.HELD, "one calm look is not enough"
+    later = now + timedelta(seconds=400)
+    pairs(good=10)
+    guard(later, 1)
+    assert rollout().state is RolloutState.RUNNING
+
+
+def test_the_guard_does_not_release_the_hold_of_a_person(now: datetime) -> None:
+    with transaction() as session:
+        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Support asked.")
+    pairs(good=3000)
+    guard(now + timedelta(seconds=400), 1)
+    assert rollout().state is RolloutState.HELD
+
+
+def test_evidence_survives_a_restart_and_a_change_of_leader(now: datetime) -> None:
+    pairs(good=18, bad=2)
+    guard(now + SECOND, 1)
+    pairs(good=18, bad=4)
+    guard(now + 2 * SECOND, 2)
+    with reading() as session:
+        found = store.latest_verdicts(session, FLAG, attempt=1)
+    assert next(each.counts for each in found if each.alert == watch.FAILURE).total == 20 + 22 - 2, (
+        "two accounts failed again in the same window and count once"
+    )
+
+
+def test_a_leader_whose_term_is_over_leaves_no_trace(now: datetime) -> None:
+    guard(now + SECOND, 2)
+    with reading() as session:
+        lease = leases.guard_expires_at(session)
+    pairs(good=10, bad=10)
+    with pytest.raises(watch.FencedError):
+        guard(now + 20 * SECOND, 1)
+    assert rollout().state is RolloutState.RUNNING
+    with reading() as session:
+        assert leases.guard_expires_at(session) == lease
+
+
+def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
+    pairs(good=10, bad=10)
+    guard(now + SECOND, 1)
+    later = now + timedelta(hours=1)
+    with transaction() as session:
+        rollouts.rearm(
+            session, FLAG, now=later, actor="alice", expected_version=rollout().version, reason="Fixed in 2.1."
+        )
+    guard(later, 1)
+    assert rollout().state is RolloutState.RUNNING
+    with reading() as session:
+        found = store.latest_verdicts(session, FLAG, attempt=2)
+    assert all(verdict.counts.total == 0 for verdict in found if verdict.alert == watch.FAILURE)
+
+
+def test_counters_that_were_reset_are_a_new_baseline(now: datetime) -> None:
+    pairs(good=50)
+    guard(now + SECOND, 1)
+    with transaction() as session:
+        databases.run(session, signals.TOTAL.delete())
+    pairs(good=5)
+    guard(now + 2 * SECOND, 1)
+    assert rollout().state is RolloutState.RUNNING
+    pairs(good=5)
+    guard(now + 3 * SECOND, 1)
+    with reading() as session:
+        found = store.latest_verdicts(session, FLAG, attempt=1)
+    assert next(each.counts.total for each in found if each.alert == watch.FAILURE) == 55
+
+
+def test_an_hour_of_clock_jumps_rolls_nothing_back(now: datetime) -> None:
+    for jump in (3600, -3600, 0, 7200, -7200):
+        pairs(good=40)
+        guard(now + timedelta(seconds=jump), 1)
+    assert rollout().state is RolloutState.RUNNING
+    pairs(good=10, bad=30)
+    guard(now + SECOND, 1)
+    assert rollout().state is RolloutState.ROLLED_BACK, "and it still sees a fault afterwards"
