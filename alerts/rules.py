@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
-from alerts.evidence import DESIGN, Counts
+from alerts.evidence import DESIGN, Bet, Counts, discordant_bet, rate_bet
 from alerts.metrics import FAILED_LEGACY_ONLY, Compare, Metric
 
 PHASE_ALPHA = 0.01
@@ -107,6 +107,13 @@ class Tally(Protocol):
     @property
     def total(self) -> int:
         """All outcomes."""
+
+
+def bet_of(rule: Rule) -> Bet:
+    """The bet to `step` this rule's evidence with."""
+    if rule.compare is Compare.DISCORDANT:
+        return discordant_bet(window_seconds=rule.window_seconds)
+    return rate_bet(rule.threshold, window_seconds=rule.window_seconds)
 
 
 def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Tally]]) -> Counts:

@@ -12,30 +12,14 @@ from enum import StrEnum
 from math import log
 from typing import Any
 
-from alerts.evidence import (
-    SAFE_LOG_E,
-    Bet,
-    Counts,
-    Evidence,
-    clean_outcomes_needed,
-    discordant_bet,
-    log_safe,
-    log_start,
-    rate_bet,
-)
-from alerts.metrics import Compare
+from alerts.attribution import Attribution, Pairs, attribute
+from alerts.evidence import SAFE_LOG_E, Counts, Evidence, clean_outcomes_needed, log_safe
 from alerts.quantities import spoken_duration
 from alerts.rules import Action, NoData, Rule
 
 HOLD_LOG_E = log(10)
 RELEASE_LOG_E = log(3)
-V2_WORSE_LOG_E = log(100)
-"""The evidence from discordant pairs at which v2 counts as worse, though legacy fails too."""
-V2_FAILS_TIMES = 4
-"""After a clean window of legacy, v2 is to blame if it failed alone more than this often for each time legacy did."""
-COVERAGE_NEEDED = 0.9
 BLIND_ROLLBACK_WINDOWS = 2
-NO_EVIDENCE = Evidence()
 TIMES = ("at", "breached_since", "calm_since")
 
 
@@ -52,30 +36,6 @@ class Status(StrEnum):
 
 GRAVITY = {status: gravity for gravity, status in enumerate(Status)}
 Concern = tuple[Status, str]
-
-
-class Attribution(StrEnum):
-    """Whose fault a breach is, as far as the other engine's answers to the same requests tell."""
-
-    V2_ONLY = "v2_only"
-    SHARED = "shared"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Requests in the alert's window that v2 decided, how many legacy was asked as well, and which engine failed them.
-
-    `legacy_failed` includes the pairs that both failed. `discordant` is the evidence, since the attempt began, of
-    `discordant_bet` on the pairs that just one engine failed (bad: v2 did).
-    """
-
-    decided: int
-    compared: int
-    v2_only: int
-    legacy_only: int
-    legacy_failed: int
-    discordant: Evidence = NO_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +98,6 @@ class Certificate:
     reason: str
 
 
-def bet_of(rule: Rule) -> Bet:
-    """The bet to `step` this rule's evidence with."""
-    if rule.compare is Compare.DISCORDANT:
-        return discordant_bet(window_seconds=rule.window_seconds)
-    return rate_bet(rule.threshold, window_seconds=rule.window_seconds)
-
-
 def judge(
     rule: Rule, evidence: Evidence, facts: Facts, *, alpha: float | None, previous: Verdict | None, now: datetime
 ) -> Verdict:
@@ -157,7 +110,7 @@ def judge(
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
     calm = evidence.log_e < RELEASE_LOG_E
     calm_since = _since(previous.calm_since if previous else None, now) if calm else None
-    attribution = _attribution(rule, evidence, facts)
+    attribution = attribute(rule, evidence, facts.pairs)
     concerns = (
         _breach(rule, attribution, breached_since, now),
         _silence(rule, facts),
@@ -270,31 +223,6 @@ def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
         case _, Status.ROLLBACK if not facts.exposed:
             return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
     return status, cause
-
-
-def _attribution(rule: Rule, evidence: Evidence, facts: Facts) -> Attribution:
-    """Whose fault it is, asked once there is something to blame anybody for."""
-    if evidence.log_e < HOLD_LOG_E or rule.tripwire:
-        return Attribution.UNKNOWN
-    if rule.compare in (Compare.PAIRED, Compare.DISCORDANT):
-        return Attribution.V2_ONLY
-    pairs = facts.pairs
-    if not rule.attributable or pairs is None or not pairs.decided:
-        return Attribution.UNKNOWN
-    if pairs.compared < COVERAGE_NEEDED * pairs.decided:
-        return Attribution.UNKNOWN
-    return Attribution.V2_ONLY if _v2_alone(rule, pairs) else Attribution.SHARED
-
-
-def _v2_alone(rule: Rule, pairs: Pairs) -> bool:
-    """Legacy does not fail, or v2 fails so much more often that equal engines would not look like this."""
-    bet = discordant_bet(window_seconds=rule.window_seconds)
-    in_window = log_start(bet, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only))
-    if max(in_window, pairs.discordant.log_e) >= V2_WORSE_LOG_E:
-        return True
-    alarming = log_start(bet_of(rule), Counts(pairs.v2_only, pairs.compared)) >= HOLD_LOG_E
-    v2, legacy = pairs.discordant.bad, pairs.discordant.total - pairs.discordant.bad
-    return pairs.legacy_failed == 0 and (alarming or v2 > V2_FAILS_TIMES * legacy)
 
 
 def _since(before: datetime | None, now: datetime) -> datetime:

@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from alerts import store
+from alerts.attribution import Pairs
 from alerts.evidence import Counts, Evidence, discordant_bet, step
 from alerts.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
-from alerts.rules import Rule, alphas, counted
+from alerts.rules import Rule, alphas, bet_of, counted
 from alerts.store import Judged, Memory
-from alerts.verdicts import Facts, Pairs, Status, Verdict, bet_of, judge, to_json
+from alerts.verdicts import Facts, Status, Verdict, judge, to_json
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure

@@ -7,16 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.attribution import Attribution, Pairs
 from alerts.evidence import Counts, Evidence, discordant_bet, step
 from alerts.reading import parse
-from alerts.rules import Action, NoData, Rule
+from alerts.rules import Action, NoData, Rule, bet_of
 from alerts.verdicts import (
-    Attribution,
     Facts,
-    Pairs,
     Status,
     Verdict,
-    bet_of,
     certificate,
     from_json,
     judge,
@@ -160,6 +158,22 @@ def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
     assert guarded.tick(13, 300).attribution is Attribution.V2_ONLY
     guarded.pairs = replace(guarded.pairs, discordant=alike)
     assert guarded.tick().attribution is Attribution.SHARED
+
+
+def test_a_few_slow_failures_are_v2s_while_legacy_has_none() -> None:
+    guarded = Guarded(FAILURE)
+    alone = step(discordant_bet(window_seconds=300), Evidence(), Counts(6, 6), at=START)
+    guarded.pairs = Pairs(20, 20, v2_only=0, legacy_only=0, legacy_failed=0, discordant=alone)
+
+    assert guarded.tick(6, 50).attribution is Attribution.V2_ONLY
+
+
+def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engines_had() -> None:
+    guarded = Guarded(FAILURE)
+    background = step(discordant_bet(window_seconds=300), Evidence(), Counts(9, 9), at=START)
+    guarded.pairs = Pairs(500, 500, v2_only=1, legacy_only=0, legacy_failed=0, discordant=background)
+
+    assert guarded.tick(109, 1000).attribution is Attribution.SHARED
 
 
 @pytest.mark.parametrize("pairs", [None, replace(CLEAN_LEGACY, compared=17), Pairs(0, 0, 0, 0, 0)])
