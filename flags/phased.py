@@ -68,3 +68,8 @@ class EvaluationContext:
 def floor_millisecond(instant: datetime) -> datetime:
     """`instant` without what is finer than a millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def counting(overrides: Mapping[str, Override], now: datetime) -> set[str]:
+    """The users whose override stands at `now`."""
+    return {user_id for user_id, override in overrides.items() if override.counts_at(now)}

@@ -1,0 +1,108 @@
+"""Random plans taken to random positions, and random users who ask: all that follows from one `random.Random`."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from control_plane.phases import (
+    PRE_PRODUCTION,
+    PRODUCTION,
+    AudienceKind,
+    Phase,
+    Plan,
+    exposure_at,
+    plan_mistakes,
+    positions,
+)
+from flags.evaluation import EvaluationContext, Override, PhasedFlag
+from flags.instants import written
+from tests.flags.examples import CUTOVER, NOW, SECOND
+
+MILLISECOND = timedelta(milliseconds=1)
+AROUND_THE_CUTOVER = (-SECOND, -MILLISECOND, MILLISECOND * 0, MILLISECOND / 2, MILLISECOND, SECOND)
+FAR_AWAY = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+SWITCHES = (*[None] * 10, True, False)
+LATCHES = (*[None] * 10, "Variance above 5 %.")
+LEASES = (*[None] * 5, *[NOW + SECOND] * 5, NOW)
+KEY_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
+ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-_.:@|/ äßçñ日本語ключ😀\"'%{}[]\\"
+STEPS_MAX = 6
+NAMED = 20
+
+
+def plan(chance: random.Random) -> Plan:
+    """Any plan without mistakes, odd percentages included."""
+    audiences = [audience for audience in AudienceKind if chance.random() < 0.8] or [AudienceKind.EVERYONE]
+    cutover = CUTOVER + timedelta(milliseconds=chance.choice((0, 0.5, chance.uniform(-1e12, 1e11))))
+    made = Plan(tuple(_phase(chance, audience) for audience in audiences), cutover)
+    assert not plan_mistakes(made)
+    return made
+
+
+def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> PhasedFlag:
+    """A flag somewhere along the plan, in any environment and state of switch, latch and lease, with people named."""
+    environment = chance.choice((*[PRODUCTION] * 6, *PRE_PRODUCTION))
+    return PhasedFlag(
+        key="".join(chance.choices(KEY_ALPHABET, k=chance.randint(1, 30))),
+        environment=environment,
+        revision=1,
+        exposure=exposure_at(made, chance.choice(positions(made)), environment),
+        new_signups_after=made.new_signups_after,
+        override_variable=chance.choice(SWITCHES),
+        latched=chance.choice(LATCHES),
+        guard_expires_at=chance.choice(LEASES),
+        denied=overrides(chance, people),
+        allowed=overrides(chance, people),
+        beta=frozenset(_some(chance, people)),
+    )
+
+
+def users(chance: random.Random, count: int, made: Plan) -> list[EvaluationContext]:
+    """Users of all sorts: short and long ids of any script, signed up at, around or far from the cut-over, or never."""
+    return [EvaluationContext(_user_id(chance), _signup(chance, made.new_signups_after)) for _ in range(count)]
+
+
+def overrides(chance: random.Random, people: list[EvaluationContext]) -> dict[str, Override]:
+    """Overrides for some of `people`, some of them expired."""
+    ends = (None, NOW - SECOND, NOW, NOW + SECOND)
+    return {user_id: Override("a reason", chance.choice(ends)) for user_id in _some(chance, people)}
+
+
+def sdk_context(context: EvaluationContext) -> dict[str, object]:
+    """The context as a service gives it to an official SDK."""
+    properties = {"signupDate": written(context.signed_up_at)} if context.signed_up_at else {}
+    return {"properties": properties} | ({"userId": context.user_id} if context.user_id else {})
+
+
+def _phase(chance: random.Random, audience: AudienceKind) -> Phase:
+    whole = audience in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST)
+    steps = (100,) if whole else tuple(sorted(chance.sample(range(1, 101), chance.randint(1, STEPS_MAX))))
+    environments = tuple(chance.sample(PRE_PRODUCTION, chance.randint(1, len(PRE_PRODUCTION))))
+    return Phase(
+        name=audience,
+        title=audience,
+        audience=audience,
+        steps=steps,
+        soak=timedelta(0),
+        environments=environments if audience is AudienceKind.ENVIRONMENTS else (),
+    )
+
+
+def _some(chance: random.Random, people: list[EvaluationContext]) -> list[str]:
+    return [user.user_id for user in chance.sample(people, chance.choice((0, 1, NAMED))) if user.user_id]
+
+
+def _user_id(chance: random.Random) -> str | None:
+    text = "".join(chance.choices(ID_ALPHABET, k=chance.choice((1, 4, 12, 60))))
+    return text.strip().rstrip("\\ ") or None
+
+
+def _signup(chance: random.Random, cutover: datetime) -> datetime | None:
+    match chance.randrange(5):
+        case 0:
+            return None
+        case 1:
+            return cutover + chance.choice(AROUND_THE_CUTOVER)
+        case 2:
+            return chance.choice(FAR_AWAY)
+        case _:
+            return cutover + timedelta(seconds=chance.uniform(-1, 1) * 10 ** chance.uniform(0, 8))
