@@ -7,14 +7,29 @@ from sqlalchemy.orm import Session
 
 from alerts import rules_file, store
 from alerts.evidence import Evidence
-from alerts.rules import Rule
+from alerts.rules import Rule, counted
 from alerts.verdicts import Certificate, Status, certificate
-from alerts.watch import FAILURE, V2, applicable
+from alerts.watch import FAILURE, V2, Counters, applicable
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute
 
 ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
+
+
+def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
+    """For re-arming: closed while the window that ends now is over any threshold."""
+    rules = applicable(rules_file.current().rules, rollout.flag)
+    counters = Counters.read(session, rules, now)
+    windows = {rule.name: counted(rule, counters.in_window(rule, now).items()) for rule in rules}
+    over = [rule for rule in rules if windows[rule.name].rate > rule.threshold]
+    evidence = {name: {"bad": counts.bad, "total": counts.total} for name, counts in windows.items()}
+    if over:
+        sentences = [
+            f"{rule.name} is at {windows[rule.name].rate:.2%} of {windows[rule.name].total:,}" for rule in over
+        ]
+        return GateResult("firing", GateStatus.CLOSED, f"{', '.join(sentences)} in its last window.", evidence)
+    return GateResult("firing", GateStatus.OPEN, "No alert fires now.", evidence)
 
 
 def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult:

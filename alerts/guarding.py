@@ -25,7 +25,8 @@ def guard(now: datetime, term: int) -> list[Transition]:
 def init_app(app: Flask, settings: Settings) -> None:
     """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
     app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
-    rollouts.register_gate("guardrails", gates.guardrails, also_for_rearm=True)
+    rollouts.register_gate("guardrails", gates.guardrails)
+    rollouts.register_rearm_gate("firing", gates.firing)
     rollouts.register_gate("safety", gates.safety)
     rollouts.register_gate("served", gates.served)
     jobs.every(app, TICK_SECONDS, "guard", _tick)

@@ -30,16 +30,26 @@ class UnknownRolloutError(LookupError):
         super().__init__(f"There is no rollout of {flag!r}; `rollout plan` makes one.")
 
 
-def register_gate(name: str, gate: Gate, *, also_for_rearm: bool = False) -> None:
-    """Let `gate` have a say in every advance, and in re-arming where it guards that too."""
-    current_app.extensions.setdefault("gates", {})[name] = (gate, also_for_rearm)
+def register_gate(name: str, gate: Gate) -> None:
+    """Let `gate` have a say in every advance."""
+    current_app.extensions.setdefault("gates", {})[name] = gate
 
 
-def gates(session: Session, rollout: Rollout, now: datetime, *, rearm: bool = False) -> list[GateResult]:
-    """What every gate says now, the soak time first."""
-    registered: dict[str, tuple[Gate, bool]] = current_app.extensions.get("gates", {})
-    results = [] if rearm else [soak_gate(rollout, now)]
-    return results + [gate(session, rollout, now) for gate, for_rearm in registered.values() if for_rearm or not rearm]
+def register_rearm_gate(name: str, gate: Gate) -> None:
+    """Let `gate` have a say in re-arming."""
+    current_app.extensions.setdefault("rearm_gates", {})[name] = gate
+
+
+def gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
+    """What every gate says of an advance now, the soak time first."""
+    registered: dict[str, Gate] = current_app.extensions.get("gates", {})
+    return [soak_gate(rollout, now), *(gate(session, rollout, now) for gate in registered.values())]
+
+
+def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
+    """What every gate says of re-arming now."""
+    registered: dict[str, Gate] = current_app.extensions.get("rearm_gates", {})
+    return [gate(session, rollout, now) for gate in registered.values()]
 
 
 def find(session: Session, flag: str) -> Rollout:
@@ -135,7 +145,7 @@ def roll_back(
 def rearm(session: Session, flag: str, *, now: datetime, actor: str, expected_version: int, reason: str) -> Decision:
     """A new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
     rollout = find(session, flag)
-    results = gates(session, rollout, now, rearm=True)
+    results = rearm_gates(session, rollout, now)
     decision = transitions.decide_rearm(rollout, results, now=now, expected_version=expected_version, reason=reason)
     return _apply(session, decision, now=now, actor=actor)
 

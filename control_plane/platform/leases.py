@@ -20,9 +20,10 @@ def _beating(insert: Any) -> Executable:
     statement = insert(Lease.__table__)
     renewed = {"term": statement.excluded.term, "expires_at": statement.excluded.expires_at}
     # A leader whose term is over renews nothing: its heartbeat touches no row.
+    current = Lease.term <= statement.excluded.term
     beating: Executable = statement.on_conflict_do_update(
-        index_elements=["name"], set_=renewed, where=Lease.term <= statement.excluded.term
-    )
+        index_elements=["name"], set_=renewed, where=current
+    ).returning(Lease.term)
     return beating
 
 
@@ -55,7 +56,7 @@ def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> b
     """The guard judged: exposure is allowed for `ttl_seconds`. False when a newer leader has beaten since."""
     expires_at = now + timedelta(seconds=ttl_seconds)
     row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
-    return run(session, BEAT, row).rowcount == 1
+    return run(session, BEAT, row).one_or_none() is not None
 
 
 def guard_expires_at(session: Session) -> datetime | None:

@@ -16,6 +16,7 @@ from control_plane.platform import database as databases
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Observation
 from control_plane.store import compare_and_set
+from control_plane.transitions import Refusal
 
 SECOND = timedelta(seconds=1)
 
@@ -66,11 +67,11 @@ def status_of(alert: str) -> str:
     return next(verdict.status.value for verdict in verdicts if verdict.alert == alert)
 
 
-def test_one_error_in_twenty_is_watched_and_four_roll_back(now: datetime) -> None:
+def test_one_error_in_twenty_is_watched_and_a_few_more_roll_back(now: datetime) -> None:
     pairs(good=19, bad=1)
     assert guard(now + SECOND, 1) == []
     assert (status_of(watch.FAILURE), rollout().state) == ("watch", RolloutState.RUNNING)
-    pairs(good=15, bad=5)
+    pairs(good=10, bad=8)
     guard(now + 2 * SECOND, 1)
     assert rollout().state is RolloutState.ROLLED_BACK
 
@@ -172,6 +173,21 @@ def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
     with reading() as session:
         found = store.latest_verdicts(session, FLAG, attempt=2)
     assert all(verdict.counts.total == 0 for verdict in found if verdict.alert == watch.FAILURE)
+
+
+def test_rearming_waits_until_the_alert_no_longer_fires(now: datetime) -> None:
+    pairs(good=10, bad=10)
+    guard(now + SECOND, 1)
+    later = now + timedelta(hours=1)
+    pairs(good=10, bad=10)
+    guard(later, 1)
+    for at, refused in ((later, True), (later + timedelta(minutes=6), False)):
+        with transaction() as session:
+            version = rollouts.find(session, FLAG).version
+            decision = rollouts.rearm(
+                session, FLAG, now=at, actor="alice", expected_version=version, reason="Fixed in 2.1."
+            )
+        assert isinstance(decision, Refusal) is refused
 
 
 def test_counters_that_were_reset_are_a_new_baseline(now: datetime) -> None:
