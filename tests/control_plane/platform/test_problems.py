@@ -97,12 +97,12 @@ def test_a_program_outside_the_api_gets_a_document(small_app: Flask) -> None:
 
 
 def test_an_own_page_template_is_used_when_there_is_one(small_app: Flask) -> None:
-    small_app.jinja_loader = DictLoader({"problem.html": "page of {{ problem.code }}"})  # type: ignore[assignment]
+    small_app.jinja_loader = DictLoader({"problem.html": "page of {{ problem.code }}"})
     assert small_app.test_client().get("/nothing", headers=BROWSER).text == "page of NOT_FOUND"
 
 
 def test_a_page_template_that_fails_falls_back_to_the_plain_page(small_app: Flask) -> None:
-    small_app.jinja_loader = DictLoader({"problem.html": "{{ problem.nothing.at_all }}"})  # type: ignore[assignment]
+    small_app.jinja_loader = DictLoader({"problem.html": "{{ problem.nothing.at_all }}"})
     response = small_app.test_client().get("/nothing", headers=BROWSER)
     assert response.status_code == 404
     assert "Not Found" in response.text
