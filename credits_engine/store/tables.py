@@ -28,10 +28,9 @@ def run(session: Session, statement: Executable, parameters: Mapping[str, Any]) 
 
 def insert_if_absent(table: Table) -> Mapping[str, Executable]:
     """For each dialect the INSERT that leaves a row of the same key as it is."""
-    return {
-        "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(table).on_conflict_do_nothing(),
-    }
+    statements = (sqlite.insert(table).on_conflict_do_nothing(), postgresql.insert(table).on_conflict_do_nothing())
+    counted = [statement.execution_options(preserve_rowcount=True) for statement in statements]
+    return dict(zip(("sqlite", "postgresql"), counted, strict=True))
 
 
 def inserted(session: Session, statements: Mapping[str, Executable], row: Mapping[str, Any]) -> bool:

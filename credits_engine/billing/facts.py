@@ -1,0 +1,167 @@
+"""What Stripe has told us, reduced to what credits depend on.
+
+A fact is a true statement about an object at an instant and never changes. Everything that billing decides is a
+function of the set of facts and the clock, so the order and the number of deliveries can't matter.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from credits_engine.periods import Period
+
+
+class Status(StrEnum):
+    """The states of a subscription, in Stripe's words."""
+
+    INCOMPLETE = "incomplete"
+    INCOMPLETE_EXPIRED = "incomplete_expired"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+
+
+GOOD = frozenset({Status.ACTIVE, Status.TRIALING})
+FAILING = frozenset({Status.PAST_DUE, Status.UNPAID})
+GRANTING = GOOD | FAILING | {Status.PAUSED}
+TERMINAL = frozenset({Status.CANCELED, Status.INCOMPLETE_EXPIRED})
+
+
+class Source(StrEnum):
+    """Where a snapshot comes from; within one second the later of these is believed."""
+
+    BEFORE = "before"
+    CREATED = "created"
+    FETCHED = "fetched"
+    UPDATED = "updated"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One price of a subscription and the service period it is in."""
+
+    price_id: str
+    lookup_key: str | None
+    period: Period | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A subscription as it was at one instant."""
+
+    identity: str
+    subscription_id: str
+    customer_id: str
+    at: datetime
+    source: Source
+    status: Status
+    items: tuple[Item, ...]
+    anchor: datetime | None
+    cancel_at: datetime | None = None
+    ends_with_period: bool = False
+    ended_at: datetime | None = None
+    user_id: str | None = None
+    """The user that the subscription's metadata names."""
+    is_partial: bool = False
+    """Whether the object had more items than it showed."""
+    replaces: str | None = None
+    """The `content` that an update says it changed: tells the order of two updates within one second."""
+
+    @property
+    def period_start(self) -> datetime | None:
+        """The latest service period that any item has reached."""
+        return max((item.period.start for item in self.items if item.period), default=None)
+
+    @property
+    def content(self) -> str:
+        """Everything that billing depends on, as one comparable text."""
+        items = sorted(f"{item.price_id} {item.period}" for item in self.items)
+        return f"{self.status} {items} {self.anchor} {self.cancel_at} {self.ends_with_period}"
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePaid:
+    """An invoice of a subscription is settled. `period` is what it pays for; None where it only prorates."""
+
+    identity: str
+    invoice_id: str
+    subscription_id: str
+    customer_id: str
+    at: datetime
+    period: Period | None
+    total: int
+    payment_intent: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceFailed:
+    """An attempt to collect an invoice failed, or it was given up."""
+
+    identity: str
+    invoice_id: str
+    subscription_id: str
+    customer_id: str
+    at: datetime
+    period: Period | None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceVoided:
+    """An invoice need not be paid any more."""
+
+    identity: str
+    invoice_id: str
+    subscription_id: str
+    customer_id: str
+    at: datetime
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Which payment settled which invoice; since 2025-03-31.basil only this says so."""
+
+    identity: str
+    invoice_id: str
+    payment_intent: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """How much of a charge has been given back so far."""
+
+    identity: str
+    charge_id: str
+    customer_id: str
+    at: datetime
+    amount: int
+    amount_refunded: int
+    invoice_id: str | None = None
+    payment_intent: str | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing of the charge is left."""
+        return self.amount_refunded >= self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Which of our users a Stripe customer is."""
+
+    identity: str
+    customer_id: str
+    user_id: str
+    at: datetime
+
+
+Fact = Snapshot | InvoicePaid | InvoiceFailed | InvoiceVoided | Payment | Refund | Link

@@ -1,0 +1,76 @@
+"""Which plan the prices of a subscription buy."""
+
+from credits_engine.billing.facts import Item, Snapshot, Status
+from credits_engine.periods import Period
+from credits_engine.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
+
+
+class UnsoldPriceError(UnknownPriceError):
+    """A subscription buys nothing that the catalogue knows; `price` is what to add to it."""
+
+    def __init__(self, price: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.price = price
+
+
+def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
+    """The highest plan that its items buy. Raises UnsoldPriceError when none of them is in the catalogue.
+
+    During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
+    """
+    known = [plan for item in snapshot.items if (plan := _bought(item, catalogue))]
+    if not known:
+        names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
+        words = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
+        raise UnsoldPriceError(names[0], f"{words} Add the price to a plan of the catalogue.")
+    plan = highest(known, catalogue)
+    return _trial(plan, catalogue) if snapshot.status is Status.TRIALING else plan
+
+
+def highest(plans: list[CreditPlan], catalogue: Catalogue) -> CreditPlan:
+    """The one that stands highest in the catalogue."""
+    return max(plans, key=lambda plan: rank(plan, catalogue))
+
+
+def rank(plan: CreditPlan | None, catalogue: Catalogue) -> int:
+    """The place of a plan in the catalogue, -1 for none."""
+    return -1 if plan is None else catalogue.plans.index(plan)
+
+
+def is_sold(price: str, catalogue: Catalogue) -> bool:
+    """Whether a price, by lookup key or id, buys a plan."""
+    return _find(price, catalogue) is not None
+
+
+def unmapped(snapshot: Snapshot, catalogue: Catalogue) -> list[str]:
+    """The prices of a subscription that the catalogue does not know, next to one that it does."""
+    return [_name(item) for item in snapshot.items if _bought(item, catalogue) is None]
+
+
+def service_period(snapshot: Snapshot, catalogue: Catalogue) -> Period | None:
+    """The period of the item that decides the plan: items of one subscription may be in different ones."""
+    dated = [(rank(_bought(item, catalogue), catalogue), item.period) for item in snapshot.items if item.period]
+    return max(dated)[1] if dated else None
+
+
+def _bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
+    by_key = _find(item.lookup_key, catalogue) if item.lookup_key else None
+    return by_key or _find(item.price_id, catalogue)
+
+
+def _find(price: str, catalogue: Catalogue) -> CreditPlan | None:
+    try:
+        return catalogue.plan_for_price(price)
+    except UnknownPriceError:
+        return None
+
+
+def _trial(plan: CreditPlan, catalogue: Catalogue) -> CreditPlan:
+    try:
+        return catalogue.plan(f"{plan.name}_trial")
+    except UnknownPlanError:
+        return plan
+
+
+def _name(item: Item) -> str:
+    return item.lookup_key or item.price_id

@@ -1,0 +1,107 @@
+"""Reading Stripe's objects without trusting their shape: plain mappings in, typed values or a reasoned refusal out."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from credits_engine.periods import Period
+
+Json = Mapping[str, Any]
+
+USER_KEYS = ("user_id", "userId")
+
+
+class UnreadableEventError(ValueError):
+    """An event of a type we act on lacks what the effect needs; `reason` is a stable word, the text a sentence."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def identifier(value: object) -> str | None:
+    """The id of an object that is given as its id or expanded."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, str) and value else None
+
+
+def required_id(stated: Json, name: str) -> str:
+    """The id under `name`. Raises UnreadableEventError."""
+    found = identifier(stated.get(name))
+    if found is None:
+        raise UnreadableEventError("no_id", f"A {stated.get('object', 'thing')} comes without its {name}.")
+    return found
+
+
+def instant(value: object) -> datetime | None:
+    """A time in seconds of the epoch; None for anything else."""
+    if type(value) is not int:
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise UnreadableEventError("bad_time", f"{value} is no instant.") from None
+
+
+def span(stated: object, start: str, end: str) -> Period | None:
+    """The period between two times of an object; None where it lacks either."""
+    first, last = instant(section(stated, start, None)), instant(section(stated, end, None))
+    return Period(first, last) if first and last and first < last else None
+
+
+def whole(value: object) -> int:
+    """An amount in the currency's smallest unit. Raises UnreadableEventError."""
+    if type(value) is not int:
+        raise UnreadableEventError("bad_amount", f"{value!r} is no amount in whole units.")
+    return value
+
+
+def section(stated: object, name: str, default: Any = ()) -> Any:
+    """What `stated` holds under `name`, if it is an object at all."""
+    return stated.get(name, default) if isinstance(stated, Mapping) else default
+
+
+def nested(stated: object, *names: str) -> Json:
+    """The object at the end of a path of names; empty where the path breaks off."""
+    for name in names:
+        stated = section(stated, name)
+    return stated if isinstance(stated, Mapping) else {}
+
+
+def elements(value: object) -> Iterator[Json]:
+    """The objects of a Stripe list."""
+    found = section(value, "data")
+    yield from (each for each in found or () if isinstance(each, Mapping))
+
+
+def named_user(stated: object) -> str | None:
+    """The user of ours that an object's metadata names."""
+    metadata = nested(stated, "metadata")
+    found = (metadata.get(key) for key in USER_KEYS)
+    return next((each for each in found if isinstance(each, str) and each), None)
+
+
+def required_object(event: Json) -> Json:
+    """The object an event is about. Raises UnreadableEventError."""
+    stated = nested(event, "data", "object")
+    if not stated:
+        raise UnreadableEventError("no_object", f"Event {event.get('id')} carries no object.")
+    return stated
+
+
+def created(event: Json) -> datetime:
+    """When Stripe made the event: seconds in snapshot events, ISO 8601 in thin ones. Raises UnreadableEventError."""
+    given = event.get("created")
+    moment = _iso(given) if isinstance(given, str) else instant(given)
+    if moment is None:
+        raise UnreadableEventError("no_creation", f"Event {event.get('id')} does not say when it was created.")
+    return moment
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None

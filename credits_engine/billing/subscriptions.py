@@ -1,0 +1,260 @@
+"""What one subscription entitles to at an instant, as a function of every fact known about it.
+
+The service period is what Stripe bills, a year for a yearly price. The credit period is a month of it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from credits_engine.billing.facts import (
+    FAILING,
+    GOOD,
+    GRANTING,
+    TERMINAL,
+    Fact,
+    InvoiceFailed,
+    InvoicePaid,
+    InvoiceVoided,
+    Payment,
+    Refund,
+    Snapshot,
+    Source,
+    Status,
+)
+from credits_engine.billing.prices import highest, plan_of, service_period
+from credits_engine.periods import Period, billing_period
+from credits_engine.plans import Catalogue, CreditPlan
+
+GRACE = timedelta(days=5)
+FREE = "free"
+# Where two snapshots of one second differ in nothing else, the one later in this list is believed.
+PROGRESS = (
+    Status.INCOMPLETE,
+    Status.TRIALING,
+    Status.UNPAID,
+    Status.PAST_DUE,
+    Status.PAUSED,
+    Status.ACTIVE,
+    Status.INCOMPLETE_EXPIRED,
+    Status.CANCELED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything known about one subscription, in Stripe's order whatever the order of arrival."""
+
+    subscription_id: str
+    snapshots: tuple[Snapshot, ...]
+    paid: tuple[InvoicePaid, ...]
+    failed: tuple[InvoiceFailed, ...]
+    """Failures of invoices that were neither paid nor voided since."""
+    refunded: frozenset[str]
+    """Invoices whose payment was given back in full."""
+
+    @property
+    def newest(self) -> Snapshot:
+        """The latest state known."""
+        return self.snapshots[-1]
+
+    @property
+    def granting(self) -> list[Snapshot]:
+        """The snapshots in states that grant something: none before the first payment, none after the end."""
+        return [each for each in self.snapshots if each.status in GRANTING]
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a subscription grants at one instant, why, and when the clock alone may change that."""
+
+    subscription_id: str
+    plan: CreditPlan
+    reason: str
+    has_ended: bool = False
+    anchor: datetime | None = None
+    period: Period | None = None
+    blocked: str | None = None
+    opened_at: datetime | None = None
+    """The start of a paid period that the anchor moved to: whatever was used before it no longer counts."""
+    due: tuple[datetime, ...] = ()
+
+
+def order(snapshot: Snapshot) -> tuple[object, ...]:
+    """Stripe's order of snapshots: an end is final, then the time of the event, then what the object itself tells."""
+    return (
+        snapshot.status in TERMINAL,
+        snapshot.at,
+        snapshot.source is not Source.BEFORE,
+        snapshot.period_start or snapshot.at,
+        tuple(Source).index(snapshot.source),
+        PROGRESS.index(snapshot.status),
+        snapshot.identity,
+    )
+
+
+def histories(facts: Iterable[Fact]) -> list[History]:
+    """The facts of one user by subscription; a subscription is known from its first snapshot on."""
+    known = set(facts)
+    names = sorted({each.subscription_id for each in known if isinstance(each, Snapshot)})
+    paid = [each for each in known if isinstance(each, InvoicePaid)]
+    settled = {each.invoice_id for each in known if isinstance(each, InvoicePaid | InvoiceVoided)}
+    failed = [each for each in known if isinstance(each, InvoiceFailed) and each.invoice_id not in settled]
+    refunded = _refunded(known, paid)
+    return [
+        History(
+            name,
+            _ordered(each for each in known if isinstance(each, Snapshot) and each.subscription_id == name),
+            tuple(invoice for invoice in paid if invoice.subscription_id == name),
+            tuple(invoice for invoice in failed if invoice.subscription_id == name),
+            refunded,
+        )
+        for name in names
+    ]
+
+
+def right(history: History, now: datetime, catalogue: Catalogue) -> Right | None:
+    """What the subscription grants at `now`; None if it never granted anything. Raises UnsoldPriceError."""
+    if not history.granting:
+        return None
+    name = history.subscription_id
+    period = _current_period(history, catalogue)
+    end = ends_at(history, catalogue)
+    if end is not None and now >= end:
+        reason = f"Subscription {name} ended at {end:%Y-%m-%dT%H:%M:%SZ}."
+        return Right(name, catalogue.plan(FREE), reason, has_ended=True)
+    plan = _plan_in_force(history, period, now, catalogue)
+    anchor = _anchor(history, period)
+    failing_since = _failing_since(history)
+    blocked_at = failing_since + GRACE if failing_since else None
+    moments = (end, blocked_at, period.end, billing_period(anchor, now).end)
+    return Right(
+        name,
+        plan,
+        f"Subscription {name} is {history.newest.status} and grants {plan.name}.",
+        anchor=anchor,
+        period=period,
+        blocked=_blocked(history, failing_since, now),
+        opened_at=_opened_at(history, anchor, now),
+        due=tuple(sorted(moment for moment in moments if moment is not None and moment > now)),
+    )
+
+
+def ends_at(history: History, catalogue: Catalogue) -> datetime | None:
+    """When its rights end: with the period where that was paid for, at the cancellation itself where it was not."""
+    newest = history.newest
+    period = _current_period(history, catalogue)
+    if newest.status in TERMINAL:
+        ended_at = newest.ended_at or newest.at
+        return max(period.end, ended_at) if _is_paid(history, period, catalogue) else ended_at
+    if newest.cancel_at is not None:
+        return newest.cancel_at
+    return period.end if newest.ends_with_period else None
+
+
+def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPlan | None:
+    """The highest plan in force at any time within `span`; None where none was. Raises UnsoldPriceError."""
+    end = ends_at(history, catalogue) if history.granting else None
+    if not history.granting or (end is not None and end <= span.start):
+        return None
+    dated = [(each, _period_of(each, catalogue)) for each in history.granting]
+    during = [each for each, period in dated if period.end > span.start and _effective_at(each, period) < span.end]
+    earlier = [each for each, period in dated if period.end <= span.start]
+    plans = [plan_of(each, catalogue) for each in during or earlier[-1:]]
+    return highest(plans, catalogue) if plans else None
+
+
+def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
+    """In Stripe's order; of several updates within the last second, that one last which no other says it replaced."""
+    ordered = sorted(snapshots, key=order)
+    last = [each for each in ordered if order(each)[:3] == order(ordered[-1])[:3]]
+    replaced = {each.replaces for each in last}
+    final = [each for each in last if each.content not in replaced]
+    if len(final) == 1:
+        ordered.remove(final[0])
+        ordered.append(final[0])
+    return tuple(ordered)
+
+
+def _plan_in_force(history: History, period: Period, now: datetime, catalogue: Catalogue) -> CreditPlan:
+    """The highest plan held in this service period: an upgrade counts at once, a downgrade from the next one on."""
+    if now >= period.end:
+        return plan_of(history.granting[-1], catalogue)
+    held = [each for each in history.granting if _period_of(each, catalogue).start == period.start]
+    return highest([plan_of(each, catalogue) for each in held or history.granting[-1:]], catalogue)
+
+
+def _current_period(history: History, catalogue: Catalogue) -> Period:
+    return service_period(history.newest, catalogue) or _period_of(history.granting[-1], catalogue)
+
+
+def _period_of(snapshot: Snapshot, catalogue: Catalogue) -> Period:
+    period = service_period(snapshot, catalogue)
+    assert period is not None, f"{snapshot.identity} grants something and has no period"
+    return period
+
+
+def _effective_at(snapshot: Snapshot, period: Period) -> datetime:
+    """From when on a snapshot speaks: what an update replaced held since its period began."""
+    return period.start if snapshot.source is Source.BEFORE else max(snapshot.at, period.start)
+
+
+def _anchor(history: History, period: Period) -> datetime:
+    """The subscription's anchor; where the service period does not fit it, that period's own start."""
+    anchor = history.newest.anchor or period.start
+    fits = period.start <= anchor or billing_period(anchor, period.start).start == period.start
+    return anchor if fits else period.start
+
+
+def _opened_at(history: History, anchor: datetime, now: datetime) -> datetime | None:
+    """Only money opens a period: flipping plans moves anchors too, and must never create allowance."""
+    paid = any(each.period and each.period.start == anchor and each.total > 0 for each in history.paid)
+    return anchor if paid and anchor <= now else None
+
+
+def _is_paid(history: History, period: Period, catalogue: Catalogue) -> bool:
+    """Whether the service period was paid for; without word of its invoice, whether it was ever in good standing."""
+    invoices = [each for each in history.paid if each.period and each.period.start == period.start]
+    if invoices:
+        return any(each.invoice_id not in history.refunded for each in invoices)
+    if any(each.period and each.period.start == period.start for each in history.failed):
+        return False
+    good = (each for each in history.granting if each.status in GOOD)
+    return any(_period_of(each, catalogue).start == period.start for each in good)
+
+
+def _failing_since(history: History) -> datetime | None:
+    """The first failure since the subscription was last in good standing; None while it is."""
+    newest = history.newest
+    failures = [each.at for each in history.failed]
+    match newest.status:
+        case Status.ACTIVE | Status.TRIALING:
+            return min((at for at in failures if at > newest.at), default=None)
+        case Status.PAST_DUE | Status.UNPAID:
+            if not failures and any(each.at > newest.at for each in history.paid):
+                return None
+            failures += [each.at for each in history.snapshots if each.status in FAILING]
+            good = [each.at for each in history.snapshots if each.status in GOOD]
+            return min(at for at in failures if not good or at >= max(good))
+        case _:
+            return None
+
+
+def _blocked(history: History, failing_since: datetime | None, now: datetime) -> str | None:
+    if history.newest.status is Status.PAUSED:
+        return "The subscription is paused; resume it to go on."
+    if failing_since is None or now < failing_since + GRACE:
+        return None
+    return (
+        f"Payment has been failing since {failing_since:%Y-%m-%dT%H:%M:%SZ}, "
+        f"longer than the {GRACE.days} days of grace; pay the open invoice to go on."
+    )
+
+
+def _refunded(known: set[Fact], paid: Iterable[InvoicePaid]) -> frozenset[str]:
+    """Invoices given back in full, found by the charge's invoice or else by the payment that both share."""
+    invoices = {each.payment_intent: each.invoice_id for each in paid if each.payment_intent}
+    invoices |= {each.payment_intent: each.invoice_id for each in known if isinstance(each, Payment)}
+    refunds = (each for each in known if isinstance(each, Refund) and each.is_full)
+    found = (each.invoice_id or invoices.get(each.payment_intent or "") for each in refunds)
+    return frozenset(invoice for invoice in found if invoice)

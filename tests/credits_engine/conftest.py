@@ -1,0 +1,70 @@
+"""A till: users in the directory of a real database, and operations taken from them in transactions of their own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from control_plane.platform.database import reading, transaction
+from credits_engine import books
+from credits_engine.books import Books
+from credits_engine.consumption import ENGINES, Engines, FlagEvaluation, Operation, consume
+from credits_engine.decisions import Amounts
+from credits_engine.receipts import Receipt
+from credits_engine.store import accounts
+from credits_engine.store.tables import JOURNAL
+from flags.models import DirectoryUser
+from tests.credits_engine.examples import NOW
+
+LEGACY_SERVES = FlagEvaluation(enabled=False, reason="default", revision=1)
+V2_SERVES = FlagEvaluation(enabled=True, reason="beta", revision=2)
+
+
+@dataclass
+class Till:
+    """Takes credits; `v2` decides who serves until the flag is flipped."""
+
+    app: Flask
+    v2: bool = False
+    now: datetime = NOW
+    engines: Engines = ENGINES
+
+    def user(self, user_id: str, plan: str = "free", *, anchor: datetime | None = None) -> str:
+        """Put a user into the directory, or change one there."""
+        with transaction() as session:
+            session.merge(
+                DirectoryUser(
+                    user_id=user_id, plan=plan, signed_up_at=NOW, beta=False, billing_anchor=anchor, updated_at=NOW
+                )
+            )
+        return user_id
+
+    def take(self, user_id: str, key: str, analysis: int = 0, roast: int = 0) -> Receipt:
+        """One operation in one transaction."""
+        operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
+        evaluation = V2_SERVES if self.v2 else LEGACY_SERVES
+        with transaction() as session:
+            return consume(session, operation, now=self.now, evaluate=lambda _: evaluation, engines=self.engines)
+
+    def books(self, user_id: str) -> Books:
+        """Both books as anybody may read them."""
+        with reading() as session:
+            found = accounts.find(session, user_id)
+            assert found is not None
+            return books.shown(session, found[0], self.now)
+
+    def journal(self, user_id: str) -> list[Mapping[str, object]]:
+        """Every journal row of a user, oldest first."""
+        with reading() as session:
+            query = select(JOURNAL).where(JOURNAL.c.user_id == user_id).order_by(JOURNAL.c.id)
+            return [dict(row) for row in session.execute(query).mappings()]
+
+
+@pytest.fixture
+def till(app: Flask) -> "Till":
+    """The till of an application whose context is open for the test."""
+    app.app_context().push()
+    return Till(app)
