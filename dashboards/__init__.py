@@ -1,0 +1,11 @@
+"""What people see: the product owner's pages, live over server-sent events, and the rehearsals of a rollout."""
+
+from flask import Flask
+
+from dashboards import live, pages
+
+
+def init_app(app: Flask) -> None:
+    """Join the application."""
+    pages.init_app(app)
+    live.init_app(app, app.extensions["settings"].threads)

@@ -1,0 +1,180 @@
+"""Samples to the geometry of SVG drawings: positions and paths, no colours and no markup. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import floor, log10
+
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 10.0, 20.0
+POINTS_MAXIMUM = 120
+TICKS = 3
+HEADROOM = 1.15
+EVIDENCE_WIDTH, EVIDENCE_OVERSHOOT = 320.0, 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The size of a drawing in SVG units, near to the pixels it will have so that its text keeps its size."""
+
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.width - RIGHT
+
+    @property
+    def bottom(self) -> float:
+        return self.height - BOTTOM
+
+
+CARD, WIDE = Frame(340.0, 116.0), Frame(760.0, 240.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A value at a time `at` (any unit, growing); None where nothing was measured."""
+
+    at: float
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A drawn sample."""
+
+    x: float
+    y: float
+    at: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series as an SVG path, interrupted where nothing was measured."""
+
+    name: str
+    path: str
+    dots: tuple[Dot, ...]
+    breaches: tuple[Dot, ...]
+    """The samples above the limit."""
+
+    @property
+    def last(self) -> Dot | None:
+        return self.dots[-1] if self.dots else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A place on an axis and the value it stands for."""
+
+    position: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Everything a template needs to draw lines over time against a limit."""
+
+    lines: tuple[Line, ...]
+    y_ticks: tuple[Tick, ...]
+    x_ticks: tuple[Tick, ...]
+    marks: tuple[Tick, ...]
+    limit_y: float | None
+    frame: Frame
+    left: float = LEFT
+    top: float = TOP
+
+    @property
+    def empty(self) -> bool:
+        return not any(line.dots for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceBar:
+    """Evidence on a scale from 1 (nothing shown) past the holding and the rollback mark, in SVG units."""
+
+    filled: float
+    hold: float
+    rollback: float | None
+    """None where the alert never rolls back."""
+    width: float = EVIDENCE_WIDTH
+
+
+def line_chart(
+    series: Iterable[tuple[str, Sequence[Sample]]],
+    *,
+    start: float,
+    end: float,
+    limit: float | None = None,
+    marks: Iterable[float] = (),
+    frame: Frame = CARD,
+) -> Chart:
+    """Lines between `start` and `end` on a scale from zero that always shows `limit`. `marks` become vertical lines."""
+    thinned = [(name, _thinned([s for s in samples if start <= s.at <= end])) for name, samples in series]
+    values = [sample.value for _, samples in thinned for sample in samples if sample.value is not None]
+    ticks = nice_ticks(max([*values, limit or 0.0]) * HEADROOM or 1.0)
+
+    def x(at: float) -> float:
+        return _placed((at - start) / ((end - start) or 1.0), LEFT, frame.right)
+
+    def y(value: float) -> float:
+        return _placed(value / ticks[-1], frame.bottom, TOP)
+
+    return Chart(
+        lines=tuple(
+            _line(name, [(x(s.at), None if s.value is None else y(s.value), s) for s in samples], limit)
+            for name, samples in thinned
+        ),
+        y_ticks=tuple(Tick(y(value), value) for value in ticks),
+        x_ticks=tuple(Tick(x(at), at) for at in (start, (start + end) / 2, end)),
+        marks=tuple(Tick(x(at), at) for at in marks if start <= at <= end),
+        limit_y=None if limit is None else y(limit),
+        frame=frame,
+    )
+
+
+def evidence_bar(log10_evidence: float, *, log10_hold: float, log10_rollback: float | None) -> EvidenceBar:
+    """How far the evidence has come. Evidence below 1 speaks for the release and leaves the bar empty."""
+    full = (log10_rollback or 2 * log10_hold) * EVIDENCE_OVERSHOOT
+
+    def place(power: float) -> float:
+        return _placed(min(max(power / full, 0.0), 1.0), 0.0, EVIDENCE_WIDTH)
+
+    return EvidenceBar(
+        filled=place(log10_evidence),
+        hold=place(log10_hold),
+        rollback=None if log10_rollback is None else place(log10_rollback),
+    )
+
+
+def nice_ticks(highest: float, count: int = TICKS) -> tuple[float, ...]:
+    """About `count` even steps of 1, 2 or 5 times a power of ten, from zero to at least `highest`."""
+    raw = highest / count
+    power = 10.0 ** floor(log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    steps = max(1, -floor(-highest / step + 1e-9))
+    return tuple(float(f"{index * step:.6g}") for index in range(steps + 1))
+
+
+def _thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """At most POINTS_MAXIMUM samples; of each run that is merged the highest stays, so that no peak is lost."""
+    size = -(-len(samples) // POINTS_MAXIMUM)
+    runs = [samples[first : first + size] for first in range(0, len(samples), size or 1)]
+    return [max(run, key=lambda sample: -1.0 if sample.value is None else sample.value) for run in runs]
+
+
+def _line(name: str, placed: list[tuple[float, float | None, Sample]], limit: float | None) -> Line:
+    commands, dots, drawing = [], [], False
+    for x, y, sample in placed:
+        if y is None or sample.value is None:
+            drawing = False
+            continue
+        commands.append(f"{'L' if drawing else 'M'}{x:g} {y:g}")
+        dots.append(Dot(x, y, sample.at, sample.value))
+        drawing = True
+    breaches = tuple(dot for dot in dots if limit is not None and dot.value > limit)
+    return Line(name, " ".join(commands), tuple(dots), breaches)
+
+
+def _placed(ratio: float, low: float, high: float) -> float:
+    return round(low + ratio * (high - low), 1)

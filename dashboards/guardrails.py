@@ -1,0 +1,165 @@
+"""What the guard sees of each alert, made ready to be drawn: value, limit, evidence, history. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerts.attribution import Attribution
+from alerts.metrics import Compare
+from alerts.rules import Rule, Tally
+from alerts.verdicts import Status, Verdict
+from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
+from dashboards.wording import NARROW, plain, share, span
+
+HISTORY = timedelta(hours=1)
+HOLD_LOG10 = 1.0
+ENGINES = ("v2", "legacy")
+WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH, Status.INSUFFICIENT, Status.OK)
+
+SeriesKey = tuple[str, str, str]
+Minutes = Collection[tuple[tuple[SeriesKey, int], Tally]]
+"""Counts, each under its (signal, engine, role) and minute of the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One alert as people see it. `verdict` is None until the guard has judged it in this attempt."""
+
+    rule: Rule
+    verdict: Verdict | None
+    chart: Chart
+    bar: EvidenceBar
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    @property
+    def title(self) -> str:
+        return plain(self.rule.name)
+
+    @property
+    def measured(self) -> str:
+        """What counts as bad, over which time and up to how much: the words beside the figure."""
+        slow = "" if self.rule.slow_ms is None else f"slower than {self.rule.slow_ms:g}{NARROW}ms "
+        return f"{slow}in {span(self.rule.window_seconds)}, allowed {share(self.rule.threshold)}"
+
+    @property
+    def status(self) -> Status:
+        return self.verdict.status if self.verdict else Status.INSUFFICIENT
+
+    @property
+    def description(self) -> str:
+        """What the chart shows, for those who don't see it."""
+        ends = [f"{line.name} ends at {share(line.last.value)}" for line in self.chart.lines if line.last]
+        above = sum(len(line.breaches) for line in self.chart.lines)
+        figures = ", ".join([*ends, f"allowed is {share(self.rule.threshold)}", f"{above} readings were above it"])
+        return f"The bad rate over {span(self.rule.window_seconds)}, minute by minute: {figures}."
+
+    @property
+    def attribution(self) -> Attribution | None:
+        """Whose fault a breach is; None where nothing is breached or it can't be told."""
+        if self.verdict is None or self.status not in (Status.HOLD, Status.ROLLBACK):
+            return None
+        return self.verdict.attribution if self.verdict.attribution is not Attribution.UNKNOWN else None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounts:
+    """What one engine was asked in the last hour, serving and shadowing, and how often it failed."""
+
+    engine: str
+    served: int
+    shadowed: int
+    failed: int
+
+    @property
+    def asked(self) -> int:
+        return self.served + self.shadowed
+
+
+def alert_views(
+    rules: Sequence[Rule],
+    verdicts: Iterable[Verdict],
+    minutes: Minutes,
+    *,
+    now: datetime,
+    changes: Sequence[datetime] = (),
+    frame: Frame = CARD,
+) -> tuple[AlertView, ...]:
+    """Every alert with its last hour, the worst first; `changes` of the rollout become marks on the charts."""
+    judged = {verdict.alert: verdict for verdict in verdicts}
+    views = [
+        AlertView(
+            rule=rule,
+            verdict=judged.get(rule.name),
+            chart=_history(rule, minutes, now=now, changes=changes, frame=frame),
+            bar=_bar(judged.get(rule.name)),
+        )
+        for rule in rules
+    ]
+    return tuple(sorted(views, key=lambda view: WORST_FIRST.index(view.status)))
+
+
+def worst(views: Sequence[AlertView]) -> AlertView | None:
+    """The alert that needs attention most."""
+    return views[0] if views else None
+
+
+def engine_counts(minutes: Minutes, signal: str) -> tuple[EngineCounts, ...]:
+    """v2 beside legacy, in what `minutes` covers."""
+    return tuple(_engine_counts(minutes, signal, engine) for engine in ENGINES)
+
+
+def served_share(counts: Sequence[EngineCounts]) -> float | None:
+    """The part of the answers that v2 gave; None where nothing was asked."""
+    total = sum(each.served for each in counts)
+    return next(each.served for each in counts if each.engine == "v2") / total if total else None
+
+
+def _engine_counts(minutes: Minutes, signal: str, engine: str) -> EngineCounts:
+    found = [(key[2], tally) for (key, _), tally in minutes if key[:2] == (signal, engine)]
+    return EngineCounts(
+        engine=engine,
+        served=sum(tally.total for role, tally in found if role == "served"),
+        shadowed=sum(tally.total for role, tally in found if role != "served"),
+        failed=sum(tally.bad for _, tally in found),
+    )
+
+
+def _bar(verdict: Verdict | None) -> EvidenceBar:
+    if verdict is None:
+        return evidence_bar(0.0, log10_hold=HOLD_LOG10, log10_rollback=None)
+    return evidence_bar(verdict.evidence_log10, log10_hold=HOLD_LOG10, log10_rollback=verdict.rollback_log10)
+
+
+def _history(rule: Rule, minutes: Minutes, *, now: datetime, changes: Sequence[datetime], frame: Frame) -> Chart:
+    """The bad rate over the alert's own window, minute by minute, as the guard would have read it then."""
+    end = int(now.timestamp()) // 60
+    start = end - int(HISTORY.total_seconds()) // 60
+    width = max(1, round(rule.window_seconds / 60))
+    series = [(name, _rates(counts, range(start, end + 1), width)) for name, counts in _series(rule, minutes)]
+    marks = [change.timestamp() / 60 for change in changes]
+    return line_chart(series, start=start, end=end, limit=rule.threshold, marks=marks, frame=frame)
+
+
+def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int, int]]]]:
+    if rule.compare is Compare.DISCORDANT:
+        return []
+    names = ENGINES if rule.metric.engine and rule.metric.legacy_twin else (rule.metric.engine or "",)
+    found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
+    for ((signal, engine, _role), minute), tally in minutes:
+        name = engine if rule.metric.engine else ""
+        if signal == rule.metric.signal and name in found:
+            bad, total = found[name].get(minute, (0, 0))
+            found[name][minute] = (bad + tally.bad, total + tally.total)
+    return [(name or "all", counts) for name, counts in found.items()]
+
+
+def _rates(counts: Mapping[int, tuple[int, int]], minutes: range, width: int) -> list[Sample]:
+    samples = []
+    for minute in minutes:
+        window = [counts[each] for each in range(minute - width + 1, minute + 1) if each in counts]
+        total = sum(each[1] for each in window)
+        samples.append(Sample(minute, sum(each[0] for each in window) / total if total else None))
+    return samples

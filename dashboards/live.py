@@ -1,0 +1,112 @@
+"""Pages that stay true: server-sent events with the regions that changed, and the time up to which that is so.
+
+One stream holds one thread of its worker, so their number is capped; whoever comes later is told when to try again.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import structlog
+from flask import Flask, Response, current_app, g, stream_with_context
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane.platform import announce, callers
+from control_plane.platform.problems import Problem
+from dashboards.regions import Regions
+from dashboards.wording import clock
+
+TICK_SECONDS = 2.0
+"""How often a page hears from us at the latest; well under the ten seconds after which a proxy may give up."""
+RETRY_SECONDS = 5
+THREADS_FOR_REQUESTS = 4
+STREAM_SHARE = 0.5
+"""The part of a worker's threads that streams may hold; the rest stays free for requests."""
+
+log = structlog.get_logger()
+
+Render = Callable[[datetime], Regions]
+
+
+class Streams:
+    """How many streams this process holds, out of how many it may."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free = threading.BoundedSemaphore(limit)
+
+    def enter(self) -> Callable[[], None]:
+        """Take a place and return the way out, which may be called twice; raises Problem where none is free."""
+        if not self._free.acquire(blocking=False):
+            words = f"This process holds {self.limit} live pages already; the page works without, or try again."
+            raise Problem(503, "TOO_MANY_STREAMS", words, headers={"Retry-After": str(RETRY_SECONDS)})
+        left = threading.Lock()
+
+        def leave() -> None:
+            if left.acquire(blocking=False):
+                self._free.release()
+
+        return leave
+
+
+def stream(render: Render) -> Response:
+    """A stream of what `render` gives at each change, and at least every TICK_SECONDS."""
+    leave = streams().enter()
+    response = Response(stream_with_context(_events(render)), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    # Not in the generator: one that was never begun is never ended either.
+    response.call_on_close(leave)
+    return response
+
+
+def streams() -> Streams:
+    """The streams of this process."""
+    found = current_app.extensions["live_streams"]
+    assert isinstance(found, Streams)
+    return found
+
+
+def init_app(app: Flask, threads: int) -> None:
+    """Cap the streams by the threads a worker has."""
+    app.extensions["live_streams"] = Streams(max(1, int(threads * STREAM_SHARE)))
+
+
+def _events(render: Render) -> Iterator[str]:
+    feed, seen = announce.feed(), -1
+    sent: dict[str, str] = {}
+    yield f"retry: {RETRY_SECONDS * 1000}\n\n"
+    while not feed.stopped and _still_signed_in():
+        now = datetime.now(UTC)
+        try:
+            yield from _changed(render(now), sent)
+            yield _event("asof", {"at": now.isoformat(timespec="seconds"), "text": clock(now)})
+        except SQLAlchemyError as error:
+            # The page keeps what it shows and says that it is no longer sure of it.
+            log.warning("live.stale", error=type(error).__name__)
+            yield _event("stale", {})
+        seen = feed.wait(seen, TICK_SECONDS)
+    yield _event("end", {})
+
+
+def _changed(regions: Regions, sent: dict[str, str]) -> Iterator[str]:
+    for name, html in regions.items():
+        mark = hashlib.sha256(html.encode()).hexdigest()
+        if sent.get(name) != mark:
+            sent[name] = mark
+            yield _event("region", {"id": name, "html": html})
+
+
+def _still_signed_in() -> bool:
+    """Looked up afresh: a session that was ended must not go on watching."""
+    g.pop("caller", None)
+    try:
+        return callers.current() is not None
+    except SQLAlchemyError:
+        return True
+
+
+def _event(name: str, value: dict[str, str]) -> str:
+    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"

@@ -1,0 +1,26 @@
+"""The audit trail."""
+
+from datetime import UTC, datetime
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform import security
+from control_plane.platform.database import reading
+from dashboards.pages.blueprint import bp
+from dashboards.screens import audit as screens
+
+
+@bp.get("/audit")
+@security.require_role("viewer")
+def audit_trail() -> ResponseReturnValue:
+    """Who did what, when and why; filters and place are in the address."""
+    with reading() as session:
+        screen = screens.read(
+            session,
+            subject=request.args.get("subject", ""),
+            actor=request.args.get("actor", ""),
+            before=request.args.get("before", type=int),
+            now=datetime.now(UTC),
+        )
+    return render_template("audit.html", screen=screen)

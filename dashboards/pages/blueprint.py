@@ -1,0 +1,89 @@
+"""The one blueprint of all screens, and what every template may ask for."""
+
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+
+from control_plane.platform import security
+from control_plane.platform.actors import Role
+from dashboards import assets, offers, wording
+from dashboards.charts import Chart
+from dashboards.status import look
+
+THEME_COOKIE = "theme"
+THEMES = ("light", "dark")
+
+bp = Blueprint("pages", __name__, template_folder="../templates")
+
+SCREENS = (
+    ("pages.rollouts", "Rollouts"),
+    ("pages.explain", "Explain"),
+    ("pages.alerts", "Alerts"),
+    ("pages.audit_trail", "Audit"),
+)
+BELONGS_TO = {
+    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action"),
+    "pages.alerts": ("pages.alerts", "pages.alert"),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Mount the screens and give the templates their words."""
+    app.register_blueprint(bp)
+    app.jinja_env.filters.update(
+        ago=wording.ago,
+        clock=wording.clock,
+        count=wording.count,
+        day=wording.day,
+        evidence=lambda value, name: wording.figure(name, value),
+        look=look,
+        minute=wording.minute,
+        moment=wording.moment,
+        percentage=wording.percentage,
+        plain=wording.plain,
+        readable=wording.readable,
+        rows=rows,
+        several=wording.several,
+        share=wording.share,
+        span=wording.span,
+    )
+
+
+@bp.app_context_processor
+def words() -> dict[str, Any]:
+    """Who looks, in which colours, and where the screens are."""
+    return {
+        "me": security.person(),
+        "may": may,
+        "theme": theme(),
+        "screens": SCREENS,
+        "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
+        "static_url": assets.static_url,
+        "offered": lambda screen: offers.offers(screen.rollout),
+        "rearming": lambda screen: offers.offer(screen.rollout, "rearm"),
+    }
+
+
+@bp.get("/static/<path:name>")
+def asset(name: str) -> Response:
+    """A static file."""
+    return assets.asset(name)
+
+
+def theme() -> str:
+    """The colours this browser chose: light, dark, or empty for what the system says."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else ""
+
+
+def may(role: str) -> bool:
+    """Whether the person signed in has at least this role."""
+    person = security.person()
+    return person is not None and person.role.covers(Role(role))
+
+
+def rows(chart: Chart, step: int = 5) -> list[tuple[float, list[float | None]]]:
+    """A chart's figures as a table, every `step` minutes."""
+    values = [{dot.at: dot.value for dot in line.dots} for line in chart.lines]
+    moments = sorted(set().union(*values))
+    return [(at, [line.get(at) for line in values]) for at in moments if at % step == 0]

@@ -1,0 +1,32 @@
+"""Why a user has the flag: a question in the address, so that the answer can be linked to."""
+
+from datetime import UTC, datetime
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.phases import PRE_PRODUCTION, PRODUCTION
+from control_plane.platform import security, settings
+from control_plane.platform.database import reading
+from dashboards.pages.blueprint import bp
+from dashboards.screens import explain as screens
+
+ENVIRONMENTS = (PRODUCTION, *PRE_PRODUCTION)
+
+
+@bp.get("/explain")
+@security.require_role("viewer")
+def explain() -> ResponseReturnValue:
+    """The form, and the answer once a user is named."""
+    asked = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment")}
+    with reading() as session:
+        screen = screens.read(
+            session,
+            settings.current(),
+            flag=asked["flag"],
+            user_id=asked["user"],
+            environment=asked["environment"],
+            now=datetime.now(UTC),
+        )
+    environments = sorted({*ENVIRONMENTS, screen.environment})
+    return render_template("explain.html", screen=screen, environments=environments)

@@ -1,0 +1,40 @@
+"""The parts of a page that change by themselves: each renders alone, for the page and for the stream alike."""
+
+from collections.abc import Mapping
+
+from flask import render_template
+from markupsafe import Markup
+
+from dashboards.screens.alerts import AlertsScreen
+from dashboards.screens.rollout import RolloutScreen
+from dashboards.screens.rollouts import RolloutsScreen
+
+Regions = Mapping[str, Markup]
+"""Inner HTML by the id of the element that holds it."""
+
+ROLLOUT_PARTS = ("state", "timeline", "next", "exposure", "guard", "changes", "dialogs")
+
+
+def rollout_regions(screen: RolloutScreen) -> Regions:
+    """The regions of one rollout's page."""
+    parts = {part: _rendered(f"rollout/_{part}.html", screen=screen) for part in ROLLOUT_PARTS}
+    return parts | {f"alert-{alert.name}": _rendered("rollout/_alert.html", alert=alert) for alert in screen.alerts}
+
+
+def rollouts_regions(screen: RolloutsScreen) -> Regions:
+    """The regions of the list."""
+    return {"guard": _rendered("rollout/_guard.html", screen=screen), "lines": _rendered("_lines.html", screen=screen)}
+
+
+def alerts_regions(screen: AlertsScreen) -> Regions:
+    """The regions of the alerts: one per alert and rollout."""
+    alerts = {
+        f"alert-{rollout.flag}-{alert.name}": _rendered("rollout/_alert.html", alert=alert)
+        for rollout, alerts in screen.flags
+        for alert in alerts
+    }
+    return {"guard": _rendered("rollout/_guard.html", screen=screen)} | alerts
+
+
+def _rendered(template: str, **context: object) -> Markup:
+    return Markup(render_template(template, **context).strip())  # noqa: S704 - our own templates escape what they show

@@ -1,0 +1,1 @@
+"""Read models: for each screen one frozen dataclass and the function that reads it, in few queries."""

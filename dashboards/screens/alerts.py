@@ -1,0 +1,102 @@
+"""The alerts of `alerts.yaml`: what each has seen, and how much it takes to hold or to roll back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import log
+
+from sqlalchemy.orm import Session
+
+from alerts import rules_file
+from alerts import store as alert_store
+from alerts.evidence import failures_needed
+from alerts.rules import Rule, alphas, bet_of
+from alerts.verdicts import HOLD_LOG_E
+from alerts.watch import applicable
+from control_plane import store
+from control_plane.phases import Rollout
+from control_plane.platform import audit, signals
+from dashboards import guardrails
+from dashboards.charts import CARD, WIDE, Frame
+from dashboards.guardrails import AlertView
+from dashboards.screens import guard
+from dashboards.screens.guard import GuardView
+
+SAMPLES = (5, 10, 20, 50, 100, 200, 500, 1000)
+MARKS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsScreen:
+    """Every alert of every rollout, as of `now`. `problem` says why the file on disk is not in force."""
+
+    now: datetime
+    guard: GuardView
+    problem: str | None
+    flags: tuple[tuple[Rollout, tuple[AlertView, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many of the first `total` outcomes must be bad before the guard holds, and before it rolls back."""
+
+    total: int
+    hold: int | None
+    rollback: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertScreen:
+    """One alert in detail."""
+
+    now: datetime
+    guard: GuardView
+    rollout: Rollout
+    alert: AlertView
+    alpha: float | None
+    needs: tuple[Need, ...]
+
+
+def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
+    """All alerts."""
+    minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    flags = tuple(
+        (rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in store.load_all(session)
+    )
+    watching = guard.read(session, now=now, lease_seconds=lease_seconds)
+    return AlertsScreen(now, watching, rules_file.current().problem, flags)
+
+
+def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float) -> AlertScreen | None:
+    """One alert; None where no rollout is guarded by one of that name."""
+    minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    for rollout in store.load_all(session):
+        for alert in views(session, rollout, minutes, now=now, frame=WIDE):
+            if alert.name == name:
+                alpha = alphas(rules_file.current().rules).get(name)
+                watching = guard.read(session, now=now, lease_seconds=lease_seconds)
+                return AlertScreen(now, watching, rollout, alert, alpha, needs(alert.rule, alpha))
+    return None
+
+
+def views(
+    session: Session, rollout: Rollout, minutes: guardrails.Minutes, *, now: datetime, frame: Frame
+) -> tuple[AlertView, ...]:
+    """The alerts that guard this rollout, the worst first, with its changes marked on their charts."""
+    verdicts = alert_store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    rules = applicable(rules_file.current().rules, rollout.flag)
+    changes = [entry.at for entry in audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)]
+    return guardrails.alert_views(rules, verdicts, minutes, now=now, changes=changes, frame=frame)
+
+
+def needs(rule: Rule, alpha: float | None, samples: Sequence[int] = SAMPLES) -> tuple[Need, ...]:
+    """The answer to "how many errors does it take", for a release whose first outcomes these are."""
+    bet = bet_of(rule)
+    return tuple(
+        Need(
+            total=total,
+            hold=failures_needed(bet, total, log_bar=HOLD_LOG_E),
+            rollback=failures_needed(bet, total, log_bar=-log(alpha)) if alpha else None,
+        )
+        for total in samples
+    )

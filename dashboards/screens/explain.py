@@ -1,0 +1,40 @@
+"""Why one user has a flag or not: the trace that evaluation itself made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from control_plane import store
+from control_plane.platform.settings import Settings
+from flags.explanation import explain
+
+EXAMPLE_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainScreen:
+    """The form, and the answer once a user is named."""
+
+    now: datetime
+    flags: tuple[str, ...]
+    flag: str
+    user_id: str
+    environment: str
+    answer: dict[str, Any] | None
+
+
+def read(
+    session: Session, settings: Settings, *, flag: str, user_id: str, environment: str, now: datetime
+) -> ExplainScreen:
+    """The screen; raises UnknownFlagError for a flag that does not exist."""
+    flags = tuple(rollout.flag for rollout in store.load_all(session))
+    flag = flag or (flags[0] if flags else "")
+    environment = environment or settings.environment
+    answer = None
+    if flag and user_id:
+        snapshots = current_app.extensions["flag_snapshots"]
+        answer = explain(session, snapshots, settings, flag, user_id, now=now, environment=environment)
+    return ExplainScreen(now, flags, flag, user_id, environment, answer)

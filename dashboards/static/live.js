@@ -1,0 +1,104 @@
+// What makes the pages live. Without it every link and form still works; nothing here decides anything.
+
+const RETRY_MILLISECONDS = 5000;
+
+const waiting = new Map();
+
+follow(document.querySelector("[data-live]"));
+document.addEventListener("click", onClick);
+document.addEventListener("keydown", closeMenus);
+document.addEventListener("pointerout", () => setTimeout(settle, 50));
+document.addEventListener("focusout", () => setTimeout(settle, 50));
+
+/** Keep the page true for as long as it is open. */
+function follow(line) {
+  if (!line) return;
+  const state = line.querySelector(".live-state");
+  let source;
+
+  const show = (words, live) => {
+    if (state.textContent !== words) state.textContent = words;
+    line.classList.toggle("is-live", live);
+    line.classList.toggle("is-lost", !live);
+  };
+  const open = () => {
+    source = new EventSource(line.dataset.live);
+    source.addEventListener("region", (event) => receive(JSON.parse(event.data)));
+    source.addEventListener("asof", (event) => {
+      const { at, text } = JSON.parse(event.data);
+      const time = document.getElementById("as-of");
+      time.dateTime = at;
+      time.textContent = text;
+      show("Live", true);
+    });
+    source.addEventListener("stale", () => show("Out of date, the database does not answer", false));
+    source.addEventListener("end", () => again());
+    source.addEventListener("error", () => {
+      show("Reconnecting…", false);
+      // The browser reconnects by itself after a broken line, but not after a refusal.
+      if (source.readyState === EventSource.CLOSED) again();
+    });
+  };
+  const again = () => {
+    source.close();
+    show("Reconnecting…", false);
+    setTimeout(open, RETRY_MILLISECONDS);
+  };
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && open());
+  open();
+}
+
+/** Put new content in its place, or keep it until nobody is about to click or type there. */
+function receive({ id, html }) {
+  const region = document.getElementById(id);
+  if (!region) return;
+  if (busy(region)) waiting.set(id, html);
+  else swap(region, html);
+}
+
+function settle() {
+  for (const [id, html] of waiting) {
+    const region = document.getElementById(id);
+    if (region && busy(region)) continue;
+    waiting.delete(id);
+    if (region) swap(region, html);
+  }
+}
+
+/** Regions without controls can't be misclicked and never wait. */
+function busy(region) {
+  if ("urgent" in region.dataset) return false;
+  const written = [...region.querySelectorAll("textarea, input:not([type=hidden])")].some(
+    (field) => field.value !== field.defaultValue,
+  );
+  return written || region.matches(":hover, :focus-within") || region.querySelector("dialog[open]") !== null;
+}
+
+function swap(region, html) {
+  if (region.innerHTML === html) return;
+  const open = new Set([...region.querySelectorAll("details[open][id]")].map((details) => details.id));
+  region.innerHTML = html;
+  for (const details of region.querySelectorAll("details[id]")) details.open = open.has(details.id);
+}
+
+function onClick(event) {
+  const opener = event.target.closest("[data-dialog]");
+  const dialog = opener && document.getElementById(`dialog-${opener.dataset.dialog}`);
+  if (dialog && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    dialog.showModal();
+  }
+  event.target.closest("[data-close]")?.closest("dialog").close();
+  for (const menu of document.querySelectorAll(".menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+}
+
+function closeMenus(event) {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll(".menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+}
