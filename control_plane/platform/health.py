@@ -1,7 +1,6 @@
 """Alive, ready, measured: what orchestrators and Prometheus ask. No session, no access log."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
@@ -13,6 +12,7 @@ from control_plane.platform.database import reading
 from control_plane.platform.security import require_token
 
 bp = Blueprint("health", __name__)
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
 
 Ping = Callable[[], None]
@@ -81,5 +81,4 @@ def _ping_database() -> None:
 
 def _is_local() -> bool:
     """On this machine and not through a proxy, which would make the whole world look local."""
-    forwarded = any(header in request.headers for header in FORWARDING)
-    return not forwarded and request.remote_addr is not None and ip_address(request.remote_addr).is_loopback
+    return request.remote_addr in LOOPBACK and not any(header in request.headers for header in FORWARDING)

@@ -140,8 +140,7 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
         seconds = perf_counter() - connection.info.pop("statement_started", perf_counter())
         STATEMENTS.observe(seconds)
         slow = seconds > SLOW_STATEMENT_SECONDS
-        if has_request_context():  # the guard's own statements are no evidence of what users wait for
-            app.extensions["signals"].add(STATEMENT_BAD if slow else STATEMENT_GOOD)
+        report(STATEMENT_BAD if slow else STATEMENT_GOOD)
         if slow:
             log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
 
@@ -150,7 +149,11 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
         started = context.connection.info.pop("statement_started", None) if context.connection else None
         if started is not None and perf_counter() - started > SLOW_STATEMENT_SECONDS:
             STATEMENTS.observe(perf_counter() - started)
-            app.extensions["signals"].add(STATEMENT_BAD)
+            report(STATEMENT_BAD)
+
+    def report(observation: Observation) -> None:
+        if has_request_context():  # the guard's own statements are no evidence of what users wait for
+            app.extensions["signals"].add(observation)
 
     event.listen(engine, "before_cursor_execute", start)
     event.listen(engine, "after_cursor_execute", finish)

@@ -1,0 +1,117 @@
+"""Alive, ready, measured: answered to orchestrators without a session, a log line or a secret."""
+
+from datetime import datetime
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from control_plane.platform import announce, health
+from control_plane.platform.health import NotReady
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+def register(app: Flask, name: str, ping: health.Ping) -> None:
+    with app.app_context():
+        health.register(name, ping)
+
+
+def failing(error: Exception) -> health.Ping:
+    def ping() -> None:
+        raise error
+
+    return ping
+
+
+def unplug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OperationalError("SELECT", {}, Exception("no route to db.internal:5432"))
+
+    monkeypatch.setattr(announce, "revision", fail)
+
+
+def test_alive_touches_nothing(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    unplug(monkeypatch)
+    register(app, "leader", failing(NotReady("No leader.")))
+    response = client.get("/healthz")
+    assert (response.status_code, response.get_json()) == (200, {"status": "alive"})
+
+
+def test_ready_while_every_ping_returns(app: Flask, client: FlaskClient) -> None:
+    register(app, "snapshot", lambda: None)
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    checks = response.get_json()["checks"]
+    assert checks["database"] == checks["snapshot"] == "ok"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_not_ready_names_what_is_missing_in_its_own_words(app: Flask, client: FlaskClient) -> None:
+    register(app, "snapshot", failing(NotReady("The flags are 90 seconds old.")))
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.get_json()["checks"]["snapshot"] == "The flags are 90 seconds old."
+    assert response.get_json()["checks"]["database"] == "ok"
+
+
+def test_an_outage_makes_not_ready_and_tells_the_details_to_the_log_alone(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unplug(monkeypatch)
+    with capture_logs() as events:
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert "db.internal" not in response.text
+    assert "db.internal" in str(events)
+
+
+def test_ready_again_once_the_outage_is_over(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        unplug(patch)
+        assert client.get("/readyz").status_code == 503
+    assert client.get("/readyz").status_code == 200
+
+
+def test_probes_leave_no_line_in_the_access_log_and_no_cookie(client: FlaskClient) -> None:
+    with capture_logs() as events:
+        answers = [client.get(path) for path in ("/healthz", "/readyz", "/metrics")]
+    assert [event for event in events if event["event"] == "http.request"] == []
+    assert all("Set-Cookie" not in answer.headers for answer in answers)
+
+
+def test_metrics_are_for_this_machine(client: FlaskClient) -> None:
+    response = client.get("/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    assert response.status_code == 200
+    assert response.mimetype == "text/plain"
+    assert "rollout_http_requests_total" in response.text
+
+
+@pytest.mark.parametrize("address", ["10.0.0.9", "203.0.113.5", "::ffff:10.0.0.9", "not an address", ""])
+def test_metrics_are_not_for_everybody_else(client: FlaskClient, address: str) -> None:
+    response = client.get("/metrics", environ_base={"REMOTE_ADDR": address})
+    assert response.status_code == 401
+    assert response.get_json()["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip"])
+def test_a_proxy_on_this_machine_makes_nobody_local(client: FlaskClient, header: str) -> None:
+    response = client.get("/metrics", headers={header: "203.0.113.5"}, environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize(("kind", "status"), [("admin", 200), ("service", 200), ("client", 403), ("frontend", 403)])
+def test_metrics_are_for_whoever_has_the_right_token(
+    client: FlaskClient, tokens: dict[str, str], kind: str, status: int
+) -> None:
+    response = client.get(
+        "/metrics", headers={"Authorization": f"Bearer {tokens[kind]}"}, environ_base={"REMOTE_ADDR": "10.0.0.9"}
+    )
+    assert response.status_code == status
+
+
+def test_probes_answer_head_and_refuse_the_rest(client: FlaskClient, now: datetime) -> None:
+    assert client.head("/healthz").status_code == 200
+    assert client.post("/healthz").status_code == 405
