@@ -168,7 +168,7 @@ def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
     """In Stripe's order; of several updates within the last second, that one last which no other says it replaced."""
     ordered = sorted(snapshots, key=order)
     last = [each for each in ordered if order(each)[:3] == order(ordered[-1])[:3]]
-    replaced = {each.replaces for each in last}
+    replaced = {each.replaces for each in last if each.replaces != each.content}
     final = [each for each in last if each.content not in replaced]
     if len(final) == 1:
         ordered.remove(final[0])
