@@ -1,0 +1,35 @@
+"""The journal is the truth and both books are its projections: `reconcile` holds them against it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from credits_engine.store.reconciliation import BookTotal, book_totals
+
+LISTED_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """How many book rows were checked and how many differ; the first thousand of those are listed."""
+
+    checked: int
+    found: int
+    differences: tuple[BookTotal, ...]
+
+    @property
+    def clean(self) -> bool:
+        return self.found == 0
+
+
+def reconcile(session: Session) -> Reconciliation:
+    """Recompute both books from the journal and report every row that isn't what the journal adds up to."""
+    checked = found = 0
+    differences: list[BookTotal] = []
+    for total in book_totals(session):
+        checked += 1
+        if total.book != total.journal:
+            found += 1
+            if len(differences) < LISTED_MAX:
+                differences.append(total)
+    return Reconciliation(checked, found, tuple(differences))

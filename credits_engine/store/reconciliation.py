@@ -1,0 +1,95 @@
+"""Both books beside what the journal says they must be, a page of users at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, bindparam, func, literal, select, union, union_all
+from sqlalchemy.orm import Session
+
+from credits_engine.decisions import Amounts, EngineName
+from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, run
+
+PAGE_USERS = 500
+KINDS = ("analysis", "roast")
+
+
+@dataclass(frozen=True, slots=True)
+class BookTotal:
+    """One row of a book, and the sum of everything that the journal posted to it."""
+
+    engine: EngineName
+    user_id: str
+    period_start: datetime
+    book: Amounts
+    journal: Amounts
+
+
+def book_totals(session: Session) -> Iterator[BookTotal]:
+    """Every row that a book or the journal knows of. Each page is one consistent view of books and journal."""
+    after: str | None = ""
+    while after is not None:
+        last = run(session, LAST_OF_PAGE, {"after": after, "users": PAGE_USERS}).scalar()
+        if last is not None:
+            for engine, statement in TOTALS.items():
+                for row in run(session, statement, {"after": after, "last": last}):
+                    yield _total(engine, row)
+        after = last
+
+
+def _total(engine: EngineName, row: Any) -> BookTotal:
+    # PostgreSQL adds bigints up to numeric, which arrives as Decimal.
+    book = Amounts(int(row.book_analysis), int(row.book_roast))
+    journal = Amounts(int(row.journal_analysis), int(row.journal_roast))
+    return BookTotal(engine, row.user_id, row.period_start, book, journal)
+
+
+def _page(user_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return (user_id > bindparam("after")) & (user_id <= bindparam("last"))
+
+
+def _totals(book: Table, start: str, engine: EngineName) -> Any:
+    """One statement, because on PostgreSQL two of them would not see the same instant."""
+    zeros = [literal(0).label(f"{side}_{kind}") for side in ("journal", "book") for kind in KINDS]
+    counted = select(
+        book.c.user_id,
+        book.c[start].label("period_start"),
+        *(book.c[f"{kind}_used"].label(f"book_{kind}") for kind in KINDS),
+        *zeros[:2],
+    ).where(_page(book.c.user_id))
+    posted = select(
+        JOURNAL.c.user_id,
+        JOURNAL.c[f"{engine.value}_period_start"],
+        *zeros[2:],
+        *(JOURNAL.c[f"{engine.value}_posted_{kind}"] for kind in KINDS),
+    ).where(_page(JOURNAL.c.user_id), JOURNAL.c[f"{engine.value}_period_start"].is_not(None))
+    both = union_all(counted, posted).subquery()
+    sums = [
+        func.sum(both.c[f"{side}_{kind}"]).label(f"{side}_{kind}") for side in ("book", "journal") for kind in KINDS
+    ]
+    return select(both.c.user_id, both.c.period_start, *sums).group_by(both.c.user_id, both.c.period_start)
+
+
+def _last_of_page() -> Any:
+    firsts = [
+        select(
+            select(table.c.user_id)
+            .distinct()
+            .where(table.c.user_id > bindparam("after"))
+            .order_by(table.c.user_id)
+            .limit(bindparam("users"))
+            .subquery()
+        )
+        for table in (COUNTERS, LEGACY, JOURNAL)
+    ]
+    known = union(*firsts).subquery()
+    page = select(known.c.user_id).order_by(known.c.user_id).limit(bindparam("users")).subquery()
+    return select(func.max(page.c.user_id))
+
+
+LAST_OF_PAGE = _last_of_page()
+TOTALS = {
+    EngineName.V2: _totals(COUNTERS, "period_start", EngineName.V2),
+    EngineName.LEGACY: _totals(LEGACY, "month_start", EngineName.LEGACY),
+}

@@ -1,0 +1,74 @@
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, update
+
+from control_plane.platform.database import reading, transaction
+from credits_engine.decisions import Amounts, EngineName
+from credits_engine.journal import Reconciliation, reconcile
+from credits_engine.store import reconciliation
+from credits_engine.store.tables import COUNTERS, LEGACY
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import MONTH
+
+
+def reconciled() -> Reconciliation:
+    with reading() as session:
+        return reconcile(session)
+
+
+def test_an_empty_database_has_nothing_to_correct(till: Till) -> None:
+    assert reconciled() == Reconciliation(0, 0, ())
+
+
+def test_books_that_were_only_moved_by_operations_agree_with_the_journal(till: Till) -> None:
+    till.user("ada", anchor=datetime(2026, 1, 20, tzinfo=UTC))
+    till.user("bob", "pro")
+    for number in range(12):
+        till.v2 = number % 2 == 0
+        till.take("ada", f"k{number}", analysis=number + 1, roast=number % 3)
+        till.take("bob", f"k{number}", roast=200)
+        till.now += timedelta(days=4)
+    assert reconciled().checked == 2 * 2 + 3 + 2
+    assert reconciled().clean
+
+
+def test_a_changed_book_is_named_with_both_figures(till: Till) -> None:
+    till.user("ada")
+    till.take("ada", "k1", analysis=5)
+    with transaction() as session:
+        session.execute(update(COUNTERS).values(analysis_used=7))
+    (difference,) = reconciled().differences
+    assert (difference.engine, difference.user_id, difference.period_start) == (EngineName.V2, "ada", MONTH.start)
+    assert (difference.book, difference.journal) == (Amounts(7, 0), Amounts(5, 0))
+
+
+def test_a_lost_row_and_an_invented_one_are_found(till: Till) -> None:
+    till.user("ada")
+    till.user("bob")
+    till.take("ada", "k1", analysis=5)
+    till.take("bob", "k1", analysis=5)
+    with transaction() as session:
+        session.execute(delete(LEGACY).where(LEGACY.c.user_id == "ada"))
+        session.execute(update(LEGACY).where(LEGACY.c.user_id == "bob").values(user_id="eve"))
+    assert sorted(
+        (found.user_id, found.book.analysis, found.journal.analysis) for found in reconciled().differences
+    ) == [
+        ("ada", 0, 5),
+        ("bob", 0, 5),
+        ("eve", 5, 0),
+    ]
+
+
+def test_many_pages_find_what_one_page_finds(till: Till, monkeypatch: object) -> None:
+    for number in range(7):
+        till.user(f"user{number}")
+        till.take(f"user{number}", "k1", analysis=number + 1)
+    whole = reconciled()
+    assert whole.checked == 14
+    original = reconciliation.PAGE_USERS
+    try:
+        for users in (1, 2, 3):
+            reconciliation.PAGE_USERS = users
+            assert reconciled() == whole
+    finally:
+        reconciliation.PAGE_USERS = original
