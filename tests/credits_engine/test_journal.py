@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import delete, update
 
 from control_plane.platform.database import reading, transaction
@@ -50,25 +51,16 @@ def test_a_lost_row_and_an_invented_one_are_found(till: Till) -> None:
     with transaction() as session:
         session.execute(delete(LEGACY).where(LEGACY.c.user_id == "ada"))
         session.execute(update(LEGACY).where(LEGACY.c.user_id == "bob").values(user_id="eve"))
-    assert sorted(
-        (found.user_id, found.book.analysis, found.journal.analysis) for found in reconciled().differences
-    ) == [
-        ("ada", 0, 5),
-        ("bob", 0, 5),
-        ("eve", 5, 0),
-    ]
+    found = sorted((each.user_id, each.book.analysis, each.journal.analysis) for each in reconciled().differences)
+    assert found == [("ada", 0, 5), ("bob", 0, 5), ("eve", 5, 0)]
 
 
-def test_many_pages_find_what_one_page_finds(till: Till, monkeypatch: object) -> None:
+def test_many_pages_find_what_one_page_finds(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         till.user(f"user{number}")
         till.take(f"user{number}", "k1", analysis=number + 1)
     whole = reconciled()
     assert whole.checked == 14
-    original = reconciliation.PAGE_USERS
-    try:
-        for users in (1, 2, 3):
-            reconciliation.PAGE_USERS = users
-            assert reconciled() == whole
-    finally:
-        reconciliation.PAGE_USERS = original
+    for users in (1, 2, 3):
+        monkeypatch.setattr(reconciliation, "PAGE_USERS", users)
+        assert reconciled() == whole
