@@ -1,0 +1,114 @@
+"""The tables of billing: the inbox, the facts taken from it, and what follows from them for each user."""
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, Index, Integer, LargeBinary, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.models import RowId
+
+
+class BillingEvent(Base):
+    """One event of Stripe, stored before it was acknowledged. Its id is kept for ever, its body for 90 days.
+
+    `next_at` is when a new event may be tried, and when the lease on a claimed one runs out. `attempts` fences: only
+    the claim that counted it may finish the event.
+    """
+
+    __tablename__ = "billing_event"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    event_id: Mapped[str] = mapped_column(Text, unique=True)
+    type: Mapped[str] = mapped_column(Text)
+    api_version: Mapped[str] = mapped_column(Text)
+    livemode: Mapped[bool] = mapped_column(Boolean)
+    customer_id: Mapped[str | None] = mapped_column(Text)
+    object_id: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deliveries: Mapped[int] = mapped_column(Integer)
+    delivered_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    waiting_for: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    claimed_by: Mapped[str | None] = mapped_column(Text)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+OPEN = BillingEvent.state.in_(("new", "claimed"))
+STUCK = BillingEvent.state.in_(("parked", "dead"))
+Index("ix_billing_event_due", BillingEvent.next_at, BillingEvent.id, sqlite_where=OPEN, postgresql_where=OPEN)
+Index("ix_billing_event_stuck", BillingEvent.waiting_for, BillingEvent.id, sqlite_where=STUCK, postgresql_where=STUCK)
+Index("ix_billing_event_customer", BillingEvent.customer_id, BillingEvent.id)
+Index("ix_billing_event_received", BillingEvent.received_at)
+
+
+class BillingAttempt(Base):
+    """An attempt to apply an event that failed, or an order to try it again."""
+
+    __tablename__ = "billing_attempt"
+    __table_args__ = (Index("ix_billing_attempt_event", "event_id", "id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    event_id: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    number: Mapped[int] = mapped_column(Integer)
+    actor: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
+
+
+class BillingFact(Base):
+    """What Stripe told us, once. Rows are only ever added; the rest of billing is a function of them."""
+
+    __tablename__ = "billing_fact"
+    __table_args__ = (Index("ix_billing_fact_customer", "customer_id"),)
+
+    identity: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    customer_id: Mapped[str | None] = mapped_column(Text)
+    event_id: Mapped[str] = mapped_column(Text)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class BillingCustomer(Base):
+    """A customer of Stripe and the user of ours that they are, once known. Its row is the customer's lock."""
+
+    __tablename__ = "billing_customer"
+    __table_args__ = (Index("ix_billing_customer_user", "user_id"),)
+
+    customer_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[str | None] = mapped_column(Text)
+    linked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    linked_by: Mapped[str | None] = mapped_column(Text)
+
+
+class BillingAccount(Base):
+    """What a user's subscriptions entitle to now, and when the clock alone will change that. Its row is their lock."""
+
+    __tablename__ = "billing_account"
+    __table_args__ = (Index("ix_billing_account_due", "due_at"),)
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    original_plan: Mapped[str] = mapped_column(Text)
+    subscription_id: Mapped[str | None] = mapped_column(Text)
+    service_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    service_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    blocked: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BillingOpening(Base):
+    """A period that a payment opened. Once per subscription and start, whatever is delivered how often."""
+
+    __tablename__ = "billing_opening"
+
+    subscription_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    period_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    event_id: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
