@@ -2,10 +2,16 @@
 
 from flask import Flask
 
-from flags import api, snapshot
+from flags import api, reporting, snapshot
+from flags.protocols import client_api
+from flags.publication import publisher
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
-    snapshot.init_app(app, app.extensions["settings"])
-    api.init_app(app)
+    settings = app.extensions["settings"]
+    snapshot.init_app(app, settings)
+    publisher.init_app(app, settings)
+    reporting.init_app(app)
+    for routes in (api, client_api):
+        routes.init_app(app)

@@ -1,8 +1,9 @@
-"""The tables of the flags: what we know of the product's users, and who is let in or kept out by name."""
+"""The tables of the flags: users, overrides by name, flags without a rollout, and the SDKs that ask for them."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Boolean, Index, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Double, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.database import Base, UtcDateTime
@@ -20,7 +21,10 @@ class DirectoryUser(Base):
     billing_anchor: Mapped[datetime | None] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    __table_args__ = (Index("ix_directory_user_beta", "user_id", sqlite_where=beta, postgresql_where=beta),)
+    __table_args__ = (
+        Index("ix_directory_user_beta", "user_id", sqlite_where=beta, postgresql_where=beta),
+        Index("ix_directory_user_updated_at", "updated_at"),
+    )
 
 
 class FlagOverride(Base):
@@ -35,3 +39,74 @@ class FlagOverride(Base):
     actor: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_flag_override_expires_at", "expires_at"),)
+
+
+class FlagDefinition(Base):
+    """A flag without a rollout, as the Unleash feature that the SDKs of one environment are given."""
+
+    __tablename__ = "flag_definition"
+
+    environment: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    feature: Mapped[dict[str, Any]] = mapped_column(JSON)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_by: Mapped[str] = mapped_column(Text)
+
+
+class FlagSegment(Base):
+    """A segment that definitions of the same environment refer to."""
+
+    __tablename__ = "flag_segment"
+
+    environment: Mapped[str] = mapped_column(Text, primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    segment: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ConnectedClient(Base):
+    """One SDK instance, as it last made itself heard. `edition` is the one it was last given."""
+
+    __tablename__ = "connected_client"
+
+    connection_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    environment: Mapped[str] = mapped_column(Text)
+    app_name: Mapped[str] = mapped_column(Text)
+    instance_id: Mapped[str] = mapped_column(Text)
+    sdk: Mapped[str] = mapped_column(Text)
+    mode: Mapped[str] = mapped_column(Text)
+    edition: Mapped[int] = mapped_column(BigInteger)
+    connected_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_connected_client_seen_at", "seen_at"),)
+
+
+class FlagUsage(Base):
+    """How often an application got an answer in an hour (of the epoch): `yes`, `no` or `variant:` and its name."""
+
+    __tablename__ = "flag_usage"
+
+    flag: Mapped[str] = mapped_column(Text, primary_key=True)
+    environment: Mapped[str] = mapped_column(Text, primary_key=True)
+    app_name: Mapped[str] = mapped_column(Text, primary_key=True)
+    hour: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    answer: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_flag_usage_hour", "hour"),)
+
+
+class ImpactMetric(Base):
+    """A measurement that services send with their SDK, added up; `part` is value, sum, count or `le:` and a bound."""
+
+    __tablename__ = "impact_metric"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    environment: Mapped[str] = mapped_column(Text, primary_key=True)
+    labels: Mapped[str] = mapped_column(Text, primary_key=True)
+    part: Mapped[str] = mapped_column(Text, primary_key=True)
+    type: Mapped[str] = mapped_column(Text)
+    value: Mapped[float] = mapped_column(Double)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

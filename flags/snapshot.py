@@ -51,6 +51,7 @@ class Snapshots:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._newest: dict[str, Snapshot] = {}
+        self._beta: tuple[int, frozenset[str]] = (-1, frozenset())
         self._loading = threading.Lock()
 
     def current(self, session: Session, environment: str) -> Snapshot:
@@ -64,21 +65,35 @@ class Snapshots:
         leased = {key: replace(flag, guard_expires_at=guard_expires_at) for key, flag in snapshot.flags.items()}
         return replace(snapshot, flags=leased)
 
-    def _load(self, session: Session, environment: str, revision: int) -> Snapshot:
-        # The revision was read first: what is loaded now is at least that new, and the next look reloads if newer.
-        beta = store.beta_members(session)
-        flags = {
+    def flags(self, session: Session, environment: str, revision: int) -> dict[str, PhasedFlag]:
+        """Every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it."""
+        beta = self._members(session)
+        return {
             rollout.flag: phased_flag(
                 session, rollout, environment, revision=revision, beta=beta, override=self._override(rollout.flag)
             )
             for rollout in rollout_store.load_all(session)
         }
+
+    def _load(self, session: Session, environment: str, revision: int) -> Snapshot:
+        # The revision was read first: what is loaded now is at least that new, and the next look reloads if newer.
+        flags = self.flags(session, environment, revision)
         snapshot = Snapshot(revision, environment, flags)
         with self._loading:
             known = self._newest.get(environment)
             if known is None or known.revision <= revision:
                 self._newest[environment] = snapshot
         return snapshot
+
+    def _members(self, session: Session) -> frozenset[str]:
+        revision = store.directory_revision(session)
+        known, members = self._beta
+        while known != revision:
+            # Read once more if somebody joined meanwhile: two processes must not mean different lists by one revision.
+            known, members = revision, store.beta_members(session)
+            revision = store.directory_revision(session)
+        self._beta = known, members
+        return members
 
     def _override(self, key: str) -> bool | None:
         return self._settings.credits_v2_override if key == FLAG else None

@@ -33,7 +33,7 @@ class Change(Base):
     """One announced change. The newest id is the revision that every process and stream follows."""
 
     __tablename__ = "change"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (Index("ix_change_topic", "topic", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     topic: Mapped[str] = mapped_column(Text)

@@ -38,5 +38,5 @@ def directory_revision(session: Session) -> int:
     return session.scalar(_newest(DIRECTORY)) or 0
 
 
-def _newest(topic: str) -> Select[tuple[int]]:
+def _newest(topic: str) -> Select[int]:
     return select(func.max(Change.id).label("id")).where(Change.topic == topic)

@@ -1,0 +1,1 @@
+"""The wire: what official SDKs and providers say, and what they are answered."""

@@ -1,0 +1,84 @@
+"""What the SDKs of an environment are given, and the bytes in which they are given it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+from flags.compilation import Wire
+
+NEVER: Wire = {"contextName": "userId", "operator": "IN", "values": [], "inverted": False, "caseInsensitive": False}
+"""A constraint that nobody meets: what a segment that does not exist stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A feature or a segment, and its JSON."""
+
+    wire: Wire
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Features by name and segments by id, in the order in which they are sent. `digest` names exactly these."""
+
+    features: Mapping[str, Item] = field(default_factory=dict)
+    segments: Mapping[int, Item] = field(default_factory=dict)
+    digest: str = ""
+
+    @classmethod
+    def of(cls, features: Iterable[Wire], segments: Iterable[Wire], *, before: "Contents | None" = None) -> "Contents":
+        """Contents of these; what was the same `before` is not encoded again."""
+        known = before or cls()
+        by_name = {wire["name"]: wire for wire in features}
+        by_id = {wire["id"]: wire for wire in segments}
+        encoded = cls(
+            {name: _item(by_name[name], known.features.get(name)) for name in sorted(by_name)},
+            {key: _item(by_id[key], known.segments.get(key)) for key in sorted(by_id)},
+        )
+        return replace(encoded, digest=_digest(encoded))
+
+    def named(self, prefix: str) -> "Contents":
+        """The features whose name begins with `prefix`, with every segment."""
+        kept = Contents({name: item for name, item in self.features.items() if name.startswith(prefix)}, self.segments)
+        return replace(kept, digest=_digest(kept))
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of a value, as compact as it gets."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def joined(items: Iterable[Item]) -> bytes:
+    """The JSON array of items that are encoded already."""
+    return b"[" + b",".join(item.encoded for item in items) + b"]"
+
+
+def inlined(contents: Contents) -> Contents:
+    """The same without segments, for SDKs older than those: each strategy carries their constraints itself."""
+    segments = {key: item.wire["constraints"] for key, item in contents.segments.items()}
+    return Contents.of((_inlined(item.wire, segments) for item in contents.features.values()), ())
+
+
+def _inlined(feature: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
+    return {**feature, "strategies": [_without_segments(strategy, segments) for strategy in feature["strategies"]]}
+
+
+def _without_segments(strategy: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
+    kept = {name: value for name, value in strategy.items() if name != "segments"}
+    added = [constraint for key in strategy.get("segments", ()) for constraint in segments.get(key, [NEVER])]
+    return {**kept, "constraints": [*strategy.get("constraints", ()), *added]}
+
+
+def _item(wire: Wire, before: Item | None) -> Item:
+    return before if before is not None and before.wire == wire else Item(wire, encode(wire))
+
+
+def _digest(contents: Contents) -> str:
+    digest = blake2b(digest_size=8)
+    for item in (*contents.features.values(), *contents.segments.values()):
+        digest.update(item.encoded)
+        digest.update(b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,96 @@
+"""One edition: an environment's flags as of one change, prepared for everyone who may ask for them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from flags.compilation import Wire, compile_flag, next_change_at
+from flags.phased import PhasedFlag
+from flags.publication.contents import Contents
+
+ALWAYS = datetime.max.replace(tzinfo=UTC)
+STATES_PER_REVISION = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an edition is made from, as the database had it at `revision`.
+
+    Flags under a rollout carry no lease here: whether the guard is alive is decided when the edition is made.
+    """
+
+    environment: str
+    revision: int
+    phased: Mapping[str, PhasedFlag]
+    features: tuple[Wire, ...] = ()
+    segments: tuple[Wire, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What one environment is given until the next change, or until `next_change_at` comes by itself.
+
+    Two editions with the same `id` have the same contents, whichever process made them. `phased` are the flags under
+    a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names listed
+    users whom SDKs can't be told of.
+    """
+
+    id: int
+    source: Source
+    contents: Contents
+    phased: Mapping[str, PhasedFlag]
+    guard_ended_at: datetime | None
+    next_change_at: datetime | None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> str:
+        """The environment it is for."""
+        return self.source.environment
+
+
+def make(source: Source, now: datetime, *, guard_ended_at: datetime | None, before: Edition | None = None) -> Edition:
+    """The edition of `source` at `now`, under the id of `before` where SDKs are given the very same."""
+    phased = {name: _guarded(flag, guard_ended_at) for name, flag in source.phased.items()}
+    compiled = [compile_flag(flag, now) for flag in phased.values()]
+    contents = Contents.of(
+        [*(wire for wire in source.features if wire["name"] not in phased), *(each.feature for each in compiled)],
+        [*source.segments, *(segment for each in compiled for segment in each.segments)],
+        before=before.contents if before else None,
+    )
+    same = before is not None and before.contents.digest == contents.digest
+    changes = (next_change_at(flag, now) for flag in source.phased.values())
+    edition = Edition(
+        id=_id(source, now, guard_ended_at),
+        source=source,
+        contents=contents,
+        phased=phased,
+        guard_ended_at=guard_ended_at,
+        next_change_at=min(filter(None, changes), default=None),
+        left_out=tuple(sorted({user_id for each in compiled for user_id in each.left_out})),
+    )
+    return replace(edition, id=before.id, contents=before.contents) if before and same else edition
+
+
+def is_current(edition: Edition, now: datetime, *, guard_ended_at: datetime | None) -> bool:
+    """Whether nothing that comes with time alone has changed since the edition was made."""
+    if edition.next_change_at is not None and now >= edition.next_change_at:
+        return False
+    return (edition.guard_ended_at is None) == (guard_ended_at is None)
+
+
+def _guarded(flag: PhasedFlag, ended_at: datetime | None) -> PhasedFlag:
+    """The flag with its lease decided: an edition is replaced when the lease ends, so it never looks at the clock."""
+    if flag.guard_expires_at is None:
+        return flag
+    return replace(flag, guard_expires_at=ended_at or ALWAYS)
+
+
+def _id(source: Source, now: datetime, guard_ended_at: datetime | None) -> int:
+    """A number that only these contents can have: the revision, and what time alone has changed since."""
+    ended = sum(
+        not override.counts_at(now)
+        for flag in source.phased.values()
+        for override in (*flag.denied.values(), *flag.allowed.values())
+    )
+    return source.revision * STATES_PER_REVISION + (2 * ended + (guard_ended_at is not None)) % STATES_PER_REVISION

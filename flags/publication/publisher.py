@@ -1,0 +1,136 @@
+"""Keeps this process's editions as new as the database: read after each change, made again when time changes them.
+
+The last good edition stays in force while the database can't be read. Only the guard's lease takes exposure away
+without being asked, and that is made here, from memory.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+from flask import Flask, current_app
+from sqlalchemy.orm import Session
+
+from control_plane.phases import PRODUCTION
+from control_plane.platform import jobs
+from control_plane.platform.database import reading
+from control_plane.platform.settings import Settings
+from flags import store
+from flags.publication import edition as editions
+from flags.publication.edition import Source
+from flags.publication.guard_lease import GuardLease
+from flags.publication.published import Published
+from flags.publication.reading import read
+from flags.publication.shelf import Shelf
+
+CONFIRM_SECONDS = 0.5
+KEEP_TIME_SECONDS = 0.2
+STALE_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """The editions of one process."""
+
+    def __init__(self, read: Callable[[Session, str], Source], lease: GuardLease) -> None:
+        self.shelf = Shelf()
+        self._read = read
+        self._lease = lease
+        self._making = threading.Lock()
+        self._confirmed_at = time.monotonic()
+        self._behind = False
+
+    def current(self, environment: str) -> Published:
+        """What `environment` is given now; read from the database only when it is asked for the first time."""
+        published = self.shelf.find(environment)
+        if published is None:
+            return self._load(environment)
+        return self._make_due(environment) if self._is_due(published) else published
+
+    @property
+    def stale_seconds(self) -> float:
+        """How long ago the database last confirmed what is served, 0 while that is a matter of course."""
+        age = time.monotonic() - self._confirmed_at
+        return age if age > STALE_SECONDS else 0.0
+
+    def refresh(self) -> None:
+        """Read every environment again; what can't be read stays as it is and is tried again with `confirm`."""
+        self._behind = True
+        try:
+            for environment in self.shelf.environments():
+                self._load(environment)
+        except Exception as error:
+            # Whatever it was, the change feed must go on and the last good edition stays in force.
+            log.warning("flags.not_refreshed", error=type(error).__name__, cause=str(error)[:300])
+        else:
+            self._behind = False
+
+    def confirm(self, now: datetime) -> None:
+        """See how the guard is doing, and make again what time has changed."""
+        with reading() as session:
+            _, expires_at = store.routing_state(session)
+        self._lease.observe(expires_at, now)
+        self._confirmed_at = time.monotonic()
+        if self._behind:
+            self.refresh()
+
+    def keep_time(self) -> None:
+        """Make again what time alone has changed; needs no database."""
+        for environment in self.shelf.environments():
+            self.current(environment)
+
+    def _load(self, environment: str) -> Published:
+        # Not under the lock: a database that hangs must not keep the guard's lease from ending.
+        with reading() as session:
+            _, expires_at = store.routing_state(session)
+            source = self._read(session, environment)
+        self._lease.observe(expires_at, datetime.now(UTC))
+        return self._put(source)
+
+    def _put(self, source: Source) -> Published:
+        with self._making:
+            before = self.shelf.find(source.environment)
+            is_old = before is not None and before.edition.source.revision > source.revision
+            return before if before and is_old else self._make(source, before)
+
+    def _make_due(self, environment: str) -> Published:
+        with self._making:
+            before = self.shelf.find(environment)
+            assert before is not None
+            return self._make(before.edition.source, before) if self._is_due(before) else before
+
+    def _make(self, source: Source, before: Published | None) -> Published:
+        known = before.edition if before else None
+        guard_ended_at = self._guard_ended_at(source.environment)
+        edition = editions.make(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
+        if known is None or known.id != edition.id:
+            log.info("flags.published", environment=source.environment, edition=edition.id)
+        return self.shelf.put(edition)
+
+    def _is_due(self, published: Published) -> bool:
+        edition = published.edition
+        guard_ended_at = self._guard_ended_at(edition.environment)
+        return not editions.is_current(edition, datetime.now(UTC), guard_ended_at=guard_ended_at)
+
+    def _guard_ended_at(self, environment: str) -> datetime | None:
+        return self._lease.ended_at if environment == PRODUCTION else None
+
+
+def publisher() -> Publisher:
+    """The editions of the running application."""
+    found = current_app.extensions["flag_publisher"]
+    assert isinstance(found, Publisher)
+    return found
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application its editions; feed and schedule keep them new once they run."""
+    made = Publisher(partial(read, app.extensions["flag_snapshots"]), GuardLease(settings.guard_lease_seconds))
+    app.extensions["flag_publisher"] = made
+    app.extensions["change_feed"].subscribe(lambda _revision: made.refresh())
+    jobs.of(app).everywhere(CONFIRM_SECONDS, "confirm-flags", made.confirm)
+    jobs.of(app).everywhere(KEEP_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.keep_time())

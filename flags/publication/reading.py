@@ -1,0 +1,23 @@
+"""Reading what an edition is made from, exactly as of one revision."""
+
+from sqlalchemy.orm import Session
+
+from flags import store
+from flags.publication.edition import Source
+from flags.snapshot import Snapshots
+
+
+def read(snapshots: Snapshots, session: Session, environment: str) -> Source:
+    """The flags of `environment`. Two processes that read the same revision read the same."""
+    revision = -1
+    while revision != (newest := store.flags_revision(session)):
+        # Not every database shows one instant to several statements: read again if something was changed meanwhile.
+        revision = newest
+        source = Source(
+            environment=environment,
+            revision=revision,
+            phased=snapshots.flags(session, environment, revision),
+            features=tuple(store.definitions(session, environment)),
+            segments=tuple(store.segments(session, environment)),
+        )
+    return source

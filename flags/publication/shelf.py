@@ -1,0 +1,57 @@
+"""The newest edition of each environment, and whoever waits for the next."""
+
+import threading
+
+from flags.publication.edition import Edition
+from flags.publication.published import Published, publish
+
+
+class Shelf:
+    """What one process serves. Reading takes no lock; everyone who waits is woken by each new edition."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Published] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether this process is about to stop."""
+        return self._closed
+
+    def find(self, environment: str) -> Published | None:
+        """The newest edition of `environment`, if there is one."""
+        return self._newest.get(environment)
+
+    def environments(self) -> list[str]:
+        """The environments on the shelf."""
+        return list(self._newest)
+
+    def put(self, edition: Edition) -> Published:
+        """Serve `edition` from now on and wake who waits."""
+        with self._changed:
+            published = publish(edition, self._newest.get(edition.environment))
+            self._newest[edition.environment] = published
+            self._changed.notify_all()
+        return published
+
+    def wait(self, environment: str, seen: int, timeout_seconds: float) -> Published | None:
+        """The edition that follows the one with the id `seen`; None when none came in time or the shelf was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._is_newer(environment, seen), timeout_seconds)
+            newest = self._newest.get(environment)
+        return newest if newest and newest.edition.id != seen else None
+
+    def wake(self) -> None:
+        """Let everyone who waits look again at why."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End everyone's wait for good."""
+        self._closed = True
+        self.wake()
+
+    def _is_newer(self, environment: str, seen: int) -> bool:
+        newest = self._newest.get(environment)
+        return newest is not None and newest.edition.id != seen

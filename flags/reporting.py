@@ -1,0 +1,67 @@
+"""Writing down what SDKs told this process, together and every few seconds, so that no call waits for the database."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask, current_app
+
+from control_plane.platform import jobs
+from control_plane.platform.database import transaction
+from flags import store
+from flags.connections import Connections
+from flags.usage import Usage
+
+WRITE_SECONDS = 3.0
+SWEEP_SECONDS = 600.0
+CONNECTION_KEPT = timedelta(hours=24)
+USAGE_KEPT = timedelta(days=90)
+FORGOTTEN_AFTER = timedelta(hours=1)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Reporting:
+    """What this process heard, and up to when it has been written down."""
+
+    def __init__(self) -> None:
+        self.connections = Connections()
+        self.usage = Usage()
+        self._written_at = LONG_AGO
+
+    def write(self, now: datetime) -> None:
+        """Store what is new. What can't be stored is kept for the next time."""
+        heard = self.connections.heard()
+        fresh = [connection for connection in heard if connection.seen_at > self._written_at]
+        report = self.usage.take()
+        if not (fresh or report):
+            return
+        try:
+            with transaction() as session:
+                store.put_connections(session, fresh)
+                store.add_report(session, report, now=now)
+        except BaseException:
+            self.usage.put_back(report)
+            raise
+        self._written_at = max((connection.seen_at for connection in fresh), default=self._written_at)
+        gone = now - FORGOTTEN_AFTER
+        self.connections.forget(connection.id for connection in heard if connection.seen_at < gone)
+
+
+def reporting() -> Reporting:
+    """What the running application heard."""
+    found = current_app.extensions["flag_reporting"]
+    assert isinstance(found, Reporting)
+    return found
+
+
+def sweep(now: datetime) -> None:
+    """Forget instances that have gone and usage that is too old to matter."""
+    with transaction() as session:
+        store.delete_connections(session, before=now - CONNECTION_KEPT)
+        store.delete_usage(session, before=now - USAGE_KEPT)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its memory of calls; the schedule writes it down once it runs."""
+    made = Reporting()
+    app.extensions["flag_reporting"] = made
+    jobs.of(app).everywhere(WRITE_SECONDS, "write-flag-reports", made.write)
+    jobs.every(app, SWEEP_SECONDS, "sweep-flag-reports", lambda now, _term: sweep(now))
