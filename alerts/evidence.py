@@ -21,7 +21,7 @@ the mean of E: after c budgets P(E ever reached 1/alpha) <= c alpha, which is wh
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from math import ceil, exp, log, log1p
@@ -207,9 +207,12 @@ def first_window_log_e(bet: Bet, counts: Counts) -> float:
     return _log_e(bet, (-bet.log_budget,) * len(bet.gains), seen, seen)
 
 
+FIELDS = tuple(each.name for each in fields(Evidence))
+
+
 def to_json(evidence: Evidence) -> dict[str, Any]:
     """`evidence` as plain JSON values."""
-    return asdict(evidence) | {"carried": list(evidence.carried)}
+    return {name: getattr(evidence, name) for name in FIELDS}
 
 
 def from_json(stored: Mapping[str, Any]) -> Evidence:
@@ -227,20 +230,37 @@ def _opened(bet: Bet, evidence: Evidence, window: int) -> Evidence:
     """The evidence as a new window opens: what the last one showed is carried, and one more bet of size 1/K begins."""
     before = evidence.carried or (-LIMIT,) * len(bet.gains)
     good = evidence.window_total - evidence.window_bad
+    bad, one = evidence.window_bad, -bet.log_budget
     carried = tuple(
-        _log_add(_clipped(log_m + evidence.window_bad * on_bad + good * on_good), -bet.log_budget)
-        for log_m, (on_bad, on_good) in zip(before, bet.gains, strict=True)
+        [
+            _log_add(_clipped(log_m + bad * on_bad + good * on_good), one)
+            for log_m, (on_bad, on_good) in zip(before, bet.gains, strict=True)
+        ]
     )
-    opened = replace(evidence, window=window, window_bad=0, window_total=0, carried=carried)
+    windows_used, renewals, base_bad, base_total = _budget(bet, evidence)
+    return Evidence(
+        evidence.bad,
+        evidence.total,
+        base_bad,
+        base_total,
+        window,
+        0,
+        0,
+        windows_used,
+        renewals,
+        carried,
+        evidence.log_e,
+        evidence.peak_log_e,
+    )
+
+
+def _budget(bet: Bet, evidence: Evidence) -> tuple[int, int, int, int]:
+    """(windows used, renewals, base bad, base total) with one more window open; a used-up budget is renewed."""
     if evidence.windows_used < bet.budget:
-        return replace(opened, windows_used=evidence.windows_used + 1)
-    return _renewed(bet, opened)
-
-
-def _renewed(bet: Bet, evidence: Evidence) -> Evidence:
+        return evidence.windows_used + 1, evidence.renewals, evidence.base_bad, evidence.base_total
     speaks = _log_start(bet, evidence.bad - evidence.base_bad, evidence.total - evidence.base_total) > 0
     base = (evidence.base_bad, evidence.base_total) if speaks else (evidence.bad, evidence.total)
-    return replace(evidence, windows_used=1, renewals=evidence.renewals + 1, base_bad=base[0], base_total=base[1])
+    return 1, evidence.renewals + 1, *base
 
 
 def _log_e(bet: Bet, carried: tuple[float, ...], start: tuple[int, int], window: tuple[int, int]) -> float:

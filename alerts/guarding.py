@@ -16,9 +16,9 @@ TICK_SECONDS = 1.0
 
 def guard(now: datetime, term: int) -> list[Transition]:
     """One tick: this process's counts are written first, so that what just happened is judged now."""
-    signals.flush(now)
     rules = rules_file.current().refresh()
     with transaction() as session:
+        signals.write(session, now)
         return watch.tick(session, rules, now=now, term=term, lease_seconds=current().guard_lease_seconds)
 
 

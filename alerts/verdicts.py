@@ -6,7 +6,7 @@ going back would hide the cause and help nobody; where nobody is exposed there i
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import log
@@ -151,10 +151,15 @@ def certificate(rule: Rule, evidence: Evidence) -> Certificate:
     return Certificate(log_e >= SAFE_LOG_E, log_e / log(10), needed, reason)
 
 
+FIELDS = tuple(each.name for each in fields(Verdict))
+
+
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """`verdict` as plain JSON values."""
-    values = asdict(verdict)
-    return values | {name: values[name].isoformat() for name in TIMES if values[name]}
+    values = {name: getattr(verdict, name) for name in FIELDS}
+    times = {name: values[name].isoformat() for name in TIMES if values[name]}
+    counts = {name: {"bad": values[name].bad, "total": values[name].total} for name in ("counts", "window")}
+    return values | times | counts
 
 
 def from_json(stored: Mapping[str, Any]) -> Verdict:

@@ -2,30 +2,31 @@
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.models import RolloutRow
 from control_plane.phases import Plan, Position, Rollout, RolloutState
-from control_plane.platform.database import affected
+from control_plane.platform.database import affected, run
 
 PLAN = TypeAdapter(Plan)
+TABLE = cast(Table, RolloutRow.__table__)
+ALL = select(TABLE).order_by(TABLE.c.flag)
+BY_FLAG = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"))
 
 
 def load(session: Session, flag: str) -> Rollout | None:
     """The rollout of `flag` as the database has it now."""
-    # A rollout may have changed in another process since this session last saw it.
-    row = session.get(RolloutRow, flag, populate_existing=True)
+    row = run(session, BY_FLAG, {"of_flag": flag}).one_or_none()
     return _rollout(row) if row else None
 
 
 def load_all(session: Session) -> list[Rollout]:
     """Every rollout, by flag."""
-    query = select(RolloutRow).order_by(RolloutRow.flag).execution_options(populate_existing=True)
-    return [_rollout(row) for row in session.scalars(query)]
+    return [_rollout(row) for row in run(session, ALL)]
 
 
 def add(session: Session, rollout: Rollout) -> None:
@@ -77,7 +78,7 @@ def _columns(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _rollout(row: RolloutRow) -> Rollout:
+def _rollout(row: Any) -> Rollout:
     return Rollout(
         flag=row.flag,
         plan=_known_plan(json.dumps(row.plan)),

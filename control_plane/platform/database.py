@@ -18,6 +18,7 @@ from control_plane.platform.settings import Settings
 
 READ_ONLY = "rollout_read_only"
 AFTER_COMMIT = "after_commit"
+AFTER_ROLLBACK = "after_rollback"
 
 Statements = Mapping[str, Executable]
 """One statement in the words of each dialect."""
@@ -60,7 +61,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     app.config["SQLALCHEMY_DATABASE_URI"] = url.render_as_string(hide_password=False)
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url.get_backend_name(), settings)
+    # Without the parameters, an error that is logged repeats no password hash and no user's data.
+    options = {"hide_parameters": True} | _engine_options(url.get_backend_name(), settings)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     # SQLite has one writer. A turnstile in front of it is fair and wakes at once, where its own busy wait sleeps.
     app.extensions["write_turn"] = threading.RLock() if url.get_backend_name() == "sqlite" else nullcontext()
@@ -73,8 +76,13 @@ def init_app(app: Flask, settings: Settings) -> None:
 def transaction() -> Iterator[Session]:
     """A unit of work: committed when the block ends, rolled back when it raises. SQLite takes its write lock first."""
     with current_app.extensions["write_turn"], Session(db.engine, expire_on_commit=False) as session:
-        with session.begin():
-            yield session
+        try:
+            with session.begin():
+                yield session
+        except BaseException:
+            for action in session.info.pop(AFTER_ROLLBACK, ()):
+                action()
+            raise
         for action in session.info.pop(AFTER_COMMIT, ()):
             action()
 
@@ -94,6 +102,11 @@ def after_commit(session: Session, action: Callable[[], None]) -> None:
 def insert(session: Session, table: Any) -> Any:
     """The dialect's INSERT, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
     return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def after_rollback(session: Session, action: Callable[[], None]) -> None:
+    """Run `action` if the surrounding `transaction()` rolls back, or can't even commit."""
+    session.info.setdefault(AFTER_ROLLBACK, []).append(action)
 
 
 def on_each(build: Callable[[Any], Executable]) -> Statements:

@@ -98,6 +98,11 @@ class SignalBuffer:
             self._good, self._bad, self._accounts = Counter(), Counter(), {}
         return taken
 
+    @property
+    def filled(self) -> bool:
+        """Whether anything was counted since the last flush."""
+        return bool(self._good or self._bad or self._accounts)
+
     def put_back(self, good: Counter[Series], bad: Counter[Series], accounts: list[tuple[Series, str]]) -> None:
         """Return what could not be written, to be tried again."""
         with self._lock:
@@ -114,17 +119,18 @@ def record(*observations: Observation) -> None:
 
 
 def flush(now: datetime) -> None:
-    """Write this process's counts in one transaction; on failure they are kept for the next flush."""
-    buffer = _buffer()
-    good, bad, accounts = buffer.take()
-    if not (good or bad or accounts):
-        return
-    try:
+    """Write this process's counts in a transaction of their own; on failure they are kept for the next flush."""
+    if _buffer().filled:
         with database.transaction() as session:
-            _write(session, good, bad + _first_failures(session, accounts, now), now)
-    except BaseException:
-        buffer.put_back(good, bad, accounts)
-        raise
+            write(session, now)
+
+
+def write(session: Session, now: datetime) -> None:
+    """Write this process's counts in the caller's transaction; if that rolls back they are kept for the next flush."""
+    buffer = _buffer()
+    good, bad, accounts = taken = buffer.take()
+    database.after_rollback(session, lambda: buffer.put_back(*taken))
+    _write(session, good, bad + _first_failures(session, accounts, now), now)
 
 
 def totals(session: Session) -> dict[Series, Count]:

@@ -6,11 +6,9 @@ tick comes before the operation: what the last one showed is judged before the n
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
-from credits_engine.journal import reconcile
-from credits_engine.routing import evaluate_flag
 from sqlalchemy.orm import Session
 
 from alerts.guarding import guard
@@ -23,7 +21,9 @@ from control_plane.platform.signals import Observation
 from control_plane.transitions import Action, Transition
 from credits_engine.consumption import Engines, Operation, consume
 from credits_engine.evidence import observations
+from credits_engine.journal import reconcile
 from credits_engine.receipts import Receipt
+from credits_engine.routing import evaluate_flag
 from dashboards.rehearsal import store
 from dashboards.rehearsal.faults import SLOW_NANOSECONDS, FaultyV2
 from dashboards.rehearsal.report import PhaseReport, Report, RollbackReport
@@ -37,6 +37,7 @@ NEWCOMERS_AFTER = timedelta(days=14)
 """The guide opens to new signups in its third week; whoever signs up after that instant is new."""
 PATIENCE = 2
 """How many soak times a phase that is too small to prove anything is given before it is approved by hand."""
+GATES_EVERY = timedelta(hours=1)
 KNOWN_USERS_MAX = 200_000
 STATEMENT_SLOW = "database_query_slow"
 
@@ -59,6 +60,7 @@ class Replay:
         self._engines = Engines(v2=v2.decide)
         self._known_users: set[str] = set()
         self._fault: _Fault | None = None
+        self._look_at_gates_at = datetime.min.replace(tzinfo=UTC)
         self.report = Report()
 
     def prepare(self, begins_at: datetime, beta: Iterable[str]) -> None:
@@ -88,10 +90,12 @@ class Replay:
     def _tick(self, now: datetime) -> None:
         for transition in guard(now, TERM):
             self._note(transition)
-        with transaction() as session:
-            rollout = rollouts.find(session, FLAG)
-            if rollout.state is RolloutState.RUNNING and soak_gate(rollout, now).status is GateStatus.OPEN:
-                self._try_advance(session, rollout, now)
+        if now >= self._look_at_gates_at:
+            self._look_at_gates_at = now + GATES_EVERY
+            with transaction() as session:
+                rollout = rollouts.find(session, FLAG)
+                if rollout.state is RolloutState.RUNNING and soak_gate(rollout, now).status is GateStatus.OPEN:
+                    self._try_advance(session, rollout, now)
 
     def _try_advance(self, session: Session, rollout: Rollout, now: datetime) -> None:
         approval = _approval(rollout, rollouts.gates(session, rollout, now), now)

@@ -80,8 +80,10 @@ class Report:
         """The report for a terminal."""
         variance = ", ".join(f"{count:,} {name}" for name, count in sorted(self.variance.items()))
         lines = [
-            (f"{self.operations:,} operations of {self.users:,} users in {self.seconds:.1f} s "
-            f"({self.operations_per_second:,.0f}/s)"),
+            (
+                f"{self.operations:,} operations of {self.users:,} users in {self.seconds:.1f} s "
+                f"({self.operations_per_second:,.0f}/s)"
+            ),
             f"served     legacy {self.served['legacy']:,}, v2 {self.served['v2']:,}",
             f"variance   {variance or 'nothing compared'}",
             "phases     entered      operations  exposed users",

@@ -65,13 +65,13 @@ def test_minutes_hold_the_counts_of_their_minute(app: Flask, now: datetime) -> N
 def test_counts_that_could_not_be_written_are_written_by_the_next_flush(
     app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable() -> None:
-        raise OperationalError("BEGIN", {}, Exception("away"))
+    def unreachable(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("away"))
 
     with app.app_context():
         signals.record(observe(bad=False), observe(bad=True), observe(bad=True, account="u1"))
         with monkeypatch.context() as patch:
-            patch.setattr(database, "transaction", unreachable)
+            patch.setattr(database, "run", unreachable)
             with pytest.raises(OperationalError):
                 signals.flush(now)
         signals.record(observe(bad=False))
