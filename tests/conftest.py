@@ -66,6 +66,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         secret_key="a key for tests",
         alerts_file=ROOT / "alerts.yaml",
         user_jwt_secret="a secret that the product and the tests share",
+        sqlite_synchronous="OFF",  # no test survives a power cut, so none has to wait for the disk
         background=False,
     )
 

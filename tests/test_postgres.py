@@ -36,7 +36,7 @@ def test_the_server_is_gone_after_the_tests_however_they_ended(
             row = connection.execute("SHOW data_directory").fetchone()
         assert row is not None
         tests.send_signal(end)
-    assert _is_gone(Path(row[0]).parent)
+    assert _is_gone(Path(row[0]))
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
 
