@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 FIRST_OWNER = "owner"
+PASSWORD_BYTES = 15
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 
 
@@ -46,24 +47,26 @@ def create_person(
     if not USERNAME.fullmatch(name):
         rule = "2 to 64 letters, digits and . _ @ + -, a letter or digit first"
         raise Problem(422, "INVALID_USERNAME", f"The username {username[:64]!r} can't be used; write {rule}.")
-    password_hash = hash_password(password, username=name)
-    person = identity_store.add_person(session, username=name, password_hash=password_hash, role=_role(role), now=now)
+    person = _add(session, name, password, _role(role), now=now, actor=actor)
     if person is None:
         raise Problem(409, "USERNAME_TAKEN", f"There is somebody called {name} already; choose another name.")
-    _audit(session, "create", person, now=now, actor=actor, after={"role": person.role})
     return person
 
 
 def add_person(session: Session, username: str, role: Role | str, *, now: datetime, actor: str = "system") -> str:
     """Let somebody sign in; returns the password made for them, to be shown once."""
-    password = secrets.token_urlsafe(15)
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
     create_person(session, username, password=password, role=role, now=now, actor=actor)
     return password
 
 
 def ensure_first_owner(session: Session, now: datetime) -> str | None:
     """Make the first owner where nobody exists; returns their password, to be shown once, else None."""
-    return add_person(session, FIRST_OWNER, Role.OWNER, now=now) if identity_store.is_empty(session) else None
+    if not identity_store.is_empty(session):
+        return None
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    # Of two processes that start together one makes the owner, and only its password is true.
+    return password if _add(session, FIRST_OWNER, password, Role.OWNER, now=now, actor="system") else None
 
 
 def authenticate(session: Session, username: str, password: str) -> Person | None:
@@ -115,6 +118,14 @@ def end_sessions(session: Session, person_id: int, *, now: datetime, actor: str)
     person = _known(session, person_id)
     identity_store.change_person(session, person_id)
     _audit(session, "end_sessions", person, now=now, actor=actor)
+
+
+def _add(session: Session, username: str, password: str, role: Role, *, now: datetime, actor: str) -> Person | None:
+    password_hash = hash_password(password, username=username)
+    person = identity_store.add_person(session, username=username, password_hash=password_hash, role=role, now=now)
+    if person is not None:
+        _audit(session, "create", person, now=now, actor=actor, after={"role": role})
+    return person
 
 
 def _role(role: Role | str) -> Role:

@@ -244,6 +244,13 @@ def test_a_statement_that_timed_out_is_slow_and_one_that_failed_at_once_is_not(
         assert counted(app, "database_query_slow")[1] == 0
 
 
+def test_an_error_of_the_database_repeats_no_value(app: Flask) -> None:
+    with app.app_context(), reading() as session, pytest.raises(OperationalError) as error:
+        session.execute(text("SELECT :secret FROM nowhere"), {"secret": "hunter2"})
+    assert "nowhere" in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_response_made_without_a_beginning_is_left_alone(app: Flask) -> None:
     with app.test_request_context("/fine"):
         assert "X-Request-Id" not in app.process_response(Response("x")).headers

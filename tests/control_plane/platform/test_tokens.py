@@ -3,16 +3,18 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from flask import Flask
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import audit, identity_store, tokens
+from control_plane.platform import audit, identity_store, jobs, tokens
 from control_plane.platform.actors import Token, TokenRefusal, TokenType, digest_of
 from control_plane.platform.database import db, reading, transaction
 from control_plane.platform.problems import Problem
+from control_plane.platform.token_cache import BELIEVED_SECONDS
 from control_plane.platform.tokens import check_token, create_token, list_tokens, revoke_token
 
 
@@ -22,9 +24,11 @@ def context(app: Flask) -> object:
         yield
 
 
-def make(now: datetime, kind: str = "client", environment: str = "production", **settings: object) -> str:
+def make(
+    now: datetime, kind: str = "client", environment: str = "production", name: str = "web", **given: object
+) -> str:
     with transaction() as session:
-        return create_token(session, "web", kind, environment=environment, now=now, actor="alice", **settings)  # type: ignore[arg-type]
+        return create_token(session, name, kind, environment=environment, now=now, actor="alice", **given)  # type: ignore[arg-type]
 
 
 def stored() -> Token:
@@ -111,10 +115,11 @@ def test_a_changed_character_anywhere_opens_nothing(now: datetime) -> None:
         assert isinstance(check_token(text[:place] + other + text[place + 1 :], now), TokenRefusal)
 
 
-@pytest.mark.parametrize("text", ["", "x", "*:production.v2_", "*:production." + "0" * 56, "é" * 70, "a.b.c", "\x00"])
-def test_what_cannot_be_a_token_is_refused_without_asking_the_database(now: datetime, text: str) -> None:
-    assert counting(lambda: check_token(text, now)) == 0
-    assert check_token(text, now) == tokens.UNKNOWN
+@pytest.mark.database("sqlite")
+def test_what_cannot_be_a_token_is_refused_without_asking_the_database(now: datetime) -> None:
+    for text in ("", "x", "*:production.v2_", "*:production." + "0" * 56, "é" * 70, "a.b.c", "\x00"):
+        assert counting(partial(check_token, text, now)) == 0
+        assert check_token(text, now) == tokens.UNKNOWN
 
 
 def test_a_token_used_again_needs_no_database(now: datetime) -> None:
@@ -149,6 +154,12 @@ def test_a_revocation_by_another_process_is_in_force_after_the_next_confirmation
     checked(text, now)
     app.extensions["tokens"].confirm()
     assert isinstance(check_token(text, now), TokenRefusal)
+
+
+def test_the_schedule_confirms_tokens_in_every_process_and_notes_their_use(app: Flask) -> None:
+    scheduled = {job.id: job.trigger.interval.total_seconds() for job in jobs.of(app)._scheduler.get_jobs()}
+    assert scheduled["confirm-tokens"] < BELIEVED_SECONDS < 1
+    assert scheduled["note-tokens"] == 60
 
 
 def test_a_revocation_that_is_rolled_back_ends_nothing(now: datetime) -> None:
@@ -230,29 +241,20 @@ def test_notes_that_could_not_be_stored_are_kept_for_the_next_time(
     assert stored().last_seen_at == now
 
 
-@pytest.mark.parametrize(
-    ("given", "code"),
-    [
+@pytest.mark.database("sqlite")
+def test_what_cannot_become_a_token_is_refused(now: datetime) -> None:
+    refused: list[tuple[dict[str, object], str]] = [
         ({"kind": "root"}, "UNKNOWN_TOKEN_TYPE"),
         ({"environment": ""}, "INVALID_ENVIRONMENT"),
         ({"environment": "*"}, "INVALID_ENVIRONMENT"),
         ({"environment": "a.b"}, "INVALID_ENVIRONMENT"),
         ({"environment": "x" * 51}, "INVALID_ENVIRONMENT"),
-        ({"expires_at": "now"}, "INVALID_EXPIRY"),
-    ],
-)
-def test_what_cannot_become_a_token_is_refused(now: datetime, given: dict[str, object], code: str) -> None:
-    if "expires_at" in given:
-        given = {"expires_at": now}
-    with pytest.raises(Problem) as refusal:
-        make(now, **given)  # type: ignore[arg-type]
-    assert refusal.value.code == code
+        ({"expires_at": now}, "INVALID_EXPIRY"),
+    ]
+    refused += [({"name": name}, "INVALID_TOKEN_NAME") for name in ("", "  ", "x" * 101, "a\x00b", "a\nb")]
+    for given, code in refused:
+        with pytest.raises(Problem) as refusal:
+            make(now, **given)  # type: ignore[arg-type]
+        assert refusal.value.code == code
     with reading() as session:
         assert list_tokens(session) == []
-
-
-@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\x00b", "a\nb"])
-def test_a_name_that_cannot_be_shown_is_refused(now: datetime, name: str) -> None:
-    with transaction() as session, pytest.raises(Problem) as refusal:
-        create_token(session, name, "client", environment="production", now=now)
-    assert refusal.value.code == "INVALID_TOKEN_NAME"
