@@ -1,4 +1,4 @@
-"""What a browser test does with a page besides using it: judge its accessibility, keep its picture."""
+"""What every browser test does with a page: sign in, judge its accessibility, keep its picture."""
 
 import os
 import re
@@ -7,8 +7,19 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.people import PASSWORD
+
 ROOT = Path(__file__).parents[2]
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def sign_in(page: Page, name: str) -> None:
+    """Sign in as somebody of the cast, by the form, as people do."""
+    page.goto("/sign-in")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: not url.rstrip("/").endswith("/sign-in"))
 
 
 def assert_accessible(page: Page) -> None:
