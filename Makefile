@@ -74,7 +74,7 @@ $(VENV)/test.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/build.txt $(LOCKS)/run.txt $(LOC
 	@$(INSTALL) -r $(LOCKS)/build.txt -r $(LOCKS)/test.txt -r $(LOCKS)/postgres.txt
 	@touch $@ $(VENV)/run.stamp
 
-# Editable, by setuptools of the lock rather than by one fetched for the occasion; again when a package appears.
-$(VENV)/project.stamp: setup.cfg pyproject.toml $(wildcard */__init__.py)
+# Editable, by setuptools of the lock rather than by one fetched for the occasion.
+$(VENV)/project.stamp: setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
