@@ -2,6 +2,9 @@
 
 from flask import Flask
 
+from credits_engine import api
+
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
+    api.init_app(app)

@@ -2,21 +2,44 @@
 
 from datetime import datetime
 
+from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.phases import FLAG
+from control_plane.platform.settings import current
 from credits_engine.consumption import Evaluate, FlagEvaluation
 from credits_engine.store.accounts import Account
 from flags import snapshot
 from flags.phased import EvaluationContext
+from flags.snapshot import UnknownFlagError
+
+UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)
 
 
 def evaluate_flag(session: Session, now: datetime) -> Evaluate:
-    """An evaluation of the flag as `session` sees it: no operation is routed by a rollout that was rolled back."""
+    """An evaluation of the flag as `session` sees it: no operation is routed by a rollout that was rolled back.
+
+    Before a rollout is planned, legacy serves everybody.
+    """
 
     def evaluate(account: Account) -> FlagEvaluation:
         context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
-        revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now)
+        try:
+            revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now)
+        except UnknownFlagError:
+            return UNPLANNED
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
     return evaluate
+
+
+def is_v2_on(session: Session, now: datetime) -> bool:
+    """Whether v2 may serve anybody here at all."""
+    try:
+        flag = current_app.extensions["flag_snapshots"].current(session, current().environment).find(FLAG)
+    except UnknownFlagError:
+        return False
+    if flag.forced is not None:
+        return bool(flag.forced)
+    watched = flag.guard_expires_at is None or now < flag.guard_expires_at
+    return watched and flag.latched is None and not flag.exposure.empty

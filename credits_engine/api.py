@@ -1,0 +1,72 @@
+"""The credits over HTTP: services consume for users, users see what they have."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, Flask, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.database import reading
+from control_plane.platform.problems import Problem, respond
+from control_plane.platform.security import actor, require_token
+from credits_engine import bodies, books, presentation
+from credits_engine.consumption import KeyConflictError, LostRaceError, UnknownUserError
+from credits_engine.plans import UnknownPlanError
+from credits_engine.product_users import acting_user
+from credits_engine.routing import evaluate_flag, is_v2_on
+from credits_engine.serving import serve
+from credits_engine.store import accounts
+
+bp = Blueprint("credits", __name__, url_prefix="/api")
+
+REFUSALS = {
+    UnknownUserError: (422, "UNKNOWN_USER"),
+    UnknownPlanError: (422, "UNKNOWN_PLAN"),
+    KeyConflictError: (409, "IDEMPOTENCY_KEY_REUSED"),
+    LostRaceError: (409, "IDEMPOTENCY_KEY_BUSY"),
+}
+
+
+@bp.post("/credits/consume")
+@require_token("service", "admin")
+def consume_view() -> ResponseReturnValue:
+    """Take credits for a user: 200 with a receipt, or 402, 403, 409, 422 or 503 as a problem."""
+    receipt = serve(bodies.operation(actor=actor()), now=datetime.now(UTC))
+    if problem := presentation.refusal(receipt):
+        raise problem
+    return jsonify(presentation.receipt_document(receipt)), presentation.headers(receipt)
+
+
+@bp.get("/user/credits/status")
+def status_view() -> ResponseReturnValue:
+    """What the user has left, from the book that serves now."""
+    user_id, now = acting_user(), datetime.now(UTC)
+    with reading() as session:
+        found = accounts.find(session, user_id)
+        if found is None:
+            raise UnknownUserError(f"User {user_id!r} is not in the directory.")
+        account, _ = found
+        engine = evaluate_flag(session, now)(account).engine
+        return _enveloped(presentation.status_document(books.shown(session, account, now), engine))
+
+
+@bp.get("/credits/config")
+def config_view() -> ResponseReturnValue:
+    """What there is to consume, for the product's front end; open to everybody."""
+    with reading() as session:
+        return _enveloped(presentation.config_document(v2_enabled=is_v2_on(session, datetime.now(UTC))))
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes and name every refusal."""
+    app.register_blueprint(bp)
+    for kind in REFUSALS:
+        app.register_error_handler(kind, _refused)
+
+
+def _refused(error: Exception) -> ResponseReturnValue:
+    status, code = REFUSALS[type(error)]
+    return respond(Problem(status, code, str(error.args[0])))
+
+
+def _enveloped(document: presentation.Document) -> ResponseReturnValue:
+    return jsonify({"success": True, "data": document})

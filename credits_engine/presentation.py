@@ -1,0 +1,118 @@
+"""Receipts, books and plans in the words of the API. Unlimited is null; instants are ISO 8601 in UTC."""
+
+from datetime import datetime
+from typing import Any
+
+from control_plane.platform.problems import Problem
+from credits_engine.books import Books
+from credits_engine.decisions import Amounts, Book, EngineName, Outcome, remaining
+from credits_engine.plans import CATALOGUE, Kind, Limits
+from credits_engine.receipts import Receipt
+
+UPGRADE_PATH = "/billing/upgrade"
+REPLAYED_HEADER = "Idempotent-Replayed"
+RETRY_SECONDS = 1
+
+Document = dict[str, Any]
+
+
+def receipt_document(receipt: Receipt) -> Document:
+    """What the caller of an allowed operation keeps."""
+    side = receipt.served
+    return {
+        "operationId": receipt.journal_id,
+        "userId": receipt.user_id,
+        "idempotencyKey": receipt.operation_key,
+        "outcome": receipt.outcome,
+        "reason": receipt.reason,
+        "requested": _pair(receipt.requested),
+        "charged": _pair(receipt.charged),
+        "limit": _pair(side.limits),
+        "remaining": _pair(side.remaining),
+        "periodStart": instant(side.period.start),
+        "periodEnd": instant(side.period.end),
+        "occurredAt": instant(receipt.occurred_at),
+        **engine_document(side.engine),
+    }
+
+
+def headers(receipt: Receipt) -> dict[str, str]:
+    """Tells a caller that this answer had been given before."""
+    return {REPLAYED_HEADER: "true"} if receipt.replayed else {}
+
+
+def refusal(receipt: Receipt) -> Problem | None:
+    """The problem that answers an operation that was not allowed; None when it was."""
+    match receipt.outcome:
+        case Outcome.ALLOWED:
+            return None
+        case Outcome.DENIED_LIMIT:
+            return _insufficient(receipt)
+        case Outcome.DENIED_STATE:
+            members = {"operationId": receipt.journal_id}
+            return Problem(403, "CONSUMPTION_NOT_ALLOWED", receipt.reason, headers=headers(receipt), **members)
+        case Outcome.ERROR:
+            detail = "The credits could not be decided and nothing was charged; try again with the same key."
+            retry = {"Retry-After": str(RETRY_SECONDS)}
+            return Problem(503, "CREDITS_UNDECIDED", detail, headers=retry, operationId=receipt.journal_id)
+
+
+def status_document(both: Books, engine: EngineName) -> Document:
+    """The user's credits as the serving book has them; never a number of the other one."""
+    book = both.of(engine)
+    return {
+        "period_start": instant(book.period.start),
+        "period_end": instant(book.period.end),
+        **{kind.value: _kind(book, kind) for kind in Kind},
+        **engine_document(engine),
+    }
+
+
+def config_document(*, v2_enabled: bool) -> Document:
+    """Kinds, what each plan grants per engine, and whether v2 serves anybody at all."""
+    plans = {plan.name: {"title": plan.title, "v2": _pair(plan.v2), "legacy": _pair(plan.legacy)} for plan in CATALOGUE}
+    return {"creditTypes": [kind.value for kind in Kind], "plans": plans, "creditsV2Enabled": v2_enabled}
+
+
+def engine_document(engine: EngineName) -> Document:
+    """Who serves; `fallback` is true exactly when legacy does."""
+    v2 = engine is EngineName.V2
+    return {"engine": engine.value, "creditsV2Enabled": v2, "fallback": not v2}
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC, with a Z."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _insufficient(receipt: Receipt) -> Problem:
+    side, asked, left = receipt.served, _pair(receipt.requested), _pair(receipt.served.remaining)
+    wanted = [kind for kind in Kind if asked[kind]]
+    short = [kind for kind in wanted if left[kind] is not None and asked[kind] > left[kind]]
+    kind = (short or wanted)[0]
+    return Problem(
+        402,
+        f"INSUFFICIENT_{kind.upper()}_CREDITS",
+        receipt.reason,
+        headers=headers(receipt),
+        creditType=kind.value,
+        required=asked[kind],
+        remaining=left[kind],
+        limit=_pair(side.limits)[kind],
+        periodEnd=instant(side.period.end),
+        upgradeUrl=UPGRADE_PATH,
+        operationId=receipt.journal_id,
+    )
+
+
+def _kind(book: Book, kind: Kind) -> Document:
+    left = remaining(book.limits, book.used)
+    return {
+        "used": getattr(book.used, kind.value),
+        "limit": getattr(book.limits, kind.value),
+        "remaining": getattr(left, kind.value),
+    }
+
+
+def _pair(pair: Amounts | Limits) -> Document:
+    return {"analysis": pair.analysis, "roast": pair.roast}

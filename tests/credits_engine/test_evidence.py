@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from control_plane.platform.signals import Observation as Signal
+from credits_engine.books import Books
+from credits_engine.consumption import Engines, Operation, judged
+from credits_engine.decisions import Amounts, Book, Decision, Engine, Request
+from credits_engine.evidence import observations
+from credits_engine.legacy import decide
+from credits_engine.receipts import Receipt, replayed
+from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
+from tests.credits_engine.examples import NOW, asked, book, books
+
+OPERATION = Operation("ada", "k1", Amounts(analysis=3))
+
+
+def failing(_book: Book, _request: Request) -> Decision:
+    raise ValueError
+
+
+def free(loaded: Book, request: Request) -> Decision:
+    return replace(decide(loaded, request), charged=Amounts())
+
+
+def receipt(
+    *, v2_serves: bool, operation: Operation = OPERATION, loaded: Book | None = None, **engines: Engine
+) -> Receipt:
+    both = Books(loaded or book(), loaded or book())
+    evaluation = V2_SERVES if v2_serves else LEGACY_SERVES
+    return judged(operation, both, evaluation=evaluation, now=NOW, engines=Engines(**engines))
+
+
+def bad(signals: tuple[Signal, ...]) -> set[tuple[str, str, str]]:
+    return {(signal.signal, signal.engine, signal.role) for signal in signals if signal.bad}
+
+
+def test_a_good_operation_is_counted_for_both_engines_and_for_their_comparison() -> None:
+    assert observations(receipt(v2_serves=True)) == (
+        Signal("credit_consumption_failure", False, "v2", "served", "ada"),
+        Signal("credit_consumption_failure", False, "legacy", "shadow", "ada"),
+        Signal("credit_variance", False, account="ada"),
+    )
+
+
+def test_a_refusal_is_no_failure() -> None:
+    refused = receipt(v2_serves=True, operation=replace(OPERATION, amounts=Amounts(analysis=101)))
+    assert bad(observations(refused)) == set()
+
+
+@pytest.mark.parametrize(
+    ("v2_serves", "engines", "expected"),
+    [
+        (True, ("v2",), {("credit_consumption_failure", "v2", "served"), ("credit_failure_v2_only", "", "served")}),
+        (False, ("v2",), {("credit_consumption_failure", "v2", "shadow"), ("credit_failure_v2_only", "", "served")}),
+        (
+            True,
+            ("legacy",),
+            {("credit_consumption_failure", "legacy", "shadow"), ("credit_failure_legacy_only", "", "served")},
+        ),
+        (
+            True,
+            ("legacy", "v2"),
+            {("credit_consumption_failure", "v2", "served"), ("credit_consumption_failure", "legacy", "shadow")},
+        ),
+    ],
+)
+def test_a_failure_is_told_by_engine_and_role_and_whether_it_failed_alone(
+    v2_serves: bool, engines: tuple[str, ...], expected: set[tuple[str, str, str]]
+) -> None:
+    found = observations(receipt(v2_serves=v2_serves, **dict.fromkeys(engines, failing)))
+    assert bad(found) == expected
+    assert not any(signal.signal == "credit_variance" for signal in found)
+
+
+def test_a_defect_of_either_role_is_a_bad_variance() -> None:
+    for v2_serves in (True, False):
+        assert bad(observations(receipt(v2_serves=v2_serves, v2=free))) == {("credit_variance", "", "served")}
+
+
+@given(loaded=books, amounts=asked)
+def test_correct_engines_never_give_a_bad_signal(loaded: Book, amounts: Amounts) -> None:
+    for v2_serves in (True, False):
+        operation = Operation("ada", "k1", amounts)
+        assert bad(observations(receipt(v2_serves=v2_serves, operation=operation, loaded=loaded))) == set()
+
+
+def test_replays_and_retries_count_nothing_again() -> None:
+    one = receipt(v2_serves=True, v2=failing)
+    assert observations(replayed(one)) == ()
+    assert observations(replace(one, retry_of=7)) == ()
