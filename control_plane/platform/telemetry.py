@@ -133,14 +133,19 @@ def _log(response: Response, route: str, seconds: float) -> None:
 
 
 def _observe_statements(engine: Engine, app: Flask) -> None:
+    """Only while a request waits: the guard's own statements are no evidence of what users wait for."""
+
     def start(connection: Connection, *_: object) -> None:
-        connection.info["statement_started"] = perf_counter()
+        if has_request_context():
+            connection.info["statement_started"] = perf_counter()
 
     def finish(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        seconds = perf_counter() - connection.info.pop("statement_started", perf_counter())
-        STATEMENTS.observe(seconds)
+        started = connection.info.pop("statement_started", None)
+        if started is None:
+            return
+        seconds = perf_counter() - started
         slow = seconds > SLOW_STATEMENT_SECONDS
-        report(STATEMENT_BAD if slow else STATEMENT_GOOD)
+        report(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
         if slow:
             log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
 
@@ -148,12 +153,11 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
         # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
         started = context.connection.info.pop("statement_started", None) if context.connection else None
         if started is not None and perf_counter() - started > SLOW_STATEMENT_SECONDS:
-            STATEMENTS.observe(perf_counter() - started)
-            report(STATEMENT_BAD)
+            report(perf_counter() - started, STATEMENT_BAD)
 
-    def report(observation: Observation) -> None:
-        if has_request_context():  # the guard's own statements are no evidence of what users wait for
-            app.extensions["signals"].add(observation)
+    def report(seconds: float, observation: Observation) -> None:
+        STATEMENTS.observe(seconds)
+        app.extensions["signals"].add(observation)
 
     event.listen(engine, "before_cursor_execute", start)
     event.listen(engine, "after_cursor_execute", finish)

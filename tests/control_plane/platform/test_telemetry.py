@@ -208,12 +208,12 @@ def test_statements_are_timed_and_reported(app: Flask) -> None:
     assert bad == 0
 
 
-def test_statements_of_the_background_are_measured_and_tell_the_guard_nothing(app: Flask) -> None:
+def test_statements_of_the_background_are_no_evidence_of_what_users_wait_for(app: Flask) -> None:
     before = value(STATEMENTS)
     app.extensions["signals"].take()
     with app.app_context(), reading() as session:
         session.execute(text("SELECT 1"))
-    assert value(STATEMENTS) > before
+    assert value(STATEMENTS) == before
     assert counted(app, "database_query_slow") == (0, 0)
 
 
