@@ -25,10 +25,10 @@ def receipt_document(receipt: Receipt) -> Document:
         "idempotencyKey": receipt.operation_key,
         "outcome": receipt.outcome,
         "reason": receipt.reason,
-        "requested": _pair(receipt.requested),
-        "charged": _pair(receipt.charged),
-        "limit": _pair(side.limits),
-        "remaining": _pair(side.remaining),
+        "requested": pair(receipt.requested),
+        "charged": pair(receipt.charged),
+        "limit": pair(side.limits),
+        "remaining": pair(side.remaining),
         "periodStart": instant(side.period.start),
         "periodEnd": instant(side.period.end),
         "occurredAt": instant(receipt.occurred_at),
@@ -70,7 +70,7 @@ def status_document(both: Books, engine: EngineName) -> Document:
 
 def config_document(*, v2_enabled: bool) -> Document:
     """Kinds, what each plan grants per engine, and whether v2 serves anybody at all."""
-    plans = {plan.name: {"title": plan.title, "v2": _pair(plan.v2), "legacy": _pair(plan.legacy)} for plan in CATALOGUE}
+    plans = {plan.name: {"title": plan.title, "v2": pair(plan.v2), "legacy": pair(plan.legacy)} for plan in CATALOGUE}
     return {"creditTypes": [kind.value for kind in Kind], "plans": plans, "creditsV2Enabled": v2_enabled}
 
 
@@ -86,7 +86,7 @@ def instant(moment: datetime) -> str:
 
 
 def _insufficient(receipt: Receipt) -> Problem:
-    side, asked, left = receipt.served, _pair(receipt.requested), _pair(receipt.served.remaining)
+    side, asked, left = receipt.served, pair(receipt.requested), pair(receipt.served.remaining)
     wanted = [kind for kind in Kind if asked[kind]]
     short = [kind for kind in wanted if left[kind] is not None and asked[kind] > left[kind]]
     kind = (short or wanted)[0]
@@ -98,7 +98,7 @@ def _insufficient(receipt: Receipt) -> Problem:
         creditType=kind.value,
         required=asked[kind],
         remaining=left[kind],
-        limit=_pair(side.limits)[kind],
+        limit=pair(side.limits)[kind],
         periodEnd=instant(side.period.end),
         upgradeUrl=UPGRADE_PATH,
         operationId=receipt.journal_id,
@@ -114,5 +114,6 @@ def _kind(book: Book, kind: Kind) -> Document:
     }
 
 
-def _pair(pair: Amounts | Limits) -> Document:
-    return {"analysis": pair.analysis, "roast": pair.roast}
+def pair(both: Amounts | Limits) -> Document:
+    """Both kinds by name."""
+    return {"analysis": both.analysis, "roast": both.roast}

@@ -1,0 +1,63 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import update
+
+from control_plane.platform.database import transaction
+from credits_engine.cli import credits_group
+from credits_engine.store.tables import COUNTERS
+from tests.credits_engine.conftest import Till
+
+pytestmark = pytest.mark.usefixtures("console")
+
+
+@pytest.fixture
+def console(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on the till's database."""
+    till.now = datetime.now(UTC)
+    till.user("ada")
+    till.take("ada", "k1", analysis=7)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
+
+
+def terminal(*arguments: str) -> Result:
+    return CliRunner().invoke(credits_group, arguments)
+
+
+def test_the_status_of_a_user_shows_both_books_and_who_serves() -> None:
+    shown = terminal("status", "ada")
+    assert shown.exit_code == 0, shown.output
+    assert "served by legacy (DEFAULT: no rollout is planned)" in shown.output
+    assert "v2      analysis 7 of 100, roast 0 of 10" in shown.output
+    document = json.loads(terminal("status", "ada", "--json").output)
+    assert document["books"]["legacy"]["roast"] == {"used": 0, "limit": 50, "remaining": 50}
+
+
+def test_an_unknown_user_is_one_sentence_and_exit_code_1() -> None:
+    shown = terminal("status", "nobody")
+    assert shown.exit_code == 1
+    assert shown.output.startswith("Error: User 'nobody' is not in the directory;")
+
+
+def test_an_unknown_plan_is_one_sentence(till: Till) -> None:
+    till.user("ada", "gold")
+    assert "Error: Plan 'gold' is not in the catalogue" in terminal("status", "ada").output
+
+
+def test_reconcile_answers_by_exit_code(till: Till) -> None:
+    assert (terminal("reconcile").exit_code, terminal("reconcile").output) == (0, "2 book rows checked, 0 differ.\n")
+    with transaction() as session:
+        session.execute(update(COUNTERS).values(analysis_used=9))
+    shown = terminal("reconcile")
+    assert shown.exit_code == 1
+    assert "book 9/0, journal 7/0" in shown.output
+    document = json.loads(terminal("reconcile", "--json").output)
+    assert (document["found"], document["differences"][0]["userId"]) == (1, "ada")
+
+
+def test_a_missing_argument_is_exit_code_2() -> None:
+    assert terminal("status").exit_code == 2
