@@ -8,6 +8,8 @@ LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 10.0, 20.0
 POINTS_MAXIMUM = 120
 TICKS = 3
 HEADROOM = 1.15
+SCALE_MINIMUM = 1e-6
+"""Where nothing is allowed and nothing happened the scale still needs a height."""
 EVIDENCE_WIDTH, EVIDENCE_OVERSHOOT = 320.0, 1.2
 
 
@@ -112,7 +114,7 @@ def line_chart(
     """Lines between `start` and `end` on a scale from zero that always shows `limit`. `marks` become vertical lines."""
     thinned = [(name, _thinned([s for s in samples if start <= s.at <= end])) for name, samples in series]
     values = [sample.value for _, samples in thinned for sample in samples if sample.value is not None]
-    ticks = nice_ticks(max([*values, limit or 0.0]) * HEADROOM or 1.0)
+    ticks = nice_ticks(max([*values, limit or 0.0, SCALE_MINIMUM]) * HEADROOM)
 
     def x(at: float) -> float:
         return _placed((at - start) / ((end - start) or 1.0), LEFT, frame.right)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import AudienceKind, Phase, Plan, Position, Rollout, RolloutState, following, preceding
-from dashboards.wording import day, percentage, readable, sentence, several, span
+from dashboards.wording import ago, day, lasting, percentage, readable, sentence, several
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,16 @@ def step_back_label(rollout: Rollout) -> str | None:
 def standing(rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
     """How the rollout stands, in one or two sentences."""
     here = reach(rollout.plan, rollout.position)
-    lasted = span(now - rollout.state_changed_at)
+    why = readable(sentence(rollout.state_reason))
+    lasted = lasting(now - rollout.state_changed_at)
     match rollout.state:
         case RolloutState.RUNNING:
-            return f"{_capital(here)} for {span(now - rollout.entered_at)}. {gates_in_words(gates)}"
+            return f"{_capital(here)} for {lasting(now - rollout.entered_at)}. {gates_in_words(gates)}"
         case RolloutState.HELD:
             holder = "the guard" if rollout.held_by_guard else "a person"
-            return f"Held by {holder} at {here} for {lasted}: {readable(sentence(rollout.state_reason))}"
+            return f"Held by {holder} at {here} for {lasted}: {why}"
         case RolloutState.ROLLED_BACK:
-            return f"Rolled back {lasted} ago, legacy serves everybody: {readable(sentence(rollout.state_reason))}"
+            return f"Rolled back {ago(rollout.state_changed_at, now)}, legacy serves everybody: {why}"
         case RolloutState.COMPLETE:
             return f"Complete for {lasted}: v2 serves everybody."
 

@@ -54,6 +54,7 @@ LOOKS = {
     "shared": Look("Both engines", Tone.CAUTION, "pause"),
     # steps of an explanation
     "decided": Look("Decides", Tone.ACCENT, "play"),
+    "matched": Look("Fits, passes on", Tone.QUIET, "dot"),
     "passed": Look("Passes on", Tone.QUIET, "ring"),
     # answers of the flag, and what an override does
     "on": Look("On", Tone.GOOD, "check"),

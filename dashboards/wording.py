@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 ACRONYMS = ("api",)
-IDENTIFIER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+(?=: )")
+IDENTIFIER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 NARROW = "\u202f"
 """A narrow space that never breaks: between a figure and its unit, and between thousands."""
 
@@ -21,6 +21,11 @@ def span(length: timedelta | float) -> str:
     if seconds < DAY:
         return _two(seconds // HOUR, "h", seconds % HOUR // MINUTE, "min")
     return _two(seconds // DAY, "d", seconds % DAY // HOUR, "h")
+
+
+def lasting(length: timedelta) -> str:
+    """How long something has lasted, to the minute, so that a sentence with it does not change every second."""
+    return span(length) if length >= timedelta(minutes=1) else "less than a minute"
 
 
 def clock(instant: datetime) -> str:
@@ -46,9 +51,9 @@ def minute(number: float) -> str:
 
 
 def ago(instant: datetime, now: datetime) -> str:
-    """How long ago, or how long until: `12 min ago`, `in 5 h`, `just now`."""
+    """How long ago, or how long until: `just now` within a minute, `12 min ago`, `in 5 h`."""
     seconds = (now - instant).total_seconds()
-    if abs(seconds) < 5:
+    if abs(seconds) < MINUTE:
         return "just now"
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
 
@@ -77,7 +82,7 @@ def several(number: int, one: str, many: str = "") -> str:
 
 
 def readable(text: str) -> str:
-    """`text` with the identifiers that lead its sentences written as words: `api_error_rate: …`."""
+    """`text` with the names of alerts in it written as words: `api_error_rate` becomes `API error rate`."""
     return IDENTIFIER.sub(lambda found: plain(found[0]), text)
 
 

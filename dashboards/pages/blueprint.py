@@ -1,8 +1,11 @@
 """The one blueprint of all screens, and what every template may ask for."""
 
+import re
+import shlex
 from typing import Any
 
 from flask import Blueprint, Flask, Response, request
+from markupsafe import Markup, escape
 
 from control_plane.platform import security
 from control_plane.platform.actors import Role
@@ -10,6 +13,7 @@ from dashboards import assets, offers, wording
 from dashboards.charts import Chart
 from dashboards.status import look
 
+COMMAND = re.compile(r"`([^`]+)`")
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 
@@ -37,6 +41,7 @@ def init_app(app: Flask) -> None:
         day=wording.day,
         evidence=lambda value, name: wording.figure(name, value),
         look=look,
+        marked=marked,
         minute=wording.minute,
         moment=wording.moment,
         percentage=wording.percentage,
@@ -45,6 +50,7 @@ def init_app(app: Flask) -> None:
         rows=rows,
         several=wording.several,
         share=wording.share,
+        shell=shlex.quote,
         span=wording.span,
     )
 
@@ -80,6 +86,11 @@ def may(role: str) -> bool:
     """Whether the person signed in has at least this role."""
     person = security.person()
     return person is not None and person.role.covers(Role(role))
+
+
+def marked(text: str) -> Markup:
+    """`text` with what stands between backticks set as code."""
+    return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def rows(chart: Chart, step: int = 5) -> list[tuple[float, list[float | None]]]:

@@ -17,6 +17,7 @@ from dashboards.pages.blueprint import bp
 from dashboards.regions import Regions, rollout_regions
 from dashboards.screens import rollout as screens
 from dashboards.screens.rollout import RolloutScreen
+from dashboards.wording import readable
 
 ROLES = {
     "advance": "owner",
@@ -26,6 +27,7 @@ ROLES = {
     "rollback": "operator",
     "rearm": "owner",
 }
+SPOKEN = {"step-back": "step back", "rollback": "roll back", "rearm": "re-arm"}
 VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 
 
@@ -87,8 +89,8 @@ def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
 def _tell(decision: Decision, verb: str, *, milliseconds: float) -> None:
     """Leave a message for the next page: what was done, or every reason why not."""
     if isinstance(decision, Refusal):
-        words = f"Nothing was changed: {verb.replace('-', ' ')} is not possible now."
-        flash("\n".join([words, *(reason.sentence for reason in decision.reasons)]), "refusal")
+        words = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
+        flash("\n".join([words, *(readable(reason.sentence) for reason in decision.reasons)]), "refusal")
         return
     # The label names where one comes to, as seen from where one was.
     done = offers.offer(decision.before, verb).done

@@ -77,9 +77,17 @@ function busy(region) {
 
 function swap(region, html) {
   if (region.innerHTML === html) return;
+  const version = region.querySelector("[data-version]")?.dataset.version;
   const open = new Set([...region.querySelectorAll("details[open][id]")].map((details) => details.id));
   region.innerHTML = html;
   for (const details of region.querySelectorAll("details[id]")) details.open = open.has(details.id);
+  announce(region.querySelector("[data-version]"), version);
+}
+
+/** Tell those who can't see it that the rollout changed; that time passes is not worth their attention. */
+function announce(state, version) {
+  if (!state || state.dataset.version === version) return;
+  document.getElementById("announcement").textContent = state.innerText;
 }
 
 function onClick(event) {

@@ -1,0 +1,31 @@
+"""A rollout to look at."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, Rollout, guide_plan
+from tests.dashboards.browsing import changing, looking
+
+
+@pytest.fixture
+def planned(app: Flask) -> Rollout:
+    """The guide's rollout, planned just now."""
+    moment = datetime.now(UTC)
+    with changing(app) as session:
+        rollouts.plan(session, FLAG, guide_plan(moment), now=moment, actor="system", reason="The guide.")
+        return rollouts.find(session, FLAG)
+
+
+@pytest.fixture
+def standing(app: Flask, planned: Rollout) -> Callable[[], Rollout]:
+    """How the rollout stands in the database now."""
+
+    def look() -> Rollout:
+        with looking(app) as session:
+            return rollouts.find(session, planned.flag)
+
+    return look

@@ -1,0 +1,100 @@
+"""The alerts: all of them as the file has them, and one with the table of how many errors it takes."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from alerts import watch
+from alerts.reading import parse
+from alerts.rules_file import RulesFile
+from control_plane.phases import FLAG, Rollout
+from control_plane.platform import signals
+from control_plane.platform.signals import Observation
+from dashboards.screens import alerts as screens
+from tests.dashboards.browsing import changing, looking, words
+
+HTML = {"Accept": "text/html"}
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def rules_of(app: Flask) -> RulesFile:
+    """The rules in force in the application."""
+    found = app.extensions["rules_file"]
+    assert isinstance(found, RulesFile)
+    return found
+
+
+@pytest.fixture
+def judged(app: Flask, planned: Rollout) -> datetime:
+    """When the guard last judged: after 300 webhooks, 30 of which failed."""
+    now = datetime.now(UTC)
+    tick(app, now - timedelta(seconds=2))
+    with app.app_context():
+        for number in range(300):
+            signals.record(Observation("billing_webhook_failure", bad=number % 10 == 0))
+        signals.flush(now)
+    tick(app, now)
+    return now
+
+
+def test_each_alert_shows_what_it_has_seen_the_worst_first(app: Flask, sign_in: SignIn, judged: datetime) -> None:
+    page = words(sign_in("victor").get("/alerts").get_data(as_text=True))
+    assert "30 bad of 300 in this attempt" in page
+    assert page.index("Billing webhook failure") < page.index("API error rate")
+
+
+def test_one_alert_tells_its_settings_and_its_verdict(sign_in: SignIn, judged: datetime) -> None:
+    page = words(sign_in("victor").get("/alerts/billing_webhook_failure").get_data(as_text=True))
+    for expected in ("Threshold 1%", "Window 10 min", "Severity critical", "30 bad of 300", "Show as table"):
+        assert expected in page
+
+
+def test_an_alert_that_nobody_wrote_is_not_found(sign_in: SignIn, planned: Rollout) -> None:
+    answer = sign_in("victor").get("/alerts/nothing", headers=HTML)
+    assert answer.status_code == 404
+    assert "No rollout is guarded by an alert called 'nothing'" in words(answer.get_data(as_text=True))
+
+
+def test_a_file_that_can_not_be_used_is_said_on_the_page(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    rules_of(app).problem = "alerts.yaml can't be used. Line 3, threshold: write 1%."
+    page = words(sign_in("victor").get("/alerts").get_data(as_text=True))
+    assert "the alerts before stay in force" in page
+    assert "Line 3, threshold: write 1%." in page
+
+
+def test_without_a_rollout_there_is_nothing_to_guard(sign_in: SignIn) -> None:
+    assert "No rollout to guard yet" in words(sign_in("victor").get("/alerts").get_data(as_text=True))
+
+
+def test_how_many_errors_it_takes_grows_with_the_outcomes_and_holding_comes_first() -> None:
+    (rule,) = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: critical}\n")
+    needs = screens.needs(rule, alpha=0.01)
+    assert (needs[0].total, needs[0].rollback) == (5, 3)
+    for need in needs:
+        assert need.hold is not None
+        assert need.rollback is not None
+        assert need.hold <= need.rollback
+    rollbacks = [need.rollback or 0 for need in needs]
+    assert rollbacks == sorted(rollbacks)
+
+
+def test_an_alert_that_may_not_roll_back_never_does() -> None:
+    (rule,) = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: info}\n")
+    assert {need.rollback for need in screens.needs(rule, alpha=None)} == {None}
+
+
+def test_alerts_of_another_flag_are_not_shown_here(app: Flask, planned: Rollout) -> None:
+    rules_of(app).rules = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: info, flag: OTHER}\n")
+    with looking(app) as session:
+        screen = screens.read(session, now=datetime.now(UTC), lease_seconds=30)
+    assert [(rollout.flag, alerts) for rollout, alerts in screen.flags] == [(FLAG, ())]
+
+
+def tick(app: Flask, now: datetime) -> None:
+    """Let the guard judge once."""
+    with changing(app) as session:
+        watch.tick(session, rules_of(app).rules, now=now, term=1, lease_seconds=30)

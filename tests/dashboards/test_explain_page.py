@@ -1,0 +1,62 @@
+"""Explain: the answer for one user, and the trace that led to it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.phases import FLAG, Rollout
+from control_plane.platform import leases
+from tests.dashboards.browsing import changing, words
+
+pytestmark = pytest.mark.database("sqlite")
+
+SignIn = Callable[[str], FlaskClient]
+
+
+@pytest.fixture
+def asked(app: Flask, sign_in: SignIn, planned: Rollout) -> Callable[[str], str]:
+    """`asked("user=u-1")` is the page for this question."""
+    with changing(app) as session:
+        leases.beat(session, now=datetime.now(UTC), term=1, ttl_seconds=3600)
+    browser = sign_in("victor")
+    return lambda query: browser.get(f"/explain?{query}").get_data(as_text=True)
+
+
+def test_it_asks_whom_it_is_about(asked: Callable[[str], str]) -> None:
+    assert "Who is it about?" in words(asked(""))
+
+
+def test_the_deciding_rule_is_marked_and_comes_last(asked: Callable[[str], str]) -> None:
+    page = asked("user=u-1")
+    assert page.count("is-deciding") == 1
+    assert page.rindex("trace-step") == page.index("is-deciding") - len("trace-step ")
+    assert f"{FLAG} is off for u-1" in words(page)
+
+
+def test_another_environment_has_another_answer(asked: Callable[[str], str]) -> None:
+    assert f"{FLAG} is on for u-1" in words(asked("user=u-1&environment=staging"))
+
+
+def test_commands_to_ask_again_are_safe_to_paste(asked: Callable[[str], str]) -> None:
+    page = words(asked("user=u-1%27%3B+ls&flag=" + FLAG))
+    assert f"""rollout explain {FLAG} 'u-1'"'"'; ls'""" in page
+
+
+@pytest.mark.parametrize("user", ["%3Cscript%3E", "%00", "x" * 5000, "%F0%9F%92%A3"])
+def test_no_user_id_breaks_it(sign_in: SignIn, planned: Rollout, user: str) -> None:
+    answer = sign_in("victor").get(f"/explain?user={user}", headers={"Accept": "text/html"})
+    assert answer.status_code < 500
+    assert "<script>" not in answer.get_data(as_text=True).partition("<body")[2]
+
+
+def test_an_unknown_flag_is_named(sign_in: SignIn, planned: Rollout) -> None:
+    answer = sign_in("victor").get("/explain?user=u-1&flag=ENABLE_CREDIT_V2", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "ENABLE_CREDIT_V2" in words(answer.get_data(as_text=True))
+
+
+def test_without_a_rollout_it_says_where_flags_come_from(sign_in: SignIn) -> None:
+    assert "No flag to explain yet" in words(sign_in("victor").get("/explain").get_data(as_text=True))

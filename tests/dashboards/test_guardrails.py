@@ -1,0 +1,117 @@
+"""What the guard sees of an alert, as it is drawn."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from alerts.evidence import Counts
+from alerts.reading import parse
+from alerts.rules import Rule
+from alerts.verdicts import Attribution, Status, Verdict
+from dashboards import guardrails
+from dashboards.guardrails import AlertView, alert_views
+from dashboards.wording import NARROW
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+THIS_MINUTE = int(NOW.timestamp()) // 60
+FAILURE, SLOW = parse(
+    """
+    alerts:
+      credit_consumption_failure: {threshold: 1%, window: 5m, severity: warning}
+      database_query_slow: {threshold: 500ms, window: 1m, severity: warning}
+    """
+)
+
+
+def verdict(rule: Rule, status: Status, attribution: Attribution = Attribution.UNKNOWN) -> Verdict:
+    """A verdict of the guard on 12 bad of 400."""
+    return Verdict(
+        alert=rule.name,
+        status=status,
+        cause="Because.",
+        at=NOW,
+        counts=Counts(12, 400),
+        window=Counts(3, 90),
+        window_seconds=rule.window_seconds,
+        threshold=rule.threshold,
+        threshold_text=rule.threshold_text,
+        evidence_log10=1.4,
+        rollback_log10=2.7,
+        attribution=attribution,
+    )
+
+
+def minute(ago: int, bad: int, total: int, engine: str = "v2", role: str = "served") -> tuple[Any, Counts]:
+    """Counts of the failure signal some minutes ago."""
+    return ((FAILURE.metric.signal, engine, role), THIS_MINUTE - ago), Counts(bad, total)
+
+
+def seen(*minutes: tuple[Any, Counts], changes: tuple[datetime, ...] = ()) -> AlertView:
+    """The failure alert after these minutes."""
+    (view,) = alert_views([FAILURE], [], list(minutes), now=NOW, changes=changes)
+    return view
+
+
+def test_the_worst_alert_comes_first() -> None:
+    judged = [verdict(FAILURE, Status.OK), verdict(SLOW, Status.HOLD)]
+    views = alert_views([FAILURE, SLOW], judged, [], now=NOW)
+    assert [view.name for view in views] == ["database_query_slow", "credit_consumption_failure"]
+
+
+def test_an_alert_that_was_never_judged_counts_as_insufficient_and_shows_no_evidence() -> None:
+    view = seen()
+    assert view.status is Status.INSUFFICIENT
+    assert view.bar.filled == 0
+    assert view.chart.empty
+
+
+def test_the_chart_shows_the_rate_over_the_alerts_own_window() -> None:
+    view = seen(minute(4, bad=4, total=100), minute(0, bad=0, total=100))
+    v2 = next(line for line in view.chart.lines if line.name == "v2")
+    assert [dot.value for dot in v2.dots] == [0.04, 0.04, 0.04, 0.04, 0.02]
+
+
+def test_both_roles_of_an_engine_speak_of_it_and_legacy_has_its_own_line() -> None:
+    view = seen(minute(0, 1, 50), minute(0, 1, 50, role="shadow"), minute(0, 0, 100, engine="legacy"))
+    assert [(line.name, line.dots[-1].value) for line in view.chart.lines] == [("v2", 0.02), ("legacy", 0.0)]
+
+
+def test_changes_of_the_rollout_are_marked_on_the_chart() -> None:
+    view = seen(minute(0, 0, 10), changes=(NOW - timedelta(minutes=20), NOW - timedelta(days=2)))
+    assert [mark.value for mark in view.chart.marks] == [THIS_MINUTE - 20]
+
+
+def test_fault_is_attributed_only_where_something_is_wrong() -> None:
+    attributions = {
+        status: alert_views([FAILURE], [verdict(FAILURE, status, Attribution.SHARED)], [], now=NOW)[0].attribution
+        for status in (Status.OK, Status.WATCH, Status.HOLD, Status.ROLLBACK)
+    }
+    assert attributions == {
+        Status.OK: None,
+        Status.WATCH: None,
+        Status.HOLD: Attribution.SHARED,
+        Status.ROLLBACK: Attribution.SHARED,
+    }
+
+
+def test_a_limit_on_time_says_what_counts_as_slow() -> None:
+    (view,) = alert_views([SLOW], [], [], now=NOW)
+    assert view.measured.replace(NARROW, " ") == "slower than 500 ms in 1 min, allowed 5 %"
+
+
+def test_the_description_says_in_words_what_the_chart_shows() -> None:
+    description = seen(minute(0, 5, 100)).description.replace(NARROW, " ")
+    assert description == (
+        "The bad rate over 5 min, minute by minute: v2 ends at 5 %, allowed is 1 %, 1 readings were above it."
+    )
+
+
+def test_engines_are_counted_by_the_role_they_had() -> None:
+    minutes = [minute(1, 1, 10), minute(2, 0, 30, role="shadow"), minute(1, 0, 30, engine="legacy")]
+    v2, legacy = guardrails.engine_counts(minutes, FAILURE.metric.signal)
+    assert (v2.served, v2.shadowed, v2.failed, v2.asked) == (10, 30, 1, 40)
+    assert (legacy.served, legacy.shadowed) == (30, 0)
+    assert guardrails.served_share((v2, legacy)) == 0.25
+
+
+def test_no_traffic_has_no_share() -> None:
+    assert guardrails.served_share(guardrails.engine_counts([], FAILURE.metric.signal)) is None

@@ -1,0 +1,152 @@
+"""Streams: what changed and no more, until the session or the process ends, and never more than there is room for."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, Rollout
+from control_plane.platform import announce, identity
+from control_plane.platform.actors import Person
+from control_plane.platform.problems import Problem
+from dashboards import live
+from dashboards.screens import rollout as screens
+from tests.dashboards.browsing import changing
+
+pytestmark = pytest.mark.database("sqlite")
+
+ADDRESS = f"/live/rollouts/{FLAG}"
+
+SignIn = Callable[[str], FlaskClient]
+Event = tuple[str, dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick follows at once."""
+    monkeypatch.setattr(live, "TICK_SECONDS", 0.01)
+
+
+@pytest.fixture
+def events(sign_in: SignIn, planned: Rollout) -> Iterator[Iterator[Event]]:
+    """The events of a stream that a viewer has open."""
+    with sign_in("victor").get(ADDRESS, buffered=False) as answer:
+        assert answer.mimetype == "text/event-stream"
+        yield parsed(answer.iter_encoded())
+
+
+def test_a_stream_begins_with_every_region_and_the_time_of_that(events: Iterator[Event]) -> None:
+    regions = regions_until_asof(events)
+    assert {
+        "state",
+        "timeline",
+        "next",
+        "guard",
+        "changes",
+        "dialogs",
+        "exposure",
+        "alert-api_error_rate",
+    } <= regions.keys()
+
+
+def test_nothing_is_sent_again_while_nothing_changes(events: Iterator[Event]) -> None:
+    regions_until_asof(events)
+    assert regions_until_asof(events) == {}
+
+
+def test_a_change_sends_the_regions_it_concerns(app: Flask, events: Iterator[Event]) -> None:
+    regions_until_asof(events)
+    with changing(app) as session:
+        rollouts.hold(session, FLAG, now=datetime.now(UTC), actor="olga", reason="Weekend.")
+    regions = regions_until_asof(events)
+    assert "Weekend." in regions["state"]
+    assert "alert-api_error_rate" not in regions
+
+
+def test_what_streams_is_what_the_role_may_see(sign_in: SignIn, events: Iterator[Event]) -> None:
+    assert "<dialog" not in regions_until_asof(events)["dialogs"]
+    with sign_in("olga").get(ADDRESS, buffered=False) as answer:
+        assert "<dialog" in regions_until_asof(parsed(answer.iter_encoded()))["dialogs"]
+
+
+def test_a_database_that_is_away_makes_the_page_stale_not_wrong(
+    events: Iterator[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    regions_until_asof(events)
+    with monkeypatch.context() as outage:
+        outage.setattr(screens, "read", away)
+        assert next(events) == ("stale", {})
+    assert "asof" in (name for name, _ in events)
+
+
+def test_a_session_that_was_ended_stops_watching(app: Flask, events: Iterator[Event], cast: dict[str, Person]) -> None:
+    regions_until_asof(events)
+    with changing(app) as session:
+        identity.end_sessions(session, cast["victor"].id, now=datetime.now(UTC), actor="alice")
+    assert list(events)[-1] == ("end", {})
+
+
+def test_a_stopping_process_ends_its_streams(app: Flask, events: Iterator[Event]) -> None:
+    regions_until_asof(events)
+    with app.app_context():
+        announce.feed().stop()
+    assert list(events)[-1] == ("end", {})
+
+
+def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    app.extensions["live_streams"] = live.Streams(1)
+    browser = sign_in("victor")
+    with browser.get(ADDRESS, buffered=False):
+        refused = browser.get(ADDRESS)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+    with browser.get(ADDRESS, buffered=False) as answer:
+        assert answer.status_code == 200
+
+
+def test_leaving_twice_makes_room_once() -> None:
+    streams = live.Streams(1)
+    leave = streams.enter()
+    leave()
+    leave()
+    streams.enter()
+    with pytest.raises(Problem, match="holds 1 live pages already"):
+        streams.enter()
+
+
+@pytest.mark.parametrize("address", ["/live/rollouts", "/live/alerts"])
+def test_every_live_screen_streams(sign_in: SignIn, planned: Rollout, address: str) -> None:
+    with sign_in("victor").get(address, buffered=False) as answer:
+        assert regions_until_asof(parsed(answer.iter_encoded()))
+
+
+def test_a_stranger_gets_no_stream(client: FlaskClient, planned: Rollout) -> None:
+    assert client.get(ADDRESS, headers={"Accept": "text/event-stream"}).status_code in (303, 401)
+
+
+def parsed(chunks: Iterator[bytes]) -> Iterator[Event]:
+    """The named events in a stream."""
+    for chunk in chunks:
+        lines = dict(line.split(": ", 1) for line in chunk.decode().strip().splitlines())
+        if "event" in lines:
+            yield lines["event"], json.loads(lines["data"])
+
+
+def regions_until_asof(events: Iterator[Event]) -> dict[str, str]:
+    """The regions of one tick, by id."""
+    regions: dict[str, str] = {}
+    for name, value in events:
+        if name == "asof":
+            return regions
+        assert name == "region"
+        regions[value["id"]] = value["html"]
+    raise AssertionError("The stream ended.")

@@ -1,0 +1,102 @@
+"""A rollout tells how it stands, in words that hold in every state."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, guide_plan, positions
+from dashboards import narrative
+from dashboards.wording import NARROW
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+PLAN = guide_plan(datetime(2026, 1, 1, tzinfo=UTC))
+HERE = Position(2, 1)
+SOAK = GateResult("soak", GateStatus.CLOSED, "It soaks until tomorrow")
+SAFETY = GateResult("safety", GateStatus.UNKNOWN, "Too few answers.")
+SERVED = GateResult("served", GateStatus.OPEN, "Served enough.")
+
+
+def rollout(position: Position = HERE, state: RolloutState = RolloutState.RUNNING, **fields: Any) -> Rollout:
+    """A rollout that came to `position` 23 hours ago."""
+    since = NOW - timedelta(hours=23)
+    found = Rollout(FLAG, PLAN, 4, 1, state, position, since, since, "Errors rose", held_by_guard=False)
+    return replace(found, **fields)
+
+
+def told(found: Rollout, *gates: GateResult) -> str:
+    """How it stands, with ordinary blanks."""
+    return narrative.standing(found, gates, NOW).replace(NARROW, " ")
+
+
+def test_a_running_rollout_names_the_gates_that_are_closed() -> None:
+    assert told(rollout(), SOAK, SAFETY, SERVED) == (
+        "25 % of new signups for 23 h. 1 of 3 gates is closed: It soaks until tomorrow."
+    )
+
+
+def test_gates_that_prove_nothing_ask_for_an_owner() -> None:
+    assert told(rollout(), SAFETY, SERVED).endswith("1 gate proves nothing yet; an owner may approve the next step.")
+
+
+def test_open_gates_let_it_advance() -> None:
+    assert told(rollout(), SERVED).endswith("Every gate is open; it may advance.")
+
+
+@pytest.mark.parametrize(("by_guard", "holder"), [(True, "the guard"), (False, "a person")])
+def test_a_held_rollout_tells_who_holds_it_and_why(by_guard: bool, holder: str) -> None:
+    held = rollout(state=RolloutState.HELD, held_by_guard=by_guard)
+    assert told(held) == f"Held by {holder} at 25 % of new signups for 23 h: Errors rose."
+
+
+def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:
+    assert (
+        told(rollout(state=RolloutState.ROLLED_BACK)) == "Rolled back 23 h ago, legacy serves everybody: Errors rose."
+    )
+
+
+def test_a_complete_rollout_says_that_v2_serves() -> None:
+    assert told(rollout(Position(3, 3), RolloutState.COMPLETE)) == "Complete for 23 h: v2 serves everybody."
+
+
+def test_the_button_names_where_the_next_step_leads() -> None:
+    labels = [narrative.advance_label(rollout(position)).replace(NARROW, " ") for position in positions(PLAN)]
+    assert labels[:3] == [
+        "Advance to the beta allowlist",
+        "Advance to 10 % of new signups",
+        "Advance to 25 % of new signups",
+    ]
+    assert labels[-2:] == ["Advance to 100 % of everyone", "Complete the rollout"]
+
+
+def test_stepping_back_is_not_offered_at_the_lowest_step() -> None:
+    assert narrative.step_back_label(rollout(LOWEST)) is None
+    assert narrative.step_back_label(rollout(Position(1, 0))) == "Step back to development and staging"
+
+
+def test_the_timeline_has_one_current_phase_and_the_rest_in_order() -> None:
+    views = narrative.timeline(rollout(), {"beta": NOW, "everyone": NOW})
+    assert [view.state for view in views] == ["done", "done", "current", "upcoming"]
+    assert [step.state for step in views[2].steps] == ["done", "current", "upcoming", "upcoming"]
+    assert [view.entered_at for view in views] == [None, NOW, None, None]
+
+
+def test_a_rollback_shows_where_it_stopped() -> None:
+    views = narrative.timeline(rollout(state=RolloutState.ROLLED_BACK), {})
+    assert [view.state for view in views] == ["done", "done", "stopped", "upcoming"]
+
+
+def test_a_complete_rollout_is_done_to_its_last_step() -> None:
+    views = narrative.timeline(rollout(Position(3, 3), RolloutState.COMPLETE), {})
+    assert {step.state for view in views for step in view.steps} == {"done"}
+
+
+def test_every_phase_says_whom_it_adds() -> None:
+    assert [narrative.audience(PLAN, phase) for phase in PLAN.phases] == [
+        "Everybody in development and staging",
+        "Those on the beta allowlist",
+        "Those who signed up after 1 Jan 2026",
+        "All production users",
+    ]

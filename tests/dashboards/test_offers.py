@@ -1,0 +1,60 @@
+"""What is offered is what would be allowed: no button leads to a refusal that could be foreseen."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from control_plane import transitions
+from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, guide_plan
+from control_plane.transitions import Decision, Transition
+from dashboards import offers
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+ROLLOUT = Rollout(FLAG, guide_plan(NOW), 4, 1, RolloutState.RUNNING, Position(2, 1), NOW, NOW, "Planned.")
+STATES = [
+    ROLLOUT,
+    replace(ROLLOUT, position=LOWEST),
+    replace(ROLLOUT, state=RolloutState.HELD),
+    replace(ROLLOUT, state=RolloutState.HELD, held_by_guard=True),
+    replace(ROLLOUT, state=RolloutState.COMPLETE, position=Position(3, 3)),
+    replace(ROLLOUT, state=RolloutState.ROLLED_BACK),
+]
+
+
+def decided(rollout: Rollout, verb: str) -> Decision:
+    """What a person with a good reason would be answered."""
+    match verb:
+        case "hold":
+            return transitions.decide_hold(rollout, now=NOW, reason="Why.")
+        case "resume":
+            return transitions.decide_resume(rollout, now=NOW, reason="Why.")
+        case "step-back":
+            return transitions.decide_step_back(rollout, now=NOW, expected_version=rollout.version, reason="Why.")
+        case _:
+            return transitions.decide_rollback(rollout, now=NOW, reason="Why.")
+
+
+@pytest.mark.parametrize("rollout", STATES, ids=lambda rollout: f"{rollout.state}-{rollout.position.phase}")
+def test_every_offer_is_allowed(rollout: Rollout) -> None:
+    assert all(isinstance(decided(rollout, offer.verb), Transition) for offer in offers.offers(rollout))
+
+
+@pytest.mark.parametrize("rollout", STATES[:-1], ids=lambda rollout: f"{rollout.state}-{rollout.position.phase}")
+def test_rolling_back_is_always_offered_last_and_alone_is_destructive(rollout: Rollout) -> None:
+    offered = offers.offers(rollout)
+    assert offered[-1].verb == "rollback"
+    assert [offer.verb for offer in offered if offer.destructive] == ["rollback"]
+
+
+def test_what_is_rolled_back_offers_nothing() -> None:
+    assert offers.offers(STATES[-1]) == ()
+
+
+@pytest.mark.parametrize("verb", ["advance", "hold", "resume", "step-back", "rollback", "rearm"])
+def test_every_action_says_what_it_will_do(verb: str) -> None:
+    offer = offers.offer(ROLLOUT, verb)
+    assert offer.verb == verb
+    assert offer.question.endswith("?")
+    assert offer.consequence.endswith(".")
+    assert offer.done.endswith(".")

@@ -1,0 +1,123 @@
+"""The forms of one rollout: each does one thing, answers 303, and leaves a message that says what became of it."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane import rollouts
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import FLAG, Rollout, RolloutState
+from control_plane.platform import audit
+from tests.dashboards.browsing import looking, words
+
+pytestmark = pytest.mark.database("sqlite")
+
+PAGE = f"/rollouts/{FLAG}"
+HTML = {"Accept": "text/html"}
+OPEN = [GateResult("soak", GateStatus.OPEN, "Over."), GateResult("safety", GateStatus.OPEN, "Shown.")]
+UNKNOWN = [GateResult("soak", GateStatus.OPEN, "Over."), GateResult("safety", GateStatus.UNKNOWN, "Too few answers.")]
+
+SignIn = Callable[[str], FlaskClient]
+Standing = Callable[[], Rollout]
+
+
+@pytest.fixture
+def gates(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[GateResult]], None]:
+    """Let the gates say something else."""
+
+    def say(results: list[GateResult]) -> None:
+        monkeypatch.setattr(rollouts, "gates", lambda *_: results)
+
+    return say
+
+
+def test_advancing_is_refused_with_every_reason(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+    page = send(sign_in("alice"), "advance", version=7)
+    assert "Nothing was changed: it is not possible to advance now." in page
+    assert "You saw version 7, the rollout is at 1 now; look again." in page
+    assert "Gate soak is closed" in page
+    assert standing() == planned
+
+
+def test_open_gates_let_an_owner_advance(
+    sign_in: SignIn, planned: Rollout, standing: Standing, gates: Callable[..., None]
+) -> None:
+    gates(OPEN)
+    page = send(sign_in("alice"), "advance", version=1)
+    assert "Advance to the beta allowlist: done." in page
+    assert standing().phase.name == "beta"
+
+
+def test_gates_that_prove_nothing_take_an_approval(
+    sign_in: SignIn, planned: Rollout, standing: Standing, gates: Callable[..., None]
+) -> None:
+    gates(UNKNOWN)
+    browser = sign_in("alice")
+    assert "Approve without proof: why?" in words(browser.get(PAGE).get_data(as_text=True))
+    assert "Gate safety proves nothing yet" in send(browser, "advance", version=1, reason="  ")
+    send(browser, "advance", version=1, reason="Reviewed by hand.")
+    assert standing().phase.name == "beta"
+
+
+def test_holding_and_resuming(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+    browser = sign_in("olga")
+    assert "Held. Nobody was added or taken out." in send(browser, "hold", reason="Weekend.")
+    assert standing().state is RolloutState.HELD
+    assert "Resumed." in send(browser, "resume", reason="Monday.")
+    assert standing().state is RolloutState.RUNNING
+
+
+def test_rolling_back_tells_how_long_it_took(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+    page = send(sign_in("olga"), "rollback", reason="Wrong balances.")
+    assert "Rolled back: legacy serves everybody." in page
+    assert "In force after" in page
+    assert standing().latched
+    assert standing().state_reason == "Wrong balances."
+
+
+@pytest.mark.parametrize("verb", ["hold", "rollback"])
+def test_a_reason_is_required(sign_in: SignIn, planned: Rollout, standing: Standing, verb: str) -> None:
+    assert "Say why: a reason is required." in send(sign_in("olga"), verb, reason=" ")
+    assert standing() == planned
+
+
+def test_re_arming_names_the_cool_down(sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("alice")
+    send(browser, "rollback", reason="Wrong balances.")
+    page = send(browser, "rearm", version=2, reason="Fixed.")
+    assert "it is not possible to re-arm now." in page
+    assert "The cool-down lasts until" in page
+
+
+def test_the_audit_trail_names_the_person(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    send(sign_in("olga"), "hold", reason="Weekend.")
+    with looking(app) as session:
+        (newest, *_) = audit.latest(session)
+    assert (newest.actor, newest.action, newest.reason) == ("olga", "rollout.hold", "Weekend.")
+
+
+@pytest.mark.parametrize("attempt", ["victor hold operator", "victor rollback operator", "olga advance owner"])
+def test_a_role_that_does_not_cover_it_is_told_so(
+    sign_in: SignIn, planned: Rollout, standing: Standing, attempt: str
+) -> None:
+    name, verb, role = attempt.split()
+    answer = sign_in(name).post(f"{PAGE}/{verb}", data={"reason": "Why.", "version": 1}, headers=HTML)
+    assert answer.status_code == 403
+    assert f"This needs the role {role}" in words(answer.get_data(as_text=True))
+    assert standing() == planned
+
+
+def test_a_form_from_another_site_changes_nothing(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
+    headers = HTML | {"Sec-Fetch-Site": "cross-site"}
+    answer = sign_in("olga").post(f"{PAGE}/rollback", data={"reason": "Why."}, headers=headers)
+    assert answer.status_code == 403
+    assert standing() == planned
+
+
+def send(browser: FlaskClient, verb: str, **form: object) -> str:
+    """Send a form, follow its 303, and read the page."""
+    answer = browser.post(f"{PAGE}/{verb}", data=form)
+    assert (answer.status_code, answer.location) == (303, PAGE)
+    return words(browser.get(PAGE).get_data(as_text=True))

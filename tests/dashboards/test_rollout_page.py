@@ -1,0 +1,86 @@
+"""The page of one rollout: how it stands, for everybody who may look."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, Rollout
+from control_plane.platform import leases
+from dashboards.screens import rollout as screens
+from tests.dashboards.browsing import changing, looking, statements, words
+
+PAGE = f"/rollouts/{FLAG}"
+HTML = {"Accept": "text/html"}
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def test_it_shows_phases_gates_and_alerts(sign_in: SignIn, planned: Rollout) -> None:
+    page = words(sign_in("victor").get(PAGE).get_data(as_text=True))
+    for phase in planned.plan.phases:
+        assert phase.title in page
+    assert "closed: This step soaks until" in page
+    for alert in ("Credit consumption failure", "API error rate", "Billing webhook failure", "Credit variance"):
+        assert alert in page
+
+
+def test_the_current_phase_is_marked_for_those_who_do_not_see_it(sign_in: SignIn, planned: Rollout) -> None:
+    page = sign_in("victor").get(PAGE).get_data(as_text=True)
+    assert page.count('aria-current="step"') == 1
+
+
+def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("victor")
+    assert "The guard is silent" in words(browser.get(PAGE).get_data(as_text=True))
+    with changing(app) as session:
+        leases.beat(session, now=datetime.now(UTC), term=1, ttl_seconds=30)
+    assert "The guard watches" in words(browser.get(PAGE).get_data(as_text=True))
+
+
+def test_the_screen_is_read_in_few_queries(app: Flask, planned: Rollout) -> None:
+    with looking(app) as session, statements() as sent:
+        screens.read(session, FLAG, now=datetime.now(UTC), lease_seconds=30)
+    assert len(sent) <= 12
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("verb", ["advance", "hold", "resume", "step-back", "rollback", "rearm"])
+def test_each_action_has_a_page_of_its_own(sign_in: SignIn, planned: Rollout, verb: str) -> None:
+    page = sign_in("alice").get(f"{PAGE}/{verb}").get_data(as_text=True)
+    assert f'action="{PAGE}/{verb}"' in page
+    assert "Kept in the audit trail with your name." in words(page)
+
+
+@pytest.mark.database("sqlite")
+def test_viewers_see_no_buttons_that_they_can_not_press(sign_in: SignIn, planned: Rollout) -> None:
+    page = sign_in("victor").get(PAGE).get_data(as_text=True)
+    assert "<dialog" not in page
+    assert "need the operator role" in words(page)
+
+
+@pytest.mark.database("sqlite")
+def test_an_unknown_rollout_is_a_page_not_a_trace(sign_in: SignIn) -> None:
+    answer = sign_in("alice").get("/rollouts/NOPE", headers=HTML)
+    assert answer.status_code == 404
+    assert "There is no rollout of 'NOPE'" in words(answer.get_data(as_text=True))
+
+
+@pytest.mark.database("sqlite")
+def test_what_people_write_is_never_markup(sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("olga")
+    browser.post(f"{PAGE}/hold", data={"reason": "<script>alert(1)</script> & `<b>`"})
+    page = browser.get(PAGE).get_data(as_text=True)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in page
+
+
+def test_phases_left_behind_keep_their_dates(app: Flask, planned: Rollout) -> None:
+    later = planned.entered_at + timedelta(days=8)
+    with changing(app) as session:
+        rollouts.advance(session, FLAG, now=later, actor="alice", expected_version=1, approval="By hand.")
+        screen = screens.read(session, FLAG, now=later, lease_seconds=30)
+    assert [phase.entered_at for phase in screen.phases] == [planned.entered_at, later, None, None]

@@ -1,0 +1,46 @@
+"""The list of rollouts: what needs attention first, and a way to start when there is nothing."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, Rollout, guide_plan
+from dashboards.screens import rollouts as screens
+from tests.dashboards.browsing import changing, looking, words
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def test_it_names_reach_soak_guardrails_and_the_last_change(sign_in: SignIn, planned: Rollout) -> None:
+    page = words(sign_in("victor").get("/").get_data(as_text=True))
+    for expected in (FLAG, "development and staging", "6 d 23 h", "alerts, none firing", "system, just now"):
+        assert expected in page
+
+
+def test_an_empty_list_says_how_to_begin(sign_in: SignIn) -> None:
+    page = words(sign_in("victor").get("/").get_data(as_text=True))
+    assert "No rollout yet" in page
+    assert "rollout plan" in page
+
+
+def test_the_urgent_come_first(app: Flask, planned: Rollout) -> None:
+    now = datetime.now(UTC)
+    with changing(app) as session:
+        for flag in ("A_CALM", "B_HELD", "C_STOPPED"):
+            rollouts.plan(session, flag, guide_plan(now), now=now, actor="alice", reason="Another.")
+        rollouts.hold(session, "B_HELD", now=now, actor="olga", reason="Weekend.")
+        rollouts.roll_back(session, "C_STOPPED", now=now, actor="olga", reason="Wrong balances.")
+    with looking(app) as session:
+        screen = screens.read(session, now=now, lease_seconds=30)
+    assert [line.rollout.flag for line in screen.lines] == ["C_STOPPED", "B_HELD", "A_CALM", FLAG]
+
+
+@pytest.mark.database("sqlite")
+def test_rolling_back_is_one_click_away_for_those_who_may(sign_in: SignIn, planned: Rollout) -> None:
+    address = f'href="/rollouts/{FLAG}/rollback"'
+    assert address in sign_in("olga").get("/").get_data(as_text=True)
+    assert address not in sign_in("victor").get("/").get_data(as_text=True)

@@ -1,0 +1,43 @@
+"""Every status that the product knows has a face, and no two tones can be told apart by colour alone."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from alerts.verdicts import Attribution, Status
+from control_plane.gates import GateStatus
+from control_plane.phases import RolloutState
+from control_plane.transitions import Action
+from dashboards.status import LOOKS, Tone, look
+from flags.trace import Outcome
+
+ICONS = Path(__file__).parents[2] / "dashboards/templates/_icon.html"
+TOKENS = [
+    *(token for words in (RolloutState, GateStatus, Status, Outcome) for token in words),
+    *(f"rollout.{action}" for action in Action),
+    *(token for token in Attribution if token is not Attribution.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_every_token_is_in_the_table(token: StrEnum | str) -> None:
+    assert str(token) in LOOKS
+
+
+def test_every_icon_is_drawn() -> None:
+    drawn = set(re.findall(r'^  "([a-z]+)":', ICONS.read_text(), re.MULTILINE))
+    assert {face.icon for face in LOOKS.values()} <= drawn
+
+
+def test_tones_of_one_vocabulary_differ_in_their_icons_too() -> None:
+    for tokens in (RolloutState, GateStatus, Status):
+        faces = [look(token.value) for token in tokens]
+        tones_of = {icon: {face.tone for face in faces if face.icon == icon} for icon in {face.icon for face in faces}}
+        assert all(len(tones) == 1 for tones in tones_of.values()), tokens
+
+
+def test_an_unknown_token_is_shown_quietly_in_its_own_words() -> None:
+    assert look("credits.manual_adjust") == look("manual_adjust")
+    assert (look("manual_adjust").label, look("manual_adjust").tone) == ("Manual adjust", Tone.QUIET)

@@ -1,0 +1,111 @@
+"""Figures become words that can be read aloud, and small numbers do not vanish."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards import wording
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+def read(text: str) -> str:
+    """`text` with ordinary blanks."""
+    return text.replace(wording.NARROW, " ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (19_200, "5 h 20 min"),
+        (151_200, "1 d 18 h"),
+    ],
+)
+def test_a_span_takes_two_units_at_most(seconds: int, words: str) -> None:
+    assert read(wording.span(seconds)) == words
+
+
+def test_a_span_below_zero_is_over() -> None:
+    assert read(wording.span(timedelta(seconds=-5))) == "0 s"
+
+
+def test_what_has_lasted_seconds_only_does_not_count_them() -> None:
+    assert wording.lasting(timedelta(seconds=59)) == "less than a minute"
+    assert read(wording.lasting(timedelta(seconds=61))) == "1 min"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (0.0, "0 %"),
+        (0.000001, "< 0.001 %"),
+        (0.005, "0.5 %"),
+        (0.00089, "0.089 %"),
+        (0.0682, "6.8 %"),
+        (0.1234, "12.3 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_share_keeps_two_or_three_figures(ratio: float, words: str) -> None:
+    assert read(wording.share(ratio)) == words
+
+
+@given(st.floats(min_value=1e-12, max_value=1, allow_subnormal=False))
+def test_a_share_above_zero_never_reads_as_zero(ratio: float) -> None:
+    assert read(wording.share(ratio)) != "0 %"
+
+
+def test_thousands_are_set_apart() -> None:
+    assert read(wording.count(1_234_567)) == "1 234 567"
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 entries"), (1, "1 entry"), (1200, "1 200 entries")])
+def test_a_noun_follows_its_number(number: int, words: str) -> None:
+    assert read(wording.several(number, "entry", "entries")) == words
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [(timedelta(seconds=40), "just now"), (timedelta(minutes=12), "12 min ago"), (timedelta(hours=-5), "in 5 h")],
+)
+def test_an_instant_is_told_from_now(difference: timedelta, words: str) -> None:
+    assert read(wording.ago(NOW - difference, NOW)) == words
+
+
+def test_instants_are_written_in_utc() -> None:
+    assert wording.moment(NOW) == "2 Mar 2026, 09:30 UTC"
+    assert wording.clock(NOW) == "09:30:00 UTC"
+    assert wording.minute(NOW.timestamp() / 60) == "09:30"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("required_seconds", 3600, "1 h"),
+        ("bad_rate", 0.01, "1 %"),
+        ("served", 1200, "1 200"),
+        ("log10", 2.714, "2.71"),
+        ("granted", False, "no"),
+        ("environments", ["development", "staging"], "development, staging"),
+        ("clean_needed", None, "none"),
+        ("credit_variance", {"granted": True, "log10": 1.5}, "granted yes, log10 1.5"),
+    ],
+)
+def test_a_figure_is_read_by_its_unit(name: str, value: object, words: str) -> None:
+    assert read(wording.figure(name, value)) == words
+
+
+def test_names_of_alerts_become_words_inside_a_sentence() -> None:
+    assert wording.readable("api_error_rate: over its threshold.") == "API error rate: over its threshold."
+
+
+@pytest.mark.parametrize(("text", "words"), [("Held", "Held."), ("Why?", "Why?"), ("", ""), (" Done. ", "Done.")])
+def test_a_sentence_gets_the_stop_it_lacks(text: str, words: str) -> None:
+    assert wording.sentence(text) == words
