@@ -4,11 +4,11 @@ Counters go in, evidence comes out: `step` is a pure function, `Evidence` is sma
 
 Notation. S bad outcomes of N; null p0 is the threshold; alternatives p_k lie above it; W is the window. With
     l_k(S, N) = S ln(p_k / p0) + (N - S) ln((1 - p_k) / (1 - p0))         the log likelihood ratio (Wald 1945)
-two e-processes are averaged:
-    E_start = mean_k exp l_k(S, N)             counts since the start: quickest where the release is bad at once
-    E_sr    = mean_k M_k / K                   Shiryaev-Roberts (arXiv 2203.03532): forgets a healthy past for ln K
+and weights w_k that add up to 1, two e-processes are mixed:
+    E_start = sum_k w_k exp l_k(S, N)          counts since the start: quickest where the release is bad at once
+    E_sr    = sum_k w_k M_k / K                Shiryaev-Roberts (arXiv 2203.03532): forgets a healthy past for ln K
               M_k <- M_k + 1 as a window opens, M_k <- M_k exp l_k(dS, dN) with each increment
-    E       = (E_start + E_sr) / 2
+    E       = s E_start + (1 - s) E_sr         s = 1/2; 0.95 for mismatches, whose healthy past is clean
 While the conditional bad rate never exceeds p0, every factor has mean at most 1, whatever the traffic, the ticks or
 who looks when (arXiv 2210.01948), so by Ville's inequality P(E ever reaches 1/alpha) <= alpha in a budget of K windows.
 
@@ -16,7 +16,7 @@ Windows without traffic never open. Whether one opens depends on arrivals, never
 still adds exactly 1 to the mean of M_k, at most K times per budget. A quiet night costs no alpha; skipping it is O(1).
 
 A used-up budget is renewed in place. M_k goes on, for it holds what a running fault has shown; the count since the
-start begins again unless it speaks against the release. Each budget thus adds at most 1/2 (start) + 1/2 (windows) to
+start begins again unless it speaks against the release. Each budget thus adds at most s (start) + 1 - s (windows) to
 the mean of E: after c budgets P(E ever reached 1/alpha) <= c alpha, which is what c separate attempts would give.
 """
 
@@ -33,10 +33,15 @@ DESIGN = 1
 PHASE_SECONDS = 7 * 24 * 3600
 """The planned length of a phase; a budget is this long in windows."""
 
-RATE_FACTORS = (1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+RATE_FACTORS = dict.fromkeys((1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0), 0.1)
+"""Alternatives as multiples of the threshold, with their weights."""
+MISMATCH_FACTORS = {1.2: 0.05, 2.0: 0.05, 5.0: 0.1, 10.0: 0.35, 20.0: 0.35, 50.0: 0.05, 100.0: 0.05}
+"""A defect in charging is rarely a little above a mismatch rate that is close to nothing."""
 HIGHEST_ALTERNATIVE = 0.95
 HIGHEST_NULL = 0.5
-DISCORDANT_ALTERNATIVES = (0.6, 0.7, 0.8, 0.9, 0.97)
+DISCORDANT_ALTERNATIVES = dict.fromkeys((0.6, 0.7, 0.8, 0.9, 0.97), 0.2)
+START_SHARE = 0.5
+MISMATCH_START_SHARE = 0.95
 SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)
 LIMIT = 700.0
@@ -61,25 +66,27 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Bet:
-    """What is tested: a null rate, the gain per bad and per good outcome under each alternative, and the window."""
+    """What is tested: a null rate, what each alternative gains per outcome and has at stake, and the window."""
 
     null: float
     gains: tuple[tuple[float, float], ...]
     """(ln p_k/p0, ln (1-p_k)/(1-p0)) per alternative; empty for a tripwire, whose first bad outcome decides."""
+    start_stakes: tuple[float, ...]
+    """ln (s w_k), what is staked on the counts since the start."""
+    window_stakes: tuple[float, ...]
+    """ln ((1 - s) w_k / K), what is staked as each window opens."""
+    start_share: float
     window_seconds: float
     budget: int
     """K, the windows of one planned phase."""
-    log_budget: float
-    log_weights: float
-    """ln of what the sum over both speeds and all alternatives is divided by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
 
-    `carried` holds ln(M_k / K) as the current window opened; with the window's counts it gives M_k, so the order in
-    which increments arrive inside a window can't matter.
+    `carried` holds ln ((1 - s) w_k M_k / K) as the current window opened; the window's counts do the rest, so the order
+    in which increments arrive inside a window can't matter.
     """
 
     bad: int = 0
@@ -114,16 +121,19 @@ class Evidence:
 @lru_cache(maxsize=256)
 def rate_bet(threshold: float, *, window_seconds: float) -> Bet:
     """The bet that a bad rate is above `threshold` (0 to 0.5; 0 makes a tripwire)."""
-    if not 0 <= threshold <= HIGHEST_NULL:
-        raise ValueError(f"A rate threshold lies between 0 and {HIGHEST_NULL}, not at {threshold}.")
-    alternatives = (min(factor * threshold, HIGHEST_ALTERNATIVE) for factor in RATE_FACTORS)
-    return _bet(threshold, alternatives if threshold else (), window_seconds)
+    return _multiples(threshold, RATE_FACTORS, START_SHARE, window_seconds)
+
+
+@lru_cache(maxsize=256)
+def mismatch_bet(threshold: float, *, window_seconds: float) -> Bet:
+    """The same for pairs that differ, tuned to defects that are far above a small threshold."""
+    return _multiples(threshold, MISMATCH_FACTORS, MISMATCH_START_SHARE, window_seconds)
 
 
 @lru_cache(maxsize=256)
 def discordant_bet(*, window_seconds: float) -> Bet:
     """The bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
-    return _bet(0.5, DISCORDANT_ALTERNATIVES, window_seconds)
+    return _bet(0.5, DISCORDANT_ALTERNATIVES.items(), START_SHARE, window_seconds)
 
 
 def step(bet: Bet, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
@@ -158,7 +168,9 @@ def step(bet: Bet, evidence: Evidence, counts: Counts, *, at: datetime) -> Evide
 
 def log_start(bet: Bet, counts: Counts) -> float:
     """ln E_start of `counts` alone: what this many outcomes would show if nothing had come before."""
-    return _log_start(bet, counts.bad, counts.total)
+    if not bet.gains:
+        return LIMIT if counts.bad else 0.0
+    return _clipped(_log_sum_exp(_rows(bet.start_stakes, bet.gains, counts.bad, counts.total)) - log(bet.start_share))
 
 
 def log_safe(threshold: float, counts: Counts) -> float:
@@ -204,7 +216,7 @@ def failures_needed(bet: Bet, total: int, *, log_bar: float) -> int | None:
 def first_window_log_e(bet: Bet, counts: Counts) -> float:
     """ln E when `counts` is all there ever was, inside one window."""
     seen = (counts.bad, counts.total)
-    return _log_e(bet, (-bet.log_budget,) * len(bet.gains), seen, seen)
+    return _log_e(bet, bet.window_stakes, seen, seen)
 
 
 FIELDS = tuple(each.name for each in fields(Evidence))
@@ -220,23 +232,33 @@ def from_json(stored: Mapping[str, Any]) -> Evidence:
     return Evidence(**{**stored, "carried": tuple(stored["carried"])})
 
 
-def _bet(null: float, alternatives: Iterable[float], window_seconds: float) -> Bet:
-    gains = tuple((log(p / null), log((1 - p) / (1 - null))) for p in alternatives)
+def _multiples(threshold: float, factors: Mapping[float, float], start_share: float, window_seconds: float) -> Bet:
+    if not 0 <= threshold <= HIGHEST_NULL:
+        raise ValueError(f"A rate threshold lies between 0 and {HIGHEST_NULL}, not at {threshold}.")
+    alternatives = [(min(factor * threshold, HIGHEST_ALTERNATIVE), weight) for factor, weight in factors.items()]
+    return _bet(threshold, alternatives if threshold else (), start_share, window_seconds)
+
+
+def _bet(null: float, alternatives: Iterable[tuple[float, float]], start_share: float, window_seconds: float) -> Bet:
+    weighed = list(alternatives)
     budget = max(1, ceil(PHASE_SECONDS / window_seconds))
-    return Bet(null, gains, window_seconds, budget, log(budget), log(2 * max(1, len(gains))))
+    return Bet(
+        null=null,
+        gains=tuple((log(p / null), log((1 - p) / (1 - null))) for p, _ in weighed),
+        start_stakes=tuple(log(start_share * weight) for _, weight in weighed),
+        window_stakes=tuple(log((1 - start_share) * weight / budget) for _, weight in weighed),
+        start_share=start_share,
+        window_seconds=window_seconds,
+        budget=budget,
+    )
 
 
 def _opened(bet: Bet, evidence: Evidence, window: int) -> Evidence:
-    """The evidence as a new window opens: what the last one showed is carried, and one more bet of size 1/K begins."""
-    before = evidence.carried or (-LIMIT,) * len(bet.gains)
-    good = evidence.window_total - evidence.window_bad
-    bad, one = evidence.window_bad, -bet.log_budget
-    carried = tuple(
-        [
-            _log_add(_clipped(log_m + bad * on_bad + good * on_good), one)
-            for log_m, (on_bad, on_good) in zip(before, bet.gains, strict=True)
-        ]
-    )
+    """The evidence as a new window opens: what the last one showed is carried, and one more stake is set."""
+    carried = bet.window_stakes
+    if evidence.carried:
+        shown = _rows(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)
+        carried = tuple(map(_log_add, map(_clipped, shown), bet.window_stakes))
     windows_used, renewals, base_bad, base_total = _budget(bet, evidence)
     return Evidence(
         evidence.bad,
@@ -258,33 +280,29 @@ def _budget(bet: Bet, evidence: Evidence) -> tuple[int, int, int, int]:
     """(windows used, renewals, base bad, base total) with one more window open; a used-up budget is renewed."""
     if evidence.windows_used < bet.budget:
         return evidence.windows_used + 1, evidence.renewals, evidence.base_bad, evidence.base_total
-    speaks = _log_start(bet, evidence.bad - evidence.base_bad, evidence.total - evidence.base_total) > 0
+    speaks = log_start(bet, Counts(evidence.bad - evidence.base_bad, evidence.total - evidence.base_total)) > 0
     base = (evidence.base_bad, evidence.base_total) if speaks else (evidence.bad, evidence.total)
     return 1, evidence.renewals + 1, *base
 
 
 def _log_e(bet: Bet, carried: tuple[float, ...], start: tuple[int, int], window: tuple[int, int]) -> float:
-    """ln E from (bad, total) since the start and in the open window: both speeds are one sum over all alternatives."""
+    """ln E from (bad, total) since the start and in the open window."""
     if not bet.gains:
         return LIMIT if start[0] else 0.0
-    bad, good = start[0], start[1] - start[0]
-    logs = [bad * on_bad + good * on_good for on_bad, on_good in bet.gains]
-    bad, good = window[0], window[1] - window[0]
-    logs += [log_m + bad * on_bad + good * on_good for log_m, (on_bad, on_good) in zip(carried, bet.gains, strict=True)]
-    return _clipped(_log_sum_exp(logs) - bet.log_weights)
+    return _clipped(_log_sum_exp(_rows(bet.start_stakes, bet.gains, *start) + _rows(carried, bet.gains, *window)))
 
 
-def _log_start(bet: Bet, bad: int, total: int) -> float:
-    if not bet.gains:
-        return LIMIT if bad else 0.0
+def _rows(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], bad: int, total: int) -> list[float]:
+    """ln of what each stake has become after `bad` among `total` outcomes."""
     good = total - bad
-    logs = [bad * on_bad + good * on_good for on_bad, on_good in bet.gains]
-    return _clipped(_log_sum_exp(logs) - log(len(logs)))
+    return [stake + bad * on_bad + good * on_good for stake, (on_bad, on_good) in zip(stakes, gains, strict=True)]
 
 
 def _log_sum_exp(logs: list[float]) -> float:
     top = max(logs)
-    return top + log(sum([exp(value - top) for value in logs]))
+    if -LIMIT < top < LIMIT:
+        return log(sum(map(exp, logs)))
+    return top + log(sum([exp(log_value - top) for log_value in logs]))
 
 
 def _log_add(one: float, other: float) -> float:

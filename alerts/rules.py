@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
-from alerts.evidence import DESIGN, Bet, Counts, discordant_bet, rate_bet
+from alerts.evidence import DESIGN, Bet, Counts, discordant_bet, mismatch_bet, rate_bet
 from alerts.metrics import FAILED_LEGACY_ONLY, Compare, Metric
 
 PHASE_ALPHA = 0.01
@@ -111,9 +111,13 @@ class Tally(Protocol):
 
 def bet_of(rule: Rule) -> Bet:
     """The bet to `step` this rule's evidence with."""
-    if rule.compare is Compare.DISCORDANT:
-        return discordant_bet(window_seconds=rule.window_seconds)
-    return rate_bet(rule.threshold, window_seconds=rule.window_seconds)
+    match rule.compare:
+        case Compare.ABSOLUTE:
+            return rate_bet(rule.threshold, window_seconds=rule.window_seconds)
+        case Compare.PAIRED:
+            return mismatch_bet(rule.threshold, window_seconds=rule.window_seconds)
+        case Compare.DISCORDANT:
+            return discordant_bet(window_seconds=rule.window_seconds)
 
 
 def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Tally]]) -> Counts:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as properties
 
 from control_plane.platform import identity
 from control_plane.platform.actors import Person
@@ -20,6 +21,11 @@ from tests.applications import application
 
 ROOT = Path(__file__).parents[1]
 DIALECTS = ("sqlite", "postgresql")
+
+
+# How long an example takes says more about what else runs than about the code.
+properties.register_profile("unhurried", deadline=None)
+properties.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

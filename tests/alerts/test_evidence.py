@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import exp, isfinite, log
 
@@ -12,6 +13,7 @@ from scipy.stats import binom
 from alerts.evidence import (
     DISCORDANT_ALTERNATIVES,
     LIMIT,
+    MISMATCH_FACTORS,
     RATE_FACTORS,
     SAFE_FACTORS,
     SAFE_LOG_E,
@@ -25,6 +27,7 @@ from alerts.evidence import (
     from_json,
     log_safe,
     log_start,
+    mismatch_bet,
     rate_bet,
     step,
     to_json,
@@ -35,6 +38,7 @@ WINDOW = 300
 ONE_PERCENT = rate_bet(0.01, window_seconds=WINDOW)
 
 counts = st.builds(lambda bad, good: Counts(bad, bad + good), st.integers(0, 50), st.integers(0, 500))
+few = st.builds(lambda bad, good: Counts(bad, bad + good), st.integers(0, 8), st.integers(0, 500))
 thresholds = st.sampled_from([0.0005, 0.001, 0.005, 0.01, 0.05, 0.2, 0.5])
 
 
@@ -73,7 +77,7 @@ def test_a_rate_five_percent_above_the_threshold_shows_in_a_million_requests() -
 
 @given(threshold=thresholds, seen=counts)
 def test_evidence_since_the_start_is_the_mean_of_binomial_likelihood_ratios(threshold: float, seen: Counts) -> None:
-    alternatives = np.minimum(np.array(RATE_FACTORS) * threshold, 0.95)
+    alternatives = np.minimum(np.array([*RATE_FACTORS]) * threshold, 0.95)
     ratios = binom.logpmf(seen.bad, seen.total, alternatives) - binom.logpmf(seen.bad, seen.total, threshold)
     expected = logsumexp(ratios) - log(len(RATE_FACTORS))
 
@@ -84,23 +88,36 @@ def test_evidence_since_the_start_is_the_mean_of_binomial_likelihood_ratios(thre
 
 @given(seen=counts)
 def test_discordant_pairs_are_a_coin_under_the_null(seen: Counts) -> None:
-    ratios = binom.logpmf(seen.bad, seen.total, DISCORDANT_ALTERNATIVES) - binom.logpmf(seen.bad, seen.total, 0.5)
+    ratios = binom.logpmf(seen.bad, seen.total, [*DISCORDANT_ALTERNATIVES]) - binom.logpmf(seen.bad, seen.total, 0.5)
 
     found = log_start(discordant_bet(window_seconds=WINDOW), seen)
 
     assert found == pytest.approx(logsumexp(ratios) - log(len(ratios)), rel=1e-6, abs=1e-6)
 
 
-@given(increments=st.lists(st.tuples(counts, st.integers(0, 900)), max_size=12))
-def test_two_speeds_equal_the_recursion_they_stand_for(increments: list[tuple[Counts, int]]) -> None:
-    alternatives = np.minimum(np.array(RATE_FACTORS) * 0.01, 0.95)
-    gain_bad, gain_good = np.log(alternatives / 0.01), np.log((1 - alternatives) / 0.99)
-    log_m, total, window = np.full(len(RATE_FACTORS), -np.inf), Counts(), None
+@pytest.mark.parametrize(
+    ("bet", "threshold", "factors", "start_share"),
+    [
+        (ONE_PERCENT, 0.01, RATE_FACTORS, 0.5),
+        (mismatch_bet(0.001, window_seconds=WINDOW), 0.001, MISMATCH_FACTORS, 0.95),
+    ],
+)
+@given(increments=st.lists(st.tuples(few, st.integers(0, 900)), max_size=12))
+def test_two_speeds_equal_the_recursion_they_stand_for(
+    bet: Bet,
+    threshold: float,
+    factors: dict[float, float],
+    start_share: float,
+    increments: list[tuple[Counts, int]],
+) -> None:
+    alternatives, log_weights = np.minimum(np.array([*factors]) * threshold, 0.95), np.log([*factors.values()])
+    gain_bad, gain_good = np.log(alternatives / threshold), np.log((1 - alternatives) / (1 - threshold))
+    log_m, total, window = np.full(len(factors), -np.inf), Counts(), None
     evidence, at = Evidence(), START
 
     for increment, seconds in increments:
         at += timedelta(seconds=seconds)
-        evidence = step(ONE_PERCENT, evidence, increment, at=at)
+        evidence = step(bet, evidence, increment, at=at)
         if not increment.total:
             continue
         if at.timestamp() // WINDOW != window:
@@ -108,9 +125,28 @@ def test_two_speeds_equal_the_recursion_they_stand_for(increments: list[tuple[Co
             log_m = np.logaddexp(log_m, 0)
         log_m = log_m + increment.bad * gain_bad + (increment.total - increment.bad) * gain_good
         total += increment
-        since_start = total.bad * gain_bad + (total.total - total.bad) * gain_good
-        both = np.concatenate([since_start, log_m - log(ONE_PERCENT.budget)])
-        assert evidence.log_e == pytest.approx(min(logsumexp(both) - log(20), LIMIT), rel=1e-6, abs=1e-6)
+        since_start = logsumexp(total.bad * gain_bad + (total.total - total.bad) * gain_good + log_weights)
+        recent = logsumexp(log_m + log_weights) - log(bet.budget)
+        expected = np.logaddexp(log(start_share) + since_start, log(1 - start_share) + recent)
+        assert evidence.log_e == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_the_weights_of_every_bet_add_up_to_one() -> None:
+    assert [sum(weights.values()) for weights in (RATE_FACTORS, MISMATCH_FACTORS, DISCORDANT_ALTERNATIVES)] == (
+        pytest.approx([1, 1, 1])
+    )
+
+
+@pytest.mark.parametrize(("bad", "total"), [(2, 20), (3, 180), (4, 400)])
+def test_a_few_mismatches_are_enough_to_roll_back(bad: int, total: int) -> None:
+    bet = mismatch_bet(0.001, window_seconds=WINDOW)
+
+    assert after(bet, Counts(bad, total)).log_e >= log(100)
+    assert after(bet, Counts(bad - 1, total)).log_e < log(100)
+
+
+def test_one_mismatch_is_watched_only() -> None:
+    assert after(mismatch_bet(0.001, window_seconds=WINDOW), Counts(1, 10)).log_e < log(100)
 
 
 @given(threshold=thresholds, outcomes=st.integers(1, 30))
@@ -125,9 +161,12 @@ def test_a_fair_bet_gains_nothing_on_average_at_the_threshold(threshold: float, 
     assert mean == pytest.approx(1, rel=1e-6)
 
 
+@pytest.mark.parametrize("bet_on", [rate_bet, mismatch_bet])
 @given(threshold=st.sampled_from([0.001, 0.01, 0.05]), rate=st.floats(0, 1), outcomes=st.integers(1, 30))
-def test_a_rate_below_the_threshold_loses_money(threshold: float, rate: float, outcomes: int) -> None:
-    bet = rate_bet(threshold, window_seconds=WINDOW)
+def test_a_rate_below_the_threshold_loses_money(
+    bet_on: Callable[..., Bet], threshold: float, rate: float, outcomes: int
+) -> None:
+    bet = bet_on(threshold, window_seconds=WINDOW)
     chances = binom.pmf(range(outcomes + 1), outcomes, rate * threshold)
 
     mean = sum(
