@@ -124,7 +124,7 @@ def _by_session() -> Caller | None:
         return None
     with reading() as database_session:
         found = identity.find_person(database_session, session["person"])
-    if found is None or found.disabled_at is not None or found.session_version != session.get("version"):
+    if found is None or found.session_version != session.get("version"):
         return None
     return Caller(found.username, role=found.role, person=found)
 

@@ -208,7 +208,7 @@ def test_statements_are_timed_and_reported(app: Flask) -> None:
     assert bad == 0
 
 
-def test_statements_of_the_background_are_no_evidence_of_what_users_wait_for(app: Flask) -> None:
+def test_statements_nobody_waits_for_are_no_evidence(app: Flask) -> None:
     before = value(STATEMENTS)
     app.extensions["signals"].take()
     with app.app_context(), reading() as session:

@@ -174,6 +174,20 @@ def test_a_token_recalled_during_an_outage_is_confirmed_after_it(database: Datab
     assert is_revoked(cache, "web")
 
 
+def test_a_second_outage_asks_anew_what_is_known_on_disk(database: Database) -> None:
+    kept = {"web": token("web")}
+    cache = remembering(database, kept)
+    for selector in ("web", "app"):
+        kept[selector] = token(selector)
+        database.error = ConnectionError()
+        assert cache.find(selector) == token(selector)
+        database.error = None
+        database.seconds += 60
+        cache.confirm()
+        kept = dict(kept)
+        cache._recall = kept.copy
+
+
 def test_a_defect_is_not_taken_for_an_outage(cache: TokenCache, database: Database) -> None:
     cache.find("web")
     database.error = ZeroDivisionError()
