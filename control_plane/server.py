@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import threading
 from typing import Any
@@ -16,6 +17,7 @@ from control_plane.platform.settings import Settings, SettingsError
 
 KILL_SECONDS = 1
 RESPAWN_SECONDS = 0.5
+ORPHAN_CHECK_SECONDS = 1.0
 
 # Inherited by the forked workers: the server replaces their signal handlers, so this is how they learn to stop.
 _stopping = multiprocessing.get_context("fork").Event()
@@ -40,7 +42,7 @@ def serve(settings: Settings) -> None:
         blocking_threads=settings.threads,
         backpressure=settings.threads,
         websockets=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=KILL_SECONDS,
@@ -50,9 +52,10 @@ def serve(settings: Settings) -> None:
 
 def application() -> Flask:
     """The application of one worker, with its background threads running. Called in the worker, after the fork."""
+    os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the server alone, which then stops its workers in order
     app = create_app()
     start_background(app)
-    threading.Thread(target=_stop_when_told, args=[app], name="stop", daemon=True).start()
+    threading.Thread(target=_stop_when_told, args=[app, os.getppid()], name="stop", daemon=True).start()
     return app
 
 
@@ -76,6 +79,10 @@ class _Server(MPServer):
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
-def _stop_when_told(app: Flask) -> None:
-    _stopping.wait()
+def _stop_when_told(app: Flask, server: int) -> None:
+    """End background work and streams when the server stops, or when it is gone without a word."""
+    while not _stopping.wait(ORPHAN_CHECK_SECONDS):
+        if os.getppid() != server:
+            os.kill(os.getpid(), signal.SIGTERM)
+            break
     stop_background(app)
