@@ -1,0 +1,17 @@
+"""The rehearsal command, run and read."""
+
+import json
+from typing import Any
+
+from click.testing import CliRunner
+
+from dashboards.rehearsal.commands import replay
+
+OPERATIONS = 14_960
+
+
+def rehearse(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(replay, [*arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
