@@ -2,9 +2,10 @@
 
 from flask import Flask
 
-from credits_engine import api
+from credits_engine import api, billing
 
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
     api.init_app(app)
+    billing.init_app(app)

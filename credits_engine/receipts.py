@@ -22,7 +22,12 @@ class EntryType(StrEnum):
     """What a journal row stands for. Whatever is not an operation is a correction with an actor and a reason."""
 
     CONSUME = "consume"
+    RESERVE = "reserve"
+    COMMIT = "commit"
+    RELEASE = "release"
+    EXPIRE = "expire"
     LIMIT_CHANGE = "limit_change"
+    PERIOD_CLOSE = "period_close"
 
 
 @dataclass(frozen=True, slots=True)

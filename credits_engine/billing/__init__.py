@@ -1,0 +1,50 @@
+"""Billing: what Stripe tells reaches the credits exactly once, in whatever order and number it is delivered."""
+
+import socket
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask
+
+from control_plane.platform import jobs
+from control_plane.platform.database import reading
+from credits_engine.billing import intake, sweep, webhook
+from credits_engine.billing.store import inbox
+from credits_engine.billing.worker import Worker
+
+WORK_SECONDS = 0.5
+SHIFT = timedelta(seconds=2)
+SWEEP_SECONDS = 2.0
+TIDY_SECONDS = 300.0
+
+
+def init_app(app: Flask) -> None:
+    """Mount the webhook, and let every process work off the inbox and the leader sweep."""
+    app.extensions["billing_intake"] = intake.Intake(intake.write)
+    app.register_blueprint(webhook.bp)
+    roll = sweep.Roll()
+    schedule = jobs.of(app)
+    worker = Worker(f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}", lambda: datetime.now(UTC))
+    schedule.everywhere(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
+    schedule.every(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
+    schedule.every(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
+
+
+def work(worker: Worker, now: datetime) -> None:
+    """Work off what is due, for two seconds at most, so that the process can stop."""
+    with reading() as session:
+        is_idle = not inbox.has_due(session, now)
+    if not is_idle:
+        worker.work(until=now + SHIFT)
+
+
+def sweep_tables(roll: sweep.Roll, now: datetime) -> None:
+    """Settle what has fallen due and open periods for the next page of users."""
+    sweep.settle_due(now)
+    roll.tick(now)
+
+
+def tidy(now: datetime) -> None:
+    """Let events go on whose price is sold by now, and drop what is kept long enough."""
+    sweep.release_priced(now)
+    sweep.forget_bodies(now)

@@ -81,7 +81,7 @@ class Snapshot:
     @property
     def content(self) -> str:
         """Everything that billing depends on, as one comparable text."""
-        items = sorted(f"{item.price_id} {item.period}" for item in self.items)
+        items = sorted(f"{item.price_id} {item.period.start} {item.period.end}" for item in self.items if item.period)
         return f"{self.status} {items} {self.anchor} {self.cancel_at} {self.ends_with_period}"
 
 

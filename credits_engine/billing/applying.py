@@ -1,0 +1,136 @@
+"""One event of Stripe applied: its facts are stored and everything that follows from them is settled, or nothing is."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.billing import events
+from credits_engine.billing.facts import Fact, InvoicePaid, Link, Payment, Snapshot, Source
+from credits_engine.billing.prices import UnsoldPriceError
+from credits_engine.billing.settlement import Settlement, settle
+from credits_engine.billing.shapes import UnreadableEventError
+from credits_engine.billing.store import accounts, inbox
+from credits_engine.billing.store import facts as fact_rows
+from credits_engine.billing.store.inbox import Claim, Outcome, State
+
+CUSTOMER = "customer:"
+PRICE = "price:"
+
+
+class LinkConflictError(ValueError):
+    """An event says that a customer is another user than the one we know them as."""
+
+
+class LostClaimError(Exception):
+    """The lease ran out and another worker has the event; nothing of this attempt may be committed."""
+
+
+def read(claim: Claim) -> tuple[Fact, ...]:
+    """What a claimed event states. Raises UnreadableEventError."""
+    if claim.body is None:
+        raise UnreadableEventError("no_body", "The body of this event was dropped after its time; it can't be read.")
+    try:
+        event = json.loads(claim.body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableEventError("no_json", f"The stored body is no JSON: {error}.") from error
+    return events.facts(event if isinstance(event, dict) else {})
+
+
+def apply(
+    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] = ()
+) -> Outcome:
+    """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
+
+    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnsoldPriceError and
+    LostClaimError; then nothing may be committed.
+    """
+    outcome = _applied(session, claim, stated, now=now, fetched=fetched)
+    if not inbox.finish(session, claim, outcome, now=now):
+        raise LostClaimError(f"Event {claim.event_id} is being worked on by somebody else.")
+    return outcome
+
+
+def waiting(error: UnsoldPriceError) -> Outcome:
+    """The outcome of an event about a price that buys nothing we know: parked until the catalogue has it."""
+    return Outcome(State.PARKED, str(error), f"{PRICE}{error.price}")
+
+
+def _applied(
+    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact]
+) -> Outcome:
+    if not stated:
+        return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
+    customer_id = _customer(session, stated)
+    if customer_id is None:
+        for fact in stated:
+            fact_rows.add(session, fact, event_id=claim.event_id)
+        return Outcome(State.APPLIED, "Noted; it will count once the invoice it is about is known.")
+    user_id = _user(session, customer_id, stated, now=now, by=claim.event_id)
+    if user_id is None:
+        words = (
+            f"Customer {customer_id} is no user of ours yet; a checkout, metadata or `rollout billing link` says who."
+        )
+        return Outcome(State.PARKED, words, f"{CUSTOMER}{customer_id}")
+    fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
+    settled = settle(session, user_id, now=now, cause=claim.event_id)
+    return _outcome(stated, fresh, settled, user_id)
+
+
+def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
+    """Whom the facts are about. A payment names only its invoice, which may still be on its way."""
+    for fact in stated:
+        if not isinstance(fact, Payment):
+            return fact.customer_id
+        for invoice in fact_rows.by_identity(session, [f"{fact.invoice_id}:paid"]):
+            assert isinstance(invoice, InvoicePaid)
+            return invoice.customer_id
+    return None
+
+
+def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:
+    """Who the customer is, learning it from the facts where they say so; others that waited for it go on."""
+    known = accounts.lock_customer(session, customer_id)
+    named: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    if not named:
+        return known
+    if len(named) > 1 or known not in (None, *named):
+        raise LinkConflictError(
+            f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(named))}; "
+            "correct the metadata in Stripe or link the customer again."
+        )
+    (user_id,) = named
+    if known is None:
+        accounts.link(session, customer_id, user_id, now=now, by=by)
+        inbox.release(session, f"{CUSTOMER}{customer_id}", now=now)
+    return user_id
+
+
+def _outcome(stated: Sequence[Fact], fresh: Sequence[Fact], settled: Settlement, user_id: str) -> Outcome:
+    changes = " ".join(settled.changes)
+    if newer := _newer(stated, settled):
+        at = f"{newer.at:%Y-%m-%dT%H:%M:%SZ}"
+        words = f"Subscription {newer.subscription_id} is known as of {at}, which is later than this event. {changes}"
+        return Outcome(State.SUPERSEDED, words.strip())
+    if changes:
+        return Outcome(State.APPLIED, changes)
+    if not fresh:
+        return Outcome(State.APPLIED, "Another event has told the same before.")
+    if all(isinstance(fact, Link) for fact in stated):
+        return Outcome(State.APPLIED, f"The customer is user {user_id}.")
+    if settled.standing is None:
+        return Outcome(State.APPLIED, "Noted; no subscription grants anything yet.")
+    return Outcome(State.APPLIED, f"Confirmed: {settled.standing.reason}")
+
+
+def _newer(stated: Sequence[Fact], settled: Settlement) -> Snapshot | None:
+    """The snapshot that stands above the one of this event, if it tells something else."""
+    own = next((f for f in stated if isinstance(f, Snapshot) and f.source is not Source.BEFORE), None)
+    if own is None:
+        return None
+    for history in settled.histories:
+        if history.subscription_id == own.subscription_id:
+            newest = history.newest
+            return newest if newest.identity != own.identity and newest.content != own.content else None
+    return None

@@ -1,0 +1,113 @@
+"""Storing what was delivered: verified, once, and committed before anybody is told that it arrived.
+
+Deliveries that wait for the same commit share it, so that one disk write acknowledges many.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from control_plane.platform.database import transaction
+from control_plane.platform.problems import is_transient
+from credits_engine.billing import events
+from credits_engine.billing.shapes import section
+from credits_engine.billing.store import inbox
+from credits_engine.billing.store.inbox import Delivery
+
+ID = re.compile(r"[!-~]{1,255}", re.ASCII)
+BATCH_MAX = 200
+
+Write = Callable[[Sequence[Delivery]], None]
+
+
+class UnusableBodyError(ValueError):
+    """A signed body that is no event: nothing Stripe sends looks like it."""
+
+
+def parse(body: bytes, now: datetime) -> Delivery:
+    """What the inbox keeps of a verified body. Raises UnusableBodyError."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UnusableBodyError(f"The body is no JSON: {error}.") from error
+    event_id, kind = (_word(section(event, name)) for name in ("id", "type"))
+    if not (event_id and kind):
+        raise UnusableBodyError("The body is no event: it has no id and type.")
+    customer_id, object_id = events.subject(event)
+    return Delivery(
+        event_id=event_id,
+        type=kind,
+        api_version=_word(event.get("api_version")),
+        livemode=event.get("livemode") is True,
+        customer_id=_word(customer_id) or None,
+        object_id=_word(object_id) or None,
+        body=body,
+        received_at=now,
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    delivery: Delivery
+    is_done: bool = False
+    error: Exception | None = None
+
+
+class Intake:
+    """Commits deliveries in groups: whoever comes first writes for all who came meanwhile."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._waiting: list[_Ticket] = []
+        self._adding = threading.Lock()
+        self._writing = threading.Lock()
+
+    def store(self, delivery: Delivery) -> None:
+        """Return once the delivery is committed; raise what kept it from being so."""
+        ticket = _Ticket(delivery)
+        with self._adding:
+            self._waiting.append(ticket)
+        while not ticket.is_done:
+            with self._writing:
+                if not ticket.is_done:
+                    self._write_group()
+        if ticket.error is not None:
+            raise ticket.error
+
+    def _write_group(self) -> None:
+        with self._adding:
+            group, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+        try:
+            self._write([ticket.delivery for ticket in group])
+        except Exception as error:
+            self._explain(group, error)
+        finally:
+            for ticket in group:
+                ticket.is_done = True
+
+    def _explain(self, group: Sequence[_Ticket], error: Exception) -> None:
+        """An outage concerns everybody; anything else only the delivery that caused it, so each is tried alone."""
+        for ticket in group:
+            ticket.error = error
+        if is_transient(error) or len(group) == 1:
+            return
+        for ticket in group:
+            try:
+                self._write([ticket.delivery])
+            except Exception as own:
+                ticket.error = own
+            else:
+                ticket.error = None
+
+
+def write(deliveries: Sequence[Delivery]) -> None:
+    """Commit a group to the inbox of the running application. Order keeps two groups from waiting in a circle."""
+    with transaction() as session:
+        inbox.put(session, sorted(deliveries, key=lambda each: each.event_id))
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) and ID.fullmatch(value) else ""

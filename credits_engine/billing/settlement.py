@@ -1,0 +1,204 @@
+"""Making the books say what the facts say: directory, account and the running period of one user.
+
+Calling it again changes nothing. Whatever changes is journalled, under the event or the clock that caused it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from credits_engine import books
+from credits_engine.billing.effects import ClosePeriod, Row, Standing, closing, limits, standing
+from credits_engine.billing.store import accounts, counters, facts
+from credits_engine.billing.store.accounts import BillingAccount
+from credits_engine.billing.subscriptions import FREE, History, histories
+from credits_engine.periods import Period
+from credits_engine.plans import CATALOGUE, CreditPlan
+from credits_engine.receipts import EntryType
+from credits_engine.store import accounts as directory
+from credits_engine.store import books as book_rows
+from credits_engine.store import entries
+
+ACTOR = "billing"
+CLOCK = "clock"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a user is entitled to now, the facts it follows from, and a sentence for each thing that had to change."""
+
+    histories: tuple[History, ...]
+    standing: Standing | None
+    changes: tuple[str, ...]
+
+
+def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> Settlement:
+    """Bring everything about one user up to the facts and the clock, in the caller's transaction.
+
+    `cause` is the event behind it. Raises UnsoldPriceError while a subscription buys nothing that we know.
+    """
+    account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
+    known = histories(facts.of_user(session, user_id))
+    found = standing(known, now, CATALOGUE)
+    if found is None:
+        return Settlement(tuple(known), None, ())
+    rows = counters.lock_rows(session, user_id, min(found.opened_at or now, now))
+    changes = _close(session, account, found, known, rows, now=now, cause=cause)
+    changes += _enter(session, account, found, now=now)
+    running = _running(rows, now) if not changes else _running(counters.lock_rows(session, user_id, now), now)
+    if running is None:
+        running = _open(session, user_id, now)
+        changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
+    changes += _limit(session, account, found, known, running, now=now, cause=cause)
+    _remember(session, account, found, running, now=now)
+    return Settlement(tuple(known), found, tuple(changes))
+
+
+def _close(
+    session: Session,
+    account: BillingAccount,
+    found: Standing,
+    known: Sequence[History],
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    cause: str,
+) -> list[str]:
+    """Where the anchor moved and was paid for: end the period that reaches across it, once per paid period."""
+    if found.opened_at is None:
+        return []
+    to_close = closing(
+        rows,
+        found,
+        known,
+        original=CATALOGUE.plan(account.original_plan),
+        last_used_at=counters.last_used_at(session, account.user_id) if rows else None,
+        now=now,
+        catalogue=CATALOGUE,
+    )
+    if to_close is None:
+        return []
+    is_first = accounts.note_opening(
+        session, found.subscription_id, found.opened_at, user_id=account.user_id, event_id=cause, now=now
+    )
+    if not is_first:
+        log.error(
+            "billing.period_reset_twice", user=account.user_id, start=found.opened_at.isoformat(), stripe_event=cause
+        )
+        return []
+    return [_closed(session, account, to_close, now=now, cause=cause)]
+
+
+def _closed(session: Session, account: BillingAccount, to_close: ClosePeriod, *, now: datetime, cause: str) -> str:
+    counters.close(session, account.user_id, to_close.period, to_close.at)
+    ended = Period(to_close.period.start, to_close.at)
+    book_rows.change_limits(session, account.user_id, ended, to_close.plan)
+    reason = f"Credits reset for {account.user_id}: a period paid for begins at {to_close.at:%Y-%m-%dT%H:%M:%SZ}."
+    _journal(session, account, ended, to_close.plan, type_=EntryType.PERIOD_CLOSE, now=now, reason=reason, cause=cause)
+    log.info("billing.period_closed", user=account.user_id, stripe_event=cause, reason=reason)
+    return reason
+
+
+def _enter(session: Session, account: BillingAccount, found: Standing, *, now: datetime) -> list[str]:
+    """The directory is what the engines, the flags and the page read."""
+    if (account.plan, account.anchor) == (found.plan.name, found.anchor):
+        return []
+    accounts.update_directory(session, account.user_id, plan=found.plan.name, anchor=found.anchor, now=now)
+    if account.plan == found.plan.name:
+        return [f"Periods are counted from {found.anchor:%Y-%m-%dT%H:%M:%SZ}." if found.anchor else "No anchor."]
+    return [f"Plan {found.plan.name} instead of {account.plan}."]
+
+
+def _running(rows: Sequence[Row], now: datetime) -> Row | None:
+    return next((row for row in rows if now in row.period), None)
+
+
+def _open(session: Session, user_id: str, now: datetime) -> Row:
+    found = directory.find(session, user_id)
+    assert found is not None, f"{user_id} was locked in the directory and is gone"
+    books.locked(session, found[0], key="", now=now)
+    running = _running(counters.lock_rows(session, user_id, now), now)
+    assert running is not None
+    return running
+
+
+def _limit(
+    session: Session,
+    account: BillingAccount,
+    found: Standing,
+    known: Sequence[History],
+    running: Row,
+    *,
+    now: datetime,
+    cause: str,
+) -> list[str]:
+    """Raise or correct the limits of the running period."""
+    change = limits(running, found, known, now=now, catalogue=CATALOGUE)
+    if change is None:
+        return []
+    book_rows.change_limits(session, account.user_id, change.period, change.plan)
+    reason = f"Limits of {change.plan.name} instead of {running.plan}; what was used stays used."
+    _journal(
+        session, account, change.period, change.plan, type_=EntryType.LIMIT_CHANGE, now=now, reason=reason, cause=cause
+    )
+    return [reason]
+
+
+def _remember(session: Session, account: BillingAccount, found: Standing, running: Row, *, now: datetime) -> None:
+    """Write the account where something differs, and when to look again: at a due date or the next period."""
+    due_at = min(found.due_at or running.period.end, running.period.end)
+    service = (found.period.start, found.period.end) if found.period else (None, None)
+    before = (
+        account.blocked,
+        account.reason,
+        account.subscription_id,
+        account.service_start,
+        account.service_end,
+        account.due_at,
+    )
+    after = (found.blocked, found.reason, found.subscription_id, *service, due_at)
+    if before != after:
+        accounts.update_account(
+            session,
+            account.user_id,
+            now=now,
+            blocked=found.blocked,
+            reason=found.reason,
+            subscription_id=found.subscription_id,
+            service_start=service[0],
+            service_end=service[1],
+            due_at=due_at,
+        )
+
+
+def _journal(
+    session: Session,
+    account: BillingAccount,
+    period: Period,
+    plan: CreditPlan,
+    *,
+    type_: EntryType,
+    now: datetime,
+    reason: str,
+    cause: str,
+) -> None:
+    entries.append(
+        session,
+        {
+            "type": type_.value,
+            "occurred_at": now,
+            "user_id": account.user_id,
+            "reason": reason,
+            "actor": ACTOR,
+            "context": {"cause": cause},
+            "v2_period_start": period.start,
+            "v2_period_end": period.end,
+            "v2_limit_analysis": plan.v2.analysis,
+            "v2_limit_roast": plan.v2.roast,
+        },
+    )

@@ -1,0 +1,152 @@
+"""Customers, the users they are, and what these are entitled to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
+
+from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, OPENINGS
+from credits_engine.store.tables import USERS, insert_if_absent, inserted, run
+
+
+@dataclass(frozen=True, slots=True)
+class BillingAccount:
+    """What billing last wrote about a user, and what the directory holds."""
+
+    user_id: str
+    original_plan: str
+    blocked: str | None
+    reason: str
+    subscription_id: str | None
+    service_start: datetime | None
+    service_end: datetime | None
+    due_at: datetime | None
+    plan: str
+    anchor: datetime | None
+
+
+CUSTOMER = select(CUSTOMERS.c.user_id).where(CUSTOMERS.c.customer_id == bindparam("customer_id")).with_for_update()
+ADD_CUSTOMER = insert_if_absent(CUSTOMERS)
+LINK = (
+    update(CUSTOMERS)
+    .where(CUSTOMERS.c.customer_id == bindparam("of_customer"))
+    .values(user_id=bindparam("to_user"), linked_at=bindparam("at"), linked_by=bindparam("by"))
+)
+ACCOUNT = (
+    select(
+        ACCOUNTS.c.user_id,
+        ACCOUNTS.c.original_plan,
+        ACCOUNTS.c.blocked,
+        ACCOUNTS.c.reason,
+        ACCOUNTS.c.subscription_id,
+        ACCOUNTS.c.service_start,
+        ACCOUNTS.c.service_end,
+        ACCOUNTS.c.due_at,
+        USERS.c.plan,
+        USERS.c.billing_anchor,
+    )
+    .join(USERS, USERS.c.user_id == ACCOUNTS.c.user_id)
+    .where(ACCOUNTS.c.user_id == bindparam("user_id"))
+)
+LOCK_ACCOUNT = ACCOUNT.with_for_update()
+ADD_ACCOUNT = insert_if_absent(ACCOUNTS)
+ADD_USER = insert_if_absent(USERS)
+PLAN = select(USERS.c.plan).where(USERS.c.user_id == bindparam("user_id")).with_for_update()
+DUE = (
+    select(ACCOUNTS.c.user_id)
+    .where(ACCOUNTS.c.due_at <= bindparam("now"))
+    .order_by(ACCOUNTS.c.due_at)
+    .limit(bindparam("most"))
+)
+OPEN = insert_if_absent(OPENINGS)
+
+
+def lock_customer(session: Session, customer_id: str) -> str | None:
+    """The user that a customer is, locked; None for a customer whose user is not known yet."""
+    found = run(session, CUSTOMER, {"customer_id": customer_id}).one_or_none()
+    if found is None:
+        inserted(session, ADD_CUSTOMER, {"customer_id": customer_id})
+        found = run(session, CUSTOMER, {"customer_id": customer_id}).one()
+    user_id: str | None = found.user_id
+    return user_id
+
+
+def link(session: Session, customer_id: str, user_id: str, *, now: datetime, by: str) -> None:
+    """Say which user a customer is; the caller has locked the customer."""
+    run(session, LINK, {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by})
+
+
+def lock_account(session: Session, user_id: str, *, now: datetime, default_plan: str) -> BillingAccount:
+    """A user's account and directory entry, locked; both are made when missing."""
+    found = run(session, LOCK_ACCOUNT, {"user_id": user_id}).one_or_none()
+    if found is None:
+        _add_account(session, user_id, now=now, default_plan=default_plan)
+        found = run(session, LOCK_ACCOUNT, {"user_id": user_id}).one()
+    return _account(found)
+
+
+def show_account(session: Session, user_id: str) -> BillingAccount | None:
+    """The same without a lock; None for a user whom billing does not know."""
+    found = run(session, ACCOUNT, {"user_id": user_id}).one_or_none()
+    return _account(found) if found else None
+
+
+def update_account(session: Session, user_id: str, *, now: datetime, **columns: Any) -> None:
+    """Write what a user is entitled to."""
+    statement = update(ACCOUNTS).where(ACCOUNTS.c.user_id == user_id).values(**columns, updated_at=now)
+    session.connection().execute(statement)
+
+
+def update_directory(session: Session, user_id: str, *, plan: str, anchor: datetime | None, now: datetime) -> None:
+    """Tell everybody else which plan a user has and when their periods begin."""
+    statement = update(USERS).where(USERS.c.user_id == user_id)
+    session.connection().execute(statement.values(plan=plan, billing_anchor=anchor, updated_at=now))
+
+
+def due(session: Session, *, now: datetime, most: int) -> list[str]:
+    """Users for whom the clock has changed something, longest due first."""
+    return [row.user_id for row in run(session, DUE, {"now": now, "most": most})]
+
+
+def note_opening(
+    session: Session, subscription_id: str, period_start: datetime, *, user_id: str, event_id: str, now: datetime
+) -> bool:
+    """Register that a payment opened this period; False when one has before."""
+    row = {
+        "subscription_id": subscription_id,
+        "period_start": period_start,
+        "user_id": user_id,
+        "event_id": event_id,
+        "opened_at": now,
+    }
+    return inserted(session, OPEN, row)
+
+
+def customers_of(session: Session, user_id: str) -> list[str]:
+    """The customers that a user is known as."""
+    query = select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.user_id == user_id).order_by(CUSTOMERS.c.customer_id)
+    return list(session.scalars(query))
+
+
+def _account(row: Any) -> BillingAccount:
+    return BillingAccount(*row)
+
+
+def _add_account(session: Session, user_id: str, *, now: datetime, default_plan: str) -> None:
+    inserted(
+        session,
+        ADD_USER,
+        {
+            "user_id": user_id,
+            "plan": default_plan,
+            "signed_up_at": None,
+            "beta": False,
+            "billing_anchor": None,
+            "updated_at": now,
+        },
+    )
+    plan = run(session, PLAN, {"user_id": user_id}).scalar_one()
+    row = {"user_id": user_id, "original_plan": plan, "reason": "", "updated_at": now}
+    inserted(session, ADD_ACCOUNT, row)

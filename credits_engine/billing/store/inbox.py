@@ -1,0 +1,234 @@
+"""The inbox: events are put in once, claimed by compare-and-set, and finished by the claim that still holds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import affected
+from credits_engine.billing.store.tables import ATTEMPTS, EVENTS
+from credits_engine.store.tables import run
+
+
+class State(StrEnum):
+    """Where an event stands. The last four are ends; parked and dead wait for somebody to change something."""
+
+    NEW = "new"
+    CLAIMED = "claimed"
+    PARKED = "parked"
+    DEAD = "dead"
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"
+    IGNORED = "ignored"
+
+
+OPEN = (State.NEW.value, State.CLAIMED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event as it came in, verified."""
+
+    event_id: str
+    type: str
+    api_version: str
+    livemode: bool
+    customer_id: str | None
+    object_id: str | None
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An event that one worker may work on until its lease runs out; `attempt` counts this try."""
+
+    id: int
+    event_id: str
+    type: str
+    body: bytes | None
+    attempt: int
+    worker: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an event ended, as a sentence; `waiting_for` names what has to appear before a parked one can go on."""
+
+    state: State
+    reason: str
+    waiting_for: str | None = None
+
+
+def _upsert(dialect: Any) -> Any:
+    statement = dialect.insert(EVENTS)
+    again = {"deliveries": EVENTS.c.deliveries + 1, "delivered_at": statement.excluded.delivered_at}
+    return statement.on_conflict_do_update(index_elements=["event_id"], set_=again)
+
+
+PUT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+PEEK = (
+    select(EVENTS.c.id)
+    .where(EVENTS.c.state.in_(OPEN), EVENTS.c.next_at <= bindparam("now"))
+    .order_by(EVENTS.c.next_at, EVENTS.c.id)
+    .limit(bindparam("most"))
+)
+DUE = PEEK.with_for_update(skip_locked=True)
+CLAIM = (
+    update(EVENTS)
+    .where(
+        EVENTS.c.id.in_(bindparam("ids", expanding=True)),
+        EVENTS.c.state.in_(OPEN),
+        EVENTS.c.next_at <= bindparam("now"),
+    )
+    .values(
+        state=State.CLAIMED.value,
+        attempts=EVENTS.c.attempts + 1,
+        claimed_by=bindparam("worker"),
+        next_at=bindparam("lease_ends_at"),
+    )
+    .returning(EVENTS.c.id, EVENTS.c.event_id, EVENTS.c.type, EVENTS.c.body, EVENTS.c.attempts, EVENTS.c.received_at)
+)
+FINISH = (
+    update(EVENTS)
+    .where(
+        EVENTS.c.id == bindparam("of_id"),
+        EVENTS.c.state == State.CLAIMED.value,
+        EVENTS.c.attempts == bindparam("of_attempt"),
+        EVENTS.c.claimed_by == bindparam("of_worker"),
+    )
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        waiting_for=bindparam("for_what"),
+        attempts=bindparam("counted"),
+        next_at=bindparam("again_at"),
+        finished_at=bindparam("at"),
+    )
+)
+
+
+def put(session: Session, deliveries: Sequence[Delivery]) -> None:
+    """Store events that are not there yet, and count the delivery of those that are."""
+    rows = [
+        {
+            **asdict(delivery),
+            "deliveries": 1,
+            "delivered_at": delivery.received_at,
+            "state": State.NEW.value,
+            "reason": "",
+            "attempts": 0,
+            "next_at": delivery.received_at,
+        }
+        for delivery in deliveries
+    ]
+    connection = session.connection()
+    connection.execute(PUT[connection.dialect.name], rows)
+
+
+def has_due(session: Session, now: datetime) -> bool:
+    """Whether there is anything to claim."""
+    return run(session, PEEK, {"now": now, "most": 1}).first() is not None
+
+
+def claim(session: Session, worker: str, *, now: datetime, lease_ends_at: datetime, most: int) -> list[Claim]:
+    """Take what is due, oldest first: new events and those whose worker let its lease run out."""
+    ids = [row.id for row in run(session, DUE, {"now": now, "most": most})]
+    if not ids:
+        return []
+    found = run(session, CLAIM, {"ids": ids, "now": now, "worker": worker, "lease_ends_at": lease_ends_at})
+    claims = [Claim(r.id, r.event_id, r.type, r.body, r.attempts, worker, r.received_at) for r in found]
+    return sorted(claims, key=lambda each: ids.index(each.id))
+
+
+def finish(session: Session, claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
+    """Record how a claimed event ended. False when the claim was lost: then nothing of it may be committed."""
+    return _leave(session, claim, outcome, counted=claim.attempt, again_at=now, finished_at=now)
+
+
+def give_back(session: Session, claim: Claim, reason: str, *, again_at: datetime, counts: bool) -> bool:
+    """Return a claimed event to be tried again; an attempt that `counts` brings it closer to being given up."""
+    counted = claim.attempt if counts else claim.attempt - 1
+    outcome = Outcome(State.NEW, reason)
+    return _leave(session, claim, outcome, counted=counted, again_at=again_at, finished_at=None)
+
+
+def note_attempt(session: Session, event_id: str, *, number: int, actor: str, outcome: str, now: datetime) -> None:
+    """Keep a failed attempt, or an order to try again, for whoever looks into the event."""
+    row = {"event_id": event_id, "at": now, "number": number, "actor": actor, "outcome": outcome}
+    session.connection().execute(insert(ATTEMPTS), row)
+
+
+def release(session: Session, waiting_for: str, *, now: datetime) -> int:
+    """Let the parked events go on that waited for this; returns how many."""
+    statement = (
+        update(EVENTS)
+        .where(EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for == waiting_for)
+        .values(state=State.NEW.value, next_at=now, waiting_for=None)
+    )
+    return affected(session, statement)
+
+
+def awaited(session: Session, prefix: str) -> list[str]:
+    """What parked events wait for, among the things whose name starts with `prefix`."""
+    query = (
+        select(EVENTS.c.waiting_for)
+        .where(EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for.startswith(prefix, autoescape=True))
+        .distinct()
+        .order_by(EVENTS.c.waiting_for)
+    )
+    return [name for name in session.scalars(query) if name]
+
+
+def replay(session: Session, event_id: str, *, now: datetime, attempts: int) -> bool:
+    """Let an event be applied once more from the start; False while it is being worked on or has lost its body.
+
+    `attempts` is what counts as tried already, so that a replay which fails again is set aside again.
+    """
+    statement = (
+        update(EVENTS)
+        .where(EVENTS.c.event_id == event_id, EVENTS.c.state != State.CLAIMED.value, EVENTS.c.body.is_not(None))
+        .values(state=State.NEW.value, next_at=now, attempts=attempts, waiting_for=None)
+    )
+    return affected(session, statement) == 1
+
+
+def forget_bodies(session: Session, *, before: datetime, most: int) -> int:
+    """Drop the bodies of events that ended before this; their ids stay, so they can never be applied anew."""
+    ends = (State.APPLIED.value, State.SUPERSEDED.value, State.IGNORED.value)
+    old = (
+        select(EVENTS.c.id)
+        .where(EVENTS.c.received_at < before, EVENTS.c.state.in_(ends), EVENTS.c.body.is_not(None))
+        .order_by(EVENTS.c.received_at)
+        .limit(most)
+    )
+    return affected(session, update(EVENTS).where(EVENTS.c.id.in_(old)).values(body=None))
+
+
+def _leave(
+    session: Session,
+    claim: Claim,
+    outcome: Outcome,
+    *,
+    counted: int,
+    again_at: datetime,
+    finished_at: datetime | None,
+) -> bool:
+    left = {
+        "of_id": claim.id,
+        "of_attempt": claim.attempt,
+        "of_worker": claim.worker,
+        "to_state": outcome.state.value,
+        "why": outcome.reason[:1000],
+        "for_what": outcome.waiting_for,
+        "counted": counted,
+        "again_at": again_at,
+        "at": finished_at,
+    }
+    return run(session, FINISH, left).rowcount == 1

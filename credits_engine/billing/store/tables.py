@@ -1,0 +1,21 @@
+"""The tables of billing as Core sees them."""
+
+from typing import cast
+
+from sqlalchemy import Table
+
+from credits_engine.billing.models import (
+    BillingAccount,
+    BillingAttempt,
+    BillingCustomer,
+    BillingEvent,
+    BillingFact,
+    BillingOpening,
+)
+
+EVENTS = cast(Table, BillingEvent.__table__)
+ATTEMPTS = cast(Table, BillingAttempt.__table__)
+FACTS = cast(Table, BillingFact.__table__)
+CUSTOMERS = cast(Table, BillingCustomer.__table__)
+ACCOUNTS = cast(Table, BillingAccount.__table__)
+OPENINGS = cast(Table, BillingOpening.__table__)

@@ -1,0 +1,86 @@
+"""What the clock does by itself: periods roll and rights expire in time, a bounded batch at each tick.
+
+Nobody has to wait for it: an operation opens the period it needs. The sweep makes the tables say so too.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import reading, transaction
+from credits_engine import books
+from credits_engine.billing.applying import PRICE
+from credits_engine.billing.prices import UnsoldPriceError, is_sold
+from credits_engine.billing.settlement import settle
+from credits_engine.billing.store import accounts, inbox, sweeping
+from credits_engine.plans import CATALOGUE, UnknownPlanError
+from credits_engine.store import accounts as directory
+
+DUE_MAX = 100
+PAGE = 1_000
+OPENINGS_MAX = 100
+BODIES_KEPT = timedelta(days=90)
+BODIES_MAX = 1_000
+POSTPONE = timedelta(hours=1)
+
+log = structlog.get_logger()
+
+
+def settle_due(now: datetime) -> int:
+    """Settle the users for whom something has fallen due, each in a transaction of their own; returns how many."""
+    with reading() as session:
+        users = accounts.due(session, now=now, most=DUE_MAX)
+    for user_id in users:
+        try:
+            with transaction() as session:
+                settle(session, user_id, now=now)
+        except UnsoldPriceError as error:
+            log.warning("billing.sweep_postponed", user=user_id, reason=str(error))
+            with transaction() as session:
+                accounts.update_account(session, user_id, now=now, due_at=now + POSTPONE)
+    return len(users)
+
+
+def release_priced(now: datetime) -> int:
+    """Let events go on that waited for a price which the catalogue has by now; returns how many."""
+    with transaction() as session:
+        awaited = [name for name in inbox.awaited(session, PRICE) if is_sold(name.removeprefix(PRICE), CATALOGUE)]
+        return sum(inbox.release(session, name, now=now) for name in awaited)
+
+
+def forget_bodies(now: datetime) -> int:
+    """Drop bodies that are older than we keep them; returns how many."""
+    with transaction() as session:
+        return inbox.forget_bodies(session, before=now - BODIES_KEPT, most=BODIES_MAX)
+
+
+@dataclass(slots=True)
+class Roll:
+    """Goes round the directory, a page at a tick, and opens the running period of whoever has none."""
+
+    after: str = ""
+
+    def tick(self, now: datetime) -> int:
+        """Look at the next page; returns how many periods were opened."""
+        with reading() as session:
+            page = sweeping.without_period(session, after=self.after, now=now, page=PAGE, most=OPENINGS_MAX)
+        opened = 0
+        for user_id in page.users:
+            with transaction() as session:
+                opened += _opened(session, user_id, now)
+        self.after = page.last
+        return opened
+
+
+def _opened(session: Session, user_id: str, now: datetime) -> bool:
+    found = directory.find(session, user_id)
+    if found is None:
+        return False
+    try:
+        books.locked(session, found[0], key="", now=now)
+    except UnknownPlanError as error:
+        log.warning("billing.roll_refused", user=user_id, reason=str(error))
+        return False
+    return True

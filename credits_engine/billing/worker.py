@@ -1,0 +1,149 @@
+"""Working off the inbox: claim, apply, finish, each event in a transaction of its own. Any number may do so at once.
+
+A worker that is killed leaves a lease behind; when it runs out, another one starts that event from the beginning.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from control_plane.platform import signals
+from control_plane.platform.database import transaction
+from control_plane.platform.problems import is_transient
+from control_plane.platform.signals import Observation
+from credits_engine.billing import applying
+from credits_engine.billing.applying import LinkConflictError, LostClaimError
+from credits_engine.billing.facts import Fact
+from credits_engine.billing.prices import UnsoldPriceError
+from credits_engine.billing.shapes import UnreadableEventError
+from credits_engine.billing.store import inbox
+from credits_engine.billing.store.inbox import Claim, Outcome, State
+
+FAILURE = "billing_webhook_failure"
+LEASE = timedelta(seconds=60)
+ATTEMPTS_MAX = 12
+BACKOFF_SECONDS_MAX = 3600.0
+AGAIN_SECONDS = 2.0
+BATCH = 20
+
+Clock = Callable[[], datetime]
+Doubts = Callable[[Claim, Sequence[Fact]], Sequence[Fact]]
+"""Facts that settle a doubt about an event, asked for before its transaction; none where nothing is doubtful."""
+
+log = structlog.get_logger()
+
+
+def no_doubts(_claim: Claim, _stated: Sequence[Fact]) -> Sequence[Fact]:
+    """Believe the events as they are."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of those who work off the inbox; its name is what holds its claims."""
+
+    name: str
+    clock: Clock
+    doubts: Doubts = no_doubts
+    chance: Callable[[], float] = random.random
+
+    def work(self, *, until: datetime | None = None, most: int | None = None) -> int:
+        """Apply what is due until nothing is, `until` has come or `most` events are done; returns how many."""
+        done = 0
+        while most is None or done < most:
+            now = self.clock()
+            if until is not None and now >= until:
+                break
+            size = BATCH if most is None else min(BATCH, most - done)
+            with transaction() as session:
+                claims = inbox.claim(session, self.name, now=now, lease_ends_at=now + LEASE, most=size)
+            for claim in claims:
+                if self.clock() < now + LEASE:
+                    self._process(claim)
+            done += len(claims)
+            if not claims:
+                break
+        return done
+
+    def _process(self, claim: Claim) -> None:
+        """One event to its end. Only an error of the database leaves it claimed, until the lease runs out."""
+        if claim.attempt > ATTEMPTS_MAX:
+            self._end(claim, Outcome(State.DEAD, f"Given up: {ATTEMPTS_MAX} attempts ended with their worker."))
+            return
+        try:
+            stated = applying.read(claim)
+            fetched = self.doubts(claim, stated)
+            with transaction() as session:
+                outcome = applying.apply(session, claim, stated, now=self.clock(), fetched=fetched)
+        except LostClaimError:
+            log.warning("billing.claim_lost", stripe_event=claim.event_id, attempt=claim.attempt)
+        except (UnreadableEventError, LinkConflictError) as error:
+            self._end(claim, Outcome(State.DEAD, _described(error)))
+        except UnsoldPriceError as error:
+            self._end(claim, applying.waiting(error))
+        except Exception as error:
+            self._give_back(claim, error)
+        else:
+            log.info(
+                "billing.applied",
+                stripe_event=claim.event_id,
+                type=claim.type,
+                state=outcome.state,
+                reason=outcome.reason,
+            )
+            signals.record(Observation(FAILURE, bad=False))
+
+    def _end(self, claim: Claim, outcome: Outcome) -> None:
+        """Put an event aside that another attempt can't help."""
+        now = self.clock()
+        with transaction() as session:
+            is_ours = inbox.finish(session, claim, outcome, now=now)
+            if is_ours:
+                self._note(session, claim, outcome.reason, now)
+        if is_ours:
+            log.error("billing.set_aside", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
+            self._report(claim, failed=True)
+
+    def _give_back(self, claim: Claim, error: Exception) -> None:
+        """Try again later; an outage of the database is nobody's fault and counts for nothing."""
+        if is_transient(error):
+            log.warning("billing.postponed", stripe_event=claim.event_id, error=type(error).__name__)
+            self._postpone(claim, type(error).__name__, seconds=AGAIN_SECONDS, counts=False)
+        elif claim.attempt >= ATTEMPTS_MAX:
+            self._end(claim, Outcome(State.DEAD, _described(error)))
+        else:
+            log.exception("billing.failed", stripe_event=claim.event_id, attempt=claim.attempt, exc_info=error)
+            if self._postpone(claim, _described(error), seconds=self._backoff(claim.attempt), counts=True):
+                self._report(claim, failed=True)
+
+    def _postpone(self, claim: Claim, reason: str, *, seconds: float, counts: bool) -> bool:
+        now = self.clock()
+        with transaction() as session:
+            is_ours = inbox.give_back(session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts)
+            if is_ours and counts:
+                self._note(session, claim, reason, now)
+        return is_ours
+
+    def _note(self, session: Session, claim: Claim, reason: str, now: datetime) -> None:
+        inbox.note_attempt(
+            session, claim.event_id, number=claim.attempt, actor=self.name, outcome=reason[:1000], now=now
+        )
+
+    def _report(self, claim: Claim, *, failed: bool) -> None:
+        """One event counts once, by its first attempt, however often it is tried."""
+        if claim.attempt == 1:
+            signals.record(Observation(FAILURE, failed, account=claim.event_id))
+
+    def _backoff(self, attempt: int) -> float:
+        """A second, doubled with each attempt up to an hour, half of it at random so that a crowd spreads out."""
+        seconds: float = min(2.0 ** (attempt - 1), BACKOFF_SECONDS_MAX)
+        return seconds * (0.5 + 0.5 * self.chance())
+
+
+def _described(error: Exception) -> str:
+    reason = getattr(error, "reason", type(error).__name__)
+    return f"{reason}: {error}"

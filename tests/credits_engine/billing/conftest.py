@@ -1,0 +1,139 @@
+"""A post office: what a virtual Stripe sends is delivered to the real application and worked off there."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import stripe
+import structlog
+from flask import Flask
+from sqlalchemy import Table, select
+from werkzeug.test import TestResponse
+
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.settings import Settings
+from credits_engine import books
+from credits_engine.billing import intake
+from credits_engine.billing.store import inbox
+from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, EVENTS, FACTS, OPENINGS
+from credits_engine.billing.worker import Doubts, Worker, no_doubts
+from credits_engine.decisions import Amounts
+from credits_engine.store import accounts
+from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
+from tests.credits_engine.billing.virtual_stripe import Json
+
+SECRET = "whsec_of_the_tests"
+OLD_SECRET = "whsec_before_the_rotation"
+
+
+@dataclass
+class Office:
+    """Puts events into the inbox of an application and has them worked off at a time of the test's choosing."""
+
+    app: Flask
+    now: datetime
+
+    def deliver(self, *events: Json) -> None:
+        """Put events into the inbox without the way over HTTP."""
+        with transaction() as session:
+            inbox.put(session, [intake.parse(json.dumps(event).encode(), self.now) for event in events])
+
+    def post(self, event: Json | bytes, *, header: str | None = None, secret: str = SECRET) -> TestResponse:
+        """Deliver as Stripe does, signed at the present second."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        signed = header if header is not None else sign(body, secret)
+        headers = {"Stripe-Signature": signed} if signed else {}
+        return self.app.test_client().post("/webhooks/stripe", data=body, headers=headers)
+
+    def work(self, *, at: datetime | None = None, doubts: Doubts = no_doubts, name: str = "worker") -> int:
+        """Work off everything that is due."""
+        self.now = at or self.now
+        return Worker(name, lambda: self.now, doubts, chance=lambda: 0.5).work()
+
+    def tell(self, events: Iterable[Json], *, at: datetime) -> None:
+        """Deliver and work off."""
+        self.now = at
+        self.deliver(*events)
+        self.work()
+
+    def states(self) -> dict[str, str]:
+        """Where each event stands."""
+        return {row["event_id"]: row["state"] for row in self.rows(EVENTS)}
+
+    def event(self, event_id: str) -> dict[str, Any]:
+        """One event as the inbox has it."""
+        return next(row for row in self.rows(EVENTS) if row["event_id"] == event_id)
+
+    def rows(self, table: Table, **where: object) -> list[dict[str, Any]]:
+        """Every row of a table, in the order of its key."""
+        query = select(table).filter_by(**where).order_by(*table.primary_key)
+        with reading() as session:
+            return [dict(row) for row in session.execute(query).mappings()]
+
+    def periods(self, user_id: str) -> list[tuple[datetime, datetime, str]]:
+        """A user's periods in v2's counters."""
+        rows = self.rows(COUNTERS, user_id=user_id)
+        return [(row["period_start"], row["period_end"], row["plan"]) for row in rows]
+
+    def user(self, user_id: str) -> tuple[str, datetime | None]:
+        """Plan and anchor as the directory has them."""
+        (row,) = self.rows(USERS, user_id=user_id)
+        return row["plan"], row["billing_anchor"]
+
+    def journal(self, user_id: str) -> list[dict[str, Any]]:
+        """Every journal row of a user."""
+        return self.rows(JOURNAL, user_id=user_id)
+
+    def account(self, user_id: str) -> dict[str, Any]:
+        """What billing says of a user."""
+        (row,) = self.rows(ACCOUNTS, user_id=user_id)
+        return row
+
+    def used(self, user_id: str) -> Amounts:
+        """What v2 counts for a user in the running period."""
+        with reading() as session:
+            found = accounts.find(session, user_id)
+            assert found is not None
+            return books.shown(session, found[0], self.now).v2.used
+
+    def final_state(self) -> dict[str, Any]:
+        """Everything that billing decides, without what depends on who delivered when."""
+        personal = ("updated_at", "linked_at", "linked_by", "event_id", "opened_at", "signed_up_at")
+        return {
+            table.name: [{k: v for k, v in row.items() if k not in personal} for row in self.rows(table)]
+            for table in (USERS, ACCOUNTS, CUSTOMERS, COUNTERS, OPENINGS, FACTS)
+        }
+
+
+def sign(body: bytes, secret: str = SECRET, at: int | None = None) -> str:
+    """The header with which Stripe would send this body."""
+    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with two secrets, as while one is being replaced."""
+    return replace(settings, stripe_webhook_secrets=(OLD_SECRET, SECRET), sqlite_synchronous="NORMAL")
+
+
+@pytest.fixture
+def office(app: Flask, now: datetime) -> Iterator[Office]:
+    """The post office of an application whose context is open for the test."""
+    with app.app_context():
+        yield Office(app, now)
+
+
+@pytest.fixture
+def clock() -> Callable[[datetime, float], datetime]:
+    """A moment so many seconds later."""
+    return lambda moment, seconds: moment + timedelta(seconds=seconds)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Thousands of log lines tell nothing in a test."""
+    with structlog.testing.capture_logs():
+        yield

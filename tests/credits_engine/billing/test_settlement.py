@@ -1,0 +1,230 @@
+from datetime import datetime, timedelta
+
+import pytest
+
+from control_plane.platform.database import transaction
+from credits_engine.billing import sweep
+from credits_engine.billing.settlement import settle
+from credits_engine.billing.store.tables import EVENTS, OPENINGS
+from credits_engine.consumption import FlagEvaluation, Operation, consume
+from credits_engine.decisions import Amounts
+from credits_engine.journal import reconcile
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, VirtualStripe
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+NEXT = START.replace(month=12)
+MONTH = (START.replace(day=1, hour=0), START.replace(month=12, day=1, hour=0))
+V2_SERVES = FlagEvaluation(enabled=True, reason="test", revision=1)
+
+
+def take(office: Office, user_id: str, key: str, amount: int, at: datetime) -> None:
+    office.now = at
+    operation = Operation(user_id, key, Amounts(amount, 0), actor="test")
+    with transaction() as session:
+        receipt = consume(session, operation, now=at, evaluate=lambda _: V2_SERVES)
+    assert receipt.charged == Amounts(amount, 0)
+
+
+def known_user(office: Office, user_id: str, *, at: datetime) -> None:
+    """Somebody who used the free plan before ever paying."""
+    stripe = VirtualStripe(name="before")
+    stripe.open(f"cus_{user_id}", "starter_monthly", metadata={"user_id": user_id})
+    incomplete = stripe.events[0]
+    assert incomplete["data"]["object"]["status"] == "incomplete"
+    office.tell([incomplete], at=at)
+    assert office.user(user_id) == ("free", None)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_first_payment_opens_a_period_with_nothing_used(office: Office, generation: str) -> None:
+    known_user(office, "ada", at=START - DAY)
+    take(office, "ada", "k1", 30, START - HOUR)
+    stripe = VirtualStripe(generation)
+    stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START + timedelta(minutes=1))
+    assert office.user("ada") == ("pro", START)
+    assert office.periods("ada") == [(MONTH[0], START, "free"), (START, NEXT, "pro")]
+    assert office.used("ada") == Amounts(0, 0)
+    assert set(office.states().values()) <= {"applied", "superseded", "ignored"}
+
+
+def test_the_same_events_again_change_nothing(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    before = office.final_state(), office.journal("ada")
+    office.tell(stripe.events * 3, at=START + HOUR)
+    assert (office.final_state(), office.journal("ada")) == before
+    assert {row["deliveries"] for row in office.rows(EVENTS)} == {4}
+
+
+def test_an_upgrade_raises_the_limits_at_once_and_keeps_what_was_used(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    take(office, "ada", "k1", 700, START + DAY)
+    stripe.pass_time(START + 2 * DAY)
+    stripe.change_price(subscription, "pro_monthly")
+    office.tell(stripe.events, at=stripe.now)
+    assert office.periods("ada") == [(START, NEXT, "pro")]
+    assert office.used("ada") == Amounts(700, 0)
+    assert [row["type"] for row in office.journal("ada")] == ["consume", "limit_change"]
+
+
+def test_a_downgrade_waits_for_the_next_period(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    stripe.pass_time(START + 2 * DAY)
+    stripe.change_price(subscription, "starter_monthly")
+    office.tell(stripe.events, at=stripe.now)
+    assert office.user("ada")[0] == "pro"
+    sweep.settle_due(NEXT)
+    assert office.user("ada")[0] == "starter"
+    assert office.periods("ada")[-1] == (NEXT, NEXT.replace(year=2027, month=1), "starter")
+
+
+def test_a_paid_new_anchor_closes_the_period_and_opens_one_with_nothing_used(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    take(office, "ada", "k1", 700, START + DAY)
+    stripe.pass_time(START + 5 * DAY)
+    moved = stripe.now
+    stripe.change_price(subscription, "pro_monthly", move_anchor=True)
+    office.tell(stripe.events, at=moved + HOUR)
+    assert office.periods("ada") == [
+        (START, moved, "starter"),
+        (moved, moved.replace(month=12), "pro"),
+    ]
+    assert office.used("ada") == Amounts(0, 0)
+    (closed,) = [row for row in office.journal("ada") if row["type"] == "period_close"]
+    assert closed["reason"].startswith("Credits reset for ada")
+    assert [row["period_start"] for row in office.rows(OPENINGS)] == [moved]
+
+
+def test_what_was_consumed_before_the_payment_became_known_stays_in_its_period(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    stripe.pass_time(START + 5 * DAY)
+    moved = stripe.now
+    stripe.change_price(subscription, "pro_monthly", move_anchor=True)
+    take(office, "ada", "k1", 700, moved + HOUR)
+    late = moved + 2 * HOUR
+    office.tell(stripe.events, at=late)
+    assert office.periods("ada") == [(START, late, "pro"), (late, moved.replace(month=12), "pro")]
+    assert office.used("ada") == Amounts(0, 0)
+    with transaction() as session:
+        assert reconcile(session).clean
+
+
+def test_an_unpaid_new_anchor_gives_no_second_allowance(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    take(office, "ada", "k1", 700, START + DAY)
+    stripe.pass_time(START + 5 * DAY)
+    subscription.card_works = False
+    stripe.change_price(subscription, "pro_monthly", move_anchor=True)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.used("ada") == Amounts(700, 0)
+    assert office.periods("ada") == [(START, NEXT, "pro")]
+
+
+@pytest.mark.parametrize("late", [2 * HOUR, 3 * DAY, None], ids=["two hours", "three days", "never"])
+def test_a_late_renewal_refuses_nobody_and_grants_nothing_twice(office: Office, late: timedelta | None) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    take(office, "ada", "k1", 1000, START + DAY)
+    take(office, "ada", "k2", 900, NEXT + timedelta(minutes=5))
+    stripe.pass_time(NEXT + DAY)
+    if late is not None:
+        office.tell(stripe.events, at=NEXT + late)
+    sweep.settle_due(NEXT + 4 * DAY)
+    assert office.used("ada") == Amounts(900, 0)
+    assert [start for start, _, _ in office.periods("ada")] == [START, NEXT]
+    assert office.user("ada") == ("starter", START)
+
+
+def test_a_cancellation_ends_with_its_period_by_the_clock_alone(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    stripe.cancel(subscription)
+    office.tell(stripe.events, at=START)
+    assert office.user("ada") == ("pro", START)
+    assert sweep.settle_due(NEXT - timedelta(seconds=1)) == 0
+    assert sweep.settle_due(NEXT) == 1
+    assert office.user("ada") == ("free", None)
+    assert office.periods("ada") == [
+        (START, NEXT, "pro"),
+        (NEXT, NEXT.replace(year=2027, month=1, day=1, hour=0), "free"),
+    ]
+
+
+def test_a_failing_payment_blocks_after_the_grace_time_by_the_clock_alone(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    subscription.card_works = False
+    stripe.pass_time(NEXT + 2 * HOUR)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.account("ada")["blocked"] is None
+    sweep.settle_due(NEXT + HOUR + 5 * DAY)
+    assert "Payment has been failing since 2026-12-10T09:00:00Z" in office.account("ada")["blocked"]
+    stripe.pass_time(NEXT + 8 * DAY)
+    stripe.pay_open_invoice(subscription)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.account("ada")["blocked"] is None
+
+
+def test_losing_rights_at_once_lowers_the_limits_at_once(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    take(office, "ada", "k1", 700, START + DAY)
+    stripe.pass_time(START + 2 * DAY)
+    stripe.refund(subscription)
+    stripe.cancel(subscription, at_once=True)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.user("ada") == ("free", None)
+    assert office.periods("ada") == [(START, NEXT, "free")]
+    assert office.used("ada") == Amounts(700, 0)
+
+
+def test_a_late_word_of_a_downgrade_at_the_renewal_corrects_the_limits(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    take(office, "ada", "k1", 5, NEXT + HOUR)
+    assert office.periods("ada")[-1] == (NEXT, NEXT.replace(year=2027, month=1), "pro")
+    stripe.pass_time(NEXT - HOUR)
+    subscription.price = "starter_monthly"
+    stripe.pass_time(NEXT + DAY)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.user("ada")[0] == "starter"
+    assert office.periods("ada")[-1] == (NEXT, NEXT.replace(year=2027, month=1), "starter")
+    assert office.used("ada") == Amounts(5, 0)
+
+
+def test_settling_twice_changes_nothing(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    before = office.final_state(), office.journal("ada")
+    with transaction() as session:
+        assert settle(session, "ada", now=START).changes == ()
+    assert (office.final_state(), office.journal("ada")) == before
+
+
+def test_the_sweep_opens_the_running_period_of_everybody_a_page_at_a_time(office: Office) -> None:
+    stripe = VirtualStripe()
+    for number in range(5):
+        stripe.checkout(f"user{number}", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    roll = sweep.Roll()
+    later = NEXT + HOUR
+    assert roll.tick(later) == 5
+    assert roll.tick(later) == 0
+    assert all(len(office.periods(f"user{number}")) == 2 for number in range(5))
