@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from flask import Flask, g, request, session
+from flask import Flask, request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from control_plane.platform import failures, identity
 from control_plane.platform.actors import Person, Role, Token, TokenRefusal, TokenType
 from control_plane.platform.database import reading
 from control_plane.platform.problems import Problem
+from control_plane.platform.telemetry import ACTOR
 
+CALLER = "rollout.caller"
 SESSION_LIFETIME = timedelta(hours=12)
 
 log = structlog.get_logger()
@@ -52,29 +54,39 @@ def init_app(app: Flask) -> None:
 
 def presented_token() -> str:
     """The token of the request: raw or Bearer in `Authorization`, else `X-API-Key`; empty without one."""
-    scheme, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
+    environ = request.environ
+    authorization: str = environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, rest = authorization.strip().partition(" ")
     if rest and scheme.lower() == "bearer":
         return rest.strip()
     # Basic credentials may be a proxy's and are sent by the browser itself: they are no token of ours.
-    return request.headers.get("X-API-Key", "").strip() if rest or not scheme else scheme
+    api_key: str = environ.get("HTTP_X_API_KEY", "")
+    return api_key.strip() if rest or not scheme else scheme
 
 
 def current() -> Caller | TokenRefusal | None:
     """Who calls; a refusal for a token that opens nothing, None for nobody. Looked up once per request."""
     known = by_token()
-    if known is None and "caller" not in g:
+    if known is not None:
+        return known
+    if CALLER not in request.environ:
         _remember(_by_session())
-    caller: Caller | TokenRefusal | None = g.get("caller") if known is None else known
-    return caller
+    return remembered()
 
 
 def by_token() -> Caller | TokenRefusal | None:
     """Who calls with a token; None where none was presented."""
-    if "caller" in g:
-        caller: Caller | TokenRefusal | None = g.caller
+    caller = remembered()
+    if caller is not None:
         return None if isinstance(caller, Caller) and caller.token is None else caller
     text = presented_token()
     return _remember(_by_token(text)) if text else None
+
+
+def remembered() -> Caller | TokenRefusal | None:
+    """Who calls, as far as this request has asked already."""
+    caller: Caller | TokenRefusal | None = request.environ.get(CALLER)
+    return caller
 
 
 def sign_in(username: str, password: str, *, now: datetime) -> Person:
@@ -89,7 +101,7 @@ def sign_in(username: str, password: str, *, now: datetime) -> Person:
     session.clear()
     session.permanent = True
     session.update(person=found.id, version=found.session_version, signed_in_at=now.timestamp())
-    g.pop("caller", None)
+    request.environ.pop(CALLER, None)
     log.info("person.signed_in", person=found.username, address=address())
     return found
 
@@ -97,7 +109,7 @@ def sign_in(username: str, password: str, *, now: datetime) -> Person:
 def sign_out() -> None:
     """End the session of this browser; `identity.end_sessions` ends those of every browser."""
     session.clear()
-    g.pop("caller", None)
+    request.environ.pop(CALLER, None)
 
 
 def address() -> str:
@@ -106,8 +118,9 @@ def address() -> str:
 
 
 def _remember(caller: Caller | TokenRefusal | None) -> Caller | TokenRefusal | None:
-    g.caller = caller
-    g.actor = caller.name if isinstance(caller, Caller) else ""
+    environ = request.environ  # not `g`, which outlives a request where tests hold the application context open
+    environ[CALLER] = caller
+    environ[ACTOR] = caller.name if isinstance(caller, Caller) else ""
     return caller
 
 

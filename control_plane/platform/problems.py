@@ -17,6 +17,7 @@ from control_plane.platform import strict_json
 from control_plane.platform.strict_json import MalformedJSON
 
 MEDIA_TYPE = "application/problem+json"
+PROBLEM_CODE = "rollout.problem_code"
 API_PREFIXES = ("/api/", "/ofrep/", "/edge/", "/openapi/")
 RETRY_SECONDS = 2
 RENAMED_STATUSES = {413: "CONTENT_TOO_LARGE", 422: "UNPROCESSABLE_CONTENT"}  # RFC 9110's words on every Python
@@ -66,7 +67,7 @@ def init_app(app: Flask) -> None:
 
 def respond(problem: Problem) -> Response:
     """The response to a problem: a page where a browser asked for one, a problem document elsewhere."""
-    g.problem_code = problem.code
+    request.environ[PROBLEM_CODE] = problem.code
     if wants_page():
         response = Response(_page(problem), problem.status, mimetype="text/html")
     else:

@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Never, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
-from flask import Flask, Response, abort, g, jsonify, redirect, request
+from flask import Flask, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from control_plane.platform import callers, failures
@@ -105,9 +105,10 @@ def local_path(target: str | None) -> str:
 
 
 def _check_request() -> None:
-    if "\x00" in request.path or "%00" in request.environ.get("QUERY_STRING", ""):
+    environ = request.environ
+    if "\x00" in environ["PATH_INFO"] or "%00" in environ.get("QUERY_STRING", ""):
         raise Problem(400, "INVALID_CHARACTER", "The address holds a NUL character; leave it out.")
-    if request.method not in SAFE_METHODS and not presented_token():
+    if environ["REQUEST_METHOD"] not in SAFE_METHODS and not presented_token():
         refuse_cross_origin(request)
 
 
@@ -117,7 +118,7 @@ def _add_headers(response: Response) -> Response:
     if response.mimetype == "text/html":
         for name, value in PAGE_HEADERS.items():
             headers.setdefault(name, value)
-    caller = g.get("caller")
+    caller = callers.remembered()
     if isinstance(caller, Caller) and caller.person:
         headers.setdefault("Cache-Control", "no-store")
     return response

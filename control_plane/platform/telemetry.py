@@ -17,9 +17,13 @@ from sqlalchemy.engine import Connection, ExceptionContext
 
 from control_plane.platform import logs, settings
 from control_plane.platform.database import db
+from control_plane.platform.problems import PROBLEM_CODE
 from control_plane.platform.signals import Observation, record
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+STARTED = "rollout.started"
+ACTOR = "rollout.actor"
+"""Where in the WSGI environment the name of who acts is left for the access log."""
 UNMATCHED = "(unmatched)"
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 FLAG_PREFIXES = ("/api/client", "/api/frontend")
@@ -93,26 +97,28 @@ def _create_series() -> None:
 
 
 def _start() -> None:
-    g.started = perf_counter()
-    given = request.headers.get("X-Request-Id", "")
+    environ = request.environ
+    environ[STARTED] = perf_counter()
+    given = environ.get("HTTP_X_REQUEST_ID", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
 
 
 def _finish(response: Response) -> Response:
-    if "started" not in g:
+    environ, rule = request.environ, request.url_rule
+    if STARTED not in environ:
         return response
-    seconds = perf_counter() - g.started
-    route = request.url_rule.rule if request.url_rule else UNMATCHED
+    seconds = perf_counter() - environ[STARTED]
+    route = rule.rule if rule else UNMATCHED
     failed = response.status_code >= 500
     # Whatever a caller invents as a method or a path must not become a series of its own.
-    method = request.method if request.method in METHODS else "OTHER"
+    method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "OTHER"
     REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(route).observe(seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()
     if _is_guarded(route):
         record(API_BAD if failed else API_GOOD)
-    if request.endpoint not in current_app.extensions["quiet_endpoints"]:
+    if rule is None or rule.endpoint not in current_app.extensions["quiet_endpoints"]:
         _log(response, route, seconds)
     response.headers["X-Request-Id"] = g.request_id
     return response
@@ -124,12 +130,13 @@ def _is_guarded(route: str) -> bool:
 
 
 def _log(response: Response, route: str, seconds: float) -> None:
-    fields: dict[str, Any] = {"method": request.method, "route": route, "status": response.status_code}
+    environ = request.environ
+    fields: dict[str, Any] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
     if route == UNMATCHED:
         fields["path"] = request.path[:200]
-    if "problem_code" in g:
-        fields["code"] = g.problem_code
-    log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=g.get("actor", ""))
+    if PROBLEM_CODE in environ:
+        fields["code"] = environ[PROBLEM_CODE]
+    log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=environ.get(ACTOR, ""))
 
 
 def _observe_statements(engine: Engine, app: Flask) -> None:

@@ -95,6 +95,14 @@ def test_signing_in_starts_a_session_with_nothing_of_the_one_before(
         assert "planted" not in session
 
 
+def test_nobody_inherits_the_caller_of_the_request_before(app: Flask, people: dict[str, int]) -> None:
+    with app.app_context():
+        alice, stranger = app.test_client(), app.test_client()
+        enter(alice, "alice")
+        assert alice.get("/api/test/owner").status_code == 200
+        assert stranger.get("/api/test/owner").status_code == 401
+
+
 def test_signing_out_ends_the_session(client: FlaskClient, people: dict[str, int]) -> None:
     enter(client, "alice")
     client.post("/leave", headers=BROWSER)
