@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from control_plane.platform.settings import Settings
 from tests import chromium, people
 from tests.applications import application
+from tests.browser import stage
 from tests.serving import serving
 
 VIEWPORT = {"width": 1200, "height": 860}
@@ -40,6 +41,19 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     file = shutil.copy(sqlite_template, instance / "rollout.db")
     with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
         people.invite(app, datetime.now(UTC))
+    with serving(instance) as served:
+        yield served.url
+
+
+@pytest.fixture(scope="package")
+def staged(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a server answers that has rollouts worth looking at."""
+    instance = tmp_path_factory.mktemp("staged")
+    file = shutil.copy(sqlite_template, instance / "rollout.db")
+    now = datetime.now(UTC)
+    with application(Settings(database_url=f"sqlite:///{file}", instance_dir=instance, background=False)) as app:
+        people.invite(app, now)
+        stage.set_up(app, now)
     with serving(instance) as served:
         yield served.url
 

@@ -1,0 +1,74 @@
+"""A rollout worth looking at: the guide's, two phases on, with two hours of traffic that the guard has judged."""
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from flask import Flask
+
+from alerts import guarding
+from control_plane import rollouts
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform import signals
+from control_plane.platform.database import transaction
+from control_plane.platform.signals import Observation
+from control_plane.transitions import Transition
+
+SPARE_FLAGS = (
+    "BY_KEYBOARD",
+    "STOPPED_BY_KEYBOARD",
+    "FOLLOWED",
+    "HOVERED",
+    "WRITTEN",
+    "OPENED",
+    "WITHOUT_SCRIPT",
+)
+"""One for each test that changes a rollout, so that none meets what another left behind."""
+TRAFFIC_MINUTES = 125
+OPERATIONS = range(30, 80)
+FAILURE_RATES = {"v2": 0.002, "legacy": 0.004}
+NEW_SIGNUPS = 0.1
+
+
+def set_up(app: Flask, now: datetime) -> None:
+    """Bring FLAG and the spare flags to 10 % of new signups, and let FLAG have its traffic."""
+    with app.app_context():
+        for flag in (FLAG, *SPARE_FLAGS):
+            _bring_to_new_signups(flag, now)
+        _live_through(now)
+
+
+def _bring_to_new_signups(flag: str, now: datetime) -> None:
+    moments = [now - timedelta(days=days, hours=3) for days in (17, 9, 2)]
+    with transaction() as session:
+        reason = "The Credits v2 rollout guide."
+        rollouts.plan(session, flag, guide_plan(moments[0]), now=moments[0], actor="alice", reason=reason)
+        for version, (_, moment) in enumerate(pairwise(moments), start=1):
+            approval = "Reviewed with support; the audience is too small for a proof."
+            decision = rollouts.advance(
+                session, flag, now=moment, actor="alice", expected_version=version, approval=approval
+            )
+            assert isinstance(decision, Transition), decision
+
+
+def _live_through(now: datetime) -> None:
+    chance = random.Random(297)
+    for minute in range(TRAFFIC_MINUTES, -1, -1):
+        moment = now - timedelta(minutes=minute)
+        if minute < TRAFFIC_MINUTES:
+            for _ in range(chance.choice(OPERATIONS)):
+                signals.record(*_operation(chance))
+        guarding.guard(moment, 1)
+
+
+def _operation(chance: random.Random) -> Iterator[Observation]:
+    served = "v2" if chance.random() < NEW_SIGNUPS else "legacy"
+    for engine, rate in FAILURE_RATES.items():
+        role = "served" if engine == served else "shadow"
+        yield Observation("credit_consumption_failure", chance.random() < rate, engine, role)
+    yield Observation("credit_variance", bad=False)
+    yield Observation("api_error_rate", chance.random() < 0.0008)
+    yield Observation("database_query_slow", chance.random() < 0.006)
+    if chance.random() < 0.02:
+        yield Observation("billing_webhook_failure", bad=False)

@@ -1,0 +1,80 @@
+"""Every screen, in both colour schemes and on a telephone: accessible, within its width, and without a complaint."""
+
+import pytest
+from playwright.sync_api import Page
+
+from control_plane.phases import FLAG
+from tests.browser.conftest import OpenPage
+from tests.browser.pages import assert_accessible, shoot, sign_in
+
+SCREENS = {
+    "list": "/",
+    "rollout": f"/rollouts/{FLAG}",
+    "action": f"/rollouts/{FLAG}/rollback",
+    "explain": "/explain?user=u-17",
+    "alerts": "/alerts",
+    "alert": "/alerts/credit_consumption_failure",
+    "audit": "/audit",
+}
+TELEPHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    """Each colour scheme in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def base_url(staged: str) -> str:
+    """The rollouts that are worth looking at."""
+    return staged
+
+
+@pytest.fixture
+def alice(open_page: OpenPage, scheme: str) -> Page:
+    """A page of the owner's in this scheme."""
+    page = open_page(color_scheme=scheme)
+    sign_in(page, "alice")
+    return page
+
+
+@pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
+def test_a_screen_is_accessible(alice: Page, address: str) -> None:
+    alice.goto(address)
+    assert_accessible(alice)
+
+
+def test_the_dialog_is_accessible(alice: Page) -> None:
+    alice.goto(SCREENS["rollout"])
+    alice.get_by_role("link", name="Roll back…").click()
+    assert_accessible(alice)
+
+
+def test_signing_in_is_accessible(open_page: OpenPage, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    page.goto("/sign-in")
+    assert_accessible(page)
+
+
+def test_a_problem_is_a_page_and_accessible(alice: Page, complaints: list[str]) -> None:
+    alice.goto("/rollouts/NOTHING")
+    assert_accessible(alice)
+    assert "404" in complaints.pop()
+
+
+@pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
+def test_a_screen_fits_a_telephone(open_page: OpenPage, address: str) -> None:
+    page = open_page(viewport=TELEPHONE)
+    sign_in(page, "alice")
+    page.goto(address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+
+
+def test_the_picture_of_the_readme_shows_what_it_says(alice: Page, scheme: str) -> None:
+    alice.goto(SCREENS["rollout"])
+    for heading in (FLAG, "Running", "New signups first", "Next step", "Guardrails", "Latest changes"):
+        assert alice.get_by_role("heading", name=heading, exact=False).first.is_visible()
+    alice.get_by_text("Live", exact=True).wait_for()
+    shoot(alice, "rollout" if scheme == "light" else "rollout-dark")
