@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from credits_engine import api, billing
+from credits_engine import api, billing, sweeping
 
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
     api.init_app(app)
     billing.init_app(app)
+    sweeping.init_app(app)

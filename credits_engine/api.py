@@ -2,18 +2,19 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_token
-from credits_engine import bodies, books, presentation
+from credits_engine import bodies, books, presentation, reservations
 from credits_engine.consumption import KeyConflictError, LostRaceError, UnknownUserError
 from credits_engine.plans import UnknownPlanError
 from credits_engine.product_users import acting_user
+from credits_engine.reservations import CommitTooLargeError, SettledOtherwiseError, UnknownReservationError
 from credits_engine.routing import evaluate_flag, is_v2_on
-from credits_engine.serving import serve
+from credits_engine.serving import serve, serve_reservation
 from credits_engine.store import accounts
 
 bp = Blueprint("credits", __name__, url_prefix="/api")
@@ -23,6 +24,9 @@ REFUSALS = {
     UnknownPlanError: (422, "UNKNOWN_PLAN"),
     KeyConflictError: (409, "IDEMPOTENCY_KEY_REUSED"),
     LostRaceError: (409, "IDEMPOTENCY_KEY_BUSY"),
+    UnknownReservationError: (404, "UNKNOWN_RESERVATION"),
+    SettledOtherwiseError: (409, "RESERVATION_SETTLED"),
+    CommitTooLargeError: (422, "COMMIT_TOO_LARGE"),
 }
 
 
@@ -34,6 +38,39 @@ def consume_view() -> ResponseReturnValue:
     if problem := presentation.refusal(receipt):
         raise problem
     return jsonify(presentation.receipt_document(receipt)), presentation.headers(receipt)
+
+
+@bp.post("/credits/reserve")
+@require_token("service", "admin")
+def reserve_view() -> ResponseReturnValue:
+    """Hold credits for work that takes time; answers like consume."""
+    operation, ttl = bodies.reservation(actor=actor())
+    receipt = serve_reservation(operation, ttl=ttl, now=datetime.now(UTC))
+    if problem := presentation.refusal(receipt):
+        raise problem
+    return jsonify(presentation.receipt_document(receipt)), presentation.headers(receipt)
+
+
+@bp.post("/credits/commit")
+@require_token("service", "admin")
+def commit_view() -> ResponseReturnValue:
+    """Keep what was reserved, or less of it; the rest goes back."""
+    body = bodies.parsed(bodies.CommitBody, request.get_json())
+    key, now = bodies.key_of(body), datetime.now(UTC)
+    with transaction() as session:
+        settled = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.amounts)
+    return jsonify(presentation.settlement_document(settled)), presentation.headers(settled)
+
+
+@bp.post("/credits/release")
+@require_token("service", "admin")
+def release_view() -> ResponseReturnValue:
+    """Give back what was reserved."""
+    body = bodies.parsed(bodies.ReleaseBody, request.get_json())
+    key, now = bodies.key_of(body), datetime.now(UTC)
+    with transaction() as session:
+        settled = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    return jsonify(presentation.settlement_document(settled)), presentation.headers(settled)
 
 
 @bp.get("/user/credits/status")

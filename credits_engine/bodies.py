@@ -1,6 +1,7 @@
 """What callers may send, checked strictly; every mistake gets a code of its own that never changes."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Never, Self, TypeVar
 
 from flask import request
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from control_plane.platform.problems import Problem
 from credits_engine.consumption import Operation
 from credits_engine.decisions import Amounts
+from credits_engine.receipts import EntryType
+from credits_engine.reservations import DEFAULT_TTL
 
 AMOUNT_MAX = 1_000_000
 KEY_HEADER = "Idempotency-Key"
@@ -19,6 +22,8 @@ CODES: Mapping[str, str] = {
     "amount": "INVALID_AMOUNT",
     "analysis": "INVALID_AMOUNT",
     "roast": "INVALID_AMOUNT",
+    "ttlSeconds": "INVALID_TTL",
+    "reason": "INVALID_REASON",
     "idempotencyKey": "INVALID_IDEMPOTENCY_KEY",
 }
 
@@ -69,10 +74,50 @@ class ConsumeBody(Asked):
     idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
 
 
+class ReserveBody(ConsumeBody):
+    """An operation that will take time; after `ttlSeconds` it is given back by itself."""
+
+    ttlSeconds: Annotated[int, Field(ge=1, le=86_400)] = int(DEFAULT_TTL.total_seconds())  # noqa: N815 - the JSON name
+
+
+class SettleBody(Body):
+    """Which reservation to settle, by the key it was made under."""
+
+    userId: UserId  # noqa: N815 - the JSON name
+    idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
+
+
+class CommitBody(SettleBody):
+    """What of a reservation was needed, by kind; all of it when nothing is said."""
+
+    analysis: AmountOrNone | None = None
+    roast: AmountOrNone | None = None
+
+    @property
+    def amounts(self) -> Amounts | None:
+        """What to keep, None for everything."""
+        if self.analysis is None and self.roast is None:
+            return None
+        return Amounts(self.analysis or 0, self.roast or 0)
+
+
+class ReleaseBody(SettleBody):
+    """Why nothing of a reservation was needed."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=300)] = "Work not done."
+
+
 def operation(*, actor: str) -> Operation:
     """The operation that this request asks for. Raises Problem."""
     body = parsed(ConsumeBody, request.get_json())
-    return Operation(body.userId, _key(body.idempotencyKey), body.amounts, actor)
+    return Operation(body.userId, key_of(body), body.amounts, actor)
+
+
+def reservation(*, actor: str) -> tuple[Operation, timedelta]:
+    """The operation to reserve for, and for how long. Raises Problem."""
+    body = parsed(ReserveBody, request.get_json())
+    ttl = timedelta(seconds=body.ttlSeconds)
+    return Operation(body.userId, key_of(body), body.amounts, actor, EntryType.RESERVE), ttl
 
 
 def parsed(model: type[Model], value: Any) -> Model:
@@ -81,6 +126,19 @@ def parsed(model: type[Model], value: Any) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         _refuse(error)
+
+
+def key_of(body: ConsumeBody | SettleBody) -> str:
+    """The caller's key, from the header or the body; both may be sent where they agree. Raises Problem."""
+    in_body = body.idempotencyKey
+    in_header = request.headers.get(KEY_HEADER)
+    if in_header is None:
+        if in_body is None:
+            raise Problem(422, "MISSING_IDEMPOTENCY_KEY", f"Send a key of your own in {KEY_HEADER} or idempotencyKey.")
+        return in_body
+    if in_body is not None and in_body != in_header:
+        raise Problem(422, "IDEMPOTENCY_KEY_MISMATCH", f"{KEY_HEADER} and idempotencyKey differ; send one of them.")
+    return _checked(in_header)
 
 
 def _refuse(error: ValidationError) -> Never:
@@ -99,17 +157,6 @@ def _refuse(error: ValidationError) -> Never:
 def _shortened(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-def _key(in_body: str | None) -> str:
-    in_header = request.headers.get(KEY_HEADER)
-    if in_header is None:
-        if in_body is None:
-            raise Problem(422, "MISSING_IDEMPOTENCY_KEY", f"Send a key of your own in {KEY_HEADER} or idempotencyKey.")
-        return in_body
-    if in_body is not None and in_body != in_header:
-        raise Problem(422, "IDEMPOTENCY_KEY_MISMATCH", f"{KEY_HEADER} and idempotencyKey differ; send one of them.")
-    return _checked(in_header)
 
 
 def _checked(key: str) -> str:

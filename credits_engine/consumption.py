@@ -62,11 +62,12 @@ class Operation:
     key: str
     amounts: Amounts
     actor: str = ""
+    type: EntryType = EntryType.CONSUME
 
     @property
     def fingerprint(self) -> str:
         """Equal for two requests exactly when they ask for the same."""
-        return f"{EntryType.CONSUME} {self.amounts.analysis} {self.amounts.roast}"
+        return f"{self.type} {self.amounts.analysis} {self.amounts.roast}"
 
 
 class UnknownUserError(LookupError):
@@ -127,7 +128,7 @@ def judged(
     side = receipts.side(served, served_book, charged)
     return Receipt(
         journal_id=UNWRITTEN,
-        type=EntryType.CONSUME,
+        type=operation.type,
         occurred_at=now,
         user_id=operation.user_id,
         operation_key=operation.key,

@@ -11,6 +11,8 @@ from control_plane.platform.models import RowId
 
 # Triage reads what differs; matches would fill the index and are never looked up in it.
 DIFFERING = text("variance <> 'match'")
+# Expiry looks for nothing but these.
+PENDING = text("state = 'pending'")
 # Counters are updated in place all day: room in the page lets PostgreSQL do so without touching an index.
 ROOMY = {"postgresql_with": {"fillfactor": 70}}
 
@@ -135,3 +137,28 @@ class CreditFreeze(Base):
     frozen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+
+
+class Reservation(Base):
+    """Credits held under a key: charged to both books already, and given back in part or whole when it is settled."""
+
+    __tablename__ = "credit_reservation"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'committed', 'released', 'expired')", name="ck_reservation_state"),
+        Index("ix_credit_reservation_pending", "expires_at", sqlite_where=PENDING, postgresql_where=PENDING),
+    )
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    journal_id: Mapped[int] = mapped_column(BigInteger)
+    settled_by: Mapped[int | None] = mapped_column(BigInteger)
+    engine: Mapped[str] = mapped_column(Text)
+    analysis: Mapped[int] = mapped_column(BigInteger)
+    roast: Mapped[int] = mapped_column(BigInteger)
+    committed_analysis: Mapped[int] = mapped_column(BigInteger)
+    committed_roast: Mapped[int] = mapped_column(BigInteger)
+    v2_period_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    legacy_period_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    reserved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -8,6 +8,7 @@ from credits_engine.books import Books
 from credits_engine.decisions import Amounts, Book, EngineName, Outcome, remaining
 from credits_engine.plans import CATALOGUE, Kind, Limits
 from credits_engine.receipts import Receipt
+from credits_engine.reservations import Settlement
 
 UPGRADE_PATH = "/billing/upgrade"
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -36,7 +37,20 @@ def receipt_document(receipt: Receipt) -> Document:
     }
 
 
-def headers(receipt: Receipt) -> dict[str, str]:
+def settlement_document(settlement: Settlement) -> Document:
+    """How a reservation ended."""
+    return {
+        "operationId": settlement.journal_id,
+        "userId": settlement.user_id,
+        "idempotencyKey": settlement.key,
+        "state": settlement.state,
+        "reserved": pair(settlement.reserved),
+        "committed": pair(settlement.committed),
+        **engine_document(settlement.engine),
+    }
+
+
+def headers(receipt: Receipt | Settlement) -> dict[str, str]:
     """Tells a caller that this answer had been given before."""
     return {REPLAYED_HEADER: "true"} if receipt.replayed else {}
 

@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from credits_engine.models import CreditFreeze, JournalEntry, LegacyBook, OperationKey, UsageCounters
+from credits_engine.models import CreditFreeze, JournalEntry, LegacyBook, OperationKey, Reservation, UsageCounters
 from flags.models import DirectoryUser
 
 USERS = cast(Table, DirectoryUser.__table__)
@@ -19,6 +19,7 @@ COUNTERS = cast(Table, UsageCounters.__table__)
 JOURNAL = cast(Table, JournalEntry.__table__)
 KEYS = cast(Table, OperationKey.__table__)
 FREEZES = cast(Table, CreditFreeze.__table__)
+RESERVATIONS = cast(Table, Reservation.__table__)
 
 
 def run(session: Session, statement: Executable, parameters: Mapping[str, Any]) -> CursorResult[Any]:

@@ -1,0 +1,163 @@
+"""Rows of reservations, and the giving back of what they held."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from credits_engine.decisions import Amounts, EngineName
+from credits_engine.store.tables import COUNTERS, LEGACY, RESERVATIONS, run
+
+
+class ReservationState(StrEnum):
+    """A reservation is settled once; every state but `pending` is final."""
+
+    PENDING = "pending"
+    COMMITTED = "committed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One reservation: what it holds, in which period of each book, and how it ended if it did."""
+
+    user_id: str
+    key: str
+    state: ReservationState
+    journal_id: int
+    settled_by: int | None
+    engine: EngineName
+    amounts: Amounts
+    committed: Amounts
+    v2_period_start: datetime
+    legacy_period_start: datetime
+    reserved_at: datetime
+    expires_at: datetime
+
+
+ADD = insert(RESERVATIONS)
+OF_KEY = select(RESERVATIONS).where(
+    RESERVATIONS.c.user_id == bindparam("user_id"), RESERVATIONS.c.key == bindparam("key")
+)
+LOCK_OF_KEY = OF_KEY.with_for_update()
+OVERDUE = (
+    select(RESERVATIONS.c.user_id, RESERVATIONS.c.key)
+    .where(RESERVATIONS.c.state == ReservationState.PENDING.value, RESERVATIONS.c.expires_at <= bindparam("now"))
+    .order_by(RESERVATIONS.c.expires_at)
+    .limit(bindparam("most"))
+)
+SETTLE = (
+    update(RESERVATIONS)
+    .where(RESERVATIONS.c.user_id == bindparam("of_user"), RESERVATIONS.c.key == bindparam("of_key"))
+    .values(
+        state=bindparam("to"),
+        settled_by=bindparam("by"),
+        committed_analysis=bindparam("analysis_kept"),
+        committed_roast=bindparam("roast_kept"),
+    )
+)
+
+
+def add(session: Session, held: Held) -> None:
+    """Store a new reservation."""
+    run(
+        session,
+        ADD,
+        {
+            "user_id": held.user_id,
+            "key": held.key,
+            "state": held.state.value,
+            "journal_id": held.journal_id,
+            "settled_by": None,
+            "engine": held.engine.value,
+            "analysis": held.amounts.analysis,
+            "roast": held.amounts.roast,
+            "committed_analysis": 0,
+            "committed_roast": 0,
+            "v2_period_start": held.v2_period_start,
+            "legacy_period_start": held.legacy_period_start,
+            "reserved_at": held.reserved_at,
+            "expires_at": held.expires_at,
+        },
+    )
+
+
+def find(session: Session, user_id: str, key: str) -> Held | None:
+    """The reservation under a key, without a lock."""
+    return _held(run(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+
+
+def lock(session: Session, user_id: str, key: str) -> Held | None:
+    """The reservation under a key, locked; take it before any lock on a book."""
+    return _held(run(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+
+
+def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, str]]:
+    """User and key of pending reservations whose time is up, longest first."""
+    return [(row.user_id, row.key) for row in run(session, OVERDUE, {"now": now, "most": most})]
+
+
+def settle(session: Session, held: Held, *, state: ReservationState, journal_id: int, kept: Amounts) -> None:
+    """Write how a reservation ended."""
+    run(
+        session,
+        SETTLE,
+        {
+            "of_user": held.user_id,
+            "of_key": held.key,
+            "to": state.value,
+            "by": journal_id,
+            "analysis_kept": kept.analysis,
+            "roast_kept": kept.roast,
+        },
+    )
+
+
+def give_back(session: Session, held: Held, amounts: Amounts) -> dict[EngineName, Amounts]:
+    """Take `amounts` off both books in the periods that were charged; returns what each book's row went down by.
+
+    That is less than asked for only where a reset has emptied the book since: nothing goes below zero.
+    """
+    v2_row = (COUNTERS.c.user_id == held.user_id) & (COUNTERS.c.period_start == held.v2_period_start)
+    legacy_row = (LEGACY.c.user_id == held.user_id) & (LEGACY.c.month_start == held.legacy_period_start)
+    return {
+        EngineName.V2: _lower(session, COUNTERS, row=v2_row, amounts=amounts),
+        EngineName.LEGACY: _lower(session, LEGACY, row=legacy_row, amounts=amounts),
+    }
+
+
+def _lower(session: Session, book: Table, *, row: ColumnElement[bool], amounts: Amounts) -> Amounts:
+    used = session.execute(select(book.c.analysis_used, book.c.roast_used).where(row).with_for_update()).one()
+    lowered = Amounts(min(amounts.analysis, used.analysis_used), min(amounts.roast, used.roast_used))
+    session.execute(
+        update(book)
+        .where(row)
+        .values(
+            analysis_used=book.c.analysis_used - lowered.analysis,
+            roast_used=book.c.roast_used - lowered.roast,
+        )
+    )
+    return lowered
+
+
+def _held(row: Any) -> Held | None:
+    if row is None:
+        return None
+    return Held(
+        user_id=row.user_id,
+        key=row.key,
+        state=ReservationState(row.state),
+        journal_id=row.journal_id,
+        settled_by=row.settled_by,
+        engine=EngineName(row.engine),
+        amounts=Amounts(row.analysis, row.roast),
+        committed=Amounts(row.committed_analysis, row.committed_roast),
+        v2_period_start=row.v2_period_start,
+        legacy_period_start=row.legacy_period_start,
+        reserved_at=row.reserved_at,
+        expires_at=row.expires_at,
+    )

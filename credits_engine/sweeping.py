@@ -1,0 +1,36 @@
+"""Work of the leader: give back what forgotten reservations hold."""
+
+from datetime import datetime
+
+from flask import Flask
+
+from control_plane.platform import jobs
+from control_plane.platform.database import reading, transaction
+from credits_engine import reservations
+from credits_engine.store.reservations import overdue
+
+SWEEP_SECONDS = 5.0
+PAGE = 200
+
+
+def sweep(now: datetime) -> int:
+    """Expire overdue reservations, each in a transaction of its own; returns how many were given back.
+
+    At most a page of them at a time, so that one run never keeps the schedule waiting.
+    """
+    with reading() as session:
+        found = overdue(session, now, most=PAGE)
+    expired = 0
+    for user_id, key in found:
+        with transaction() as session:
+            expired += reservations.expire(session, user_id, key, now=now) is not None
+    return expired
+
+
+def init_app(app: Flask) -> None:
+    """Put the sweeping on the leader's schedule."""
+    jobs.every(app, SWEEP_SECONDS, "expire-reservations", _sweep)
+
+
+def _sweep(now: datetime, _term: int) -> None:
+    sweep(now)
