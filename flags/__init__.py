@@ -3,8 +3,8 @@
 from flask import Flask
 
 from flags import api, reporting, snapshot
-from flags.protocols import client_api
-from flags.publication import publisher
+from flags.protocols import client_api, frontend, ofrep
+from flags.publication import directory, publisher
 
 
 def init_app(app: Flask) -> None:
@@ -12,6 +12,7 @@ def init_app(app: Flask) -> None:
     settings = app.extensions["settings"]
     snapshot.init_app(app, settings)
     publisher.init_app(app, settings)
+    directory.init_app(app)
     reporting.init_app(app)
-    for routes in (api, client_api):
+    for routes in (api, client_api, frontend, ofrep):
         routes.init_app(app)

@@ -1,18 +1,17 @@
 """Unleash's client API: what server-side SDKs of every language ask for and report."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
 from control_plane.platform.security import require_token, token
-from flags import instants
-from flags.protocols import bodies
+from flags.protocols import bodies, reports
 from flags.protocols.refusals import BadRequest, body, in_unleash_words, refusal
 from flags.protocols.reply import Reply, conditional, response
 from flags.protocols.specification import HEADER, MalformedVersion, knows_segments
+from flags.protocols.staleness import staleness
 from flags.publication.contents import inlined
 from flags.publication.published import Published, features
 from flags.publication.publisher import publisher
@@ -22,8 +21,6 @@ bp = Blueprint("client_api", __name__, url_prefix="/api/client")
 
 UNLEASH_VERSION = "8.2.0"
 """The release of Unleash whose client API this is."""
-STALENESS = "Rollout-Stale-Seconds"
-OLDEST_REPORT = timedelta(days=7)
 
 
 @bp.get("/features")
@@ -60,15 +57,7 @@ def feature_view(name: str) -> ResponseReturnValue:
 @in_unleash_words
 def register_view() -> ResponseReturnValue:
     """An SDK instance introduces itself."""
-    said = body(bodies.Registration)
-    introduced = {
-        "unleash-connection-id": said.connection_id,
-        "unleash-instanceid": said.instance_id,
-        "unleash-appname": said.app_name,
-        "unleash-sdk": said.sdk_version,
-    }
-    named = {name: value for name, value in introduced.items() if value}
-    reporting().connections.note(named, token().environment, now=datetime.now(UTC))
+    reports.registration(body(bodies.Registration), token().environment)
     return Response(status=202, headers={"X-Unleash-Version": UNLEASH_VERSION})
 
 
@@ -77,11 +66,7 @@ def register_view() -> ResponseReturnValue:
 @in_unleash_words
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way, and what the service measured besides."""
-    said = body(bodies.Metrics)
-    now, environment = datetime.now(UTC), token().environment
-    for flag, toggle in (said.bucket.toggles if said.bucket else {}).items():
-        reporting().usage.answered(flag, _answers(toggle), environment=environment, app_name=said.app_name, at=now)
-    _measured(said.impact_metrics)
+    reports.metrics(body(bodies.Metrics), token().environment)
     return Response(status=202)
 
 
@@ -90,15 +75,7 @@ def metrics_view() -> ResponseReturnValue:
 @in_unleash_words
 def bulk_view() -> ResponseReturnValue:
     """What a relay gathered. Rows of another environment than the token's are left out."""
-    said = body(bodies.BulkMetrics)
-    now, environment = datetime.now(UTC), token().environment
-    for row in said.metrics:
-        if row.environment == environment:
-            at = _reported_at(row.timestamp, now)
-            reporting().usage.answered(
-                row.feature_name, _answers(row), environment=environment, app_name=row.app_name, at=at
-            )
-    _measured(said.impact_metrics)
+    reports.bulk(body(bodies.BulkMetrics), token().environment)
     return Response(status=202)
 
 
@@ -122,30 +99,8 @@ def features_reply(published: Published, *, specification: str | None, if_none_m
     return conditional(payload, if_none_match, *staleness())
 
 
-def staleness() -> tuple[tuple[str, str], ...]:
-    """The header that says for how long the database has not confirmed what is served; none while it does."""
-    seconds = publisher().stale_seconds
-    return ((STALENESS, str(int(seconds))),) if seconds else ()
-
-
 def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
     views = (features_view, feature_view, register_view, metrics_view, bulk_view, edge_metrics_view)
     telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in views))
-
-
-def _answers(toggle: bodies.Toggle | bodies.BulkMetric) -> dict[str, int]:
-    variants = {f"variant:{name}": count for name, count in toggle.variants.items()}
-    return {"yes": toggle.yes, "no": toggle.no, **variants}
-
-
-def _measured(metrics: list[bodies.ImpactMetric] | None) -> None:
-    plain = [metric.model_dump() for metric in metrics or ()]
-    reporting().usage.measured(plain, environment=token().environment)
-
-
-def _reported_at(timestamp: Any, now: datetime) -> datetime:
-    """The hour that a relay means, as long as it is a recent one."""
-    at = instants.read(timestamp) if isinstance(timestamp, str) else None
-    return at if at and now - OLDEST_REPORT <= at <= now else now

@@ -1,8 +1,11 @@
 """An edition with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import blake2b
 
+from flags.publication.answers import Answers
 from flags.publication.contents import Contents, encode, inlined, joined
 from flags.publication.edition import Edition
 
@@ -17,13 +20,18 @@ class Payload:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Published:
     """An edition as it is served. `inlined` is for SDKs that don't know segments."""
 
     edition: Edition
     features: Payload
     inlined: Payload
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What it answers to callers who don't evaluate by themselves; prepared when the first of them asks."""
+        return Answers(self.edition, datetime.now(UTC))
 
 
 def publish(edition: Edition, before: Published | None = None) -> Published:

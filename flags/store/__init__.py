@@ -11,7 +11,7 @@ from flags.store.definitions import (
     put_segments,
     segments,
 )
-from flags.store.directory import UserAttributes, beta_members, upsert_users, user
+from flags.store.directory import UserAttributes, beta_members, upsert_users, user, users
 from flags.store.overrides import (
     Effect,
     StoredOverride,
@@ -56,4 +56,5 @@ __all__ = [
     "upsert_users",
     "usage",
     "user",
+    "users",
 ]

@@ -1,6 +1,6 @@
 """What we know of the product's users."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from control_plane.platform.database import insert
 from flags.models import DirectoryUser
 
 UPSERT_BATCH = 500
+ROWS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,16 @@ def user(session: Session, user_id: str) -> UserAttributes | None:
     if row is None:
         return None
     return UserAttributes(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor)
+
+
+def users(session: Session, since: datetime | None, *, limit: int) -> Iterator[UserAttributes]:
+    """Users changed since then, or all; who signed up last comes first."""
+    columns = (DirectoryUser.user_id, DirectoryUser.plan, DirectoryUser.signed_up_at, DirectoryUser.beta)
+    query = select(*columns).order_by(DirectoryUser.signed_up_at.desc().nulls_last()).limit(limit)
+    if since is not None:
+        query = query.where(DirectoryUser.updated_at >= since)
+    for row in session.execute(query.execution_options(yield_per=ROWS_AT_ONCE)):
+        yield UserAttributes(*row)
 
 
 def upsert_users(session: Session, users: Iterable[UserAttributes], *, now: datetime) -> int:

@@ -14,7 +14,7 @@ from control_plane.phases import FLAG
 from flags.bucketing import bucket
 from flags.instants import written
 from flags.store import UserAttributes
-from tests.clients.conftest import CUTOVER, Office
+from tests.office import CUTOVER, Office
 
 BETA, NEW, OLD = "beta-user", "new-user", "old-user"
 Connect = Callable[[], UnleashClient]

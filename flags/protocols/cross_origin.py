@@ -1,0 +1,24 @@
+"""Answering browsers on other sites: the flags of a frontend token may be read from anywhere."""
+
+from flask import Response, request
+from werkzeug.datastructures import Headers
+
+METHODS = "GET, POST, OPTIONS"
+PREFLIGHT_SECONDS = 86400
+
+
+def open_to_all(headers: Headers) -> None:
+    """Let pages of every origin read this answer and its entity tag."""
+    headers["Access-Control-Allow-Origin"] = "*"
+    headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, Rollout-Stale-Seconds"
+
+
+def preflight() -> Response:
+    """The answer to a browser that asks before it asks."""
+    response = Response(status=204)
+    open_to_all(response.headers)
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, If-None-Match, X-API-Key"
+    response.headers["Access-Control-Allow-Methods"] = METHODS
+    response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
+    return response

@@ -1,0 +1,106 @@
+"""Unleash's frontend API: browsers and phones that hold no flags and ask who they are to see them."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform import telemetry
+from control_plane.platform.actors import Token
+from control_plane.platform.security import require_token, token
+from flags.contexts import Context, from_nested
+from flags.protocols import bodies, reports
+from flags.protocols.asking import at_hand, introduced, published_for
+from flags.protocols.cross_origin import open_to_all, preflight
+from flags.protocols.refusals import BadRequest, body, in_unleash_words
+from flags.protocols.reply import Reply, conditional, response
+from flags.protocols.staleness import staleness
+from flags.publication.published import Payload
+
+bp = Blueprint("frontend_api", __name__, url_prefix="/api/frontend")
+
+TYPES = ("frontend", "admin")
+NESTED = "properties["
+
+
+@bp.get("")
+@require_token(*TYPES, unleash=True)
+def toggles_view() -> ResponseReturnValue:
+    """The flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
+    return response(toggles(from_query(request.args), token(), request.headers.get("If-None-Match")))
+
+
+@bp.post("")
+@require_token(*TYPES, unleash=True)
+@in_unleash_words
+def ask_view() -> ResponseReturnValue:
+    """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
+    value = request.get_json(force=True) if request.get_data() else {}
+    return response(toggles(from_body(value), token(), request.headers.get("If-None-Match")))
+
+
+@bp.post("/client/metrics")
+@require_token(*TYPES, unleash=True)
+@in_unleash_words
+def metrics_view() -> ResponseReturnValue:
+    """How often which flag was answered in which way."""
+    reports.metrics(body(bodies.Metrics), token().environment)
+    return "OK"
+
+
+@bp.post("/client/register")
+@require_token(*TYPES, unleash=True)
+@in_unleash_words
+def register_view() -> ResponseReturnValue:
+    """A browser's SDK introduces itself."""
+    reports.registration(body(bodies.Registration), token().environment)
+    return "OK"
+
+
+@bp.route("", methods=["OPTIONS"])
+@bp.route("/<path:_rest>", methods=["OPTIONS"])
+def preflight_view(_rest: str = "") -> ResponseReturnValue:
+    """A browser asks whether it may ask."""
+    return preflight()
+
+
+@bp.after_request
+def share(answer: Response) -> Response:
+    """Every answer may be read by pages of other sites, refusals too."""
+    open_to_all(answer.headers)
+    return answer
+
+
+def toggles(context: Context, asker: Token, if_none_match: str | None) -> Reply:
+    """What is on for this user; named by what is in it, because it depends on who asks."""
+    answered = published_for(asker).answers.toggles(introduced(at_hand(context), asker))
+    etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
+    return conditional(Payload(answered, etag), if_none_match, *staleness())
+
+
+def from_query(arguments: Mapping[str, str]) -> Context:
+    """The context of a query string; the first value of a name that is there twice."""
+    nested = {
+        name.removeprefix(NESTED).removesuffix("]"): value
+        for name, value in arguments.items()
+        if name.startswith(NESTED) and name.endswith("]")
+    }
+    beside = {name: value for name, value in arguments.items() if not name.startswith(NESTED)}
+    return from_nested({**beside, "properties": nested})
+
+
+def from_body(value: Any) -> Context:
+    """The context of a body; raises BadRequest where it is no object."""
+    context = value.get("context", {}) if isinstance(value, Mapping) else None
+    if not isinstance(context, Mapping):
+        raise BadRequest(("context", 'The context is an object, such as {"userId": "7"}.'))
+    return from_nested(context)
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+    views = (toggles_view, ask_view, metrics_view, register_view, preflight_view)
+    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in views))

@@ -1,0 +1,137 @@
+"""OpenFeature's remote evaluation protocol (OFREP 0.3): one flag, or all of them, for providers of every language."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform import telemetry
+from control_plane.platform.actors import Token
+from control_plane.platform.security import require_token, token
+from control_plane.platform.strict_json import MalformedJSON, loads
+from flags.contexts import Context, from_fields
+from flags.protocols import channels
+from flags.protocols.asking import introduced, published_for
+from flags.protocols.cross_origin import open_to_all, preflight
+from flags.protocols.ofrep_words import failure, success
+from flags.protocols.reply import JSON, Reply, conditional, response
+from flags.protocols.staleness import staleness
+from flags.publication.answers import Answers
+from flags.publication.contents import encode
+from flags.publication.published import Payload, Published
+from flags.publication.publisher import publisher
+
+bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
+
+TYPES = ("client", "frontend", "admin", "service")
+INACTIVITY_SECONDS = 120
+NO_USER = "This flag depends on the user; send a targetingKey."
+
+
+class Unusable(ValueError):  # noqa: N818 - what the request is
+    """A request that can't be used: OFREP's code and a sentence."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@bp.post("/evaluate/flags/<path:key>")
+@require_token(*TYPES)
+def one_view(key: str) -> ResponseReturnValue:
+    """The value of one flag for the user in the body, with the reason."""
+    return response(one(key, request.get_data(), token()))
+
+
+@bp.post("/evaluate/flags")
+@require_token(*TYPES)
+def all_view() -> ResponseReturnValue:
+    """The values of all flags for the user in the body, and where to hear of changes."""
+    return response(bulk(request.get_data(), token(), request.headers.get("If-None-Match")))
+
+
+@bp.route("/evaluate/flags", methods=["OPTIONS"])
+@bp.route("/<path:_rest>", methods=["OPTIONS"])
+def preflight_view(_rest: str = "") -> ResponseReturnValue:
+    """A browser asks whether it may ask."""
+    return preflight()
+
+
+@bp.after_request
+def share(answer: Response) -> Response:
+    """Every answer may be read by pages of other sites, refusals too."""
+    open_to_all(answer.headers)
+    return answer
+
+
+def one(key: str, body: bytes, asker: Token) -> Reply:
+    """The evaluation of one flag."""
+    try:
+        context = introduced(_context(body), asker)
+    except Unusable as unusable:
+        return _json(400, failure(key, unusable.code, str(unusable)))
+    answers, now = published_for(asker).answers, datetime.now(UTC)
+    if not context.user_id and answers.needs_user(key):
+        return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
+    answer = answers.one(key, context, now)
+    if answer is None:
+        return _json(404, failure(key, "FLAG_NOT_FOUND", f"There is no flag {key!r} here; check its spelling."))
+    return _json(200, success(answer, stale_seconds=publisher().stale_seconds), *staleness())
+
+
+def bulk(body: bytes, asker: Token, if_none_match: str | None) -> Reply:
+    """The evaluation of every flag, named by its result: it depends on all that was said of the user."""
+    try:
+        context = introduced(_context(body), asker)
+    except Unusable as unusable:
+        return _json(400, {"errorCode": unusable.code, "errorDetails": str(unusable)})
+    published = published_for(asker)
+    flags = encode(list(_evaluations(published.answers, context)))
+    etag = f'"{blake2b(flags, digest_size=8).hexdigest()}"'
+    streams = encode([_stream(asker, published)])
+    metadata = encode({"environment": published.edition.environment, "edition": published.edition.id})
+    whole = b'{"flags":' + flags + b',"eventStreams":' + streams + b',"metadata":' + metadata + b"}"
+    return conditional(Payload(whole, etag), if_none_match, *staleness())
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in (one_view, all_view, preflight_view)))
+
+
+def _evaluations(answers: Answers, context: Context) -> Iterator[dict[str, Any]]:
+    now, stale_seconds = datetime.now(UTC), publisher().stale_seconds
+    for answer in answers.all(context, now):
+        if not context.user_id and answers.needs_user(answer.key):
+            yield failure(answer.key, "TARGETING_KEY_MISSING", NO_USER)
+        else:
+            yield success(answer, stale_seconds=stale_seconds)
+
+
+def _context(body: bytes) -> Context:
+    """The context of a body; none at all is nobody in particular."""
+    try:
+        value = loads(body) if body.strip() else {}
+    except MalformedJSON as malformed:
+        raise Unusable("PARSE_ERROR", f"The body isn't valid JSON: {malformed}.") from malformed
+    context = value.get("context") if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping) or not isinstance(context, Mapping | None):
+        raise Unusable("INVALID_CONTEXT", 'The context is an object, such as {"targetingKey": "7"}.')
+    fields = dict(context or {})
+    targeting_key = fields.pop("targetingKey", None)
+    return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
+
+
+def _stream(asker: Token, published: Published) -> dict[str, Any]:
+    channel = channels.issue(asker, published.edition.environment)
+    address = f"{bp.url_prefix}/events?channel={channel}"
+    return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
+
+
+def _json(status: int, document: Mapping[str, Any], *extra: tuple[str, str]) -> Reply:
+    body = encode(document)
+    return Reply(status, (("Content-Type", JSON), ("Content-Length", str(len(body))), *extra), body)

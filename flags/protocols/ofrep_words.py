@@ -1,0 +1,44 @@
+"""An answer in the words of OFREP: value, variant, reason; or a failure with a code that every provider knows."""
+
+import json
+from typing import Any
+
+from flags.evaluation import Reason
+from flags.publication.answers import Answer
+
+ON, OFF = "on", "off"
+REASONS = {Reason.DEFAULT: Reason.TARGETING_MATCH}
+"""Reasons for which OFREP's schema has no word of its own, and the one that comes nearest."""
+
+
+def success(answer: Answer, *, stale_seconds: float = 0.0) -> dict[str, Any]:
+    """The document of an evaluation. A flag with variants that gives none has no value: the code's default holds."""
+    metadata: dict[str, Any] = {"phase": answer.phase} if answer.phase else {}
+    reason = REASONS.get(answer.reason, answer.reason)
+    if stale_seconds:
+        metadata |= {"staleSeconds": round(stale_seconds, 1), "reason": reason.value}
+        reason = Reason.STALE
+    document = {"key": answer.key, "reason": reason.value, "metadata": metadata}
+    if answer.variant is None:
+        return document | {"value": answer.value, "variant": ON if answer.value else OFF}
+    if not answer.variant.get("enabled"):
+        return document | {"variant": "disabled"}
+    return document | {"variant": answer.variant["name"], "value": _value(answer.variant)}
+
+
+def failure(key: str, code: str, sentence: str) -> dict[str, Any]:
+    """The document of an evaluation that gave no value."""
+    return {"key": key, "errorCode": code, "errorDetails": sentence}
+
+
+def _value(variant: Any) -> Any:
+    payload = variant.get("payload")
+    if not payload:
+        return variant["name"]
+    if payload["type"] not in ("number", "json"):
+        return payload["value"]
+    try:
+        # As it was written: 5 is an integer to strict providers and 5.0 a float.
+        return json.loads(payload["value"])
+    except ValueError:
+        return payload["value"]

@@ -1,0 +1,60 @@
+"""What SDKs report, as it is kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flags import instants
+from flags.protocols import bodies
+from flags.reporting import reporting
+
+OLDEST_REPORT = timedelta(days=7)
+
+
+def registration(said: bodies.Registration, environment: str) -> None:
+    """An SDK instance introduced itself."""
+    introduced = {
+        "unleash-connection-id": said.connection_id,
+        "unleash-instanceid": said.instance_id,
+        "unleash-appname": said.app_name,
+        "unleash-sdk": said.sdk_version,
+    }
+    named = {name: value for name, value in introduced.items() if value}
+    reporting().connections.note(named, environment, now=datetime.now(UTC))
+
+
+def metrics(said: bodies.Metrics, environment: str) -> None:
+    """An SDK instance told how often which flag was answered in which way, and what its service measured."""
+    now = datetime.now(UTC)
+    for flag, toggle in (said.bucket.toggles if said.bucket else {}).items():
+        reporting().usage.answered(flag, _answers(toggle), environment=environment, app_name=said.app_name, at=now)
+    _measured(said.impact_metrics, environment)
+
+
+def bulk(said: bodies.BulkMetrics, environment: str) -> None:
+    """A relay told what it gathered; rows of another environment are left out."""
+    now = datetime.now(UTC)
+    for row in said.metrics:
+        if row.environment == environment:
+            reporting().usage.answered(
+                row.feature_name,
+                _answers(row),
+                environment=environment,
+                app_name=row.app_name,
+                at=_reported_at(row.timestamp, now),
+            )
+    _measured(said.impact_metrics, environment)
+
+
+def _answers(toggle: bodies.Toggle | bodies.BulkMetric) -> dict[str, int]:
+    variants = {f"variant:{name}": count for name, count in toggle.variants.items()}
+    return {"yes": toggle.yes, "no": toggle.no, **variants}
+
+
+def _measured(measured: list[bodies.ImpactMetric] | None, environment: str) -> None:
+    reporting().usage.measured([metric.model_dump() for metric in measured or ()], environment=environment)
+
+
+def _reported_at(timestamp: Any, now: datetime) -> datetime:
+    """The hour that a relay means, as long as it is a recent one."""
+    at = instants.read(timestamp) if isinstance(timestamp, str) else None
+    return at if at and now - OLDEST_REPORT <= at <= now else now

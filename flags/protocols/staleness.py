@@ -1,0 +1,11 @@
+"""Telling callers that what they get has not been confirmed for a while."""
+
+from flags.publication.publisher import publisher
+
+HEADER = "Rollout-Stale-Seconds"
+
+
+def staleness() -> tuple[tuple[str, str], ...]:
+    """The header that says for how long the database has not confirmed what is served; none while it does."""
+    seconds = publisher().stale_seconds
+    return ((HEADER, str(int(seconds))),) if seconds else ()

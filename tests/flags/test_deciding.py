@@ -1,0 +1,40 @@
+"""The quick answer is the reasoned one, for any flag and any user."""
+
+import random
+from collections import Counter
+
+from flags.deciding import decider
+from flags.evaluation import evaluate
+from tests.flags.examples import ALICE, ANONYMOUS, EVERYTHING, FLAG, NOW, flag
+from tests.properties import rollouts_at_random as at_random
+
+STATES, USERS_PER_STATE = 400, 100
+
+
+def test_it_answers_as_evaluation_does_for_40_000_flags_and_users() -> None:
+    answers = Counter[bool]()
+    for seed in range(STATES):
+        chance = random.Random(seed)
+        plan = at_random.plan(chance)
+        people = at_random.users(chance, USERS_PER_STATE, plan)
+        asked = at_random.flag(chance, plan, people)
+        quick = decider(asked, NOW)
+        for context in people:
+            answer = evaluate(asked, context, NOW).value
+            assert quick.decide(context.user_id, context.signed_up_at) is answer, (seed, context)
+            answers[answer] += 1
+    assert min(answers.values()) > answers.total() / 4
+
+
+def test_what_depends_on_no_user_is_settled_beforehand() -> None:
+    assert decider(flag(), NOW).settled is False
+    assert decider(flag(exposure=EVERYTHING, latched="Variance."), NOW).settled is False
+    assert decider(flag(exposure=EVERYTHING, override_variable=False), NOW).settled is False
+    assert decider(flag(exposure=EVERYTHING), NOW).settled is None
+
+
+def test_anonymous_users_follow_the_environment() -> None:
+    quick = decider(flag(exposure=EVERYTHING), NOW)
+    assert quick.key == FLAG
+    assert quick.decide(ANONYMOUS.user_id, None)
+    assert quick.decide(ALICE.user_id, ALICE.signed_up_at)

@@ -1,0 +1,68 @@
+"""Where an installation is changed in tests: flags, people and rollouts moved without asking gates or soak times."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask
+
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, Position, RolloutState, guide_plan
+from control_plane.platform import announce, identity, leases
+from control_plane.platform.database import transaction
+from flags import store
+from flags.store import UserAttributes
+
+CUTOVER = datetime.now(UTC) - timedelta(days=30)
+A_YEAR = timedelta(days=365).total_seconds()
+REASON = "For a test."
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Changes the installation behind `app`; what serves it may be another process."""
+
+    app: Flask
+
+    def plan(self) -> None:
+        """Begin the guide's rollout, whose newcomers are those of the last thirty days."""
+        with self.app.app_context(), transaction() as session:
+            rollouts.plan(session, FLAG, guide_plan(CUTOVER), now=datetime.now(UTC), actor="test", reason=REASON)
+
+    def token(self, kind: str, environment: str = "production", **options: Any) -> str:
+        """The text of a new token."""
+        with self.app.app_context(), transaction() as session:
+            return identity.create_token(
+                session, f"a {kind} token", kind, environment=environment, now=datetime.now(UTC), **options
+            )
+
+    def watch(self) -> None:
+        """Let the guard's lease last through any test, as if it beat all the time."""
+        with self.app.app_context(), transaction() as session:
+            leases.beat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=A_YEAR)
+
+    def users(self, *users: UserAttributes) -> None:
+        """Enter users in the directory."""
+        with self.app.app_context(), transaction() as session:
+            store.upsert_users(session, users, now=datetime.now(UTC))
+
+    def move(self, phase: int, step: int = 0) -> None:
+        """Put the rollout at this position, past every gate and every soak time."""
+        with self.app.app_context(), transaction() as session:
+            rollout = rollouts.find(session, FLAG)
+            after = replace(
+                rollout, position=Position(phase, step), version=rollout.version + 1, state=RolloutState.RUNNING
+            )
+            assert rollout_store.compare_and_set(session, after, expected_version=rollout.version)
+            announce.publish(session, rollouts.TOPIC, FLAG, now=datetime.now(UTC))
+
+    def roll_back(self) -> None:
+        """Legacy for everybody."""
+        with self.app.app_context(), transaction() as session:
+            rollouts.roll_back(session, FLAG, now=datetime.now(UTC), actor="test", reason=REASON)
+
+    def publish(self) -> None:
+        """Let this process see what was changed, as its change feed would."""
+        with self.app.app_context():
+            announce.feed().refresh()
