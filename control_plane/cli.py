@@ -19,6 +19,7 @@ from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
 from control_plane.platform import audit, database
 from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings, SettingsError
 from control_plane.server import check_port, serve
 from control_plane.transitions import Decision, Refusal
@@ -199,7 +200,7 @@ def main() -> None:
         import_module(f"{package}.cli").register(rollout)
     try:
         rollout()
-    except (SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
+    except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
     except OperationalError as error:
         _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
