@@ -25,14 +25,14 @@ TYPES = ("frontend", "admin")
 NESTED = "properties["
 
 
-@bp.get("")
+@bp.get("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 def toggles_view() -> ResponseReturnValue:
     """The flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
     return response(toggles(from_query(request.args), token(), request.headers.get("If-None-Match")))
 
 
-@bp.post("")
+@bp.post("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
 def ask_view() -> ResponseReturnValue:
@@ -41,7 +41,7 @@ def ask_view() -> ResponseReturnValue:
     return response(toggles(from_body(value), token(), request.headers.get("If-None-Match")))
 
 
-@bp.post("/client/metrics")
+@bp.post("/client/metrics", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
 def metrics_view() -> ResponseReturnValue:
@@ -50,7 +50,7 @@ def metrics_view() -> ResponseReturnValue:
     return "OK"
 
 
-@bp.post("/client/register")
+@bp.post("/client/register", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
 def register_view() -> ResponseReturnValue:
@@ -60,8 +60,11 @@ def register_view() -> ResponseReturnValue:
 
 
 @bp.route("", methods=["OPTIONS"])
-@bp.route("/<path:_rest>", methods=["OPTIONS"])
-def preflight_view(_rest: str = "") -> ResponseReturnValue:
+@bp.route("/client/metrics", methods=["OPTIONS"])
+@bp.route("/client/register", methods=["OPTIONS"])
+@bp.route("/client/features", methods=["OPTIONS"])
+@bp.route("/health", methods=["OPTIONS"])
+def preflight_view() -> ResponseReturnValue:
     """A browser asks whether it may ask."""
     return preflight()
 

@@ -39,14 +39,14 @@ class Unusable(ValueError):  # noqa: N818 - what the request is
         self.code = code
 
 
-@bp.post("/evaluate/flags/<path:key>")
+@bp.post("/evaluate/flags/<path:key>", provide_automatic_options=False)
 @require_token(*TYPES)
 def one_view(key: str) -> ResponseReturnValue:
     """The value of one flag for the user in the body, with the reason."""
     return response(one(key, request.get_data(), token()))
 
 
-@bp.post("/evaluate/flags")
+@bp.post("/evaluate/flags", provide_automatic_options=False)
 @require_token(*TYPES)
 def all_view() -> ResponseReturnValue:
     """The values of all flags for the user in the body, and where to hear of changes."""
@@ -54,8 +54,8 @@ def all_view() -> ResponseReturnValue:
 
 
 @bp.route("/evaluate/flags", methods=["OPTIONS"])
-@bp.route("/<path:_rest>", methods=["OPTIONS"])
-def preflight_view(_rest: str = "") -> ResponseReturnValue:
+@bp.route("/evaluate/flags/<path:key>", methods=["OPTIONS"])
+def preflight_view(key: str = "") -> ResponseReturnValue:  # noqa: ARG001 - any flag
     """A browser asks whether it may ask."""
     return preflight()
 

@@ -1,0 +1,109 @@
+"""Unleash's frontend API: what browsers ask and are told."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from control_plane.phases import FLAG
+from flags.instants import written
+from flags.store import UserAttributes
+from tests.office import CUTOVER, Office
+
+Call = Callable[..., TestResponse]
+PATH = "/api/frontend"
+AFTER, BEFORE = CUTOVER + timedelta(days=1), CUTOVER - timedelta(days=1)
+
+
+def names(answer: TestResponse) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [toggle["name"] for toggle in answer.json["toggles"]]
+
+
+def test_only_flags_that_are_on_are_told(call: Call, office: Office) -> None:
+    assert names(call("GET", PATH, kind="frontend")) == []
+    office.move(3, 3)
+    answer = call("GET", f"{PATH}?userId=7", kind="frontend")
+    assert answer.json["toggles"] == [
+        {
+            "name": FLAG,
+            "enabled": True,
+            "impressionData": False,
+            "variant": {"name": "disabled", "enabled": False, "feature_enabled": True, "featureEnabled": True},
+        }
+    ]
+
+
+@pytest.mark.parametrize("trusted", [[], ["signupDate"], ["*"]])
+def test_a_browser_is_believed_only_what_its_token_is_trusted_for(
+    call: Call, office: Office, app: Flask, trusted: list[str]
+) -> None:
+    office.move(2, 3)
+    office.publish()
+    token = office.token("frontend", trusted_attributes=trusted)
+    answer = app.test_client().get(
+        PATH,
+        query_string={"userId": "7", "properties[signupDate]": written(AFTER)},
+        headers={"Authorization": token},
+    )
+    assert names(answer) == ([FLAG] if trusted else [])
+
+
+def test_a_user_id_is_enough_for_who_is_in_the_directory(call: Call, office: Office) -> None:
+    office.users(UserAttributes("new", "free", AFTER), UserAttributes("old", "free", BEFORE))
+    office.move(2, 3)
+    assert names(call("GET", f"{PATH}?userId=new", kind="frontend")) == [FLAG]
+    assert names(call("GET", f"{PATH}?userId=old", kind="frontend")) == []
+    assert names(call("POST", PATH, kind="frontend", json={"context": {"userId": "new"}})) == [FLAG]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"context": {}}', b'{"context": {"properties": null, "x": [1]}}'])
+def test_nobody_in_particular_may_ask(call: Call, office: Office, body: bytes) -> None:
+    office.move(3, 3)
+    assert names(call("POST", PATH, kind="frontend", data=body, content_type="application/json")) == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"context": 7}'])
+def test_a_body_that_is_no_context_is_refused(call: Call, body: bytes) -> None:
+    answer = call("POST", PATH, kind="frontend", data=body, content_type="application/json")
+    assert (answer.status_code, answer.json["details"][0]["path"]) == (400, "context")
+
+
+def test_the_entity_tag_is_that_of_the_answer_not_of_the_flags(call: Call, office: Office) -> None:
+    office.users(UserAttributes("new", "free", AFTER))
+    office.move(2, 3)
+    new, nobody = call("GET", f"{PATH}?userId=new", kind="frontend"), call("GET", PATH, kind="frontend")
+    assert new.headers["ETag"] != nobody.headers["ETag"]
+    seen = {"If-None-Match": new.headers["ETag"]}
+    assert call("GET", f"{PATH}?userId=new", kind="frontend", headers=seen).status_code == 304
+    assert call("GET", PATH, kind="frontend", headers=seen).status_code == 200
+
+
+def test_pages_of_any_origin_may_ask(call: Call) -> None:
+    origin = {"Origin": "https://shop.example", "Sec-Fetch-Site": "cross-site"}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    before = call("OPTIONS", PATH, headers=origin | asked)
+    assert (before.status_code, before.headers["Access-Control-Allow-Origin"]) == (204, "*")
+    assert before.headers["Access-Control-Allow-Headers"] == "authorization"
+    assert before.headers["Access-Control-Max-Age"] == "86400"
+    answer = call("POST", PATH, kind="frontend", headers=origin, json={})
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
+    refused = call("GET", PATH, headers=origin)
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, "*")
+
+
+def test_what_is_not_for_browsers_is_not_there(call: Call) -> None:
+    assert call("GET", PATH, kind="client").status_code == 403
+    assert call("GET", f"{PATH}/client/features", kind="frontend").status_code == 405
+    assert call("GET", f"{PATH}/health", kind="frontend").status_code == 405
+    assert call("GET", f"{PATH}/all", kind="frontend").status_code == 404
+
+
+def test_browsers_report_and_are_told_ok(call: Call) -> None:
+    said = {"appName": "shop", "instanceId": "browser", "bucket": {"toggles": {}}, "impactMetrics": []}
+    for path in ("metrics", "register"):
+        answer = call("POST", f"{PATH}/client/{path}", kind="frontend", json=said)
+        assert (answer.status_code, answer.text) == (200, "OK")

@@ -1,0 +1,111 @@
+"""OFREP: one flag and all flags, for providers of every language."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from control_plane.phases import FLAG
+from flags.bucketing import bucket
+from flags.store import UserAttributes
+from tests.office import CUTOVER, Office
+
+Call = Callable[..., TestResponse]
+ALL = "/ofrep/v1/evaluate/flags"
+ONE = f"{ALL}/{FLAG}"
+
+
+def asks(user_id: str, **attributes: Any) -> dict[str, Any]:
+    return {"context": {"targetingKey": user_id, **attributes}}
+
+
+def test_a_flag_is_answered_with_its_reason(call: Call, office: Office) -> None:
+    office.users(UserAttributes("beta", "free", beta=True))
+    office.move(1)
+    answer = call("POST", ONE, kind="client", json=asks("beta"))
+    assert answer.json == {
+        "key": FLAG,
+        "value": True,
+        "variant": "on",
+        "reason": "TARGETING_MATCH",
+        "metadata": {"phase": "beta"},
+    }
+    assert call("POST", ONE, kind="client", json=asks("other")).json["value"] is False
+
+
+def test_it_follows_the_rollout_to_its_rollback(call: Call, office: Office) -> None:
+    inside = next(name for name in map(str, range(100)) if bucket(FLAG, name) <= 25)
+    office.move(3, 1)
+    assert call("POST", ONE, kind="client", json=asks(inside)).json["reason"] == "SPLIT"
+    office.roll_back()
+    answer = call("POST", ONE, kind="client", json=asks(inside)).json
+    assert (answer["value"], answer["variant"], answer["reason"]) == (False, "off", "DISABLED")
+
+
+def test_a_signup_date_may_be_written_in_any_usual_way(call: Call, office: Office) -> None:
+    office.move(2, 3)
+    after = (CUTOVER + timedelta(days=2)).date().isoformat()
+    token = {"X-API-Key": office.token("client", trusted_attributes=["signupDate"])}
+    assert call("POST", ONE, headers=token, json=asks("7", signupDate=after)).json["value"] is True
+
+
+def test_a_user_is_asked_for_only_where_one_is_needed(call: Call, office: Office) -> None:
+    assert call("POST", ONE, kind="client", json={"context": {}}).json["value"] is False
+    office.move(3)
+    for body in ({}, {"context": None}, {"context": {}}, {"context": {"plan": "pro"}}):
+        answer = call("POST", ONE, kind="client", json=body)
+        assert (answer.status_code, answer.json["errorCode"]) == (400, "TARGETING_KEY_MISSING")
+        assert answer.json["errorDetails"]
+    [flag] = call("POST", ALL, kind="client").json["flags"]
+    assert flag["errorCode"] == "TARGETING_KEY_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "PARSE_ERROR"),
+        (b"\xff", "PARSE_ERROR"),
+        (b"[]", "INVALID_CONTEXT"),
+        (b"7", "INVALID_CONTEXT"),
+        (b'{"context": "me"}', "INVALID_CONTEXT"),
+    ],
+)
+def test_a_body_that_cant_be_used_is_refused_with_a_code(call: Call, body: bytes, code: str) -> None:
+    one, every = (call("POST", path, kind="client", data=body) for path in (ONE, ALL))
+    assert (one.status_code, one.json["errorCode"], one.json["key"]) == (400, code, FLAG)
+    assert (every.status_code, every.json["errorCode"]) == (400, code)
+
+
+@pytest.mark.parametrize("key", ["NOT_THERE", "a%20b", "a/b", "%F0%9F%98%80", "a%2Fb"])
+def test_an_unknown_flag_is_not_found(call: Call, key: str) -> None:
+    answer = call("POST", f"{ALL}/{key}", kind="client", json=asks("7"))
+    assert (answer.status_code, answer.json["errorCode"]) == (404, "FLAG_NOT_FOUND")
+    assert answer.json["errorDetails"]
+
+
+def test_all_flags_come_with_where_to_hear_of_changes(call: Call, office: Office) -> None:
+    office.move(3, 3)
+    answer = call("POST", ALL, kind="frontend", json=asks("7"))
+    assert [flag["value"] for flag in answer.json["flags"]] == [True]
+    [stream] = answer.json["eventStreams"]
+    assert stream["type"] == "sse"
+    assert stream["endpoint"]["requestUri"].startswith("/ofrep/v1/events?channel=")
+
+
+def test_the_entity_tag_of_all_flags_is_that_of_the_values(call: Call, office: Office) -> None:
+    office.users(UserAttributes("new", "free", CUTOVER + timedelta(days=1)))
+    office.move(2, 3)
+    new, other = (call("POST", ALL, kind="frontend", json=asks(name)) for name in ("new", "other"))
+    seen = {"If-None-Match": new.headers["ETag"]}
+    assert new.headers["ETag"] != other.headers["ETag"]
+    assert call("POST", ALL, kind="frontend", json=asks("new"), headers=seen).status_code == 304
+    assert call("POST", ALL, kind="frontend", json=asks("other"), headers=seen).status_code == 200
+
+
+def test_a_token_may_come_in_either_header_and_must_be_there(call: Call, office: Office) -> None:
+    token = office.token("frontend")
+    for headers in ({"Authorization": f"Bearer {token}"}, {"X-API-Key": token}):
+        assert call("POST", ONE, headers=headers, json=asks("7")).status_code == 200
+    assert call("POST", ONE, json=asks("7")).status_code == 401
