@@ -3,7 +3,7 @@
 from flask import Flask
 
 from flags import api, reporting, snapshot
-from flags.protocols import client_api, frontend, ofrep
+from flags.protocols import client_api, frontend, ofrep, streaming, streams
 from flags.publication import directory, publisher
 
 
@@ -14,5 +14,6 @@ def init_app(app: Flask) -> None:
     publisher.init_app(app, settings)
     directory.init_app(app)
     reporting.init_app(app)
-    for routes in (api, client_api, frontend, ofrep):
+    streams.init_app(app, settings)
+    for routes in (api, client_api, streaming, frontend, ofrep):
         routes.init_app(app)

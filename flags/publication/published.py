@@ -1,5 +1,6 @@
 """An edition with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -8,6 +9,7 @@ from hashlib import blake2b
 from flags.publication.answers import Answers
 from flags.publication.contents import Contents, encode, inlined, joined
 from flags.publication.edition import Edition
+from flags.publication.history import History, Step, hydration
 
 PROJECT = "default"
 
@@ -27,6 +29,23 @@ class Published:
     edition: Edition
     features: Payload
     inlined: Payload
+    history: History
+
+    @cached_property
+    def hydration(self) -> bytes:
+        """The events that give everything to who has nothing, as a JSON document."""
+        return _events([hydration(self.edition.id, self.edition.contents)])
+
+    def since(self, edition_id: int) -> bytes | None:
+        """The events that lead here from that edition, as a JSON document; None when it is not remembered."""
+        if edition_id not in self._since:
+            events = self.history.since(edition_id)
+            self._since[edition_id] = None if events is None else _events(events)
+        return self._since[edition_id]
+
+    @cached_property
+    def _since(self) -> dict[int, bytes | None]:
+        return {}
 
     @cached_property
     def answers(self) -> Answers:
@@ -36,10 +55,12 @@ class Published:
 
 def publish(edition: Edition, before: Published | None = None) -> Published:
     """Prepare `edition`; what is the same as `before` is not prepared again."""
-    if before and before.edition.contents is edition.contents:
-        return Published(edition, before.features, before.inlined)
-    plain = inlined(edition.contents) if edition.contents.segments else edition.contents
-    return Published(edition, features(edition, edition.contents), features(edition, plain, inline=True))
+    contents = edition.contents
+    if before and before.edition.id == edition.id:
+        return Published(edition, before.features, before.inlined, before.history)
+    history = before.history.then(edition.id, before.edition.contents, contents) if before else _beginning(edition)
+    plain = inlined(contents) if contents.segments else contents
+    return Published(edition, features(edition, contents), features(edition, plain, inline=True), history)
 
 
 def features(edition: Edition, contents: Contents, *, prefix: str = "", inline: bool = False) -> Payload:
@@ -60,3 +81,11 @@ def features(edition: Edition, contents: Contents, *, prefix: str = "", inline: 
         b"}",
     ]
     return Payload(b"".join(parts), etag)
+
+
+def _beginning(edition: Edition) -> History:
+    return History((Step(edition.id),))
+
+
+def _events(events: Iterable[bytes]) -> bytes:
+    return b'{"events":[' + b",".join(events) + b"]}"

@@ -1,6 +1,7 @@
 """The newest edition of each environment, and whoever waits for the next."""
 
 import threading
+from collections.abc import Callable
 
 from flags.publication.edition import Edition
 from flags.publication.published import Published, publish
@@ -35,10 +36,17 @@ class Shelf:
             self._changed.notify_all()
         return published
 
-    def wait(self, environment: str, seen: int, timeout_seconds: float) -> Published | None:
-        """The edition that follows the one with the id `seen`; None when none came in time or the shelf was closed."""
+    def wait(
+        self, environment: str, seen: int, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
+    ) -> Published | None:
+        """The edition that follows the one with the id `seen`; None when none came in time, or waiting is over.
+
+        It is over when the shelf is closed, or `unless` says so; `wake` has that looked at.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._is_newer(environment, seen), timeout_seconds)
+            self._changed.wait_for(
+                lambda: self._closed or unless() or self._is_newer(environment, seen), timeout_seconds
+            )
             newest = self._newest.get(environment)
         return newest if newest and newest.edition.id != seen else None
 

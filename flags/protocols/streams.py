@@ -1,0 +1,150 @@
+"""Streams that stay open: how many a process holds, why one ends, and what keeps proxies from ending it earlier.
+
+Each holds a thread of its worker, so their number is capped; the server makes threads as they are needed.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from flask import Flask, Response, current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane.platform import identity
+from control_plane.platform.actors import TokenRefusal
+from control_plane.platform.settings import Settings
+from flags.publication.published import Published
+from flags.publication.publisher import publisher
+from flags.publication.shelf import Shelf
+
+SHARE = 0.45
+"""The part of a worker's threads that these streams may hold; people's pages and requests need the others."""
+KEEP_ALIVE_SECONDS = 8.0
+WATCH_SECONDS = 0.5
+RETRY_SECONDS = 2
+COMMENT = b":\n\n"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Stream:
+    """One open stream: it ends when its token does, or the process."""
+
+    def __init__(self, is_allowed: Callable[[], bool]) -> None:
+        self.is_allowed = is_allowed
+        self.ended = False
+
+
+class Streams:
+    """The open streams of one process, and a thread that ends those that must end; it starts with the first stream."""
+
+    def __init__(self, app: Flask, limit: int) -> None:
+        self.limit = limit
+        self._app = app
+        self._open: set[Stream] = set()
+        self._changing = threading.Lock()
+        self._watching = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more would be let in."""
+        return len(self._open) < self.limit
+
+    def enter(self, is_allowed: Callable[[], bool]) -> Stream | None:
+        """Take a place for as long as `is_allowed` holds; None where there is none."""
+        with self._changing:
+            if not self.has_room:
+                return None
+            stream = Stream(is_allowed)
+            self._open.add(stream)
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, name="flag-streams", daemon=True).start()
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        """Give the place back; doing so twice changes nothing."""
+        with self._changing:
+            self._open.discard(stream)
+
+    def _watch(self) -> None:
+        feed, seen = self._app.extensions["change_feed"], -1
+        with self._app.app_context():
+            while self._has_work():
+                self._end_refused()
+                seen = feed.wait(seen, WATCH_SECONDS)
+                if feed.stopped:
+                    publisher().shelf.close()
+
+    def _has_work(self) -> bool:
+        with self._changing:
+            self._watching = bool(self._open)
+            return self._watching
+
+    def _end_refused(self) -> None:
+        with self._changing:
+            open_now = list(self._open)
+        refused = [stream for stream in open_now if not stream.is_allowed()]
+        for stream in refused:
+            stream.ended = True
+        if refused:
+            publisher().shelf.wake()
+
+
+def streams() -> Streams:
+    """The streams of this process."""
+    found = current_app.extensions["flag_streams"]
+    assert isinstance(found, Streams)
+    return found
+
+
+def allowed_by(text: str) -> Callable[[], bool]:
+    """Whether the token still opens anything; while that can't be found out, what was allowed stays so."""
+
+    def is_allowed() -> bool:
+        try:
+            return not isinstance(identity.check_token(text, datetime.now(UTC)), TokenRefusal)
+        except SQLAlchemyError:
+            return True
+
+    return is_allowed
+
+
+def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
+    """The response that sends `frames`; the place is given back when it is over, begun or not."""
+    response = Response(frames, mimetype="text/event-stream", headers=HEADERS, direct_passthrough=True)
+    response.call_on_close(partial(streams().leave, stream))
+    return response
+
+
+def follow(
+    shelf: Shelf,
+    stream: Stream,
+    published: Published,
+    *,
+    frame: Callable[[Published, int], bytes],
+    sent: Callable[[int], None],
+) -> Iterator[bytes]:
+    """A frame for each edition after `published`, made from it and the id of the one before; comments in between.
+
+    `sent` is told the id of the edition that the caller has, each time something reached them.
+    """
+    environment, seen = published.edition.environment, published.edition.id
+    while not (stream.ended or shelf.closed):
+        sent(seen)
+        newer = shelf.wait(environment, seen, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
+        if newer is None:
+            yield COMMENT
+        else:
+            yield frame(newer, seen)
+            seen = newer.edition.id
+
+
+def event(name: str, edition_id: int, document: bytes) -> bytes:
+    """A server-sent event whose id is that of the edition it leads to."""
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), edition_id, document)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application as many streams as its workers' threads allow."""
+    app.extensions["flag_streams"] = Streams(app, max(1, int(settings.threads * SHARE)))

@@ -1,0 +1,57 @@
+"""What changed from one edition to the next, for SDKs that follow instead of asking for everything again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flags.publication.contents import Contents, encode, joined
+
+STEPS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The edition with this id, and the events that lead to it from the one before, as JSON."""
+
+    id: int
+    events: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The latest editions in their order; the last is the present one."""
+
+    steps: tuple[Step, ...]
+
+    def then(self, edition_id: int, before: Contents, after: Contents) -> "History":
+        """The history with one more edition."""
+        step = Step(edition_id, tuple(changes(edition_id, before, after)))
+        return History((*self.steps, step)[-STEPS_KEPT:])
+
+    def since(self, edition_id: int) -> list[bytes] | None:
+        """The events that lead from that edition to the present one; None when it is not remembered."""
+        for place in range(len(self.steps) - 1, -1, -1):
+            if self.steps[place].id == edition_id:
+                return [event for step in self.steps[place + 1 :] for event in step.events]
+        return None
+
+
+def hydration(edition_id: int, contents: Contents) -> bytes:
+    """The event that replaces everything, as JSON."""
+    features, segments = joined(contents.features.values()), joined(contents.segments.values())
+    return b'{"type":"hydration","eventId":%d,"features":%s,"segments":%s}' % (edition_id, features, segments)
+
+
+def changes(edition_id: int, before: Contents, after: Contents) -> Iterator[bytes]:
+    """The events from one to the other. No feature comes before its segments, and none is left without them."""
+    for key, segment in after.segments.items():
+        if segment is not before.segments.get(key):
+            yield b'{"type":"segment-updated","eventId":%d,"segment":%s}' % (edition_id, segment.encoded)
+    for name, feature in after.features.items():
+        if feature is not before.features.get(name):
+            yield b'{"type":"feature-updated","eventId":%d,"feature":%s}' % (edition_id, feature.encoded)
+    for name, feature in before.features.items():
+        if name not in after.features:
+            gone = {"featureName": name, "project": feature.wire.get("project", "default")}
+            yield encode({"type": "feature-removed", "eventId": edition_id, **gone})
+    for key in sorted(before.segments.keys() - after.segments.keys()):
+        yield encode({"type": "segment-removed", "eventId": edition_id, "segmentId": key})
