@@ -9,8 +9,8 @@ from alerts.metrics import Compare
 from alerts.rules import Rule, bet_of
 
 ALARMING_LOG_E = log(10)
-V2_WORSE_LOG_E = log(100)
-"""The evidence from discordant pairs at which v2 counts as worse, though legacy fails too."""
+V2_WORSE_LOG_E = log(200)
+"""The evidence from discordant pairs at which v2 counts as worse though legacy fails too: 1% between two looks."""
 V2_FAILS_TIMES = 4
 """After a clean window of legacy, v2 is to blame if it failed alone over this often for each time legacy failed."""
 COVERAGE_NEEDED = 0.9

@@ -45,7 +45,7 @@ MISMATCH_START_SHARE = 0.95
 SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)
 LIMIT = 700.0
-"""Logarithms are kept within +-LIMIT, where exp neither overflows nor vanishes; it moves M by less than K e^-700."""
+"""Evidence is kept within e^+-LIMIT, where exp does not overflow; far beyond any alpha, so no verdict can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def _opened(bet: Bet, evidence: Evidence, window: int) -> Evidence:
     carried = bet.window_stakes
     if evidence.carried:
         shown = _rows(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)
-        carried = tuple(map(_log_add, map(_clipped, shown), bet.window_stakes))
+        carried = tuple([min(LIMIT, _log_add(*stakes)) for stakes in zip(shown, bet.window_stakes, strict=True)])
     windows_used, renewals, base_bad, base_total = _budget(bet, evidence)
     return Evidence(
         evidence.bad,
@@ -306,8 +306,9 @@ def _log_sum_exp(logs: list[float]) -> float:
 
 
 def _log_add(one: float, other: float) -> float:
-    high, low = (one, other) if one > other else (other, one)
-    return high + log1p(exp(low - high))
+    if one > other:
+        return one + log1p(exp(other - one))
+    return other + log1p(exp(one - other))
 
 
 def _clipped(log_value: float) -> float:

@@ -1,0 +1,51 @@
+"""What one tick of one alert costs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from time import process_time
+from timeit import repeat
+
+from alerts import reading
+from alerts.evidence import Counts, Evidence, step
+from alerts.rules import bet_of
+from alerts.verdicts import Facts, judge
+from tests.bench.guard import tables
+from tests.bench.guard.ours import START
+from tests.bench.guard.report import ONE_ALERT, Goal, Section
+
+LOOPS, REPEATS = 1_000, 40
+
+
+def section() -> Section:
+    """The best of several repetitions, in processor time, since other work on the machine can only make it slower."""
+    rule = reading.parse(ONE_ALERT)[0]
+    bet = bet_of(rule)
+    evidence = step(bet, Evidence(), Counts(1, 50), at=START)
+    facts = Facts(exposed=True, window=Counts(1, 50))
+    verdict = judge(rule, evidence, facts, alpha=0.002, previous=None, now=START)
+    counts, later, next_window = Counts(0, 3), START + timedelta(seconds=1), START + timedelta(seconds=300)
+
+    def weigh() -> None:
+        step(bet, evidence, counts, at=later)
+
+    def open_window() -> None:
+        step(bet, evidence, counts, at=next_window)
+
+    def conclude() -> None:
+        judge(rule, evidence, facts, alpha=0.002, previous=verdict, now=later)
+
+    costs = {
+        "evidence, new counts": _microseconds(weigh),
+        "evidence, new counts in a new window": _microseconds(open_window),
+        "evidence, no new counts": _microseconds(lambda: step(bet, evidence, Counts(), at=later)),
+        "verdict": _microseconds(conclude),
+        "reason, when it is read": _microseconds(lambda: verdict.reason),
+    }
+    rows = [[name, f"{cost:.1f}"] for name, cost in costs.items()]
+    seen = costs["evidence, new counts"]
+    goal = Goal("evidence per alert and tick", "<= 10 us", f"{seen:.1f} us", seen <= 10)
+    return Section("Cost", tables.table(["per alert and tick", "microseconds"], rows), (goal,))
+
+
+def _microseconds(work: Callable[[], object]) -> float:
+    return min(repeat(work, number=LOOPS, repeat=REPEATS, timer=process_time)) / LOOPS * 1e6

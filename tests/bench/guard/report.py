@@ -1,0 +1,62 @@
+"""What a section of the report is, and the words that the sections share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alerts import reading
+from tests.bench.guard import tables
+from tests.bench.guard.ours import Alarm, Watched
+
+ONE_ALERT = "alerts: {api_error_rate: {threshold: 1%, window: 5m, severity: critical}}"
+ALPHAS = (0.01, 0.002, 0.001)
+PER_MINUTE = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure to reach and what was seen."""
+
+    name: str
+    wanted: str
+    seen: str
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report."""
+
+    title: str
+    text: str
+    goals: tuple[Goal, ...] = ()
+
+
+def at_most(name: str, wanted: float, values: Sequence[float], level: float) -> Goal:
+    """The goal that the quantile `level` of `values` is at most `wanted`."""
+    seen = tables.quantile(values, level)
+    return Goal(name, f"<= {wanted:,.0f}", f"{seen:,.0f}", seen <= wanted)
+
+
+def seldom(name: str, wanted: float, happened: int, runs: int) -> Goal:
+    """The goal that at most a share `wanted` of the runs happened."""
+    return Goal(name, f"<= {wanted:.1%}", tables.share(happened, runs), happened <= wanted * runs)
+
+
+def fired(alarms: Sequence[Alarm], index: int = 0) -> int:
+    """How many of the runs rolled back at the alpha of that index."""
+    return sum(alarm.fired[index] for alarm in alarms)
+
+
+def one_alert(per_minute: float) -> Watched:
+    """An alert that bounds a rate at 1% over 5 minutes."""
+    return Watched(reading.parse(ONE_ALERT)[0], ALPHAS, per_minute)
+
+
+def this_guard(alpha: float) -> str:
+    """How a row or column of ours is called."""
+    return f"this guard, alpha {alpha:.1%}"
+
+
+def times(bad_rate: float) -> str:
+    """A bad rate as a multiple of the threshold of 1%."""
+    return "outage" if bad_rate == 1 else f"{bad_rate / 0.01:.0f}x"
