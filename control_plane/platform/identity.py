@@ -14,7 +14,7 @@ from control_plane.platform import audit, identity_store
 from control_plane.platform.actors import Person, Role
 from control_plane.platform.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.problems import Problem
-from control_plane.platform.tokens import check_token, create_token, init_app, list_tokens, revoke_token
+from control_plane.platform.tokens import check_token, create_token, init_app, is_in_force, list_tokens, revoke_token
 
 __all__ = [
     "add_person",
@@ -29,6 +29,7 @@ __all__ = [
     "ensure_first_owner",
     "find_person",
     "init_app",
+    "is_in_force",
     "list_people",
     "list_tokens",
     "revoke_token",

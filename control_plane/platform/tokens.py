@@ -85,12 +85,16 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
     token = _cache().find(selector) if selector else None
     if token is None or not compare_digest(token.digest, digest_of(text)):
         return UNKNOWN
-    if token.revoked_at is not None:
-        return TokenRefusal(f"The token {token.name!r} was revoked; ask for a new one.")
-    if token.expires_at is not None and token.expires_at <= now:
-        return TokenRefusal(f"The token {token.name!r} expired at {token.expires_at.isoformat()}; ask for a new one.")
+    if (refusal := _ended(token, now)) is not None:
+        return refusal
     _cache().note_seen(token.id, now)
     return token
+
+
+def is_in_force(selector: str, now: datetime) -> bool:
+    """Whether the token with this selector still opens anything, for what was opened with it some time ago."""
+    token = _cache().find(selector)
+    return token is not None and _ended(token, now) is None
 
 
 def init_app(app: Flask) -> None:
@@ -114,6 +118,14 @@ def keep_notes() -> None:
     with reading() as session:
         live = [token for token in identity_store.tokens(session) if token.revoked_at is None]
     token_file.write(settings.current().instance_dir / FILE_NAME, live)
+
+
+def _ended(token: Token, now: datetime) -> TokenRefusal | None:
+    if token.revoked_at is not None:
+        return TokenRefusal(f"The token {token.name!r} was revoked; ask for a new one.")
+    if token.expires_at is not None and token.expires_at <= now:
+        return TokenRefusal(f"The token {token.name!r} expired at {token.expires_at.isoformat()}; ask for a new one.")
+    return None
 
 
 def _fetch(selectors: Collection[str]) -> Mapping[str, Token]:
