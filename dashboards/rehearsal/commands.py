@@ -49,11 +49,11 @@ def replay(*, path: Path, faults: tuple[str, ...], seed: int, database: str | No
 
 def _rehearse(path: Path, found: Survey, v2: FaultyV2, *, quiet: bool) -> Report:
     assert found.begins_at is not None
-    run = Replay(v2)
-    run.prepare(found.begins_at, found.first_users)
+    run = Replay(v2, beta=found.first_users)
+    run.prepare(found.begins_at)
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("Rehearsing", total=found.usable)
-        return run.run(_usable(path), beta=frozenset(found.first_users), progress=lambda done: bar.advance(task, done))
+        return run.run(_usable(path), lambda done: bar.advance(task, done))
 
 
 def _usable(path: Path) -> Iterator[UsageRow]:

@@ -1,0 +1,35 @@
+"""The owner of a rehearsal: advances when the gates open, and approves what is too small to prove anything."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.gates import GateResult, GateStatus, soak_gate
+from control_plane.phases import FLAG, Rollout, RolloutState
+from control_plane.transitions import Transition
+from dashboards.rehearsal.stage import ACTOR
+
+PATIENCE = 2
+"""How many soak times a phase that is too small to prove anything is given before it is approved by hand."""
+
+
+def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | None:
+    """Advance if the gates allow it; returns what was done and the approval it took, empty where none was needed."""
+    rollout = rollouts.find(session, FLAG)
+    if rollout.state is not RolloutState.RUNNING or soak_gate(rollout, now).status is not GateStatus.OPEN:
+        return None
+    approval = _approval(rollout, rollouts.gates(session, rollout, now), now)
+    decision = rollouts.advance(
+        session, FLAG, now=now, actor=ACTOR, expected_version=rollout.version, approval=approval
+    )
+    return (decision, approval) if isinstance(decision, Transition) else None
+
+
+def _approval(rollout: Rollout, gates: list[GateResult], now: datetime) -> str:
+    """Why the owner would let a phase pass that has too few users to prove anything; empty while they would wait."""
+    unknown = [gate for gate in gates if gate.status is GateStatus.UNKNOWN]
+    patient = now - rollout.entered_at >= PATIENCE * rollout.phase.soak
+    if patient and [gate.name for gate in unknown] == ["served"]:
+        return f"Too few users to prove more: {unknown[0].reason}"
+    return ""
