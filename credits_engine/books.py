@@ -39,10 +39,12 @@ def shown(session: Session, account: Account, now: datetime) -> Books:
     return _books(account, plan, _in_force(row, plan), month, used)
 
 
-def locked(session: Session, account: Account, *, key: str, now: datetime) -> tuple[Books, KnownKey | None]:
+def locked(
+    session: Session, account: Account, *, key: str, now: datetime, known: KnownKey | None = None
+) -> tuple[Books, KnownKey | None]:
     """Both books, locked until the transaction ends, and what is known of `key` under those locks.
 
-    Raises UnknownPlanError.
+    `known` is what was known before. Raises UnknownPlanError.
     """
     plan = CATALOGUE.plan(account.plan)
     row = books.lock_current(session, account.user_id, now) or _opened(session, account, plan, now)
@@ -50,10 +52,11 @@ def locked(session: Session, account: Account, *, key: str, now: datetime) -> tu
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
     found = books.lock_month(session, account.user_id, month.start, key=key)
-    if found is None:
-        books.open_month(session, account.user_id, month.start)
+    if found is None and books.open_month(session, account.user_id, month.start):
+        found = NOTHING, known
+    elif found is None:
         found = books.lock_month(session, account.user_id, month.start, key=key)
-        assert found is not None
+    assert found is not None
     used, known = found
     return _books(account, plan, row, month, used), known
 
@@ -70,10 +73,7 @@ def _opened(session: Session, account: Account, plan: CreditPlan, now: datetime)
     books.lock_openings(session, account.user_id)
     if row := books.lock_current(session, account.user_id, now):
         return row
-    books.open_period(session, account.user_id, _next_period(session, account, now), plan)
-    row = books.lock_current(session, account.user_id, now)
-    assert row is not None
-    return row
+    return books.open_period(session, account.user_id, _next_period(session, account, now), plan)
 
 
 def _next_period(session: Session, account: Account, now: datetime) -> Period:

@@ -101,7 +101,7 @@ def consume(
     account, known = found
     if earlier := _answered(session, operation, known):
         return earlier
-    both, known = locked(session, account, key=operation.key, now=now)
+    both, known = locked(session, account, key=operation.key, known=known, now=now)
     if earlier := _answered(session, operation, known):
         return earlier
     receipt = judged(operation, both, evaluation=evaluate(account), now=now, engines=engines, timer=timer)

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
+from control_plane.platform.database import run
 from credits_engine.decisions import Outcome
-from credits_engine.store.tables import FREEZES, JOURNAL, KEYS, USERS, run
+from credits_engine.store.tables import FREEZES, JOURNAL, KEYS, USERS
 
 EVERYBODY = "*"
 

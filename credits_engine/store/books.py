@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Executable, and_, bindparam, func, select, text, update
+from sqlalchemy import Executable, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform import database
-from credits_engine.decisions import Amounts
+from control_plane.platform.database import is_postgresql, run
+from credits_engine.decisions import NOTHING, Amounts
 from credits_engine.periods import Period
 from credits_engine.plans import CreditPlan, Limits
 from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
-from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted, run
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,18 @@ POST_LEGACY = (
         roast_used=LEGACY.c.roast_used + bindparam("roast"),
     )
 )
-OPEN_PERIOD = insert_if_absent(COUNTERS)
+OPEN_PERIOD = insert(COUNTERS)
+LOCK_OPENINGS = text("SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 297))")
+NEIGHBOURS = select(
+    select(COUNTERS.c.period_end)
+    .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start <= bindparam("now"))
+    .order_by(COUNTERS.c.period_start.desc())
+    .limit(1)
+    .scalar_subquery(),
+    select(func.min(COUNTERS.c.period_start))
+    .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start > bindparam("now"))
+    .scalar_subquery(),
+)
 OPEN_MONTH = insert_if_absent(LEGACY)
 
 
@@ -78,21 +89,18 @@ def show_current(session: Session, user_id: str, now: datetime) -> CounterRow | 
 
 def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime | None, datetime | None]:
     """Where the last period before `now` ends and the first one after it starts."""
-    before = select(func.max(COUNTERS.c.period_end)).where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_end <= now)
-    after = select(func.min(COUNTERS.c.period_start)).where(
-        COUNTERS.c.user_id == user_id, COUNTERS.c.period_start > now
-    )
-    return session.scalar(before), session.scalar(after)
+    before, after = run(session, NEIGHBOURS, {"user_id": user_id, "now": now}).one()
+    return before, after
 
 
 def lock_openings(session: Session, user_id: str) -> None:
     """Let one transaction at a time open periods of this user. SQLite has one writer anyway."""
-    if database.is_postgresql(session):
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 297))"), {"user_id": user_id})
+    if is_postgresql(session):
+        run(session, LOCK_OPENINGS, {"user_id": user_id})
 
 
-def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan) -> None:
-    """Create v2's row with the plan's limits and nothing used; somebody else's row of the same period stays."""
+def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan) -> CounterRow:
+    """Create v2's row with the plan's limits and nothing used. The caller has locked the openings of this user."""
     row = {
         "user_id": user_id,
         "period_start": period.start,
@@ -103,7 +111,8 @@ def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan
         "roast_used": 0,
         "roast_limit": plan.v2.roast,
     }
-    inserted(session, OPEN_PERIOD, row)
+    run(session, OPEN_PERIOD, row)
+    return CounterRow(period, plan.name, NOTHING, plan.v2)
 
 
 def change_limits(session: Session, user_id: str, period: Period, plan: CreditPlan) -> None:
@@ -132,10 +141,10 @@ def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts
     return Amounts() if row is None else Amounts(row.analysis_used, row.roast_used)
 
 
-def open_month(session: Session, user_id: str, month_start: datetime) -> None:
-    """Create legacy's row with nothing used, unless it is there."""
+def open_month(session: Session, user_id: str, month_start: datetime) -> bool:
+    """Create legacy's row with nothing used; False when another transaction has just done so."""
     row = {"user_id": user_id, "month_start": month_start, "analysis_used": 0, "roast_used": 0}
-    inserted(session, OPEN_MONTH, row)
+    return inserted(session, OPEN_MONTH, row)
 
 
 def post(session: Session, user_id: str, *, period_start: datetime, month_start: datetime, amounts: Amounts) -> None:

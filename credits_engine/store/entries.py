@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted, run
+from control_plane.platform.database import run
+from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
 
 COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id")
 COUNTS = tuple(

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, func, literal, select, union, union_all
 from sqlalchemy.orm import Session
 
+from control_plane.platform.database import run
 from credits_engine.decisions import Amounts, EngineName
-from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, run
+from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY
 
 PAGE_USERS = 500
 KINDS = ("analysis", "roast")

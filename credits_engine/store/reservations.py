@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
+from control_plane.platform.database import run
 from credits_engine.decisions import Amounts, EngineName
-from credits_engine.store.tables import COUNTERS, LEGACY, RESERVATIONS, run
+from credits_engine.store.tables import COUNTERS, LEGACY, RESERVATIONS
 
 
 class ReservationState(StrEnum):

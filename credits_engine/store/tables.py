@@ -1,17 +1,27 @@
-"""The tables as Core sees them, and how the statements that every operation needs are run.
-
-Such a statement is built once, with bind parameters, so that SQLAlchemy and the driver find it compiled and prepared.
-"""
+"""The tables as Core sees them, for statements that are built once and need nothing of the ORM."""
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
+from control_plane.platform.database import Statements, on_each, run
 from credits_engine.models import CreditFreeze, JournalEntry, LegacyBook, OperationKey, Reservation, UsageCounters
 from flags.models import DirectoryUser
+
+__all__ = [
+    "COUNTERS",
+    "FREEZES",
+    "JOURNAL",
+    "KEYS",
+    "LEGACY",
+    "RESERVATIONS",
+    "USERS",
+    "insert_if_absent",
+    "inserted",
+    "run",
+]
 
 USERS = cast(Table, DirectoryUser.__table__)
 LEGACY = cast(Table, LegacyBook.__table__)
@@ -22,19 +32,12 @@ FREEZES = cast(Table, CreditFreeze.__table__)
 RESERVATIONS = cast(Table, Reservation.__table__)
 
 
-def run(session: Session, statement: Executable, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-    """Execute a statement of this package in the session's transaction, without the ORM's part."""
-    return session.connection().execute(statement, parameters)
+def insert_if_absent(table: Table) -> Statements:
+    """The INSERT that leaves a row of the same key as it is; see `inserted`."""
+    first_column = next(iter(table.c))
+    return on_each(lambda insert: insert(table).on_conflict_do_nothing().returning(first_column))
 
 
-def insert_if_absent(table: Table) -> Mapping[str, Executable]:
-    """For each dialect the INSERT that leaves a row of the same key as it is."""
-    statements = (sqlite.insert(table).on_conflict_do_nothing(), postgresql.insert(table).on_conflict_do_nothing())
-    counted = [statement.execution_options(preserve_rowcount=True) for statement in statements]
-    return dict(zip(("sqlite", "postgresql"), counted, strict=True))
-
-
-def inserted(session: Session, statements: Mapping[str, Executable], row: Mapping[str, Any]) -> bool:
-    """Run the INSERT of this session's dialect; False when the row was there already."""
-    connection = session.connection()
-    return connection.execute(statements[connection.dialect.name], row).rowcount == 1
+def inserted(session: Session, statement: Statements, row: Mapping[str, Any]) -> bool:
+    """Run such an INSERT; False when the row was there already."""
+    return run(session, statement, row).first() is not None
