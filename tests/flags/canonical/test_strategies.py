@@ -98,6 +98,13 @@ def test_a_variant_of_a_strategy_is_drawn_by_parameters_that_are_all_there() -> 
     assert [variant["stickiness"] for variant in strategy["variants"]] == ["plan", "plan"]
 
 
+def test_a_variant_has_the_stickiness_of_its_share_because_some_engines_go_by_that() -> None:
+    variants = [{"name": name, "weight": 1, "stickiness": "plan"} for name in "ab"]
+    parameters = {"rollout": "50", "stickiness": "userId"}
+    outcome = taken(feature({"name": "flexibleRollout", "parameters": parameters, "variants": variants}))
+    assert [variant["stickiness"] for variant in outcome.features[0]["strategies"][0]["variants"]] == ["userId"] * 2
+
+
 def test_a_missing_segment_takes_only_its_strategy_away() -> None:
     raw = feature({"name": "default", "segments": [404]}, {"name": "userWithId", "parameters": {"userIds": "u1"}})
     asked = engine({"features": [raw]})
