@@ -1,0 +1,92 @@
+"""An SDK that follows the changes from any remembered edition ends with exactly what one that asks for all is given."""
+
+import json
+import random
+
+from yggdrasil_engine.engine import UnleashEngine
+
+from flags.canonical import Definitions, canonical_definitions
+from flags.compilation import Wire, compile_flag
+from flags.publication.contents import Contents
+from flags.publication.history import STEPS_KEPT, History, Step, hydration
+from tests.flags.examples import NOW
+from tests.properties import definitions_at_random, rollouts_at_random
+
+RUNS, EDITIONS, STARTS = 8, 25, 5
+NAMES = ("a", "b", "c", "größe")
+
+
+def test_following_the_changes_ends_where_asking_for_everything_does() -> None:
+    for seed in range(RUNS):
+        chance = random.Random(seed)
+        editions = _editions(chance)
+        history = History((Step(0),))
+        for number in range(1, len(editions)):
+            history = history.then(number, editions[number - 1], editions[number])
+        last = len(editions) - 1
+        for start in {0, last, *chance.sample(range(last), STARTS)}:
+            events = history.since(start)
+            assert events is not None
+            follower = _engine(hydration(start, editions[start]), *events)
+            assert follower.get_state() == _engine(hydration(last, editions[last])).get_state(), (seed, start)
+            assert start < last or events == []
+
+
+def test_a_change_that_changes_nothing_for_sdks_has_no_events() -> None:
+    chance = random.Random(1)
+    contents = _contents(chance, Contents())
+    same = Contents.of(*_wires(contents), before=contents)
+    assert History((Step(1),)).then(2, contents, same).since(1) == []
+
+
+def test_an_edition_that_is_not_remembered_is_told_from_one_without_changes() -> None:
+    history = History((Step(0),))
+    for number in range(1, STEPS_KEPT + 1):
+        history = history.then(number, Contents(), Contents())
+    assert history.since(0) is None
+    assert history.since(1) == []
+    assert history.since(STEPS_KEPT + 1) is None
+
+
+def _editions(chance: random.Random) -> list[Contents]:
+    editions = [Contents()]
+    for _ in range(EDITIONS):
+        editions.append(_contents(chance, editions[-1]))
+    return editions
+
+
+def _contents(chance: random.Random, before: Contents) -> Contents:
+    """Some of what was before, with some definitions and flags under a rollout added or changed."""
+    features = {name: item.wire for name, item in before.features.items() if chance.random() < 0.8}
+    segments = {number: item.wire for number, item in before.segments.items() if chance.random() < 0.8}
+    for wires in (_imported(chance), _phased(chance)):
+        features |= {feature["name"]: feature for feature in wires[0]}
+        segments |= {segment["id"]: segment for segment in wires[1]}
+    return Contents.of(features.values(), segments.values(), before=before)
+
+
+def _imported(chance: random.Random) -> tuple[list[Wire], list[Wire]]:
+    outcome = canonical_definitions(definitions_at_random.definitions(chance))
+    if not isinstance(outcome, Definitions):
+        return [], []
+    return [feature | {"name": chance.choice(NAMES)} for feature in outcome.features], list(outcome.segments)
+
+
+def _phased(chance: random.Random) -> tuple[list[Wire], list[Wire]]:
+    plan = rollouts_at_random.plan(chance)
+    flag = rollouts_at_random.flag(chance, plan, rollouts_at_random.users(chance, 30, plan))
+    compiled = compile_flag(flag, NOW)
+    return [compiled.feature | {"name": "phased"}], list(compiled.segments)
+
+
+def _wires(contents: Contents) -> tuple[list[Wire], list[Wire]]:
+    return [item.wire for item in contents.features.values()], [item.wire for item in contents.segments.values()]
+
+
+def _engine(*events: bytes) -> UnleashEngine:
+    engine = UnleashEngine()
+    first, *others = events
+    engine.take_state(json.dumps({"events": [json.loads(first)]}))
+    if others:
+        engine.take_state(json.dumps({"events": [json.loads(event) for event in others]}))
+    return engine
