@@ -74,8 +74,10 @@ def _applied(
         )
         return Outcome(State.PARKED, words, f"{CUSTOMER}{customer_id}")
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
+    if not fresh and claim.attempt == 1:
+        return Outcome(State.APPLIED, "Another event has told the same before.")
     settled = settle(session, user_id, now=now, cause=claim.event_id)
-    return _outcome(stated, fresh, settled, user_id)
+    return _outcome(stated, settled, user_id)
 
 
 def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
@@ -107,7 +109,7 @@ def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: da
     return user_id
 
 
-def _outcome(stated: Sequence[Fact], fresh: Sequence[Fact], settled: Settlement, user_id: str) -> Outcome:
+def _outcome(stated: Sequence[Fact], settled: Settlement, user_id: str) -> Outcome:
     changes = " ".join(settled.changes)
     if newer := _newer(stated, settled):
         at = f"{newer.at:%Y-%m-%dT%H:%M:%SZ}"
@@ -115,8 +117,6 @@ def _outcome(stated: Sequence[Fact], fresh: Sequence[Fact], settled: Settlement,
         return Outcome(State.SUPERSEDED, words.strip())
     if changes:
         return Outcome(State.APPLIED, changes)
-    if not fresh:
-        return Outcome(State.APPLIED, "Another event has told the same before.")
     if all(isinstance(fact, Link) for fact in stated):
         return Outcome(State.APPLIED, f"The customer is user {user_id}.")
     if settled.standing is None:

@@ -28,19 +28,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of v2's counters: its period, whose plan's limits it has, and when it was last posted to."""
+    """One row of v2's counters: its period, and whose plan's limits it has."""
 
     period: Period
     plan: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClosePeriod:
-    """End a period early, at the start of one that was paid for; `plan` is what was in force until then."""
-
-    period: Period
-    at: datetime
-    plan: CreditPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +62,24 @@ def standing(histories: Iterable[History], now: datetime, catalogue: Catalogue) 
     )
 
 
-def closing(
-    rows: Sequence[Row],
-    found: Standing,
-    histories: Sequence[History],
-    *,
-    original: CreditPlan,
-    last_used_at: datetime | None,
-    now: datetime,
-    catalogue: Catalogue,
-) -> ClosePeriod | None:
-    """The period to end because a later one was paid for; None when nothing reaches across its start.
+def across(rows: Sequence[Row], start: datetime) -> Row | None:
+    """The period that reaches across the start of one that was paid for; None where there is nothing to end.
 
-    What was consumed since then stays in the period it was decided in, so the cut comes after it. A period that the
-    clock opened in the meantime has granted the new allowance already.
+    A period that the clock opened at or after that start has granted the new allowance already.
     """
-    start = found.opened_at
-    if start is None or any(row.period.start >= start for row in rows):
+    if any(row.period.start >= start for row in rows):
         return None
-    across = next((row for row in rows if start in row.period), None)
-    if across is None:
-        return None
-    at = start
-    if last_used_at is not None and last_used_at >= start:
-        if now not in across.period:
-            return None
-        at = now
-    before = plan_within(Period(across.period.start, at), histories, catalogue) or original
-    return ClosePeriod(across.period, at, before)
+    return next((row for row in rows if start in row.period), None)
+
+
+def cut(period: Period, start: datetime, *, last_used_at: datetime | None, now: datetime) -> datetime | None:
+    """Where to end it: at the paid start, or now if something was consumed since, which stays where it was decided.
+
+    None where the period ended before now anyway: nothing can be put after what was consumed in it.
+    """
+    if last_used_at is None or last_used_at < start:
+        return start
+    return now if now in period else None
 
 
 def limits(

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from credits_engine import books
-from credits_engine.billing.effects import ClosePeriod, Row, Standing, closing, limits, standing
+from credits_engine.billing.effects import Row, Standing, across, cut, limits, plan_within, standing
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.billing.subscriptions import FREE, History, histories
@@ -70,38 +70,26 @@ def _close(
     cause: str,
 ) -> list[str]:
     """Where the anchor moved and was paid for: end the period that reaches across it, once per paid period."""
-    if found.opened_at is None:
+    start = found.opened_at
+    row = across(rows, start) if start else None
+    if start is None or row is None:
         return []
-    to_close = closing(
-        rows,
-        found,
-        known,
-        original=CATALOGUE.plan(account.original_plan),
-        last_used_at=counters.last_used_at(session, account.user_id) if rows else None,
-        now=now,
-        catalogue=CATALOGUE,
-    )
-    if to_close is None:
+    at = cut(row.period, start, last_used_at=counters.last_used_at(session, account.user_id), now=now)
+    if at is None:
         return []
-    is_first = accounts.note_opening(
-        session, found.subscription_id, found.opened_at, user_id=account.user_id, event_id=cause, now=now
-    )
-    if not is_first:
-        log.error(
-            "billing.period_reset_twice", user=account.user_id, start=found.opened_at.isoformat(), stripe_event=cause
-        )
+    if not accounts.note_opening(
+        session, found.subscription_id, start, user_id=account.user_id, event_id=cause, now=now
+    ):
+        log.error("billing.period_reset_twice", user=account.user_id, start=start.isoformat(), stripe_event=cause)
         return []
-    return [_closed(session, account, to_close, now=now, cause=cause)]
-
-
-def _closed(session: Session, account: BillingAccount, to_close: ClosePeriod, *, now: datetime, cause: str) -> str:
-    counters.close(session, account.user_id, to_close.period, to_close.at)
-    ended = Period(to_close.period.start, to_close.at)
-    book_rows.change_limits(session, account.user_id, ended, to_close.plan)
-    reason = f"Credits reset for {account.user_id}: a period paid for begins at {to_close.at:%Y-%m-%dT%H:%M:%SZ}."
-    _journal(session, account, ended, to_close.plan, type_=EntryType.PERIOD_CLOSE, now=now, reason=reason, cause=cause)
+    ended = Period(row.period.start, at)
+    plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(account.original_plan)
+    counters.close(session, account.user_id, row.period, at)
+    book_rows.change_limits(session, account.user_id, ended, plan)
+    reason = f"Credits reset for {account.user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
+    _journal(session, account, ended, plan, type_=EntryType.PERIOD_CLOSE, now=now, reason=reason, cause=cause)
     log.info("billing.period_closed", user=account.user_id, stripe_event=cause, reason=reason)
-    return reason
+    return [reason]
 
 
 def _enter(session: Session, account: BillingAccount, found: Standing, *, now: datetime) -> list[str]:

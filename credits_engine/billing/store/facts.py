@@ -28,7 +28,7 @@ ADD = insert_if_absent(FACTS)
 OF_USER = (
     select(FACTS.c.kind, FACTS.c.document)
     .join(CUSTOMERS, CUSTOMERS.c.customer_id == FACTS.c.customer_id)
-    .where(CUSTOMERS.c.user_id == bindparam("user_id"))
+    .where(CUSTOMERS.c.user_id == bindparam("user_id"), FACTS.c.kind != Link.__name__)
 )
 BY_IDENTITY = select(FACTS.c.kind, FACTS.c.document).where(
     FACTS.c.identity.in_(bindparam("identities", expanding=True))

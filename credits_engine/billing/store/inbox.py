@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import affected
-from credits_engine.billing.store.tables import ATTEMPTS, EVENTS
+from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
 from credits_engine.store.tables import run
 
 
@@ -25,9 +25,6 @@ class State(StrEnum):
     APPLIED = "applied"
     SUPERSEDED = "superseded"
     IGNORED = "ignored"
-
-
-OPEN = (State.NEW.value, State.CLAIMED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def _upsert(dialect: Any) -> Any:
 PUT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 PEEK = (
     select(EVENTS.c.id)
-    .where(EVENTS.c.state.in_(OPEN), EVENTS.c.next_at <= bindparam("now"))
+    .where(IS_OPEN, EVENTS.c.next_at <= bindparam("now"))
     .order_by(EVENTS.c.next_at, EVENTS.c.id)
     .limit(bindparam("most"))
 )
@@ -84,7 +81,7 @@ CLAIM = (
     update(EVENTS)
     .where(
         EVENTS.c.id.in_(bindparam("ids", expanding=True)),
-        EVENTS.c.state.in_(OPEN),
+        IS_OPEN,
         EVENTS.c.next_at <= bindparam("now"),
     )
     .values(
@@ -169,7 +166,7 @@ def release(session: Session, waiting_for: str, *, now: datetime) -> int:
     """Let the parked events go on that waited for this; returns how many."""
     statement = (
         update(EVENTS)
-        .where(EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for == waiting_for)
+        .where(IS_STUCK, EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for == waiting_for)
         .values(state=State.NEW.value, next_at=now, waiting_for=None)
     )
     return affected(session, statement)
@@ -179,7 +176,7 @@ def awaited(session: Session, prefix: str) -> list[str]:
     """What parked events wait for, among the things whose name starts with `prefix`."""
     query = (
         select(EVENTS.c.waiting_for)
-        .where(EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for.startswith(prefix, autoescape=True))
+        .where(IS_STUCK, EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for.startswith(prefix, autoescape=True))
         .distinct()
         .order_by(EVENTS.c.waiting_for)
     )
