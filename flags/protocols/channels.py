@@ -1,28 +1,35 @@
 """Addresses of event streams that carry their own permission: browsers can't send a header when they open a stream."""
 
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 
 from flask import current_app
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from control_plane.platform.actors import Token
-
 VALID_FOR = timedelta(hours=1)
 SALT = "flag event channel"
 
 
-def issue(token: Token, environment: str) -> str:
-    """A channel for whoever holds the token: opens the stream of this environment for an hour, and nothing else."""
-    return _signer().dumps([token.selector, environment])
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a channel opens: changes of an environment since an edition, as long as the token stands."""
+
+    selector: str
+    environment: str
+    edition: int
 
 
-def opened(channel: str) -> tuple[str, str] | None:
-    """The selector and the environment that a channel was issued for; None for one that is forged or too old."""
+def issue(channel: Channel) -> str:
+    """The channel as part of an address, for an hour."""
+    return _signer().dumps(astuple(channel))
+
+
+def opened(text: str) -> Channel | None:
+    """The channel behind an address; None for one that is forged or too old."""
     try:
-        selector, environment = _signer().loads(channel, max_age=int(VALID_FOR.total_seconds()))
-    except (BadData, ValueError):
+        return Channel(*_signer().loads(text, max_age=int(VALID_FOR.total_seconds())))
+    except BadData:
         return None
-    return selector, environment
 
 
 def _signer() -> URLSafeTimedSerializer:

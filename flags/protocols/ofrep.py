@@ -13,8 +13,9 @@ from control_plane.platform.actors import Token
 from control_plane.platform.security import require_token, token
 from control_plane.platform.strict_json import MalformedJSON, loads
 from flags.contexts import Context, from_fields
-from flags.protocols import channels
+from flags.protocols import channels, ofrep_events
 from flags.protocols.asking import introduced, published_for
+from flags.protocols.channels import Channel
 from flags.protocols.cross_origin import open_to_all, preflight
 from flags.protocols.ofrep_words import failure, success
 from flags.protocols.reply import JSON, Reply, conditional, response
@@ -67,6 +68,12 @@ def share(answer: Response) -> Response:
     return answer
 
 
+@bp.get("/events")
+def events_view() -> ResponseReturnValue:
+    """A stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
+    return ofrep_events.events()
+
+
 def one(key: str, body: bytes, asker: Token) -> Reply:
     """The evaluation of one flag."""
     try:
@@ -100,7 +107,7 @@ def bulk(body: bytes, asker: Token, if_none_match: str | None) -> Reply:
 def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
-    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in (one_view, all_view, preflight_view)))
+    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in (one_view, all_view, events_view, preflight_view)))
 
 
 def _evaluations(answers: Answers, context: Context) -> Iterator[dict[str, Any]]:
@@ -127,8 +134,8 @@ def _context(body: bytes) -> Context:
 
 
 def _stream(asker: Token, published: Published) -> dict[str, Any]:
-    channel = channels.issue(asker, published.edition.environment)
-    address = f"{bp.url_prefix}/events?channel={channel}"
+    channel = Channel(asker.selector, published.edition.environment, published.edition.id)
+    address = f"{bp.url_prefix}/events?channel={channels.issue(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 
 

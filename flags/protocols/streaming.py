@@ -8,7 +8,6 @@ from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
-from control_plane.platform.callers import presented_token
 from control_plane.platform.security import require_token, token
 from flags.connections import Mode
 from flags.protocols import streams
@@ -34,7 +33,7 @@ CONNECTED, UPDATED = "unleash-connected", "unleash-updated"
 @require_token("client", unleash=True)
 def stream_view() -> ResponseReturnValue:
     """Every change of the token's environment as it happens, beginning with what the caller missed."""
-    stream = streams.streams().enter(streams.allowed_by(presented_token()))
+    stream = streams.streams().enter(streams.allowed_by(token().selector))
     if stream is None:
         return _refused()
     published = publisher().current(token().environment)

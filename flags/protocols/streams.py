@@ -12,7 +12,6 @@ from flask import Flask, Response, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import identity
-from control_plane.platform.actors import TokenRefusal
 from control_plane.platform.settings import Settings
 from flags.publication.published import Published
 from flags.publication.publisher import publisher
@@ -98,12 +97,12 @@ def streams() -> Streams:
     return found
 
 
-def allowed_by(text: str) -> Callable[[], bool]:
+def allowed_by(selector: str) -> Callable[[], bool]:
     """Whether the token still opens anything; while that can't be found out, what was allowed stays so."""
 
     def is_allowed() -> bool:
         try:
-            return not isinstance(identity.check_token(text, datetime.now(UTC)), TokenRefusal)
+            return identity.is_in_force(selector, datetime.now(UTC))
         except SQLAlchemyError:
             return True
 
@@ -112,7 +111,7 @@ def allowed_by(text: str) -> Callable[[], bool]:
 
 def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
     """The response that sends `frames`; the place is given back when it is over, begun or not."""
-    response = Response(frames, mimetype="text/event-stream", headers=HEADERS, direct_passthrough=True)
+    response = Response(frames, mimetype="text/event-stream", headers=HEADERS)
     response.call_on_close(partial(streams().leave, stream))
     return response
 
@@ -123,21 +122,24 @@ def follow(
     published: Published,
     *,
     frame: Callable[[Published, int], bytes],
-    sent: Callable[[int], None],
+    sent: Callable[[int], None] = lambda _edition_id: None,
 ) -> Iterator[bytes]:
     """A frame for each edition after `published`, made from it and the id of the one before; comments in between.
 
     `sent` is told the id of the edition that the caller has, each time something reached them.
     """
     environment, seen = published.edition.environment, published.edition.id
-    while not (stream.ended or shelf.closed):
-        sent(seen)
+    sent(seen)
+    while True:
         newer = shelf.wait(environment, seen, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
+        if stream.ended or shelf.closed:
+            return
         if newer is None:
             yield COMMENT
         else:
             yield frame(newer, seen)
             seen = newer.edition.id
+        sent(seen)
 
 
 def event(name: str, edition_id: int, document: bytes) -> bytes:
