@@ -45,7 +45,7 @@ def attribute(rule: Rule, evidence: Evidence, pairs: Pairs | None) -> Attributio
     """Whose fault a breach of `rule` is; unknown while there is nothing to blame anybody for."""
     if evidence.log_e < ALARMING_LOG_E or rule.tripwire:
         return Attribution.UNKNOWN
-    if rule.compare in (Compare.PAIRED, Compare.DISCORDANT):
+    if rule.compare is not Compare.ABSOLUTE:
         return Attribution.V2_ONLY
     if not rule.attributable or pairs is None or not pairs.decided:
         return Attribution.UNKNOWN

@@ -11,6 +11,8 @@ class Compare(StrEnum):
     """Bad outcomes among all outcomes, against the threshold."""
     PAIRED = "paired"
     """Requests that both engines answered and answered differently, among all that both answered."""
+    DRIFT = "drift"
+    """By how much of what legacy would charge the two charges differ, on average over all requests."""
     DISCORDANT = "discordant"
     """Requests that only v2 failed, among those that just one of the engines failed; the threshold is one half."""
 
@@ -43,6 +45,7 @@ METRICS = {
     "credit_consumption_failure": Metric("credit_consumption_failure", engine="v2", legacy_twin=True, certifies=True),
     "credit_consumption_slow": Metric("credit_consumption_slow", Unit.DURATION, engine="v2"),
     "credit_variance": Metric("credit_variance", compare=Compare.PAIRED, certifies=True),
+    "credit_drift": Metric("credit_drift", compare=Compare.DRIFT),
     "credit_failure_discordant": Metric(FAILED_V2_ONLY, compare=Compare.DISCORDANT),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION),
     "api_error_rate": Metric("api_error_rate"),

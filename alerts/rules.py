@@ -112,7 +112,7 @@ class Tally(Protocol):
 def bet_of(rule: Rule) -> Bet:
     """The bet to `step` this rule's evidence with."""
     match rule.compare:
-        case Compare.ABSOLUTE:
+        case Compare.ABSOLUTE | Compare.DRIFT:
             return rate_bet(rule.threshold, window_seconds=rule.window_seconds)
         case Compare.PAIRED:
             return mismatch_bet(rule.threshold, window_seconds=rule.window_seconds)
@@ -130,7 +130,7 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Tally]]
                 total += tally.bad
             case Compare.DISCORDANT if signal == FAILED_LEGACY_ONLY:
                 total += tally.bad
-            case Compare.ABSOLUTE | Compare.PAIRED if _speaks(rule.metric, signal, engine):
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule.metric, signal, engine):
                 bad += tally.bad
                 total += tally.total
     return Counts(bad, total)

@@ -1,5 +1,7 @@
 """What one receipt tells the guard; record it after the commit."""
 
+from zlib import crc32
+
 from control_plane.platform.signals import Observation as Signal
 from credits_engine.comparison import Variance
 from credits_engine.decisions import EngineName, Outcome
@@ -7,6 +9,7 @@ from credits_engine.receipts import Receipt, Side
 
 FAILURE = "credit_consumption_failure"
 VARIANCE = "credit_variance"
+DRIFT = "credit_drift"
 FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
@@ -26,6 +29,8 @@ def observations(receipt: Receipt) -> tuple[Signal, ...]:
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT
         signals.append(Signal(VARIANCE, defect, account=account))
+    if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
+        signals += _drift(receipt)
     return tuple(signals)
 
 
@@ -37,3 +42,18 @@ def _failed_alone(receipt: Receipt) -> list[Signal]:
     """The discordant pairs: an outage that both engines share says nothing about either."""
     failed = [side.engine for side in (receipt.served, receipt.shadow) if side.outcome is Outcome.ERROR]
     return [Signal(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []
+
+
+def _drift(receipt: Receipt) -> list[Signal]:
+    """By how much the two charges differ, as one outcome that is bad with the probability of the relative difference.
+
+    So the bad rate is the mean relative difference, whatever its shape, and over- and undercharging can't hide each
+    other. The operation's own key draws the lot: the same operation always counts the same.
+    """
+    charged = {each.engine: each.charged for each in (receipt.served, receipt.shadow)}
+    legacy, apart = charged[EngineName.LEGACY], charged[EngineName.V2] - charged[EngineName.LEGACY]
+    expected = legacy.analysis + legacy.roast
+    if not expected:
+        return []
+    lot = crc32(f"{receipt.user_id}:{receipt.operation_key}".encode()) / 2**32
+    return [Signal(DRIFT, lot * expected < abs(apart.analysis) + abs(apart.roast), account=receipt.user_id)]

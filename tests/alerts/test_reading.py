@@ -79,6 +79,12 @@ def test_it_reads_the_shipped_variance_alert_as_paired() -> None:
     assert (variance.threshold, variance.compare, variance.severity) == (0.001, Compare.PAIRED, Severity.CRITICAL)
 
 
+def test_it_reads_the_guides_five_percent_as_drift() -> None:
+    drift = next(each for each in parse(SHIPPED) if each.name == "credit_drift")
+
+    assert (drift.threshold, drift.compare, drift.severity) == (0.05, Compare.DRIFT, Severity.CRITICAL)
+
+
 def test_a_quantile_sets_the_slow_fraction_exactly() -> None:
     assert rule(name="database_query_slow", threshold="500ms").threshold == 0.05
     assert rule("quantile: 99", name="database_query_slow", threshold="0.5s").threshold == 0.01
@@ -126,7 +132,7 @@ def test_severity_sets_what_happens_by_default(severity: str, action: str, no_da
         (alert("quantile: 49", name="database_query_slow", threshold="1s"), "at least 50 and below 100"),
         (alert("quantile: high", name="database_query_slow", threshold="1s"), "'high' is not a plain number"),
         (alert("compare: paired"), "this measurement can only be compared as absolute."),
-        (alert("compare: sideways"), "'sideways' is none of absolute, paired, discordant."),
+        (alert("compare: sideways"), "'sideways' is none of absolute, paired, drift, discordant."),
         (alert("action: panic"), "'panic' is none of rollback, hold, notify."),
         (alert("alpha: 2%"), "an alert's alpha is above 0% and at most the 1% of the whole phase."),
         (alert("alpha: 0.1"), "'0.1' is not a ratio; write it like 0.1%."),
@@ -156,7 +162,7 @@ def test_severity_sets_what_happens_by_default(severity: str, action: str, no_da
         ("alerts:\n  a: {b: 1\nc", "this is not valid YAML"),
         ("alerts: \x07", "Line 1, alerts: this is not valid YAML"),
         ("a: 1\n---\nb: 2\n", "this is not valid YAML"),
-        ("[" * 5000, "Line 1, alerts: this is nested too deeply"),
+        ("[" * 2000, "Line 1, alerts: this is nested too deeply"),
         ("#" * 1_000_001, "the file is longer than 1000000 characters."),
     ],
 )

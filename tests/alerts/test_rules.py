@@ -13,6 +13,7 @@ alerts:
   api_error_rate: {threshold: 0.5%, window: 1m, severity: critical}
   database_query_slow: {threshold: 500ms, window: 1m, severity: warning}
   credit_variance: {threshold: 0.1%, window: 5m, severity: critical}
+  credit_drift: {threshold: 5%, window: 5m, severity: info}
   credit_failure_discordant: {threshold: 50%, window: 5m, severity: info}
 """
 RULES = {rule.name: rule for rule in parse(TEXT)}
@@ -30,6 +31,7 @@ INCREMENTS = [
     (("credit_consumption_failure", "legacy", "served"), Tallied(5, 30)),
     (("api_error_rate", "", "served"), Tallied(3, 50)),
     (("credit_variance", "", "served"), Tallied(4, 40)),
+    (("credit_drift", "", "served"), Tallied(2, 38)),
     ((FAILED_V2_ONLY, "", "served"), Tallied(6, 40)),
     ((FAILED_LEGACY_ONLY, "", "served"), Tallied(1, 40)),
 ]
@@ -42,6 +44,7 @@ INCREMENTS = [
         ("api_error_rate", Counts(3, 50)),
         ("database_query_slow", Counts(0, 0)),
         ("credit_variance", Counts(4, 40)),
+        ("credit_drift", Counts(2, 38)),
         ("credit_failure_discordant", Counts(6, 7)),
     ],
 )

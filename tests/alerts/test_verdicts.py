@@ -29,8 +29,9 @@ alerts:
   api_error_rate: {threshold: 1%, window: 5m, severity: critical}
   database_query_slow: {threshold: 500ms, window: 5m, severity: warning}
   credit_variance: {threshold: 0.1%, window: 5m, severity: critical}
+  credit_drift: {threshold: 5%, window: 5m, severity: critical}
 """
-FAILURE, ERRORS, SLOW, VARIANCE = parse(TEXT)
+FAILURE, ERRORS, SLOW, VARIANCE, DRIFT = parse(TEXT)
 CLEAN_LEGACY = Pairs(decided=20, compared=20, v2_only=5, legacy_only=0, legacy_failed=0)
 
 
@@ -187,6 +188,12 @@ def test_a_breach_that_was_hardly_compared_is_not_excused(pairs: Pairs | None) -
 
 def test_a_mismatch_is_always_v2s() -> None:
     verdict = Guarded(VARIANCE).tick(3, 40)
+
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+
+
+def test_a_mean_difference_of_a_tenth_is_drift_and_v2s() -> None:
+    verdict = Guarded(DRIFT).tick(50, 500)
 
     assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
 

@@ -24,6 +24,11 @@ def free(loaded: Book, request: Request) -> Decision:
     return replace(decide(loaded, request), charged=Amounts())
 
 
+def one_too_many(loaded: Book, request: Request) -> Decision:
+    decision = decide(loaded, request)
+    return replace(decision, charged=decision.charged + Amounts(analysis=1))
+
+
 def receipt(
     *, v2_serves: bool, operation: Operation = OPERATION, loaded: Book | None = None, **engines: Engine
 ) -> Receipt:
@@ -41,6 +46,7 @@ def test_a_good_operation_is_counted_for_both_engines_and_for_their_comparison()
         Signal("credit_consumption_failure", False, "v2", "served", "ada"),
         Signal("credit_consumption_failure", False, "legacy", "shadow", "ada"),
         Signal("credit_variance", False, account="ada"),
+        Signal("credit_drift", False, account="ada"),
     )
 
 
@@ -74,9 +80,28 @@ def test_a_failure_is_told_by_engine_and_role_and_whether_it_failed_alone(
     assert not any(signal.signal == "credit_variance" for signal in found)
 
 
-def test_a_defect_of_either_role_is_a_bad_variance() -> None:
+def test_a_defect_of_either_role_is_a_bad_variance_and_drifts() -> None:
     for v2_serves in (True, False):
-        assert bad(observations(receipt(v2_serves=v2_serves, v2=free))) == {("credit_variance", "", "served")}
+        assert bad(observations(receipt(v2_serves=v2_serves, v2=free))) == {
+            ("credit_variance", "", "served"),
+            ("credit_drift", "", "served"),
+        }
+
+
+def test_charges_drift_as_often_as_they_differ() -> None:
+    operations = [Operation("ada", f"k{number}", Amounts(analysis=10)) for number in range(2000)]
+
+    found = [observations(receipt(v2_serves=True, operation=operation, v2=one_too_many)) for operation in operations]
+
+    drifted = sum(("credit_drift", "", "served") in bad(signals) for signals in found)
+    assert 150 < drifted < 250
+    assert observations(receipt(v2_serves=False, operation=operations[0], v2=one_too_many))[-1] == found[0][-1]
+
+
+def test_what_legacy_would_not_charge_for_drifts_nowhere() -> None:
+    found = observations(receipt(v2_serves=True, legacy=free))
+
+    assert not any(signal.signal == "credit_drift" for signal in found)
 
 
 @given(loaded=books, amounts=asked)

@@ -1,19 +1,16 @@
 """How often a healthy phase is rolled back."""
 
 from math import log, log10
-from pathlib import Path
 
 import numpy as np
 
-from alerts import reading
 from alerts.rules import alphas
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, ticks
 from tests.bench.guard.ours import Alarm, Watched
-from tests.bench.guard.report import ALPHAS, PER_MINUTE, Section, fired, one_alert, seldom, this_guard
+from tests.bench.guard.report import ALPHAS, PER_MINUTE, SHIPPED, Section, fired, one_alert, seldom, this_guard
 from tests.bench.guard.sampling import Sampler
 
-SHIPPED = Path(__file__).parents[3] / "alerts.yaml"
 SHIPPED_PER_MINUTE = 4.0
 PHASE_DAYS = 7.0
 WANTED = {0.5: 0.001, 1.0: 0.01}
@@ -21,7 +18,7 @@ WANTED = {0.5: 0.001, 1.0: 0.01}
 
 def of_all_alerts(sampler: Sampler) -> Section:
     """The shipped alerts together, each with its share of alpha."""
-    rules = [rule for rule in reading.parse(SHIPPED.read_text()) if rule.acts]
+    rules = [rule for rule in SHIPPED if rule.acts]
     shares = alphas(rules)
     watched = [Watched(rule, (shares[rule.name],), SHIPPED_PER_MINUTE) for rule in rules]
     needed = -log10(max(shares.values()))
