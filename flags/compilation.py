@@ -5,11 +5,12 @@ is ever narrowed. Who is denied is kept out of every one of them. A flag that is
 empty list means on for everybody.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from flags.bucketing import refused_user_id
@@ -23,6 +24,7 @@ SIGNUP_DATE = "signupDate"
 SEGMENT_IDS_FROM = 1_000_000_000
 """Segments of phased flags start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4
+LISTS_KEPT = 16
 FLAG_SLOTS = 250_000_000
 """SDKs read segment ids as signed 32-bit numbers, which leaves room for this many flags."""
 
@@ -46,10 +48,10 @@ class CompiledFlag:
 
 def compile_flag(flag: PhasedFlag, now: datetime) -> CompiledFlag:
     """The feature that SDKs in the flag's environment should hold at `now`; see `next_change_at`."""
-    named = _named(flag, now)
-    left_out = {user_id for ids in named.values() for user_id in ids if refused_user_id(user_id)}
-    lists = {kind: kept for kind, ids in named.items() if (kept := ids - left_out)}
-    segments = tuple(_segment(flag.key, kind, ids) for kind, ids in lists.items())
+    lists = {kind: _sendable(user_ids) for kind, user_ids in _named(flag, now).items()}
+    left_out = {user_id for each in lists.values() for user_id in each.left_out}
+    lists = {kind: each for kind, each in lists.items() if each.user_ids}
+    segments = tuple(_segment(flag.key, kind, each.user_ids) for kind, each in lists.items())
     strategies = [_default()] if flag.forced else _strategies(flag, lists.keys())
     feature = {
         "name": flag.key,
@@ -83,20 +85,32 @@ def clashing_key(key: str, others: Iterable[str]) -> str | None:
     return next((other for other in others if other != key and segment_id(other, SegmentKind.DENIED) == first), None)
 
 
-def _named(flag: PhasedFlag, now: datetime) -> dict[SegmentKind, set[str]]:
+class _Sendable(NamedTuple):
+    user_ids: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def _named(flag: PhasedFlag, now: datetime) -> dict[SegmentKind, frozenset[str]]:
     return {
-        SegmentKind.DENIED: counting(flag.denied, now),
-        SegmentKind.ALLOWED: counting(flag.allowed, now),
-        SegmentKind.BETA: set(flag.beta) if flag.exposure.allowlist else set(),
+        SegmentKind.DENIED: frozenset(counting(flag.denied, now)),
+        SegmentKind.ALLOWED: frozenset(counting(flag.allowed, now)),
+        SegmentKind.BETA: frozenset(flag.beta) if flag.exposure.allowlist else frozenset(),
     }
 
 
-def _segment(key: str, kind: SegmentKind, user_ids: Set[str]) -> Wire:
+# A million beta users take seconds to check and sort; from one change to the next they are mostly the same.
+@lru_cache(maxsize=LISTS_KEPT)
+def _sendable(user_ids: frozenset[str]) -> _Sendable:
+    left_out = {user_id for user_id in user_ids if refused_user_id(user_id)}
+    return _Sendable(tuple(sorted(user_ids - left_out)), tuple(sorted(left_out)))
+
+
+def _segment(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> Wire:
     operator = "NOT_IN" if kind is SegmentKind.DENIED else "IN"
     return {
         "id": segment_id(key, kind),
         "name": f"{key} {kind.name.lower()}",
-        "constraints": [_constraint("userId", operator, sorted(user_ids))],
+        "constraints": [_constraint("userId", operator, user_ids)],
     }
 
 
@@ -150,7 +164,7 @@ def _signed_up_after(instant: datetime) -> list[Wire]:
     ]
 
 
-def _constraint(context_name: str, operator: str, values: list[str]) -> Wire:
+def _constraint(context_name: str, operator: str, values: Sequence[str]) -> Wire:
     return {
         "contextName": context_name,
         "operator": operator,

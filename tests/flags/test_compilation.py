@@ -125,7 +125,7 @@ def test_a_clash_of_segment_ids_is_found_before_it_happens() -> None:
 def _listed(segment: dict[str, Any]) -> tuple[str, list[str]]:
     (constraint,) = segment["constraints"]
     assert constraint["contextName"] == "userId"
-    return constraint["operator"], constraint["values"]
+    return constraint["operator"], list(constraint["values"])
 
 
 def _answer(asked: PhasedFlag, context: dict[str, Any]) -> bool:
