@@ -88,14 +88,8 @@ class Worker:
         except Exception as error:
             self._give_back(claim, error)
         else:
-            log.info(
-                "billing.applied",
-                stripe_event=claim.event_id,
-                type=claim.type,
-                state=outcome.state,
-                reason=outcome.reason,
-            )
-            signals.record(Observation(FAILURE, bad=False))
+            log.info("billing.applied", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
+            self._report(claim, failed=False)
 
     def _end(self, claim: Claim, outcome: Outcome) -> None:
         """Put an event aside that another attempt can't help."""

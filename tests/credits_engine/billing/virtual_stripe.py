@@ -20,7 +20,7 @@ GENERATIONS = (
 )
 OLD, NEW = GENERATIONS[0], GENERATIONS[-1]
 START = datetime(2026, 11, 10, 8, 0, tzinfo=UTC)
-CENTS = {"free": 0, "starter": 900, "pro": 2900, "plus": 9900, "custom": 49900}
+CENTS = {"free": 0, "galaxy": 19900, "starter": 900, "pro": 2900, "plus": 9900, "custom": 49900}
 HOUR = timedelta(hours=1)
 
 Json = dict[str, Any]

@@ -1,0 +1,105 @@
+import json
+import random
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from credits_engine.billing.signature import refusal
+from tests.credits_engine.billing.conftest import OLD_SECRET, SECRET, sign
+
+NOW = datetime(2027, 3, 14, 15, 9, 26, tzinfo=UTC)
+SECONDS = int(NOW.timestamp())
+BODY = json.dumps(
+    {"id": "evt_1", "object": "event", "type": "invoice.paid", "data": {"object": {"id": "in_ü"}}}
+).encode()
+HEADER = sign(BODY, SECRET, SECONDS)
+MUTANTS = 10_000
+
+
+def accepts(body: bytes, header: str | None, *, secrets: tuple[str, ...] = (OLD_SECRET, SECRET)) -> bool:
+    return refusal(body, header, secrets, NOW) is None
+
+
+def mutated(chance: random.Random, text: bytes) -> bytes:
+    """The text with one byte changed, added, removed, repeated or moved."""
+    place = chance.randrange(len(text))
+    match chance.randrange(5):
+        case 0:
+            return text[:place] + bytes([text[place] ^ 1 << chance.randrange(8)]) + text[place + 1 :]
+        case 1:
+            return text[:place] + bytes([chance.randrange(256)]) + text[place:]
+        case 2:
+            return text[:place] + text[place + 1 :]
+        case 3:
+            return text[: place + 1] + text[place:]
+        case _:
+            return text[place + 1 :] + text[: place + 1]
+
+
+def test_a_signature_by_any_of_the_secrets_is_accepted() -> None:
+    assert accepts(BODY, HEADER)
+    assert accepts(BODY, sign(BODY, OLD_SECRET, SECONDS))
+    both = f"{sign(BODY, 'whsec_of_somebody_else', SECONDS)},{HEADER.partition(',')[2]}"
+    assert accepts(BODY, both)
+    assert accepts(BODY, f"{HEADER},v0={'0' * 64}")
+    assert not accepts(BODY, HEADER, secrets=(OLD_SECRET,))
+
+
+def test_ten_thousand_mutants_are_all_refused_in_words() -> None:
+    chance = random.Random(2027)
+    for number in range(MUTANTS):
+        body, header = (mutated(chance, BODY), HEADER) if number % 2 else (BODY, mutated(chance, HEADER.encode()))
+        header_text = header if isinstance(header, str) else header.decode("latin-1")
+        if (body, header_text) != (BODY, HEADER):
+            assert refusal(body, header_text, (OLD_SECRET, SECRET), NOW), (body, header_text)
+
+
+@given(st.binary(max_size=400), st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+@example(b"", "t=,v1=")
+@example(BODY, f"t={SECONDS},v1={'é' * 64}")
+@example(BODY, ",".join(["t=1"] * 5000))
+def test_nothing_that_is_thrown_at_it_makes_it_fail_or_believe(body: bytes, header: str) -> None:
+    assert not accepts(body, header)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "believed"), [(0, True), (300, True), (-300, True), (301, False), (-301, False), (31_536_000, False)]
+)
+def test_a_time_too_far_from_ours_is_refused_both_ways(seconds: int, believed: bool) -> None:
+    assert accepts(BODY, sign(BODY, SECRET, SECONDS + seconds)) is believed
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "t=,v1=",
+        HEADER.replace("t=", "t=+"),
+        HEADER.replace("t=1", "t=1_"),
+        HEADER.replace("t=", "t=0"),
+        HEADER.replace("v1=", "v1= "),
+        HEADER.replace("v1=", "v0="),
+        HEADER.replace(",", ";"),
+        HEADER.replace(",", ", "),
+        HEADER.partition("v1=")[0] + "v1=" + HEADER.partition("v1=")[2].upper(),
+        HEADER + ",t=1",
+        HEADER + "," + "v1=" + "0" * 63,
+        HEADER + "," + ",".join(["v1=" + "0" * 64] * 10),
+        HEADER + "," + "a" * 5000,
+        "v1=" + "é" * 64,
+    ],
+)
+def test_headers_that_stripe_does_not_write_are_refused(header: str | None) -> None:
+    assert not accepts(BODY, header)
+
+
+def test_a_body_that_is_no_text_is_refused() -> None:
+    assert refusal(b"\xff\xfe", HEADER, (SECRET,), NOW) == "The body is not UTF-8."
+
+
+def test_a_blank_secret_opens_nothing() -> None:
+    for secret in ("", " ", "\t"):
+        assert not accepts(BODY, sign(BODY, secret, SECONDS), secrets=(secret,))
