@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import structlog
-from flask import Flask, Response, current_app, g, stream_with_context
+from flask import Flask, Response, current_app, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import announce, callers
+from control_plane.platform.callers import Caller
 from control_plane.platform.problems import Problem
 from dashboards.regions import Regions
 from dashboards.wording import clock
@@ -21,7 +22,6 @@ from dashboards.wording import clock
 TICK_SECONDS = 2.0
 """How often a page hears from us at the latest; well under the ten seconds after which a proxy may give up."""
 RETRY_SECONDS = 5
-THREADS_FOR_REQUESTS = 4
 STREAM_SHARE = 0.5
 """The part of a worker's threads that streams may hold; the rest stays free for requests."""
 
@@ -35,18 +35,23 @@ class Streams:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._free = threading.BoundedSemaphore(limit)
+        self.open = 0
+        self._counting = threading.Lock()
 
     def enter(self) -> Callable[[], None]:
         """Take a place and return the way out, which may be called twice; raises Problem where none is free."""
-        if not self._free.acquire(blocking=False):
-            words = f"This process holds {self.limit} live pages already; the page works without, or try again."
-            raise Problem(503, "TOO_MANY_STREAMS", words, headers={"Retry-After": str(RETRY_SECONDS)})
-        left = threading.Lock()
+        with self._counting:
+            if self.open >= self.limit:
+                words = f"This process holds {self.limit} live pages already; the page works without, or try again."
+                raise Problem(503, "TOO_MANY_STREAMS", words, headers={"Retry-After": str(RETRY_SECONDS)})
+            self.open += 1
+        inside = [True]
 
         def leave() -> None:
-            if left.acquire(blocking=False):
-                self._free.release()
+            with self._counting:
+                if inside:
+                    inside.clear()
+                    self.open -= 1
 
         return leave
 
@@ -88,7 +93,7 @@ def _events(render: Render) -> Iterator[str]:
             log.warning("live.stale", error=type(error).__name__)
             yield _event("stale", {})
         seen = feed.wait(seen, TICK_SECONDS)
-    yield _event("end", {})
+    yield _event("end", {"because": "stopping" if feed.stopped else "signed-out"})
 
 
 def _changed(regions: Regions, sent: dict[str, str]) -> Iterator[str]:
@@ -100,10 +105,9 @@ def _changed(regions: Regions, sent: dict[str, str]) -> Iterator[str]:
 
 
 def _still_signed_in() -> bool:
-    """Looked up afresh: a session that was ended must not go on watching."""
-    g.pop("caller", None)
+    """A session that was ended must not go on watching."""
     try:
-        return callers.current() is not None
+        return isinstance(callers.afresh(), Caller)
     except SQLAlchemyError:
         return True
 

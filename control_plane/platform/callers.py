@@ -83,6 +83,12 @@ def by_token() -> Caller | TokenRefusal | None:
     return _remember(_by_token(text)) if text else None
 
 
+def afresh() -> Caller | TokenRefusal | None:
+    """Who calls, looked up again: an answer that goes on for hours must notice that the session was ended."""
+    request.environ.pop(CALLER, None)
+    return current()
+
+
 def remembered() -> Caller | TokenRefusal | None:
     """Who calls, as far as this request has asked already."""
     caller: Caller | TokenRefusal | None = request.environ.get(CALLER)

@@ -39,11 +39,16 @@ def alive() -> ResponseReturnValue:
 @bp.get("/readyz")
 def ready() -> ResponseReturnValue:
     """Whether traffic should come here: every registered ping by name, 503 when one fails."""
-    checks = {name: _ask(name, ping) for name, ping in current_app.extensions["pings"].items()}
-    is_ready = all(answer == "ok" for answer in checks.values())
-    response = jsonify(status="ready" if is_ready else "not ready", checks=checks)
+    answers = checks()
+    is_ready = all(answer == "ok" for answer in answers.values())
+    response = jsonify(status="ready" if is_ready else "not ready", checks=answers)
     response.headers["Cache-Control"] = "no-store"
     return response, 200 if is_ready else 503
+
+
+def checks() -> dict[str, str]:
+    """What each registered ping answers, by name: `ok`, or what is wrong."""
+    return {name: _ask(name, ping) for name, ping in current_app.extensions["pings"].items()}
 
 
 @bp.get("/metrics")

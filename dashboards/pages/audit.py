@@ -7,10 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform import security
 from control_plane.platform.database import reading
-from dashboards.pages.blueprint import bp
+from dashboards.pages.blueprint import bp, row_id
 from dashboards.screens import audit as screens
-
-LARGEST_ID = 2**63 - 1
 
 
 @bp.get("/audit")
@@ -22,12 +20,7 @@ def audit_trail() -> ResponseReturnValue:
             session,
             subject=request.args.get("subject", ""),
             actor=request.args.get("actor", ""),
-            before=request.args.get("before", type=_entry_id),
+            before=request.args.get("before", type=row_id),
             now=datetime.now(UTC),
         )
     return render_template("audit.html", screen=screen)
-
-
-def _entry_id(text: str) -> int:
-    """An id that a database can compare with; raises ValueError for what is none."""
-    return min(int(text), LARGEST_ID)

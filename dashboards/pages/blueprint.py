@@ -14,6 +14,7 @@ from dashboards.charts import Chart
 from dashboards.status import look
 
 COMMAND = re.compile(r"`([^`]+)`")
+LARGEST_ID = 2**63 - 1
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 
@@ -23,8 +24,12 @@ SCREENS = (
     ("pages.rollouts", "Rollouts"),
     ("pages.explain", "Explain"),
     ("pages.alerts", "Alerts"),
+    ("pages.credits", "Credits"),
     ("pages.audit_trail", "Audit"),
+    ("pages.people", "People"),
+    ("pages.system", "System"),
 )
+FOR_OWNERS = ("pages.people",)
 BELONGS_TO = {
     "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
@@ -62,7 +67,7 @@ def words() -> dict[str, Any]:
         "me": security.person(),
         "may": may,
         "theme": theme(),
-        "screens": SCREENS,
+        "screens": [each for each in SCREENS if each[0] not in FOR_OWNERS or may("owner")],
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
         "offered": lambda screen: offers.offers(screen.rollout),
@@ -86,6 +91,11 @@ def may(role: str) -> bool:
     """Whether the person signed in has at least this role."""
     person = security.person()
     return person is not None and person.role.covers(Role(role))
+
+
+def row_id(text: str) -> int:
+    """An id in an address, as a database can compare with it; raises ValueError for what is none."""
+    return min(int(text), LARGEST_ID)
 
 
 def marked(text: str) -> Markup:

@@ -32,7 +32,11 @@ function follow(line) {
       show("Live", true);
     });
     source.addEventListener("stale", () => show("Out of date, the database does not answer", false));
-    source.addEventListener("end", () => again());
+    source.addEventListener("end", (event) => {
+      if (JSON.parse(event.data).because === "stopping") return again();
+      source.close();
+      show("Signed out, refresh to sign in again", false);
+    });
     source.addEventListener("error", () => {
       show("Reconnecting…", false);
       // The browser reconnects by itself after a broken line, but not after a refusal.

@@ -14,6 +14,10 @@ from control_plane.platform import signals
 from control_plane.platform.database import transaction
 from control_plane.platform.signals import Observation
 from control_plane.transitions import Transition
+from credits_engine.consumption import Operation
+from credits_engine.decisions import Amounts
+from credits_engine.serving import serve
+from flags.store.directory import UserAttributes, upsert_users
 
 SPARE_FLAGS = (
     "BY_KEYBOARD",
@@ -25,6 +29,7 @@ SPARE_FLAGS = (
     "WITHOUT_SCRIPT",
 )
 """One for each test that changes a rollout, so that none meets what another left behind."""
+USER = "u-17"
 TRAFFIC_MINUTES = 125
 OPERATIONS = range(30, 80)
 FAILURE_RATES = {"v2": 0.002, "legacy": 0.004}
@@ -37,6 +42,7 @@ def set_up(app: Flask, now: datetime) -> None:
         for flag in (FLAG, *SPARE_FLAGS):
             _bring_to_new_signups(flag, now)
         _live_through(now)
+        _consume(now)
 
 
 def _bring_to_new_signups(flag: str, now: datetime) -> None:
@@ -60,6 +66,15 @@ def _live_through(now: datetime) -> None:
             for _ in range(chance.choice(OPERATIONS)):
                 signals.record(*_operation(chance))
         guarding.guard(moment, 1)
+
+
+def _consume(now: datetime) -> None:
+    """One user of the directory, until v2 and legacy have different limits to go by."""
+    with transaction() as session:
+        upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True)], now=now)
+    for number in range(12):
+        moment = now - timedelta(minutes=30 - number)
+        serve(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
 
 
 def _operation(chance: random.Random) -> Iterator[Observation]:

@@ -14,8 +14,12 @@ SCREENS = {
     "explain": "/explain?user=u-17",
     "alerts": "/alerts",
     "alert": "/alerts/credit_consumption_failure",
+    "credits": "/credits?user=u-17",
     "audit": "/audit",
+    "people": "/people",
+    "system": "/system",
 }
+PICTURE = {"width": 1200, "height": 1280}
 TELEPHONE = {"width": 390, "height": 844}
 
 
@@ -73,6 +77,7 @@ def test_a_screen_fits_a_telephone(open_page: OpenPage, address: str) -> None:
 
 
 def test_the_picture_of_the_readme_shows_what_it_says(alice: Page, scheme: str) -> None:
+    alice.set_viewport_size(PICTURE)
     alice.goto(SCREENS["rollout"])
     for heading in (FLAG, "Running", "New signups first", "Next step", "Guardrails", "Latest changes"):
         assert alice.get_by_role("heading", name=heading, exact=False).first.is_visible()

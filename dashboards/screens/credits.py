@@ -1,0 +1,157 @@
+"""The credits of one user: both books side by side, and the journal that they are projections of."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from credits_engine import books
+from credits_engine.comparison import Variance
+from credits_engine.decisions import Amounts, Book, EngineName
+from credits_engine.models import JournalEntry
+from credits_engine.plans import Kind, UnknownPlanError
+from credits_engine.routing import evaluate_flag
+from credits_engine.store import accounts
+from credits_engine.store.accounts import Account
+
+PAGE_ENTRIES = 30
+DIFFERING_SHOWN = 20
+CAUTION_SHARE, FULL_SHARE = 0.75, 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class KindView:
+    """One kind of credit in one book. A limit of None is unlimited."""
+
+    kind: str
+    used: int
+    limit: int | None
+
+    @property
+    def remaining(self) -> int | None:
+        """What is left; below zero where the shadow's book was charged beyond its limit."""
+        return None if self.limit is None else self.limit - self.used
+
+    @property
+    def share(self) -> float:
+        """The part of the limit that is used, 0 to 1."""
+        return min(1.0, self.used / self.limit) if self.limit else float(self.limit == 0)
+
+    @property
+    def tone(self) -> str:
+        """Calm below three quarters, urgent from nine tenths."""
+        if self.share < CAUTION_SHARE:
+            return "good"
+        return "caution" if self.share < FULL_SHARE else "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class BookView:
+    """What one engine's book holds in the period that runs now."""
+
+    engine: EngineName
+    serving: bool
+    period_start: datetime
+    period_end: datetime
+    kinds: tuple[KindView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """One journal row. A charge of None is an engine that was not asked."""
+
+    id: int
+    at: datetime
+    user_id: str
+    type: str
+    requested: Amounts
+    charged: Amounts
+    v2_charged: Amounts | None
+    legacy_charged: Amounts | None
+    engine: str | None
+    outcome: str | None
+    variance: str | None
+    cause: str | None
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreditsScreen:
+    """The form, and what is known of the user once one is named. `older` continues the journal."""
+
+    now: datetime
+    user_id: str
+    account: Account | None
+    books: tuple[BookView, ...]
+    because: str
+    problem: str | None
+    entries: tuple[OperationView, ...]
+    older: int | None
+
+
+def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
+    """The screen of one user, or of the latest operations on which the engines differ."""
+    if not user_id:
+        rows = session.scalars(_journal().where(JournalEntry.variance != Variance.MATCH).limit(DIFFERING_SHOWN))
+        return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, rows)), None)
+    found = accounts.find(session, user_id)
+    if found is None:
+        words = f"The directory has no user {user_id!r}; `rollout users import` adds users."
+        return CreditsScreen(now, user_id, None, (), "", words, (), None)
+    account, _ = found
+    routed = evaluate_flag(session, now)(account)
+    shown, problem = _books(session, account, routed.engine, now)
+    entries = _of_user(session, user_id, before)
+    older = entries[PAGE_ENTRIES - 1].id if len(entries) > PAGE_ENTRIES else None
+    return CreditsScreen(now, user_id, account, shown, routed.reason, problem, tuple(entries[:PAGE_ENTRIES]), older)
+
+
+def _books(
+    session: Session, account: Account, serving: EngineName, now: datetime
+) -> tuple[tuple[BookView, ...], str | None]:
+    try:
+        both = books.shown(session, account, now)
+    except UnknownPlanError as error:
+        return (), str(error)
+    return tuple(_book(both.of(engine), engine, serving) for engine in (serving, serving.other)), None
+
+
+def _book(book: Book, engine: EngineName, serving: EngineName) -> BookView:
+    kinds = tuple(KindView(kind, getattr(book.used, kind), getattr(book.limits, kind)) for kind in Kind)
+    return BookView(engine, engine is serving, book.period.start, book.period.end, kinds)
+
+
+def _of_user(session: Session, user_id: str, before: int | None) -> list[OperationView]:
+    query = _journal().where(JournalEntry.user_id == user_id).limit(PAGE_ENTRIES + 1)
+    if before is not None:
+        query = query.where(JournalEntry.id < before)
+    return [_operation(row) for row in session.scalars(query)]
+
+
+def _journal() -> Select[JournalEntry]:
+    return select(JournalEntry).order_by(JournalEntry.id.desc())
+
+
+def _operation(row: JournalEntry) -> OperationView:
+    return OperationView(
+        id=row.id,
+        at=row.occurred_at,
+        user_id=row.user_id,
+        type=row.type,
+        requested=Amounts(row.requested_analysis, row.requested_roast),
+        charged=Amounts(row.charged_analysis, row.charged_roast),
+        v2_charged=_amounts(row.v2_charged_analysis, row.v2_charged_roast),
+        legacy_charged=_amounts(row.legacy_charged_analysis, row.legacy_charged_roast),
+        engine=row.served_engine,
+        outcome=row.outcome,
+        variance=row.variance,
+        cause=row.cause,
+        reason=row.reason,
+        actor=row.actor,
+    )
+
+
+def _amounts(analysis: int | None, roast: int | None) -> Amounts | None:
+    return None if analysis is None or roast is None else Amounts(analysis, roast)

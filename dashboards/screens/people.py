@@ -1,0 +1,54 @@
+"""Who may sign in, and which services may call."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform import identity
+from control_plane.platform.actors import Person, Token
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """One person; `is_me` is whoever looks."""
+
+    person: Person
+    is_me: bool
+
+    @property
+    def status(self) -> str:
+        return "active" if self.person.disabled_at is None else "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """One token, without its secret."""
+
+    token: Token
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleScreen:
+    """Everybody and every token, as of `now`."""
+
+    now: datetime
+    people: tuple[PersonView, ...]
+    tokens: tuple[TokenView, ...]
+
+
+def read(session: Session, *, me: Person | None, now: datetime) -> PeopleScreen:
+    """People by name, tokens newest first."""
+    my_id = me.id if me else None
+    return PeopleScreen(
+        now=now,
+        people=tuple(PersonView(person, person.id == my_id) for person in identity.list_people(session)),
+        tokens=tuple(TokenView(token, _status(token, now)) for token in identity.list_tokens(session)),
+    )
+
+
+def _status(token: Token, now: datetime) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    return "expired" if token.expires_at is not None and token.expires_at <= now else "active"

@@ -1,0 +1,102 @@
+"""People and tokens: owners make and end them, and a secret is shown once."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.platform import identity
+from control_plane.platform.actors import Person, Role
+from tests.dashboards.browsing import looking, words
+
+pytestmark = pytest.mark.database("sqlite")
+
+HTML = {"Accept": "text/html"}
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def test_it_lists_everybody_with_role_and_marks_who_looks(sign_in: SignIn) -> None:
+    page = words(sign_in("alice").get("/people").get_data(as_text=True))
+    assert "alice you Owner" in page
+    assert "olga Operator" in page
+    assert "No token yet" in page
+
+
+@pytest.mark.parametrize("name", ["olga", "victor"])
+def test_only_owners_see_it(sign_in: SignIn, name: str) -> None:
+    browser = sign_in(name)
+    assert browser.get("/people", headers=HTML).status_code == 403
+    assert 'href="/people"' not in browser.get("/").get_data(as_text=True)
+
+
+def test_a_new_person_signs_in_with_the_password_that_was_shown_once(client: FlaskClient, sign_in: SignIn) -> None:
+    browser = sign_in("alice")
+    made = browser.post("/people", data={"username": "Wanda", "role": "operator"})
+    assert made.headers["Cache-Control"] == "no-store"
+    password = secret_in(made.get_data(as_text=True))
+    assert password not in browser.get("/people").get_data(as_text=True)
+    assert client.post("/sign-in", data={"username": "wanda", "password": password}).status_code == 303
+
+
+def test_what_can_not_be_made_is_refused_with_its_reason(sign_in: SignIn) -> None:
+    browser = sign_in("alice")
+    for form in ({"username": "olga", "role": "viewer"}, {"username": "?", "role": "viewer"}, {"username": "wanda"}):
+        assert browser.post("/people", data=form).status_code == 303
+        assert "Nothing was changed." in words(browser.get("/people").get_data(as_text=True))
+
+
+def test_a_new_password_ends_the_sessions_under_the_old_one(sign_in: SignIn, cast: Mapping[str, Person]) -> None:
+    olga = sign_in("olga")
+    assert secret_in(sign_in("alice").post(f"/people/{cast['olga'].id}/password").get_data(as_text=True))
+    assert olga.get("/", headers=HTML).status_code == 303
+
+
+@pytest.mark.parametrize("deed", ["sign-out", "lock"])
+def test_signing_out_and_locking_out_work_at_once(sign_in: SignIn, cast: Mapping[str, Person], deed: str) -> None:
+    olga = sign_in("olga")
+    sign_in("alice").post(f"/people/{cast['olga'].id}/{deed}")
+    assert olga.get("/", headers=HTML).status_code == 303
+
+
+def test_a_role_can_be_changed_but_the_last_owner_remains(
+    app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
+) -> None:
+    browser = sign_in("alice")
+    browser.post(f"/people/{cast['victor'].id}/role", data={"role": "operator"})
+    browser.post(f"/people/{cast['alice'].id}/role", data={"role": "viewer"})
+    assert "Nothing was changed." in words(browser.get("/people").get_data(as_text=True))
+    with looking(app) as session:
+        roles = {person.username: person.role for person in identity.list_people(session)}
+    assert roles == {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.OPERATOR}
+
+
+def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -> None:
+    browser = sign_in("alice")
+    form = {"name": "our service", "type": "service", "environment": "production", "days": "90"}
+    text = secret_in(browser.post("/tokens", data=form).get_data(as_text=True))
+    page = browser.get("/people").get_data(as_text=True)
+    assert text not in page
+    assert "our service Service, production · made by alice" in words(page)
+    with looking(app) as session:
+        (token,) = identity.list_tokens(session)
+    assert token.expires_at is not None
+    assert (token.expires_at - token.created_at).days == 90
+    browser.post(f"/tokens/{token.id}/revoke", data={"reason": "Lost."})
+    assert "our service" in (page := words(browser.get("/people").get_data(as_text=True)))
+    assert "Revoked" in page
+
+
+def test_a_token_of_an_unknown_kind_is_refused(sign_in: SignIn) -> None:
+    browser = sign_in("alice")
+    browser.post("/tokens", data={"name": "x", "type": "king", "environment": "production"})
+    assert "Nothing was changed." in words(browser.get("/people").get_data(as_text=True))
+
+
+def secret_in(page: str) -> str:
+    """The secret that the page shows."""
+    found = re.search(r'id="secret"[^>]* value="([^"]+)"', page)
+    assert found
+    return found[1]

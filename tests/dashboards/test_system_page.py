@@ -1,0 +1,47 @@
+"""The machinery as a page: what is ready, who leads, and no secret."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.phases import Rollout
+from control_plane.platform import health, jobs, leases
+from tests.dashboards.browsing import changing, words
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def test_it_names_leader_guard_and_feed(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    now = datetime.now(UTC)
+    with changing(app) as session:
+        leases.hold(session, jobs.LEADER, "a-worker", now=now, ttl_seconds=30)
+        leases.beat(session, now=now, term=1, ttl_seconds=30)
+    page = words(sign_in("victor").get("/system").get_data(as_text=True))
+    for expected in ("Readiness Ready", "Guard Alive", "Leader Alive", "Held by a-worker", "Revision 1;"):
+        assert expected in page
+
+
+def test_it_says_what_is_not_ready(app: Flask, sign_in: SignIn) -> None:
+    def ping() -> None:
+        raise health.NotReady("The stove is cold.")
+
+    with app.app_context():
+        health.register("stove", ping)
+    page = words(sign_in("victor").get("/system").get_data(as_text=True))
+    assert "Readiness Failing" in page
+    assert "Stove The stove is cold." in page
+
+
+def test_before_anything_ran_it_says_so(sign_in: SignIn) -> None:
+    page = words(sign_in("victor").get("/system").get_data(as_text=True))
+    for expected in ("Guard Silent", "Last heartbeat never", "Held by nobody yet", "Nothing was published yet."):
+        assert expected in page
+
+
+def test_it_shows_no_secret(app: Flask, sign_in: SignIn) -> None:
+    settings = app.extensions["settings"]
+    page = sign_in("victor").get("/system").get_data(as_text=True)
+    assert settings.secret_key not in page
+    assert settings.user_jwt_secret not in page
