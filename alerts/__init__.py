@@ -3,9 +3,11 @@
 from flask import Flask
 
 from alerts import api, guarding
+from alerts.intake import alertmanager
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
     guarding.init_app(app, app.extensions["settings"])
     api.init_app(app)
+    alertmanager.init_app(app)

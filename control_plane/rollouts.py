@@ -109,10 +109,18 @@ def step_back(
 
 
 def hold(
-    session: Session, flag: str, *, now: datetime, actor: str, reason: str, evidence: Evidence | None = None
+    session: Session,
+    flag: str,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    evidence: Evidence | None = None,
+    lasting: bool = False,
 ) -> Decision:
-    """Stop advancing; `evidence` is given by the guard alone."""
-    decision = transitions.decide_hold(find(session, flag), now=now, reason=reason, by_guard=evidence is not None)
+    """Stop advancing. With `evidence` it is the guard that holds and releases again, unless the hold is `lasting`."""
+    by_guard = evidence is not None and not lasting
+    decision = transitions.decide_hold(find(session, flag), now=now, reason=reason, by_guard=by_guard)
     return _apply(session, decision, now=now, actor=actor, evidence=evidence)
 
 

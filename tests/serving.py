@@ -33,7 +33,7 @@ class Served:
 @contextmanager
 def serving(instance: Path, **environment: str) -> Iterator[Served]:
     """Serve the installation in `instance` while the block lasts; settings go in by their environment names."""
-    port = free_port()
+    port = int(environment.get("PORT") or free_port())
     settings = {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml"), "PORT": str(port)}
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
     log = instance / "serve.log"

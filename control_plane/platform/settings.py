@@ -47,6 +47,8 @@ class Settings:
     """`STRIPE_WEBHOOK_SECRETS`: signing secrets, comma separated; two while one is being replaced."""
     stripe_api_key: str = ""
     """`STRIPE_API_KEY`: optional; lets doubts be settled by asking Stripe."""
+    alertmanager_alerts: tuple[str, ...] = ()
+    """`ALERTMANAGER_ALERTS`: alerts of Alertmanager's that act though alerts.yaml lacks them, comma separated."""
     notify_urls: tuple[str, ...] = ()
     """`NOTIFY_URLS`: where notices go, comma separated."""
     log_format: str = "console"
@@ -78,6 +80,7 @@ class Settings:
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
             stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
             stripe_api_key=env.get("STRIPE_API_KEY", ""),
+            alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),
             notify_urls=_list(env, "NOTIFY_URLS"),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
             sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),

@@ -1,0 +1,50 @@
+"""A rollout that exposes users, and what happens to it."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from flask import Flask
+
+from control_plane import rollouts, store
+from control_plane.phases import FLAG, Position, Rollout, guide_plan
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.models import AuditEntry
+
+TENTH = Position(3, 0)
+
+
+class Desk:
+    """The rollout of the guide's flag, as tests move and read it."""
+
+    def __init__(self, app: Flask, now: datetime) -> None:
+        self.app = app
+        self.now = now
+
+    def plan(self, position: Position = TENTH) -> None:
+        """Begin the guide's rollout and put it at `position`, past every gate."""
+        with self.app.app_context(), transaction() as session:
+            rollouts.plan(session, FLAG, guide_plan(self.now), now=self.now, actor="alice", reason="The guide.")
+            found = rollouts.find(session, FLAG)
+            after = replace(found, position=position, version=found.version + 1)
+            assert store.compare_and_set(session, after, expected_version=found.version)
+
+    @property
+    def rollout(self) -> Rollout:
+        """The rollout as the database has it."""
+        with self.app.app_context(), reading() as session:
+            return rollouts.find(session, FLAG)
+
+    def entries(self, action: str) -> list[AuditEntry]:
+        """The audit trail's entries of one action, the newest first."""
+        with self.app.app_context(), reading() as session:
+            return [entry for entry in audit.latest(session, limit=500) if entry.action == action]
+
+
+@pytest.fixture
+def desk(app: Flask, now: datetime) -> Desk:
+    """A rollout at 10 % of everyone."""
+    desk = Desk(app, now)
+    desk.plan()
+    return desk

@@ -1,0 +1,28 @@
+"""Programs that pip can't bring: where they are on this machine, and what it means when one is missing."""
+
+import os
+import shutil
+
+import pytest
+
+NAMES = {
+    "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+    "amtool": ("amtool",),
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+}
+PACKAGES = {
+    "alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+}
+
+
+def path_of(program: str) -> str:
+    """Where `program` is. The test is skipped where it is missing, and fails with `REQUIRE_PROGRAMS=1`, as in CI."""
+    found = next(filter(None, map(shutil.which, NAMES[program])), None)
+    if found is None:
+        stop = pytest.fail if os.environ.get("REQUIRE_PROGRAMS") == "1" else pytest.skip
+        stop(f"This test needs {program}: apt-get install {PACKAGES[program]} (Debian).")
+    return found
