@@ -3,6 +3,7 @@
 from flask import Flask
 
 from flags import api, reporting, snapshot
+from flags.administration import overrides
 from flags.protocols import client_api, frontend, ofrep, streaming, streams
 from flags.publication import directory, publisher
 
@@ -14,6 +15,7 @@ def init_app(app: Flask) -> None:
     publisher.init_app(app, settings)
     directory.init_app(app)
     reporting.init_app(app)
+    overrides.init_app(app)
     streams.init_app(app, settings)
     for routes in (api, client_api, streaming, frontend, ofrep):
         routes.init_app(app)

@@ -10,8 +10,9 @@ from flags.store.definitions import (
     put_definitions,
     put_segments,
     segments,
+    switches,
 )
-from flags.store.directory import UserAttributes, beta_members, upsert_users, user, users
+from flags.store.directory import UserAttributes, beta_members, upsert_users, user, users, users_by_id
 from flags.store.overrides import (
     Effect,
     StoredOverride,
@@ -53,8 +54,10 @@ __all__ = [
     "put_segments",
     "routing_state",
     "segments",
+    "switches",
     "upsert_users",
     "usage",
     "user",
     "users",
+    "users_by_id",
 ]

@@ -26,7 +26,17 @@ def segments(session: Session, environment: str) -> list[Wire]:
 def definitions_of(session: Session, name: str) -> dict[str, Wire]:
     """The feature called `name` in each environment that has it."""
     query = select(FlagDefinition.environment, FlagDefinition.feature).where(FlagDefinition.name == name)
-    return dict(session.execute(query.order_by(FlagDefinition.environment)).tuples().all())
+    rows = session.execute(query.order_by(FlagDefinition.environment))
+    return {environment: feature for environment, feature in rows}  # noqa: C416 - rows are no pairs to the types
+
+
+def switches(session: Session) -> dict[str, dict[str, bool]]:
+    """Every feature by name, and in which environments it is on."""
+    query = select(FlagDefinition.name, FlagDefinition.environment, FlagDefinition.feature)
+    found: dict[str, dict[str, bool]] = {}
+    for name, environment, feature in session.execute(query.order_by(FlagDefinition.name, FlagDefinition.environment)):
+        found.setdefault(name, {})[environment] = bool(feature["enabled"])
+    return found
 
 
 def put_definitions(session: Session, environment: str, features: Iterable[Wire], *, actor: str, now: datetime) -> None:

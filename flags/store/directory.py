@@ -1,6 +1,6 @@
 """What we know of the product's users."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,9 +33,13 @@ def beta_members(session: Session) -> frozenset[str]:
 def user(session: Session, user_id: str) -> UserAttributes | None:
     """What the directory knows of one user."""
     row = session.get(DirectoryUser, user_id, populate_existing=True)
-    if row is None:
-        return None
-    return UserAttributes(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor)
+    return _attributes(row) if row else None
+
+
+def users_by_id(session: Session, user_ids: Collection[str]) -> dict[str, UserAttributes]:
+    """What the directory knows of these users; the unknown are left out."""
+    query = select(DirectoryUser).where(DirectoryUser.user_id.in_(user_ids)).execution_options(populate_existing=True)
+    return {row.user_id: _attributes(row) for row in session.scalars(query)}
 
 
 def users(session: Session, since: datetime | None, *, limit: int) -> Iterator[UserAttributes]:
@@ -58,6 +62,10 @@ def upsert_users(session: Session, users: Iterable[UserAttributes], *, now: date
             stored += _upsert(session, rows)
             rows = []
     return stored + _upsert(session, rows)
+
+
+def _attributes(row: DirectoryUser) -> UserAttributes:
+    return UserAttributes(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor)
 
 
 def _row(attributes: UserAttributes, now: datetime) -> dict[str, object]:

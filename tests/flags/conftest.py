@@ -1,4 +1,4 @@
-"""The wire in one process: an application that serves, and an office that changes it."""
+"""An application whose flags are changed at an office and asked for over the wire."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,8 +8,6 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.office import Office
-
-Call = Callable[..., TestResponse]
 
 
 @pytest.fixture
@@ -22,7 +20,7 @@ def office(app: Flask) -> Office:
 
 
 @pytest.fixture
-def call(app: Flask, office: Office) -> Call:
+def call(app: Flask, office: Office) -> Callable[..., TestResponse]:
     """`call("GET", "/api/client/features", kind="client")` asks with a new token of that kind, if one is named."""
 
     def call(

@@ -1,0 +1,170 @@
+"""Flags without a rollout: switched on and off per environment, or taken from Unleash as they are.
+
+Everything passes the canonicaliser, so that no two engines read what we serve differently.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from control_plane import store as rollout_store
+from control_plane.platform import announce, audit
+from control_plane.platform.problems import Problem
+from flags import store
+from flags.canonical import Definitions, Finding, Refusal, canonical_definitions
+from flags.compilation import Wire
+from flags.store.revisions import FLAG
+
+FLAGS_MAX = 5000
+NAMED_MAX = 50
+
+
+def create_flag(
+    session: Session,
+    name: str,
+    environments: Mapping[str, bool],
+    *,
+    description: str = "",
+    reason: str = "",
+    actor: str,
+    now: datetime,
+) -> None:
+    """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
+    if store.definitions_of(session, name):
+        raise Problem(409, "FLAG_EXISTS", f"There is a flag called {name!r} already.")
+    for environment, enabled in environments.items():
+        raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
+        taken = _canonical({"features": [raw]}, session)
+        _check_room(session, environment, taken.features)
+        store.put_definitions(session, environment, taken.features, actor=actor, now=now)
+    _publish(session, "create", name, after=dict(environments), reason=reason, actor=actor, now=now)
+
+
+def switch_flag(
+    session: Session, name: str, environment: str, *, enabled: bool, reason: str, actor: str, now: datetime
+) -> None:
+    """Switch a flag on or off in one environment; its strategies stay as they are."""
+    found = store.definitions_of(session, name)
+    if environment not in found:
+        raise _unknown(session, name, found)
+    before = {environment: found[environment]["enabled"]}
+    wire = {**found[environment], "enabled": enabled}
+    store.put_definitions(session, environment, [wire], actor=actor, now=now)
+    after = {environment: enabled}
+    _publish(session, "switch", name, before=before, after=after, reason=reason, actor=actor, now=now)
+
+
+def delete_flag(session: Session, name: str, *, reason: str, actor: str, now: datetime) -> None:
+    """Remove a flag from every environment; SDKs then answer with the default in their code."""
+    found = store.definitions_of(session, name)
+    if not found:
+        raise _unknown(session, name, found)
+    for environment in found:
+        store.delete_definition(session, environment, name)
+    _publish(session, "delete", name, before=_switches(found), reason=reason, actor=actor, now=now)
+
+
+def import_definitions(
+    session: Session, environment: str, raw: object, *, replace: bool, reason: str, actor: str, now: datetime
+) -> Definitions:
+    """Take features and segments as Unleash writes them, besides what is there or in its place; what was repaired
+    is in the answer. Raises Problem naming every field for which they are not taken.
+    """
+    taken = _canonical(raw, session)
+    before = len(store.definitions(session, environment))
+    if replace:
+        store.clear(session, environment)
+    _check_room(session, environment, taken.features)
+    store.put_segments(session, environment, _segments(session, environment, raw, taken))
+    store.put_definitions(session, environment, taken.features, actor=actor, now=now)
+    names = sorted(wire["name"] for wire in taken.features)
+    after = {"flags": len(names), "named": names[:NAMED_MAX], "replaced_all": replace}
+    subject = f"environment:{environment}"
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action="flag.import",
+        subject=subject,
+        before={"flags": before},
+        after=after,
+        reason=reason,
+    )
+    announce.publish(session, FLAG, environment, now=now)
+    return taken
+
+
+def export_definitions(session: Session, environment: str) -> dict[str, Any]:
+    """What `import_definitions` took, in the form in which it takes it."""
+    features, segments = store.definitions(session, environment), store.segments(session, environment)
+    return {"version": 2, "features": features, "segments": segments}
+
+
+def findings(found: Iterable[Finding]) -> list[dict[str, str]]:
+    """Findings as JSON."""
+    return [{"field": each.field, "message": each.sentence} for each in found]
+
+
+def _canonical(raw: object, session: Session) -> Definitions:
+    taken = canonical_definitions(raw)
+    if isinstance(taken, Refusal):
+        words = f"The definitions can't be taken. {taken}"
+        raise Problem(400, "INVALID_DEFINITION", words[:1000], errors=findings(taken.mistakes))
+    under_rollout = {rollout.flag for rollout in rollout_store.load_all(session)}
+    for wire in taken.features:
+        if wire["name"] in under_rollout:
+            words = f"{wire['name']} is under a rollout, which alone says who gets it."
+            raise Problem(409, "FLAG_UNDER_ROLLOUT", words)
+    return taken
+
+
+def _segments(session: Session, environment: str, raw: object, taken: Definitions) -> list[Wire]:
+    """The segments to store: one that stands in for a missing segment must not replace that segment itself."""
+    stored = {wire["id"] for wire in store.segments(session, environment)}
+    listed = raw.get("segments") if isinstance(raw, Mapping) else None
+    given = {str(wire.get("id")) for wire in listed or () if isinstance(wire, Mapping)}
+    return [wire for wire in taken.segments if str(wire["id"]) in given or wire["id"] not in stored]
+
+
+def _check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:
+    names = {wire["name"] for wire in (*store.definitions(session, environment), *features)}
+    if len(names) > FLAGS_MAX:
+        words = f"{environment} would have {len(names)} flags; {FLAGS_MAX} is the most. Remove some first."
+        raise Problem(409, "TOO_MANY_FLAGS", words)
+
+
+def _unknown(session: Session, name: str, found: Mapping[str, Wire]) -> Problem:
+    if rollout_store.load(session, name) is not None:
+        return Problem(409, "FLAG_UNDER_ROLLOUT", f"{name} is under a rollout, which alone says who gets it.")
+    there = f"; it is known in {', '.join(found)}" if found else "; check its spelling"
+    return Problem(404, "FLAG_NOT_FOUND", f"There is no flag {name!r} here{there}.")
+
+
+def _switches(found: Mapping[str, Wire]) -> dict[str, bool]:
+    return {environment: bool(wire["enabled"]) for environment, wire in found.items()}
+
+
+def _publish(
+    session: Session,
+    verb: str,
+    name: str,
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+    before: Mapping[str, bool] | None = None,
+    after: Mapping[str, bool] | None = None,
+) -> None:
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action=f"flag.{verb}",
+        subject=f"flag:{name}",
+        before=before,
+        after=after,
+        reason=reason.strip(),
+    )
+    announce.publish(session, FLAG, name, now=now)

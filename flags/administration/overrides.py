@@ -1,0 +1,133 @@
+"""Letting a user in, or keeping one out, by name: with a reason, a name and an end, audited like any change."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.platform import announce, audit, jobs
+from control_plane.platform.database import transaction
+from control_plane.platform.problems import Problem
+from flags import store
+from flags.bucketing import refused_user_id
+from flags.store import Effect, StoredOverride
+from flags.store.revisions import OVERRIDE
+
+SYSTEM = "system"
+SWEEP_SECONDS = 2.0
+
+
+def put_override(
+    session: Session,
+    flag: str,
+    user_id: str,
+    effect: Effect,
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> StoredOverride:
+    """Treat the user by name until `expires_at`; replaces an earlier override of the same effect.
+
+    Raises Problem for a user id that SDKs read differently, a missing reason and an end that has passed.
+    """
+    rollouts.find(session, flag)
+    _check(user_id, reason, expires_at, now=now)
+    before = store.find_override(session, flag, user_id, effect)
+    store.put_override(
+        session, flag, user_id, effect, reason=reason.strip(), actor=actor, now=now, expires_at=expires_at
+    )
+    after = store.find_override(session, flag, user_id, effect)
+    assert after is not None
+    _publish(session, "put", before, after, now=now, actor=actor, reason=reason)
+    return after
+
+
+def remove_override(
+    session: Session, flag: str, user_id: str, effect: Effect, *, reason: str, actor: str, now: datetime
+) -> bool:
+    """End an override; False when there was none."""
+    rollouts.find(session, flag)
+    _check_reason(reason)
+    before = store.find_override(session, flag, user_id, effect)
+    if before is None or not store.delete_override(session, flag, user_id, effect):
+        return False
+    _publish(session, "remove", before, None, now=now, actor=actor, reason=reason)
+    return True
+
+
+def sweep(session: Session, now: datetime) -> int:
+    """Put away overrides that have ended; returns how many.
+
+    They stopped counting at their very end. Once they are gone, a clock that is set back can't revive them.
+    """
+    ended = store.expired_overrides(session, now)
+    for override in ended:
+        store.delete_override(session, override.flag, override.user_id, override.effect)
+        _publish(session, "expire", override, None, now=now, actor=SYSTEM, reason=override.reason)
+    return len(ended)
+
+
+def init_app(app: Flask) -> None:
+    """Let the leader put away what has ended."""
+    jobs.every(app, SWEEP_SECONDS, "sweep-overrides", _sweep)
+
+
+def document(override: StoredOverride) -> dict[str, Any]:
+    """An override as JSON."""
+    return {
+        "flag": override.flag,
+        "userId": override.user_id,
+        "effect": override.effect.value,
+        "reason": override.reason,
+        "actor": override.actor,
+        "createdAt": override.created_at.isoformat(),
+        "expiresAt": override.expires_at.isoformat() if override.expires_at else None,
+    }
+
+
+def _sweep(now: datetime, _term: int) -> None:
+    with transaction() as session:
+        sweep(session, now)
+
+
+def _check(user_id: str, reason: str, expires_at: datetime | None, *, now: datetime) -> None:
+    if refused := refused_user_id(user_id):
+        raise Problem(422, "INVALID_USER_ID", refused)
+    _check_reason(reason)
+    if expires_at is not None and expires_at <= now:
+        words = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
+        raise Problem(422, "INVALID_EXPIRY", words)
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+
+
+def _publish(
+    session: Session,
+    verb: str,
+    before: StoredOverride | None,
+    after: StoredOverride | None,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> None:
+    changed = after or before
+    assert changed is not None
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action=f"override.{verb}",
+        subject=f"rollout:{changed.flag}",
+        before=document(before) if before else None,
+        after=document(after) if after else None,
+        reason=reason.strip(),
+    )
+    announce.publish(session, OVERRIDE, changed.flag, now=now)

@@ -1,0 +1,84 @@
+"""What is known of the product's users: entered by services, by import, and by the billing that knows their plan."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform import announce, audit
+from control_plane.platform.problems import Problem
+from flags import store
+from flags.bucketing import refused_user_id
+from flags.store import UserAttributes
+from flags.store.revisions import DIRECTORY
+
+BATCH = 500
+NAMED_MAX = 50
+"""How many of those who join or leave a beta the audit trail names."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserChange:
+    """What is new about a user: attributes of `UserAttributes` by name. What is left out stays as it was."""
+
+    user_id: str
+    attributes: Mapping[str, Any]
+
+
+def enter_users(session: Session, changes: Iterable[UserChange], *, actor: str, now: datetime) -> int:
+    """Store what is new of these users; returns how many. Raises Problem for the first that can't be stored.
+
+    Who joins or leaves the beta allowlist is audited and announced, because flags change for them.
+    """
+    entered, joined, left = 0, list[str](), list[str]()
+    for batch in _batches(changes):
+        known = store.users_by_id(session, [change.user_id for change in batch])
+        after = {change.user_id: _after(change, known.get(change.user_id)) for change in batch}
+        entered += store.upsert_users(session, after.values(), now=now)
+        joined += [name for name, user in after.items() if user.beta and not _was_beta(known.get(name))]
+        left += [name for name, user in after.items() if not user.beta and _was_beta(known.get(name))]
+    if joined or left:
+        _publish(session, joined, left, actor=actor, now=now)
+    return entered
+
+
+def document(user: UserAttributes) -> dict[str, Any]:
+    """A user as JSON."""
+    return {
+        "userId": user.user_id,
+        "plan": user.plan,
+        "signedUpAt": user.signed_up_at.isoformat() if user.signed_up_at else None,
+        "beta": user.beta,
+        "billingAnchor": user.billing_anchor.isoformat() if user.billing_anchor else None,
+    }
+
+
+def _batches(changes: Iterable[UserChange]) -> Iterator[list[UserChange]]:
+    rest = iter(changes)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def _after(change: UserChange, known: UserAttributes | None) -> UserAttributes:
+    if refused := refused_user_id(change.user_id):
+        raise Problem(422, "INVALID_USER_ID", refused)
+    if known is None and not change.attributes.get("plan"):
+        words = f"The user {change.user_id!r} is new; say which plan they are on."
+        raise Problem(422, "PLAN_REQUIRED", words)
+    return replace(known or UserAttributes(change.user_id, ""), **change.attributes)
+
+
+def _was_beta(known: UserAttributes | None) -> bool:
+    return known is not None and known.beta
+
+
+def _publish(session: Session, joined: list[str], left: list[str], *, actor: str, now: datetime) -> None:
+    sentence = f"{len(joined)} joined the beta allowlist, {len(left)} left it."
+    after = {"joined": joined[:NAMED_MAX], "left": left[:NAMED_MAX]}
+    audit.record(
+        session, now=now, actor=actor, action="directory.beta", subject="directory", reason=sentence, after=after
+    )
+    announce.publish(session, DIRECTORY, "beta", now=now)

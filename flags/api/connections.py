@@ -1,0 +1,71 @@
+"""Who uses the flags: SDK instances with the edition each has, and what services report."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.database import reading
+from control_plane.platform.security import require_role
+from control_plane.platform.settings import current
+from flags import store
+from flags.connections import Connection
+from flags.publication.publisher import publisher
+
+bp = Blueprint("connections", __name__, url_prefix="/api")
+
+HEARD_WITHIN = timedelta(minutes=10)
+USAGE_WITHIN = timedelta(days=7)
+
+
+@bp.get("/connections")
+@require_role("viewer")
+def index() -> ResponseReturnValue:
+    """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
+    environment = request.args.get("environment")
+    with reading() as session:
+        heard = store.connections(session, since=datetime.now(UTC) - HEARD_WITHIN, environment=environment)
+    editions = {each: publisher().current(each).edition.id for each in {connection.environment for connection in heard}}
+    return jsonify(
+        {"editions": editions, "connections": [_document(each, editions[each.environment]) for each in heard]}
+    )
+
+
+@bp.get("/flags/<flag>/usage")
+@require_role("viewer")
+def usage(flag: str) -> ResponseReturnValue:
+    """How often each application got which answer of the flag in the last seven days."""
+    environment = request.args.get("environment", current().environment)
+    with reading() as session:
+        found = store.usage(session, flag, environment, since=datetime.now(UTC) - USAGE_WITHIN)
+    return jsonify({"flag": flag, "environment": environment, "applications": found})
+
+
+@bp.get("/measurements")
+@require_role("viewer")
+def measurements() -> ResponseReturnValue:
+    """What services measured and sent with their SDK, added up since the beginning."""
+    environment = request.args.get("environment", current().environment)
+    with reading() as session:
+        found = store.measurements(session, environment)
+    rows = [
+        {"name": each.name, "type": each.type, "labels": json.loads(each.labels), "part": each.part, "value": value}
+        for each, value in found
+    ]
+    return jsonify({"environment": environment, "measurements": rows})
+
+
+def _document(connection: Connection, edition: int) -> dict[str, object]:
+    return {
+        "connectionId": connection.id,
+        "environment": connection.environment,
+        "application": connection.app_name,
+        "instanceId": connection.instance_id,
+        "sdk": connection.sdk,
+        "mode": connection.mode.value,
+        "edition": connection.edition,
+        "current": connection.edition == edition,
+        "connectedAt": connection.connected_at.isoformat(),
+        "seenAt": connection.seen_at.isoformat(),
+    }

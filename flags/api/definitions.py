@@ -1,0 +1,136 @@
+"""Flags without a rollout: made, switched, removed; taken from Unleash and given back."""
+
+import re
+from datetime import UTC, datetime
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from control_plane import store as rollout_store
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.security import actor, require_role
+from flags import store
+from flags.administration.definitions import (
+    create_flag,
+    delete_flag,
+    export_definitions,
+    findings,
+    import_definitions,
+    switch_flag,
+)
+from flags.api import bodies
+from flags.api.bodies import FlagBody, ReasonBody, SwitchBody, body
+
+bp = Blueprint("definitions", __name__, url_prefix="/api")
+
+ENVIRONMENT = re.compile(bodies.ENVIRONMENT)
+IMPORT_BYTES_MAX = 16 * 1024 * 1024
+
+
+@bp.get("/flags")
+@require_role("viewer")
+def index() -> ResponseReturnValue:
+    """Every flag: those under a rollout, and the others with the environments that have them."""
+    with reading() as session:
+        phased = [{"name": rollout.flag, "rollout": True} for rollout in rollout_store.load_all(session)]
+        others = [
+            {"name": name, "rollout": False, "environments": switches}
+            for name, switches in store.switches(session).items()
+        ]
+    return jsonify({"flags": [*phased, *others]})
+
+
+@bp.post("/flags")
+@require_role("owner")
+def create() -> ResponseReturnValue:
+    """Make a flag that is on or off for everybody in each environment."""
+    wanted = body(FlagBody)
+    with transaction() as session:
+        create_flag(
+            session,
+            wanted.name,
+            wanted.environments,
+            description=wanted.description,
+            reason=wanted.reason,
+            actor=actor(),
+            now=datetime.now(UTC),
+        )
+    return jsonify({"name": wanted.name, "rollout": False, "environments": wanted.environments}), 201
+
+
+@bp.put("/flags/<flag>/environments/<environment>")
+@require_role("operator")
+def switch(flag: str, environment: str) -> ResponseReturnValue:
+    """Switch a flag without a rollout on or off. Switching on asks for an owner."""
+    wanted = body(SwitchBody)
+    if wanted.enabled:
+        return _switch_on(flag, environment, wanted.reason)
+    return _switch(flag, environment, wanted.reason, enabled=False)
+
+
+@bp.delete("/flags/<flag>")
+@require_role("owner")
+def delete(flag: str) -> ResponseReturnValue:
+    """Remove a flag without a rollout from every environment."""
+    wanted = body(ReasonBody)
+    with transaction() as session:
+        delete_flag(session, flag, reason=wanted.reason, actor=actor(), now=datetime.now(UTC))
+    return "", 204
+
+
+@bp.post("/environments/<environment>/import")
+@require_role("owner")
+def import_view(environment: str) -> ResponseReturnValue:
+    """Take features and segments as Unleash writes them; `?replace=true` puts them in place of all that is there."""
+    _check_environment(environment)
+    request.max_content_length = IMPORT_BYTES_MAX
+    raw = request.get_json()
+    with transaction() as session:
+        taken = import_definitions(
+            session,
+            environment,
+            raw,
+            replace=_switch_word("replace"),
+            reason=request.args.get("reason", ""),
+            actor=actor(),
+            now=datetime.now(UTC),
+        )
+    return jsonify(
+        {"features": len(taken.features), "segments": len(taken.segments), "repairs": findings(taken.repairs)}
+    )
+
+
+@bp.get("/environments/<environment>/export")
+@require_role("viewer")
+def export_view(environment: str) -> ResponseReturnValue:
+    """Every feature and segment without a rollout, as Unleash writes them."""
+    with reading() as session:
+        return jsonify(export_definitions(session, environment))
+
+
+@require_role("owner")
+def _switch_on(flag: str, environment: str, reason: str) -> ResponseReturnValue:
+    return _switch(flag, environment, reason, enabled=True)
+
+
+def _switch(flag: str, environment: str, reason: str, *, enabled: bool) -> ResponseReturnValue:
+    with transaction() as session:
+        switch_flag(session, flag, environment, enabled=enabled, reason=reason, actor=actor(), now=datetime.now(UTC))
+    return jsonify({"name": flag, "environment": environment, "enabled": enabled})
+
+
+def _check_environment(environment: str) -> None:
+    if not ENVIRONMENT.fullmatch(environment):
+        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", words)
+
+
+def _switch_word(name: str) -> bool:
+    match request.args.get(name, "false"):
+        case "true":
+            return True
+        case "false":
+            return False
+        case other:
+            raise Problem(422, "INVALID_PARAMETER", f"{name} is {other[:40]!r}; write true or false.")

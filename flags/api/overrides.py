@@ -1,0 +1,81 @@
+"""Users whom a flag treats by name. Keeping one out is safer than letting one in, and asks for less."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane import rollouts
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.security import actor, require_role
+from flags import store
+from flags.administration.overrides import document, put_override, remove_override
+from flags.api.bodies import OverrideBody, ReasonBody, body
+from flags.store import Effect
+
+bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
+
+
+@bp.get("")
+@require_role("viewer")
+def index(flag: str) -> ResponseReturnValue:
+    """Every override of the flag, by user."""
+    with reading() as session:
+        rollouts.find(session, flag)
+        return jsonify({"overrides": [document(override) for override in store.list_overrides(session, flag)]})
+
+
+@bp.put("/allow/<path:user_id>")
+@require_role("owner")
+def allow(flag: str, user_id: str) -> ResponseReturnValue:
+    """Let the user in, whatever phase the rollout is in."""
+    return _put(flag, user_id, Effect.ALLOW)
+
+
+@bp.put("/deny/<path:user_id>")
+@require_role("operator")
+def deny(flag: str, user_id: str) -> ResponseReturnValue:
+    """Keep the user out, whatever else would let them in."""
+    return _put(flag, user_id, Effect.DENY)
+
+
+@bp.delete("/allow/<path:user_id>")
+@require_role("operator")
+def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
+    """Treat the user like everybody again who was let in by name."""
+    return _remove(flag, user_id, Effect.ALLOW)
+
+
+@bp.delete("/deny/<path:user_id>")
+@require_role("owner")
+def end_deny(flag: str, user_id: str) -> ResponseReturnValue:
+    """Treat the user like everybody again who was kept out by name."""
+    return _remove(flag, user_id, Effect.DENY)
+
+
+def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
+    wanted = body(OverrideBody)
+    with transaction() as session:
+        override = put_override(
+            session,
+            flag,
+            user_id,
+            effect,
+            reason=wanted.reason,
+            actor=actor(),
+            now=datetime.now(UTC),
+            expires_at=wanted.expires_at,
+        )
+    return jsonify(document(override))
+
+
+def _remove(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
+    wanted = body(ReasonBody)
+    with transaction() as session:
+        removed = remove_override(
+            session, flag, user_id, effect, reason=wanted.reason, actor=actor(), now=datetime.now(UTC)
+        )
+    if not removed:
+        raise Problem(404, "OVERRIDE_NOT_FOUND", f"No {effect} override of {flag} names {user_id!r}.")
+    return "", 204

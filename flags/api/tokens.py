@@ -1,0 +1,83 @@
+"""Tokens of services, SDKs and browsers: made, listed, ended by owners. A token's text is shown once."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform import identity
+from control_plane.platform.actors import EVERY, Token, TokenType, selector_of
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.security import actor, require_role
+from control_plane.platform.settings import current
+from flags.api.bodies import ReasonBody, TokenBody, body
+
+bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
+
+
+@bp.get("")
+@require_role("owner")
+def index() -> ResponseReturnValue:
+    """Every token, the newest first, without what would open anything."""
+    with reading() as session:
+        return jsonify({"tokens": [_document(token) for token in identity.list_tokens(session)]})
+
+
+@bp.post("")
+@require_role("owner")
+def create() -> ResponseReturnValue:
+    """Make a token; the answer alone ever holds its text."""
+    wanted = body(TokenBody)
+    trusted = wanted.trusted_attributes
+    with transaction() as session:
+        text = identity.create_token(
+            session,
+            wanted.name,
+            wanted.type,
+            environment=wanted.environment or current().environment,
+            now=datetime.now(UTC),
+            actor=actor(),
+            expires_at=wanted.expires_at,
+            trusted_attributes=_trusted_by_default(wanted.type) if trusted is None else trusted,
+        )
+        made = next(token for token in identity.list_tokens(session) if token.selector == selector_of(text))
+    return jsonify({**_document(made), "token": text}), 201
+
+
+@bp.delete("/<int:token_id>")
+@require_role("owner")
+def revoke(token_id: int) -> ResponseReturnValue:
+    """End a token, everywhere within a second. Repeating it changes nothing."""
+    wanted = body(ReasonBody)
+    if token_id > 2**62:
+        raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
+    with transaction() as session:
+        identity.revoke_token(session, token_id, now=datetime.now(UTC), actor=actor(), reason=wanted.reason)
+    return "", 204
+
+
+def _trusted_by_default(kind: str) -> tuple[str, ...]:
+    """Where nothing is said, a browser's word counts for nothing and a service's for everything."""
+    return () if kind == TokenType.FRONTEND else (EVERY,)
+
+
+def _document(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "type": token.type.value,
+        "environment": token.environment,
+        "selector": token.selector,
+        "trustedAttributes": list(token.trusted_attributes),
+        "createdAt": token.created_at.isoformat(),
+        "createdBy": token.created_by,
+        "expiresAt": _written(token.expires_at),
+        "revokedAt": _written(token.revoked_at),
+        "lastSeenAt": _written(token.last_seen_at),
+    }
+
+
+def _written(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None

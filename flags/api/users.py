@@ -1,0 +1,62 @@
+"""The directory of the product's users, kept current by the services that know them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.callers import presented_token
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.security import actor, require_role, require_token
+from flags import store
+from flags.administration.users import UserChange, document, enter_users
+from flags.api.bodies import UserBody, UsersBody, body, given
+
+bp = Blueprint("users", __name__, url_prefix="/api/users")
+
+View = Callable[..., ResponseReturnValue]
+
+
+def service_or_operator(view: View) -> View:
+    """Let in services and admins by their token, and people from operator up."""
+    by_token, by_role = require_token("service", "admin")(view), require_role("operator")(view)
+
+    @wraps(view)
+    def checked(*arguments: Any, **options: Any) -> ResponseReturnValue:
+        return (by_token if presented_token() else by_role)(*arguments, **options)
+
+    return checked
+
+
+@bp.post("")
+@service_or_operator
+def enter() -> ResponseReturnValue:
+    """Enter users or what is new of them; either all are stored or none."""
+    changes = [_change(user) for user in body(UsersBody).users]
+    with transaction() as session:
+        entered = enter_users(session, changes, actor=actor(), now=datetime.now(UTC))
+    return jsonify({"users": entered})
+
+
+@bp.get("/<path:user_id>")
+@service_or_operator
+def show(user_id: str) -> ResponseReturnValue:
+    """What the directory knows of one user."""
+    with reading() as session:
+        user = store.user(session, user_id)
+    if user is None:
+        raise Problem(404, "USER_NOT_FOUND", f"The directory does not know {user_id!r}.")
+    return jsonify(document(user))
+
+
+def _change(user: UserBody) -> UserChange:
+    attributes = given(user)
+    user_id = attributes.pop("user_id")
+    for required in ("plan", "beta"):
+        if attributes.get(required, "") is None:
+            del attributes[required]
+    return UserChange(user_id, attributes)

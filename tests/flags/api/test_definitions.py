@@ -1,0 +1,128 @@
+"""Flags without a rollout: switched, imported, exported, and refused where engines would differ."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from control_plane.phases import FLAG
+from control_plane.platform import audit
+from control_plane.platform.database import reading
+from flags.administration import definitions
+from flags.store import UserAttributes
+from tests.office import Office
+
+Call = Callable[..., TestResponse]
+IMPORT = "/api/environments/production/import"
+GRADUAL = {
+    "name": "gradual",
+    "enabled": True,
+    "strategies": [
+        {"name": "flexibleRollout", "parameters": {"rollout": "100", "stickiness": "userId"}, "segments": [7]}
+    ],
+    "variants": [{"name": "blue", "weight": 1000, "payload": {"type": "number", "value": "5.0"}}],
+}
+PROS = {"id": 7, "name": "pros", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]}
+
+
+def value(call: Call, key: str, **attributes: str) -> dict[str, Any]:
+    answer = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": attributes})
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def test_a_flag_is_on_or_off_per_environment(call: Call) -> None:
+    body = {"name": "new-look", "environments": {"production": False, "staging": True}}
+    assert call("POST", "/api/flags", kind="admin", json=body).status_code == 201
+    assert value(call, "new-look")["reason"] == "DISABLED"
+    on = {"enabled": True, "reason": "It is ready."}
+    assert call("PUT", "/api/flags/new-look/environments/production", kind="admin", json=on).status_code == 200
+    answer = value(call, "new-look")
+    assert (answer["value"], answer["reason"]) == (True, "STATIC")
+    listed = call("GET", "/api/flags", kind="admin").json["flags"]
+    assert listed == [
+        {"name": FLAG, "rollout": True},
+        {"name": "new-look", "rollout": False, "environments": {"production": True, "staging": True}},
+    ]
+    assert call("DELETE", "/api/flags/new-look", kind="admin", json={"reason": "Done."}).status_code == 204
+    assert value(call, "new-look")["errorCode"] == "FLAG_NOT_FOUND"
+
+
+def test_definitions_are_taken_evaluated_and_given_back(call: Call, office: Office) -> None:
+    office.users(UserAttributes("7", "pro"), UserAttributes("8", "free"))
+    taken = call("POST", IMPORT, kind="admin", json={"features": [GRADUAL], "segments": [PROS]})
+    assert (taken.status_code, taken.json["features"], taken.json["segments"]) == (200, 1, 1)
+    inside, outside = value(call, "gradual", targetingKey="7"), value(call, "gradual", targetingKey="8", plan="pro")
+    assert (inside["value"], type(inside["value"]), inside["variant"], inside["reason"]) == (
+        5.0,
+        float,
+        "blue",
+        "SPLIT",
+    )
+    assert ("value" in outside, outside["variant"]) == (False, "disabled")
+    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    [feature] = exported["features"]
+    assert feature["strategies"][0]["parameters"]["groupId"] == "gradual"
+    again = call("POST", f"{IMPORT}?replace=true", kind="admin", json=exported)
+    assert again.json["repairs"] == []
+
+
+def test_a_merge_keeps_the_segment_that_the_import_only_refers_to(call: Call) -> None:
+    call("POST", IMPORT, kind="admin", json={"features": [GRADUAL], "segments": [PROS]})
+    call("POST", IMPORT, kind="admin", json={"features": [{**GRADUAL, "name": "other"}]})
+    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    assert [feature["name"] for feature in exported["features"]] == ["gradual", "other"]
+    [segment] = exported["segments"]
+    assert segment["name"] == "pros"
+    call("POST", f"{IMPORT}?replace=true", kind="admin", json={"features": []})
+    assert call("GET", "/api/environments/production/export", kind="admin").json["features"] == []
+
+
+def test_what_engines_would_read_differently_is_refused_by_field(call: Call) -> None:
+    strategy = {"name": "flexibleRollout", "parameters": {"rollout": "12.5"}}
+    answer = call("POST", IMPORT, kind="admin", json={"features": [{**GRADUAL, "strategies": [strategy]}]})
+    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
+    assert any("rollout" in error["field"] for error in answer.json["errors"])
+
+
+def test_a_flag_under_a_rollout_is_changed_by_its_rollout_alone(call: Call) -> None:
+    definition = {"features": [{**GRADUAL, "name": FLAG, "strategies": [{"name": "default"}]}]}
+    switch = {"enabled": True, "reason": "-"}
+    answers = [
+        call("POST", IMPORT, kind="admin", json=definition),
+        call("POST", "/api/flags", kind="admin", json={"name": FLAG, "environments": {"production": True}}),
+        call("PUT", f"/api/flags/{FLAG}/environments/production", kind="admin", json=switch),
+        call("DELETE", f"/api/flags/{FLAG}", kind="admin", json={"reason": "-"}),
+    ]
+    assert {answer.json["code"] for answer in answers} == {"FLAG_UNDER_ROLLOUT"}
+    assert {answer.status_code for answer in answers} == {409}
+
+
+def test_there_is_a_bound_on_how_many_flags_an_environment_has(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(definitions, "FLAGS_MAX", 1)
+    assert call("POST", "/api/flags", kind="admin", json={"name": "a", "environments": {"x": True}}).status_code == 201
+    answer = call("POST", "/api/flags", kind="admin", json={"name": "b", "environments": {"x": True}})
+    assert (answer.status_code, answer.json["code"]) == (409, "TOO_MANY_FLAGS")
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("/api/environments/a%20b/import", "INVALID_ENVIRONMENT"), (f"{IMPORT}?replace=perhaps", "INVALID_PARAMETER")],
+)
+def test_an_address_that_cant_be_meant_is_refused(call: Call, path: str, code: str) -> None:
+    assert call("POST", path, kind="admin", json={"features": []}).json["code"] == code
+
+
+def test_switching_on_asks_for_more_than_switching_off(
+    call: Call, sign_in: Callable[[str], FlaskClient], app: Flask
+) -> None:
+    call("POST", "/api/flags", kind="admin", json={"name": "a", "environments": {"production": True}})
+    olga, path = sign_in("olga"), "/api/flags/a/environments/production"
+    assert olga.put(path, json={"enabled": False, "reason": "It hurts."}).status_code == 200
+    assert olga.put(path, json={"enabled": True, "reason": "It heals."}).status_code == 403
+    with app.app_context(), reading() as session:
+        switched = audit.latest(session, subject="flag:a")[0]
+    assert (switched.actor, switched.before, switched.after) == ("olga", {"production": True}, {"production": False})

@@ -1,0 +1,75 @@
+"""The directory over HTTP: services enter what they know, bit by bit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from control_plane.platform import announce, audit
+from control_plane.platform.database import reading
+
+Call = Callable[..., TestResponse]
+ANN = {"userId": "ann", "plan": "pro", "signedUpAt": "2026-08-01T10:00:00+02:00", "beta": True}
+
+
+def enter(call: Call, *users: dict[str, Any]) -> TestResponse:
+    return call("POST", "/api/users", kind="service", json={"users": users})
+
+
+def test_a_service_enters_users_and_reads_them_back(call: Call) -> None:
+    assert enter(call, ANN, {"userId": "b/o@b", "plan": "free"}).json == {"users": 2}
+    assert call("GET", "/api/users/ann", kind="service").json == {
+        **ANN,
+        "signedUpAt": "2026-08-01T08:00:00+00:00",
+        "billingAnchor": None,
+    }
+    assert call("GET", "/api/users/b/o@b", kind="admin").json["beta"] is False
+
+
+def test_what_is_left_out_stays_and_what_is_null_goes(call: Call) -> None:
+    enter(call, ANN)
+    enter(call, {"userId": "ann", "plan": "free"})
+    assert call("GET", "/api/users/ann", kind="service").json["beta"] is True
+    enter(call, {"userId": "ann", "signedUpAt": None})
+    after = call("GET", "/api/users/ann", kind="service").json
+    assert (after["plan"], after["signedUpAt"]) == ("free", None)
+
+
+def test_joining_the_beta_is_audited_and_announced_and_nothing_else_is(call: Call, app: Flask) -> None:
+    def revision() -> int:
+        with app.app_context(), reading() as session:
+            return announce.revision(session)
+
+    before = revision()
+    enter(call, ANN, {"userId": "bob", "plan": "free"})
+    joined = revision()
+    assert joined > before
+    enter(call, ANN, {"userId": "ann", "plan": "free"}, {"userId": "bob", "plan": "pro"})
+    assert revision() == joined
+    with app.app_context(), reading() as session:
+        [entry] = audit.latest(session, subject="directory")
+    assert (entry.action, entry.after) == ("directory.beta", {"joined": ["ann"], "left": []})
+
+
+@pytest.mark.parametrize(
+    ("user", "code"),
+    [
+        ({"userId": "new"}, "PLAN_REQUIRED"),
+        ({"userId": "new\\", "plan": "free"}, "INVALID_USER_ID"),
+        ({"userId": "", "plan": "free"}, "INVALID_BODY"),
+        ({"userId": "new", "plan": "free", "signedUpAt": "yesterday"}, "INVALID_BODY"),
+        ({"userId": "new", "plan": "free", "signedUpAt": "2026-01-01T00:00:00"}, "INVALID_BODY"),
+        ({"userId": "new", "plan": "free", "plane": "free"}, "INVALID_BODY"),
+    ],
+)
+def test_one_user_that_cant_be_entered_keeps_all_out(call: Call, user: dict[str, Any], code: str) -> None:
+    answer = enter(call, ANN, user)
+    assert (answer.status_code, answer.json["code"]) == (422, code)
+    assert call("GET", "/api/users/ann", kind="service").status_code == 404
+
+
+def test_only_services_and_operators_may_enter_users(call: Call) -> None:
+    assert call("POST", "/api/users", json={"users": [ANN]}).status_code == 401
+    assert call("POST", "/api/users", kind="client", json={"users": [ANN]}).status_code == 403
