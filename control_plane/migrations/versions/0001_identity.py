@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 from control_plane.platform.models import RowId
 
@@ -11,6 +12,8 @@ down_revision = None
 
 
 def upgrade() -> None:
+    if brought_back("person", "api_token"):
+        return
     op.create_table(
         "person",
         sa.Column("id", RowId, primary_key=True),
@@ -41,5 +44,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("api_token")
-    op.drop_table("person")
+    set_aside("person", "api_token")

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 
 revision = "0002"
@@ -10,6 +11,8 @@ down_revision = "0001b"
 
 
 def upgrade() -> None:
+    if brought_back("directory_user", "flag_override"):
+        return
     op.create_table(
         "directory_user",
         sa.Column("user_id", sa.Text, primary_key=True),
@@ -34,5 +37,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("flag_override")
-    op.drop_table("directory_user")
+    set_aside("directory_user", "flag_override")

@@ -6,6 +6,7 @@ Downgrading keeps the data: the tables step aside under another name, and upgrad
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 from control_plane.platform.models import RowId
 
@@ -13,16 +14,12 @@ revision = "0003"
 down_revision = "0002"
 
 TABLES = ("legacy_book", "usage_counters", "credit_journal", "operation_key", "credit_freeze")
-KEPT = "kept_0003_"
 ROOMY = {"fillfactor": 70}
 UNCHANGEABLE = "credit_journal is append-only; write a correcting row instead"
 
 
 def upgrade() -> None:
-    present = set(sa.inspect(op.get_bind()).get_table_names())
-    if KEPT + TABLES[0] in present:
-        for table in TABLES:
-            op.rename_table(KEPT + table, table)
+    if brought_back(*TABLES):
         return
     _create_books()
     _create_journal()
@@ -46,8 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in TABLES:
-        op.rename_table(table, KEPT + table)
+    set_aside(*TABLES)
 
 
 def _create_books() -> None:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 
 revision = "0004"
@@ -10,6 +11,8 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
+    if brought_back("alert_state"):
+        return
     op.create_table(
         "alert_state",
         sa.Column("flag", sa.Text, primary_key=True),
@@ -25,4 +28,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("alert_state")
+    set_aside("alert_state")

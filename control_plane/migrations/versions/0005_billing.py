@@ -7,6 +7,7 @@ event is ever applied again because its id was forgotten.
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 from control_plane.platform.models import RowId
 
@@ -21,14 +22,10 @@ TABLES = (
     "billing_account",
     "billing_opening",
 )
-KEPT = "kept_0005_"
 
 
 def upgrade() -> None:
-    present = set(sa.inspect(op.get_bind()).get_table_names())
-    if KEPT + TABLES[0] in present:
-        for table in TABLES:
-            op.rename_table(KEPT + table, table)
+    if brought_back(*TABLES):
         return
     _create_inbox()
     _create_facts()
@@ -36,8 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in TABLES:
-        op.rename_table(table, KEPT + table)
+    set_aside(*TABLES)
 
 
 def _create_inbox() -> None:

@@ -3,18 +3,17 @@
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 
 revision = "0007"
 down_revision = "0006"
 
 TABLE = "credit_reservation"
-KEPT = "kept_0007_credit_reservation"
 
 
 def upgrade() -> None:
-    if KEPT in sa.inspect(op.get_bind()).get_table_names():
-        op.rename_table(KEPT, TABLE)
+    if brought_back(TABLE):
         return
     op.create_table(
         TABLE,
@@ -42,7 +41,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.rename_table(TABLE, KEPT)
+    set_aside(TABLE)
 
 
 def _number(name: str) -> sa.Column[object]:

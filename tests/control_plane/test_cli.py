@@ -1,0 +1,129 @@
+"""The command line as people and scripts use it: words or JSON, exit codes 0, 1 and 2, one sentence for a failure."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    "serve replay demo status plan advance hold resume step-back rollback rearm explain token user db alerts credits "
+    "audit users"
+)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def rollout(tmp_path: Path, sqlite_url: str) -> Run:
+    """`rollout …` in a process of its own, on a database of its own."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        settings = {"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": sqlite_url, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
+        return subprocess.run(
+            [sys.executable, "-m", "control_plane", *arguments],
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)} | settings | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            timeout=60,
+        )
+
+    return run
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_help_tells_of_every_command(rollout: Run) -> None:
+    listed = rollout("--help").stdout
+    for command in COMMANDS.split():
+        assert f"  {command} " in listed, command
+        help_text = rollout(command, "--help")
+        assert help_text.returncode == 0
+        assert len(help_text.stdout.splitlines()) > 3
+
+
+def test_a_rollout_is_planned_held_and_rolled_back(rollout: Run) -> None:
+    assert answer(rollout("plan", "--json"))["phase"] == "development"
+    assert answer(rollout("hold", "--reason", "Support asked.", "--json"))["state"] == "held"
+    assert answer(rollout("resume", "--reason", "Settled.", "--json"))["state"] == "running"
+    for _ in range(2):
+        assert answer(rollout("rollback", "--reason", "Double charges.", "--json"))["state"] == "rolled_back"
+    status = rollout("status")
+    assert status.returncode == 0
+    assert "rolled back" in status.stdout
+    assert answer(rollout("audit", "verify", "--json"))["first_broken"] is None
+
+
+def test_a_refusal_is_one_sentence_with_exit_code_1(rollout: Run) -> None:
+    rollout("plan")
+    refused = rollout("advance")
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert "soaks until" in refused.stderr
+    early = rollout("rearm", "--reason", "Fixed.")
+    assert (early.returncode, early.stderr.count("Error: ")) == (1, 1)
+    assert "not rolled back" in early.stderr
+
+
+def test_misuse_ends_with_exit_code_2(rollout: Run) -> None:
+    assert rollout("rollback").returncode == 2
+    assert rollout("no-such-command").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (("status",), {}, "no rollout"),
+        (("status", "--flag", "ENABLE_CREDTIS_V2"), {}, "ENABLE_CREDTIS_V2"),
+        (("explain", "ENABLE_CREDTIS_V2", "u1"), {}, "check its spelling"),
+        (("status",), {"ENABLE_CREDITS_V2": "maybe"}, "write true, false or leave it unset"),
+        (("serve",), {"PORT": "eighty"}, "whole number from 1 to 65535"),
+        (("status",), {"ALERTS_FILE": "missing.yaml"}, "can't be read"),
+        (("status",), {"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "DATABASE_URL"),
+        (("alerts", "check", "missing.yaml"), {}, "can't be read"),
+        (("replay", "missing.csv"), {}, "can't be read"),
+        (("replay", "missing.csv", "--fault", "nonsense"), {}, "can't be read"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(
+    rollout: Run, arguments: tuple[str, ...], environment: dict[str, str], sentence: str
+) -> None:
+    failed = rollout(*arguments, **environment)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    assert sentence in failed.stderr
+
+
+def test_broken_alerts_are_named_by_line_and_stop_the_start(rollout: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("alerts:\n  api_error_rate:\n    threshold: 5 apples\n    window: 1m\n    severity: critical\n")
+    checked = rollout("alerts", "check", str(broken))
+    assert (checked.returncode, checked.stdout.startswith("Line 3")) == (1, True)
+    started = rollout("serve", ALERTS_FILE=str(broken))
+    assert started.returncode == 1
+    assert "Line 3" in started.stderr
+
+
+def test_who_is_explained_without_being_known_gets_a_reason(rollout: Run) -> None:
+    rollout("plan")
+    explained = answer(rollout("explain", "ENABLE_CREDITS_V2", "u1", "--json"))
+    assert explained["value"] is False
+    assert explained["trace"][0]["rule"] == "environment_variable"
+    assert "1." in rollout("explain", "ENABLE_CREDITS_V2", "u1").stdout
+
+
+def test_people_and_tokens_are_made_once_and_shown_once(rollout: Run) -> None:
+    made = answer(rollout("user", "add", "olga", "--role", "operator", "--json"))
+    assert len(made["password"]) >= 12
+    assert rollout("user", "add", "olga").returncode == 1
+    token = answer(rollout("token", "create", "shop", "--type", "client", "--json"))["token"]
+    assert token.startswith("*:production.v2_")

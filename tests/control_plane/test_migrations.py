@@ -1,0 +1,69 @@
+"""The schema: up, down and up again on both databases, equal to the models, and a newer database refused."""
+
+from datetime import datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import inspect, text
+
+from control_plane import first_start, migrations, rollouts
+from control_plane.app import create_app
+from control_plane.migrations.keeping import PREFIX
+from control_plane.phases import FLAG
+from control_plane.platform import audit, database, identity
+from control_plane.platform.database import Base, db
+from control_plane.platform.settings import Settings
+from flags.store import UserAttributes, upsert_users, user
+
+
+def tables(app: Flask) -> set[str]:
+    with app.app_context():
+        return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
+
+
+def test_going_down_and_up_again_loses_nothing(app: Flask, now: datetime) -> None:
+    before = tables(app)
+    with app.app_context():
+        with database.transaction() as session:
+            first_start.prepare(session, now)
+            upsert_users(session, [UserAttributes("u1", "pro", now)], now=now)
+        migrations.downgrade("base")
+        assert all(table.startswith(PREFIX) for table in tables(app))
+        migrations.upgrade()
+        assert tables(app) == before
+        with database.reading() as session:
+            assert rollouts.find(session, FLAG).version == 1
+            assert audit.verify(session).intact
+            assert user(session, "u1") is not None
+            assert len(identity.list_people(session)) == 1
+
+
+def test_upgrading_twice_changes_nothing(app: Flask) -> None:
+    with app.app_context():
+        assert migrations.upgrade() == migrations.head()
+        assert migrations.upgrade() == migrations.head()
+
+
+def test_the_models_say_what_the_migrations_made(app: Flask) -> None:
+    with app.app_context(), db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        differences = [each for each in compare_metadata(context, Base.metadata) if _matters(each)]
+    assert differences == []
+
+
+def test_a_database_newer_than_the_code_is_refused_with_what_to_do(app: Flask, settings: Settings) -> None:
+    with app.app_context():
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(migrations.SchemaError, match="newer than the code"):
+            migrations.upgrade()
+    with pytest.raises(migrations.SchemaError, match="9999"):
+        create_app(settings)
+
+
+def _matters(difference: object) -> bool:
+    """Tables, columns and constraints; partitions and triggers are the migrations' own."""
+    kind = difference[0] if isinstance(difference, tuple) else difference
+    return kind in ("add_table", "remove_column", "add_column", "add_index", "remove_index")

@@ -1,0 +1,63 @@
+"""Serving for real: a first start, a second one, a taken port, and a stop that ends open streams."""
+
+import http.client
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.serving import serving
+
+STOP_SECONDS_MAX = 30
+"""Far above what is promised, since a test machine may be busy; `make bench` measures the promise."""
+
+
+def test_the_first_start_shows_a_password_once_and_the_second_changes_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        first = served.log.read_text()
+    with serving(tmp_path) as served:
+        second = served.log.read_text()
+    assert "Sign in   owner / " in first
+    assert "ENABLE_CREDITS_V2: Development and staging, 100 %, running" in first
+    assert "Sign in" not in second
+    assert "ENABLE_CREDITS_V2: Development and staging, 100 %, running" in second
+
+
+def test_a_taken_port_is_said_in_one_sentence(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with serving(tmp_path) as served:
+        port = str(urlsplit(served.url).port)
+        with pytest.raises(AssertionError) as refused, serving(other, PORT=port):
+            pass
+    assert "set PORT or HOST to another address" in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+
+
+def test_a_stop_ends_open_connections_and_leaves_no_process(tmp_path: Path) -> None:
+    with serving(tmp_path) as served, ExitStack() as held:
+        for _ in range(3):
+            connection = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=STOP_SECONDS_MAX)
+            held.enter_context(closing(connection))
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(STOP_SECONDS_MAX) == 0
+        assert "Traceback" not in served.log.read_text()
+
+
+def test_the_guard_beats_while_it_is_served(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        seen: set[str] = set()
+        give_up = time.monotonic() + 20
+        while len(seen) < 2 and time.monotonic() < give_up:
+            with sqlite3.connect(f"file:{tmp_path}/rollout.db?mode=ro", uri=True) as connection:
+                rows = connection.execute("SELECT expires_at FROM lease WHERE name = 'guard'").fetchall()
+            seen.update(row[0] for row in rows)
+            threading.Event().wait(0.2)
+        assert len(seen) == 2
