@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from alerts.watch import FAILURE
+from alerts.metrics import METRICS
 from control_plane import rollouts, transitions
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout, RolloutState
@@ -109,7 +109,7 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD),
-        engines=guardrails.engine_counts(_recent(minutes, now), FAILURE),
+        engines=guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(trail.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),
     )

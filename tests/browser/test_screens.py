@@ -1,7 +1,9 @@
 """Every screen, in both colour schemes and on a telephone: accessible, within its width, and without a complaint."""
 
+from typing import Any
+
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from control_plane.phases import FLAG
 from tests.browser.conftest import OpenPage
@@ -36,12 +38,18 @@ def base_url(staged: str) -> str:
     return staged
 
 
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, base_url: str) -> Any:
+    """What a browser keeps once the owner has signed in."""
+    with browser.new_context(base_url=base_url) as context:
+        sign_in(context.new_page(), "alice")
+        return context.storage_state()
+
+
 @pytest.fixture
-def alice(open_page: OpenPage, scheme: str) -> Page:
+def alice(open_page: OpenPage, scheme: str, signed_in: Any) -> Page:
     """A page of the owner's in this scheme."""
-    page = open_page(color_scheme=scheme)
-    sign_in(page, "alice")
-    return page
+    return open_page(color_scheme=scheme, storage_state=signed_in)
 
 
 @pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
@@ -69,9 +77,8 @@ def test_a_problem_is_a_page_and_accessible(alice: Page, complaints: list[str]) 
 
 
 @pytest.mark.parametrize("address", SCREENS.values(), ids=SCREENS.keys())
-def test_a_screen_fits_a_telephone(open_page: OpenPage, address: str) -> None:
-    page = open_page(viewport=TELEPHONE)
-    sign_in(page, "alice")
+def test_a_screen_fits_a_telephone(open_page: OpenPage, signed_in: Any, address: str) -> None:
+    page = open_page(viewport=TELEPHONE, storage_state=signed_in)
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
 

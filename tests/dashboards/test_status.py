@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.verdicts import Attribution, Status
+from alerts.attribution import Attribution
+from alerts.verdicts import Status
 from control_plane.gates import GateStatus
 from control_plane.phases import RolloutState
 from control_plane.transitions import Action
