@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure
+from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure_at
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.evaluation import Evaluation, evaluate
@@ -107,7 +107,7 @@ def phased_flag(
         key=rollout.flag,
         environment=environment,
         revision=revision,
-        exposure=exposure(rollout, environment),
+        exposure=exposure_at(rollout.plan, rollout.position, environment),  # the latch decides by itself
         new_signups_after=rollout.plan.new_signups_after,
         override_variable=override,
         latched=rollout.state_reason if rollout.latched else None,

@@ -3,29 +3,20 @@
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.keeping import brought_back, set_aside
 from control_plane.platform.database import UtcDateTime
 
 revision = "0006"
 down_revision = "0005"
 
-TABLES = ("impact_metric", "flag_usage", "connected_client", "flag_segment", "flag_definition")
+KEPT = ("flag_definition", "flag_segment")
+REPORTED = ("impact_metric", "flag_usage", "connected_client")
+"""What SDKs report; they report it again."""
 
 
 def upgrade() -> None:
-    op.create_table(
-        "flag_definition",
-        sa.Column("environment", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("feature", sa.JSON, nullable=False),
-        sa.Column("updated_at", UtcDateTime, nullable=False),
-        sa.Column("updated_by", sa.Text, nullable=False),
-    )
-    op.create_table(
-        "flag_segment",
-        sa.Column("environment", sa.Text, primary_key=True),
-        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("segment", sa.JSON, nullable=False),
-    )
+    if not brought_back(*KEPT):
+        _create_definitions()
     op.create_table(
         "connected_client",
         sa.Column("connection_id", sa.Text, primary_key=True),
@@ -63,5 +54,23 @@ def downgrade() -> None:
     op.drop_index("ix_flag_override_expires_at", "flag_override")
     op.drop_index("ix_directory_user_updated_at", "directory_user")
     op.drop_index("ix_change_topic", "change")
-    for table in TABLES:
+    for table in REPORTED:
         op.drop_table(table)
+    set_aside(*KEPT)
+
+
+def _create_definitions() -> None:
+    op.create_table(
+        "flag_definition",
+        sa.Column("environment", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("feature", sa.JSON, nullable=False),
+        sa.Column("updated_at", UtcDateTime, nullable=False),
+        sa.Column("updated_by", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "flag_segment",
+        sa.Column("environment", sa.Text, primary_key=True),
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("segment", sa.JSON, nullable=False),
+    )
