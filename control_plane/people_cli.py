@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from control_plane.platform import identity
+from control_plane.platform.actors import TokenType
 from control_plane.platform.console import actor, in_application, json_option, show
 from control_plane.platform.database import transaction
 
@@ -36,12 +37,24 @@ def token() -> None:
 @click.argument("name")
 @click.option("--type", "kind", type=click.Choice(["client", "frontend", "admin", "service"]), required=True)
 @click.option("--environment", default="production", show_default=True)
+@click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    help="A user attribute (signupDate, plan, beta) for which the caller's word outweighs the directory; repeatable.",
+)
 @json_option
 @in_application
-def token_create(*, name: str, kind: str, environment: str, as_json: bool) -> None:
+def token_create(*, name: str, kind: str, environment: str, trusted: tuple[str, ...], as_json: bool) -> None:
     """Make a token called NAME; prints it once."""
     with transaction() as session:
         secret = identity.create_token(
-            session, name, kind, environment=environment, now=datetime.now(UTC), actor=actor()
+            session,
+            name,
+            kind,
+            environment=environment,
+            now=datetime.now(UTC),
+            actor=actor(),
+            trusted_attributes=trusted or TokenType(kind).trusted_by_default,
         )
     show({"name": name, "type": kind, "token": secret}, f"{secret}   (shown once)", as_json=as_json)

@@ -13,6 +13,7 @@ from control_plane.platform.settings import Settings
 from flags import store
 from flags.evaluation import Evaluation, evaluate
 from flags.phased import EvaluationContext, PhasedFlag
+from flags.prospects import entry_audience, entry_percentage
 from flags.snapshot import Snapshots
 from flags.trace import describe
 
@@ -43,6 +44,7 @@ def explain(
         "detail": describe(answer.trace[-1]),
         "phase": answer.phase,
         "bucket": answer.bucket,
+        "entersAt": {"audience": entry_audience(flag, context), "percentage": entry_percentage(flag, context)},
         "trace": [
             {"rule": step.rule.value, "outcome": step.outcome.value, "sentence": describe(step)}
             for step in answer.trace
@@ -56,6 +58,7 @@ def words(explanation: Mapping[str, Any]) -> str:
     lines = [
         f"{explanation['flag']} is {explanation['variant']} for {explanation['userId']} ({explanation['reason']}).",
         *(f"{number:3}. {step['sentence']}" for number, step in enumerate(explanation["trace"], start=1)),
+        f"     Enters at {explanation['entersAt']['percentage']} % of {explanation['entersAt']['audience']}.",
         f"     Next: {explanation['next']['sentence']}",
     ]
     return "\n".join(lines)

@@ -35,6 +35,11 @@ class TokenType(StrEnum):
     ADMIN = "admin"
     SERVICE = "service"
 
+    @property
+    def trusted_by_default(self) -> tuple[str, ...]:
+        """Where nothing else is said, a browser's word about its user counts for nothing, a service's for all."""
+        return () if self is TokenType.FRONTEND else (EVERY,)
+
 
 @dataclass(frozen=True, slots=True)
 class Person:

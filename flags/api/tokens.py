@@ -1,5 +1,6 @@
 """Tokens of services, SDKs and browsers: made, listed, ended by owners. A token's text is shown once."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import identity
-from control_plane.platform.actors import EVERY, Token, TokenType, selector_of
+from control_plane.platform.actors import Token, TokenType, selector_of
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
@@ -30,7 +31,6 @@ def index() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = body(TokenBody)
-    trusted = wanted.trusted_attributes
     with transaction() as session:
         text = identity.create_token(
             session,
@@ -40,7 +40,7 @@ def create() -> ResponseReturnValue:
             now=datetime.now(UTC),
             actor=actor(),
             expires_at=wanted.expires_at,
-            trusted_attributes=_trusted_by_default(wanted.type) if trusted is None else trusted,
+            trusted_attributes=_trusted(wanted),
         )
         made = next(token for token in identity.list_tokens(session) if token.selector == selector_of(text))
     return jsonify({**_document(made), "token": text}), 201
@@ -58,9 +58,10 @@ def revoke(token_id: int) -> ResponseReturnValue:
     return "", 204
 
 
-def _trusted_by_default(kind: str) -> tuple[str, ...]:
-    """Where nothing is said, a browser's word counts for nothing and a service's for everything."""
-    return () if kind == TokenType.FRONTEND else (EVERY,)
+def _trusted(wanted: TokenBody) -> Collection[str]:
+    if wanted.trusted_attributes is None and wanted.type in set(TokenType):
+        return TokenType(wanted.type).trusted_by_default
+    return wanted.trusted_attributes or ()
 
 
 def _document(token: Token) -> dict[str, Any]:

@@ -1,0 +1,14 @@
+"""What `rollout` can do with flags, users and overrides."""
+
+import click
+
+from flags.cli.definitions import flags_group
+from flags.cli.explain import explain_command
+from flags.cli.overrides import override_group
+from flags.cli.users import users_group
+
+
+def register(group: click.Group) -> None:
+    """Add this package's commands."""
+    for command in (explain_command, users_group, override_group, flags_group):
+        group.add_command(command)

@@ -1,0 +1,90 @@
+"""`rollout override`."""
+
+from datetime import UTC, datetime
+
+import click
+
+from control_plane.phases import FLAG
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.database import reading, transaction
+from flags import store
+from flags.administration.overrides import document, put_override, remove_override
+from flags.store import Effect
+
+flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag this is about.")
+reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
+until_option = click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="When it ends. UTC.")
+
+
+@click.group("override")
+def override_group() -> None:
+    """Users whom a flag treats by name."""
+
+
+@override_group.command("list")
+@flag_option
+@json_option
+@in_application
+def list_command(*, flag: str, as_json: bool) -> None:
+    """Everybody whom the flag treats by name."""
+    with reading() as session:
+        found = [document(override) for override in store.list_overrides(session, flag)]
+    lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
+    show({"overrides": found}, "\n".join(lines) or f"{flag} treats nobody by name.", as_json=as_json)
+
+
+@override_group.command("allow")
+@click.argument("user")
+@flag_option
+@reason_option
+@until_option
+@json_option
+@in_application
+def allow_command(*, user: str, flag: str, reason: str, until: datetime | None, as_json: bool) -> None:
+    """Let USER in, whatever phase the rollout is in."""
+    _put(flag, user, Effect.ALLOW, reason=reason, until=until, as_json=as_json)
+
+
+@override_group.command("deny")
+@click.argument("user")
+@flag_option
+@reason_option
+@until_option
+@json_option
+@in_application
+def deny_command(*, user: str, flag: str, reason: str, until: datetime | None, as_json: bool) -> None:
+    """Keep USER out, whatever else would let them in."""
+    _put(flag, user, Effect.DENY, reason=reason, until=until, as_json=as_json)
+
+
+@override_group.command("end")
+@click.argument("effect", type=click.Choice([effect.value for effect in Effect]))
+@click.argument("user")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def end_command(*, effect: str, user: str, flag: str, reason: str, as_json: bool) -> None:
+    """Treat USER like everybody again."""
+    with transaction() as session:
+        removed = remove_override(
+            session, flag, user, Effect(effect), reason=reason, actor=actor(), now=datetime.now(UTC)
+        )
+    if not removed:
+        raise CommandFailed(f"No {effect} override of {flag} names {user!r}.")
+    show({"removed": True}, f"{flag} treats {user} like everybody again.", as_json=as_json)
+
+
+def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime | None, as_json: bool) -> None:
+    ends = until.replace(tzinfo=UTC) if until else None
+    with transaction() as session:
+        override = put_override(
+            session, flag, user, effect, reason=reason, actor=actor(), now=datetime.now(UTC), expires_at=ends
+        )
+    found = document(override)
+    verb = "is let in" if effect is Effect.ALLOW else "is kept out"
+    show(found, f"{user} {verb}. {_until(found['expiresAt'])}".strip(), as_json=as_json)
+
+
+def _until(expires_at: str | None) -> str:
+    return f"Until {expires_at}. " if expires_at else ""

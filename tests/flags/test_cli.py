@@ -1,0 +1,89 @@
+"""The commands about flags, users and overrides, as people type them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+
+from control_plane.phases import FLAG
+from control_plane.platform import console
+from control_plane.platform.problems import Problem
+from flags import cli
+from tests.office import Office
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("users", "import", "file")` types a command and gives what it printed."""
+    monkeypatch.setattr(console, "application", lambda: app)
+    group = click.Group("rollout")
+    cli.register(group)
+
+    def run(*words: str, fails: bool = False) -> str:
+        result = CliRunner().invoke(group, list(words))
+        if fails and isinstance(result.exception, Problem):
+            return str(result.exception)
+        assert (result.exit_code != 0) is fails, result.output
+        return result.output
+
+    return run
+
+
+def says(run: Run, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*words, "--json"))
+    return found
+
+
+def test_users_are_imported_and_explained(run: Run, tmp_path: Path, office: Office) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("user_id,plan,signed_up_at,beta\nann,pro,2030-01-01,true\nbob,free,,no\n")
+    assert run("users", "import", str(file)) == "2 users stored.\n"
+    office.move(1)
+    assert run("explain", FLAG, "ann").startswith(f"{FLAG} is on for ann (TARGETING_MATCH).")
+    explained = says(run, "explain", FLAG, "bob")
+    assert (explained["value"], explained["entersAt"]["audience"]) == (False, "everyone")
+    lines = run("explain", FLAG, "--file", str(file)).splitlines()
+    assert lines[0] == "userId,value,reason,phase,bucket,entersAt,detail,next"
+    assert [line.split(",")[:2] for line in lines[1:]] == [["ann", "True"], ["bob", "False"]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("user_id,plan\nann,pro\nbob,\n", "Line 3 can't be used"),
+        ("user_id,plan,beta\nann,pro,perhaps\n", "beta is 'perhaps'"),
+        ("user_id,plan,signed_up_at\nann,pro,yesterday\n", "signed_up_at is 'yesterday'"),
+    ],
+)
+def test_one_line_that_cant_be_used_keeps_all_out(run: Run, tmp_path: Path, lines: str, complaint: str) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text(lines)
+    assert complaint in run("users", "import", str(file), fails=True)
+
+
+def test_overrides_are_set_listed_and_ended(run: Run) -> None:
+    assert run("override", "allow", "ann", "--reason", "A trial.", "--until", "2099-01-01T00:00:00Z") == (
+        "ann is let in. Until 2099-01-01T00:00:00+00:00.\n"
+    )
+    run("override", "deny", "eve", "--reason", "Abuse.")
+    assert [each["userId"] for each in says(run, "override", "list")["overrides"]] == ["ann", "eve"]
+    assert run("override", "end", "deny", "eve", "--reason", "Over.") == f"{FLAG} treats eve like everybody again.\n"
+    assert "No deny override" in run("override", "end", "deny", "eve", "--reason", "Over.", fails=True)
+
+
+def test_flags_are_made_switched_exported_and_taken_again(run: Run, tmp_path: Path) -> None:
+    run("flags", "create", "new-look", "--off", "production", "--on", "staging")
+    assert run("flags", "switch", "new-look", "on", "--reason", "Ready.") == "new-look is on in production.\n"
+    assert says(run, "flags", "list") == {"new-look": {"production": True, "staging": True}}
+    file = tmp_path / "flags.json"
+    file.write_text(run("flags", "export"))
+    assert run("flags", "import", str(file), "--environment", "qa").startswith("1 flags and 0 segments taken.")
+    file.write_text("{")
+    assert "isn't valid JSON" in run("flags", "import", str(file), fails=True)
