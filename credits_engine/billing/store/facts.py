@@ -30,6 +30,7 @@ OF_USER = (
     .join(CUSTOMERS, CUSTOMERS.c.customer_id == FACTS.c.customer_id)
     .where(CUSTOMERS.c.user_id == bindparam("user_id"), FACTS.c.kind != Link.__name__)
 )
+OF_CUSTOMER = select(FACTS.c.kind, FACTS.c.document).where(FACTS.c.customer_id == bindparam("customer_id"))
 BY_IDENTITY = select(FACTS.c.kind, FACTS.c.document).where(
     FACTS.c.identity.in_(bindparam("identities", expanding=True))
 )
@@ -53,6 +54,11 @@ def of_user(session: Session, user_id: str) -> list[Fact]:
     found = [_read(row) for row in run(session, OF_USER, {"user_id": user_id})]
     refunds = [each for each in found if isinstance(each, Refund) and each.invoice_id is None and each.payment_intent]
     return found + by_identity(session, [f"payment:{refund.payment_intent}" for refund in refunds])
+
+
+def of_customer(session: Session, customer_id: str) -> list[Fact]:
+    """Everything known about one customer."""
+    return [_read(row) for row in run(session, OF_CUSTOMER, {"customer_id": customer_id})]
 
 
 def by_identity(session: Session, identities: Sequence[str]) -> list[Fact]:

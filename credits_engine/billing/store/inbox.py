@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -127,6 +127,12 @@ def put(session: Session, deliveries: Sequence[Delivery]) -> None:
     ]
     connection = session.connection()
     connection.execute(PUT[connection.dialect.name], rows)
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many events stand where; every state is named."""
+    found = session.execute(select(EVENTS.c.state, func.count()).group_by(EVENTS.c.state)).tuples()
+    return dict.fromkeys(map(str, State), 0) | dict(found.all())
 
 
 def has_due(session: Session, now: datetime) -> bool:

@@ -1,0 +1,73 @@
+"""What the events leave open, and Stripe's word on it where we may ask."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from control_plane.platform.database import reading
+from credits_engine.billing import events
+from credits_engine.billing.breaker import BreakerOpenError
+from credits_engine.billing.facts import Fact, InvoicePaid, Snapshot, Source
+from credits_engine.billing.store import facts
+from credits_engine.billing.store.inbox import Claim
+from credits_engine.billing.stripe_client import StripeUnavailableError, Truth
+from credits_engine.billing.subscriptions import History, histories
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AskStripe:
+    """Settles doubts by asking. A doubt that can't be settled now is left to the events, which decide without it."""
+
+    truth: Truth
+
+    def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts that settle what this event leaves open; a thin event can't do without."""
+        pointer = pointed_at(claim)
+        if pointer is not None:
+            return self.truth.subscription(pointer)
+        found: list[Fact] = []
+        for subscription_id in sorted(doubtful(stated, _known(stated))):
+            try:
+                found += self.truth.subscription(subscription_id)
+            except (StripeUnavailableError, BreakerOpenError) as error:
+                log.warning("billing.doubt_left", subscription=subscription_id, reason=str(error))
+        return found
+
+
+def pointed_at(claim: Claim) -> str | None:
+    """The subscription that a thin event points at; None for events that carry their object."""
+    event = json.loads(claim.body) if claim.body and claim.type.startswith("v1.customer.subscription.") else {}
+    is_thin = isinstance(event, dict) and event.get("object") == events.THIN
+    return events.subject(event)[1] if is_thin else None
+
+
+def doubtful(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
+    """Subscriptions of which these facts leave open how they stand."""
+    both = histories((*known, *stated))
+    named = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
+    unknown = {fact.subscription_id for fact in stated if isinstance(fact, InvoicePaid)} - {
+        history.subscription_id for history in both
+    }
+    return unknown | {each.subscription_id for each in both if each.subscription_id in named and _is_open(each)}
+
+
+def _is_open(history: History) -> bool:
+    """Whether the newest state was cut short, or another state of the same second may have come after it."""
+    newest = history.newest
+    rivals = [each for each in history.snapshots if _same_second(each, newest) and each.content != newest.content]
+    replaced = {each.replaces for each in (*rivals, newest)}
+    return newest.is_partial or any(each.content not in replaced for each in rivals)
+
+
+def _same_second(each: Snapshot, newest: Snapshot) -> bool:
+    return each.at == newest.at and each.source is newest.source and each.source is not Source.BEFORE
+
+
+def _known(stated: Sequence[Fact]) -> list[Fact]:
+    customers = {name for fact in stated if (name := getattr(fact, "customer_id", None))}
+    with reading() as session:
+        return [fact for name in sorted(customers) for fact in facts.of_customer(session, name)]

@@ -1,0 +1,125 @@
+"""Asking Stripe itself. Optional: without an API key everything works from the events alone.
+
+One function asks, with its time bounded, its version pinned and a breaker around it. What comes back is a fact like
+any other, dated by Stripe's own clock.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import stripe
+import structlog
+
+from credits_engine.billing import events, invoices
+from credits_engine.billing.breaker import Breaker
+from credits_engine.billing.facts import Fact, Source
+from credits_engine.billing.shapes import Json, UnreadableEventError, nested
+
+API_VERSION = "2026-10-28.endive"
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 10.0
+RETRIES = 2
+PAGE = 100
+EXPAND = "latest_invoice"
+
+log = structlog.get_logger()
+
+
+class StripeUnavailableError(Exception):
+    """Stripe gave no usable answer; the message says what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Stripe's own word on subscriptions."""
+
+    client: stripe.StripeClient
+    breaker: Breaker = field(default_factory=lambda: Breaker(time.monotonic))
+
+    def subscription(self, subscription_id: str) -> tuple[Fact, ...]:
+        """The subscription as it is now, with its latest invoice; empty where Stripe has none of that id.
+
+        Raises StripeUnavailableError and BreakerOpenError.
+        """
+        try:
+            found = self._ask(lambda: self.client.v1.subscriptions.retrieve(subscription_id, {"expand": [EXPAND]}))
+        except stripe.InvalidRequestError as error:
+            if error.code == "resource_missing":
+                return ()
+            raise StripeUnavailableError(str(error)) from error
+        return facts_of(found.to_dict(), at=_answered_at(found))
+
+    def pages(self) -> Iterator[list[tuple[Fact, ...]]]:
+        """Every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
+        after: str | None = None
+        while True:
+            params: dict[str, Any] = {"limit": PAGE, "status": "all", "expand": [f"data.{EXPAND}"]}
+            if after:
+                params["starting_after"] = after
+            page = self._listed(params)
+            objects = [each.to_dict() for each in page.data]
+            yield [facts_of(each, at=_answered_at(page)) for each in objects]
+            if not page.has_more:
+                return
+            after = objects[-1]["id"]
+
+    def _listed(self, params: Any) -> Any:
+        try:
+            return self._ask(lambda: self.client.v1.subscriptions.list(params))
+        except stripe.InvalidRequestError as error:
+            raise StripeUnavailableError(str(error)) from error
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        self.breaker.enter()
+        try:
+            answer = call()
+        except stripe.InvalidRequestError:
+            self.breaker.succeeded()  # it answered, and we asked for the wrong thing
+            raise
+        except stripe.StripeError as error:
+            self.breaker.failed()
+            log.warning("stripe.unavailable", error=type(error).__name__, status=error.http_status)
+            raise StripeUnavailableError(f"{type(error).__name__}: {error}") from error
+        self.breaker.succeeded()
+        return answer
+
+
+def connect(api_key: str, *, base_url: str | None = None) -> Truth:
+    """A way to ask Stripe, or whoever serves its API at `base_url`."""
+    http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+    addresses: Any = {"api": base_url} if base_url else {}
+    client = stripe.StripeClient(
+        api_key,
+        stripe_version=API_VERSION,
+        http_client=http,
+        max_network_retries=RETRIES,
+        base_addresses=addresses,
+    )
+    return Truth(client)
+
+
+def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
+    """A fetched subscription as facts: its state, and the payment of its latest invoice if there was one."""
+    found: list[Fact] = []
+    seconds = int(at.timestamp())
+    try:
+        identity = f"fetch:{subscription.get('id')}:{seconds}"
+        found.append(events.snapshot(subscription, at=at, source=Source.FETCHED, identity=identity))
+        invoice = nested(subscription, EXPAND)
+        if invoice.get("status") == "paid":
+            event: Mapping[str, Any] = {"id": identity, "created": seconds, "data": {"object": invoice}}
+            found += invoices.paid(event)
+    except UnreadableEventError as error:
+        raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
+    return tuple(found)
+
+
+def _answered_at(answer: stripe.StripeObject) -> datetime:
+    """When Stripe gave this answer, by its own clock: ours may differ, and events are dated by Stripe's."""
+    response = answer.last_response
+    date = response.headers.get("date") or response.headers.get("Date") if response else None
+    return parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)

@@ -1,0 +1,150 @@
+"""Whatever Stripe's delivery does and whichever worker dies: the same final state as one orderly delivery."""
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.app import create_app
+from control_plane.platform.database import db, reading
+from credits_engine.billing import sweep
+from credits_engine.billing.store import inbox
+from credits_engine.billing.store.tables import EVENTS
+from credits_engine.billing.worker import LEASE
+from credits_engine.store.tables import JOURNAL
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.crew import Crew, at_work
+from tests.credits_engine.billing.stories import created, random_life
+from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, Json
+
+DAY = timedelta(days=1)
+HOUR = 3600.0
+LIFE_DAYS = 120
+THE_END = START + timedelta(days=LIFE_DAYS + 60)
+Figures = tuple[int, int, int]
+SHORT: Figures = (50, 1_000, 10)
+FULL: Figures = (500, 10_000, 100)
+
+
+def lives(customers: int, least: int, chance: random.Random) -> list[Json]:
+    """The events of so many customers, at least `least` in all, in the order of their creation."""
+    days = LIFE_DAYS
+    found: list[Json] = []
+    for number in range(customers):
+        generation = GENERATIONS[number % len(GENERATIONS)]
+        life = random_life(chance.randrange(10**9), user=f"user{number}", days=days, generation=generation)
+        found += life.events
+    assert len(found) >= least, len(found)
+    return sorted(found, key=lambda event: event["created"])
+
+
+def mangled(events: Sequence[Json], chance: random.Random) -> list[tuple[datetime, Json]]:
+    """Each event delivered one to five times, each time up to an hour after it was made."""
+    deliveries = [
+        (created(event) + timedelta(seconds=chance.uniform(0, HOUR)), event)
+        for event in events
+        for _ in range(chance.randint(1, 5))
+    ]
+    return sorted(deliveries, key=lambda each: each[0])
+
+
+def by_day(deliveries: Sequence[tuple[datetime, Json]]) -> Iterator[tuple[datetime, list[Json]]]:
+    """The deliveries of each day, with the end of that day."""
+    for days, group in groupby(deliveries, key=lambda each: (each[0] - START) // DAY):
+        yield START + (days + 1) * DAY, [event for _, event in group]
+
+
+def in_order(office: Office, events: Sequence[Json]) -> dict[str, Any]:
+    """The state after every event came once, at the second it was made, and the clock did its part each day."""
+    day = START
+    for event in events:
+        while day + DAY <= created(event):
+            day += DAY
+            settle_all(day)
+        office.tell([event], at=created(event))
+    settle_all(THE_END)
+    office.work(at=THE_END)
+    return office.final_state()
+
+
+def settle_all(now: datetime) -> None:
+    while sweep.settle_due(now):
+        pass
+
+
+def wait_until_done(office: Office, crew: Crew, now: datetime) -> None:
+    """Let the crew finish; time passes where somebody died with a claim in the hand."""
+    patience = time.monotonic() + 1.0
+    while _is_open(office):
+        if time.monotonic() > patience:
+            now += LEASE
+            crew.clock.set(now)
+            patience = time.monotonic() + 1.0
+        time.sleep(0.005)
+
+
+def _is_open(office: Office) -> bool:
+    with reading() as session:
+        return inbox.has_due(session, office.now + 365 * DAY)
+
+
+def in_chaos(office: Office, crew: Crew, events: Sequence[Json], kills: int, chance: random.Random) -> dict[str, Any]:
+    """The state after mangled deliveries to workers that are killed while they work."""
+    days = list(by_day(mangled(events, chance)))
+    fatal = Counter(chance.choices(range(len(days)), k=kills))
+    for number, (end_of_day, delivered) in enumerate(days):
+        crew.clock.set(end_of_day)
+        office.now = end_of_day
+        office.deliver(*delivered)
+        for _ in range(fatal[number]):
+            time.sleep(chance.uniform(0, 0.05))
+            crew.kill_one(chance)
+        wait_until_done(office, crew, end_of_day)
+        settle_all(end_of_day)
+    crew.clock.set(THE_END)
+    settle_all(THE_END)
+    wait_until_done(office, crew, THE_END)
+    return office.final_state()
+
+
+@pytest.fixture
+def orderly_office(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, office: Office) -> Iterator[Office]:
+    """A second post office on a database of its own, for the orderly run."""
+    place = tmp_path_factory.mktemp("orderly")
+    url = f"sqlite:///{shutil.copy(sqlite_template, place / 'rollout.db')}"
+    app = create_app(replace(office.app.extensions["settings"], database_url=url, instance_dir=place))
+    with app.app_context():
+        yield Office(app, START)
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "figures", [pytest.param(SHORT, id="short"), pytest.param(FULL, id="full", marks=pytest.mark.long)]
+)
+def test_chaos_ends_where_order_ends(
+    office: Office, orderly_office: Office, database_url: str, figures: Figures
+) -> None:
+    customers, least, kills = figures
+    chance = random.Random(20261110)
+    events = lives(customers, least, chance)
+    orderly = in_order(orderly_office, events)
+    with office.app.app_context(), at_work(database_url, size=2) as crew:
+        chaotic = in_chaos(office, crew, events, kills, chance)
+        assert crew.kills == kills
+        arrived = office.rows(EVENTS)
+        journal = office.rows(JOURNAL)
+
+    assert {row["event_id"] for row in arrived} == {event["id"] for event in events}
+    assert {row["state"] for row in arrived} <= {"applied", "superseded", "ignored"}
+    for table, rows in orderly.items():
+        assert chaotic[table] == rows, table
+    resets = [(row["user_id"], row["v2_period_start"]) for row in journal if row["type"] == "period_close"]
+    assert len(resets) == len(set(resets)) == len(chaotic["billing_opening"])
