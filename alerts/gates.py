@@ -6,10 +6,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import rules_file, store
+from alerts.counters import FAILURE, V2, Counters
 from alerts.evidence import Evidence
 from alerts.rules import Rule, counted
 from alerts.verdicts import Certificate, Status, certificate
-from alerts.watch import FAILURE, V2, Counters, applicable
+from alerts.watch import applicable
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute

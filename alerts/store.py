@@ -9,10 +9,12 @@ from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from alerts import evidence as evidences
+from alerts import silence as silences
 from alerts import verdicts
 from alerts.evidence import Counts, Evidence
 from alerts.models import AlertState
 from alerts.rules import Rule
+from alerts.silence import Silence
 from alerts.verdicts import Verdict
 from control_plane.platform.database import on_each, run
 
@@ -39,6 +41,7 @@ class Memory:
     seen_pairs: Counts
     pairs: Evidence
     verdict: Verdict | None
+    silence: Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def _memory(row: Any) -> Memory:
         seen_pairs=Counts(row.seen["pairs_bad"], row.seen["pairs_total"]),
         pairs=evidences.from_json(row.pairs) if row.pairs else Evidence(),
         verdict=verdicts.from_json(row.verdict) if row.verdict else None,
+        silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else Silence(),
     )
 
 
@@ -95,6 +99,7 @@ def _row(flag: str, judged: Judged, now: datetime) -> dict[str, Any]:
             "total": memory.seen.total,
             "pairs_bad": memory.seen_pairs.bad,
             "pairs_total": memory.seen_pairs.total,
+            "silence": silences.to_json(memory.silence),
         },
         "evidence": evidences.to_json(memory.evidence),
         "pairs": evidences.to_json(memory.pairs) if judged.rule.attributable else None,

@@ -10,6 +10,8 @@ from credits_engine.receipts import Receipt, Side
 FAILURE = "credit_consumption_failure"
 VARIANCE = "credit_variance"
 DRIFT = "credit_drift"
+UNCOUNTED = "credit_uncounted"
+UNCOMPARED = "credit_uncompared"
 FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
@@ -32,6 +34,19 @@ def observations(receipt: Receipt) -> tuple[Signal, ...]:
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
+
+
+def excused(receipt: Receipt) -> tuple[Signal, ...]:
+    """That an operation that was routed owes the guard no good outcome, or no comparison, or neither.
+
+    Otherwise one account that fails all night, whose failures count once, would look as if nobody counted.
+    """
+    if receipt.replayed:
+        return ()
+    engine, again = receipt.served.engine.value, receipt.retry_of is not None
+    failed = receipt.outcome is Outcome.ERROR
+    owed = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
+    return tuple(Signal(signal, bad=False, engine=engine) for signal, due in owed.items() if not due)
 
 
 def _failure(side: Side, role: str, account: str) -> Signal:

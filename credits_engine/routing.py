@@ -6,13 +6,20 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.phases import FLAG
+from control_plane.platform import signals
 from control_plane.platform.settings import current
+from control_plane.platform.signals import Observation
 from credits_engine.consumption import Evaluate, FlagEvaluation
+from credits_engine.decisions import EngineName
 from credits_engine.store.accounts import Account
 from flags import snapshot
 from flags.phased import EvaluationContext
 from flags.snapshot import UnknownFlagError
 
+ROUTED = {
+    is_on: Observation("credit_routed", bad=False, engine=engine.value)
+    for is_on, engine in ((True, EngineName.V2), (False, EngineName.LEGACY))
+}
 UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)
 
 
@@ -28,6 +35,8 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
             revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now)
         except UnknownFlagError:
             return UNPLANNED
+        # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
+        signals.record(ROUTED[answer.value])
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
     return evaluate

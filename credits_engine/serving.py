@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform import signals
 from control_plane.platform.database import transaction
 from credits_engine.consumption import LostRaceError, Operation, consume
-from credits_engine.evidence import observations
+from credits_engine.evidence import excused, observations
 from credits_engine.receipts import Receipt
 from credits_engine.reservations import reserve
 from credits_engine.routing import evaluate_flag
@@ -40,5 +40,5 @@ def _answered(decide: Callable[[Session], Receipt]) -> Receipt:
         except LostRaceError:
             if attempt == ATTEMPTS - 1:
                 raise
-    signals.record(*observations(receipt))
+    signals.record(*observations(receipt), *excused(receipt))
     return receipt

@@ -8,7 +8,9 @@ import pytest
 from flask import Flask
 
 from alerts import store, watch
+from alerts.counters import FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
 from alerts.guarding import guard
+from alerts.metrics import FAILED_V2_ONLY
 from control_plane import rollouts
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
 from control_plane.platform import audit, leases, signals
@@ -39,13 +41,13 @@ def stand_at(position: Position) -> None:
         assert compare_and_set(session, after, expected_version=found.version)
 
 
-def answers(*, good: int = 0, bad: int = 0, engine: str = "v2", signal: str = watch.FAILURE) -> None:
+def answers(*, good: int = 0, bad: int = 0, engine: str = "v2", signal: str = FAILURE) -> None:
     """Outcomes of as many different accounts."""
     role = "served" if engine == "v2" else "shadow"
     for number in range(bad):
         signals.record(Observation(signal, bad=True, engine=engine, role=role, account=f"u{number}"))
-        if signal == watch.FAILURE and engine == "v2":
-            signals.record(Observation(watch.FAILED_V2_ONLY, bad=True, account=f"u{number}"))
+        if signal == FAILURE and engine == "v2":
+            signals.record(Observation(FAILED_V2_ONLY, bad=True, account=f"u{number}"))
     for _ in range(good):
         signals.record(Observation(signal, bad=False, engine=engine, role=role))
 
@@ -70,7 +72,7 @@ def status_of(alert: str) -> str:
 def test_one_error_in_twenty_is_watched_and_a_few_more_roll_back(now: datetime) -> None:
     pairs(good=19, bad=1)
     assert guard(now + SECOND, 1) == []
-    assert (status_of(watch.FAILURE), rollout().state) == ("watch", RolloutState.RUNNING)
+    assert (status_of(FAILURE), rollout().state) == ("watch", RolloutState.RUNNING)
     pairs(good=10, bad=8)
     guard(now + 2 * SECOND, 1)
     assert rollout().state is RolloutState.ROLLED_BACK
@@ -102,7 +104,7 @@ def test_a_shared_outage_holds_and_does_not_roll_back(now: datetime) -> None:
     answers(good=10, engine="v2")
     for number in range(10):
         for engine, role in (("v2", "served"), ("legacy", "shadow")):
-            signals.record(Observation(watch.FAILURE, bad=True, engine=engine, role=role, account=f"u{number}"))
+            signals.record(Observation(FAILURE, bad=True, engine=engine, role=role, account=f"u{number}"))
     answers(good=10, engine="legacy")
     guard(now + SECOND, 1)
     assert (rollout().state, rollout().held_by_guard) == (RolloutState.HELD, True)
@@ -143,7 +145,7 @@ def test_evidence_survives_a_restart_and_a_change_of_leader(now: datetime) -> No
     guard(now + 2 * SECOND, 2)
     with reading() as session:
         found = store.latest_verdicts(session, FLAG, attempt=1)
-    assert next(each.counts for each in found if each.alert == watch.FAILURE).total == 20 + 22 - 2, (
+    assert next(each.counts for each in found if each.alert == FAILURE).total == 20 + 22 - 2, (
         "two accounts failed again in the same window and count once"
     )
 
@@ -172,7 +174,7 @@ def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
     assert rollout().state is RolloutState.RUNNING
     with reading() as session:
         found = store.latest_verdicts(session, FLAG, attempt=2)
-    assert all(verdict.counts.total == 0 for verdict in found if verdict.alert == watch.FAILURE)
+    assert all(verdict.counts.total == 0 for verdict in found if verdict.alert == FAILURE)
 
 
 def test_rearming_waits_until_the_alert_no_longer_fires(now: datetime) -> None:
@@ -202,7 +204,7 @@ def test_counters_that_were_reset_are_a_new_baseline(now: datetime) -> None:
     guard(now + 3 * SECOND, 1)
     with reading() as session:
         found = store.latest_verdicts(session, FLAG, attempt=1)
-    assert next(each.counts.total for each in found if each.alert == watch.FAILURE) == 55
+    assert next(each.counts.total for each in found if each.alert == FAILURE) == 55
 
 
 def test_an_hour_of_clock_jumps_rolls_nothing_back(now: datetime) -> None:
@@ -213,3 +215,54 @@ def test_an_hour_of_clock_jumps_rolls_nothing_back(now: datetime) -> None:
     pairs(good=10, bad=30)
     guard(now + SECOND, 1)
     assert rollout().state is RolloutState.ROLLED_BACK, "and it still sees a fault afterwards"
+
+
+def routed(operations: int) -> None:
+    """Operations that the router gave to v2."""
+    for _ in range(operations):
+        signals.record(Observation(ROUTED, bad=False, engine="v2"))
+
+
+def test_exposed_operations_that_nobody_counts_hold_within_a_window_and_roll_back_after_two(now: datetime) -> None:
+    for second in range(0, 301, 10):
+        routed(1)
+        guard(now + second * SECOND, 1)
+    assert status_of(FAILURE) == "blind"
+    assert (rollout().state, rollout().held_by_guard) == (RolloutState.HELD, True)
+    for second in range(310, 611, 10):
+        routed(1)
+        guard(now + second * SECOND, 1)
+    assert rollout().state is RolloutState.ROLLED_BACK
+    assert "nothing was counted" in rollout().state_reason
+
+
+def test_without_traffic_nothing_is_blind(now: datetime) -> None:
+    routed(5)
+    pairs(good=5)
+    for hour in range(1, 30):
+        guard(now + timedelta(hours=hour), 1)
+    assert (status_of(FAILURE), rollout().state) == ("insufficient", RolloutState.RUNNING)
+
+
+def test_a_blind_hold_ends_when_counting_is_back(now: datetime) -> None:
+    for second in range(0, 310, 10):
+        routed(1)
+        guard(now + second * SECOND, 1)
+    assert rollout().state is RolloutState.HELD
+    routed(40)
+    pairs(good=40)
+    signals.record(*(Observation("credit_variance", bad=False) for _ in range(40)))
+    guard(now + 320 * SECOND, 1)
+    assert rollout().state is RolloutState.RUNNING
+
+
+def test_one_broken_account_alone_in_the_night_is_not_blindness(now: datetime) -> None:
+    for second in range(0, 700, 10):
+        routed(1)
+        signals.record(
+            Observation(FAILURE, bad=True, engine="v2", account="u1"),
+            *(Observation(signal, bad=False, engine="v2") for signal in (UNCOUNTED, UNCOMPARED)),
+        )
+        guard(now + second * SECOND, 1)
+    assert status_of("credit_variance") == "insufficient"
+    assert status_of(FAILURE) == "hold", "its few failures speak for themselves"

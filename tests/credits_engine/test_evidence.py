@@ -7,7 +7,7 @@ from control_plane.platform.signals import Observation as Signal
 from credits_engine.books import Books
 from credits_engine.consumption import Engines, Operation, judged
 from credits_engine.decisions import Amounts, Book, Decision, Engine, Request
-from credits_engine.evidence import observations
+from credits_engine.evidence import excused, observations
 from credits_engine.legacy import decide
 from credits_engine.receipts import Receipt, replayed
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
@@ -115,3 +115,15 @@ def test_replays_and_retries_count_nothing_again() -> None:
     one = receipt(v2_serves=True, v2=failing)
     assert observations(replayed(one)) == ()
     assert observations(replace(one, retry_of=7)) == ()
+
+
+def test_an_operation_owes_a_count_and_a_comparison_unless_it_failed_or_was_counted_before() -> None:
+    def owes_not(one: Receipt) -> set[str]:
+        return {signal.signal for signal in excused(one)}
+
+    good, failed = receipt(v2_serves=True), receipt(v2_serves=True, v2=failing)
+    assert owes_not(good) == set()
+    assert owes_not(failed) == {"credit_uncounted", "credit_uncompared"}
+    assert owes_not(receipt(v2_serves=True, legacy=failing)) == {"credit_uncompared"}
+    assert owes_not(replace(good, retry_of=7)) == {"credit_uncounted", "credit_uncompared"}
+    assert owes_not(replayed(failed)) == set()
