@@ -41,8 +41,7 @@ class AlertView:
     @property
     def measured(self) -> str:
         """What counts as bad, over which time and up to how much: the words beside the figure."""
-        slow = "" if self.rule.slow_ms is None else f"slower than {self.rule.slow_ms:g}{NARROW}ms "
-        return f"{slow}in {span(self.rule.window_seconds)}, allowed {share(self.rule.threshold)}"
+        return f"{self._what}in {span(self.rule.window_seconds)}, allowed {share(self.rule.threshold)}"
 
     @property
     def status(self) -> Status:
@@ -55,6 +54,12 @@ class AlertView:
         above = sum(len(line.breaches) for line in self.chart.lines)
         figures = ", ".join([*ends, f"allowed is {share(self.rule.threshold)}", f"{above} readings were above it"])
         return f"The bad rate over {span(self.rule.window_seconds)}, minute by minute: {figures}."
+
+    @property
+    def _what(self) -> str:
+        if self.rule.slow_ms is not None:
+            return f"slower than {self.rule.slow_ms:g}{NARROW}ms "
+        return {Compare.PAIRED: "differing ", Compare.DRIFT: "apart on average "}.get(self.rule.compare, "")
 
     @property
     def attribution(self) -> Attribution | None:

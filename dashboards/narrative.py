@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import AudienceKind, Phase, Plan, Position, Rollout, RolloutState, following, preceding
-from dashboards.wording import ago, day, lasting, percentage, readable, sentence, several
+from dashboards.wording import ago, day, lasting, opening, percentage, readable, sentence, several
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def gates_in_words(gates: Sequence[GateResult]) -> str:
     unknown = [gate for gate in gates if gate.status is GateStatus.UNKNOWN]
     if closed:
         verb = "is" if len(closed) == 1 else "are"
-        reasons = " ".join(readable(sentence(gate.reason)) for gate in closed)
+        reasons = " ".join(readable(opening(gate.reason)) for gate in closed)
         return f"{len(closed)} of {several(len(gates), 'gate')} {verb} closed: {reasons}"
     if unknown:
         verb = "proves" if len(unknown) == 1 else "prove"

@@ -77,6 +77,10 @@ LOOKS = {
     "person.end_sessions": Look("Signed out", Tone.QUIET, "lock"),
     "token.create": Look("Token made", Tone.QUIET, "ring"),
     "token.revoke": Look("Token revoked", Tone.CAUTION, "lock"),
+    "override.put": Look("User by name", Tone.CAUTION, "person"),
+    "override.remove": Look("Override ended", Tone.QUIET, "person"),
+    "override.expire": Look("Override ended", Tone.QUIET, "person"),
+    "directory.beta": Look("Beta list", Tone.QUIET, "person"),
     "intact": Look("Chain verified", Tone.GOOD, "check"),
     "broken": Look("Chain broken", Tone.BAD, "alarm"),
     # operations on credits

@@ -113,6 +113,11 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?:" else f"{text}."
 
 
+def opening(text: str) -> str:
+    """The first sentence of `text`; the figures after it are told elsewhere."""
+    return sentence(text.partition(". ")[0])
+
+
 def _number(name: str, value: float) -> str:
     if name.endswith("_seconds"):
         return span(value)

@@ -1,6 +1,6 @@
 """The HTML screens: GET renders a read model, POST calls one use case and answers 303."""
 
-from dashboards.pages import alerts, audit, credit_books, explain, people, rollout, rollouts, session, system
+from dashboards.pages import alerts, audit, credit_books, explain, people, rollout, rollouts, session, system, users
 from dashboards.pages.blueprint import init_app
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "rollouts",
     "session",
     "system",
+    "users",
 ]

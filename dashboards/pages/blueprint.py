@@ -23,6 +23,7 @@ bp = Blueprint("pages", __name__, template_folder="../templates")
 SCREENS = (
     ("pages.rollouts", "Rollouts"),
     ("pages.explain", "Explain"),
+    ("pages.users", "Users"),
     ("pages.alerts", "Alerts"),
     ("pages.credits", "Credits"),
     ("pages.audit_trail", "Audit"),

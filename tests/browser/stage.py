@@ -83,7 +83,8 @@ def _operation(chance: random.Random) -> Iterator[Observation]:
         role = "served" if engine == served else "shadow"
         yield Observation("credit_consumption_failure", chance.random() < rate, engine, role)
     yield Observation("credit_variance", bad=False)
-    yield Observation("api_error_rate", chance.random() < 0.0008)
+    yield Observation("credit_drift", bad=False)
+    yield Observation("api_error_rate", bad=False)
     yield Observation("database_query_slow", chance.random() < 0.006)
     if chance.random() < 0.02:
         yield Observation("billing_webhook_failure", bad=False)

@@ -14,6 +14,7 @@ SCREENS = {
     "rollout": f"/rollouts/{FLAG}",
     "action": f"/rollouts/{FLAG}/rollback",
     "explain": "/explain?user=u-17",
+    "users": "/users",
     "alerts": "/alerts",
     "alert": "/alerts/credit_consumption_failure",
     "credits": "/credits?user=u-17",

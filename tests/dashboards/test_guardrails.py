@@ -14,11 +14,12 @@ from dashboards.wording import NARROW
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 THIS_MINUTE = int(NOW.timestamp()) // 60
-FAILURE, SLOW = parse(
+FAILURE, SLOW, VARIANCE = parse(
     """
     alerts:
       credit_consumption_failure: {threshold: 1%, window: 5m, severity: warning}
       database_query_slow: {threshold: 500ms, window: 1m, severity: warning}
+      credit_variance: {threshold: 0.1%, window: 5m, severity: critical, compare: paired}
     """
 )
 
@@ -94,9 +95,13 @@ def test_fault_is_attributed_only_where_something_is_wrong() -> None:
     }
 
 
-def test_a_limit_on_time_says_what_counts_as_slow() -> None:
-    (view,) = alert_views([SLOW], [], [], now=NOW)
-    assert view.measured.replace(NARROW, " ") == "slower than 500 ms in 1 min, allowed 5 %"
+def test_the_words_beside_a_figure_say_what_it_counts() -> None:
+    views = alert_views([FAILURE, SLOW, VARIANCE], [], [], now=NOW)
+    assert [view.measured.replace(NARROW, " ") for view in views] == [
+        "in 5 min, allowed 1 %",
+        "slower than 500 ms in 1 min, allowed 5 %",
+        "differing in 5 min, allowed 0.1 %",
+    ]
 
 
 def test_the_description_says_in_words_what_the_chart_shows() -> None:

@@ -109,3 +109,8 @@ def test_names_of_alerts_become_words_inside_a_sentence() -> None:
 @pytest.mark.parametrize(("text", "words"), [("Held", "Held."), ("Why?", "Why?"), ("", ""), (" Done. ", "Done.")])
 def test_a_sentence_gets_the_stop_it_lacks(text: str, words: str) -> None:
     assert wording.sentence(text) == words
+
+
+def test_an_opening_is_the_first_sentence_and_no_figure_ends_it() -> None:
+    assert wording.opening("Over 0.5% now. Bad were 3 of 9.") == "Over 0.5% now."
+    assert wording.opening("It soaks") == "It soaks."

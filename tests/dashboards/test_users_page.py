@@ -1,0 +1,101 @@
+"""Users by name: let in, kept out, put on the beta allowlist, each by those whose role covers it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.phases import FLAG, Rollout
+from control_plane.platform import audit
+from flags import store
+from flags.store import Effect, StoredOverride
+from tests.dashboards.browsing import changing, looking, words
+
+pytestmark = pytest.mark.database("sqlite")
+
+HTML = {"Accept": "text/html"}
+FORM = {"user": "u-1", "reason": "Asked for it.", "hours": "24"}
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def test_nobody_is_treated_by_name_at_first(sign_in: SignIn, planned: Rollout) -> None:
+    page = words(sign_in("victor").get("/users").get_data(as_text=True))
+    assert "Nobody is treated by name" in page
+    assert "Nobody is on the list" in page
+
+
+def test_an_operator_keeps_a_user_out_for_a_day(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("olga")
+    assert browser.post(f"/users/{FLAG}/overrides/deny", data=FORM).status_code == 303
+    (stored,) = overrides(app)
+    assert (stored.user_id, stored.effect, stored.actor, stored.reason) == ("u-1", Effect.DENY, "olga", "Asked for it.")
+    assert stored.expires_at is not None
+    assert stored.expires_at - stored.created_at == timedelta(days=1)
+    page = words(browser.get("/users").get_data(as_text=True))
+    assert "u-1 Asked for it. olga, just now · ends in 23 h 59 min Kept out" in page
+
+
+def test_an_override_without_an_end_stands_until_somebody_ends_it(
+    app: Flask, sign_in: SignIn, planned: Rollout
+) -> None:
+    browser = sign_in("alice")
+    browser.post(f"/users/{FLAG}/overrides/allow", data=FORM | {"hours": ""})
+    assert overrides(app)[0].expires_at is None
+    assert "until somebody ends it" in words(browser.get("/users").get_data(as_text=True))
+    browser.post(f"/users/{FLAG}/overrides/allow/end", data={"user": "u-1", "reason": "Over."})
+    assert overrides(app) == []
+
+
+@pytest.mark.parametrize("path", ["allow", "deny/end"])
+def test_what_exposes_is_for_owners(app: Flask, sign_in: SignIn, planned: Rollout, path: str) -> None:
+    answer = sign_in("olga").post(f"/users/{FLAG}/overrides/{path}", data=FORM, headers=HTML)
+    assert answer.status_code == 403
+    assert overrides(app) == []
+
+
+@pytest.mark.parametrize("wrong", [{"reason": " "}, {"user": ""}, {"user": "back\\"}])
+def test_what_can_not_be_stored_is_refused_with_its_reason(
+    app: Flask, sign_in: SignIn, planned: Rollout, wrong: dict[str, str]
+) -> None:
+    browser = sign_in("olga")
+    browser.post(f"/users/{FLAG}/overrides/deny", data=FORM | wrong)
+    assert "Nothing was changed." in words(browser.get("/users").get_data(as_text=True))
+    assert overrides(app) == []
+
+
+def test_an_override_that_has_ended_says_so(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    past = datetime.now(UTC) - timedelta(hours=1)
+    with changing(app) as session:
+        store.put_override(session, FLAG, "u-1", Effect.DENY, reason="Once.", actor="olga", now=past, expires_at=past)
+    assert "· ended Expired" in words(sign_in("victor").get("/users").get_data(as_text=True))
+
+
+def test_the_beta_allowlist_is_joined_and_left(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("olga")
+    browser.post("/users/beta", data={"user": "u-1", "plan": "pro", "beta": "join"})
+    assert "u-1 Plan pro" in words(browser.get("/users").get_data(as_text=True))
+    browser.post("/users/beta", data={"user": "u-1", "beta": "leave"})
+    assert "0 of 1 known user" in words(browser.get("/users").get_data(as_text=True))
+    with looking(app) as session:
+        assert [entry.action for entry in audit.latest(session, limit=2)] == ["directory.beta", "directory.beta"]
+
+
+def test_a_stranger_to_the_directory_needs_a_plan(sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("olga")
+    browser.post("/users/beta", data={"user": "u-9", "beta": "join"})
+    assert "say which plan they are on" in words(browser.get("/users").get_data(as_text=True))
+
+
+def test_viewers_only_look(sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("victor")
+    assert "<form method" not in browser.get("/users").get_data(as_text=True).partition("<main")[2]
+    assert browser.post("/users/beta", data={"user": "u-1", "beta": "join"}, headers=HTML).status_code == 403
+
+
+def overrides(app: Flask) -> list[StoredOverride]:
+    """Every override of the flag."""
+    with looking(app) as session:
+        return store.list_overrides(session, FLAG)
