@@ -1,5 +1,6 @@
 """The rollout over JSON: read by viewers, made safer by operators, exposed further by owners."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,17 +60,7 @@ def history(flag: str) -> ResponseReturnValue:
 def advance(flag: str) -> ResponseReturnValue:
     """One step up. `reason` approves gates that are unknown."""
     body = _body()
-    with transaction() as session:
-        return _present(
-            rollouts.advance(
-                session,
-                flag,
-                now=datetime.now(UTC),
-                actor=actor(),
-                expected_version=body.expectedVersion,
-                approval=body.reason,
-            )
-        )
+    return _change(rollouts.advance, flag, expected_version=body.expectedVersion, approval=body.reason)
 
 
 @bp.post("/<flag>/step-back")
@@ -77,42 +68,34 @@ def advance(flag: str) -> ResponseReturnValue:
 def step_back(flag: str) -> ResponseReturnValue:
     """One step down."""
     body = _body()
-    with transaction() as session:
-        return _present(
-            rollouts.step_back(
-                session,
-                flag,
-                now=datetime.now(UTC),
-                actor=actor(),
-                expected_version=body.expectedVersion,
-                reason=body.reason,
-            )
-        )
+    return _change(rollouts.step_back, flag, expected_version=body.expectedVersion, reason=body.reason)
 
 
 @bp.post("/<flag>/hold")
 @require_role("operator")
 def hold(flag: str) -> ResponseReturnValue:
     """Keep the exposure and refuse to advance."""
-    return _simple(rollouts.hold, flag)
+    return _change(rollouts.hold, flag, reason=_body().reason)
 
 
 @bp.post("/<flag>/resume")
 @require_role("operator")
 def resume(flag: str) -> ResponseReturnValue:
     """End a hold."""
-    return _simple(rollouts.resume, flag)
+    return _change(rollouts.resume, flag, reason=_body().reason)
 
 
 @bp.post("/<flag>/rollback")
 @require_role("operator")
 def roll_back(flag: str) -> ResponseReturnValue:
     """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
-    body = _body()
+    reason = _body().reason
     with transaction() as session:
-        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=body.reason)
-        rollout = rollouts.find(session, flag)
-        return jsonify(rollouts.summary(rollout)) if rollout.latched else _present(decision)
+        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=reason)
+        found = rollouts.find(session, flag)
+        if not found.latched and isinstance(decision, Refusal):
+            raise refused(decision)
+        return jsonify(rollouts.summary(found))
 
 
 @bp.post("/<flag>/rearm")
@@ -120,17 +103,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
 def rearm(flag: str) -> ResponseReturnValue:
     """A new attempt at the lowest step."""
     body = _body()
-    with transaction() as session:
-        return _present(
-            rollouts.rearm(
-                session,
-                flag,
-                now=datetime.now(UTC),
-                actor=actor(),
-                expected_version=body.expectedVersion,
-                reason=body.reason,
-            )
-        )
+    return _change(rollouts.rearm, flag, expected_version=body.expectedVersion, reason=body.reason)
 
 
 def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, Any]:
@@ -159,20 +132,16 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(rollouts.UnknownRolloutError, _unknown)
 
 
-def _simple(use_case: Any, flag: str) -> ResponseReturnValue:
-    body = _body()
+def _change(use_case: Callable[..., Decision], flag: str, **words: object) -> ResponseReturnValue:
     with transaction() as session:
-        return _present(use_case(session, flag, now=datetime.now(UTC), actor=actor(), reason=body.reason))
+        decision = use_case(session, flag, now=datetime.now(UTC), actor=actor(), **words)
+        if isinstance(decision, Refusal):
+            raise refused(decision)
+        return jsonify(rollouts.summary(decision.after))
 
 
 def _body() -> Request:
-    return Request.model_validate(request.get_json(silent=False) if request.data else {})
-
-
-def _present(decision: Decision) -> ResponseReturnValue:
-    if isinstance(decision, Refusal):
-        raise refused(decision)
-    return jsonify(rollouts.summary(decision.after))
+    return Request.model_validate(request.get_json() if request.data else {})
 
 
 def _unknown(error: rollouts.UnknownRolloutError) -> ResponseReturnValue:
