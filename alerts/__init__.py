@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from alerts import api, guarding
+from alerts import api, exposition, guarding
 from alerts.intake import alertmanager
 
 
@@ -10,4 +10,5 @@ def init_app(app: Flask) -> None:
     """Join the application."""
     guarding.init_app(app, app.extensions["settings"])
     api.init_app(app)
+    exposition.init_app(app)
     alertmanager.init_app(app)

@@ -1,6 +1,6 @@
 """All SQL of the alerts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session
 from alerts import evidence as evidences
 from alerts import silence as silences
 from alerts import verdicts
+from alerts.attribution import Attribution
 from alerts.evidence import Counts, Evidence
 from alerts.models import AlertState
 from alerts.rules import Rule
 from alerts.silence import Silence
 from alerts.verdicts import Verdict
+from control_plane.phases import RolloutState
 from control_plane.platform.database import on_each, run
+from control_plane.platform.models import AuditEntry
 
 TABLE = cast(Table, AlertState.__table__)
 
@@ -74,6 +77,19 @@ def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdic
         .order_by(AlertState.alert)
     )
     return [verdicts.from_json(row) for row in rows if row]
+
+
+def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:
+    """What rolled `flag` back each time, as (alert, attribution); a person is the cause `person`."""
+    ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.roll_back")
+    rows = session.execute(select(AuditEntry.before, AuditEntry.after).where(ours).order_by(AuditEntry.id))
+    # An entry whose rollout was rolled back before adds a cause and is no rollback.
+    return [_cause(after["evidence"]) for before, after in rows if before["state"] != RolloutState.ROLLED_BACK]
+
+
+def _cause(evidence: Mapping[str, Any]) -> tuple[str, str]:
+    cause = next(iter(evidence.get("verdicts", [])), evidence)
+    return cause.get("alert", "person"), cause.get("attribution", Attribution.UNKNOWN.value)
 
 
 def _memory(row: Any) -> Memory:

@@ -1,0 +1,38 @@
+"""The guard dies: whoever was on v2 is on legacy once its lease is over, without anybody doing anything."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from alerts.guarding import guard
+from control_plane.phases import FLAG
+from control_plane.platform import leases
+from control_plane.platform.database import transaction
+from flags.store import UserAttributes
+from tests.office import Office
+
+
+def test_without_a_heartbeat_legacy_serves_again(app: Flask, client: FlaskClient, service_token: str) -> None:
+    office = Office(app)
+    office.plan()
+    office.move(3, 3)
+    office.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
+    with app.app_context():
+        guard(datetime.now(UTC), 1)
+    assert served_by(client, service_token, "k1") == "v2"
+    with app.app_context(), transaction() as session:
+        # The last heartbeat of a guard that died half a minute ago.
+        leases.beat(session, now=datetime.now(UTC) - timedelta(seconds=31), term=1, ttl_seconds=30)
+    assert served_by(client, service_token, "k2") == "legacy"
+    with app.app_context():
+        guard(datetime.now(UTC), 2)
+    assert served_by(client, service_token, "k3") == "v2", "and a guard that is back watches on"
+    assert FLAG in client.get("/metrics").text
+
+
+def served_by(client: FlaskClient, token: str, key: str) -> str:
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+    answer = client.post("/api/credits/consume", json={"userId": "ada", "analysis": 1}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return str(answer.get_json()["engine"])
