@@ -15,6 +15,7 @@ from control_plane.platform.problems import Problem
 from flags import store
 from flags.canonical import Definitions, Finding, Refusal, canonical_definitions
 from flags.compilation import Wire
+from flags.folding import MalformedEvent, folded
 from flags.store.revisions import FLAG
 
 FLAGS_MAX = 5000
@@ -69,9 +70,13 @@ def delete_flag(session: Session, name: str, *, reason: str, actor: str, now: da
 def import_definitions(
     session: Session, environment: str, raw: object, *, replace: bool, reason: str, actor: str, now: datetime
 ) -> Definitions:
-    """Take features and segments as Unleash writes them, besides what is there or in its place; what was repaired
-    is in the answer. Raises Problem naming every field for which they are not taken.
+    """Take features and segments as Unleash writes them, or the events that lead to them, besides what is there or
+    in its place; what was repaired is in the answer. Raises Problem naming every field for which they are not taken.
     """
+    try:
+        raw = folded(raw)
+    except MalformedEvent as malformed:
+        raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
     taken = _canonical(raw, session)
     before = len(store.definitions(session, environment))
     if replace:

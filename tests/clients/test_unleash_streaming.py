@@ -1,19 +1,15 @@
 """UnleashClient in streaming mode: changes as they happen, and nothing lost when the stream is."""
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane.phases import FLAG
 from flags.store import UserAttributes
 from tests.office import Office
-from tests.serving import Served
 
 Connect = Callable[[], UnleashClient]
 Wait = Callable[[Callable[[], bool]], None]

@@ -1,0 +1,79 @@
+"""The official clients of Node and of browsers, unmodified, on a real Node."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.phases import FLAG
+from flags.bucketing import bucket
+from flags.instants import written
+from flags.store import UserAttributes
+from tests import node
+from tests.office import CUTOVER, Office
+
+ASK = node.PROJECT / "ask.js"
+TYPES = {"proxy": "frontend", "ofrep-web": "frontend"}
+KINDS = ("polling", "delta", "streaming", "proxy", "ofrep-server", "ofrep-web")
+Wait = Callable[[Callable[[], bool]], None]
+Ask = Callable[..., dict[str, Any]]
+
+
+@contextmanager
+def client(kind: str, url: str, office: Office, place: Path, **settings: str) -> Iterator[Ask]:
+    """`ask("user")` is what the client says of the flag for this user."""
+    token = office.token(TYPES.get(kind, "client"), trusted_attributes=["signupDate"])
+    command = [str(node.NODE), "--experimental-eventsource", str(ASK), kind, url, token]
+    environment = node.environment(BACKUP=str(place), **settings)
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+
+        def ask(user_id: str, flag: str = FLAG, **properties: str) -> dict[str, Any]:
+            question = {"flag": flag, "context": {"userId": user_id, "properties": properties}}
+            program.stdin.write(json.dumps(question) + "\n")  # type: ignore[union-attr]
+            program.stdin.flush()  # type: ignore[union-attr]
+            answer: dict[str, Any] = json.loads(program.stdout.readline())  # type: ignore[union-attr]
+            return answer
+
+        yield ask
+        program.stdin.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_sees_allowlist_percentage_and_rollback(
+    kind: str, url: str, office: Office, tmp_path: Path, eventually: Wait
+) -> None:
+    office.users(UserAttributes("beta-user", "free", beta=True))
+    inside, outside = _user_in(range(1, 26)), _user_in(range(26, 101))
+    with client(kind, url, office, tmp_path) as ask:
+        assert not ask("beta-user")["value"]
+        office.move(1)
+        eventually(lambda: ask("beta-user")["value"])
+        assert not ask("other")["value"]
+        office.move(2, 3)
+        eventually(lambda: ask("new", signupDate=written(CUTOVER + timedelta(days=1)))["value"])
+        assert not ask("old", signupDate=written(CUTOVER - timedelta(days=1)))["value"]
+        office.move(3, 1)
+        eventually(lambda: ask(inside)["value"])
+        assert not ask(outside)["value"]
+        office.roll_back()
+        eventually(lambda: not ask(inside)["value"])
+        assert not ask("beta-user")["value"]
+
+
+def test_a_browser_may_post_instead(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:
+    office.move(3, 3)
+    with client("proxy", url, office, tmp_path, METHOD="POST") as ask:
+        eventually(lambda: ask("anybody")["value"])
+
+
+def _user_in(buckets: range) -> str:
+    return next(name for name in map("user-{}".format, range(1000)) if bucket(FLAG, name) in buckets)
