@@ -8,7 +8,7 @@ and weights w_k that add up to 1, two e-processes are mixed:
     E_start = sum_k w_k exp l_k(S, N)          counts since the start: quickest where the release is bad at once
     E_sr    = sum_k w_k M_k / K                Shiryaev-Roberts (arXiv 2203.03532): forgets a healthy past for ln K
               M_k <- M_k + 1 as a window opens, M_k <- M_k exp l_k(dS, dN) with each increment
-    E       = s E_start + (1 - s) E_sr         s = 1/2; 0.95 for mismatches, whose healthy past is clean
+    E       = s E_start + (1 - s) E_sr         s = 0.6; 0.95 for mismatches, whose healthy past is clean
 While the conditional bad rate never exceeds p0, every factor has mean at most 1, whatever the traffic, the ticks or
 who looks when (arXiv 2210.01948), so by Ville's inequality P(E ever reaches 1/alpha) <= alpha in a budget of K windows.
 
@@ -33,14 +33,25 @@ DESIGN = 1
 PHASE_SECONDS = 7 * 24 * 3600
 """The planned length of a phase; a budget is this long in windows."""
 
-RATE_FACTORS = dict.fromkeys((1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0), 0.1)
-"""Alternatives as multiples of the threshold, with their weights."""
+RATE_FACTORS = {
+    1.05: 0.06,
+    1.1: 0.06,
+    1.2: 0.08,
+    1.5: 0.12,
+    2.0: 0.16,
+    3.0: 0.12,
+    5.0: 0.1,
+    10.0: 0.1,
+    20.0: 0.1,
+    50.0: 0.1,
+}
+"""Alternatives as multiples of the threshold, with their weights: most where a fault is worth the search."""
 MISMATCH_FACTORS = {1.2: 0.05, 2.0: 0.05, 5.0: 0.1, 10.0: 0.35, 20.0: 0.35, 50.0: 0.05, 100.0: 0.05}
 """A defect in charging is rarely a little above a mismatch rate that is close to nothing."""
 HIGHEST_ALTERNATIVE = 0.95
 HIGHEST_NULL = 0.5
 DISCORDANT_ALTERNATIVES = dict.fromkeys((0.6, 0.7, 0.8, 0.9, 0.97), 0.2)
-START_SHARE = 0.5
+START_SHARE = 0.6
 MISMATCH_START_SHARE = 0.95
 SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)

@@ -52,7 +52,7 @@ def after(bet: Bet, *increments: Counts, evidence: Evidence | None = None, every
 
 @pytest.mark.parametrize(
     ("alpha", "needed"),
-    [(0.01, [3, 3, 4, 5, 7, 10, 16, 25, 80]), (0.001, [3, 4, 5, 6, 8, 11, 18, 27, 85])],
+    [(0.01, [3, 3, 4, 5, 7, 10, 16, 24, 79]), (0.001, [3, 4, 5, 6, 8, 11, 18, 27, 84])],
 )
 def test_it_takes_the_published_number_of_failures_to_roll_back(alpha: float, needed: list[int]) -> None:
     outcomes = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
@@ -66,20 +66,20 @@ def test_one_outcome_can_never_be_enough_failures() -> None:
     assert failures_needed(ONE_PERCENT, 1, log_bar=log(100)) is None
 
 
-@pytest.mark.parametrize(("bad", "expected"), [(1, 0.63), (2, 2.69), (3, 25.4), (4, 399.3)])
+@pytest.mark.parametrize(("bad", "expected"), [(1, 0.79), (2, 3.38), (3, 30.9), (4, 480.2)])
 def test_twenty_requests_give_the_published_evidence(bad: int, expected: float) -> None:
     assert exp(after(ONE_PERCENT, Counts(bad, 20)).log_e) == pytest.approx(expected, rel=5e-3)
 
 
 def test_a_rate_five_percent_above_the_threshold_shows_in_a_million_requests() -> None:
-    assert exp(after(ONE_PERCENT, Counts(10_500, 1_000_000)).log_e) == pytest.approx(1.24e4, rel=0.01)
+    assert exp(after(ONE_PERCENT, Counts(10_500, 1_000_000)).log_e) == pytest.approx(8.95e3, rel=0.01)
 
 
 @given(threshold=thresholds, seen=counts)
 def test_evidence_since_the_start_is_the_mean_of_binomial_likelihood_ratios(threshold: float, seen: Counts) -> None:
     alternatives = np.minimum(np.array([*RATE_FACTORS]) * threshold, 0.95)
     ratios = binom.logpmf(seen.bad, seen.total, alternatives) - binom.logpmf(seen.bad, seen.total, threshold)
-    expected = logsumexp(ratios) - log(len(RATE_FACTORS))
+    expected = logsumexp(ratios, b=[*RATE_FACTORS.values()])
 
     found = log_start(rate_bet(threshold, window_seconds=WINDOW), seen)
 
@@ -98,7 +98,7 @@ def test_discordant_pairs_are_a_coin_under_the_null(seen: Counts) -> None:
 @pytest.mark.parametrize(
     ("bet", "threshold", "factors", "start_share"),
     [
-        (ONE_PERCENT, 0.01, RATE_FACTORS, 0.5),
+        (ONE_PERCENT, 0.01, RATE_FACTORS, 0.6),
         (mismatch_bet(0.001, window_seconds=WINDOW), 0.001, MISMATCH_FACTORS, 0.95),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_fair_bet_gains_nothing_on_average_at_the_threshold(threshold: float, 
 
 
 @pytest.mark.parametrize("bet_on", [rate_bet, mismatch_bet])
-@given(threshold=st.sampled_from([0.001, 0.01, 0.05]), rate=st.floats(0, 1), outcomes=st.integers(1, 30))
+@given(threshold=st.sampled_from([0.001, 0.01, 0.05]), rate=st.floats(0.001, 1), outcomes=st.integers(1, 30))
 def test_a_rate_below_the_threshold_loses_money(
     bet_on: Callable[..., Bet], threshold: float, rate: float, outcomes: int
 ) -> None:
@@ -296,7 +296,7 @@ def test_the_peak_remembers_the_strongest_evidence() -> None:
     evidence = after(ONE_PERCENT, Counts(3, 20), Counts(0, 2000))
 
     assert evidence.log_e < 0
-    assert evidence.p_value == pytest.approx(1 / 25.4, rel=5e-3)
+    assert evidence.p_value == pytest.approx(1 / 30.9, rel=5e-3)
 
 
 def test_it_survives_a_restart() -> None:

@@ -72,7 +72,7 @@ def test_five_failures_in_twenty_roll_back() -> None:
     assert verdict.status is Status.ROLLBACK
     assert verdict.reason == (
         "Over its threshold; whether legacy would do better is not known. Bad were 5 of 20 (25%) in the last 5m and "
-        "5 of 20 (25%) since the attempt began; allowed are 1%. Evidence 10^3.9; a rollback takes 10^2.7."
+        "5 of 20 (25%) since the attempt began; allowed are 1%. Evidence 10^4.0; a rollback takes 10^2.7."
     )
 
 
