@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from credits_engine import api, billing, sweeping
+from credits_engine import api, billing, serving, sweeping
 
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
+    serving.init_app(app)
     api.init_app(app)
     billing.init_app(app)
     sweeping.init_app(app)

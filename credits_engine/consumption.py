@@ -5,7 +5,7 @@ can take over at any instant.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter_ns
 
@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from credits_engine import dual, legacy, receipts
 from credits_engine.books import Books, locked
 from credits_engine.comparison import compare
-from credits_engine.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
-from credits_engine.observation import Timer, observe
+from credits_engine.decisions import NOTHING, Amounts, Book, Engine, EngineName, Outcome, Request
+from credits_engine.observation import Observation, Timer, observe, shed
+from credits_engine.plans import Kind
 from credits_engine.receipts import EntryType, Receipt
+from credits_engine.shedding import ShadowBudget
 from credits_engine.store import accounts, books, entries
 from credits_engine.store.accounts import Account, KnownKey
 
@@ -49,6 +51,23 @@ class Engines:
     def of(self, name: EngineName) -> Engine:
         """The engine of that name."""
         return self.legacy if name is EngineName.LEGACY else self.v2
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How this process treats its engines: how long it waits for the shadow, and what a failure means to the caller.
+
+    An operation whose kinds are all in `allowed_on_error` goes ahead uncharged when the served engine fails; any other
+    is refused as undecided.
+    """
+
+    shadow: ShadowBudget = field(default_factory=ShadowBudget)
+    allowed_on_error: frozenset[Kind] = frozenset()
+
+    def lets_pass(self, amounts: Amounts) -> bool:
+        """Whether an operation that could not be decided goes ahead."""
+        asked = {kind for kind in Kind if getattr(amounts, kind.value)}
+        return asked <= self.allowed_on_error
 
 
 ENGINES = Engines()
@@ -90,6 +109,7 @@ def consume(
     evaluate: Evaluate,
     engines: Engines = ENGINES,
     timer: Timer = perf_counter_ns,
+    manners: Manners | None = None,
 ) -> Receipt:
     """Answer `operation` once: a known key gets its first receipt again, unless that was an error, which is retried.
 
@@ -104,7 +124,8 @@ def consume(
     both, known = locked(session, account, key=operation.key, known=known, now=now)
     if earlier := _answered(session, operation, known):
         return earlier
-    receipt = judged(operation, both, evaluation=evaluate(account), now=now, engines=engines, timer=timer)
+    evaluation = evaluate(account)
+    receipt = judged(operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners)
     return _written(session, operation, replace(receipt, retry_of=known.journal_id if known else None))
 
 
@@ -116,13 +137,17 @@ def judged(
     now: datetime,
     engines: Engines = ENGINES,
     timer: Timer = perf_counter_ns,
+    manners: Manners | None = None,
 ) -> Receipt:
     """Let both engines decide and compare them; what the served one says stands. Writes nothing."""
+    manners = manners or Manners()
     request = Request(operation.user_id, operation.amounts)
     served_name = evaluation.engine
     served_book, shadow_book = both.of(served_name), both.of(served_name.other)
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
-    shadow = observe(engines.of(served_name.other), served_name.other, book=shadow_book, request=request, timer=timer)
+    shadow = _shadowed(
+        engines.of(served_name.other), served_name.other, shadow_book, request, timer=timer, budget=manners.shadow
+    )
     allowed = served.decision is not None and served.outcome is Outcome.ALLOWED
     charged = served.decision.charged if served.decision and allowed else NOTHING
     side = receipts.side(served, served_book, charged)
@@ -142,7 +167,19 @@ def judged(
         flag_revision=evaluation.revision,
         evaluation_reason=evaluation.reason,
         actor=operation.actor,
+        uncharged=served.decision is None and manners.lets_pass(operation.amounts),
     )
+
+
+def _shadowed(
+    engine: Engine, name: EngineName, book: Book, request: Request, *, timer: Timer, budget: ShadowBudget
+) -> Observation:
+    """What the shadow says, as long as it keeps to its time."""
+    if not budget.admits(timer()):
+        return shed(name)
+    observation = observe(engine, name, book=book, request=request, timer=timer)
+    budget.spend(observation.duration_us, timer())
+    return observation
 
 
 def _answered(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
@@ -153,7 +190,7 @@ def _answered(session: Session, operation: Operation, known: KnownKey | None) ->
         raise KeyConflictError(
             f"Key {operation.key!r} was used before for another request; use a new key or repeat it unchanged."
         )
-    if known.outcome is Outcome.ERROR:
+    if known.outcome is Outcome.ERROR and not known.uncharged:
         return None
     return receipts.replayed(receipts.from_columns(entries.fetch(session, known.journal_id)))
 

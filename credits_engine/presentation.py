@@ -28,6 +28,7 @@ def receipt_document(receipt: Receipt) -> Document:
         "reason": receipt.reason,
         "requested": pair(receipt.requested),
         "charged": pair(receipt.charged),
+        "uncharged": receipt.uncharged,
         "limit": pair(side.limits),
         "remaining": pair(side.remaining),
         "periodStart": instant(side.period.start),
@@ -56,7 +57,9 @@ def headers(receipt: Receipt | Settlement) -> dict[str, str]:
 
 
 def refusal(receipt: Receipt) -> Problem | None:
-    """The problem that answers an operation that was not allowed; None when it was."""
+    """The problem that answers an operation that was not allowed; None when it was, or goes ahead uncharged."""
+    if receipt.granted:
+        return None
     match receipt.outcome:
         case Outcome.ALLOWED:
             return None

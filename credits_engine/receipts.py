@@ -28,6 +28,11 @@ class EntryType(StrEnum):
     EXPIRE = "expire"
     LIMIT_CHANGE = "limit_change"
     PERIOD_CLOSE = "period_close"
+    RESET = "reset"
+    ADJUST = "adjust"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One operation as it was answered. `replayed` tells that this answer had been given before."""
+    """One operation as it was answered. `replayed` tells that this answer had been given before.
+
+    `uncharged` is an error whose caller was let go ahead all the same, at nobody's cost.
+    """
 
     journal_id: int
     type: EntryType
@@ -71,6 +79,12 @@ class Receipt:
     actor: str
     retry_of: int | None = None
     replayed: bool = False
+    uncharged: bool = False
+
+    @property
+    def granted(self) -> bool:
+        """Whether the caller may do what was asked for."""
+        return self.outcome is Outcome.ALLOWED or self.uncharged
 
 
 def side(observation: Observation, book: Book, posted: Amounts) -> Side:
@@ -111,7 +125,7 @@ def to_columns(receipt: Receipt) -> dict[str, Any]:
         "retry_of": receipt.retry_of,
         "corrects": None,
         "actor": receipt.actor,
-        "context": None,
+        "context": {"uncharged": True} if receipt.uncharged else None,
         **_side_columns(receipt.served),
         **_side_columns(receipt.shadow),
     }
@@ -137,6 +151,7 @@ def from_columns(row: Columns) -> Receipt:
         evaluation_reason=row["evaluation_reason"],
         actor=row["actor"],
         retry_of=row["retry_of"],
+        uncharged=bool((row["context"] or {}).get("uncharged")),
     )
 
 

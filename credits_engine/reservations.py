@@ -11,8 +11,8 @@ from time import perf_counter_ns
 
 from sqlalchemy.orm import Session
 
-from credits_engine.consumption import ENGINES, Engines, Evaluate, Operation, consume
-from credits_engine.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.consumption import ENGINES, Engines, Evaluate, Manners, Operation, consume
+from credits_engine.decisions import NOTHING, Amounts, EngineName
 from credits_engine.observation import Timer
 from credits_engine.receipts import EntryType, Receipt
 from credits_engine.store import entries, reservations
@@ -62,11 +62,12 @@ def reserve(
     ttl: timedelta = DEFAULT_TTL,
     engines: Engines = ENGINES,
     timer: Timer = perf_counter_ns,
+    manners: Manners | None = None,
 ) -> Receipt:
-    """Decide and charge like `consume`; what is allowed is held until it is settled or `ttl` is over."""
+    """Decide and charge like `consume`; what is granted is held until it is settled or `ttl` is over."""
     assert operation.type is EntryType.RESERVE
-    receipt = consume(session, operation, now=now, evaluate=evaluate, engines=engines, timer=timer)
-    if receipt.outcome is Outcome.ALLOWED and not receipt.replayed:
+    receipt = consume(session, operation, now=now, evaluate=evaluate, engines=engines, timer=timer, manners=manners)
+    if receipt.granted and not receipt.replayed:
         sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
         reservations.add(
             session,
@@ -96,7 +97,8 @@ def commit(
     Raises UnknownReservationError, SettledOtherwiseError and CommitTooLargeError; nothing is written then.
     """
     held = _locked(session, user_id, key)
-    kept = held.amounts if amounts is None else amounts
+    # What was let through uncharged holds nothing, however much of it was needed.
+    kept = held.amounts if amounts is None or held.amounts == NOTHING else amounts
     if kept.analysis > held.amounts.analysis or kept.roast > held.amounts.roast:
         raise CommitTooLargeError(f"{kept} can't be committed: {held.amounts} were reserved under {key!r}.")
     if held.state is ReservationState.PENDING and now >= held.expires_at:

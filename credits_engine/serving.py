@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from flask import Flask, current_app
 from sqlalchemy.orm import Session
 
 from control_plane.platform import signals
 from control_plane.platform.database import transaction
-from credits_engine.consumption import LostRaceError, Operation, consume
+from control_plane.platform.settings import SettingsError
+from credits_engine.consumption import LostRaceError, Manners, Operation, consume
 from credits_engine.evidence import excused, observations
+from credits_engine.plans import Kind
 from credits_engine.receipts import Receipt
 from credits_engine.reservations import reserve
 from credits_engine.routing import evaluate_flag
@@ -21,14 +24,32 @@ def serve(operation: Operation, *, now: datetime) -> Receipt:
 
     Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
     """
-    return _answered(lambda session: consume(session, operation, now=now, evaluate=evaluate_flag(session, now)))
+    return _answered(
+        lambda session: consume(session, operation, now=now, evaluate=evaluate_flag(session, now), manners=_manners())
+    )
 
 
 def serve_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
     """The same for an operation that is held until it is settled."""
     return _answered(
-        lambda session: reserve(session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl)
+        lambda session: reserve(
+            session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=_manners()
+        )
     )
+
+
+def init_app(app: Flask) -> None:
+    """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
+    named = app.extensions["settings"].credits_allowed_on_error
+    if unknown := set(named) - set(Kind):
+        raise SettingsError(f"CREDITS_ALLOWED_ON_ERROR names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
+    app.extensions["credit_manners"] = Manners(allowed_on_error=frozenset(map(Kind, named)))
+
+
+def _manners() -> Manners:
+    found = current_app.extensions["credit_manners"]
+    assert isinstance(found, Manners)
+    return found
 
 
 def _answered(decide: Callable[[Session], Receipt]) -> Receipt:

@@ -43,6 +43,8 @@ class Settings:
     """`USER_JWT_SECRET`: the HS256 secret with which the product signs its users' tokens."""
     user_jwt_jwks_url: str = ""
     """`USER_JWT_JWKS_URL`: where the product publishes the keys of its users' tokens."""
+    credits_allowed_on_error: tuple[str, ...] = ()
+    """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
     stripe_webhook_secrets: tuple[str, ...] = ()
     """`STRIPE_WEBHOOK_SECRETS`: signing secrets, comma separated; two while one is being replaced."""
     stripe_api_key: str = ""
@@ -78,6 +80,7 @@ class Settings:
             threads=_whole(env, "THREADS", 128, range(4, 4097)),
             user_jwt_secret=env.get("USER_JWT_SECRET", ""),
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
+            credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
             stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
             stripe_api_key=env.get("STRIPE_API_KEY", ""),
             alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),

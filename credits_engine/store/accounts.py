@@ -32,10 +32,16 @@ class KnownKey:
 
     fingerprint: str
     journal_id: int
-    outcome: Outcome
+    outcome: Outcome | None
+    uncharged: bool = False
 
 
-KEY_COLUMNS = (KEYS.c.fingerprint, KEYS.c.journal_id, JOURNAL.c.outcome.label("key_outcome"))
+KEY_COLUMNS = (
+    KEYS.c.fingerprint,
+    KEYS.c.journal_id,
+    JOURNAL.c.outcome.label("key_outcome"),
+    JOURNAL.c.context.label("key_context"),
+)
 FIND = (
     select(
         USERS.c.user_id,
@@ -66,4 +72,8 @@ def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, Kno
 
 def known_key(row: Any) -> KnownKey | None:
     """The key in a row that selected KEY_COLUMNS."""
-    return row.fingerprint and KnownKey(row.fingerprint, row.journal_id, Outcome(row.key_outcome))
+    if not row.fingerprint:
+        return None
+    uncharged = bool((row.key_context or {}).get("uncharged"))
+    outcome = Outcome(row.key_outcome) if row.key_outcome else None
+    return KnownKey(row.fingerprint, row.journal_id, outcome, uncharged)

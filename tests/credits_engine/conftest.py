@@ -1,7 +1,7 @@
 """A till: users in the directory of a real database, and operations taken from them in transactions of their own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from control_plane.platform.database import reading, transaction
 from credits_engine import books
 from credits_engine.books import Books
-from credits_engine.consumption import ENGINES, Engines, FlagEvaluation, Operation, consume
+from credits_engine.consumption import ENGINES, Engines, FlagEvaluation, Manners, Operation, consume
 from credits_engine.decisions import Amounts
 from credits_engine.receipts import Receipt
 from credits_engine.store import accounts
@@ -31,6 +31,7 @@ class Till:
     v2: bool = False
     now: datetime = NOW
     engines: Engines = ENGINES
+    manners: Manners = field(default_factory=Manners)
 
     def user(self, user_id: str, plan: str = "free", *, anchor: datetime | None = None) -> str:
         """Put a user into the directory, or change one there."""
@@ -47,7 +48,14 @@ class Till:
         operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
         evaluation = V2_SERVES if self.v2 else LEGACY_SERVES
         with transaction() as session:
-            return consume(session, operation, now=self.now, evaluate=lambda _: evaluation, engines=self.engines)
+            return consume(
+                session,
+                operation,
+                now=self.now,
+                evaluate=lambda _: evaluation,
+                engines=self.engines,
+                manners=self.manners,
+            )
 
     def books(self, user_id: str) -> Books:
         """Both books as anybody may read them."""

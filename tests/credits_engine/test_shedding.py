@@ -1,0 +1,153 @@
+import ast
+import time
+from dataclasses import replace
+from inspect import getsource
+from types import ModuleType
+
+import pytest
+
+from control_plane.platform.database import transaction
+from control_plane.platform.settings import Settings, SettingsError
+from credits_engine import dual, legacy
+from credits_engine.comparison import Variance
+from credits_engine.consumption import Engines, Manners, Operation
+from credits_engine.decisions import Amounts, Book, Decision, Outcome, Request
+from credits_engine.plans import Kind
+from credits_engine.receipts import EntryType, replayed
+from credits_engine.reservations import commit, reserve
+from credits_engine.shedding import OVERRUNS, PAUSE_SECONDS, ShadowBudget
+from credits_engine.store.reservations import ReservationState
+from tests.applications import application
+from tests.credits_engine.conftest import LEGACY_SERVES, Till
+
+SECOND = 1_000_000_000
+SLOW_US = 20_000
+
+
+def failing(_book: Book, _request: Request) -> Decision:
+    raise ValueError("no such limit")
+
+
+def test_a_shadow_within_its_time_is_always_asked() -> None:
+    budget = ShadowBudget()
+    for moment in range(1_000):
+        assert budget.admits(moment)
+        budget.spend(budget.budget_us, moment)
+
+
+def test_overruns_in_a_row_shed_the_shadow_and_one_operation_after_the_pause_tries_it() -> None:
+    budget = ShadowBudget()
+    for _ in range(OVERRUNS):
+        assert budget.admits(0)
+        budget.spend(SLOW_US, 0)
+    later = PAUSE_SECONDS * SECOND
+    assert not budget.admits(later - 1)
+    assert [budget.admits(later) for _ in range(3)] == [True, False, False]
+    budget.spend(SLOW_US, later)
+    assert not budget.admits(2 * later - 1)
+    assert budget.admits(2 * later)
+    budget.spend(1, 2 * later)
+    assert budget.admits(2 * later)
+
+
+def test_a_machine_that_is_slow_now_and_then_sheds_nothing() -> None:
+    budget = ShadowBudget()
+    for _ in range(10):
+        for duration_us in (*[SLOW_US] * (OVERRUNS - 1), 5):
+            assert budget.admits(0)
+            budget.spend(duration_us, 0)
+
+
+@pytest.mark.parametrize("engine", [legacy, dual])
+def test_no_engine_has_an_open_ended_loop(engine: ModuleType) -> None:
+    tree = ast.parse(getsource(engine))
+    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.While)
+        if isinstance(node, ast.FunctionDef):
+            called = {
+                call.func.id
+                for call in ast.walk(node)
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+            }
+            assert node.name not in called & functions
+
+
+def test_a_shadow_that_sleeps_delays_a_few_operations_and_then_none(till: Till) -> None:
+    till.user("ada")
+    naps: list[int] = []
+
+    def sleepy(book: Book, request: Request) -> Decision:
+        naps.append(1)
+        time.sleep(0.011)
+        return dual.decide(book, request)
+
+    till.engines = Engines(v2=sleepy)
+    receipts = [till.take("ada", f"k{number}", analysis=1) for number in range(OVERRUNS + 3)]
+    assert [receipt.outcome for receipt in receipts] == [Outcome.ALLOWED] * len(receipts)
+    variances = [receipt.comparison.variance for receipt in receipts]
+    assert variances == [Variance.MATCH] * OVERRUNS + [Variance.SHADOW_SHED] * 3
+    assert len(naps) == OVERRUNS
+    assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts(len(receipts), 0)
+    assert receipts[-1].shadow.outcome is None
+
+
+def test_a_shadow_that_corrupts_its_input_changes_nothing_that_is_stored(till: Till) -> None:
+    till.user("ada")
+
+    def vandal(book: Book, request: Request) -> Decision:
+        object.__setattr__(book.used, "analysis", 10**9)
+        object.__setattr__(book.limits, "analysis", 0)
+        object.__setattr__(request.amounts, "analysis", 0)
+        raise MemoryError
+
+    till.engines = Engines(v2=vandal)
+    assert till.take("ada", "k1", analysis=2).charged == Amounts(2, 0)
+    assert till.books("ada").v2.used == Amounts(2, 0)
+
+
+def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(till: Till) -> None:
+    till.user("ada")
+    till.engines, till.manners = Engines(legacy=failing), Manners(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    first = till.take("ada", "k1", analysis=2)
+    assert (first.outcome, first.uncharged, first.granted, first.charged) == (Outcome.ERROR, True, True, Amounts())
+    till.engines = Engines()
+    assert till.take("ada", "k1", analysis=2) == replayed(first)
+    assert till.books("ada").legacy.used == Amounts()
+    (row,) = till.journal("ada")
+    assert (row["outcome"], row["context"]) == ("error", {"uncharged": True})
+
+
+def test_an_operation_with_a_kind_that_may_not_pass_is_refused(till: Till) -> None:
+    till.user("ada")
+    till.engines, till.manners = Engines(legacy=failing), Manners(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    refused = till.take("ada", "k1", analysis=1, roast=1)
+    assert (refused.uncharged, refused.granted) == (False, False)
+
+
+def test_a_reservation_that_passed_uncharged_is_committed_for_nothing(till: Till) -> None:
+    till.user("ada")
+    manners = Manners(allowed_on_error=frozenset(Kind))
+    operation = Operation("ada", "k1", Amounts(analysis=3), actor="test", type=EntryType.RESERVE)
+    with transaction() as session:
+        reserve(
+            session,
+            operation,
+            now=till.now,
+            evaluate=lambda _: LEGACY_SERVES,
+            engines=Engines(legacy=failing),
+            manners=manners,
+        )
+    with transaction() as session:
+        settled = commit(session, "ada", "k1", now=till.now, actor="test", amounts=Amounts(analysis=2))
+    assert (settled.state, settled.committed) == (ReservationState.COMMITTED, Amounts())
+    assert till.books("ada").legacy.used == Amounts()
+
+
+@pytest.mark.database("sqlite")
+def test_a_kind_that_there_is_not_stops_the_start(settings: Settings) -> None:
+    with (
+        pytest.raises(SettingsError, match="gold; write analysis or roast"),
+        application(replace(settings, credits_allowed_on_error=("gold",))),
+    ):
+        pass
