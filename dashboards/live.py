@@ -3,7 +3,6 @@
 One stream holds one thread of its worker, so their number is capped; whoever comes later is told when to try again.
 """
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane.platform import announce, callers
 from control_plane.platform.callers import Caller
 from control_plane.platform.problems import Problem
-from dashboards.regions import Regions
+from dashboards.regions import Regions, mark
 from dashboards.wording import clock
 
 TICK_SECONDS = 2.0
@@ -98,10 +97,10 @@ def _events(render: Render) -> Iterator[str]:
 
 def _changed(regions: Regions, sent: dict[str, str]) -> Iterator[str]:
     for name, html in regions.items():
-        mark = hashlib.sha256(html.encode()).hexdigest()
-        if sent.get(name) != mark:
-            sent[name] = mark
-            yield _event("region", {"id": name, "html": html})
+        content = mark(html)
+        if sent.get(name) != content:
+            sent[name] = content
+            yield _event("region", {"id": name, "mark": content, "html": html})
 
 
 def _still_signed_in() -> bool:

@@ -1,5 +1,6 @@
 """The parts of a page that change by themselves: each renders alone, for the page and for the stream alike."""
 
+import hashlib
 from collections.abc import Mapping
 
 from flask import render_template
@@ -34,6 +35,11 @@ def alerts_regions(screen: AlertsScreen) -> Regions:
         for alert in alerts
     }
     return {"guard": _rendered("rollout/_guard.html", screen=screen)} | alerts
+
+
+def mark(html: str) -> str:
+    """What tells one content of a region from another: a page that has it already need not take it again."""
+    return hashlib.sha256(html.encode()).hexdigest()[:16]
 
 
 def _rendered(template: str, **context: object) -> Markup:

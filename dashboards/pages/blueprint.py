@@ -11,6 +11,7 @@ from control_plane.platform import security
 from control_plane.platform.actors import Role
 from dashboards import assets, offers, wording
 from dashboards.charts import Chart
+from dashboards.regions import mark
 from dashboards.status import look
 
 COMMAND = re.compile(r"`([^`]+)`")
@@ -47,6 +48,7 @@ def init_app(app: Flask) -> None:
         day=wording.day,
         evidence=lambda value, name: wording.figure(name, value),
         look=look,
+        mark=mark,
         marked=marked,
         minute=wording.minute,
         moment=wording.moment,

@@ -54,19 +54,21 @@ function follow(line) {
 }
 
 /** Put new content in its place, or keep it until nobody is about to click or type there. */
-function receive({ id, html }) {
-  const region = document.getElementById(id);
+function receive(news) {
+  const region = document.getElementById(news.id);
   if (!region) return;
-  if (busy(region)) waiting.set(id, html);
-  else swap(region, html);
+  waiting.delete(news.id);
+  if (region.dataset.mark === news.mark) return;
+  if (busy(region)) waiting.set(news.id, news);
+  else swap(region, news);
 }
 
 function settle() {
-  for (const [id, html] of waiting) {
+  for (const [id, news] of waiting) {
     const region = document.getElementById(id);
     if (region && busy(region)) continue;
     waiting.delete(id);
-    if (region) swap(region, html);
+    if (region) swap(region, news);
   }
 }
 
@@ -79,11 +81,11 @@ function busy(region) {
   return written || region.matches(":hover, :focus-within") || region.querySelector("dialog[open]") !== null;
 }
 
-function swap(region, html) {
-  if (region.innerHTML === html) return;
+function swap(region, { html, mark }) {
   const version = region.querySelector("[data-version]")?.dataset.version;
   const open = new Set([...region.querySelectorAll("details[open][id]")].map((details) => details.id));
   region.innerHTML = html;
+  region.dataset.mark = mark;
   for (const details of region.querySelectorAll("details[id]")) details.open = open.has(details.id);
   announce(region.querySelector("[data-version]"), version);
 }

@@ -153,9 +153,8 @@ def hold(page: Page, reason: str) -> None:
 
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until `wanted` has the focus."""
-    element = wanted.element_handle()
     for _ in range(TABS_MAXIMUM):
-        if element and element.evaluate("element => element === document.activeElement"):
+        if wanted.evaluate("element => element === document.activeElement"):
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"Tab never reached {wanted}.")

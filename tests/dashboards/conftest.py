@@ -1,7 +1,7 @@
 """A rollout to look at."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -13,8 +13,8 @@ from tests.dashboards.browsing import changing, looking
 
 @pytest.fixture
 def planned(app: Flask) -> Rollout:
-    """The guide's rollout, planned just now."""
-    moment = datetime.now(UTC)
+    """The guide's rollout, planned 65 minutes ago: long enough that its figures don't change from second to second."""
+    moment = datetime.now(UTC) - timedelta(minutes=65)
     with changing(app) as session:
         rollouts.plan(session, FLAG, guide_plan(moment), now=moment, actor="system", reason="The guide.")
         return rollouts.find(session, FLAG)

@@ -56,6 +56,14 @@ def test_a_stream_begins_with_every_region_and_the_time_of_that(events: Iterator
     } <= regions.keys()
 
 
+def test_a_page_knows_by_its_marks_that_it_is_up_to_date(sign_in: SignIn, events: Iterator[Event]) -> None:
+    page = sign_in("victor").get(f"/rollouts/{FLAG}").get_data(as_text=True)
+    for name, value in events:
+        if name == "asof":
+            return
+        assert f'id="{value["id"]}" data-mark="{value["mark"]}"' in page
+
+
 def test_nothing_is_sent_again_while_nothing_changes(events: Iterator[Event]) -> None:
     regions_until_asof(events)
     assert regions_until_asof(events) == {}
