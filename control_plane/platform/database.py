@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from control_plane.platform.settings import Settings
 
 READ_ONLY = "rollout_read_only"
+CONNECTION = "connection"
 AFTER_COMMIT = "after_commit"
 AFTER_ROLLBACK = "after_rollback"
 
@@ -78,6 +79,7 @@ def transaction() -> Iterator[Session]:
     with current_app.extensions["write_turn"], Session(db.engine, expire_on_commit=False) as session:
         try:
             with session.begin():
+                session.info[CONNECTION] = session.connection()
                 yield session
         except BaseException:
             for action in session.info.pop(AFTER_ROLLBACK, ()):
@@ -91,6 +93,7 @@ def transaction() -> Iterator[Session]:
 def reading() -> Iterator[Session]:
     """A consistent view that writes nothing and waits for no writer."""
     with Session(db.engine.execution_options(**{READ_ONLY: True}), expire_on_commit=False) as session, session.begin():
+        session.info[CONNECTION] = session.connection()
         yield session
 
 
@@ -119,7 +122,8 @@ def run(session: Session, statement: Executable | Statements, parameters: Any = 
 
     `parameters` is one mapping of bind parameters, or a list of them.
     """
-    connection = session.connection()
+    # Asking the session again costs more than a small statement takes.
+    connection: Connection = session.info.get(CONNECTION) or session.connection()
     chosen = statement[connection.dialect.name] if isinstance(statement, Mapping) else statement
     return connection.execute(chosen, parameters)
 

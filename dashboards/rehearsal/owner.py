@@ -19,7 +19,10 @@ def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | Non
     rollout = rollouts.find(session, FLAG)
     if rollout.state is not RolloutState.RUNNING or soak_gate(rollout, now).status is not GateStatus.OPEN:
         return None
-    approval = _approval(rollout, rollouts.gates(session, rollout, now), now)
+    gates = rollouts.gates(session, rollout, now)
+    approval = _approval(rollout, gates, now)
+    if not approval and any(gate.status is not GateStatus.OPEN for gate in gates):
+        return None
     decision = rollouts.advance(
         session, FLAG, now=now, actor=ACTOR, expected_version=rollout.version, approval=approval
     )

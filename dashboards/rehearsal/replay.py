@@ -28,7 +28,8 @@ from flags.store import UserAttributes, upsert_users
 TERM = 1
 NEWCOMERS_AFTER = timedelta(days=14)
 """The guide opens to new signups in its third week; whoever signs up after that instant is new."""
-GATES_EVERY = timedelta(hours=1)
+GATES_EVERY = timedelta(hours=6)
+"""How often the owner looks whether the gates are open."""
 
 Progress = Callable[[int], None]
 
