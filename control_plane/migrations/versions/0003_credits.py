@@ -3,6 +3,8 @@
 Downgrading keeps the data: the tables step aside under another name, and upgrading again brings them back.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -110,7 +112,7 @@ def _create_journal() -> None:
     )
 
 
-def _engine_columns(engine: str) -> list[sa.Column[object]]:
+def _engine_columns(engine: str) -> list[sa.Column[Any]]:
     numbers = [f"{what}_{kind}" for what in ("charged", "used", "limit") for kind in ("analysis", "roast")]
     return [
         sa.Column(f"{engine}_period_start", UtcDateTime),
