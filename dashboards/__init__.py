@@ -3,9 +3,11 @@
 from flask import Flask
 
 from dashboards import live, pages
+from dashboards.screens.audit import ChainCheck
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
+    app.extensions["chain_check"] = ChainCheck()
     pages.init_app(app)
     live.init_app(app, app.extensions["settings"].threads)

@@ -14,7 +14,7 @@ from dashboards.wording import NARROW, plain, share, span
 HISTORY = timedelta(hours=1)
 HOLD_LOG10 = 1.0
 ENGINES = ("v2", "legacy")
-WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH, Status.INSUFFICIENT, Status.OK)
+WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH, Status.OK, Status.INSUFFICIENT)
 
 SeriesKey = tuple[str, str, str]
 Minutes = Collection[tuple[tuple[SeriesKey, int], Tally]]

@@ -7,15 +7,17 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from time import monotonic
 
 import structlog
-from flask import Flask, Response, current_app, stream_with_context
+from flask import Flask, Response, current_app, request, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import announce, callers
 from control_plane.platform.callers import Caller
 from control_plane.platform.problems import Problem
 from dashboards.regions import Regions, mark
+from dashboards.sharing import Shared
 from dashboards.wording import clock
 
 TICK_SECONDS = 2.0
@@ -30,11 +32,12 @@ Render = Callable[[datetime], Regions]
 
 
 class Streams:
-    """How many streams this process holds, out of how many it may."""
+    """How many streams this process holds, out of how many it may, and what they share."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.open = 0
+        self.shared: Shared[tuple[datetime, Regions]] = Shared(monotonic)
         self._counting = threading.Lock()
 
     def enter(self) -> Callable[[], None]:
@@ -82,11 +85,12 @@ def _events(render: Render) -> Iterator[str]:
     feed, seen = announce.feed(), -1
     sent: dict[str, str] = {}
     yield f"retry: {RETRY_SECONDS * 1000}\n\n"
-    while not feed.stopped and _still_signed_in():
-        now = datetime.now(UTC)
+    while not feed.stopped:
         try:
-            yield from _changed(render(now), sent)
-            yield _event("asof", {"at": now.isoformat(timespec="seconds"), "text": clock(now)})
+            role = _role()
+            if not role:
+                break
+            yield from _news(render, role, seen, sent)
         except SQLAlchemyError as error:
             # The page keeps what it shows and says that it is no longer sure of it.
             log.warning("live.stale", error=type(error).__name__)
@@ -95,20 +99,25 @@ def _events(render: Render) -> Iterator[str]:
     yield _event("end", {"because": "stopping" if feed.stopped else "signed-out"})
 
 
-def _changed(regions: Regions, sent: dict[str, str]) -> Iterator[str]:
+def _news(render: Render, role: str, revision: int, sent: dict[str, str]) -> Iterator[str]:
+    def make() -> tuple[datetime, Regions]:
+        now = datetime.now(UTC)
+        return now, render(now)
+
+    # Those who see the same address in the same role see the same: it is read and rendered once for all of them.
+    at, regions = streams().shared.get((request.path, role), revision, age_seconds=TICK_SECONDS / 2, make=make)
     for name, html in regions.items():
         content = mark(html)
         if sent.get(name) != content:
             sent[name] = content
             yield _event("region", {"id": name, "mark": content, "html": html})
+    yield _event("asof", {"at": at.isoformat(timespec="seconds"), "text": clock(at)})
 
 
-def _still_signed_in() -> bool:
-    """A session that was ended must not go on watching."""
-    try:
-        return isinstance(callers.afresh(), Caller)
-    except SQLAlchemyError:
-        return True
+def _role() -> str:
+    """The watcher's role, looked up afresh, or empty: a session that was ended must not go on watching."""
+    caller = callers.afresh()
+    return str(caller.role or "") if isinstance(caller, Caller) else ""
 
 
 def _event(name: str, value: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import render_template, request
+from flask import current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import security
@@ -18,6 +18,7 @@ def audit_trail() -> ResponseReturnValue:
     with reading() as session:
         screen = screens.read(
             session,
+            current_app.extensions["chain_check"],
             subject=request.args.get("subject", ""),
             actor=request.args.get("actor", ""),
             before=request.args.get("before", type=row_id),

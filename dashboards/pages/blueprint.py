@@ -6,9 +6,10 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from markupsafe import Markup, escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import security
-from control_plane.platform.actors import Role
+from control_plane.platform.actors import Person, Role
 from dashboards import assets, offers, wording
 from dashboards.charts import Chart
 from dashboards.regions import mark
@@ -67,7 +68,7 @@ def init_app(app: Flask) -> None:
 def words() -> dict[str, Any]:
     """Who looks, in which colours, and where the screens are."""
     return {
-        "me": security.person(),
+        "me": me(),
         "may": may,
         "theme": theme(),
         "screens": [each for each in SCREENS if each[0] not in FOR_OWNERS or may("owner")],
@@ -84,6 +85,14 @@ def asset(name: str) -> Response:
     return assets.asset(name)
 
 
+def me() -> Person | None:
+    """Who looks. While the database is away nobody is known, and the page that says so must still come."""
+    try:
+        return security.person()
+    except SQLAlchemyError:
+        return None
+
+
 def theme() -> str:
     """The colours this browser chose: light, dark, or empty for what the system says."""
     chosen = request.cookies.get(THEME_COOKIE, "")
@@ -92,7 +101,7 @@ def theme() -> str:
 
 def may(role: str) -> bool:
     """Whether the person signed in has at least this role."""
-    person = security.person()
+    person = me()
     return person is not None and person.role.covers(Role(role))
 
 

@@ -43,6 +43,8 @@ def rollout(flag: str) -> ResponseReturnValue:
 @security.require_role("viewer")
 def live_rollout(flag: str) -> ResponseReturnValue:
     """The same, as it changes."""
+    with reading() as session:
+        rollouts.find(session, flag)
     return live.stream(partial(_regions, flag))
 
 

@@ -12,6 +12,7 @@ from control_plane.phases import FLAG, Rollout
 from control_plane.platform import audit
 from control_plane.platform.models import AuditEntry
 from dashboards.screens import audit as screens
+from dashboards.screens.audit import VALID, ChainCheck
 from tests.dashboards.browsing import changing, looking, words
 
 SignIn = Callable[[str], FlaskClient]
@@ -48,7 +49,7 @@ def test_pages_follow_each_other_without_a_gap(app: Flask, written: int) -> None
     before: int | None = None
     with looking(app) as session:
         while True:
-            screen = screens.read(session, subject="", actor="", before=before, now=datetime.now(UTC))
+            screen = screens.read(session, ChainCheck(), subject="", actor="", before=before, now=datetime.now(UTC))
             seen += [entry.id for entry in screen.entries]
             if (before := screen.older) is None:
                 break
@@ -58,7 +59,9 @@ def test_pages_follow_each_other_without_a_gap(app: Flask, written: int) -> None
 
 def test_filters_narrow_by_person_and_by_subject(app: Flask, written: int, planned: Rollout) -> None:
     with looking(app) as session:
-        screen = screens.read(session, subject=f"rollout:{FLAG}", actor="guard", before=None, now=datetime.now(UTC))
+        screen = screens.read(
+            session, ChainCheck(), subject=f"rollout:{FLAG}", actor="guard", before=None, now=datetime.now(UTC)
+        )
     assert {entry.actor for entry in screen.entries} == {"guard"}
     assert set(screen.actors) == {"guard", "olga", "system"}
 
@@ -69,6 +72,13 @@ def test_a_changed_entry_breaks_the_chain_in_plain_sight(app: Flask, sign_in: Si
     page = words(sign_in("victor").get("/audit").get_data(as_text=True))
     assert "Chain broken" in page
     assert "Entry 7 does not fit the one before it" in page
+
+
+def test_the_whole_chain_is_not_read_for_every_look(app: Flask, written: int) -> None:
+    check, now = ChainCheck(), datetime.now(UTC)
+    with looking(app) as session:
+        assert check.current(session, now) == check.current(session, now + VALID / 2)
+        assert check.current(session, now + VALID)[1] == now + VALID
 
 
 def test_an_empty_answer_leads_back_to_everything(sign_in: SignIn, written: int) -> None:

@@ -138,6 +138,10 @@ def test_every_live_screen_streams(sign_in: SignIn, planned: Rollout, address: s
         assert regions_until_asof(parsed(answer.iter_encoded()))
 
 
+def test_a_rollout_that_is_not_there_has_no_stream(sign_in: SignIn, planned: Rollout) -> None:
+    assert sign_in("victor").get("/live/rollouts/NOTHING").status_code == 404
+
+
 def test_a_stranger_gets_no_stream(client: FlaskClient, planned: Rollout) -> None:
     assert client.get(ADDRESS, headers={"Accept": "text/event-stream"}).status_code in (303, 401)
 
