@@ -4,6 +4,7 @@ from flask import Flask
 
 from alerts import api, exposition, guarding
 from alerts.intake import alertmanager
+from alerts.overrides import api as overrides_api
 
 
 def init_app(app: Flask) -> None:
@@ -12,3 +13,4 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     exposition.init_app(app)
     alertmanager.init_app(app)
+    overrides_api.init_app(app)

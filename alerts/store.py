@@ -87,6 +87,13 @@ def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:
     return [_cause(after["evidence"]) for before, after in rows if before["state"] != RolloutState.ROLLED_BACK]
 
 
+def was_held_for(session: Session, flag: str, source: str, *, since: datetime) -> bool:
+    """Whether `flag` was held by evidence of `source` since `since`."""
+    ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.hold")
+    held = session.scalars(select(AuditEntry.after).where(ours, AuditEntry.at >= since))
+    return any(after["evidence"].get("source") == source for after in held if after)
+
+
 def _cause(evidence: Mapping[str, Any]) -> tuple[str, str]:
     cause = next(iter(evidence.get("verdicts", [])), evidence)
     return cause.get("alert", "person"), cause.get("attribution", Attribution.UNKNOWN.value)

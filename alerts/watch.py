@@ -12,11 +12,12 @@ from functools import partial
 import structlog
 from sqlalchemy.orm import Session
 
-from alerts import store
+from alerts import caps, store
 from alerts.counters import Counters
 from alerts.counters import pairs as pairs_in
 from alerts.evidence import Counts, Evidence, discordant_bet, step
-from alerts.rules import Rule, alphas, bet_of, counted
+from alerts.overrides import store as overrides
+from alerts.rules import Action, Rule, alphas, bet_of, counted
 from alerts.silence import Silence, listen
 from alerts.store import Judged, Memory
 from alerts.verdicts import Facts, Status, Verdict, judge, to_json
@@ -45,7 +46,7 @@ def tick(
     done = []
     for rollout in rollout_store.load_all(session):
         verdicts = _judge_rollout(session, rollout, rules, counters, now)
-        decision = _act(session, rollout, verdicts, now)
+        decision = _act(session, rollout, verdicts, now) or caps.enforce(session, rollout, now=now, actor=ACTOR)
         if isinstance(decision, Transition):
             log.warning("guard.acted", flag=rollout.flag, action=decision.action, reason=decision.reason)
             done.append(decision)
@@ -63,12 +64,14 @@ def _judge_rollout(
     remembered = store.memories(session, rollout.flag, attempt=rollout.attempt)
     shares = alphas(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
+    overridden = overrides.active(session, rollout.flag, attempt=rollout.attempt, now=now)
     verdicts, changed = [], []
     for rule in applicable(rules, rollout.flag):
         before = remembered.get((rule.name, rule.fingerprint)) or _first_look(rule, counters)
         after = _look_again(rule, before, counters, now)
         facts = _facts(rule, after, counters, exposed=exposed, now=now)
-        verdict = judge(rule, after.evidence, facts, alpha=shares.get(rule.name), previous=before.verdict, now=now)
+        judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
+        verdict = judge(judged, after.evidence, facts, alpha=shares.get(rule.name), previous=before.verdict, now=now)
         verdicts.append(verdict)
         if _worth_keeping(before, after, verdict):
             changed.append(Judged(rule, rollout.attempt, replace(after, verdict=verdict)))

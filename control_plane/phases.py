@@ -42,6 +42,11 @@ class Phase:
     environments: tuple[str, ...] = ()
     served_minimum: int = 0
     """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
+    users_maximum: int | None = None
+    """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
+    operations_maximum: int | None = None
+    credits_maximum: int | None = None
+    """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,9 @@ def _phase_mistakes(phase: Phase) -> list[str]:
         mistakes.append(f"Phase {phase.name!r}: environments are named exactly in the environments phase.")
     if PRODUCTION in phase.environments:
         mistakes.append(f"Phase {phase.name!r}: production is opened by people, not as an environment.")
+    caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)
+    if any(cap is not None and cap < 0 for cap in caps):
+        mistakes.append(f"Phase {phase.name!r}: a cap can't be negative.")
     if phase.soak < timedelta(0):
         mistakes.append(f"Phase {phase.name!r}: soak can't be negative.")
     return mistakes

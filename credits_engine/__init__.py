@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from credits_engine import api, billing, serving, sweeping
+from credits_engine import api, billing, checking, serving, sweeping
 
 
 def init_app(app: Flask) -> None:
@@ -11,3 +11,4 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     billing.init_app(app)
     sweeping.init_app(app)
+    checking.init_app(app)

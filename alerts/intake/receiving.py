@@ -11,6 +11,7 @@ from alerts.intake import store
 from alerts.intake.deciding import ACTING, Reply, Response, Standing, reply
 from alerts.intake.payload import Alert, Notification
 from alerts.intake.store import Known
+from alerts.overrides import store as overrides
 from alerts.rules import Rule
 from control_plane import rollouts
 from control_plane import store as rollout_store
@@ -61,6 +62,7 @@ def _answer(session: Session, alert: Alert, known: Known, receiver: Receiver) ->
         attempt_began=store.attempt_began(session, alert.flag) if rollout else None,
         rule=receiver.rule(alert),
         acted_upon=rollout is not None and known.acted_upon_in(rollout.attempt),
+        overridden=rollout is not None and _overridden(session, rollout, alert, receiver.now),
     )
     answer = reply(alert, standing, also_known=receiver.also_known)
     if answer.response in ACTING or known.response not in ACTING:
@@ -69,6 +71,10 @@ def _answer(session: Session, alert: Alert, known: Known, receiver: Receiver) ->
         _act(session, rollout, alert, answer, receiver)
     log.info("alertmanager.received", alert=alert.name, flag=alert.flag, response=answer.response, reason=answer.reason)
     return answer
+
+
+def _overridden(session: Session, rollout: Rollout, alert: Alert, now: datetime) -> bool:
+    return alert.name in overrides.active(session, rollout.flag, attempt=rollout.attempt, now=now)
 
 
 def _act(session: Session, rollout: Rollout, alert: Alert, answer: Reply, receiver: Receiver) -> None:

@@ -31,12 +31,19 @@ def book_totals(session: Session) -> Iterator[BookTotal]:
     """Every row that a book or the journal knows of. Each page is one consistent view of books and journal."""
     after: str | None = ""
     while after is not None:
-        last = run(session, LAST_OF_PAGE, {"after": after, "users": PAGE_USERS}).scalar()
-        if last is not None:
-            for engine, statement in TOTALS.items():
-                for row in run(session, statement, {"after": after, "last": last}):
-                    yield _total(engine, row)
-        after = last
+        after, page = page_totals(session, after)
+        yield from page
+
+
+def page_totals(session: Session, after: str) -> tuple[str | None, list[BookTotal]]:
+    """The rows of the next page of users after `after`, and its last user; None and nothing behind the last page."""
+    last = run(session, LAST_OF_PAGE, {"after": after, "users": PAGE_USERS}).scalar()
+    if last is None:
+        return None, []
+    window = {"after": after, "last": last}
+    return last, [
+        _total(engine, row) for engine, statement in TOTALS.items() for row in run(session, statement, window)
+    ]
 
 
 def _total(engine: EngineName, row: Any) -> BookTotal:

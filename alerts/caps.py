@@ -1,0 +1,48 @@
+"""The caps of a step: the guard holds once v2 has served more than the plan puts at stake.
+
+A person who resumes has seen it; the same step is not held for its caps again.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from alerts import store
+from control_plane import blast_radius, rollouts
+from control_plane.blast_radius import Blast
+from control_plane.phases import Rollout, RolloutState
+from control_plane.transitions import Decision
+
+SOURCE = "blast_radius"
+MEASURED_EVERY = timedelta(seconds=10)
+LAST = "blast_measured"
+
+
+def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) -> Decision | None:
+    """Hold `rollout` if its step is over a cap and nobody has resumed it since; None where nothing is to be done."""
+    if rollout.state is not RolloutState.RUNNING or not blast_radius.is_capped(rollout.phase):
+        return None
+    blast = _measured(session, rollout, now)
+    over = blast_radius.exceeded(rollout.phase, blast)
+    if not over or store.was_held_for(session, rollout.flag, SOURCE, since=rollout.entered_at):
+        return None
+    evidence: Mapping[str, object] = {
+        "source": SOURCE,
+        "users": blast.users,
+        "operations": blast.operations,
+        "credits_at_risk": blast.credits_at_risk,
+    }
+    reason = f"The blast radius of this step is used up: {' '.join(over)}"
+    return rollouts.hold(session, rollout.flag, now=now, actor=actor, reason=reason, evidence=evidence, lasting=True)
+
+
+def _measured(session: Session, rollout: Rollout, now: datetime) -> Blast:
+    """What v2 served in this step, counted again every ten seconds: the cost of counting grows with what it counts."""
+    known: dict[str, tuple[int, datetime, Blast]] = current_app.extensions.setdefault(LAST, {})
+    version, at, blast = known.get(rollout.flag, (0, now, Blast()))
+    if version != rollout.version or not timedelta(0) <= now - at < MEASURED_EVERY:
+        blast = blast_radius.measured(session, rollout.entered_at)
+        known[rollout.flag] = (rollout.version, now, blast)
+    return blast

@@ -1,0 +1,81 @@
+"""Overrides over JSON: owners grant them, operators end them, for that is the safer side."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts import rules_file
+from alerts.overrides import granting, store
+from alerts.overrides.granting import Wish
+from alerts.overrides.store import Override
+from control_plane import rollouts
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.security import actor, require_role
+
+bp = Blueprint("alert_overrides", __name__, url_prefix="/api/alerts/<flag>")
+
+
+class Body(BaseModel):
+    """For how long and why."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    minutes: int = 60
+    reason: str = Field(default="", max_length=2000)
+
+
+@bp.get("/overrides")
+@require_role("viewer")
+def index(flag: str) -> ResponseReturnValue:
+    """What stands now."""
+    now = datetime.now(UTC)
+    with reading() as session:
+        found = store.active(session, flag, attempt=rollouts.find(session, flag).attempt, now=now)
+    return jsonify(overrides=[_document(each) for each in found.values()])
+
+
+@bp.post("/<alert>/override")
+@require_role("owner")
+def grant(flag: str, alert: str) -> ResponseReturnValue:
+    """Let the alert notify only for at most an hour."""
+    body = _body()
+    with transaction() as session:
+        granted = granting.grant(
+            session,
+            rules_file.current().rules,
+            Wish(flag, alert, body.minutes, body.reason),
+            now=datetime.now(UTC),
+            actor=actor(),
+        )
+    return jsonify(_document(granted)), 201
+
+
+@bp.delete("/<alert>/override")
+@require_role("operator")
+def end(flag: str, alert: str) -> ResponseReturnValue:
+    """Let the alert act again."""
+    with transaction() as session:
+        granting.end(session, flag, alert, now=datetime.now(UTC), actor=actor(), reason=_body().reason)
+    return "", 204
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+
+
+def _body() -> Body:
+    return Body.model_validate(request.get_json() if request.data else {})
+
+
+def _document(override: Override) -> dict[str, Any]:
+    return {
+        "alert": override.alert,
+        "actor": override.actor,
+        "reason": override.reason,
+        "madeAt": override.made_at.isoformat(),
+        "expiresAt": override.expires_at.isoformat(),
+    }

@@ -1,0 +1,72 @@
+"""The use cases of an override: grant it, end it. Each in the caller's transaction, audited and announced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from alerts.overrides import store
+from alerts.overrides.store import Override
+from alerts.rules import Rule
+from control_plane import rollouts
+from control_plane.platform import announce, audit
+from control_plane.platform.problems import Problem
+
+LONGEST = timedelta(minutes=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks for: an alert of a flag, for how long, and why."""
+
+    flag: str
+    alert: str
+    minutes: int
+    reason: str
+
+
+def grant(session: Session, rules: Sequence[Rule], wish: Wish, *, now: datetime, actor: str) -> Override:
+    """Let the alert notify only until the time is up; one that stands already is replaced. Raises Problem."""
+    rollout = rollouts.find(session, wish.flag)
+    _check(_rule(rules, wish), wish)
+    if rollout.latched:
+        words = "The rollout is rolled back already, which no override undoes; re-arm it instead."
+        raise Problem(409, "ROLLED_BACK", words)
+    store.end(session, wish.flag, wish.alert, now=now, actor=actor)
+    granted = Override(wish.flag, wish.alert, actor, wish.reason.strip(), now, now + timedelta(minutes=wish.minutes))
+    store.add(session, granted, attempt=rollout.attempt)
+    after = {"alert": wish.alert, "attempt": rollout.attempt, "expires_at": granted.expires_at.isoformat()}
+    _publish(session, "alert.override", wish.flag, now=now, actor=actor, reason=granted.reason, after=after)
+    return granted
+
+
+def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str, reason: str) -> None:
+    """Let the alert act again. Raises Problem when no override stands."""
+    if not store.end(session, flag, alert, now=now, actor=actor):
+        raise Problem(404, "OVERRIDE_NOT_FOUND", f"No override of {alert!r} stands for {flag}.")
+    _publish(session, "alert.override_end", flag, now=now, actor=actor, reason=reason, after={"alert": alert})
+
+
+def _rule(rules: Sequence[Rule], wish: Wish) -> Rule:
+    found = next((rule for rule in rules if (rule.flag, rule.name) == (wish.flag, wish.alert)), None)
+    if found is None:
+        raise Problem(404, "ALERT_NOT_FOUND", f"alerts.yaml has no alert {wish.alert!r} of {wish.flag}.")
+    return found
+
+
+def _check(rule: Rule, wish: Wish) -> None:
+    if rule.tripwire:
+        words = f"{rule.name} is a tripwire: one event is proof, and nobody may overrule that."
+        raise Problem(409, "TRIPWIRE", words)
+    if not 1 <= wish.minutes <= LONGEST.total_seconds() // 60:
+        raise Problem(422, "INVALID_DURATION", f"An override lasts 1 to 60 minutes, not {wish.minutes}.")
+    if not wish.reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+
+
+def _publish(
+    session: Session, action: str, flag: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]
+) -> None:
+    audit.record(session, now=now, actor=actor, action=action, subject=f"rollout:{flag}", reason=reason, after=after)
+    announce.publish(session, rollouts.TOPIC, flag, now=now)

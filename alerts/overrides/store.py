@@ -1,0 +1,73 @@
+"""All SQL of overrides."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from alerts.models import AlertOverride
+from control_plane.platform.database import affected, run
+
+TABLE = cast(Table, AlertOverride.__table__)
+ACTIVE = select(TABLE).where(
+    TABLE.c.flag == bindparam("of_flag"),
+    TABLE.c.attempt == bindparam("of_attempt"),
+    TABLE.c.ended_at.is_(None),
+    TABLE.c.expires_at > bindparam("at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An alert that may notify only, until when, who decided so and why."""
+
+    flag: str
+    alert: str
+    actor: str
+    reason: str
+    made_at: datetime
+    expires_at: datetime
+
+
+def active(session: Session, flag: str, *, attempt: int, now: datetime) -> dict[str, Override]:
+    """What stands now in this attempt, by alert."""
+    rows = run(session, ACTIVE, {"of_flag": flag, "of_attempt": attempt, "at": now})
+    return {row.alert: _override(row) for row in rows}
+
+
+def add(session: Session, override: Override, *, attempt: int) -> None:
+    """Store a new override."""
+    session.add(
+        AlertOverride(
+            flag=override.flag,
+            alert=override.alert,
+            attempt=attempt,
+            actor=override.actor,
+            reason=override.reason,
+            made_at=override.made_at,
+            expires_at=override.expires_at,
+        )
+    )
+    session.flush()
+
+
+def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str) -> bool:
+    """End what stands; False when nothing does."""
+    statement = (
+        update(AlertOverride)
+        .where(
+            AlertOverride.flag == flag,
+            AlertOverride.alert == alert,
+            AlertOverride.ended_at.is_(None),
+            AlertOverride.expires_at > now,
+        )
+        .values(ended_at=now, ended_by=actor)
+        .execution_options(synchronize_session=False)
+    )
+    return affected(session, statement) > 0
+
+
+def _override(row: Any) -> Override:
+    return Override(row.flag, row.alert, row.actor, row.reason, row.made_at, row.expires_at)

@@ -1,0 +1,114 @@
+"""An override silences one alert for an hour at most, and nothing else, on both databases."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from alerts import rules_file, store
+from alerts.counters import FAILURE
+from alerts.guarding import guard
+from alerts.overrides import granting
+from alerts.overrides.granting import Wish
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.signals import Observation
+from tests.alerts.conftest import Desk
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def judged_once(app: Flask, desk: Desk) -> Iterator[None]:
+    with app.app_context():
+        guard(desk.now, 1)
+        yield
+
+
+def granted(now: datetime, alert: str = FAILURE, minutes: int = 60, reason: str = "A known fault of a test.") -> None:
+    with transaction() as session:
+        wish = Wish(FLAG, alert, minutes, reason)
+        granting.grant(session, rules_file.current().rules, wish, now=now, actor="alice")
+
+
+def fail(times: int) -> None:
+    for number in range(times):
+        signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+
+
+def test_an_overridden_alert_notifies_only_and_acts_again_when_the_time_is_up(desk: Desk) -> None:
+    granted(desk.now)
+    fail(20)
+    guard(desk.now + SECOND, 1)
+    assert desk.rollout.state is RolloutState.RUNNING
+    with reading() as session:
+        verdicts = store.latest_verdicts(session, FLAG, attempt=1)
+    assert next(each.reason for each in verdicts if each.alert == FAILURE).count("only notifies") == 1
+    guard(desk.now + timedelta(minutes=59, seconds=59), 1)
+    assert desk.rollout.state is RolloutState.RUNNING
+    guard(desk.now + timedelta(minutes=60), 1)
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+
+
+def test_other_alerts_act_meanwhile(desk: Desk) -> None:
+    granted(desk.now, "api_error_rate")
+    fail(20)
+    guard(desk.now + SECOND, 1)
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+
+
+def test_ending_an_override_lets_the_alert_act_at_once(desk: Desk) -> None:
+    granted(desk.now)
+    fail(20)
+    guard(desk.now + SECOND, 1)
+    with transaction() as session:
+        granting.end(session, FLAG, FAILURE, now=desk.now + SECOND, actor="olga", reason="Enough.")
+    guard(desk.now + 2 * SECOND, 1)
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+
+
+def test_a_tripwire_is_never_overridden_and_its_first_event_rolls_back(desk: Desk) -> None:
+    with pytest.raises(Problem, match="tripwire"):
+        granted(desk.now, "credit_double_charge")
+    signals.record(Observation("credit_double_charge", bad=True))
+    guard(desk.now + SECOND, 1)
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+    assert desk.rollout.state_reason.startswith("credit_double_charge")
+
+
+@pytest.mark.parametrize(
+    ("alert", "minutes", "reason", "code"),
+    [
+        ("nothing_of_the_kind", 60, "Why not.", "ALERT_NOT_FOUND"),
+        (FAILURE, 61, "Why not.", "INVALID_DURATION"),
+        (FAILURE, 0, "Why not.", "INVALID_DURATION"),
+        (FAILURE, 60, "  ", "REASON_REQUIRED"),
+    ],
+)
+def test_what_is_asked_for_must_be_known_short_and_explained(
+    desk: Desk, alert: str, minutes: int, reason: str, code: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        granted(desk.now, alert, minutes, reason)
+    assert refused.value.code == code
+
+
+def test_granting_and_ending_are_in_the_audit_trail(desk: Desk) -> None:
+    granted(desk.now)
+    (entry,) = desk.entries("alert.override")
+    assert (entry.actor, entry.subject, entry.reason) == ("alice", f"rollout:{FLAG}", "A known fault of a test.")
+
+
+def test_only_owners_grant_and_operators_end(sign_in: Callable[[str], FlaskClient]) -> None:
+    path, body = f"/api/alerts/{FLAG}/{FAILURE}/override", {"minutes": 10, "reason": "A known fault."}
+    assert sign_in("olga").post(path, json=body).status_code == 403
+    assert sign_in("alice").post(path, json=body).status_code == 201
+    (standing,) = sign_in("victor").get(f"/api/alerts/{FLAG}/overrides").get_json()["overrides"]
+    assert (standing["alert"], standing["actor"]) == (FAILURE, "alice")
+    assert sign_in("victor").delete(path).status_code == 403
+    assert sign_in("olga").delete(path).status_code == 204
+    assert sign_in("olga").delete(path).status_code == 404

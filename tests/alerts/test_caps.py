@@ -1,0 +1,47 @@
+"""A step that put more at stake than its plan allows is held once, until a person has looked."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from alerts.guarding import guard
+from control_plane import blast_radius, rollouts, store
+from control_plane.blast_radius import Blast, exceeded
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform.database import transaction
+from tests.alerts.conftest import Desk
+
+
+@pytest.fixture(autouse=True)
+def capped(app: Flask, desk: Desk) -> Iterator[None]:
+    """Every phase may serve five users and fifty operations."""
+    with app.app_context():
+        with transaction() as session:
+            found = rollouts.find(session, FLAG)
+            phases = tuple(replace(phase, users_maximum=5, operations_maximum=50) for phase in found.plan.phases)
+            after = replace(found, plan=replace(found.plan, phases=phases), version=found.version + 1)
+            assert store.compare_and_set(session, after, expected_version=found.version)
+        yield
+
+
+def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
+    blast_radius.register_meter(lambda _session, _since: Blast(users=5, operations=50, credits_at_risk=9))
+    guard(desk.now, 1)
+    assert desk.rollout.state is RolloutState.RUNNING, "a cap may be used up"
+    blast_radius.register_meter(lambda _session, _since: Blast(users=6, operations=50))
+    guard(desk.now + timedelta(seconds=11), 1)
+    assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
+    assert "6 users served by v2 in this step, 5 are allowed." in desk.rollout.state_reason
+    with transaction() as session:
+        rollouts.resume(session, FLAG, now=desk.now, actor="olga", reason="They are our own.")
+    guard(desk.now + timedelta(seconds=30), 1)
+    assert desk.rollout.state is RolloutState.RUNNING
+
+
+def test_each_cap_is_named_that_is_exceeded(desk: Desk) -> None:
+    phase = replace(desk.rollout.phase, credits_maximum=0)
+    assert exceeded(phase, Blast(5, 50, 0)) == []
+    assert len(exceeded(phase, Blast(6, 51, 1))) == 3
