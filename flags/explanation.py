@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.phases import exposure_at, following
+from control_plane.phases import AudienceKind, exposure_at, following
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.evaluation import Evaluation, evaluate
@@ -58,10 +58,20 @@ def words(explanation: Mapping[str, Any]) -> str:
     lines = [
         f"{explanation['flag']} is {explanation['variant']} for {explanation['userId']} ({explanation['reason']}).",
         *(f"{number:3}. {step['sentence']}" for number, step in enumerate(explanation["trace"], start=1)),
-        f"     Enters at {explanation['entersAt']['percentage']} % of {explanation['entersAt']['audience']}.",
+        f"     Enters {_entry(**explanation['entersAt'])}.",
         f"     Next: {explanation['next']['sentence']}",
     ]
     return "\n".join(lines)
+
+
+def _entry(audience: AudienceKind, percentage: int) -> str:
+    match audience:
+        case AudienceKind.ENVIRONMENTS:
+            return "with this environment"
+        case AudienceKind.ALLOWLIST:
+            return "with the beta allowlist"
+        case AudienceKind.NEW_SIGNUPS | AudienceKind.EVERYONE:
+            return f"at {percentage} % of {audience.replace('_', ' ')}"
 
 
 def _next(
