@@ -8,8 +8,9 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_token
-from credits_engine import bodies, books, presentation, reservations
+from credits_engine import admin_api, bodies, books, presentation, product_users, reservations, user_api
 from credits_engine.consumption import KeyConflictError, LostRaceError, UnknownUserError
+from credits_engine.corrections import CorrectionRefused
 from credits_engine.plans import UnknownPlanError
 from credits_engine.product_users import acting_user
 from credits_engine.reservations import CommitTooLargeError, SettledOtherwiseError, UnknownReservationError
@@ -27,6 +28,7 @@ REFUSALS = {
     UnknownReservationError: (404, "UNKNOWN_RESERVATION"),
     SettledOtherwiseError: (409, "RESERVATION_SETTLED"),
     CommitTooLargeError: (422, "COMMIT_TOO_LARGE"),
+    CorrectionRefused: (409, "CORRECTION_REFUSED"),
 }
 
 
@@ -95,7 +97,9 @@ def config_view() -> ResponseReturnValue:
 
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
-    app.register_blueprint(bp)
+    product_users.init_app(app)
+    for blueprint in (bp, user_api.bp, admin_api.bp):
+        app.register_blueprint(blueprint)
     for kind in REFUSALS:
         app.register_error_handler(kind, _refused)
 

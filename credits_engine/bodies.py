@@ -107,6 +107,33 @@ class ReleaseBody(SettleBody):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=300)] = "Work not done."
 
 
+class ReasonedBody(Body):
+    """Whom an administrator means, and why."""
+
+    userId: UserId  # noqa: N815 - the JSON name
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+class AdjustBody(ReasonedBody):
+    """Credits to give back (positive) or take away (negative), by kind."""
+
+    analysis: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] = 0
+    roast: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] = 0
+    allowBeyondLimit: bool = False  # noqa: N815 - the JSON name
+    idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.analysis or self.roast):
+            raise ValueError("nothing is to be adjusted; send analysis, roast or both")
+        return self
+
+    @property
+    def given(self) -> Amounts:
+        """What is given back, by kind."""
+        return Amounts(self.analysis, self.roast)
+
+
 def operation(*, actor: str) -> Operation:
     """The operation that this request asks for. Raises Problem."""
     body = parsed(ConsumeBody, request.get_json())
@@ -128,7 +155,12 @@ def parsed(model: type[Model], value: Any) -> Model:
         _refuse(error)
 
 
-def key_of(body: ConsumeBody | SettleBody) -> str:
+def optional_key(body: AdjustBody) -> str | None:
+    """The caller's key where one is sent. Raises Problem."""
+    return key_of(body) if body.idempotencyKey or KEY_HEADER in request.headers else None
+
+
+def key_of(body: ConsumeBody | SettleBody | AdjustBody) -> str:
     """The caller's key, from the header or the body; both may be sent where they agree. Raises Problem."""
     in_body = body.idempotencyKey
     in_header = request.headers.get(KEY_HEADER)

@@ -7,7 +7,7 @@ import click
 
 from control_plane.platform.console import CommandFailed, in_application, json_option, show
 from control_plane.platform.database import reading
-from credits_engine import books, presentation
+from credits_engine import books, corrections_cli, presentation
 from credits_engine.decisions import Amounts, EngineName
 from credits_engine.journal import reconcile
 from credits_engine.plans import UnknownPlanError
@@ -25,6 +25,8 @@ def credits_group() -> None:
 
 def register(group: click.Group) -> None:
     """Add `rollout credits …`."""
+    for command in corrections_cli.COMMANDS:
+        credits_group.add_command(command)
     group.add_command(credits_group)
 
 

@@ -1,16 +1,35 @@
-"""Users of the product: they come with the product's own JWT, or a service speaks for them."""
+"""Users of the product: they come with the product's own JWT, or a service speaks for them.
+
+A token is proved by the shared secret (HS256) or by the keys that the product publishes (JWKS). Which of the two is
+decided by what is configured and by the token's algorithm: a published key is never taken for a shared secret.
+"""
+
+from typing import Any
 
 import jwt
-from flask import request
+import structlog
+from flask import Flask, current_app, request
 
 from control_plane.platform import settings
 from control_plane.platform.callers import presented_token
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_token
 
-ALGORITHM = "HS256"
+SHARED = "HS256"
+PUBLISHED = ("RS256", "ES256", "EdDSA")
+KEYS_SECONDS = 300
+KEYS_TIMEOUT_SECONDS = 2
 LEEWAY_SECONDS = 30
 JWT_DOTS = 2
+
+log = structlog.get_logger()
+
+
+def init_app(app: Flask) -> None:
+    """Know where the product publishes its keys; they are fetched when first needed and kept for five minutes."""
+    url = app.extensions["settings"].user_jwt_jwks_url
+    keys = jwt.PyJWKClient(url, lifespan=KEYS_SECONDS, timeout=KEYS_TIMEOUT_SECONDS) if url else None
+    app.extensions["user_keys"] = keys
 
 
 def acting_user() -> str:
@@ -34,19 +53,33 @@ def _require_service() -> None:
 
 
 def _subject(token: str) -> str:
-    secret = settings.current().user_jwt_secret
-    if not secret:
-        raise _refusal("This installation accepts no user tokens; set USER_JWT_SECRET.")
     try:
+        key, algorithm = _key(token)
         claims = jwt.decode(
-            token, secret, algorithms=[ALGORITHM], leeway=LEEWAY_SECONDS, options={"require": ["exp", "sub"]}
+            token, key, algorithms=[algorithm], leeway=LEEWAY_SECONDS, options={"require": ["exp", "sub"]}
         )
     except jwt.ExpiredSignatureError:
         raise _refusal("The token has expired; sign in to the product again.") from None
-    except jwt.InvalidTokenError as error:
+    except jwt.PyJWKClientConnectionError as error:
+        log.warning("product_users.keys_unreachable", error=str(error))
+        detail = "The keys of the product's user tokens can't be fetched at the moment; try again."
+        raise Problem(503, "USER_KEYS_UNAVAILABLE", detail, headers={"Retry-After": "2"}) from None
+    except (jwt.InvalidTokenError, jwt.PyJWKClientError) as error:
         raise _refusal(f"The token can't be used: {error}.") from None
     subject: str = claims["sub"]
     return subject
+
+
+def _key(token: str) -> tuple[Any, str]:
+    algorithm = str(jwt.get_unverified_header(token).get("alg", ""))
+    secret, keys = settings.current().user_jwt_secret, current_app.extensions["user_keys"]
+    if algorithm == SHARED and secret:
+        return secret, SHARED
+    if algorithm in PUBLISHED and keys is not None:
+        return keys.get_signing_key_from_jwt(token).key, algorithm
+    if not secret and keys is None:
+        raise _refusal("This installation accepts no user tokens; set USER_JWT_SECRET or USER_JWT_JWKS_URL.")
+    raise _refusal(f"The token is signed with {algorithm[:20]!r}, which is not accepted here.")
 
 
 def _refusal(detail: str) -> Problem:

@@ -2,12 +2,14 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from control_plane.platform.database import transaction
-from credits_engine.cli import credits_group
+from credits_engine.cli import register
+from credits_engine.decisions import Amounts, Outcome
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.conftest import Till
 
@@ -25,7 +27,9 @@ def console(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def terminal(*arguments: str) -> Result:
-    return CliRunner().invoke(credits_group, arguments)
+    rollout = click.Group()
+    register(rollout)
+    return CliRunner().invoke(rollout, ("credits", *arguments))
 
 
 def test_the_status_of_a_user_shows_both_books_and_who_serves() -> None:
@@ -57,6 +61,26 @@ def test_reconcile_answers_by_exit_code(till: Till) -> None:
     assert "book 9/0, journal 7/0" in shown.output
     document = json.loads(terminal("reconcile", "--json").output)
     assert (document["found"], document["differences"][0]["userId"]) == (1, "ada")
+
+
+def test_corrections_name_their_reason_and_move_both_books(till: Till) -> None:
+    assert terminal("adjust", "ada", "--analysis", "3").exit_code == 2
+    shown = terminal("adjust", "ada", "--analysis", "3", "--reason", "goodwill", "--key", "a1")
+    assert shown.exit_code == 0, shown.output
+    assert "legacy used -3 analysis; v2 used -3 analysis" in shown.output
+    assert "can't be given back" in terminal("adjust", "ada", "--roast", "1", "--reason", "x").output
+    assert terminal("reset", "ada", "--reason", "manual_reset").exit_code == 0
+    assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts()
+    assert terminal("reset", "nobody", "--reason", "x").exit_code == 1
+
+
+def test_all_consumption_stops_and_goes_on_by_one_command_each(till: Till) -> None:
+    assert "is stopped for everybody: drill" in terminal("freeze", "--everybody", "--reason", "drill").output
+    assert till.take("ada", "k2", analysis=1).outcome is Outcome.DENIED_STATE
+    assert "was stopped already" in terminal("freeze", "--everybody", "--reason", "drill").output
+    assert "goes on for everybody" in terminal("unfreeze", "--everybody", "--reason", "over").output
+    assert till.take("ada", "k3", analysis=1).outcome is Outcome.ALLOWED
+    assert terminal("freeze", "--reason", "x").exit_code == 1
 
 
 def test_a_missing_argument_is_exit_code_2() -> None:

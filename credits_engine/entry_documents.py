@@ -1,0 +1,100 @@
+"""Journal rows in the words of the API and of spreadsheets."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flask import Response
+
+from credits_engine.decisions import EngineName
+from credits_engine.presentation import Document, instant
+from credits_engine.store.pages import Page
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+PLAIN = ("used", "limit", "charged")
+
+
+def own_entry(row: Mapping[str, Any]) -> Document:
+    """What a user may see of an operation: what was asked for, what it cost and why."""
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "occurredAt": instant(row["occurred_at"]),
+        "idempotencyKey": row["operation_key"],
+        "requested": _pair(row, "requested"),
+        "charged": _pair(row, "charged"),
+        "outcome": row["outcome"],
+        "engine": row["served_engine"],
+        "reason": row["reason"],
+    }
+
+
+def full_entry(row: Mapping[str, Any]) -> Document:
+    """Everything about an operation: both answers, what they were based on, and how they differ."""
+    return own_entry(row) | {
+        "userId": row["user_id"],
+        "actor": row["actor"],
+        "variance": row["variance"],
+        "cause": row["cause"],
+        "evaluation": row["evaluation_reason"],
+        "flagRevision": row["flag_revision"],
+        "corrects": row["corrects"],
+        "retryOf": row["retry_of"],
+        "context": row["context"],
+        **{engine.value: _side(row, engine) for engine in EngineName},
+    }
+
+
+def page(found: Page, entry: Any) -> Document:
+    """One page, and where the next one begins."""
+    following = found.next_before
+    return {
+        "entries": [entry(row) for row in found.rows],
+        "hasMore": found.has_more,
+        "nextCursor": None if following is None else str(following),
+    }
+
+
+def sheet(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """A CSV file in which no cell can act as a formula."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(buffer.getvalue(), mimetype="text/csv", headers=headers)
+
+
+def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A document as one row: nested names are joined by a dot."""
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _side(row: Mapping[str, Any], engine: EngineName) -> Document:
+    name = engine.value
+    start, end = row[f"{name}_period_start"], row[f"{name}_period_end"]
+    return {
+        "outcome": row[f"{name}_outcome"],
+        "periodStart": instant(start) if start else None,
+        "periodEnd": instant(end) if end else None,
+        "posted": _pair(row, f"{name}_posted"),
+        **{what: _pair(row, f"{name}_{what}") for what in PLAIN},
+        "microseconds": row[f"{name}_us"],
+    }
+
+
+def _pair(row: Mapping[str, Any], name: str) -> Document:
+    return {"analysis": row[f"{name}_analysis"], "roast": row[f"{name}_roast"]}
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value

@@ -1,0 +1,38 @@
+"""What an administrator changes: both books by amounts of their own, and who may not consume."""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import affected, run
+from credits_engine.decisions import NOTHING, Amounts
+from credits_engine.periods import Period
+from credits_engine.store.books import POST_LEGACY, POST_V2
+from credits_engine.store.tables import FREEZES, insert_if_absent, inserted
+
+FREEZE = insert_if_absent(FREEZES)
+
+
+def post_each(session: Session, user_id: str, *, v2: tuple[Period, Amounts], legacy: tuple[Period, Amounts]) -> None:
+    """Move each book by its own amounts in its own period; the caller holds both rows."""
+    for statement, (period, amounts) in ((POST_V2, v2), (POST_LEGACY, legacy)):
+        if amounts != NOTHING:
+            moved = {"analysis": amounts.analysis, "roast": amounts.roast}
+            run(session, statement, {"of_user": user_id, "at_start": period.start, **moved})
+
+
+def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
+    """Note that this user, or `*` for everybody, may not consume; False when that stands already."""
+    row = {"user_id": user_id, "frozen_at": now, "actor": actor, "reason": reason}
+    return inserted(session, FREEZE, row)
+
+
+def unfreeze(session: Session, user_id: str) -> bool:
+    """Take that back; False when there was nothing to take back."""
+    return affected(session, delete(FREEZES).where(FREEZES.c.user_id == user_id)) == 1
+
+
+def frozen_because(session: Session, user_id: str) -> str | None:
+    """Why exactly this user, or `*`, is frozen; None when it is not."""
+    return session.scalar(select(FREEZES.c.reason).where(FREEZES.c.user_id == user_id))
