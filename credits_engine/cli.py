@@ -8,6 +8,7 @@ import click
 from control_plane.platform.console import CommandFailed, in_application, json_option, show
 from control_plane.platform.database import reading
 from credits_engine import books, corrections_cli, presentation
+from credits_engine.billing.cli import billing_group
 from credits_engine.decisions import Amounts, EngineName
 from credits_engine.journal import reconcile
 from credits_engine.plans import UnknownPlanError
@@ -28,6 +29,7 @@ def register(group: click.Group) -> None:
     for command in corrections_cli.COMMANDS:
         credits_group.add_command(command)
     group.add_command(credits_group)
+    group.add_command(billing_group)
 
 
 @credits_group.command("status")

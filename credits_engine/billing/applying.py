@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.billing import events
+from credits_engine.billing import events, evidence
 from credits_engine.billing.facts import Fact, InvoicePaid, Link, Payment, Snapshot, Source
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.settlement import Settlement, settle
@@ -17,6 +17,8 @@ from credits_engine.billing.store.inbox import Claim, Outcome, State
 
 CUSTOMER = "customer:"
 PRICE = "price:"
+STRIPE = "stripe:"
+THIN_TYPES = "v1.customer.subscription."
 
 
 class LinkConflictError(ValueError):
@@ -60,6 +62,10 @@ def waiting(error: UnsoldPriceError) -> Outcome:
 def _applied(
     session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact]
 ) -> Outcome:
+    if not stated and claim.type.startswith(THIN_TYPES):
+        stated, fetched = fetched, ()
+        if not stated:
+            return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
     if not stated:
         return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
     customer_id = _customer(session, stated)
@@ -75,9 +81,16 @@ def _applied(
         return Outcome(State.PARKED, words, f"{CUSTOMER}{customer_id}")
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
     if not fresh and claim.attempt == 1:
+        _watch_for_doubles(session, claim, stated)
         return Outcome(State.APPLIED, "Another event has told the same before.")
     settled = settle(session, user_id, now=now, cause=claim.event_id)
     return _outcome(stated, settled, user_id)
+
+
+def _watch_for_doubles(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:
+    """Another event may tell the same. This one, at its first attempt, can't have told it unless its end got lost."""
+    if claim.event_id in fact_rows.sources(session, [fact.identity for fact in stated]):
+        evidence.trip(session, evidence.APPLIED_TWICE, stripe_event=claim.event_id)
 
 
 def _customer(session: Session, stated: Sequence[Fact]) -> str | None:

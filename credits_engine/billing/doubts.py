@@ -8,6 +8,7 @@ import structlog
 
 from control_plane.platform.database import reading
 from credits_engine.billing import events
+from credits_engine.billing.applying import THIN_TYPES
 from credits_engine.billing.breaker import BreakerOpenError
 from credits_engine.billing.facts import Fact, InvoicePaid, Snapshot, Source
 from credits_engine.billing.store import facts
@@ -40,7 +41,7 @@ class AskStripe:
 
 def pointed_at(claim: Claim) -> str | None:
     """The subscription that a thin event points at; None for events that carry their object."""
-    event = json.loads(claim.body) if claim.body and claim.type.startswith("v1.customer.subscription.") else {}
+    event = json.loads(claim.body) if claim.body and claim.type.startswith(THIN_TYPES) else {}
     is_thin = isinstance(event, dict) and event.get("object") == events.THIN
     return events.subject(event)[1] if is_thin else None
 

@@ -13,6 +13,23 @@ class UnsoldPriceError(UnknownPriceError):
         self.price = price
 
 
+class UnsellablePlanError(ValueError):
+    """A plan that is for sale has no price that leads to it, or a price leads elsewhere; the message lists them."""
+
+
+def check_prices(catalogue: Catalogue) -> None:
+    """Raise UnsellablePlanError unless every plan can be bought and every price of it leads back to it."""
+    mistakes = [f"Plan {plan.name!r} has no price that buys it." for plan in catalogue if not plan.price_keys]
+    mistakes += [
+        f"Price {key!r} of plan {plan.name!r} buys something else."
+        for plan in catalogue
+        for key in plan.price_keys
+        if _find(key, catalogue) is not plan
+    ]
+    if mistakes:
+        raise UnsellablePlanError(" ".join(mistakes))
+
+
 def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
     """The highest plan that its items buy. Raises UnsoldPriceError when none of them is in the catalogue.
 

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from credits_engine import books
+from credits_engine.billing import evidence
 from credits_engine.billing.effects import Row, Standing, across, cut, limits, plan_within, standing
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
@@ -80,7 +81,7 @@ def _close(
     if not accounts.note_opening(
         session, found.subscription_id, start, user_id=account.user_id, event_id=cause, now=now
     ):
-        log.error("billing.period_reset_twice", user=account.user_id, start=start.isoformat(), stripe_event=cause)
+        evidence.trip(session, evidence.RESET_TWICE, user=account.user_id, stripe_event=cause)
         return []
     ended = Period(row.period.start, at)
     plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(account.original_plan)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import stripe
@@ -55,23 +56,29 @@ class Truth:
 
     def pages(self) -> Iterator[list[tuple[Fact, ...]]]:
         """Every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
-        after: str | None = None
+        wanted = {"status": "all", "expand": [f"data.{EXPAND}"]}
+        for page, at in self._listed(self.client.v1.subscriptions.list, wanted):
+            yield [facts_of(each, at=at) for each in page]
+
+    def prices(self) -> Iterator[Json]:
+        """Every price that a subscription can be sold at now. Raises as `subscription` does."""
+        for page, _ in self._listed(self.client.v1.prices.list, {"active": True, "type": "recurring"}):
+            yield from page
+
+    def _listed(self, ask: Callable[[Any], Any], wanted: Mapping[str, Any]) -> Iterator[tuple[list[Json], datetime]]:
+        """The pages of a list, each with the moment of its answer."""
+        after: dict[str, str] = {}
         while True:
-            params: dict[str, Any] = {"limit": PAGE, "status": "all", "expand": [f"data.{EXPAND}"]}
-            if after:
-                params["starting_after"] = after
-            page = self._listed(params)
+            params = {"limit": PAGE, **wanted, **after}
+            try:
+                page = self._ask(partial(ask, params))
+            except stripe.InvalidRequestError as error:
+                raise StripeUnavailableError(str(error)) from error
             objects = [each.to_dict() for each in page.data]
-            yield [facts_of(each, at=_answered_at(page)) for each in objects]
+            yield objects, _answered_at(page)
             if not page.has_more:
                 return
-            after = objects[-1]["id"]
-
-    def _listed(self, params: Any) -> Any:
-        try:
-            return self._ask(lambda: self.client.v1.subscriptions.list(params))
-        except stripe.InvalidRequestError as error:
-            raise StripeUnavailableError(str(error)) from error
+            after = {"starting_after": objects[-1]["id"]}
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         self.breaker.enter()

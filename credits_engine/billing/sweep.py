@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.database import reading, transaction
 from credits_engine import books
-from credits_engine.billing.applying import PRICE
+from credits_engine.billing.applying import PRICE, STRIPE
 from credits_engine.billing.prices import UnsoldPriceError, is_sold
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, inbox, sweeping
@@ -48,6 +48,12 @@ def release_priced(now: datetime) -> int:
     with transaction() as session:
         awaited = [name for name in inbox.awaited(session, PRICE) if is_sold(name.removeprefix(PRICE), CATALOGUE)]
         return sum(inbox.release(session, name, now=now) for name in awaited)
+
+
+def release_pointers(now: datetime) -> int:
+    """Let thin events go on that waited for an API key; returns how many."""
+    with transaction() as session:
+        return inbox.release(session, STRIPE, now=now)
 
 
 def forget_bodies(now: datetime) -> int:

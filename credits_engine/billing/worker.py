@@ -11,11 +11,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from control_plane.platform import signals
 from control_plane.platform.database import transaction
 from control_plane.platform.problems import is_transient
-from control_plane.platform.signals import Observation
-from credits_engine.billing import applying
+from credits_engine.billing import applying, evidence
 from credits_engine.billing.applying import LinkConflictError, LostClaimError
 from credits_engine.billing.facts import Fact
 from credits_engine.billing.prices import UnsoldPriceError
@@ -23,7 +21,6 @@ from credits_engine.billing.shapes import UnreadableEventError
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 
-FAILURE = "billing_webhook_failure"
 LEASE = timedelta(seconds=60)
 ATTEMPTS_MAX = 12
 BACKOFF_SECONDS_MAX = 3600.0
@@ -89,6 +86,7 @@ class Worker:
             self._give_back(claim, error)
         else:
             log.info("billing.applied", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
+            evidence.measure(outcome.state, (self.clock() - claim.received_at).total_seconds())
             self._report(claim, failed=False)
 
     def _end(self, claim: Claim, outcome: Outcome) -> None:
@@ -100,6 +98,7 @@ class Worker:
                 self._note(session, claim, outcome.reason, now)
         if is_ours:
             log.error("billing.set_aside", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
+            evidence.measure(outcome.state, (now - claim.received_at).total_seconds())
             self._report(claim, failed=True)
 
     def _give_back(self, claim: Claim, error: Exception) -> None:
@@ -130,7 +129,7 @@ class Worker:
     def _report(self, claim: Claim, *, failed: bool) -> None:
         """One event counts once, by its first attempt, however often it is tried."""
         if claim.attempt == 1:
-            signals.record(Observation(FAILURE, failed, account=claim.event_id))
+            evidence.report(claim.event_id, failed=failed)
 
     def _backoff(self, attempt: int) -> float:
         """A second, doubled with each attempt up to an hour, half of it at random so that a crowd spreads out."""

@@ -124,6 +124,17 @@ def note_opening(
     return inserted(session, OPEN, row)
 
 
+def user_of(session: Session, customer_id: str) -> str | None:
+    """The user that a customer is, without a lock."""
+    return session.scalar(select(CUSTOMERS.c.user_id).where(CUSTOMERS.c.customer_id == customer_id))
+
+
+def live_subscriptions(session: Session) -> dict[str, str]:
+    """The subscriptions that somebody's rights rest on, with that user."""
+    query = select(ACCOUNTS.c.subscription_id, ACCOUNTS.c.user_id).where(ACCOUNTS.c.service_end.is_not(None))
+    return {row.subscription_id: row.user_id for row in session.execute(query)}
+
+
 def customers_of(session: Session, user_id: str) -> list[str]:
     """The customers that a user is known as."""
     query = select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.user_id == user_id).order_by(CUSTOMERS.c.customer_id)

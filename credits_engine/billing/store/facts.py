@@ -31,9 +31,9 @@ OF_USER = (
     .where(CUSTOMERS.c.user_id == bindparam("user_id"), FACTS.c.kind != Link.__name__)
 )
 OF_CUSTOMER = select(FACTS.c.kind, FACTS.c.document).where(FACTS.c.customer_id == bindparam("customer_id"))
-BY_IDENTITY = select(FACTS.c.kind, FACTS.c.document).where(
-    FACTS.c.identity.in_(bindparam("identities", expanding=True))
-)
+IS_NAMED = FACTS.c.identity.in_(bindparam("identities", expanding=True))
+BY_IDENTITY = select(FACTS.c.kind, FACTS.c.document).where(IS_NAMED)
+SOURCES = select(FACTS.c.event_id).where(IS_NAMED).distinct()
 
 
 def add(session: Session, fact: Fact, *, event_id: str) -> bool:
@@ -66,6 +66,11 @@ def by_identity(session: Session, identities: Sequence[str]) -> list[Fact]:
     if not identities:
         return []
     return [_read(row) for row in run(session, BY_IDENTITY, {"identities": list(identities)})]
+
+
+def sources(session: Session, identities: Sequence[str]) -> set[str]:
+    """The events that told these facts first."""
+    return {row.event_id for row in run(session, SOURCES, {"identities": list(identities)})}
 
 
 def _read(row: Any) -> Fact:

@@ -131,8 +131,8 @@ def put(session: Session, deliveries: Sequence[Delivery]) -> None:
 
 def counts(session: Session) -> dict[str, int]:
     """How many events stand where; every state is named."""
-    found = session.execute(select(EVENTS.c.state, func.count()).group_by(EVENTS.c.state)).tuples()
-    return dict.fromkeys(map(str, State), 0) | dict(found.all())
+    found = session.execute(select(EVENTS.c.state, func.count().label("number")).group_by(EVENTS.c.state))
+    return {state.value: 0 for state in State} | {row.state: row.number for row in found}
 
 
 def has_due(session: Session, now: datetime) -> bool:

@@ -1,0 +1,158 @@
+"""Billing over JSON, for the page and for operators' scripts."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field
+
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.security import actor, require_role
+from credits_engine.billing import operations, presentation
+from credits_engine.billing.breaker import BreakerOpenError
+from credits_engine.billing.reconciling import Finding, reconcile
+from credits_engine.billing.store import accounts, listing
+from credits_engine.billing.store.inbox import State
+from credits_engine.billing.stripe_client import StripeUnavailableError, Truth
+
+PAGE_MAX = 200
+
+bp = Blueprint("billing", __name__, url_prefix="/api/billing")
+
+
+class Body(BaseModel):
+    """Why, for every change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class LinkBody(Body):
+    """Which user a customer is."""
+
+    userId: str = Field(min_length=1, max_length=255)  # noqa: N815 - the JSON name
+
+
+class ReconcileBody(BaseModel):
+    """Whether to correct what differs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    apply: bool = False
+
+
+@bp.get("")
+@require_role("viewer")
+def summary_view() -> ResponseReturnValue:
+    """What waits, for how long, and what came in within a day."""
+    with reading() as session:
+        return jsonify(presentation.summary(session, datetime.now(UTC)))
+
+
+@bp.get("/events")
+@require_role("viewer")
+def events_view() -> ResponseReturnValue:
+    """Events, newest first: `state`, `limit` up to 200, and `before`, the number of the last one seen."""
+    state = _state(request.args["state"]) if "state" in request.args else None
+    limit, before = _number("limit", 50), _number("before", 0)
+    with reading() as session:
+        rows = listing.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
+    shown = rows[: min(limit, PAGE_MAX)]
+    more = shown[-1].id if len(rows) > len(shown) and shown else None
+    return jsonify({"events": [presentation.event(row) for row in shown], "next": more})
+
+
+@bp.get("/events/<event_id>")
+@require_role("operator")
+def event_view(event_id: str) -> ResponseReturnValue:
+    """One event with its body, which holds customers' data."""
+    with reading() as session:
+        row = listing.event(session, event_id)
+        if row is None:
+            raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
+        return jsonify(presentation.event_in_full(session, row))
+
+
+@bp.post("/events/<event_id>/replay")
+@require_role("operator")
+def replay_view(event_id: str) -> ResponseReturnValue:
+    """Apply one event once more."""
+    body = Body.model_validate(request.get_json())
+    with transaction() as session:
+        operations.replay(session, event_id, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+    return jsonify({"replayed": [event_id]}), 202
+
+
+@bp.post("/replay/<state>")
+@require_role("operator")
+def replay_all_view(state: str) -> ResponseReturnValue:
+    """Apply every `parked` or every `dead` event once more."""
+    body = Body.model_validate(request.get_json())
+    wanted = _state(state, among=(State.PARKED, State.DEAD))
+    with transaction() as session:
+        found = operations.replay_all(session, wanted, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+    return jsonify({"replayed": found}), 202
+
+
+@bp.get("/users/<user_id>")
+@require_role("viewer")
+def user_view(user_id: str) -> ResponseReturnValue:
+    """What a user's subscriptions entitle to, and the newest events about them."""
+    with reading() as session:
+        found = accounts.show_account(session, user_id)
+        if found is None:
+            raise Problem(404, "NO_BILLING", f"No event of Stripe was ever about user {user_id[:80]!r}.")
+        return jsonify(presentation.account(session, found))
+
+
+@bp.post("/customers/<customer_id>/link")
+@require_role("owner")
+def link_view(customer_id: str) -> ResponseReturnValue:
+    """Say which user a customer of Stripe is; the events that waited for it go on."""
+    body = LinkBody.model_validate(request.get_json())
+    with transaction() as session:
+        released = operations.link(
+            session, customer_id, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason
+        )
+    return jsonify({"customer": customer_id, "userId": body.userId, "released": released})
+
+
+@bp.post("/reconcile")
+@require_role("owner")
+def reconcile_view() -> ResponseReturnValue:
+    """Compare with Stripe, and with `apply` correct."""
+    body = ReconcileBody.model_validate(request.get_json())
+    compared, findings = 0, []
+    try:
+        for each in reconcile(truth(), now=datetime.now(UTC), actor=actor(), correct=body.apply):
+            if isinstance(each, Finding):
+                findings.append(each)
+            else:
+                compared += each
+    except (StripeUnavailableError, BreakerOpenError) as error:
+        raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later; what was corrected stays so.") from error
+    return jsonify(presentation.report(findings, compared))
+
+
+def truth() -> Truth:
+    """The running application's way to ask Stripe. Raises Problem without an API key."""
+    found = current_app.extensions["billing_truth"]
+    if found is None:
+        raise Problem(409, "NO_STRIPE_KEY", "Set STRIPE_API_KEY to a restricted key that may read subscriptions.")
+    assert isinstance(found, Truth)
+    return found
+
+
+def _state(name: str, among: tuple[State, ...] = tuple(State)) -> State:
+    if name not in among:
+        raise Problem(422, "UNKNOWN_STATE", f"There is no state {name[:40]!r} here; use {', '.join(among)}.")
+    return State(name)
+
+
+def _number(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise Problem(422, "INVALID_NUMBER", f"{name} is {text[:40]!r}; write a whole number.")
+    return int(text)

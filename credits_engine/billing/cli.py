@@ -1,0 +1,145 @@
+"""`rollout billing …`: what an operator asks of Stripe's events at a terminal."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import Problem
+from credits_engine.billing import operations, presentation
+from credits_engine.billing.api import truth
+from credits_engine.billing.breaker import BreakerOpenError
+from credits_engine.billing.reconciling import Finding, reconcile
+from credits_engine.billing.store import accounts, listing
+from credits_engine.billing.store.inbox import State
+from credits_engine.billing.stripe_client import StripeUnavailableError
+
+reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
+
+
+@click.group("billing")
+def billing_group() -> None:
+    """Stripe's events: what came, what became of it, and whether our books agree with Stripe's."""
+
+
+@billing_group.command("events")
+@click.option("--state", type=click.Choice([each.value for each in State]), help="Only events in this state.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@json_option
+@in_application
+def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
+    """The newest events, and how many wait."""
+    with reading() as session:
+        summary = presentation.summary(session, datetime.now(UTC))
+        rows = listing.page(session, state=State(state) if state else None, limit=limit)
+    events = [presentation.event(row) for row in rows]
+    waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
+    words = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
+    show(summary | {"events": events}, "\n".join(words), as_json=as_json)
+
+
+@billing_group.command("show")
+@click.argument("name", metavar="EVENT_OR_USER")
+@json_option
+@in_application
+def show_command(*, name: str, as_json: bool) -> None:
+    """One event with its body and attempts, or what a user's subscriptions entitle to."""
+    with reading() as session:
+        row = listing.event(session, name)
+        account = None if row else accounts.show_account(session, name)
+        if row is not None:
+            document = presentation.event_in_full(session, row)
+        elif account is not None:
+            document = presentation.account(session, account)
+        else:
+            raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user with one.")
+    show(document, _in_words(document), as_json=as_json)
+
+
+@billing_group.command("replay")
+@click.argument("event_ids", metavar="[EVENT]...", nargs=-1)
+@click.option("--state", type=click.Choice([State.PARKED.value, State.DEAD.value]), help="All that are in this state.")
+@reason_option
+@json_option
+@in_application
+def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str, as_json: bool) -> None:
+    """Apply EVENTs once more, or all that are parked or dead. A served installation does the work."""
+    if bool(event_ids) == bool(state):
+        raise click.UsageError("Name events, or a --state.")
+    now, done = datetime.now(UTC), list(event_ids)
+    try:
+        with transaction() as session:
+            if state:
+                done = operations.replay_all(session, State(state), now=now, actor=actor(), reason=reason)
+            for event_id in event_ids:
+                operations.replay(session, event_id, now=now, actor=actor(), reason=reason)
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    show({"replayed": done}, f"{len(done)} events will be applied once more.", as_json=as_json)
+
+
+@billing_group.command("link")
+@click.argument("customer_id", metavar="CUSTOMER")
+@click.argument("user_id", metavar="USER")
+@reason_option
+@json_option
+@in_application
+def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) -> None:
+    """Say that CUSTOMER of Stripe is our USER; the events that waited for it go on."""
+    try:
+        with transaction() as session:
+            released = operations.link(
+                session, customer_id, user_id, now=datetime.now(UTC), actor=actor(), reason=reason
+            )
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    document = {"customer": customer_id, "userId": user_id, "released": released}
+    show(document, f"{customer_id} is {user_id}; {released} events go on.", as_json=as_json)
+
+
+@billing_group.command("reconcile")
+@click.option("--apply", "correct", is_flag=True, help="Correct what differs, from Stripe's word.")
+@json_option
+@in_application
+def reconcile_command(*, correct: bool, as_json: bool) -> None:
+    """Compare our plans and periods with Stripe's subscriptions. Exit code 1 when something differs and stays so."""
+    findings: list[Finding] = []
+    compared = 0
+    try:
+        for each in reconcile(truth(), now=datetime.now(UTC), actor=actor(), correct=correct):
+            if isinstance(each, Finding):
+                findings.append(each)
+            else:
+                compared += each
+                click.echo(f"{compared} subscriptions compared, {len(findings)} differ.", err=True)
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    except (StripeUnavailableError, BreakerOpenError) as error:
+        raise CommandFailed(f"{error} {compared} were compared before.") from error
+    words = [f"{compared} subscriptions compared, {len(findings)} differ."]
+    words += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
+    show(presentation.report(findings, compared), "\n".join(words), as_json=as_json)
+    sys.exit(0 if all(each.is_corrected for each in findings) else 1)
+
+
+def _fate(finding: Finding) -> str:
+    return f"{finding.sentence} Corrected." if finding.is_corrected else finding.sentence
+
+
+def _line(event: dict[str, Any]) -> str:
+    about = event["customer"] or event["object"] or ""
+    columns = (event["receivedAt"][:19], event["eventId"], event["type"], about, event["state"], event["reason"])
+    return f"  {'  '.join(columns)}"
+
+
+def _in_words(document: dict[str, Any]) -> str:
+    """Names and values, one to a line; lists and objects as JSON below them."""
+    lines = []
+    for name, value in document.items():
+        plain = value if isinstance(value, str | int) else json.dumps(value, indent=2, ensure_ascii=False)
+        lines.append(f"{name}: {plain}")
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""What billing shows: to the guard whether events fail, to Prometheus how many wait and for how long."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+from prometheus_client import Counter, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from sqlalchemy.orm import Session
+
+from control_plane.platform import signals
+from control_plane.platform.database import after_commit, reading
+from control_plane.platform.signals import Observation
+from credits_engine.billing.store import listing
+from credits_engine.billing.store.inbox import State
+
+FAILURE = "billing_webhook_failure"
+APPLIED_TWICE = "billing_applied_twice"
+RESET_TWICE = "billing_reset_twice"
+SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
+
+FINISHED = Counter("rollout_billing_finished", "Events by how they ended.", ["state"])
+LAG = Histogram("rollout_billing_lag_seconds", "Time from the first delivery of an event to its end.", buckets=SECONDS)
+for each in (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.PARKED, State.DEAD):
+    FINISHED.labels(each.value)
+
+log = structlog.get_logger()
+
+
+def report(event_id: str, *, failed: bool) -> None:
+    """Tell the guard how an event went at its first attempt; call it after the commit."""
+    signals.record(Observation(FAILURE, failed, account=event_id))
+
+
+def trip(session: Session, tripwire: str, **words: str) -> None:
+    """Something happened that must never happen; the guard learns of it when this transaction commits."""
+    log.error(tripwire.replace("_", ".", 1), **words)
+    after_commit(session, lambda: signals.record(Observation(tripwire, bad=True)))
+
+
+def measure(state: State, lag_seconds: float) -> None:
+    """Count the end of an event and how long it took to get there."""
+    FINISHED.labels(state.value).inc()
+    LAG.observe(max(lag_seconds, 0.0))
+
+
+def waiting() -> Iterable[Metric]:
+    """What waits now, read from the inbox at each scrape."""
+    with reading() as session:
+        found = listing.unfinished(session, datetime.now(UTC))
+    events = GaugeMetricFamily("rollout_billing_waiting", "Events that have not ended well.", labels=["state"])
+    for state, number in found.counts.items():
+        events.add_metric([state], number)
+    yield events
+    yield GaugeMetricFamily(
+        "rollout_billing_oldest_unapplied_seconds",
+        "Age of the oldest event that is still to be applied.",
+        value=found.oldest_seconds,
+    )

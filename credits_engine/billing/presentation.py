@@ -1,0 +1,110 @@
+"""Events, accounts and findings as JSON, the same for the page, the API and the terminal."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from credits_engine.billing.reconciling import Finding
+from credits_engine.billing.store import accounts, listing
+from credits_engine.billing.store.accounts import BillingAccount
+
+Document = dict[str, Any]
+
+
+def summary(session: Session, now: datetime) -> Document:
+    """What waits, for how long, and what came in within a day by state and API version."""
+    waiting = listing.unfinished(session, now)
+    recent = listing.recent(session, now)
+    return {
+        "waiting": waiting.counts,
+        "oldestUnappliedSeconds": round(waiting.oldest_seconds, 1),
+        "lastDay": {
+            "byState": _added((state, number) for state, _, number in recent),
+            "byApiVersion": _added((version or "none", number) for _, version, number in recent),
+        },
+    }
+
+
+def event(row: Row[Any]) -> Document:
+    """One line of the inbox."""
+    return {
+        "eventId": row.event_id,
+        "number": row.id,
+        "type": row.type,
+        "state": row.state,
+        "reason": row.reason,
+        "waitingFor": row.waiting_for,
+        "customer": row.customer_id,
+        "object": row.object_id,
+        "apiVersion": row.api_version,
+        "livemode": row.livemode,
+        "receivedAt": _moment(row.received_at),
+        "deliveries": row.deliveries,
+        "attempts": row.attempts,
+        "nextAttemptAt": _moment(row.next_at) if row.state == "new" else None,
+        "finishedAt": _moment(row.finished_at),
+    }
+
+
+def event_in_full(session: Session, row: Row[Any]) -> Document:
+    """An event with its body, the attempts that failed and the facts that it told."""
+    return event(row) | {
+        "body": json.loads(row.body) if row.body else None,
+        "history": [
+            {"at": _moment(each.at), "attempt": each.number, "by": each.actor, "outcome": each.outcome}
+            for each in listing.attempts(session, row.event_id)
+        ],
+        "facts": [
+            {"identity": each.identity, "kind": each.kind, **json.loads(each.document)}
+            for each in listing.facts_told(session, row.event_id)
+        ],
+    }
+
+
+def account(session: Session, found: BillingAccount) -> Document:
+    """What a user's subscriptions entitle to, and the newest events about them."""
+    customers = accounts.customers_of(session, found.user_id)
+    return {
+        "userId": found.user_id,
+        "plan": found.plan,
+        "anchor": _moment(found.anchor),
+        "blocked": found.blocked,
+        "reason": found.reason,
+        "subscription": found.subscription_id,
+        "servicePeriod": {"start": _moment(found.service_start), "end": _moment(found.service_end)},
+        "nextChangeAt": _moment(found.due_at),
+        "customers": customers,
+        "events": [event(row) for row in listing.of_customers(session, customers)],
+    }
+
+
+def report(findings: Sequence[Finding], compared: int) -> Document:
+    """What a reconciliation found."""
+    return {
+        "compared": compared,
+        "findings": [
+            {
+                "kind": each.kind,
+                "subscription": each.subscription_id,
+                "userId": each.user_id,
+                "sentence": each.sentence,
+                "corrected": each.is_corrected,
+            }
+            for each in findings
+        ],
+    }
+
+
+def _added(pairs: Any) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for name, number in pairs:
+        sums[name] = sums.get(name, 0) + number
+    return sums
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

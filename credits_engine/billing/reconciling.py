@@ -1,0 +1,139 @@
+"""Our word against Stripe's, subscription by subscription: what differs, and corrected on demand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+from credits_engine.billing.effects import standing
+from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
+from credits_engine.billing.prices import UnsoldPriceError, is_sold
+from credits_engine.billing.settlement import settle
+from credits_engine.billing.store import accounts, facts
+from credits_engine.billing.stripe_client import Truth
+from credits_engine.billing.subscriptions import histories
+from credits_engine.plans import CATALOGUE
+
+CAUSE = "reconcile"
+
+
+class Kind(StrEnum):
+    """How our books may differ from Stripe's."""
+
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    UNKNOWN_PRICE = "unknown_price"
+    MISSED_STATE = "missed_state"
+    MISSED_PAYMENT = "missed_payment"
+    WRONG_PLAN = "wrong_plan"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference, as a sentence, and whether it was corrected."""
+
+    kind: Kind
+    subscription_id: str
+    user_id: str | None
+    sentence: str
+    is_corrected: bool = False
+
+
+def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False) -> Iterator[Finding | int]:
+    """Compare with every subscription that Stripe has; yields findings, and after each page how many were compared.
+
+    With `correct` each is settled from Stripe's word, in a transaction of its own. Raises StripeUnavailableError.
+    """
+    yield from _unsold(truth)
+    seen: set[str] = set()
+    for page in truth.pages():
+        for fetched in page:
+            snapshot = next(fact for fact in fetched if isinstance(fact, Snapshot))
+            seen.add(snapshot.subscription_id)
+            with reading() as session:
+                finding = compare(session, snapshot, fetched, now=now)
+            if finding and correct and finding.kind not in (Kind.UNKNOWN_CUSTOMER, Kind.UNKNOWN_PRICE):
+                yield _corrected(finding, snapshot, fetched, now=now, actor=actor)
+            elif finding:
+                yield finding
+        yield len(page)
+    with reading() as session:
+        ours = accounts.live_subscriptions(session)
+    for subscription_id, user_id in sorted(ours.items()):
+        if subscription_id not in seen:
+            yield Finding(Kind.GONE, subscription_id, user_id, "We count on it, and Stripe does not have it.")
+
+
+def _unsold(truth: Truth) -> Iterator[Finding]:
+    """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
+    for price in truth.prices():
+        names = [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
+        if not any(is_sold(name, CATALOGUE) for name in names):
+            words = f"Price {' or '.join(names)} is on sale at Stripe and buys no plan of the catalogue."
+            yield Finding(Kind.UNKNOWN_PRICE, "", None, words)
+
+
+def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime) -> Finding | None:
+    """What we did not know of a subscription, or hold against it; None where both agree."""
+    name = snapshot.subscription_id
+    user_id = accounts.user_of(session, snapshot.customer_id) or snapshot.user_id
+    if user_id is None:
+        if snapshot.status in TERMINAL:
+            return None
+        words = f"Customer {snapshot.customer_id} is nobody we know; `rollout billing link` says who."
+        return Finding(Kind.UNKNOWN_CUSTOMER, name, None, words)
+    known = facts.of_user(session, user_id)
+    own = next((history for history in histories(known) if history.subscription_id == name), None)
+    if own is None or own.newest.content != snapshot.content:
+        before = f"as {own.newest.status} of {own.newest.at:%Y-%m-%dT%H:%M:%SZ}" if own else "not at all"
+        words = f"Stripe has it as {snapshot.status}, we know it {before}; an event was missed or is on its way."
+        return Finding(Kind.MISSED_STATE, name, user_id, words)
+    identities = {fact.identity for fact in known}
+    for fact in fetched:
+        if isinstance(fact, InvoicePaid) and fact.identity not in identities:
+            return Finding(
+                Kind.MISSED_PAYMENT, name, user_id, f"Invoice {fact.invoice_id} is paid, and we do not know."
+            )
+    return _wrong_plan(session, name, user_id, known, now=now)
+
+
+def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Finding | None:
+    account = accounts.show_account(session, user_id)
+    try:
+        found = standing(histories(known), now, CATALOGUE)
+    except UnsoldPriceError as error:
+        return Finding(Kind.UNKNOWN_PRICE, name, user_id, str(error))
+    if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):
+        return None
+    held = account.plan if account else "nothing"
+    return Finding(Kind.WRONG_PLAN, name, user_id, f"The directory says {held}; it follows that {found.reason}")
+
+
+def _corrected(
+    finding: Finding, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime, actor: str
+) -> Finding:
+    assert finding.user_id is not None
+    try:
+        with transaction() as session:
+            if accounts.lock_customer(session, snapshot.customer_id) is None:
+                accounts.link(session, snapshot.customer_id, finding.user_id, now=now, by=CAUSE)
+            for fact in fetched:
+                facts.add(session, fact, event_id=snapshot.identity)
+            settled = settle(session, finding.user_id, now=now, cause=CAUSE)
+            audit.record(
+                session,
+                now=now,
+                actor=actor,
+                action="billing.reconcile",
+                subject=f"stripe:{snapshot.subscription_id}",
+                reason=finding.sentence,
+                after={"user": finding.user_id, "changes": list(settled.changes)},
+            )
+    except UnsoldPriceError as error:
+        return Finding(Kind.UNKNOWN_PRICE, finding.subscription_id, finding.user_id, str(error))
+    sentence = " ".join((finding.sentence, *settled.changes))
+    return Finding(finding.kind, finding.subscription_id, finding.user_id, sentence, is_corrected=True)

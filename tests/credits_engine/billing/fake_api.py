@@ -1,0 +1,115 @@
+"""The part of Stripe's API that we call, over real HTTP, answering from a virtual Stripe and failing to order."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.credits_engine.billing.virtual_stripe import Json, Subscription, VirtualStripe
+
+KEY = "sk_test_of_the_tests"
+
+
+@dataclass
+class FakeApi:
+    """Where it answers, what it was asked, and how it is to fail next."""
+
+    stripe: VirtualStripe
+    url: str = ""
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    """Path and API version of each request."""
+    statuses: list[int] = field(default_factory=list)
+    """Answer the next requests with these instead; 0 closes the connection without an answer."""
+    delay_seconds: float = 0.0
+    prices: tuple[str, ...] = ("starter_monthly", "pro_monthly", "plus_monthly")
+
+    def answer(self, path: str, key: str | None) -> tuple[int, Json]:
+        """What Stripe would say."""
+        parts = urlsplit(path)
+        if key != f"Bearer {KEY}":
+            return 401, _error("invalid_request_error", "Invalid API Key provided")
+        if found := re.fullmatch(r"/v1/subscriptions/(\w+)", parts.path):
+            subscription = self.stripe.subscriptions.get(found[1])
+            if subscription is None:
+                return 404, _error("invalid_request_error", f"No such subscription: '{found[1]}'", "resource_missing")
+            return 200, self._object(subscription)
+        if parts.path == "/v1/subscriptions":
+            return 200, self._page(parse_qs(parts.query))
+        if parts.path == "/v1/prices":
+            prices = [{"id": f"price_{key}", "object": "price", "lookup_key": key} for key in self.prices]
+            return 200, {"object": "list", "url": parts.path, "has_more": False, "data": prices}
+        return 404, _error("invalid_request_error", f"Unrecognized request URL ({path})")
+
+    def _page(self, query: dict[str, list[str]]) -> Json:
+        everything = list(reversed(self.stripe.subscriptions.values()))
+        after = query.get("starting_after", [""])[0]
+        start = next((place + 1 for place, each in enumerate(everything) if each.id == after), 0)
+        limit = int(query.get("limit", ["10"])[0])
+        page = everything[start : start + limit]
+        return {
+            "object": "list",
+            "url": "/v1/subscriptions",
+            "has_more": start + limit < len(everything),
+            "data": [self._object(each) for each in page],
+        }
+
+    def _object(self, subscription: Subscription) -> Json:
+        invoice = subscription.open_invoice or subscription.last_invoice
+        return {**self.stripe.object(subscription), "latest_invoice": invoice}
+
+
+@contextmanager
+def serving(stripe: VirtualStripe) -> Iterator[FakeApi]:
+    """A fake API on a port of its own while the block lasts."""
+    api = FakeApi(stripe)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            api.asked.append((unquote(self.path), self.headers.get("Stripe-Version")))
+            time.sleep(api.delay_seconds)
+            status = api.statuses.pop(0) if api.statuses else None
+            if status == 0:
+                self.close_connection = True
+                return
+            status, document = (
+                api.answer(self.path, self.headers.get("Authorization"))
+                if status is None
+                else (status, _error("api_error", "Ordered to fail"))
+            )
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002 - the base's signature
+            return format_datetime(api.stripe.now.astimezone(UTC), usegmt=True)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _error(kind: str, message: str, code: str | None = None) -> Json:
+    return {"error": {"type": kind, "message": message, "code": code}}

@@ -1,0 +1,103 @@
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner, Result
+
+from control_plane.platform import console
+from credits_engine.billing.cli import billing_group
+from credits_engine.billing.stripe_client import connect
+from tests.credits_engine.billing import fake_api
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY, FakeApi
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `rollout billing …` on the application of the test."""
+    monkeypatch.setattr(console, "application", lambda: office.app)
+    return lambda *arguments: CliRunner().invoke(billing_group, arguments)
+
+
+@pytest.fixture
+def filled(office: Office) -> Office:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    stripe.open("cus_stranger", "pro_monthly")
+    broken = {**stripe.events[0], "id": "evt_broken", "data": {"object": {"id": "sub_9", "object": "subscription"}}}
+    office.tell([*stripe.events, broken], at=START)
+    return office
+
+
+@pytest.fixture
+def api(office: Office) -> Iterator[FakeApi]:
+    with fake_api.serving(VirtualStripe()) as found:
+        office.app.extensions["billing_truth"] = connect(KEY, base_url=found.url)
+        yield found
+
+
+def test_events_are_listed_with_what_waits(filled: Office, run: Run) -> None:
+    result = run("events", "--state", "dead")
+    assert result.exit_code == 0
+    first, *lines = result.output.splitlines()
+    assert first.startswith("0 new, 0 claimed, 4 parked, 1 dead; the oldest waits for 0.0 s.")
+    assert len(lines) == 1
+    assert "evt_broken" in lines[0]
+    document = json.loads(run("events", "--json", "--limit", "3").output)
+    assert len(document["events"]) == 3
+
+
+def test_an_event_and_a_user_are_shown(filled: Office, run: Run) -> None:
+    assert json.loads(run("show", "evt_broken", "--json").output)["state"] == "dead"
+    words = run("show", "ada").output
+    assert "plan: pro\n" in words
+    assert "reason: Subscription sub_1 is active and grants pro.\n" in words
+    missing = run("show", "nobody")
+    assert (missing.exit_code, missing.output) == (
+        1,
+        "Error: 'nobody' is neither an event in the inbox nor a user with one.\n",
+    )
+
+
+def test_events_are_replayed_by_name_or_by_state(filled: Office, run: Run) -> None:
+    assert run("replay", "--reason", "x").exit_code == 2
+    assert run("replay", "evt_broken", "--state", "dead", "--reason", "x").exit_code == 2
+    assert run("replay", "evt_none", "--reason", "x").exit_code == 1
+    result = run("replay", "evt_broken", "--reason", "the fix is out")
+    assert (result.exit_code, result.output) == (0, "1 events will be applied once more.\n")
+    assert filled.states()["evt_broken"] == "new"
+    parked = run("replay", "--state", "parked", "--reason", "again", "--json")
+    assert len(json.loads(parked.output)["replayed"]) == 4
+
+
+def test_a_customer_is_linked(filled: Office, run: Run) -> None:
+    result = run("link", "cus_stranger", "grace", "--reason", "asked support")
+    assert (result.exit_code, result.output) == (0, "cus_stranger is grace; 4 events go on.\n")
+    filled.work(at=datetime.now(UTC))
+    assert filled.user("grace")[0] == "pro"
+    assert run("link", "cus_stranger", "ada", "--reason", "a mistake").exit_code == 1
+
+
+def test_reconciling_says_what_differs_by_its_exit_code(filled: Office, run: Run, api: FakeApi) -> None:
+    api.stripe.open("cus_ada", "plus_monthly")
+    api.stripe.pass_time(START + timedelta(minutes=1))
+    result = run("reconcile")
+    assert result.exit_code == 1
+    assert "1 subscriptions compared, 1 differ.\n  sub_1  missed_state  ada  Stripe has it as active" in result.output
+    assert run("reconcile", "--apply").exit_code == 0
+    assert run("reconcile").exit_code == 0
+    api.statuses = [400]
+    broken = run("reconcile")
+    assert (broken.exit_code, broken.output.count("Error: ")) == (1, 1)
+
+
+def test_reconciling_without_a_key_says_what_to_set(filled: Office, run: Run) -> None:
+    result = run("reconcile")
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: Set STRIPE_API_KEY to a restricted key that may read subscriptions.\n",
+    )

@@ -1,0 +1,132 @@
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+from credits_engine.billing import stripe_client
+from credits_engine.billing.reconciling import Finding, Kind, reconcile
+from credits_engine.billing.stripe_client import Truth, connect
+from credits_engine.store.tables import USERS
+from tests.credits_engine.billing import fake_api
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY, FakeApi
+from tests.credits_engine.billing.virtual_stripe import START, Json, VirtualStripe
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with fake_api.serving(VirtualStripe()) as found:
+        yield found
+
+
+@pytest.fixture
+def truth(api: FakeApi) -> Truth:
+    return connect(KEY, base_url=api.url)
+
+
+def compared(truth: Truth, office: Office, *, correct: bool = False) -> list[Finding]:
+    found = reconcile(truth, now=office.now, actor="olga", correct=correct)
+    return [each for each in found if isinstance(each, Finding)]
+
+
+def lost(api: FakeApi, office: Office, is_lost: Callable[[Json], bool]) -> None:
+    """Deliver everything but what is lost."""
+    office.tell([event for event in api.stripe.events if not is_lost(event)], at=api.stripe.now)
+
+
+def test_where_every_event_arrived_nothing_differs(api: FakeApi, truth: Truth, office: Office) -> None:
+    for number in range(5):
+        subscription = api.stripe.checkout(f"user{number}", "pro_monthly")
+        api.stripe.pass_time(api.stripe.now + DAY)
+    api.stripe.change_price(subscription, "plus_monthly", move_anchor=True)
+    api.stripe.cancel(subscription, at_once=True)
+    lost(api, office, lambda _: False)
+    before = office.final_state()
+    assert compared(truth, office) == []
+    assert compared(truth, office, correct=True) == []
+    assert office.final_state() == before
+
+
+def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
+    api: FakeApi, truth: Truth, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stripe_client, "PAGE", 2)
+    people = [api.stripe.checkout(f"user{number}", "starter_monthly") for number in range(4)]
+    told = len(api.stripe.events)
+    office.tell(api.stripe.events, at=START)
+    api.stripe.change_price(people[0], "pro_monthly")
+    api.stripe.pass_time(START + 3 * DAY)
+    api.stripe.change_price(people[1], "plus_monthly", move_anchor=True)
+    api.stripe.refund(people[2])
+    api.stripe.cancel(people[2], at_once=True)
+    office.now = api.stripe.now
+    findings = compared(truth, office)
+    assert {each.kind for each in findings} == {Kind.MISSED_STATE}
+    assert {each.user_id for each in findings} == {"user0", "user1", "user2"}
+    assert office.user("user0")[0] == "starter"
+    corrected = compared(truth, office, correct=True)
+    assert all(each.is_corrected for each in corrected)
+    assert compared(truth, office) == []
+    assert office.user("user0")[0] == "pro"
+    assert office.user("user1") == ("plus", START + 3 * DAY)
+    assert [start for start, _, _ in office.periods("user1")] == [START, START + 3 * DAY]
+    office.tell(api.stripe.events[told:], at=office.now)
+    assert [start for start, _, _ in office.periods("user1")] == [START, START + 3 * DAY]
+    with reading() as session:
+        trail = audit.latest(session, subject=f"stripe:{people[1].id}")
+    assert [(entry.actor, entry.action) for entry in trail] == [("olga", "billing.reconcile")]
+
+
+def test_a_lost_payment_is_found_and_opens_the_period_it_paid_for(api: FakeApi, truth: Truth, office: Office) -> None:
+    subscription = api.stripe.checkout("ada", "starter_monthly")
+    office.tell(api.stripe.events, at=START)
+    api.stripe.pass_time(START + 3 * DAY)
+    api.stripe.change_price(subscription, "pro_monthly", move_anchor=True)
+    lost(api, office, lambda event: event["type"].startswith("invoice"))
+    assert len(office.periods("ada")) == 1
+    assert [each.kind for each in compared(truth, office)] == [Kind.MISSED_PAYMENT]
+    compared(truth, office, correct=True)
+    assert office.periods("ada")[-1][0] == START + 3 * DAY
+    assert compared(truth, office) == []
+
+
+def test_a_directory_that_somebody_changed_by_hand_is_put_right(api: FakeApi, truth: Truth, office: Office) -> None:
+    api.stripe.checkout("ada", "pro_monthly")
+    office.tell(api.stripe.events, at=START)
+    with transaction() as session:
+        session.execute(update(USERS).values(plan="free"))
+    assert [each.kind for each in compared(truth, office)] == [Kind.WRONG_PLAN]
+    compared(truth, office, correct=True)
+    assert office.user("ada") == ("pro", START)
+
+
+def test_strangers_unsold_prices_and_vanished_subscriptions_are_named_and_left(
+    api: FakeApi, truth: Truth, office: Office
+) -> None:
+    kept = api.stripe.checkout("ada", "pro_monthly")
+    office.tell(api.stripe.events, at=START)
+    del api.stripe.subscriptions[kept.id]
+    stranger = api.stripe.open("cus_stranger", "pro_monthly")
+    left = api.stripe.open("cus_left", "pro_monthly")
+    api.stripe.cancel(left, at_once=True)
+    api.prices = ("pro_monthly", "galaxy_monthly")
+    findings = {(each.kind, each.subscription_id) for each in compared(truth, office, correct=True)}
+    assert findings == {
+        (Kind.UNKNOWN_PRICE, ""),
+        (Kind.UNKNOWN_CUSTOMER, stranger.id),
+        (Kind.GONE, kept.id),
+    }
+    assert office.user("ada")[0] == "pro"
+
+
+def test_a_stranger_who_names_its_user_is_taken_in(api: FakeApi, truth: Truth, office: Office) -> None:
+    api.stripe.open("cus_new", "pro_monthly", metadata={"user_id": "newton"})
+    office.now = START
+    (finding,) = compared(truth, office, correct=True)
+    assert finding.is_corrected
+    assert office.user("newton") == ("pro", START)
