@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from control_plane import api, migrations
 from control_plane.platform import announce, database, health, identity, jobs, problems, security, signals, telemetry
@@ -10,10 +11,14 @@ from control_plane.platform.settings import Settings
 
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
 """Composed by name and imported late: nothing below knows what stands above it."""
+SCHEMA_SECONDS = 2.0
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """An application on `settings` (default: the environment's), its schema brought up to date."""
+def create_app(settings: Settings | None = None, *, schema_may_wait: bool = False) -> Flask:
+    """An application on `settings` (default: the environment's), its schema brought up to date.
+
+    With `schema_may_wait` that happens as soon as the database can be reached, which is not waited for.
+    """
     settings = settings or Settings.from_env()
     app = Flask("control_plane", static_folder=None)
     app.extensions["settings"] = settings
@@ -22,7 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (telemetry, problems, security, health, announce, signals, jobs, identity):
         part.init_app(app)
     with app.app_context():
-        migrations.upgrade()
+        _upgrade_schema(app, may_wait=schema_may_wait)
         api.init_app(app)
         for name in PACKAGES:
             import_module(name).init_app(app)
@@ -39,3 +44,19 @@ def stop_background(app: Flask) -> None:
     """Write what is still in memory, hand over the lead and end every open stream."""
     app.extensions["change_feed"].stop()
     jobs.of(app).stop()
+
+
+def _upgrade_schema(app: Flask, *, may_wait: bool) -> None:
+    try:
+        migrations.upgrade()
+    except OperationalError:
+        if not may_wait:
+            raise
+        app.extensions["schema_pending"] = True
+        jobs.of(app).everywhere(SCHEMA_SECONDS, "upgrade-schema", lambda _now: _upgrade_once(app))
+
+
+def _upgrade_once(app: Flask) -> None:
+    if app.extensions["schema_pending"]:
+        migrations.upgrade()
+        app.extensions["schema_pending"] = False

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import yaml
+from flask import Flask
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
@@ -38,19 +39,27 @@ def serve_command() -> None:
     """Serve the page and the API; makes database, rollout and first owner if there are none."""
     settings = Settings.from_env()
     check_port(settings)
-    app = create_app(settings)
+    try:
+        lines = _prepare(create_app(settings))
+    except OperationalError:
+        if not any(settings.kept_flags_dir.glob("*")):
+            raise
+        lines = ["Database  can't be reached; flags are served as they were kept until it answers"]
+    click.echo("\n".join([f"Page      http://{settings.host}:{settings.port}", *lines, "Stop      Ctrl-C"]))
+    sys.stdout.flush()
+    serve(settings)
+
+
+def _prepare(app: Flask) -> list[str]:
+    """Make what a first start needs; returns what there is to tell."""
     with app.app_context():
         with database.transaction() as session:
             made = first_start.prepare(session, datetime.now(UTC))
             line = _line(rollouts.find(session, FLAG))
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
-    click.echo(f"Page      http://{settings.host}:{settings.port}")
-    if made.owner_password:
-        click.echo(f"Sign in   owner / {made.owner_password}   (shown once; `rollout user add` makes more people)")
-    click.echo(f"Rollout   {line}")
-    click.echo("Stop      Ctrl-C")
-    sys.stdout.flush()
-    serve(settings)
+    password = made.owner_password
+    sign_in = f"Sign in   owner / {password}   (shown once; `rollout user add` makes more people)"
+    return [*([sign_in] if password else []), f"Rollout   {line}"]
 
 
 @rollout.command("status")

@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
 def application() -> Flask:
     """The application of one worker, with its background threads running. Called in the worker, after the fork."""
     os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the server alone, which then stops its workers in order
-    app = create_app()
+    app = create_app(schema_may_wait=True)
     start_background(app)
     threading.Thread(target=_stop_when_told, args=[app, os.getppid()], name="stop", daemon=True).start()
     return app

@@ -1,6 +1,6 @@
 """Where an installation is changed in tests: flags, people and rollouts moved without asking gates or soak times."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, RolloutState, guide_plan
 from control_plane.platform import announce, identity, leases
 from control_plane.platform.database import transaction
-from flags import store
+from flags.administration.users import UserChange, enter_users
 from flags.store import UserAttributes
 
 CUTOVER = datetime.now(UTC) - timedelta(days=30)
@@ -45,7 +45,7 @@ class Office:
     def users(self, *users: UserAttributes) -> None:
         """Enter users in the directory."""
         with self.app.app_context(), transaction() as session:
-            store.upsert_users(session, users, now=datetime.now(UTC))
+            enter_users(session, map(_change, users), actor="test", now=datetime.now(UTC))
 
     def move(self, phase: int, step: int = 0) -> None:
         """Put the rollout at this position, past every gate and every soak time."""
@@ -66,3 +66,8 @@ class Office:
         """Let this process see what was changed, as its change feed would."""
         with self.app.app_context():
             announce.feed().refresh()
+
+
+def _change(user: UserAttributes) -> UserChange:
+    attributes = asdict(user)
+    return UserChange(attributes.pop("user_id"), attributes)

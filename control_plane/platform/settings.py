@@ -62,6 +62,11 @@ class Settings:
     background: bool = True
     """Whether this process runs the guard and the change feed; off in tests that drive them by hand."""
 
+    @property
+    def kept_flags_dir(self) -> Path:
+        """Where the last good flags are kept for a start without the database."""
+        return self.instance_dir / "flags"
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Settings of the process environment. Raises SettingsError for a value that can't be used."""

@@ -1,7 +1,7 @@
 """Keeps this process's editions as new as the database: read after each change, made again when time changes them.
 
-The last good edition stays in force while the database can't be read. Only the guard's lease takes exposure away
-without being asked, and that is made here, from memory.
+The last good edition stays in force while the database can't be read, and is found on disk by a process that starts
+meanwhile. Only the guard's lease takes exposure away without being asked, and that is decided here, from memory.
 """
 
 import threading
@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import structlog
 from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.phases import PRODUCTION
@@ -20,35 +22,41 @@ from control_plane.platform.database import reading
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.publication import edition as editions
+from flags.publication import kept
 from flags.publication.edition import Source
 from flags.publication.guard_lease import GuardLease
 from flags.publication.published import Published
-from flags.publication.reading import read
+from flags.publication.reading import read, with_own_switch
 from flags.publication.shelf import Shelf
 
 CONFIRM_SECONDS = 0.5
 KEEP_TIME_SECONDS = 0.2
+KEEP_SECONDS = 1.0
 STALE_SECONDS = 10.0
 
 log = structlog.get_logger()
 
 
 class Publisher:
-    """The editions of one process."""
+    """The editions of one process. `read` gives what one is made from, `folder` is where it is kept."""
 
-    def __init__(self, read: Callable[[Session, str], Source], lease: GuardLease) -> None:
+    def __init__(self, read: Callable[[Session, str], Source], lease: GuardLease, folder: Path) -> None:
         self.shelf = Shelf()
         self._read = read
         self._lease = lease
+        self._folder = folder
+        self._kept: dict[str, Source] = {}
+        # Two locks, so that a database that hangs can't keep the guard's lease from ending.
+        self._loading = threading.Lock()
         self._making = threading.Lock()
         self._confirmed_at = time.monotonic()
-        self._behind = False
+        self._behind = True
 
     def current(self, environment: str) -> Published:
         """What `environment` is given now; read from the database only when it is asked for the first time."""
         published = self.shelf.find(environment)
         if published is None:
-            return self._load(environment)
+            return self._open(environment)
         return self._make_due(environment) if self._is_due(published) else published
 
     @property
@@ -58,21 +66,24 @@ class Publisher:
         return age if age > STALE_SECONDS else 0.0
 
     def refresh(self) -> None:
-        """Read every environment again; what can't be read stays as it is and is tried again with `confirm`."""
+        """Read what has changed; what can't be read stays as it is and is tried again with `confirm`."""
         self._behind = True
         try:
             for environment in self.shelf.environments():
                 self._load(environment)
         except Exception as error:
-            # Whatever it was, the change feed must go on and the last good edition stays in force.
+            # Whatever it was, the change feed must go on.
             log.warning("flags.not_refreshed", error=type(error).__name__, cause=str(error)[:300])
         else:
             self._behind = False
 
     def confirm(self, now: datetime) -> None:
-        """See how the guard is doing, and make again what time has changed."""
-        with reading() as session:
-            _, expires_at = store.routing_state(session)
+        """See whether the database answers and how the guard is doing; catch up where a refresh failed."""
+        try:
+            with reading() as session:
+                _, expires_at = store.routing_state(session)
+        except SQLAlchemyError:
+            return  # the change feed has logged that the database can't be reached
         self._lease.observe(expires_at, now)
         self._confirmed_at = time.monotonic()
         if self._behind:
@@ -83,19 +94,54 @@ class Publisher:
         for environment in self.shelf.environments():
             self.current(environment)
 
+    def keep(self) -> None:
+        """Keep on disk what has changed since the last time, and note what is still confirmed."""
+        for environment in self.shelf.environments():
+            published = self.shelf.find(environment)
+            if published is None or self.stale_seconds:
+                continue
+            source = published.edition.source
+            if self._kept.get(environment) != source:
+                kept.keep(self._folder, source)
+                self._kept[environment] = source
+            kept.confirm(self._folder, environment)
+
+    def warm_up(self, environments: set[str]) -> None:
+        """Have these environments and all that were kept ready before anybody asks."""
+        for environment in sorted(environments.union(kept.environments(self._folder))):
+            self.current(environment)
+
+    def _open(self, environment: str) -> Published:
+        """Begin to serve an environment: as the database has it, else as it was kept."""
+        try:
+            return self._load(environment)
+        except SQLAlchemyError:
+            found = kept.recall(self._folder, environment)
+            if found is None:
+                raise
+        with self._loading:
+            if (published := self.shelf.find(environment)) is not None:
+                return published
+            age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
+            self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
+            self._behind = True
+            log.warning("flags.recalled", environment=environment, age_seconds=round(age_seconds))
+            return self._put(with_own_switch(found.source))
+
     def _load(self, environment: str) -> Published:
-        # Not under the lock: a database that hangs must not keep the guard's lease from ending.
-        with reading() as session:
-            _, expires_at = store.routing_state(session)
-            source = self._read(session, environment)
-        self._lease.observe(expires_at, datetime.now(UTC))
-        return self._put(source)
+        with self._loading:
+            published = self.shelf.find(environment)
+            with reading() as session:
+                if published and store.flags_revision(session) == published.edition.source.revision:
+                    return published
+                _, expires_at = store.routing_state(session)
+                source = self._read(session, environment)
+            self._lease.observe(expires_at, datetime.now(UTC))
+            return self._put(source)
 
     def _put(self, source: Source) -> Published:
         with self._making:
-            before = self.shelf.find(source.environment)
-            is_old = before is not None and before.edition.source.revision > source.revision
-            return before if before and is_old else self._make(source, before)
+            return self._make(source, self.shelf.find(source.environment))
 
     def _make_due(self, environment: str) -> Published:
         with self._making:
@@ -129,8 +175,11 @@ def publisher() -> Publisher:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its editions; feed and schedule keep them new once they run."""
-    made = Publisher(partial(read, app.extensions["flag_snapshots"]), GuardLease(settings.guard_lease_seconds))
+    lease = GuardLease(settings.guard_lease_seconds)
+    made = Publisher(partial(read, app.extensions["flag_snapshots"]), lease, settings.kept_flags_dir)
     app.extensions["flag_publisher"] = made
     app.extensions["change_feed"].subscribe(lambda _revision: made.refresh())
-    jobs.of(app).everywhere(CONFIRM_SECONDS, "confirm-flags", made.confirm)
-    jobs.of(app).everywhere(KEEP_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.keep_time())
+    schedule = jobs.of(app)
+    schedule.everywhere(CONFIRM_SECONDS, "confirm-flags", made.confirm)
+    schedule.everywhere(KEEP_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.keep_time())
+    schedule.everywhere(KEEP_SECONDS, "keep-flags", lambda _now: made.keep())

@@ -1,7 +1,11 @@
 """Reading what an edition is made from, exactly as of one revision."""
 
+from dataclasses import replace
+
 from sqlalchemy.orm import Session
 
+from control_plane.phases import FLAG
+from control_plane.platform.settings import current
 from flags import store
 from flags.publication.edition import Source
 from flags.snapshot import Snapshots
@@ -21,3 +25,12 @@ def read(snapshots: Snapshots, session: Session, environment: str) -> Source:
             segments=tuple(store.segments(session, environment)),
         )
     return source
+
+
+def with_own_switch(source: Source) -> Source:
+    """What was kept by an earlier process, under this process's own environment variable."""
+    override = current().credits_v2_override
+    phased = {
+        key: replace(flag, override_variable=override) if key == FLAG else flag for key, flag in source.phased.items()
+    }
+    return replace(source, phased=phased)
