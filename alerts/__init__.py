@@ -4,6 +4,8 @@ from flask import Flask
 
 from alerts import api, exposition, guarding
 from alerts.intake import alertmanager
+from alerts.notices import api as notices_api
+from alerts.notices import delivering, outbox
 from alerts.overrides import api as overrides_api
 
 
@@ -14,3 +16,6 @@ def init_app(app: Flask) -> None:
     exposition.init_app(app)
     alertmanager.init_app(app)
     overrides_api.init_app(app)
+    outbox.init_app()
+    delivering.init_app(app)
+    notices_api.init_app(app)

@@ -16,8 +16,9 @@ from alerts import caps, store
 from alerts.counters import Counters
 from alerts.counters import pairs as pairs_in
 from alerts.evidence import Counts, Evidence, discordant_bet, step
+from alerts.notices import outbox, wording
 from alerts.overrides import store as overrides
-from alerts.rules import Action, Rule, alphas, bet_of, counted
+from alerts.rules import Action, NoData, Rule, alphas, bet_of, counted
 from alerts.silence import Silence, listen
 from alerts.store import Judged, Memory
 from alerts.verdicts import Facts, Status, Verdict, judge, to_json
@@ -28,6 +29,8 @@ from control_plane.platform import leases
 from control_plane.transitions import Decision, Transition
 
 ACTOR = "guard"
+MENTION_SECONDS = 60
+"""For how long after its time a notice may still be written, by a leader that was away."""
 
 log = structlog.get_logger()
 
@@ -73,6 +76,8 @@ def _judge_rollout(
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
         verdict = judge(judged, after.evidence, facts, alpha=shares.get(rule.name), previous=before.verdict, now=now)
         verdicts.append(verdict)
+        if exposed:
+            _mention_quiet(session, rollout, rule, before.verdict, verdict)
         if _worth_keeping(before, after, verdict):
             changed.append(Judged(rule, rollout.attempt, replace(after, verdict=verdict)))
     store.remember(session, rollout.flag, changed, now=now)
@@ -119,6 +124,17 @@ def _worth_keeping(before: Memory, after: Memory, verdict: Verdict) -> bool:
         return True
     kept = before.verdict
     return (kept.status, kept.reason, kept.calm_since) != (verdict.status, verdict.reason, verdict.calm_since)
+
+
+def _mention_quiet(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
+    """Tell people once when an alert has had nothing to judge by for long; without traffic that is no fault."""
+    if before is None or rule.no_data is NoData.IGNORE or {before.status, verdict.status} != {Status.INSUFFICIENT}:
+        return
+    # A verdict is stored when it changes, so the stored one says since when nothing has happened.
+    quiet_seconds = (verdict.at - before.at).total_seconds() - rule.quiet_notice_seconds
+    if 0 <= quiet_seconds < MENTION_SECONDS:
+        message = wording.of_quiet(rollout.flag, rollout.attempt, rule.name, since=before.at)
+        outbox.tell(session, message, now=verdict.at)
 
 
 def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: datetime) -> Decision | None:

@@ -4,6 +4,7 @@ Each runs in the caller's transaction, so use cases compose and nothing is half 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from flask import current_app
@@ -23,6 +24,22 @@ Gate = Callable[[Session, Rollout, datetime], GateResult]
 Evidence = Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was just done to a rollout, for those who want to know."""
+
+    action: Action
+    after: Rollout
+    now: datetime
+    actor: str
+    reason: str
+    evidence: Evidence
+
+
+Witness = Callable[[Session, Change], None]
+"""Told of every change in its own transaction; registered by the packages above through `register_witness`."""
+
+
 class UnknownRolloutError(LookupError):
     """No rollout exists for the flag; the message names it."""
 
@@ -38,6 +55,11 @@ def register_gate(name: str, gate: Gate) -> None:
 def register_rearm_gate(name: str, gate: Gate) -> None:
     """Let `gate` have a say in re-arming."""
     current_app.extensions.setdefault("rearm_gates", {})[name] = gate
+
+
+def register_witness(name: str, witness: Witness) -> None:
+    """Let `witness` take part in the transaction of every change; what it raises undoes the change."""
+    current_app.extensions.setdefault("witnesses", {})[name] = witness
 
 
 def gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
@@ -201,6 +223,9 @@ def _publish(
 ) -> None:
     _record(session, action, before, after, now=now, actor=actor, reason=reason, evidence=evidence)
     announce.publish(session, TOPIC, after.flag, now=now)
+    witnesses: dict[str, Witness] = current_app.extensions.get("witnesses", {})
+    for witness in witnesses.values():
+        witness(session, Change(action, after, now, actor, reason, evidence))
 
 
 def _record(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from alerts.notices import outbox, wording
 from alerts.overrides import store
 from alerts.overrides.store import Override
 from alerts.rules import Rule
@@ -38,6 +39,10 @@ def grant(session: Session, rules: Sequence[Rule], wish: Wish, *, now: datetime,
     store.add(session, granted, attempt=rollout.attempt)
     after = {"alert": wish.alert, "attempt": rollout.attempt, "expires_at": granted.expires_at.isoformat()}
     _publish(session, "alert.override", wish.flag, now=now, actor=actor, reason=granted.reason, after=after)
+    message = wording.of_override(
+        wish.flag, wish.alert, actor=actor, reason=granted.reason, expires_at=granted.expires_at, now=now
+    )
+    outbox.tell(session, message, now=now)
     return granted
 
 

@@ -1,0 +1,173 @@
+"""Notices: written with what they tell, delivered once to each target, tried again, and given up visibly."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from alerts.counters import FAILURE
+from alerts.guarding import guard
+from alerts.models import Notice
+from alerts.notices import delivering, store
+from alerts.notices.delivering import ATTEMPTS_MAX, deliver, pause_after
+from control_plane import rollouts
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.settings import Settings
+from control_plane.platform.signals import Observation
+from tests.alerts.conftest import Desk
+
+CHAT, PAGER = "json://127.0.0.1:9/chat-secret", "json://127.0.0.1:9/pager-secret"
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Post:
+    """Takes messages for addresses, or refuses those of some."""
+
+    refused: set[str] = field(default_factory=set)
+    taken: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __call__(self, address: str, title: str, body: str) -> bool:
+        if address in self.refused:
+            raise ConnectionRefusedError
+        self.taken.append((address, title, body))
+        return True
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, notify_urls=(CHAT, PAGER))
+
+
+@pytest.fixture(autouse=True)
+def at_work(app: Flask, desk: Desk) -> Iterator[None]:
+    with app.app_context():
+        guard(desk.now, 1)
+        yield
+
+
+def hold(now: datetime) -> None:
+    with transaction() as session:
+        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Support asked.")
+
+
+def notices() -> list[Notice]:
+    with reading() as session:
+        return [notice for notice, _ in store.latest(session)]
+
+
+def states() -> dict[str, int]:
+    with reading() as session:
+        return store.by_state(session)
+
+
+def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: Desk) -> None:
+    for number in range(20):
+        signals.record(Observation(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
+    guard(desk.now + SECOND, 1)
+    post = Post()
+    assert deliver(desk.now + SECOND, post) == 2
+    (_, title, body), _ = post.taken
+    assert {address for address, _, _ in post.taken} == {CHAT, PAGER}
+    assert title == "ENABLE_CREDITS_V2 rolled back to legacy"
+    for told in (
+        "by guard: credit_consumption_failure: Over its threshold",
+        "Alert: credit_consumption_failure, allowed 1%.",
+        "Observed: 12 of 20 (60%) since the attempt began, 12 of 20 (60%) in the last 5m.",
+        "a rollback takes 10^2.",
+        "whether legacy would do better is not known",
+        "Phase: Everyone, 10 %, attempt 1.",
+        "Next: Legacy serves everybody.",
+    ):
+        assert told in body
+
+
+def test_a_change_that_is_not_committed_is_not_told(desk: Desk) -> None:
+    def undone() -> None:
+        with transaction() as session:
+            rollouts.hold(session, FLAG, now=desk.now, actor="olga", reason="Support asked.")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        undone()
+    assert notices() == []
+
+
+def test_each_target_is_told_once_by_however_many_leaders(app: Flask, desk: Desk) -> None:
+    hold(desk.now)
+    post = Post()
+
+    def lead(_: int) -> None:
+        with app.app_context():
+            deliver(desk.now, post)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lead, range(8)))
+    assert sorted(address for address, _, _ in post.taken) == [CHAT, PAGER]
+    assert states() == {"pending": 0, "delivered": 2, "dead": 0}
+
+
+def test_a_target_that_is_away_is_tried_again_later_and_later_and_keeps_nobody_waiting(desk: Desk) -> None:
+    hold(desk.now)
+    post = Post(refused={CHAT})
+    assert deliver(desk.now, post) == 1
+    assert deliver(desk.now + 9 * SECOND, post) == 0
+    post.refused.clear()
+    assert deliver(desk.now + 10 * SECOND, post) == 1
+    assert states()["delivered"] == 2
+    assert [pause_after(attempts).total_seconds() for attempts in (0, 1, 2, 20)] == [10, 20, 40, 600]
+
+
+def test_what_can_not_be_delivered_is_given_up_visibly_and_the_others_are_told(
+    desk: Desk, sign_in: Callable[[str], FlaskClient]
+) -> None:
+    hold(desk.now)
+    post = Post(refused={CHAT})
+    for attempt in range(ATTEMPTS_MAX):
+        deliver(desk.now + attempt * delivering.LONGEST_PAUSE, post)
+    assert states()["dead"] == 1
+    deliver(desk.now + ATTEMPTS_MAX * delivering.LONGEST_PAUSE, post)
+    assert [title for address, title, _ in post.taken if address == PAGER][-1].endswith("was not told")
+    shown = sign_in("victor").get("/api/notices").get_json()
+    (dead,) = (each for notice in shown["notices"] for each in notice["deliveries"] if each["state"] == "dead")
+    assert dead["error"] == "It could not be sent: ConnectionRefusedError."
+    assert "secret" not in str(shown)
+
+
+def test_an_address_that_is_configured_no_longer_is_given_up(app: Flask, desk: Desk) -> None:
+    hold(desk.now)
+    app.extensions["settings"] = replace(app.extensions["settings"], notify_urls=(PAGER,))
+    deliver(desk.now, Post())
+    assert states() == {"pending": 1, "delivered": 1, "dead": 1}
+
+
+def test_targets_that_are_all_down_keep_no_rollback_from_happening(desk: Desk) -> None:
+    signals.record(*(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}") for number in range(9)))
+    guard(desk.now + SECOND, 1)
+    assert deliver(desk.now + SECOND) == 0, "nobody listens there"
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+
+
+def test_evidence_that_has_no_words_keeps_no_rollback_from_happening(desk: Desk) -> None:
+    with transaction() as session:
+        rollouts.roll_back(
+            session, FLAG, now=desk.now, actor="guard", reason="Odd.", evidence={"verdicts": [{"alert": "odd"}]}
+        )
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+    assert [notice.kind for notice in notices()] == ["roll_back"]
+
+
+def test_an_alert_without_anything_to_judge_by_is_mentioned_once(desk: Desk) -> None:
+    signals.record(Observation(FAILURE, bad=False, engine="v2"))
+    guard(desk.now, 1)
+    for minute in range(1, 40):
+        guard(desk.now + timedelta(minutes=minute), 1)
+    quiet = [notice.title for notice in notices() if notice.kind == "quiet"]
+    assert quiet.count(f"{FAILURE} has nothing to judge by") == 1
+    assert desk.rollout.state is RolloutState.RUNNING
