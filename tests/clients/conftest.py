@@ -26,7 +26,6 @@ def installation(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
     with application(settings) as app:
         office = Office(app)
         office.plan()
-        office.watch()
         with serving(tmp_path) as served:
             yield served, office
 

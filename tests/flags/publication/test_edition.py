@@ -1,0 +1,104 @@
+"""Editions: the same id for the same contents, and another one whenever SDKs are given something else."""
+
+import json
+import random
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from control_plane.phases import PRODUCTION, Exposure
+from flags.evaluation import EvaluationContext, evaluate
+from flags.folding import Holdings
+from flags.phased import Override
+from flags.publication.contents import Contents
+from flags.publication.edition import Edition, Source, is_current, make
+from flags.publication.history import History, Step
+from flags.publication.published import publish
+from tests.flags.examples import EVERYTHING, FLAG, NOW, SECOND, flag
+
+LATER = NOW + timedelta(hours=1)
+
+
+def source(revision: int = 7, **changes: Any) -> Source:
+    guarded = {"guard_expires_at": NOW} | changes
+    return Source(PRODUCTION, revision, {FLAG: flag(**guarded)})
+
+
+def edition(revision: int = 7, *, before: Edition | None = None, **changes: Any) -> Edition:
+    return make(source(revision, **changes), NOW, guard_ended_at=None, before=before)
+
+
+def test_the_same_source_makes_the_same_edition_everywhere() -> None:
+    assert edition(exposure=EVERYTHING) == edition(exposure=EVERYTHING)
+
+
+def test_a_change_that_no_sdk_would_notice_keeps_the_id() -> None:
+    first = edition(7, exposure=EVERYTHING)
+    then = edition(9, before=first, exposure=EVERYTHING, phase_names={})
+    assert (then.id, then.contents) == (first.id, first.contents)
+    assert then.phased[FLAG].phase_names == {}
+
+
+def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
+    watched = edition(exposure=EVERYTHING)
+    left_alone = make(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW, before=watched)
+    assert watched.contents.features[FLAG].wire["enabled"] is True
+    assert left_alone.contents.features[FLAG].wire["enabled"] is False
+    assert left_alone.id != watched.id
+    answer = evaluate(left_alone.phased[FLAG], EvaluationContext("anybody"), NOW)
+    assert not answer.value
+    assert "2026-08-01 12:00:00 UTC" in answer.sentence
+    assert not is_current(watched, NOW, guard_ended_at=NOW)
+    assert make(source(exposure=EVERYTHING), NOW, guard_ended_at=None, before=left_alone).id == watched.id
+
+
+def test_the_end_of_an_override_makes_another_edition() -> None:
+    allowed = {"ann": Override("a trial", LATER)}
+    first = edition(allowed=allowed)
+    assert first.next_change_at == LATER
+    assert is_current(first, LATER - SECOND, guard_ended_at=None)
+    assert not is_current(first, LATER, guard_ended_at=None)
+    then = make(source(allowed=allowed), LATER, guard_ended_at=None, before=first)
+    assert then.id > first.id
+    assert then.contents.digest != first.contents.digest
+    assert then.next_change_at is None
+
+
+def test_a_definition_never_stands_in_for_a_flag_under_a_rollout() -> None:
+    impostor = {"name": FLAG, "enabled": True, "strategies": [{"name": "default"}]}
+    made = make(replace(source(), features=(impostor,)), NOW, guard_ended_at=None)
+    assert made.contents.features[FLAG].wire["enabled"] is False
+
+
+def test_users_that_sdks_cant_be_told_of_are_named() -> None:
+    assert edition(allowed={"ann\\": Override("odd")}).left_out == ("ann\\",)
+
+
+def test_whoever_follows_holds_what_is_there() -> None:
+    chance = random.Random(7)
+    held, contents = Holdings(), Contents()
+    for number in range(200):
+        features = [
+            {"name": name, "enabled": chance.random() < 0.5, "strategies": []}
+            for name in "abcdef"
+            if chance.random() < 0.7
+        ]
+        segments = [{"id": key, "name": str(chance.randrange(3))} for key in range(chance.randrange(4))]
+        after = Contents.of(features, segments, before=contents)
+        history = History((Step(number),)).then(number + 1, contents, after)
+        events = history.since(number)
+        assert events is not None
+        held.apply(map(json.loads, events))
+        assert held.features == {name: item.wire for name, item in after.features.items()}
+        assert held.segments == {key: item.wire for key, item in after.segments.items()}
+        contents = after
+
+
+def test_payloads_are_made_once_for_the_same_contents() -> None:
+    first = publish(edition(exposure=EVERYTHING))
+    same = publish(edition(9, before=first.edition, exposure=EVERYTHING), first)
+    assert same.features is first.features
+    other = publish(edition(10, before=first.edition, exposure=Exposure(allowlist=True)), same)
+    assert other.features.etag != first.features.etag
+    assert other.since(first.edition.id) is not None
+    assert other.since(first.edition.id + 5) is None

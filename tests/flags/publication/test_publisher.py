@@ -1,0 +1,148 @@
+"""What a process goes on serving while the database can't be read, and what it stops serving."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from werkzeug.test import TestResponse
+
+from control_plane.phases import FLAG
+from control_plane.platform import announce, leases
+from control_plane.platform.database import db, transaction
+from control_plane.platform.settings import Settings
+from flags.publication import publisher as publishing
+from flags.publication.publisher import Publisher, publisher
+from tests.applications import application
+from tests.office import Office
+
+Call = Callable[..., TestResponse]
+ASK = f"/ofrep/v1/evaluate/flags/{FLAG}"
+NEW = {"Unleash-Client-Spec": "6.1.0"}
+
+
+@pytest.fixture
+def serving(app: Flask, office: Office) -> Publisher:
+    """The editions of an application whose rollout has reached everybody."""
+    office.move(3, 3)
+    office.publish()
+    with app.app_context():
+        publisher().current("production")
+        return publisher()
+
+
+@pytest.fixture
+def unplug(app: Flask) -> Callable[[], None]:
+    """Let every new use of the database fail."""
+
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    def unplug() -> None:
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", fail)
+
+    return unplug
+
+
+def enabled(serving: Publisher) -> bool:
+    return bool(serving.current("production").edition.contents.features[FLAG].wire["enabled"])
+
+
+def test_the_last_good_edition_stays_in_force(
+    serving: Publisher, app: Flask, office: Office, unplug: Callable[[], None]
+) -> None:
+    before = serving.current("production")
+    unplug()
+    with app.app_context():
+        serving.refresh()
+        serving.confirm(datetime.now(UTC))
+    assert serving.current("production") is before
+    assert enabled(serving)
+
+
+def test_what_could_not_be_read_is_read_when_it_can_be(
+    serving: Publisher, app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken, app.app_context():
+        broken.setattr(serving, "_read", _fails)
+        office.roll_back()
+        announce.feed().refresh()
+        assert enabled(serving), "nothing is known of the rollback yet"
+    with app.app_context():
+        serving.confirm(datetime.now(UTC))
+    assert not enabled(serving)
+
+
+def test_the_guards_lease_ends_without_the_database(
+    app: Flask, office: Office, unplug: Callable[[], None], serving: Publisher
+) -> None:
+    soon = timedelta(seconds=1)
+    with app.app_context():
+        with transaction() as session:
+            leases.beat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=soon.total_seconds())
+        serving.confirm(datetime.now(UTC))
+    watched = serving.current("production").edition.id
+    assert enabled(serving)
+    unplug()
+    waited = serving.shelf.wait("production", watched, 0.01)
+    assert waited is None
+    give_up = datetime.now(UTC) + 3 * soon
+    while enabled(serving) and datetime.now(UTC) < give_up:
+        serving.keep_time()
+    assert not enabled(serving)
+    changed = serving.shelf.wait("production", watched, 1)
+    assert changed is not None, "streams are told, too"
+
+
+def test_answers_say_that_they_are_stale_and_for_how_long(
+    serving: Publisher, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "STALE_SECONDS", -1.0)
+    answer = call("POST", ASK, kind="client", json={"context": {"targetingKey": "7"}})
+    assert (answer.json["value"], answer.json["reason"]) == (True, "STALE")
+    assert answer.json["metadata"]["reason"] == "STATIC"
+    assert answer.json["metadata"]["staleSeconds"] >= 0
+    payload = call("GET", "/api/client/features", kind="client", headers=NEW)
+    assert int(payload.headers["Rollout-Stale-Seconds"]) >= 0
+
+
+def test_a_process_that_starts_without_the_database_serves_what_was_kept(
+    serving: Publisher, app: Flask, settings: Settings
+) -> None:
+    with app.app_context():
+        publisher().current("staging")
+        serving.keep()
+    away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", credits_v2_override=False)
+    started = application(away, schema_may_wait=True)
+    with started as later, later.app_context():
+        production, staging = (publisher().current(name).edition for name in ("production", "staging"))
+        assert publisher().stale_seconds > 10
+        with pytest.raises(OperationalError):
+            publisher().current("elsewhere")
+    assert production.contents.features[FLAG].wire["enabled"] is False, "nobody watches what was kept"
+    assert staging.contents.features[FLAG].wire["enabled"] is False, "this process's own switch says off"
+    with application(replace(away, credits_v2_override=None), schema_may_wait=True) as later, later.app_context():
+        assert publisher().current("staging").edition.contents.features[FLAG].wire["enabled"] is True
+
+
+def test_only_what_changed_is_read_again(serving: Publisher, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    original = serving._read
+    monkeypatch.setattr(serving, "_read", lambda *words: reads.append(words) or original(*words))
+    with app.app_context():
+        with transaction() as session:
+            announce.publish(session, "billing", "somebody", now=datetime.now(UTC))
+        serving.refresh()
+        assert reads == []
+        with transaction() as session:
+            announce.publish(session, "rollout", FLAG, now=datetime.now(UTC))
+        serving.refresh()
+        assert len(reads) == 1
+
+
+def _fails(*_: object) -> None:
+    raise OperationalError("SELECT", {}, Exception("away"))
