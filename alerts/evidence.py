@@ -24,7 +24,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
-from math import ceil, exp, log, log1p
+from math import ceil, exp, log
+from operator import mul
 from typing import Any
 
 DESIGN = 1
@@ -57,6 +58,7 @@ SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)
 LIMIT = 700.0
 """Evidence is kept within e^+-LIMIT, where exp does not overflow; far beyond any alpha, so no verdict can tell."""
+CEILING, FLOOR = exp(LIMIT), exp(-LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,9 @@ class Bet:
     gains: tuple[tuple[float, float], ...]
     """(ln p_k/p0, ln (1-p_k)/(1-p0)) per alternative; empty for a tripwire, whose first bad outcome decides."""
     start_stakes: tuple[float, ...]
-    """ln (s w_k), what is staked on the counts since the start."""
+    """s w_k, what is staked on the counts since the start."""
     window_stakes: tuple[float, ...]
-    """ln ((1 - s) w_k / K), what is staked as each window opens."""
+    """(1 - s) w_k / K, what is staked as each window opens."""
     start_share: float
     window_seconds: float
     budget: int
@@ -96,7 +98,7 @@ class Bet:
 class Evidence:
     """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
 
-    `carried` holds ln ((1 - s) w_k M_k / K) as the current window opened; the window's counts do the rest, so the order
+    `carried` holds (1 - s) w_k M_k / K as the current window opened; the window's counts do the rest, so the order
     in which increments arrive inside a window can't matter.
     """
 
@@ -181,7 +183,7 @@ def log_start(bet: Bet, counts: Counts) -> float:
     """ln E_start of `counts` alone: what this many outcomes would show if nothing had come before."""
     if not bet.gains:
         return LIMIT if counts.bad else 0.0
-    return _clipped(_log_sum_exp(_rows(bet.start_stakes, bet.gains, counts.bad, counts.total)) - log(bet.start_share))
+    return _log(sum(_grown(bet.start_stakes, bet.gains, counts.bad, counts.total)) / bet.start_share)
 
 
 def log_safe(threshold: float, counts: Counts) -> float:
@@ -256,8 +258,8 @@ def _bet(null: float, alternatives: Iterable[tuple[float, float]], start_share: 
     return Bet(
         null=null,
         gains=tuple((log(p / null), log((1 - p) / (1 - null))) for p, _ in weighed),
-        start_stakes=tuple(log(start_share * weight) for _, weight in weighed),
-        window_stakes=tuple(log((1 - start_share) * weight / budget) for _, weight in weighed),
+        start_stakes=tuple(start_share * weight for _, weight in weighed),
+        window_stakes=tuple((1 - start_share) * weight / budget for _, weight in weighed),
         start_share=start_share,
         window_seconds=window_seconds,
         budget=budget,
@@ -268,8 +270,8 @@ def _opened(bet: Bet, evidence: Evidence, window: int) -> Evidence:
     """The evidence as a new window opens: what the last one showed is carried, and one more stake is set."""
     carried = bet.window_stakes
     if evidence.carried:
-        shown = _rows(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)
-        carried = tuple([min(LIMIT, _log_add(*stakes)) for stakes in zip(shown, bet.window_stakes, strict=True)])
+        grown = _grown(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)
+        carried = tuple([min(CEILING, each + stake) for each, stake in zip(grown, bet.window_stakes, strict=True)])
     windows_used, renewals, base_bad, base_total = _budget(bet, evidence)
     return Evidence(
         evidence.bad,
@@ -300,26 +302,25 @@ def _log_e(bet: Bet, carried: tuple[float, ...], start: tuple[int, int], window:
     """ln E from (bad, total) since the start and in the open window."""
     if not bet.gains:
         return LIMIT if start[0] else 0.0
-    return _clipped(_log_sum_exp(_rows(bet.start_stakes, bet.gains, *start) + _rows(carried, bet.gains, *window)))
+    return _log(sum(_grown(bet.start_stakes, bet.gains, *start)) + sum(_grown(carried, bet.gains, *window)))
 
 
-def _rows(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], bad: int, total: int) -> list[float]:
-    """ln of what each stake has become after `bad` among `total` outcomes."""
+def _grown(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], bad: int, total: int) -> list[float]:
+    """What each stake has become after `bad` among `total` outcomes."""
     good = total - bad
-    return [stake + bad * on_bad + good * on_good for stake, (on_bad, on_good) in zip(stakes, gains, strict=True)]
+    logs = [bad * on_bad + good * on_good for on_bad, on_good in gains]
+    if max(logs) > LIMIT:
+        logs = [min(LIMIT, each) for each in logs]
+    return list(map(mul, stakes, map(exp, logs)))
+
+
+def _log(value: float) -> float:
+    return log(min(CEILING, max(FLOOR, value)))
 
 
 def _log_sum_exp(logs: list[float]) -> float:
     top = max(logs)
-    if -LIMIT < top < LIMIT:
-        return log(sum(map(exp, logs)))
     return top + log(sum([exp(log_value - top) for log_value in logs]))
-
-
-def _log_add(one: float, other: float) -> float:
-    if one > other:
-        return one + log1p(exp(other - one))
-    return other + log1p(exp(one - other))
 
 
 def _clipped(log_value: float) -> float:

@@ -177,6 +177,14 @@ def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engine
     assert guarded.tick(109, 1000).attribution is Attribution.SHARED
 
 
+def test_worse_background_of_v2_does_not_make_a_shared_outage_its_own() -> None:
+    guarded = Guarded(FAILURE)
+    background = step(discordant_bet(window_seconds=300), Evidence(), Counts(14, 14), at=START)
+    guarded.pairs = Pairs(500, 500, v2_only=0, legacy_only=0, legacy_failed=1, discordant=background)
+
+    assert guarded.tick(114, 1000).attribution is Attribution.SHARED
+
+
 @pytest.mark.parametrize("pairs", [None, replace(CLEAN_LEGACY, compared=17), Pairs(0, 0, 0, 0, 0)])
 def test_a_breach_that_was_hardly_compared_is_not_excused(pairs: Pairs | None) -> None:
     guarded = Guarded(FAILURE)

@@ -14,6 +14,7 @@ from tests.bench.guard.sampling import Sampler
 
 FAULTS = (0.02, 0.05, 0.2)
 CELLS = ((0.0, 0.02), (0.0, 0.05), (0.0, 0.2), (0.0, 1.0), (1.0, 0.02), (1.0, 0.05), (1.0, 0.2))
+HORIZON = 20_000
 OUTCOMES = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 Cell = tuple[float, float]
 
@@ -65,10 +66,10 @@ def mischarged(sampler: Sampler) -> Section:
 
 def safety(sampler: Sampler) -> Section:
     """Requests until the certificate that an advance needs."""
-    waits = {factor: sampler.each(ours.certified_after, 0.01, factor * 0.01, 100_000) for factor in (0, 0.1, 0.2, 0.5)}
+    waits = {factor: sampler.each(ours.certified_after, 0.01, factor * 0.01, HORIZON) for factor in (0, 0.1, 0.2, 0.5)}
     rows = [[f"{factor:g}x", tables.median_and_p90(wait)] for factor, wait in waits.items()]
-    wrong = sum(wait < inf for wait in sampler.each(ours.certified_after, 0.01, 0.01, 100_000))
-    rows.append(["1x, within 100,000", f"{tables.share(wrong, sampler.runs)} certified wrongly"])
+    wrong = sum(wait < inf for wait in sampler.each(ours.certified_after, 0.01, 0.01, HORIZON))
+    rows.append([f"1x, within {HORIZON:,}", f"{tables.share(wrong, sampler.runs)} certified wrongly"])
     clean = clean_outcomes_needed(0.01, Counts())
     goal = Goal("clean requests for the certificate at 1%", "367", str(clean), clean == 367)
     text = "Threshold 1%. By design at most 5% of releases whose rate is at the threshold are ever certified."

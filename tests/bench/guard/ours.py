@@ -111,6 +111,8 @@ def retried(rng: np.random.Generator, watched: Watched, factor: float, extra_att
     for window, counts in increments(rng, traffic, watched.rule.window_seconds):
         extra = int(rng.poisson(extra_attempts)) if counts.bad and extra_attempts else 0
         guard.see(_at(watched.rule, window), counts + Counts(extra, extra))
+        if guard.finished:
+            break
     return guard.alarm
 
 
@@ -126,6 +128,8 @@ def broken_account(rng: np.random.Generator, watched: Watched, account_window_se
             guard.see(_at(watched.rule, window), Counts(failures, failures))
         for _, counts in group:
             guard.see(_at(watched.rule, window), counts)
+        if guard.finished:
+            break
     return guard.alarm
 
 
