@@ -14,7 +14,8 @@ from dashboards.wording import NARROW, plain, share, span
 HISTORY = timedelta(hours=1)
 HOLD_LOG10 = 1.0
 ENGINES = ("v2", "legacy")
-WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH, Status.OK, Status.INSUFFICIENT)
+WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
+"""The rest stay in the order of the file: a card should not jump because traffic paused."""
 
 SeriesKey = tuple[str, str, str]
 Minutes = Collection[tuple[tuple[SeriesKey, int], Tally]]
@@ -92,7 +93,7 @@ def alert_views(
     changes: Sequence[datetime] = (),
     frame: Frame = CARD,
 ) -> tuple[AlertView, ...]:
-    """Every alert with its last hour, the worst first; `changes` of the rollout become marks on the charts."""
+    """Every alert with its last hour, what needs attention first; `changes` of the rollout become marks."""
     judged = {verdict.alert: verdict for verdict in verdicts}
     views = [
         AlertView(
@@ -103,7 +104,7 @@ def alert_views(
         )
         for rule in rules
     ]
-    return tuple(sorted(views, key=lambda view: WORST_FIRST.index(view.status)))
+    return tuple(sorted(views, key=_urgency))
 
 
 def worst(views: Sequence[AlertView]) -> AlertView | None:
@@ -120,6 +121,10 @@ def served_share(counts: Sequence[EngineCounts]) -> float | None:
     """The part of the answers that v2 gave; None where nothing was asked."""
     total = sum(each.served for each in counts)
     return next(each.served for each in counts if each.engine == "v2") / total if total else None
+
+
+def _urgency(view: AlertView) -> int:
+    return WORST_FIRST.index(view.status) if view.status in WORST_FIRST else len(WORST_FIRST)
 
 
 def _engine_counts(minutes: Minutes, signal: str, engine: str) -> EngineCounts:

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page
 
 from control_plane.phases import FLAG
 from tests.browser.conftest import OpenPage
-from tests.browser.pages import assert_accessible, shoot, sign_in
+from tests.browser.pages import assert_accessible, sign_in
 
 SCREENS = {
     "list": "/",
@@ -22,7 +22,6 @@ SCREENS = {
     "people": "/people",
     "system": "/system",
 }
-PICTURE = {"width": 1200, "height": 1280}
 TELEPHONE = {"width": 390, "height": 844}
 
 
@@ -82,12 +81,3 @@ def test_a_screen_fits_a_telephone(open_page: OpenPage, signed_in: Any, address:
     page = open_page(viewport=TELEPHONE, storage_state=signed_in)
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
-
-
-def test_the_picture_of_the_readme_shows_what_it_says(alice: Page, scheme: str) -> None:
-    alice.set_viewport_size(PICTURE)
-    alice.goto(SCREENS["rollout"])
-    for heading in (FLAG, "Running", "New signups first", "Next step", "Guardrails", "Latest changes"):
-        assert alice.get_by_role("heading", name=heading, exact=False).first.is_visible()
-    alice.get_by_text("Live", exact=True).wait_for()
-    shoot(alice, "rollout" if scheme == "light" else "rollout-dark")

@@ -53,6 +53,17 @@ def test_one_alert_tells_its_settings_and_its_verdict(sign_in: SignIn, judged: d
         assert expected in page
 
 
+def test_a_tripwire_is_counted_and_needs_one(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    text = "alerts:\n  double_charge: {threshold: 0%, window: 5m, severity: critical, metric: api_error_rate}\n"
+    rules_of(app).rules = parse(text)
+    tick(app, datetime.now(UTC))
+    browser = sign_in("victor")
+    assert "None is allowed: the first one rolls back." in words(browser.get("/alerts").get_data(as_text=True))
+    page = words(browser.get("/alerts/double_charge").get_data(as_text=True))
+    assert "How many errors does it take? One." in page
+    assert "Last hour" not in page
+
+
 def test_an_alert_that_nobody_wrote_is_not_found(sign_in: SignIn, planned: Rollout) -> None:
     answer = sign_in("victor").get("/alerts/nothing", headers=HTML)
     assert answer.status_code == 404

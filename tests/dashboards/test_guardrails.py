@@ -59,6 +59,11 @@ def test_the_worst_alert_comes_first() -> None:
     assert [view.name for view in views] == ["database_query_slow", "credit_consumption_failure"]
 
 
+def test_cards_keep_their_order_while_nothing_is_wrong() -> None:
+    judged = [verdict(FAILURE, Status.INSUFFICIENT), verdict(SLOW, Status.OK)]
+    assert [view.name for view in alert_views([FAILURE, SLOW], judged, [], now=NOW)] == [FAILURE.name, SLOW.name]
+
+
 def test_an_alert_that_was_never_judged_counts_as_insufficient_and_shows_no_evidence() -> None:
     view = seen()
     assert view.status is Status.INSUFFICIENT

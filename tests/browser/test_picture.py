@@ -1,0 +1,28 @@
+"""The picture of the README: taken first, while the traffic in it is fresh."""
+
+import pytest
+from playwright.sync_api import expect
+
+from control_plane.phases import FLAG
+from tests.browser.conftest import OpenPage
+from tests.browser.pages import shoot, sign_in
+
+SIZE = {"width": 1200, "height": 1280}
+HEADINGS = (FLAG, "Running", "New signups first", "Next step", "Guardrails", "Credit consumption failure")
+
+
+@pytest.fixture(scope="module")
+def base_url(staged: str) -> str:
+    """The rollouts that are worth looking at."""
+    return staged
+
+
+@pytest.mark.parametrize(("scheme", "name"), [("light", "rollout"), ("dark", "rollout-dark")])
+def test_it_shows_what_it_says(open_page: OpenPage, scheme: str, name: str) -> None:
+    page = open_page(color_scheme=scheme, viewport=SIZE)
+    sign_in(page, "alice")
+    page.goto(f"/rollouts/{FLAG}")
+    for heading in HEADINGS:
+        expect(page.get_by_role("heading", name=heading, exact=False).first).to_be_visible()
+    expect(page.locator(".live-state")).to_have_text("Live")
+    shoot(page, name)
