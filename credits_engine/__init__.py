@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from credits_engine import api, billing, checking, serving, sweeping
+from credits_engine import api, billing, card, checking, serving, sweeping, watching
 
 
 def init_app(app: Flask) -> None:
@@ -10,5 +10,7 @@ def init_app(app: Flask) -> None:
     serving.init_app(app)
     api.init_app(app)
     billing.init_app(app)
+    app.register_blueprint(card.bp)
     sweeping.init_app(app)
+    watching.init_app(app)
     checking.init_app(app)

@@ -7,10 +7,9 @@ import click
 
 from control_plane.platform.console import CommandFailed, in_application, json_option, show
 from control_plane.platform.database import reading
-from credits_engine import books, corrections_cli, presentation
+from credits_engine import books, corrections_cli, presentation, watching
 from credits_engine.billing.cli import billing_group
 from credits_engine.decisions import Amounts, EngineName
-from credits_engine.journal import reconcile
 from credits_engine.plans import UnknownPlanError
 from credits_engine.routing import evaluate_flag
 from credits_engine.store import accounts
@@ -70,8 +69,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
 @in_application
 def reconcile_command(*, as_json: bool) -> None:
     """Recompute both books from the journal. Exit code 1 when a book differs."""
-    with reading() as session:
-        result = reconcile(session)
+    result = watching.check_books(datetime.now(UTC), "demand")
     document = {
         "checked": result.checked,
         "found": result.found,

@@ -162,3 +162,15 @@ class Reservation(Base):
     legacy_period_start: Mapped[datetime] = mapped_column(UtcDateTime)
     reserved_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReconciliationRun(Base):
+    """One comparison of both books with the journal: why it ran, how many book rows it checked, how many differed."""
+
+    __tablename__ = "credit_reconciliation"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    cause: Mapped[str] = mapped_column(Text)
+    checked: Mapped[int] = mapped_column(BigInteger)
+    found: Mapped[int] = mapped_column(BigInteger)

@@ -59,7 +59,7 @@ def test_reconcile_answers_by_exit_code(till: Till) -> None:
     shown = terminal("reconcile")
     assert shown.exit_code == 1
     assert "book 9/0, journal 7/0" in shown.output
-    document = json.loads(terminal("reconcile", "--json").output)
+    document = json.loads(terminal("reconcile", "--json").stdout)
     assert (document["found"], document["differences"][0]["userId"]) == (1, "ada")
 
 

@@ -1,0 +1,49 @@
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Count, Series
+from control_plane.platform.telemetry import exposition
+from credits_engine import watching
+from credits_engine.checking import DIFFERENCE
+from credits_engine.store.tables import LEGACY
+from tests.credits_engine.conftest import Till
+
+
+def cause(till: Till) -> str | None:
+    with reading() as session:
+        return watching.due(session, till.now)
+
+
+def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till) -> None:
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
+    assert cause(till) == "schedule"
+    watching.check_books(till.now, "schedule")
+    till.now += timedelta(minutes=10)
+    assert cause(till) is None
+    with transaction() as session:
+        rollouts.roll_back(session, FLAG, now=till.now, actor="test", reason="drill")
+    till.now += timedelta(seconds=1)
+    assert cause(till) == "rollback"
+    watching.check_books(till.now, "rollback")
+    assert cause(till) is None
+    till.now += timedelta(hours=1)
+    assert cause(till) == "schedule"
+
+
+def test_a_difference_reaches_the_guard_and_prometheus(till: Till) -> None:
+    till.user("ada")
+    till.take("ada", "k1", analysis=3)
+    assert watching.check_books(till.now, "demand").clean
+    with transaction() as session:
+        session.execute(update(LEGACY).values(analysis_used=4))
+    assert watching.check_books(till.now, "demand").found == 1
+    signals.flush(till.now)
+    with reading() as session:
+        assert signals.totals(session)[Series(DIFFERENCE)] == Count(1, 2)
+    assert "rollout_credit_reconcile_differences 1.0" in exposition().decode()
