@@ -1,15 +1,33 @@
 """`rollout alerts`."""
 
 import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import yaml
+from pydantic import ValidationError
 
-from alerts import reading
+from alerts import explaining, reading, scenarios, store
+from alerts.export import prometheus, promtool
+from alerts.overrides import granting
+from alerts.overrides.granting import Wish
 from alerts.reading import RulesRefused
-from alerts.rules import alphas
-from control_plane.platform.console import CommandFailed, json_option, show
+from alerts.rules import Rule, alphas
+from alerts.scenarios import Outcome, Scenario
+from control_plane import rollouts
+from control_plane.phases import FLAG
+from control_plane.platform import database
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
 from control_plane.platform.settings import Settings
+
+RULES_FILE, TESTS_FILE = "credits.yml", "credits.test.yml"
+
+file_option = click.option(
+    "--file", "path", type=click.Path(dir_okay=False, path_type=Path), help="The alerts; default: those in use."
+)
+flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
 
 
 def register(group: click.Group) -> None:
@@ -44,3 +62,109 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
     show(document, "\n".join(words), as_json=as_json)
+
+
+@alerts_group.command("show")
+@flag_option
+@json_option
+@in_application
+def show_command(*, flag: str, as_json: bool) -> None:
+    """The guard's last verdict on each alert, with every figure behind it."""
+    with database.reading() as session:
+        attempt = rollouts.find(session, flag).attempt
+        verdicts = store.latest_verdicts(session, flag, attempt=attempt)
+    words = [f"{verdict.status:12} {verdict.alert}: {verdict.reason}" for verdict in verdicts]
+    document = {
+        "flag": flag,
+        "attempt": attempt,
+        "verdicts": [asdict(each) | {"reason": each.reason} for each in verdicts],
+    }
+    show(document, "\n".join(words) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json)
+
+
+@alerts_group.command("explain")
+@click.argument("name")
+@file_option
+@json_option
+def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
+    """What alert NAME asks, and how many errors it takes to hold and to roll back."""
+    rules = _rules(path)
+    rule = next((rule for rule in rules if rule.name == name), None)
+    if rule is None:
+        raise CommandFailed(f"There is no alert {name!r}; known are {', '.join(each.name for each in rules)}.")
+    needed = [] if rule.tripwire else explaining.errors_needed(rule, alphas(rules).get(name))
+    document = {"alert": name, "errors_needed": [asdict(each) for each in needed]}
+    show(document, "\n".join(explaining.explained(rule, rules)), as_json=as_json)
+
+
+@alerts_group.command("test")
+@click.argument("scenario", type=click.Path(dir_okay=False, path_type=Path))
+@file_option
+@json_option
+def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
+    """Play SCENARIO, counters over time, and compare the verdicts with those it expects; exit code 1 if one differs."""
+    try:
+        steps = Scenario.model_validate(yaml.safe_load(scenario.read_text(encoding="utf-8")))
+        outcomes = list(scenarios.play(steps, _rules(path)))
+    except OSError as error:
+        raise CommandFailed(f"{scenario} can't be read: {error.strerror}.") from error
+    except (ValidationError, ValueError, yaml.YAMLError) as error:
+        raise CommandFailed(f"{scenario} is no scenario: {error}") from error
+    missed = [outcome for outcome in outcomes if not outcome.met]
+    words = [*map(_line, missed), f"{len(outcomes) - len(missed)} of {len(outcomes)} verdicts are as expected."]
+    show({"expected": len(outcomes), "missed": list(map(_line, missed))}, "\n".join(words), as_json=as_json)
+    sys.exit(1 if missed else 0)
+
+
+@alerts_group.command("override")
+@click.argument("name")
+@click.option("--minutes", default=60, show_default=True, help="For how long, 60 at most.")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@flag_option
+@json_option
+@in_application
+def override_command(*, name: str, minutes: int, reason: str, flag: str, as_json: bool) -> None:
+    """Let alert NAME notify only for a while; never a tripwire."""
+    wish = Wish(flag, name, minutes, reason)
+    with database.transaction() as session:
+        granted = granting.grant(session, _rules(None), wish, now=datetime.now(UTC), actor=actor())
+    words = f"{name} only notifies until {granted.expires_at:%Y-%m-%d %H:%M} UTC."
+    show(asdict(granted), words, as_json=as_json)
+
+
+@alerts_group.command("export-prometheus")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--scrape-seconds", default=15.0, show_default=True, help="How often Prometheus scrapes us.")
+@file_option
+@json_option
+def export_command(*, folder: Path, scrape_seconds: float, path: Path | None, as_json: bool) -> None:
+    """Write the alerts as Prometheus rules into FOLDER, with scenarios for `promtool test rules`."""
+    rules = _rules(path)
+    try:
+        documents = {
+            RULES_FILE: prometheus.rules_document(rules, scrape_seconds=scrape_seconds),
+            TESTS_FILE: promtool.tests_document(rules, rules_file=RULES_FILE, scrape_seconds=scrape_seconds),
+        }
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in documents.items():
+        (folder / name).write_text(yaml.safe_dump(document, sort_keys=False, width=1000), encoding="utf-8")
+    files = [str(folder / name) for name in documents]
+    show({"files": files}, "\n".join(files), as_json=as_json)
+
+
+def _rules(path: Path | None) -> tuple[Rule, ...]:
+    file = path or Settings.from_env().alerts_file
+    try:
+        return reading.parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandFailed(f"{file} can't be read: {error.strerror}.") from error
+    except (RulesRefused, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{file} can't be used. {error}") from error
+
+
+def _line(outcome: Outcome) -> str:
+    verdict = outcome.verdict
+    differs = f"expected {outcome.expected}, got {verdict.status}"
+    return f"{outcome.at_seconds:g} s, {outcome.alert}: {differs}: {verdict.reason}"

@@ -1,0 +1,66 @@
+"""What an alert asks, in words and figures: above all, how many bad outcomes it takes. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log
+
+from alerts.evidence import Counts, clean_outcomes_needed, failures_needed
+from alerts.quantities import spoken_duration
+from alerts.rules import Action, Rule, alphas, bet_of
+from alerts.verdicts import HOLD_LOG_E
+
+SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+ACTIONS = {
+    Action.ROLLBACK: "rolls back by itself",
+    Action.HOLD: "holds at most",
+    Action.NOTIFY: "only notifies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Of `total` outcomes since the attempt began, how many must be bad to hold and to roll back; None for never."""
+
+    total: int
+    hold: int | None
+    rollback: int | None
+
+
+def errors_needed(rule: Rule, alpha: float | None, sizes: Sequence[int] = SIZES) -> list[Needed]:
+    """How many errors it takes, computed by the code that guards."""
+    bet = bet_of(rule)
+    return [
+        Needed(
+            total,
+            failures_needed(bet, total, log_bar=HOLD_LOG_E),
+            failures_needed(bet, total, log_bar=-log(alpha)) if alpha else None,
+        )
+        for total in sizes
+    ]
+
+
+def explained(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
+    """The alert in lines."""
+    alpha = alphas(rules).get(rule.name)
+    yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
+    yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
+    if rule.tripwire:
+        yield "It is a tripwire: the first bad outcome decides, and nobody may override it."
+        return
+    if alpha:
+        yield f"A release at its threshold is rolled back wrongly in at most {alpha:.3%} of all phases."
+    clean = clean_outcomes_needed(rule.threshold, Counts())
+    if rule.metric.certifies and clean is not None:
+        yield f"An advance takes {clean:,} good outcomes, or more where some are bad."
+    yield "How many errors does it take?"
+    yield f"  {'of':>6} {'to hold':>8} {'to roll back':>13}"
+    for needed in errors_needed(rule, alpha):
+        yield f"  {needed.total:>6,} {_shown(needed.hold):>8} {_shown(needed.rollback):>13}"
+
+
+def _shown(number: int | None) -> str:
+    return "never" if number is None else f"{number:,}"
+
+
+def _span(rule: Rule) -> str:
+    return spoken_duration(rule.window_seconds)

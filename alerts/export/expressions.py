@@ -1,0 +1,43 @@
+"""What a rule counts, as PromQL over the counters that we expose. Pure."""
+
+from alerts.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.quantities import spoken_duration
+from alerts.rules import Rule
+
+OUTCOMES, BAD = "guard_outcomes_total", "guard_bad_outcomes_total"
+
+
+def recorded_as(rule: Rule) -> str:
+    """The name of the rule's recorded bad rate: level, measurement, operation."""
+    return f"credits:{rule.name}:ratio_rate{span(rule)}"
+
+
+def span(rule: Rule) -> str:
+    """The rule's window as Prometheus writes it."""
+    return spoken_duration(round(rule.window_seconds))
+
+
+def ratio(rule: Rule) -> str:
+    """The bad rate over the window. No bad outcome is 0, no outcome at all is nothing, so 0/0 never comes up."""
+    return f"({_rate(bad(rule), rule)} or vector(0)) / ({_rate(total(rule), rule)} > 0)"
+
+
+def bad(rule: Rule) -> str:
+    """The counter of the rule's bad outcomes."""
+    return f"{BAD}{_selector(rule)}"
+
+
+def total(rule: Rule) -> str:
+    """The counter of all of them; of discordant pairs, only those that one engine failed."""
+    if rule.compare is Compare.DISCORDANT:
+        return f'{BAD}{{signal=~"{rule.metric.signal}|{FAILED_LEGACY_ONLY}"}}'
+    return f"{OUTCOMES}{_selector(rule)}"
+
+
+def _selector(rule: Rule) -> str:
+    engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
+    return f'{{signal="{rule.metric.signal}"{engine}}}'
+
+
+def _rate(counter: str, rule: Rule) -> str:
+    return f"sum(rate({counter}[{span(rule)}]))"

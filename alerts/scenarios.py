@@ -1,0 +1,125 @@
+"""A scenario: counters over time and the verdicts to expect, so that owners of thresholds can try them. Pure.
+
+It is judged by the very code that guards, in an attempt that begins with it and exposes users.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from alerts import quantities
+from alerts.attribution import Pairs
+from alerts.evidence import Counts, Evidence, step
+from alerts.rules import Rule, alphas, bet_of
+from alerts.verdicts import Facts, Status, Verdict, judge
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Seen(BaseModel):
+    """What one alert counted since the step before; `shared` says how many of the bad ones legacy failed as well."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bad: int = Field(default=0, ge=0)
+    total: int = Field(ge=0)
+    shared: int | None = Field(default=None, ge=0)
+
+
+class Step(BaseModel):
+    """One look of the guard."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: float
+    counts: dict[str, Seen] = Field(default_factory=dict)
+    expect: dict[str, Status] = Field(default_factory=dict)
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _duration(cls, value: object) -> float:
+        return float(quantities.duration(str(value)))
+
+
+class Scenario(BaseModel):
+    """Steps in the order of time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: list[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One expectation and what the guard concluded."""
+
+    at_seconds: float
+    alert: str
+    expected: Status
+    verdict: Verdict
+
+    @property
+    def met(self) -> bool:
+        return self.verdict.status is self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """One alert so far: its evidence, verdict and everything it counted."""
+
+    rule: Rule
+    evidence: Evidence = field(default_factory=Evidence)
+    verdict: Verdict | None = None
+    seen: tuple[tuple[float, Seen], ...] = ()
+
+
+def play(scenario: Scenario, rules: Sequence[Rule]) -> Iterator[Outcome]:
+    """Every expectation with its verdict. Raises ValueError for an alert that there is not, and for steps backwards."""
+    watched = {rule.name: _Watched(rule) for rule in rules}
+    shares = alphas(rules)
+    before = 0.0
+    for each in scenario.steps:
+        _check(each, watched, before)
+        before = each.at
+        for name, state in watched.items():
+            watched[name] = _look(state, each, alpha=shares.get(name))
+        for name, expected in each.expect.items():
+            verdict = watched[name].verdict
+            assert verdict is not None
+            yield Outcome(each.at, name, expected, verdict)
+
+
+def _check(each: Step, watched: Mapping[str, object], before: float) -> None:
+    unknown = sorted({*each.counts, *each.expect} - watched.keys())
+    if unknown:
+        raise ValueError(f"At {each.at:g} s: there is no alert {', '.join(unknown)}; known are {', '.join(watched)}.")
+    if each.at < before:
+        raise ValueError(f"At {each.at:g} s: the step before is at {before:g} s; list steps in the order of time.")
+
+
+def _look(state: _Watched, each: Step, *, alpha: float | None) -> _Watched:
+    rule, now = state.rule, BEGINNING + timedelta(seconds=each.at)
+    seen = (*state.seen, (each.at, each.counts[rule.name])) if rule.name in each.counts else state.seen
+    latest = each.counts.get(rule.name, Seen(total=0))
+    evidence = step(bet_of(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
+    window = [one for at, one in seen if at > each.at - rule.window_seconds]
+    counts = Counts(sum(one.bad for one in window), sum(one.total for one in window))
+    facts = Facts(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
+    verdict = judge(rule, evidence, facts, alpha=alpha, previous=state.verdict, now=now)
+    return replace(state, evidence=evidence, verdict=verdict, seen=seen)
+
+
+def _pairs(rule: Rule, window: Sequence[Seen], counts: Counts) -> Pairs | None:
+    """Who failed whose requests, as far as the scenario says."""
+    if not rule.attributable or any(one.shared is None for one in window):
+        return None
+    shared = sum(one.shared or 0 for one in window)
+    return Pairs(
+        decided=counts.total,
+        compared=counts.total,
+        v2_only=counts.bad - shared,
+        legacy_only=0,
+        legacy_failed=shared,
+    )
