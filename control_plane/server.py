@@ -1,7 +1,7 @@
 """Serving over HTTP: Granian's workers around the WSGI application, and a stop that loses nothing."""
 
-import multiprocessing
 import os
+import select
 import signal
 import socket
 import threading
@@ -20,7 +20,8 @@ RESPAWN_SECONDS = 0.5
 ORPHAN_CHECK_SECONDS = 1.0
 
 # Inherited by the forked workers: the server replaces their signal handlers, so this is how they learn to stop.
-_stopping = multiprocessing.get_context("fork").Event()
+# A pipe that nobody reads empty, not an event: one that a killed worker was waiting for could never be set again.
+_told, _tell = os.pipe()
 
 
 class PortInUseError(SettingsError):
@@ -75,13 +76,13 @@ class _Server(MPServer):
     """Granian that tells its workers of the stop before it ends them."""
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
-        _stopping.set()
+        os.write(_tell, b"stop")
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
 def _stop_when_told(app: Flask, server: int) -> None:
     """End background work and streams when the server stops, or when it is gone without a word."""
-    while not _stopping.wait(ORPHAN_CHECK_SECONDS):
+    while not select.select([_told], [], [], ORPHAN_CHECK_SECONDS)[0]:
         if os.getppid() != server:
             os.kill(os.getpid(), signal.SIGTERM)
             break

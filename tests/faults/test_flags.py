@@ -1,0 +1,165 @@
+"""Flags while things break around the program that serves them: none flips, and everybody ends up with the truth."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from UnleashClient import UnleashClient
+from UnleashClient.cache import FileCache
+
+from control_plane.phases import FLAG
+from control_plane.platform.settings import Settings
+from tests.applications import application
+from tests.faults.cable import Cable
+from tests.office import Office
+from tests.serving import Served, serving
+
+OTHER = {"name": "other", "enabled": True, "strategies": [{"name": "default"}]}
+PATIENCE_SECONDS = 60
+LEASE_SECONDS = "3"
+
+
+@pytest.fixture
+def cable(postgresql_url: str) -> Iterator[Cable]:
+    """What connects the program with its PostgreSQL."""
+    address = urlsplit(postgresql_url)
+    cable = Cable(address.hostname or "", address.port or 0)
+    yield cable
+    cable.cut()
+
+
+@pytest.fixture
+def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
+    """Changes the installation, by a line of its own to the database."""
+    settings = Settings(database_url=postgresql_url, instance_dir=tmp_path, secret_key="-", background=False)
+    with application(settings) as app:
+        office = Office(app)
+        office.plan()
+        yield office
+
+
+@pytest.fixture
+def served(postgresql_url: str, cable: Cable, tmp_path: Path) -> Iterator[Served]:
+    """The program, whose guard keeps a short lease."""
+    url = urlsplit(postgresql_url)
+    through = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{cable.port}").geturl()
+    with serving(tmp_path, DATABASE_URL=through, GUARD_LEASE_SECONDS=LEASE_SECONDS) as served:
+        yield served
+
+
+@contextmanager
+def streaming(served: Served, office: Office, place: Path, environment: str) -> Iterator[UnleashClient]:
+    """The official client, which follows the stream."""
+    client = UnleashClient(
+        f"{served.url}/api",
+        f"shop-{environment}",
+        custom_headers={"Authorization": office.token("client", environment=environment)},
+        disable_metrics=True,
+        experimental_mode={"type": "streaming"},
+        cache=FileCache(f"shop-{environment}", directory=str(place)),
+    )
+    with client:
+        eventually(lambda: FLAG in client.feature_definitions())
+        yield client
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < give_up, "It did not come about."
+        time.sleep(0.05)
+
+
+def take(served: Served, office: Office, *features: dict[str, Any]) -> None:
+    answer = requests.post(
+        f"{served.url}/api/environments/production/import",
+        json={"features": features},
+        headers={"Authorization": office.token("admin")},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def evaluation(served: Served, token: str, flag: str) -> dict[str, Any]:
+    answer = requests.post(
+        f"{served.url}/ofrep/v1/evaluate/flags/{flag}",
+        json={"context": {"targetingKey": "7"}},
+        headers={"Authorization": token},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+@pytest.mark.parametrize("away_seconds", [6, pytest.param(60, marks=pytest.mark.long)])
+def test_while_the_database_is_away_only_the_guards_lease_takes_a_flag_away(
+    served: Served, office: Office, cable: Cable, tmp_path: Path, away_seconds: int
+) -> None:
+    office.move(3, 3)
+    take(served, office, OTHER)
+    token = office.token("client")
+    with (
+        streaming(served, office, tmp_path, "production") as production,
+        streaming(served, office, tmp_path, "staging") as staging,
+    ):
+        eventually(lambda: production.is_enabled(FLAG, {"userId": "7"}) and production.is_enabled("other"))
+        assert evaluation(served, token, "other")["value"] is True
+        cable.cut()
+        ends = time.monotonic() + away_seconds
+        while time.monotonic() < ends:
+            assert staging.is_enabled(FLAG)
+            assert production.is_enabled("other")
+            assert evaluation(served, token, "other")["value"] is True
+            time.sleep(0.1)
+        assert not production.is_enabled(FLAG, {"userId": "7"}), "nobody watches"
+        assert evaluation(served, token, FLAG)["reason"] in ("DISABLED", "STALE")
+        if away_seconds > 10:
+            assert evaluation(served, token, "other")["reason"] == "STALE"
+        cable.mend()
+        eventually(lambda: production.is_enabled(FLAG, {"userId": "7"}))
+        office.roll_back()
+        eventually(lambda: not production.is_enabled(FLAG, {"userId": "7"}))
+        assert evaluation(served, token, "other")["reason"] == "STATIC"
+
+
+def test_a_worker_that_is_killed_costs_its_streams_nothing(served: Served, office: Office, tmp_path: Path) -> None:
+    token = office.token("client", environment="staging")
+    with streaming(served, office, tmp_path, "staging") as client:
+        listeners = [_listen(served, token) for _ in range(20)]
+        for worker in _workers(served):
+            os.kill(worker, signal.SIGKILL)
+        office.roll_back()
+        eventually(lambda: not client.is_enabled(FLAG))
+        payload = requests.get(
+            f"{served.url}/api/client/features",
+            headers={"Authorization": token, "Unleash-Client-Spec": "6.1.0"},
+            timeout=10,
+        ).json()
+        held = json.loads(client._engine.get_state())
+        assert {feature["name"]: feature["enabled"] for feature in held["features"]} == {
+            feature["name"]: feature["enabled"] for feature in payload["features"]
+        }
+        for listener in listeners:
+            listener.close()
+
+
+def _listen(served: Served, token: str) -> requests.Response:
+    answer = requests.get(
+        f"{served.url}/api/client/streaming", headers={"Authorization": token}, stream=True, timeout=10
+    )
+    assert answer.status_code == 200
+    return answer
+
+
+def _workers(served: Served) -> list[int]:
+    pid = served.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
