@@ -2,7 +2,8 @@
 
 from flask import Flask
 
-from credits_engine import api, billing, card, checking, serving, sweeping, watching
+from credits_engine import api, card, checking, serving, sweeping, watching
+from credits_engine.billing import mounting as billing
 
 
 def init_app(app: Flask) -> None:

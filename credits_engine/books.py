@@ -9,7 +9,7 @@ from credits_engine.decisions import NOTHING, Amounts, Book, EngineName
 from credits_engine.periods import Period, billing_period, calendar_month, fitted
 from credits_engine.plans import CATALOGUE, CreditPlan
 from credits_engine.receipts import EntryType
-from credits_engine.store import books, entries
+from credits_engine.store import accounts, books, entries
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import CounterRow
 
@@ -46,8 +46,12 @@ def locked(
 
     `known` is what was known before. Raises UnknownPlanError.
     """
+    row = books.lock_current(session, account.user_id, now)
+    if account.due_at is not None and (row is None or row.plan != account.plan):
+        # Billing may have changed the plan or the anchor between our first look and our lock.
+        account = accounts.refreshed(session, account)
     plan = CATALOGUE.plan(account.plan)
-    row = books.lock_current(session, account.user_id, now) or _opened(session, account, plan, now)
+    row = row or _opened(session, account, plan, now)
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)

@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from sqlalchemy.orm import Session
 
 from credits_engine import dual, legacy, receipts
+from credits_engine.billing.settlement import settled_account
 from credits_engine.books import Books, locked
 from credits_engine.comparison import compare
 from credits_engine.decisions import NOTHING, Amounts, Book, Engine, EngineName, Outcome, Request
@@ -121,6 +122,7 @@ def consume(
     account, known = found
     if earlier := _answered(session, operation, known):
         return earlier
+    account = settled_account(session, account, now=now)
     both, known = locked(session, account, key=operation.key, known=known, now=now)
     if earlier := _answered(session, operation, known):
         return earlier

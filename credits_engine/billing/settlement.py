@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from credits_engine import books
 from credits_engine.billing import evidence
 from credits_engine.billing.effects import Row, Standing, across, cut, limits, plan_within, standing
+from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.billing.subscriptions import FREE, History, histories
@@ -22,6 +23,7 @@ from credits_engine.receipts import EntryType
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
 from credits_engine.store import entries
+from credits_engine.store.accounts import Account
 
 ACTOR = "billing"
 CLOCK = "clock"
@@ -58,6 +60,22 @@ def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK)
     changes += _limit(session, account, found, known, running, now=now, cause=cause)
     _remember(session, account, found, running, now=now)
     return Settlement(tuple(known), found, tuple(changes))
+
+
+def settled_account(session: Session, account: Account, *, now: datetime) -> Account:
+    """The account as it stands at `now`: what the clock has changed since the last event is made so first.
+
+    So nobody depends on the sweep. Where a price buys nothing we know, the account stays as it was.
+    """
+    if account.due_at is None or now < account.due_at:
+        return account
+    try:
+        with session.begin_nested():
+            settle(session, account.user_id, now=now)
+    except UnsoldPriceError as error:
+        log.warning("billing.settling_postponed", user=account.user_id, reason=str(error))
+        return account
+    return directory.refreshed(session, account)
 
 
 def _close(

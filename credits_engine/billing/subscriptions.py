@@ -157,7 +157,7 @@ def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPla
     end = ends_at(history, catalogue) if history.granting else None
     if not history.granting or (end is not None and end <= span.start):
         return None
-    dated = [(each, _period_of(each, catalogue)) for each in history.granting]
+    dated = _dated(history, catalogue)
     during = [each for each, period in dated if period.end > span.start and _effective_at(each, period) < span.end]
     earlier = [each for each, period in dated if period.end <= span.start]
     plans = [plan_of(each, catalogue) for each in during or earlier[-1:]]
@@ -174,6 +174,16 @@ def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
         ordered.remove(final[0])
         ordered.append(final[0])
     return tuple(ordered)
+
+
+def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Period]]:
+    """Each granting snapshot with the period it speaks of, which a later one cuts short where the anchor moved."""
+    dated = [(each, _period_of(each, catalogue)) for each in history.granting]
+    starts = {period.start for _, period in dated}
+    return [
+        (each, Period(period.start, min({period.end, *(start for start in starts if start > period.start)})))
+        for each, period in dated
+    ]
 
 
 def _plan_in_force(history: History, period: Period, now: datetime, catalogue: Catalogue) -> CreditPlan:

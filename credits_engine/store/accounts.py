@@ -4,19 +4,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
 from credits_engine.decisions import Outcome
-from credits_engine.store.tables import FREEZES, JOURNAL, KEYS, USERS
+from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, USERS
 
 EVERYBODY = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the product as the directory knows it; `frozen` says why it may not consume, if so."""
+    """A user of the product as the directory knows it; `frozen` says why it may not consume, if so.
+
+    `due_at` is when the clock changes something about a user with a subscription; None for the others.
+    """
 
     user_id: str
     plan: str
@@ -24,6 +27,7 @@ class Account:
     beta: bool
     billing_anchor: datetime | None
     frozen: str | None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,13 @@ FIND = (
         USERS.c.signed_up_at,
         USERS.c.beta,
         USERS.c.billing_anchor,
-        FREEZES.c.reason.label("frozen"),
+        func.coalesce(FREEZES.c.reason, BILLING.c.blocked).label("frozen"),
+        BILLING.c.due_at,
         *KEY_COLUMNS,
     )
     .select_from(USERS)
     .outerjoin(FREEZES, FREEZES.c.user_id.in_([USERS.c.user_id, EVERYBODY]))
+    .outerjoin(BILLING, BILLING.c.user_id == USERS.c.user_id)
     .outerjoin(KEYS, and_(KEYS.c.user_id == USERS.c.user_id, KEYS.c.key == bindparam("key")))
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
     .where(USERS.c.user_id == bindparam("user_id"))
@@ -66,8 +72,14 @@ def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, Kno
     row = run(session, FIND, {"user_id": user_id, "key": key}).one_or_none()
     if row is None:
         return None
-    account = Account(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor, row.frozen)
+    account = Account(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor, row.frozen, row.due_at)
     return account, known_key(row)
+
+
+def refreshed(session: Session, account: Account) -> Account:
+    """The account as the database has it by now; the one given when the directory has lost it since."""
+    found = find(session, account.user_id)
+    return found[0] if found else account
 
 
 def known_key(row: Any) -> KnownKey | None:

@@ -7,10 +7,12 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import Statements, on_each, run
+from credits_engine.billing.models import BillingAccount
 from credits_engine.models import CreditFreeze, JournalEntry, LegacyBook, OperationKey, Reservation, UsageCounters
 from flags.models import DirectoryUser
 
 __all__ = [
+    "BILLING",
     "COUNTERS",
     "FREEZES",
     "JOURNAL",
@@ -23,6 +25,7 @@ __all__ = [
     "run",
 ]
 
+BILLING = cast(Table, BillingAccount.__table__)
 USERS = cast(Table, DirectoryUser.__table__)
 LEGACY = cast(Table, LegacyBook.__table__)
 COUNTERS = cast(Table, UsageCounters.__table__)

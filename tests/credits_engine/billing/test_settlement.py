@@ -104,6 +104,17 @@ def test_a_paid_new_anchor_closes_the_period_and_opens_one_with_nothing_used(off
     assert [row["period_start"] for row in office.rows(OPENINGS)] == [moved]
 
 
+def test_a_downgrade_to_a_new_anchor_takes_no_higher_limits_along(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    stripe.pass_time(START + 5 * DAY)
+    stripe.change_price(subscription, "starter_monthly", move_anchor=True)
+    office.tell(stripe.events, at=stripe.now)
+    assert office.user("ada") == ("starter", stripe.now)
+    assert [plan for _, _, plan in office.periods("ada")] == ["pro", "starter"]
+
+
 def test_what_was_consumed_before_the_payment_became_known_stays_in_its_period(office: Office) -> None:
     stripe = VirtualStripe()
     subscription = stripe.checkout("ada", "starter_monthly")
