@@ -3,7 +3,7 @@
 from flask import Flask
 
 from alerts import api, exposition, guarding
-from alerts.intake import alertmanager
+from alerts.intake import alertmanager, signals_api
 from alerts.notices import api as notices_api
 from alerts.notices import delivering, outbox
 from alerts.overrides import api as overrides_api
@@ -15,6 +15,7 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     exposition.init_app(app)
     alertmanager.init_app(app)
+    signals_api.init_app(app)
     overrides_api.init_app(app)
     outbox.init_app()
     delivering.init_app(app)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Executable, Table, func, select, update
+from sqlalchemy import Executable, Table, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from alerts.intake.deciding import ACTING, Reply, Response
 from alerts.intake.payload import Alert
-from alerts.models import ReceivedAlert
-from control_plane.platform.database import on_each, run
+from alerts.models import ReceivedAlert, SignalBatch
+from control_plane.platform.database import insert, on_each, run
 from control_plane.platform.models import AuditEntry
 
 RECEIVED = cast(Table, ReceivedAlert.__table__)
@@ -109,3 +109,14 @@ def firing(session: Session, flag: str, *, now: datetime, believed: timedelta) -
 def latest(session: Session, *, limit: int = 100) -> Sequence[ReceivedAlert]:
     """The alerts received last, the newest first."""
     return session.scalars(select(ReceivedAlert).order_by(ReceivedAlert.last_seen_at.desc()).limit(limit)).all()
+
+
+def remember_batch(session: Session, sender: str, batch_id: str, *, now: datetime) -> bool:
+    """Whether this batch of signals is the first of its name."""
+    fresh = insert(session, SignalBatch).values(sender=sender, id=batch_id, received_at=now)
+    return session.scalar(fresh.on_conflict_do_nothing().returning(SignalBatch.id)) is not None
+
+
+def forget_batches(session: Session, *, before: datetime) -> None:
+    """Forget batches received before `before`, which nobody sends again."""
+    session.execute(delete(SignalBatch).where(SignalBatch.received_at < before))

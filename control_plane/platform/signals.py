@@ -133,6 +133,12 @@ def write(session: Session, now: datetime) -> None:
     _write(session, good, bad + _first_failures(session, accounts, now), now)
 
 
+def add(session: Session, series: Series, count: Count, now: datetime) -> None:
+    """Add what somebody else counted, in the caller's transaction."""
+    good, bad = Counter({series: count.total - count.bad}), Counter({series: count.bad})
+    _write(session, good, bad, now)
+
+
 def totals(session: Session) -> dict[Series, Count]:
     """All counts since the beginning; differences between two readings are the increments."""
     rows = database.run(session, TOTALS)
