@@ -17,6 +17,8 @@ from credits_engine.reservations import CommitTooLargeError, SettledOtherwiseErr
 from credits_engine.routing import evaluate_flag, is_v2_on
 from credits_engine.serving import serve, serve_reservation
 from credits_engine.store import accounts
+from credits_engine.store import reservations as reservation_rows
+from credits_engine.store.reservations import ReservationState
 
 bp = Blueprint("credits", __name__, url_prefix="/api")
 
@@ -45,12 +47,18 @@ def consume_view() -> ResponseReturnValue:
 @bp.post("/credits/reserve")
 @require_token("service", "admin")
 def reserve_view() -> ResponseReturnValue:
-    """Hold credits for work that takes time; answers like consume."""
+    """Hold credits for work that takes time; answers like consume, and says how the reservation stands."""
     operation, ttl = bodies.reservation(actor=actor())
     receipt = serve_reservation(operation, ttl=ttl, now=datetime.now(UTC))
     if problem := presentation.refusal(receipt):
         raise problem
-    return jsonify(presentation.receipt_document(receipt)), presentation.headers(receipt)
+    state = ReservationState.PENDING
+    if receipt.replayed:
+        with reading() as session:
+            held = reservation_rows.find(session, receipt.user_id, receipt.operation_key)
+            state = held.state if held else state
+    document = presentation.receipt_document(receipt) | {"state": state}
+    return jsonify(document), presentation.headers(receipt)
 
 
 @bp.post("/credits/commit")

@@ -1,0 +1,170 @@
+"""Views that cost credits: held before the work, kept after a success, given back after anything else.
+
+    @require_roast_credits(2)
+    def write_roast(): ...
+
+Flag off means that the legacy engine decides, never that nothing is counted. The caller's `Idempotency-Key` makes a
+retry after a success free, and lets a retry after a failure try again.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import ParamSpec, Protocol
+from uuid import uuid4
+
+import structlog
+from flask import Response, json, make_response, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.problems import MEDIA_TYPE, Problem
+from credits_engine import presentation, reservations
+from credits_engine.consumption import Operation
+from credits_engine.decisions import Amounts
+from credits_engine.product_users import acting_user
+from credits_engine.receipts import EntryType
+from credits_engine.reservations import DEFAULT_TTL
+from credits_engine.serving import serve_reservation
+from credits_engine.store import reservations as rows
+from credits_engine.store.reservations import ReservationState
+
+ACTOR = "middleware"
+KEY_HEADER = "Idempotency-Key"
+ATTEMPTS_MAX = 10
+BAD_REQUEST = 400
+
+P = ParamSpec("P")
+View = Callable[P, ResponseReturnValue]
+
+log = structlog.get_logger()
+
+
+class Counter(Protocol):
+    """Where credits are held. Each method may raise Problem."""
+
+    def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
+        """Hold credits and say how the reservation under that key stands; a refusal is a Problem."""
+
+    def commit(self, user_id: str, key: str) -> None:
+        """Keep them."""
+
+    def release(self, user_id: str, key: str, reason: str) -> None:
+        """Give them back."""
+
+
+class Gate:
+    """The three decorators over one counter; `user` names whose credits a request costs."""
+
+    def __init__(self, counter: Counter, user: Callable[[], str]) -> None:
+        self._counter = counter
+        self._user = user
+
+    def require_analysis_credits(self, amount: int = 1) -> Callable[[View[P]], View[P]]:
+        """The view costs analysis credits."""
+        return self._require(Amounts(analysis=amount))
+
+    def require_roast_credits(self, amount: int = 1) -> Callable[[View[P]], View[P]]:
+        """The view costs roast credits."""
+        return self._require(Amounts(roast=amount))
+
+    def require_both_credits(self, analysis: int = 1, roast: int = 1) -> Callable[[View[P]], View[P]]:
+        """The view costs credits of both kinds, granted together or not at all."""
+        return self._require(Amounts(analysis, roast))
+
+    def _require(self, amounts: Amounts) -> Callable[[View[P]], View[P]]:
+        def decorate(view: View[P]) -> View[P]:
+            @wraps(view)
+            def counted(*arguments: P.args, **options: P.kwargs) -> ResponseReturnValue:
+                try:
+                    user_id = self._user()
+                    key = self._hold(user_id, request.headers.get(KEY_HEADER) or uuid4().hex, amounts)
+                except Problem as problem:
+                    return _refused(problem)
+                try:
+                    response = make_response(view(*arguments, **options))
+                except BaseException as error:
+                    self._give_back(user_id, key, f"The work raised {type(error).__name__}.")
+                    raise
+                self._settle(user_id, key, response)
+                return response
+
+            return counted
+
+        return decorate
+
+    def _hold(self, user_id: str, key: str, amounts: Amounts) -> str:
+        """The key under which credits are held; one whose work failed before is followed by a numbered one."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            numbered = key if attempt == 1 else f"{key}#{attempt}"
+            if self._counter.reserve(user_id, numbered, amounts) in (
+                ReservationState.PENDING,
+                ReservationState.COMMITTED,
+            ):
+                return numbered
+        raise Problem(409, "TOO_MANY_ATTEMPTS", f"The work under {key!r} failed {ATTEMPTS_MAX} times; use a new key.")
+
+    def _settle(self, user_id: str, key: str, response: Response) -> None:
+        if response.status_code >= BAD_REQUEST:
+            self._give_back(user_id, key, f"The work ended with status {response.status_code}.")
+            return
+        try:
+            self._counter.commit(user_id, key)
+        except Problem as problem:
+            log.warning("credits.not_committed", user=user_id, key=key, reason=problem.detail)
+
+    def _give_back(self, user_id: str, key: str, reason: str) -> None:
+        """What can't be given back now expires by itself; the caller gets the outcome of the work either way."""
+        try:
+            self._counter.release(user_id, key, reason)
+        except Problem as problem:
+            log.warning("credits.not_released", user=user_id, key=key, reason=problem.detail)
+
+
+class InProcess:
+    """The counter of an application that holds the credits itself."""
+
+    def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
+        """Hold credits in a transaction of its own. Raises Problem and what `consume` raises."""
+        operation = Operation(user_id, key, amounts, ACTOR, EntryType.RESERVE)
+        receipt = serve_reservation(operation, ttl=DEFAULT_TTL, now=datetime.now(UTC))
+        if problem := presentation.refusal(receipt):
+            raise problem
+        return reservation_state(user_id, key) if receipt.replayed else ReservationState.PENDING
+
+    def commit(self, user_id: str, key: str) -> None:
+        """Keep everything that was held."""
+        self._settled(lambda session: reservations.commit(session, user_id, key, now=datetime.now(UTC), actor=ACTOR))
+
+    def release(self, user_id: str, key: str, reason: str) -> None:
+        """Give everything back."""
+        now = datetime.now(UTC)
+        self._settled(lambda session: reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason))
+
+    def _settled(self, settle: Callable[..., object]) -> None:
+        try:
+            with transaction() as session:
+                settle(session)
+        except (reservations.SettledOtherwiseError, reservations.UnknownReservationError) as error:
+            raise Problem(409, "RESERVATION_SETTLED", str(error.args[0])) from error
+
+
+def reservation_state(user_id: str, key: str) -> ReservationState:
+    """How the reservation under `key` stands. Raises Problem when there is none."""
+    with reading() as session:
+        held = rows.find(session, user_id, key)
+    if held is None:
+        raise Problem(409, "IDEMPOTENCY_KEY_REUSED", f"Key {key!r} was used for something that reserved nothing.")
+    return held.state
+
+
+def _refused(problem: Problem) -> Response:
+    """The refusal as any Flask application can send it."""
+    body = json.dumps(problem.document())
+    return Response(body, problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
+
+
+_OWN = Gate(InProcess(), acting_user)
+require_analysis_credits = _OWN.require_analysis_credits
+require_roast_credits = _OWN.require_roast_credits
+require_both_credits = _OWN.require_both_credits
