@@ -1,0 +1,31 @@
+"""What docs/guard.md promises in figures and words is what the code does."""
+
+from alerts import explaining, reading
+from alerts.rules import alphas
+from alerts.verdicts import Status
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
+RULES = reading.parse((ROOT / "alerts.yaml").read_text(encoding="utf-8"))
+
+
+def table(first_cell: str) -> list[list[str]]:
+    """The cells of the table whose head begins with `first_cell`, its head first."""
+    rows = PAGE[PAGE.index(f"| {first_cell} |") :].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return [cells[0], *cells[2:]]
+
+
+def test_the_table_of_errors_is_what_the_guard_computes() -> None:
+    (_, *names), *rows = table("outcomes")
+    by_name, shares = {rule.name: rule for rule in RULES}, alphas(RULES)
+    columns = [explaining.errors_needed(by_name[name], shares[name]) for name in names]
+    computed = [
+        [f"{size:,}", *(f"{column[index].hold} / {column[index].rollback}" for column in columns)]
+        for index, size in enumerate(explaining.SIZES)
+    ]
+    assert rows == computed
+
+
+def test_every_verdict_is_explained() -> None:
+    assert {row[0] for row in table("it says")[1:]} == {status.value for status in Status}
