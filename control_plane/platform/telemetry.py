@@ -68,6 +68,12 @@ def collect_at_scrape(app: Flask, collect: Collect) -> None:
     app.extensions["collectors"].append(collect)
 
 
+def observe(method: str, route: str, status: int, seconds: float) -> None:
+    """Measure one answer."""
+    REQUESTS.labels(method, route, status).inc()
+    LATENCY.labels(route).observe(seconds)
+
+
 def exposition() -> bytes:
     """Every metric of every process, in Prometheus' text format."""
     _create_series()
@@ -112,8 +118,7 @@ def _finish(response: Response) -> Response:
     failed = response.status_code >= 500
     # Whatever a caller invents as a method or a path must not become a series of its own.
     method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "OTHER"
-    REQUESTS.labels(method, route, response.status_code).inc()
-    LATENCY.labels(route).observe(seconds)
+    observe(method, route, response.status_code, seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()
     if _is_guarded(route):

@@ -1,9 +1,7 @@
 """Who asks in a request that is evaluated here, and in which environment."""
 
 from dataclasses import replace
-from uuid import uuid4
-
-from flask import request
+from secrets import token_hex
 
 from control_plane.platform.actors import EVERY, Token
 from control_plane.platform.settings import current
@@ -27,10 +25,12 @@ def introduced(context: Context, token: Token) -> Context:
     return informed(context, directory().find(context.user_id), trusted)
 
 
-def at_hand(context: Context) -> Context:
+def at_hand(context: Context, address: str | None) -> Context:
     """The context with what the connection itself tells: an address, and a session of one request's length."""
+    if context.session_id and context.remote_address:
+        return context
     return replace(
         context,
-        session_id=context.session_id or uuid4().hex,
-        remote_address=context.remote_address or request.remote_addr,
+        session_id=context.session_id or token_hex(16),
+        remote_address=context.remote_address or address,
     )

@@ -6,14 +6,18 @@ from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
+from control_plane.platform.actors import Token
 from control_plane.platform.security import require_token, token
+from flags.connections import Headers, Mode
 from flags.protocols import bodies, reports
 from flags.protocols.refusals import BadRequest, body, in_unleash_words, refusal
 from flags.protocols.reply import Reply, conditional, response
 from flags.protocols.specification import HEADER, MalformedVersion, knows_segments
 from flags.protocols.staleness import staleness
+from flags.protocols.streams import streams
 from flags.publication.contents import inlined
-from flags.publication.published import Published, features
+from flags.publication.published import Payload, Published
+from flags.publication.published import features as payload_of
 from flags.publication.publisher import publisher
 from flags.reporting import reporting
 
@@ -28,18 +32,7 @@ UNLEASH_VERSION = "8.2.0"
 @in_unleash_words
 def features_view() -> ResponseReturnValue:
     """Every flag of the token's environment, or those whose name begins with `namePrefix`."""
-    published = publisher().current(token().environment)
-    reporting().connections.note(
-        request.headers, token().environment, now=datetime.now(UTC), edition=published.edition.id
-    )
-    return response(
-        features_reply(
-            published,
-            specification=request.headers.get(HEADER),
-            if_none_match=request.headers.get("If-None-Match"),
-            prefix=request.args.get("namePrefix", ""),
-        )
-    )
+    return response(features(request.headers, token(), prefix=request.args.get("namePrefix", "")))
 
 
 @bp.get("/features/<name>")
@@ -86,17 +79,18 @@ def edge_metrics_view() -> ResponseReturnValue:
     return Response(status=202)
 
 
-def features_reply(published: Published, *, specification: str | None, if_none_match: str | None, prefix: str) -> Reply:
-    """The flags for an SDK built to this version of the specification; raises BadRequest where it is none."""
+def features(headers: Headers, asker: Token, *, prefix: str = "") -> Reply:
+    """The flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
+    published = publisher().current(asker.environment)
     try:
-        inline = not knows_segments(specification)
+        inline = not knows_segments(headers.get(HEADER))
     except MalformedVersion as malformed:
         raise BadRequest((HEADER, str(malformed))) from malformed
+    reporting().connections.note(headers, asker.environment, now=datetime.now(UTC), edition=published.edition.id)
     payload = published.inlined if inline else published.features
     if prefix:
-        contents = published.edition.contents.named(prefix)
-        payload = features(published.edition, inlined(contents) if inline else contents, prefix=prefix, inline=inline)
-    return conditional(payload, if_none_match, *staleness())
+        payload = _only(published, prefix, inline=inline)
+    return conditional(payload, headers.get("If-None-Match"), *staleness(), *_invitation(headers))
 
 
 def init_app(app: Flask) -> None:
@@ -104,3 +98,16 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     views = (features_view, feature_view, register_view, metrics_view, bulk_view, edge_metrics_view)
     telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in views))
+
+
+def _only(published: Published, prefix: str, *, inline: bool) -> Payload:
+    contents = published.edition.contents.named(prefix)
+    return payload_of(published.edition, inlined(contents) if inline else contents, prefix=prefix, inline=inline)
+
+
+def _invitation(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Back to the stream, for an instance that was turned away from it when there was no place."""
+    connections = reporting().connections
+    if connections.mode(headers.get("unleash-connection-id") or "") is Mode.SHED and streams().has_room:
+        return (("fetch-mode", "streaming"),)
+    return ()

@@ -7,10 +7,15 @@ METHODS = "GET, POST, OPTIONS"
 PREFLIGHT_SECONDS = 86400
 
 
+OPEN_TO_ALL = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "ETag, Retry-After, Rollout-Stale-Seconds"),
+)
+
+
 def open_to_all(headers: Headers) -> None:
     """Let pages of every origin read this answer and its entity tag."""
-    headers["Access-Control-Allow-Origin"] = "*"
-    headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, Rollout-Stale-Seconds"
+    headers.update(OPEN_TO_ALL)
 
 
 def preflight() -> Response:

@@ -29,7 +29,7 @@ NESTED = "properties["
 @require_token(*TYPES, unleash=True)
 def toggles_view() -> ResponseReturnValue:
     """The flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
-    return response(toggles(from_query(request.args), token(), request.headers.get("If-None-Match")))
+    return _answered(from_query(request.args))
 
 
 @bp.post("", provide_automatic_options=False)
@@ -38,7 +38,7 @@ def toggles_view() -> ResponseReturnValue:
 def ask_view() -> ResponseReturnValue:
     """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
     value = request.get_json(force=True) if request.get_data() else {}
-    return response(toggles(from_body(value), token(), request.headers.get("If-None-Match")))
+    return _answered(from_body(value))
 
 
 @bp.post("/client/metrics", provide_automatic_options=False)
@@ -76,9 +76,9 @@ def share(answer: Response) -> Response:
     return answer
 
 
-def toggles(context: Context, asker: Token, if_none_match: str | None) -> Reply:
+def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> Reply:
     """What is on for this user; named by what is in it, because it depends on who asks."""
-    answered = published_for(asker).answers.toggles(introduced(at_hand(context), asker))
+    answered = published_for(asker).answers.toggles(introduced(at_hand(context, address), asker))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
     return conditional(Payload(answered, etag), if_none_match, *staleness())
 
@@ -100,6 +100,11 @@ def from_body(value: Any) -> Context:
     if not isinstance(context, Mapping):
         raise BadRequest(("context", 'The context is an object, such as {"userId": "7"}.'))
     return from_nested(context)
+
+
+def _answered(context: Context) -> Response:
+    seen = request.headers.get("If-None-Match")
+    return response(toggles(context, token(), address=request.remote_addr, if_none_match=seen))
 
 
 def init_app(app: Flask) -> None:
