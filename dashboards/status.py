@@ -77,6 +77,8 @@ LOOKS = {
     "person.end_sessions": Look("Signed out", Tone.QUIET, "lock"),
     "token.create": Look("Token made", Tone.QUIET, "ring"),
     "token.revoke": Look("Token revoked", Tone.CAUTION, "lock"),
+    "alert.override": Look("Alert overruled", Tone.CAUTION, "eye"),
+    "alert.override_end": Look("Alert acts again", Tone.QUIET, "eye"),
     "override.put": Look("User by name", Tone.CAUTION, "person"),
     "override.remove": Look("Override ended", Tone.QUIET, "person"),
     "override.expire": Look("Override ended", Tone.QUIET, "person"),

@@ -1,12 +1,17 @@
-"""The alerts: all of them, and one in detail."""
+"""The alerts: all of them, and one in detail, which an owner may overrule for a while."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-from flask import render_template
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
+from alerts import rules_file
+from alerts.overrides import granting
+from alerts.overrides.granting import Wish
 from control_plane.platform import security, settings
-from control_plane.platform.database import reading
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from dashboards import live
 from dashboards.pages.blueprint import bp
@@ -41,6 +46,40 @@ def alert(name: str) -> ResponseReturnValue:
     if screen is None:
         raise Problem(404, "ALERT_NOT_FOUND", f"No rollout is guarded by an alert called {name!r}; see the list.")
     return render_template("alert.html", screen=screen)
+
+
+@bp.post("/alerts/<flag>/<name>/override")
+@security.require_role("owner")
+def override_alert(flag: str, name: str) -> ResponseReturnValue:
+    """Let the alert only notify for a while."""
+    wish = Wish(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
+
+    def grant(session: Session, now: datetime) -> None:
+        granting.grant(session, rules_file.current().rules, wish, now=now, actor=security.actor())
+
+    return _changed(name, grant, "It only notifies now. Everybody was told.")
+
+
+@bp.post("/alerts/<flag>/<name>/override/end")
+@security.require_role("operator")
+def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
+    """Let the alert act again."""
+    reason = request.form.get("reason", "")[:2000]
+
+    def end(session: Session, now: datetime) -> None:
+        granting.end(session, flag, name, now=now, actor=security.actor(), reason=reason)
+
+    return _changed(name, end, "It acts again.")
+
+
+def _changed(name: str, change: Callable[[Session, datetime], None], done: str) -> ResponseReturnValue:
+    try:
+        with transaction() as session:
+            change(session, datetime.now(UTC))
+        flash(done, "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.alert", name=name), 303)
 
 
 def _regions(now: datetime) -> Regions:

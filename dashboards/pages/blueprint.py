@@ -32,7 +32,7 @@ SCREENS = (
     ("pages.people", "People"),
     ("pages.system", "System"),
 )
-FOR_OWNERS = ("pages.people",)
+FOR_OWNERS = ("pages.credits", "pages.people")
 BELONGS_TO = {
     "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action"),
     "pages.alerts": ("pages.alerts", "pages.alert"),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from alerts import rules_file
 from alerts import store as alert_store
 from alerts.evidence import failures_needed
+from alerts.overrides.store import Override, active
 from alerts.rules import Rule, alphas, bet_of
 from alerts.verdicts import HOLD_LOG_E
 from alerts.watch import applicable
@@ -53,6 +54,8 @@ class AlertScreen:
     guard: GuardView
     rollout: Rollout
     alert: AlertView
+    override: Override | None
+    """While one stands, the alert may only notify."""
     alpha: float | None
     needs: tuple[Need, ...]
 
@@ -75,7 +78,8 @@ def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float
             if alert.name == name:
                 alpha = alphas(rules_file.current().rules).get(name)
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
-                return AlertScreen(now, watching, rollout, alert, alpha, needs(alert.rule, alpha))
+                override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
+                return AlertScreen(now, watching, rollout, alert, override, alpha, needs(alert.rule, alpha))
     return None
 
 

@@ -59,7 +59,7 @@ class BookView:
 
 @dataclass(frozen=True, slots=True)
 class OperationView:
-    """One journal row. A charge of None is an engine that was not asked."""
+    """One journal row. A charge of None is an engine that was not asked; what was posted moved that engine's book."""
 
     id: int
     at: datetime
@@ -67,6 +67,8 @@ class OperationView:
     type: str
     requested: Amounts
     charged: Amounts
+    v2_posted: Amounts
+    legacy_posted: Amounts
     v2_charged: Amounts | None
     legacy_charged: Amounts | None
     engine: str | None
@@ -142,6 +144,8 @@ def _operation(row: JournalEntry) -> OperationView:
         type=row.type,
         requested=Amounts(row.requested_analysis, row.requested_roast),
         charged=Amounts(row.charged_analysis, row.charged_roast),
+        v2_posted=Amounts(row.v2_posted_analysis, row.v2_posted_roast),
+        legacy_posted=Amounts(row.legacy_posted_analysis, row.legacy_posted_roast),
         v2_charged=_amounts(row.v2_charged_analysis, row.v2_charged_roast),
         legacy_charged=_amounts(row.legacy_charged_analysis, row.legacy_charged_roast),
         engine=row.served_engine,

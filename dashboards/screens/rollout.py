@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from alerts.metrics import METRICS
+from alerts.overrides.store import Override, active
 from control_plane import rollouts, transitions
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout, RolloutState
@@ -33,6 +34,8 @@ class RolloutScreen:
     gates: tuple[GateResult, ...]
     rearm_gates: tuple[GateResult, ...]
     alerts: tuple[AlertView, ...]
+    overrides: tuple[Override, ...]
+    """Alerts that may only notify for now."""
     engines: tuple[EngineCounts, ...]
     guard: GuardView
     entries: tuple[EntryView, ...]
@@ -109,6 +112,7 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD),
+        overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
         engines=guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(trail.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),

@@ -64,6 +64,36 @@ def test_a_tripwire_is_counted_and_needs_one(app: Flask, sign_in: SignIn, planne
     assert "Last hour" not in page
 
 
+@pytest.mark.database("sqlite")
+def test_an_owner_overrules_an_alert_for_a_while_and_everybody_sees_it(sign_in: SignIn, planned: Rollout) -> None:
+    owner, viewer = sign_in("alice"), sign_in("victor")
+    form = {"minutes": "15", "reason": "A known outage of the bank."}
+    owner.post(f"/alerts/{FLAG}/billing_webhook_failure/override", data=form)
+    note = "Billing webhook failure may only notify until"
+    page = words(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+    assert note in page
+    assert "A known outage of the bank. (alice)" in page
+    owner.post(f"/alerts/{FLAG}/billing_webhook_failure/override/end", data={"reason": "Over."})
+    assert note not in words(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("wrong", [{"reason": ""}, {"minutes": "600"}, {"minutes": "soon"}])
+def test_an_overruling_without_reason_or_end_is_refused(
+    sign_in: SignIn, planned: Rollout, wrong: dict[str, str]
+) -> None:
+    owner = sign_in("alice")
+    owner.post(f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."} | wrong)
+    assert "Nothing was changed." in words(owner.get("/alerts/api_error_rate").get_data(as_text=True))
+
+
+@pytest.mark.database("sqlite")
+def test_only_owners_overrule(sign_in: SignIn, planned: Rollout) -> None:
+    form = {"minutes": "15", "reason": "Known."}
+    answer = sign_in("olga").post(f"/alerts/{FLAG}/api_error_rate/override", data=form, headers=HTML)
+    assert answer.status_code == 403
+
+
 def test_an_alert_that_nobody_wrote_is_not_found(sign_in: SignIn, planned: Rollout) -> None:
     answer = sign_in("victor").get("/alerts/nothing", headers=HTML)
     assert answer.status_code == 404

@@ -15,6 +15,8 @@ from dashboards.screens.credits import KindView
 from flags.store.directory import UserAttributes, upsert_users
 from tests.dashboards.browsing import changing, looking, words
 
+HTML = {"Accept": "text/html"}
+
 SignIn = Callable[[str], FlaskClient]
 
 
@@ -33,7 +35,7 @@ def consumed(app: Flask) -> int:
 
 
 def test_both_books_stand_side_by_side_and_one_serves(sign_in: SignIn, consumed: int) -> None:
-    page = words(sign_in("victor").get("/credits?user=u-1").get_data(as_text=True))
+    page = words(sign_in("alice").get("/credits?user=u-1").get_data(as_text=True))
     assert "u-1 on plan starter" in page
     assert "legacy Serves Analysis 145 of 1 000 855 left. Roast 11 of 100 89 left." in page
     assert "v2 Shadow Analysis 145 of 1 000 855 left. Roast 11 of 10 1 over the limit." in page
@@ -53,13 +55,68 @@ def test_the_journal_continues_without_a_gap(app: Flask, consumed: int) -> None:
 
 
 def test_operations_on_which_the_engines_differ_are_listed_with_both_answers(sign_in: SignIn, consumed: int) -> None:
-    page = words(sign_in("victor").get("/credits").get_data(as_text=True))
+    page = words(sign_in("alice").get("/credits").get_data(as_text=True))
     assert "Differs by policy" in page
     assert "v2 would charge 0 Legacy would charge 1 roast" in page
 
 
 def test_without_any_difference_it_says_so(sign_in: SignIn) -> None:
-    assert "They never did" in words(sign_in("victor").get("/credits").get_data(as_text=True))
+    assert "They never did" in words(sign_in("alice").get("/credits").get_data(as_text=True))
+
+
+def test_credits_are_given_back_in_both_books(sign_in: SignIn, consumed: int) -> None:
+    page = send(sign_in("alice"), "adjust", analysis=45, roast=-1, reason="Charged twice.")
+    assert "Adjusted, in both books." in page
+    assert "legacy Serves Analysis 100 of 1 000 900 left. Roast 12 of 100 88 left." in page
+    assert "Adjust : v2 moved by -45 analysis and 1 roast" in page
+    assert "Charged twice. No." in page
+
+
+def test_a_form_that_is_sent_twice_adjusts_once(sign_in: SignIn, consumed: int) -> None:
+    browser = sign_in("alice")
+    for _ in range(2):
+        page = send(browser, "adjust", analysis=45, reason="Charged twice.", key="page:once")
+    assert "legacy Serves Analysis 100 of 1 000" in page
+
+
+@pytest.mark.database("sqlite")
+def test_a_reset_leaves_nothing_used(sign_in: SignIn, consumed: int) -> None:
+    page = send(sign_in("alice"), "reset", reason="Agreed with support.")
+    assert "Analysis 0 of 1 000 1 000 left. Roast 0 of 100 100 left." in page
+
+
+@pytest.mark.database("sqlite")
+def test_freezing_and_letting_consume_again(sign_in: SignIn, consumed: int) -> None:
+    browser = sign_in("alice")
+    assert "Frozen Under investigation." in send(browser, "freeze", reason="Under investigation.")
+    assert "Frozen Under investigation." not in send(browser, "unfreeze", reason="Settled.")
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"analysis": 5, "reason": " "},
+        {"reason": "Nothing to do."},
+        {"analysis": "many", "reason": "No number."},
+        {"analysis": 10**9, "reason": "Too much."},
+        {"analysis": 146, "reason": "More than is used."},
+        {"analysis": 5, "reason": "A stranger.", "user": "nobody"},
+    ],
+    ids=lambda form: form["reason"],
+)
+def test_what_can_not_be_corrected_changes_nothing(sign_in: SignIn, consumed: int, form: dict[str, object]) -> None:
+    browser = sign_in("alice")
+    assert "Nothing was changed." in send(browser, "adjust", **form)
+    assert "Analysis 145 of 1 000" in words(browser.get("/credits?user=u-1").get_data(as_text=True))
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("name", ["olga", "victor"])
+def test_credits_are_for_owners(sign_in: SignIn, consumed: int, name: str) -> None:
+    browser = sign_in(name)
+    assert browser.get("/credits?user=u-1", headers=HTML).status_code == 403
+    assert browser.post("/credits/reset", data={"user": "u-1", "reason": "Why."}, headers=HTML).status_code == 403
 
 
 @pytest.mark.database("sqlite")
@@ -68,7 +125,7 @@ def test_without_any_difference_it_says_so(sign_in: SignIn) -> None:
     [("nobody", "The directory has no user 'nobody'"), ("u-2", "Plan 'nonsense' is not in the catalogue")],
 )
 def test_what_can_not_be_shown_is_said(sign_in: SignIn, consumed: int, user: str, sentence: str) -> None:
-    answer = sign_in("victor").get(f"/credits?user={user}")
+    answer = sign_in("alice").get(f"/credits?user={user}")
     assert answer.status_code == 200
     assert sentence in words(answer.get_data(as_text=True))
 
@@ -87,3 +144,10 @@ def test_what_can_not_be_shown_is_said(sign_in: SignIn, consumed: int, user: str
 def test_a_meter_turns_urgent_as_it_fills(used: int, limit: int | None, tone: str, share: float) -> None:
     kind = KindView("analysis", used, limit)
     assert (kind.tone, kind.share) == (tone, share)
+
+
+def send(browser: FlaskClient, verb: str, **form: object) -> str:
+    """Send a correction, follow its 303, and read the page."""
+    answer = browser.post(f"/credits/{verb}", data={"user": "u-1"} | form)
+    assert answer.status_code == 303
+    return words(browser.get(answer.location).get_data(as_text=True))
