@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import socket
 import threading
 from typing import Any
@@ -81,9 +80,10 @@ class _Server(MPServer):
 
 
 def _stop_when_told(app: Flask, server: int) -> None:
-    """End background work and streams when the server stops, or when it is gone without a word."""
+    """End background work and streams when the server stops; when it is gone without a word, end the worker too."""
     while not select.select([_told], [], [], ORPHAN_CHECK_SECONDS)[0]:
         if os.getppid() != server:
-            os.kill(os.getpid(), signal.SIGTERM)
-            break
+            stop_background(app)
+            # A signal to ourselves may reach this thread instead of the one that waits for it, and nobody kills us.
+            os._exit(0)
     stop_background(app)
