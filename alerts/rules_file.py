@@ -22,6 +22,7 @@ class RulesFile:
         """Read the file; raises SettingsError with every mistake, since a guard without rules must not start."""
         self._path = path
         self.problem: str | None = None
+        self._arriving: Stamp | None = None
         try:
             self._stamp: Stamp | None = _stamp(path)
             self.rules: tuple[Rule, ...] = reading.parse(path.read_text(encoding="utf-8"))
@@ -31,10 +32,17 @@ class RulesFile:
             raise SettingsError(f"{path} can't be used. {error}") from error
 
     def refresh(self) -> tuple[Rule, ...]:
-        """The rules in force now, after a look at the file; its cost while nothing changed is one `stat`."""
+        """The rules in force now, after a look at the file; its cost while nothing changed is one `stat`.
+
+        A change is read at the look after the one that found it: the first half of a file that is still being written
+        may well be valid, with fewer alerts.
+        """
         try:
             stamp = _stamp(self._path)
             if stamp == self._stamp:
+                return self.rules
+            if stamp != self._arriving:
+                self._arriving = stamp
                 return self.rules
             rules = reading.parse(self._path.read_text(encoding="utf-8"))
         except OSError as error:

@@ -1,0 +1,183 @@
+"""What happens to the guard when what it stands on gives way, on both databases."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from alerts import guarding, rules_file, store, watch
+from alerts.counters import FAILURE
+from alerts.guarding import guard
+from alerts.notices import store as notices
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform import leases, signals
+from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.settings import Settings
+from control_plane.platform.signals import Observation
+from tests.alerts.conftest import Desk
+from tests.conftest import ROOT
+
+SECOND = timedelta(seconds=1)
+NEVER_MEASURED = """
+  nobody_measures_this:
+    threshold: 1%
+    window: 1m
+    severity: critical
+    metric: nobody_measures_this
+"""
+
+
+@pytest.fixture
+def alerts_file(tmp_path: Path) -> Path:
+    """A copy of the alerts we ship, and one alert on a measurement that nobody makes."""
+    path = tmp_path / "alerts.yaml"
+    path.write_text((ROOT / "alerts.yaml").read_text() + NEVER_MEASURED)
+    return path
+
+
+@pytest.fixture
+def settings(settings: Settings, alerts_file: Path) -> Settings:
+    return replace(settings, alerts_file=alerts_file)
+
+
+@pytest.fixture
+def desk(app: Flask, now: datetime) -> Desk:
+    """A rollout at 10 % of everyone."""
+    desk = Desk(app, now)
+    desk.plan()
+    return desk
+
+
+@pytest.fixture(autouse=True)
+def at_work(app: Flask, desk: Desk) -> Iterator[None]:
+    with app.app_context():
+        guard(desk.now, 1)
+        yield
+
+
+def fail(times: int = 12) -> None:
+    for number in range(times):
+        signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+
+
+def seen() -> int:
+    """How many outcomes are in the evidence of this attempt."""
+    with reading() as session:
+        verdicts = store.latest_verdicts(session, FLAG, attempt=1)
+    return next(verdict.counts.total for verdict in verdicts if verdict.alert == FAILURE)
+
+
+def test_a_leader_killed_in_the_middle_of_a_tick_leaves_nothing_and_the_next_one_finishes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail()
+    with monkeypatch.context() as patched:
+        patched.setattr(watch.store, "remember", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            guard(desk.now + SECOND, 1)
+    assert (desk.rollout.state, seen()) == (RolloutState.RUNNING, 0)
+    guard(desk.now + 2 * SECOND, 2)
+    assert (desk.rollout.state, seen()) == (RolloutState.ROLLED_BACK, 12), "no outcome was lost or counted twice"
+
+
+def test_of_two_leaders_the_older_one_is_refused(desk: Desk) -> None:
+    guard(desk.now + SECOND, 2)
+    fail()
+    with pytest.raises(watch.FencedError):
+        guard(desk.now + 2 * SECOND, 1)
+    assert (desk.rollout.state, seen()) == (RolloutState.RUNNING, 0)
+    guard(desk.now + 3 * SECOND, 2)
+    assert (desk.rollout.state, seen()) == (RolloutState.ROLLED_BACK, 12)
+
+
+def test_a_database_that_is_away_for_a_minute_costs_no_evidence_and_ends_exposure(app: Flask, desk: Desk) -> None:
+    fail()
+    with away(app):
+        for second in range(1, 61, 10):
+            with pytest.raises(OperationalError):
+                guard(desk.now + second * SECOND, 1)
+    with reading() as session:
+        expires_at = leases.guard_expires_at(session)
+    assert expires_at is not None
+    assert expires_at < desk.now + 60 * SECOND, "nobody is exposed after half a minute without the guard"
+    guard(desk.now + 61 * SECOND, 1)
+    assert (desk.rollout.state, seen()) == (RolloutState.ROLLED_BACK, 12)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "half written", "emptied", "wrong"])
+def test_damaged_alerts_leave_those_in_force_that_were_read_before(alerts_file: Path, desk: Desk, damage: str) -> None:
+    whole = alerts_file.read_text()
+    match damage:
+        case "deleted":
+            alerts_file.unlink()
+        case "half written":
+            alerts_file.write_text(whole[: whole.rindex("window") + 3])
+        case "emptied":
+            alerts_file.write_text("")
+        case _:
+            alerts_file.write_text(whole.replace("threshold: 1%", "threshold: one per cent"))
+    guard(desk.now + SECOND, 1)
+    fail()
+    guard(desk.now + 2 * SECOND, 1)
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+    assert rules_file.current().problem is not None
+    alerts_file.write_text(whole)
+    for second in (3, 4):
+        guard(desk.now + second * SECOND, 1)
+    assert rules_file.current().problem is None
+
+
+def test_a_file_that_is_still_being_written_is_not_read(alerts_file: Path, desk: Desk) -> None:
+    whole, before = alerts_file.read_text(), rules_file.current().rules
+    alerts_file.write_text(whole[: whole.index("  api_error_rate")])  # valid as it is, with one alert
+    guard(desk.now + SECOND, 1)
+    alerts_file.write_text(whole.replace("threshold: 1%", "threshold: 2%"))
+    guard(desk.now + 2 * SECOND, 1)
+    assert rules_file.current().rules == before
+    guard(desk.now + 3 * SECOND, 1)
+    assert [rule.name for rule in rules_file.current().rules] == [rule.name for rule in before]
+    assert rules_file.current().rules != before
+
+
+def test_an_alert_whose_measurement_never_existed_is_told_and_never_acts(desk: Desk) -> None:
+    for minute in range(1, 40):
+        guard(desk.now + timedelta(minutes=minute), 1)
+    with reading() as session:
+        told = [notice.title for notice, _ in notices.latest(session)]
+        verdicts = store.latest_verdicts(session, FLAG, attempt=1)
+    assert told.count("nobody_measures_this has nothing to judge by") == 1
+    (verdict,) = (each for each in verdicts if each.alert == "nobody_measures_this")
+    assert (verdict.status, desk.rollout.state) == ("insufficient", RolloutState.RUNNING)
+
+
+def test_a_tick_that_fails_is_no_heartbeat(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with transaction() as session:
+        before = leases.guard_expires_at(session)
+    monkeypatch.setattr(guarding.watch, "_judge_rollout", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        guard(desk.now + SECOND, 1)
+    with reading() as session:
+        assert leases.guard_expires_at(session) == before
+
+
+@contextmanager
+def away(app: Flask) -> Iterator[None]:
+    """The database takes no new connection and has lost the old ones."""
+
+    def refuse(*_: object) -> None:
+        raise OperationalError("connect", None, ConnectionRefusedError())
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "do_connect", refuse)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        event.remove(engine, "do_connect", refuse)
