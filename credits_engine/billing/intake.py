@@ -6,6 +6,7 @@ Deliveries that wait for the same commit share it, so that one disk write acknow
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from credits_engine.billing.store.inbox import Delivery
 
 ID = re.compile(r"[!-~]{1,255}", re.ASCII)
 BATCH_MAX = 200
+RUSH_SECONDS = 0.02
+WAY_SECONDS = 0.1
 
 Write = Callable[[Sequence[Delivery]], None]
 
@@ -61,6 +64,7 @@ class Intake:
 
     def __init__(self, write: Write) -> None:
         self._write = write
+        self._rushed_until = 0.0
         self._waiting: list[_Ticket] = []
         self._adding = threading.Lock()
         self._writing = threading.Lock()
@@ -70,12 +74,20 @@ class Intake:
         ticket = _Ticket(delivery)
         with self._adding:
             self._waiting.append(ticket)
+            if len(self._waiting) > 1:
+                self._rushed_until = time.monotonic() + RUSH_SECONDS
         while not ticket.is_done:
             with self._writing:
                 if not ticket.is_done:
                     self._write_group()
         if ticket.error is not None:
             raise ticket.error
+
+    def give_way(self) -> None:
+        """Wait a moment while deliveries come in crowds: storing can't wait, applying can. Never for long."""
+        give_up = time.monotonic() + WAY_SECONDS
+        while time.monotonic() < min(self._rushed_until, give_up):
+            time.sleep(RUSH_SECONDS / 4)
 
     def _write_group(self) -> None:
         with self._adding:

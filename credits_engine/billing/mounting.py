@@ -12,7 +12,7 @@ from credits_engine.billing import api, evidence, intake, stripe_client, sweep, 
 from credits_engine.billing.doubts import AskStripe
 from credits_engine.billing.prices import check_prices
 from credits_engine.billing.store import inbox
-from credits_engine.billing.worker import Doubts, Worker, no_doubts
+from credits_engine.billing.worker import Worker, no_doubts
 from credits_engine.plans import CATALOGUE
 
 WORK_SECONDS = 0.5
@@ -26,18 +26,20 @@ def init_app(app: Flask) -> None:
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
     truth = stripe_client.connect(key) if key else None
-    app.extensions["billing_intake"] = intake.Intake(intake.write)
+    app.extensions["billing_intake"] = deliveries = intake.Intake(intake.write)
     app.extensions["billing_truth"] = truth
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
     telemetry.collect_at_scrape(app, evidence.waiting)
-    _put_on_schedule(app, AskStripe(truth) if truth else no_doubts)
+    telemetry.quiet(app, "stripe_webhook.receive")
+    name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
+    doubts = AskStripe(truth) if truth else no_doubts
+    _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), doubts, deliveries.give_way))
 
 
-def _put_on_schedule(app: Flask, doubts: Doubts) -> None:
+def _put_on_schedule(app: Flask, worker: Worker) -> None:
     roll = sweep.Roll()
     schedule = jobs.of(app)
-    worker = Worker(f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}", lambda: datetime.now(UTC), doubts)
     schedule.everywhere(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
     schedule.every(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
     schedule.every(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))

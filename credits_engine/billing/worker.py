@@ -46,6 +46,8 @@ class Worker:
     name: str
     clock: Clock
     doubts: Doubts = no_doubts
+    give_way: Callable[[], None] = lambda: None
+    """Called before each event: lets what is more urgent go first."""
     chance: Callable[[], float] = random.random
 
     def work(self, *, until: datetime | None = None, most: int | None = None) -> int:
@@ -59,6 +61,7 @@ class Worker:
             with transaction() as session:
                 claims = inbox.claim(session, self.name, now=now, lease_ends_at=now + LEASE, most=size)
             for claim in claims:
+                self.give_way()
                 if self.clock() < now + LEASE:
                     self._process(claim)
             done += len(claims)

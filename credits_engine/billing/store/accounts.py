@@ -96,13 +96,13 @@ def show_account(session: Session, user_id: str) -> BillingAccount | None:
 def update_account(session: Session, user_id: str, *, now: datetime, **columns: Any) -> None:
     """Write what a user is entitled to."""
     statement = update(ACCOUNTS).where(ACCOUNTS.c.user_id == user_id).values(**columns, updated_at=now)
-    session.connection().execute(statement)
+    run(session, statement)
 
 
 def update_directory(session: Session, user_id: str, *, plan: str, anchor: datetime | None, now: datetime) -> None:
     """Tell everybody else which plan a user has and when their periods begin."""
     statement = update(USERS).where(USERS.c.user_id == user_id)
-    session.connection().execute(statement.values(plan=plan, billing_anchor=anchor, updated_at=now))
+    run(session, statement.values(plan=plan, billing_anchor=anchor, updated_at=now))
 
 
 def due(session: Session, *, now: datetime, most: int) -> list[str]:

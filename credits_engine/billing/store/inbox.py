@@ -1,18 +1,16 @@
 """The inbox: events are put in once, claimed by compare-and-set, and finished by the claim that still holds."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected
+from control_plane.platform.database import affected, on_each, run
 from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
-from credits_engine.store.tables import run
 
 
 class State(StrEnum):
@@ -63,13 +61,14 @@ class Outcome:
     waiting_for: str | None = None
 
 
-def _upsert(dialect: Any) -> Any:
-    statement = dialect.insert(EVENTS)
+def _upsert(insert_into: Any) -> Any:
+    statement = insert_into(EVENTS)
     again = {"deliveries": EVENTS.c.deliveries + 1, "delivered_at": statement.excluded.delivered_at}
     return statement.on_conflict_do_update(index_elements=["event_id"], set_=again)
 
 
-PUT = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+PUT = on_each(_upsert)
+NOTE = insert(ATTEMPTS)
 PEEK = (
     select(EVENTS.c.id)
     .where(IS_OPEN, EVENTS.c.next_at <= bindparam("now"))
@@ -113,20 +112,7 @@ FINISH = (
 
 def put(session: Session, deliveries: Sequence[Delivery]) -> None:
     """Store events that are not there yet, and count the delivery of those that are."""
-    rows = [
-        {
-            **asdict(delivery),
-            "deliveries": 1,
-            "delivered_at": delivery.received_at,
-            "state": State.NEW.value,
-            "reason": "",
-            "attempts": 0,
-            "next_at": delivery.received_at,
-        }
-        for delivery in deliveries
-    ]
-    connection = session.connection()
-    connection.execute(PUT[connection.dialect.name], rows)
+    run(session, PUT, [_row(delivery) for delivery in deliveries])
 
 
 def counts(session: Session) -> dict[str, int]:
@@ -165,7 +151,7 @@ def give_back(session: Session, claim: Claim, reason: str, *, again_at: datetime
 def note_attempt(session: Session, event_id: str, *, number: int, actor: str, outcome: str, now: datetime) -> None:
     """Keep a failed attempt, or an order to try again, for whoever looks into the event."""
     row = {"event_id": event_id, "at": now, "number": number, "actor": actor, "outcome": outcome}
-    session.connection().execute(insert(ATTEMPTS), row)
+    run(session, NOTE, row)
 
 
 def release(session: Session, waiting_for: str, *, now: datetime) -> int:
@@ -212,6 +198,25 @@ def forget_bodies(session: Session, *, before: datetime, most: int) -> int:
         .limit(most)
     )
     return affected(session, update(EVENTS).where(EVENTS.c.id.in_(old)).values(body=None))
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "event_id": delivery.event_id,
+        "type": delivery.type,
+        "api_version": delivery.api_version,
+        "livemode": delivery.livemode,
+        "customer_id": delivery.customer_id,
+        "object_id": delivery.object_id,
+        "body": delivery.body,
+        "received_at": delivery.received_at,
+        "deliveries": 1,
+        "delivered_at": delivery.received_at,
+        "state": State.NEW.value,
+        "reason": "",
+        "attempts": 0,
+        "next_at": delivery.received_at,
+    }
 
 
 def _leave(
