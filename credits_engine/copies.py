@@ -1,0 +1,75 @@
+"""Whole copies of the database: SQLite's online backup, PostgreSQL's own pg_dump and pg_restore."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+
+PAGES_AT_ONCE = 1_000
+
+
+class CopyError(RuntimeError):
+    """A copy could not be made or put back; the message says why."""
+
+
+def backup(database_url: str, path: Path) -> None:
+    """Write a consistent copy while everything goes on. Raises CopyError; no half-written copy stays behind."""
+    partial = path.with_name(f"{path.name}.partial")
+    url = make_url(database_url)
+    try:
+        if url.get_backend_name() == "sqlite":
+            _copy_sqlite(_file(url), partial)
+        else:
+            _run("pg_dump", url, "--format=custom", f"--file={partial}")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def restore(database_url: str, path: Path) -> None:
+    """Make the database what the copy is, all of it or nothing. Raises CopyError."""
+    if not path.is_file():
+        raise CopyError(f"There is no backup at {path}.")
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        _copy_sqlite(path, _file(url))
+        return
+    name = url.database
+    assert name
+    _run(
+        "pg_restore", url, "--clean", "--if-exists", "--single-transaction", f"--dbname={name}", str(path), named=False
+    )
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    try:
+        with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target, timeout=10)) as writer:
+            found = reader.execute("PRAGMA quick_check").fetchone()[0]
+            if found != "ok":
+                raise CopyError(f"{source} is damaged: {found}.")
+            reader.backup(writer, pages=PAGES_AT_ONCE)
+    except sqlite3.Error as error:
+        raise CopyError(f"{source} could not be copied to {target}: {error}.") from error
+
+
+def _run(program: str, url: URL, *arguments: str, named: bool = True) -> None:
+    """Run one of PostgreSQL's programs; the password goes by the environment, where no process list shows it."""
+    found = shutil.which(program)
+    if found is None:
+        raise CopyError(f"{program} is not installed; install PostgreSQL's client programs.")
+    where = {"--host": url.host, "--port": url.port, "--username": url.username}
+    options = [f"{name}={value}" for name, value in where.items() if value is not None]
+    command = [found, "--no-password", *options, *arguments, *([str(url.database)] if named else [])]
+    environ = os.environ | {"PGPASSWORD": url.password or ""}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if done.returncode:
+        raise CopyError(f"{program} failed: {done.stderr.strip()[:500]}")
+
+
+def _file(url: URL) -> Path:
+    assert url.database
+    return Path(url.database)
