@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from alerts import explaining, reading, scenarios, store
+from alerts.drill.cli import guard_group
 from alerts.export import prometheus, promtool
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
@@ -33,6 +34,7 @@ flag_option = click.option("--flag", default=FLAG, show_default=True, help="The 
 def register(group: click.Group) -> None:
     """Add this package's commands."""
     group.add_command(alerts_group)
+    group.add_command(guard_group)
 
 
 @click.group("alerts")

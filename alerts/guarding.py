@@ -5,6 +5,7 @@ from datetime import datetime
 from flask import Flask
 
 from alerts import exposition, gates, rules_file, watch
+from alerts.drill.flag import with_drill
 from control_plane import rollouts
 from control_plane.platform import jobs, signals
 from control_plane.platform.database import transaction
@@ -16,7 +17,7 @@ TICK_SECONDS = 1.0
 
 def guard(now: datetime, term: int) -> list[Transition]:
     """One tick: this process's counts are written first, so that what just happened is judged now."""
-    rules = rules_file.current().refresh()
+    rules = with_drill(rules_file.current().refresh())
     with exposition.TICKS.time(), transaction() as session:
         signals.write(session, now)
         return watch.tick(session, rules, now=now, term=term, lease_seconds=current().guard_lease_seconds)

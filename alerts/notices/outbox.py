@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
+from alerts.drill.flag import FLAG as DRILL
 from alerts.notices import store, targets, wording
 from alerts.notices.wording import Happening, Message
 from control_plane import rollouts
@@ -27,7 +28,7 @@ def init_app() -> None:
 
 def _witness(session: Session, change: Change) -> None:
     message = _message(change)
-    if message:
+    if message and change.after.flag != DRILL:
         tell(session, message, now=change.now)
 
 

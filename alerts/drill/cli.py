@@ -1,0 +1,53 @@
+"""`rollout guard`."""
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from alerts.drill import running, store
+from alerts.drill.running import NotGuardedError
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.database import reading
+
+
+@click.group("guard")
+def guard_group() -> None:
+    """The guard itself: does it do what it is there for?"""
+
+
+@guard_group.command("drill")
+@click.option("--per-second", default=100, show_default=True, type=click.IntRange(1, 1000), help="Operations.")
+@click.option("--timeout-seconds", default=30.0, show_default=True, help="When to call it failed.")
+@json_option
+@in_application
+def drill_command(*, per_second: int, timeout_seconds: float, as_json: bool) -> None:
+    """Break a flag that serves nobody and time the running guard; exit code 1 if it does not roll back."""
+    try:
+        report = running.run(per_second=per_second, timeout_seconds=timeout_seconds, actor=actor())
+    except NotGuardedError as error:
+        raise CommandFailed(str(error)) from error
+    words = (
+        f"Rolled back: v2 served its last operation {report.milliseconds} ms after the evidence was there "
+        f"({report.failed} of {report.served_by_v2} had failed; it takes {report.failures_needed})."
+        if report.passed
+        else f"Not rolled back: v2 still served after {report.operations} operations, {report.failed} of them failed."
+    )
+    show(asdict(report), words, as_json=as_json)
+    sys.exit(0 if report.passed else 1)
+
+
+@guard_group.command("drills")
+@json_option
+@in_application
+def drills_command(*, as_json: bool) -> None:
+    """The last drills."""
+    with reading() as session:
+        found = store.latest(session)
+    lines = [f"{each.at:%Y-%m-%d %H:%M} UTC  {_result(each.milliseconds)}  by {each.actor}" for each in found]
+    documents = [{"at": each.at, "actor": each.actor, **each.report} for each in found]
+    show({"drills": documents}, "\n".join(lines) or "No drill yet; `rollout guard drill` runs one.", as_json=as_json)
+
+
+def _result(milliseconds: int | None) -> str:
+    return "not rolled back" if milliseconds is None else f"{milliseconds} ms"

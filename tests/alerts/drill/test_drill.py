@@ -1,0 +1,68 @@
+"""A drill against the real server: the guard that runs there rolls back what was broken on purpose."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from alerts.drill import running
+from alerts.drill.running import NotGuardedError
+from control_plane import rollouts
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform.database import reading
+from control_plane.platform.settings import Settings
+from tests.applications import application
+from tests.office import Office
+from tests.serving import COMMAND, KEPT, ROOT, serving
+
+
+def rollout(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `rollout …` on the installation in `instance`."""
+    inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environment = inherited | {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
+    return subprocess.run([COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_running_guard_passes_a_drill_which_leaves_the_real_rollout_alone(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
+    file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
+    settings = Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)
+    with application(settings) as app:
+        Office(app).plan()
+        Office(app).move(3)
+        with serving(tmp_path):
+            report = drilled(tmp_path)
+            again = drilled(tmp_path)
+        with app.app_context(), reading() as session:
+            assert rollouts.find(session, FLAG).state is RolloutState.RUNNING
+            assert rollouts.find(session, "GUARD_DRILL").latched
+    assert report["milliseconds"] is not None
+    assert report["failed"] >= report["failures_needed"] > 1
+    kept: Any = json.loads(rollout(tmp_path, "guard", "drills", "--json").stdout)
+    assert [each["milliseconds"] for each in kept["drills"]] == [again["milliseconds"], report["milliseconds"]]
+
+
+def drilled(instance: Path) -> dict[str, Any]:
+    """The report of a drill that passed; the first one may find the guard still starting."""
+    for _ in range(20):
+        done = rollout(instance, "guard", "drill", "--json")
+        if "No guard is running" not in done.stderr:
+            break
+        time.sleep(0.5)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["passed"] is True
+    return report
+
+
+@pytest.mark.database("sqlite")
+def test_without_a_guard_there_is_nothing_to_drill(app: Flask) -> None:
+    with app.app_context(), pytest.raises(NotGuardedError, match="rollout serve"):
+        running.run(per_second=10, timeout_seconds=1, actor="olga")
