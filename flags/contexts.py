@@ -1,7 +1,7 @@
 """Who asks, as callers of every protocol say it, and as evaluation wants to know it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,8 @@ from flags import instants
 from flags.compilation import SIGNUP_DATE
 
 PLAN, BETA = "plan", "beta"
+ATTRIBUTES = (SIGNUP_DATE, PLAN, BETA)
+"""What our own directory knows of users, by the names that callers use."""
 KNOWN_FIELDS = {
     "userId": "user_id",
     "sessionId": "session_id",
@@ -41,6 +43,7 @@ class Context:
         """The context as Unleash's engines read it."""
         fields = {name: getattr(self, attribute) for name, attribute in KNOWN_FIELDS.items()}
         known = {name: value for name, value in fields.items() if value is not None}
+        known.setdefault("currentTime", instants.written(datetime.now(UTC)))
         return {**known, "environment": environment, "properties": dict(self.properties)}
 
 
@@ -55,10 +58,19 @@ class Acquaintance:
 
 def from_fields(fields: Mapping[str, Any]) -> Context:
     """A context from names and values side by side; what Unleash has no name for is a property."""
-    texts = {name: text for name, value in fields.items() if (text := as_text(value)) is not None}
-    known = {KNOWN_FIELDS[name]: text or None for name, text in texts.items() if name in KNOWN_FIELDS}
-    properties = {name: text for name, text in texts.items() if name not in KNOWN_FIELDS and name != "environment"}
-    return _spelled(Context(**known, properties=_few(properties)))
+    known: dict[str, str | None] = {}
+    properties: dict[str, str] = {}
+    for name, value in fields.items():
+        text = as_text(value)
+        if text is None:
+            continue
+        if name in KNOWN_FIELDS:
+            known[KNOWN_FIELDS[name]] = text or None
+        elif name != "environment" and len(properties) < PROPERTIES_MAX:
+            properties[name] = _instant(text) if name == SIGNUP_DATE else text
+    if current_time := known.get("current_time"):
+        known["current_time"] = _instant(current_time)
+    return Context(**known, properties=properties)
 
 
 def from_nested(value: Mapping[str, Any]) -> Context:
@@ -68,12 +80,20 @@ def from_nested(value: Mapping[str, Any]) -> Context:
     return from_fields({name: each for name, each in value.items() if name != "properties"} | _outside(inner))
 
 
-def informed(context: Context, known: Acquaintance | None, trusts: Iterable[str]) -> Context:
+def informed(context: Context, known: Acquaintance | None, trusts: Collection[str]) -> Context:
     """The context with what we know of the user; the caller's word outweighs that only for attributes in `trusts`."""
-    trusted = {name: context.properties[name] for name in trusts if name in context.properties}
-    ours = _ours(known) if known else {}
-    others = {name: text for name, text in context.properties.items() if name not in (SIGNUP_DATE, PLAN, BETA)}
-    return replace(context, properties={**others, **ours, **trusted})
+    given = context.properties
+    properties = {name: text for name, text in given.items() if name in trusts or name not in ATTRIBUTES}
+    if known is not None:
+        properties = _ours(known) | properties
+    return Context(
+        context.user_id,
+        context.session_id,
+        context.remote_address,
+        context.app_name,
+        context.current_time,
+        properties,
+    )
 
 
 def as_text(value: object) -> str | None:
@@ -99,12 +119,7 @@ def _outside(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in properties.items() if name not in KNOWN_FIELDS}
 
 
-def _few(properties: Mapping[str, str]) -> dict[str, str]:
-    return dict(list(properties.items())[:PROPERTIES_MAX])
-
-
-def _spelled(context: Context) -> Context:
-    at = context.signed_up_at
-    properties = {**context.properties, SIGNUP_DATE: instants.written(at)} if at else context.properties
-    current = instants.read(context.current_time) if context.current_time else None
-    return replace(context, properties=properties, current_time=instants.written(current or datetime.now(UTC)))
+def _instant(text: str) -> str:
+    """An instant in the spelling that every engine reads; as it was where it is none."""
+    at = instants.read(text)
+    return instants.written(at) if at else text

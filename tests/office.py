@@ -47,15 +47,15 @@ class Office:
         with self.app.app_context(), transaction() as session:
             enter_users(session, map(_change, users), actor="test", now=datetime.now(UTC))
 
-    def move(self, phase: int, step: int = 0) -> None:
+    def move(self, phase: int, step: int = 0, *, flag: str = FLAG) -> None:
         """Put the rollout at this position, past every gate and every soak time."""
         with self.app.app_context(), transaction() as session:
-            rollout = rollouts.find(session, FLAG)
+            rollout = rollouts.find(session, flag)
             after = replace(
                 rollout, position=Position(phase, step), version=rollout.version + 1, state=RolloutState.RUNNING
             )
             assert rollout_store.compare_and_set(session, after, expected_version=rollout.version)
-            announce.publish(session, rollouts.TOPIC, FLAG, now=datetime.now(UTC))
+            announce.publish(session, rollouts.TOPIC, flag, now=datetime.now(UTC))
 
     def roll_back(self) -> None:
         """Legacy for everybody."""

@@ -5,13 +5,10 @@ from secrets import token_hex
 
 from control_plane.platform.actors import EVERY, Token
 from control_plane.platform.settings import current
-from flags.compilation import SIGNUP_DATE
-from flags.contexts import BETA, PLAN, Context, informed
+from flags.contexts import ATTRIBUTES, Context, informed
 from flags.publication.directory import directory
 from flags.publication.published import Published
 from flags.publication.publisher import publisher
-
-ATTRIBUTES = (SIGNUP_DATE, PLAN, BETA)
 
 
 def published_for(token: Token) -> Published:

@@ -10,6 +10,7 @@ from flags.compilation import Wire
 
 NEVER: Wire = {"contextName": "userId", "operator": "IN", "values": [], "inverted": False, "caseInsensitive": False}
 """A constraint that nobody meets: what a segment that does not exist stands for."""
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Contents:
 
 def encode(value: Any) -> bytes:
     """The JSON of a value, as compact as it gets."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return ENCODER.encode(value).encode()
 
 
 def joined(items: Iterable[Item]) -> bytes:
