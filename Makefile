@@ -36,8 +36,9 @@ check: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the checks alone: style, 
 test-long: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the full figures of the fault and load tests
 	@$(BIN)/python -m pytest -m long
 
-bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure requests per second
-	@$(BIN)/python -m tests.bench
+bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are served and Stripe's events are taken
+	@$(BIN)/python -m tests.bench.flags
+	@$(BIN)/python -m tests.bench.billing
 
 bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, in simulation
 	@$(BIN)/python -m tests.bench.guard

@@ -11,7 +11,9 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from alerts.cli import alerts_group
 from control_plane.app import PACKAGES
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +58,7 @@ def test_every_setting_the_deployment_names_is_one_the_code_reads() -> None:
 def test_every_file_that_compose_mounts_is_beside_it() -> None:
     services = _compose()["services"]
     mounts = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])]
-    assert [mount for mount in mounts if mount.startswith(".") and not (DEPLOY / mount).is_file()] == []
+    assert [mount for mount in mounts if mount.startswith(".") and not (DEPLOY / mount).exists()] == []
     assert (DEPLOY / services["web"]["build"]["context"] / services["web"]["build"]["dockerfile"]).is_file()
 
 
@@ -78,6 +80,15 @@ def test_the_monitoring_configuration_is_sound_to_its_own_program(file: str, pro
     if shutil.which(program[0]):  # CI has them; elsewhere the file has at least been parsed
         checked = subprocess.run([*program, DEPLOY / file], capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_rules_for_prometheus_are_those_of_the_alerts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (rules,) = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["rule_files"]
+    monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
+    export = ["export-prometheus", str(tmp_path / "rules"), "--file", str(ROOT / "alerts.yaml")]
+    assert CliRunner().invoke(alerts_group, export).exit_code == 0
+    remedy = "write them again: rollout alerts export-prometheus deploy/rules"
+    assert (DEPLOY / rules).read_text() == (tmp_path / rules).read_text(), remedy
 
 
 def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
