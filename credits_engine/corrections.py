@@ -138,6 +138,24 @@ def _posted(
     corrections.post_each(
         session, user_id, v2=(both.v2.period, posted[v2]), legacy=(both.legacy.period, posted[legacy])
     )
+    before = {name.value: str(both.of(name).used) for name in EngineName}
+    after = {name.value: str(both.of(name).used + posted[name]) for name in EngineName}
+    journal_id = _note(
+        session,
+        type_,
+        user_id,
+        now=now,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after=after,
+        columns={**_columns(both, posted), "operation_key": key},
+    )
+    return Correction(journal_id, user_id, type_, posted, reason)
+
+
+def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any]:
+    """What each book held, and what it was moved by."""
     columns: dict[str, Any] = {}
     for name in EngineName:
         book = both.of(name)
@@ -151,20 +169,7 @@ def _posted(
             f"{name.value}_limit_analysis": book.limits.analysis,
             f"{name.value}_limit_roast": book.limits.roast,
         }
-    before = {name.value: str(both.of(name).used) for name in EngineName}
-    after = {name.value: str(both.of(name).used + posted[name]) for name in EngineName}
-    journal_id = _note(
-        session,
-        type_,
-        user_id,
-        now=now,
-        actor=actor,
-        reason=reason,
-        before=before,
-        after=after,
-        columns={**columns, "operation_key": key},
-    )
-    return Correction(journal_id, user_id, type_, posted, reason)
+    return columns
 
 
 def _note(
