@@ -1,0 +1,126 @@
+"""The database goes away while Stripe delivers and a worker works: nothing is acknowledged and lost."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+
+from control_plane.platform.database import db
+from control_plane.platform.settings import Settings
+from tests.applications import application
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+
+class Wire:
+    """The wire to a server, which can be cut and mended."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        self._is_cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Break every connection and refuse new ones."""
+        self._is_cut = True
+        while self._ends:
+            _hang_up(self._ends.pop())
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self._is_cut = False
+
+    def close(self) -> None:
+        """Take the wire down."""
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._is_cut:
+                _hang_up(near)
+                continue
+            far = socket.create_connection(self._target)
+            self._ends += [near, far]
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+
+
+@pytest.fixture
+def wire(postgresql_url: str) -> Iterator[Wire]:
+    parts = urlsplit(postgresql_url)
+    assert parts.hostname
+    assert parts.port
+    found = Wire(parts.hostname, parts.port)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def office(settings: Settings, postgresql_url: str, wire: Wire) -> Iterator[Office]:
+    """A post office whose application reaches its database over the wire."""
+    parts = urlsplit(postgresql_url)
+    url = parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}").geturl()
+    with application(replace(settings, database_url=url)) as app, app.app_context():
+        yield Office(app, START)
+        db.engine.dispose()
+
+
+@pytest.mark.database("postgresql")
+def test_an_outage_costs_time_and_no_event(office: Office, wire: Wire) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    half = len(stripe.events) // 2
+    for event in stripe.events[:half]:
+        assert office.post(event).status_code == 200
+    wire.cut()
+    refused = office.post(stripe.events[half])
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    wire.mend()
+    assert len(office.states()) == half
+    for event in stripe.events:
+        assert office.post(event).status_code == 200
+    office.work(at=datetime.now(UTC) + timedelta(seconds=1))
+    assert set(office.states().values()) <= {"applied", "superseded"}
+    assert office.user("ada") == ("pro", START)
+
+
+@pytest.mark.database("postgresql")
+def test_a_worker_that_lost_the_database_goes_on_when_it_is_back(office: Office, wire: Wire) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    office.deliver(*stripe.events)
+    wire.cut()
+    with pytest.raises(Exception, match=r"connect|closed|terminat"):
+        office.work()
+    wire.mend()
+    office.work(at=START + timedelta(minutes=2))
+    assert set(office.states().values()) <= {"applied", "superseded"}
+    assert office.user("ada") == ("pro", START)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    _hang_up(source)
+    _hang_up(target)
+
+
+def _hang_up(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
