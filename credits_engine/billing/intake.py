@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from control_plane.platform.database import transaction
+from control_plane.platform.database import sync_to_disk, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import events
 from credits_engine.billing.shapes import section
@@ -119,6 +119,8 @@ def write(deliveries: Sequence[Delivery]) -> None:
     """Commit a group to the inbox of the running application. Order keeps two groups from waiting in a circle."""
     with transaction() as session:
         inbox.put(session, sorted(deliveries, key=lambda each: each.event_id))
+    # Stripe never sends again what we acknowledged, so a power cut must not take it back.
+    sync_to_disk()
 
 
 def _word(value: object) -> str:

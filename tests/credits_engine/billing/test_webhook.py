@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import threading
 from collections.abc import Sequence
@@ -34,6 +35,14 @@ def test_an_event_is_stored_before_it_is_acknowledged(office: Office) -> None:
     assert (row["event_id"], row["type"], row["state"]) == (event["id"], "checkout.session.completed", "new")
     assert (row["customer_id"], row["object_id"]) == ("cus_ada", "cs_9")
     assert row["api_version"] == "2026-10-28.endive"
+
+
+def test_what_is_acknowledged_survives_a_power_cut(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.readlink(f"/proc/self/fd/{number}")))
+    assert office.post(an_event()).status_code == 200
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    assert synced == ([f"{db.engine.url.database}-wal"] if is_sqlite else [])
 
 
 def test_a_second_delivery_is_acknowledged_and_only_counted(office: Office) -> None:
