@@ -3,14 +3,14 @@
 from flask import Flask
 
 from credits_engine import api, card, checking, serving, sweeping, watching
-from credits_engine.billing import mounting as billing
+from credits_engine.billing import mounting
 
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
     serving.init_app(app)
     api.init_app(app)
-    billing.init_app(app)
+    mounting.init_app(app)
     app.register_blueprint(card.bp)
     sweeping.init_app(app)
     watching.init_app(app)

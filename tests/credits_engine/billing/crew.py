@@ -93,5 +93,6 @@ def _work(database_url: str, place: Path, name: str) -> None:
     with app.app_context():
         worker = Worker(name, clock.now)
         while True:
-            if worker.work() == 0:
+            # One claim at a time, so that the events of one customer meet in different workers.
+            if worker.work(most=1) == 0:
                 time.sleep(IDLE_SECONDS)

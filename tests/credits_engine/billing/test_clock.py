@@ -1,13 +1,11 @@
 """What the clock does without any event and without the sweep: the next operation finds things as they should be."""
 
 import threading
-import time
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.database import transaction
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import facts
 from credits_engine.consumption import FlagEvaluation, Operation, consume
@@ -108,22 +106,10 @@ def test_an_operation_that_waited_for_a_settlement_goes_by_what_it_settled(offic
             facts.add(session, fact, event_id="evt_test")
         settle(session, "ada", now=at, cause="evt_test")
         waiting.start()
-        _wait_until_somebody_waits()
+        office.wait_until_somebody_waits()
     waiting.join()
     (receipt,) = receipts
     assert (receipt.outcome, receipt.served.limits.analysis) == (Outcome.ALLOWED, 1_000)
     assert receipt.served.period.start == stripe.now
     assert office.periods("ada")[-1][2] == "starter"
     assert office.used("ada") == Amounts(1, 0)
-
-
-def _wait_until_somebody_waits() -> None:
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    for _ in range(500):
-        with reading() as session:
-            if session.scalar(query):
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody waited for the settlement")

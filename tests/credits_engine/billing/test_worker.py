@@ -263,6 +263,32 @@ def test_several_workers_share_the_inbox_and_nothing_is_applied_twice(office: Of
     assert office.rows(ATTEMPTS) == []
 
 
+@pytest.mark.database("postgresql")
+def test_two_events_of_one_customer_wait_for_each_other(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    told_before = len(stripe.events)
+    stripe.change_price(subscription, "pro_monthly", move_anchor=True)
+    office.deliver(*stripe.events[told_before:])
+    updated, paid, *_ = claim(office)
+    outcomes: list[Outcome] = []
+
+    def apply_second() -> None:
+        with office.app.app_context(), transaction() as session:
+            outcomes.append(applying.apply(session, paid, applying.read(paid), now=office.now))
+
+    second = threading.Thread(target=apply_second)
+    with transaction() as session:
+        applying.apply(session, updated, applying.read(updated), now=office.now)
+        second.start()
+        office.wait_until_somebody_waits()
+    second.join()
+    assert [outcome.state for outcome in outcomes] == [State.APPLIED]
+    assert office.user("ada") == ("pro", START)
+    assert office.account("ada")["reason"] == "Subscription sub_1 is active and grants pro."
+
+
 def test_a_replay_gets_one_attempt_and_then_stays_where_it_was(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     event = a_subscriber()[-1]
     office.deliver(event)
