@@ -54,8 +54,6 @@ HIGHEST_NULL = 0.5
 DISCORDANT_ALTERNATIVES = dict.fromkeys((0.6, 0.7, 0.8, 0.9, 0.97), 0.2)
 START_SHARE = 0.6
 MISMATCH_START_SHARE = 0.95
-SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
-SAFE_LOG_E = log(20)
 LIMIT = 700.0
 """Evidence is kept within e^+-LIMIT, where exp does not overflow; far beyond any alpha, so no verdict can tell."""
 CEILING, FLOOR = exp(LIMIT), exp(-LIMIT)
@@ -186,41 +184,6 @@ def log_start(bet: Bet, counts: Counts) -> float:
     return _log(sum(_grown(bet.start_stakes, bet.gains, counts.bad, counts.total)) / bet.start_share)
 
 
-def log_safe(threshold: float, counts: Counts) -> float:
-    """ln E_safe, the evidence that the rate is *below* `threshold`: the same likelihood ratio, turned round.
-
-    Null p >= p0, alternatives SAFE_FACTORS x p0, equal weights. A tripwire (threshold 0) can't be certified: -LIMIT.
-    """
-    if threshold == 0:
-        return -LIMIT
-    good = counts.total - counts.bad
-    logs = [
-        (counts.bad * log(factor) if counts.bad else 0.0) + good * log((1 - factor * threshold) / (1 - threshold))
-        for factor in SAFE_FACTORS
-        if factor or not counts.bad
-    ]
-    return _clipped(_log_sum_exp(logs) - log(len(SAFE_FACTORS)))
-
-
-def clean_outcomes_needed(threshold: float, counts: Counts) -> int | None:
-    """How many more outcomes, all good, would certify a rate below `threshold`: 0 if it is certified, None if never."""
-    if threshold == 0:
-        return None
-
-    def certified(more: int) -> bool:
-        return log_safe(threshold, Counts(counts.bad, counts.total + more)) >= SAFE_LOG_E
-
-    if certified(0):
-        return 0
-    low, high = 0, 1
-    while not certified(high):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if certified(middle) else (middle, high)
-    return high
-
-
 def failures_needed(bet: Bet, total: int, *, log_bar: float) -> int | None:
     """The fewest bad outcomes among the first `total` that reach `log_bar`; None where even all of them do not."""
     return next((bad for bad in range(total + 1) if first_window_log_e(bet, Counts(bad, total)) >= log_bar), None)
@@ -318,10 +281,10 @@ def _log(value: float) -> float:
     return log(min(CEILING, max(FLOOR, value)))
 
 
-def _log_sum_exp(logs: list[float]) -> float:
+def log_sum_exp(logs: list[float]) -> float:
     top = max(logs)
     return top + log(sum([exp(log_value - top) for log_value in logs]))
 
 
-def _clipped(log_value: float) -> float:
+def clipped(log_value: float) -> float:
     return max(-LIMIT, min(LIMIT, log_value))

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 
-from alerts.evidence import Counts, clean_outcomes_needed, failures_needed
+from alerts.certificates import clean_outcomes_needed
+from alerts.evidence import Counts, failures_needed
 from alerts.quantities import spoken_duration
 from alerts.rules import Action, Rule, alphas, bet_of
 from alerts.verdicts import HOLD_LOG_E

@@ -13,7 +13,8 @@ from math import log
 from typing import Any
 
 from alerts.attribution import Attribution, Pairs, attribute
-from alerts.evidence import SAFE_LOG_E, Counts, Evidence, clean_outcomes_needed, log_safe
+from alerts.certificates import SAFE_LOG_E, clean_outcomes_needed, log_safe
+from alerts.evidence import Counts, Evidence
 from alerts.quantities import spoken_duration
 from alerts.rules import Action, NoData, Rule
 

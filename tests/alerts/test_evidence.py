@@ -10,22 +10,19 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
+from alerts.certificates import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
 from alerts.evidence import (
     DISCORDANT_ALTERNATIVES,
     LIMIT,
     MISMATCH_FACTORS,
     RATE_FACTORS,
-    SAFE_FACTORS,
-    SAFE_LOG_E,
     Bet,
     Counts,
     Evidence,
-    clean_outcomes_needed,
     discordant_bet,
     failures_needed,
     first_window_log_e,
     from_json,
-    log_safe,
     log_start,
     mismatch_bet,
     rate_bet,

@@ -11,7 +11,8 @@ from operator import add, itemgetter, sub
 import numpy as np
 
 from alerts.attribution import Pairs
-from alerts.evidence import Counts, Evidence, clean_outcomes_needed, discordant_bet, step
+from alerts.certificates import clean_outcomes_needed
+from alerts.evidence import Counts, Evidence, discordant_bet, step
 from alerts.rules import Rule, bet_of
 from alerts.verdicts import HOLD_LOG_E, Facts, Status, judge
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
