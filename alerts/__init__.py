@@ -7,6 +7,7 @@ from alerts.intake import alertmanager, signals_api
 from alerts.notices import api as notices_api
 from alerts.notices import delivering, outbox
 from alerts.overrides import api as overrides_api
+from alerts.sources import polling
 
 
 def init_app(app: Flask) -> None:
@@ -17,6 +18,7 @@ def init_app(app: Flask) -> None:
     alertmanager.init_app(app)
     signals_api.init_app(app)
     overrides_api.init_app(app)
+    polling.init_app(app)
     outbox.init_app()
     delivering.init_app(app)
     notices_api.init_app(app)

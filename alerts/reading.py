@@ -13,7 +13,7 @@ import yaml
 from alerts import quantities
 from alerts.evidence import HIGHEST_NULL
 from alerts.metrics import METRICS, Compare, Metric, Unit
-from alerts.rules import PHASE_ALPHA, Action, NoData, Rule, Severity
+from alerts.rules import PHASE_ALPHA, Action, NoData, Query, Rule, Severity
 
 DEFAULT_FLAG = "ENABLE_CREDITS_V2"
 DEFAULT_QUANTILE = Decimal(95)
@@ -149,6 +149,8 @@ def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "weight", "an alert has an alpha of its own or a weight in the common one, not both."
     if not 0 < values.get("alpha", Decimal("0.001")) <= Decimal(str(PHASE_ALPHA)):
         yield "alpha", "an alert's alpha is above 0% and at most the 1% of the whole phase."
+    if "query" in values and metric in METRICS.values():
+        yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
     if not values.get("weight", Decimal(1)):
         yield "weight", "a weight is above 0."
 
@@ -198,6 +200,7 @@ def _rule(name: str, values: Mapping[str, Any]) -> Rule:
         for_seconds=float(values.get("for", 0)),
         flag=values.get("flag", DEFAULT_FLAG),
         environments=values.get("environments", ()),
+        query=values.get("query"),
     )
 
 
@@ -265,6 +268,13 @@ def _environments(node: yaml.Node) -> tuple[str, ...]:
     return names
 
 
+def _query(node: yaml.Node) -> Query:
+    found = {key.value: value.value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    if found.keys() != {"bad", "total"} or not all(isinstance(each, str) and each for each in found.values()):
+        raise ValueError("expected the keys bad and total, each with a query for the number so far.")
+    return Query(found["bad"], found["total"])
+
+
 def _unknown(key: str) -> str:
     close = get_close_matches(key, FIELDS, n=1)
     return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known are {', '.join(FIELDS)}."
@@ -283,5 +293,6 @@ FIELDS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "no_data": _one_of(NoData),
     "for": lambda node: quantities.duration(_text(node)),
     "flag": _written(FLAG_PATTERN, DEFAULT_FLAG),
+    "query": _query,
     "environments": _environments,
 }

@@ -38,6 +38,14 @@ class NoData(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """What to ask Prometheus for: how many outcomes were bad so far, and how many there were."""
+
+    bad: str
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One alert. `threshold` is the bad rate p0 that evidence is gathered against, whatever unit it was written in."""
 
@@ -62,6 +70,8 @@ class Rule:
     flag: str
     environments: tuple[str, ...]
     """Where the alert acts; empty means everywhere."""
+    query: Query | None = None
+    """Where the counts come from when it is not this program that counts."""
 
     @property
     def acts(self) -> bool:
@@ -93,7 +103,16 @@ class Rule:
     @property
     def fingerprint(self) -> str:
         """Changes exactly when stored evidence no longer answers the question that this alert asks."""
-        question = (self.name, self.metric_name, self.compare, self.threshold, self.slow_ms, self.window_seconds)
+        asked = (self.query,) if self.query else ()
+        question = (
+            self.name,
+            self.metric_name,
+            self.compare,
+            self.threshold,
+            self.slow_ms,
+            self.window_seconds,
+            *asked,
+        )
         return sha256(repr((DESIGN, self.flag, *question)).encode()).hexdigest()[:16]
 
 

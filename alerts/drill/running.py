@@ -131,6 +131,7 @@ def _operate(per_second: int, timeout_seconds: float, clock: Callable[[], float]
             signals.flush(datetime.now(UTC))
             flushed_at = clock()
         time.sleep(max(0.0, course.started + course.operations / per_second - clock()))
+    signals.flush(datetime.now(UTC))  # what is counted now belongs to this attempt and not to the next drill's
     return course
 
 

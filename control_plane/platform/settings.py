@@ -51,6 +51,8 @@ class Settings:
     """`STRIPE_API_KEY`: optional; lets doubts be settled by asking Stripe."""
     alertmanager_alerts: tuple[str, ...] = ()
     """`ALERTMANAGER_ALERTS`: alerts of Alertmanager's that act though alerts.yaml lacks them, comma separated."""
+    prometheus_url: str = ""
+    """`PROMETHEUS_URL`: where alerts with a query are answered, like http://prometheus:9090."""
     notify_urls: tuple[str, ...] = ()
     """`NOTIFY_URLS`: where notices go, comma separated."""
     log_format: str = "console"
@@ -89,6 +91,7 @@ class Settings:
             stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
             stripe_api_key=env.get("STRIPE_API_KEY", ""),
             alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),
+            prometheus_url=env.get("PROMETHEUS_URL", ""),
             notify_urls=_list(env, "NOTIFY_URLS"),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
             sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),

@@ -1,0 +1,73 @@
+"""One number from Prometheus' HTTP API, or a sentence that says why there is none."""
+
+import json
+import math
+from dataclasses import dataclass
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+TIMEOUT_SECONDS = 2.0
+ANSWER_BYTES_MAX = 64 * 1024
+STALE_SECONDS = 60.0
+
+
+class NoAnswerError(RuntimeError):
+    """Prometheus gave no usable number; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Prometheus."""
+
+    url: str
+
+    def total(self, query: str, *, at: float) -> float:
+        """The value of `query` at the instant `at` (seconds of the epoch): one finite number that is not negative."""
+        document = self._ask(query, at)
+        if document.get("status") != "success":
+            raise NoAnswerError(f"Prometheus refuses the query: {document.get('error', 'no reason given')}.")
+        return _number(document.get("data", {}), at)
+
+    def _ask(self, query: str, at: float) -> dict[str, object]:
+        parameters = urlencode({"query": query, "time": at, "timeout": f"{TIMEOUT_SECONDS:g}s"})
+        request = Request(f"{self.url.rstrip('/')}/api/v1/query?{parameters}")  # noqa: S310 - the owner's own address
+        try:
+            document = json.loads(_body(request))
+        except URLError as error:
+            raise NoAnswerError(f"Prometheus can't be asked ({type(error.reason).__name__}).") from error
+        except (OSError, ValueError) as error:
+            raise NoAnswerError(f"Prometheus gave no answer that can be read ({type(error).__name__}).") from error
+        if not isinstance(document, dict):
+            raise NoAnswerError("Prometheus gave no answer that can be read.")
+        return document
+
+
+def _body(request: Request) -> bytes:
+    """What was answered, a refusal of the query included."""
+    try:
+        with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the owner's own address
+            return bytes(answer.read(ANSWER_BYTES_MAX))
+    except HTTPError as refusal:
+        return bytes(refusal.read(ANSWER_BYTES_MAX))
+
+
+def _number(data: object, at: float) -> float:
+    match data:
+        case {"resultType": "vector", "result": []}:
+            raise NoAnswerError("The query finds no series; counters are born at 0, so the measurement is missing.")
+        case {"resultType": "vector", "result": [{"value": [instant, text]}]} | {
+            "resultType": "scalar",
+            "result": [instant, text],
+        }:
+            pass
+        case {"resultType": "vector", "result": list(found)}:
+            raise NoAnswerError(f"The query finds {len(found)} series; sum them up to one.")
+        case _:
+            raise NoAnswerError("The query gives no instant value; leave out ranges.")
+    if at - float(instant) > STALE_SECONDS:
+        raise NoAnswerError("The value is stale.")
+    value = float(text)
+    if not math.isfinite(value) or value < 0:
+        raise NoAnswerError(f"The value is {text}; a count is a finite number of at least 0.")
+    return value

@@ -1,0 +1,42 @@
+"""How a query is written in alerts.yaml, and what it changes."""
+
+import pytest
+
+from alerts import reading
+from alerts.reading import RulesRefused
+from alerts.rules import Query
+
+WRITTEN = """
+alerts:
+  elsewhere:
+    threshold: 1%
+    window: 5m
+    severity: critical
+    metric: elsewhere
+    query: {bad: sum(bad), total: sum(all)}
+"""
+
+
+def test_a_query_names_the_bad_and_all_of_them() -> None:
+    (rule,) = reading.parse(WRITTEN)
+    assert rule.query == Query("sum(bad)", "sum(all)")
+
+
+def test_another_query_is_another_question() -> None:
+    (rule,), (other,) = reading.parse(WRITTEN), reading.parse(WRITTEN.replace("sum(all)", "sum(most)"))
+    assert rule.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (WRITTEN.replace(", total: sum(all)", ""), "expected the keys bad and total"),
+        (WRITTEN.replace("sum(all)", "[sum, all]"), "expected the keys bad and total"),
+        (WRITTEN.replace("{bad: sum(bad), total: sum(all)}", "sum(bad)"), "expected the keys bad and total"),
+        (WRITTEN.replace("metric: elsewhere", "metric: api_error_rate"), "counts api_error_rate itself"),
+    ],
+)
+def test_what_is_no_query_is_refused_with_its_line(written: str, told: str) -> None:
+    with pytest.raises(RulesRefused, match=told) as refused:
+        reading.parse(written)
+    assert refused.value.mistakes[0].key == "alerts.elsewhere.query"
