@@ -13,6 +13,7 @@ from control_plane.gates import GateResult
 from control_plane.phases import Rollout
 from control_plane.platform import audit
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_role
 from control_plane.transitions import Decision, Refusal
@@ -57,6 +58,7 @@ def history(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/advance")
 @require_role("owner")
+@documented(body=Request, body_is_optional=True)
 def advance(flag: str) -> ResponseReturnValue:
     """One step up. `reason` approves gates that are unknown."""
     body = _body()
@@ -65,6 +67,7 @@ def advance(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/step-back")
 @require_role("operator")
+@documented(body=Request, body_is_optional=True)
 def step_back(flag: str) -> ResponseReturnValue:
     """One step down."""
     body = _body()
@@ -73,6 +76,7 @@ def step_back(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/hold")
 @require_role("operator")
+@documented(body=Request, body_is_optional=True)
 def hold(flag: str) -> ResponseReturnValue:
     """Keep the exposure and refuse to advance."""
     return _change(rollouts.hold, flag, reason=_body().reason)
@@ -80,6 +84,7 @@ def hold(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/resume")
 @require_role("operator")
+@documented(body=Request, body_is_optional=True)
 def resume(flag: str) -> ResponseReturnValue:
     """End a hold."""
     return _change(rollouts.resume, flag, reason=_body().reason)
@@ -87,6 +92,7 @@ def resume(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/rollback")
 @require_role("operator")
+@documented(body=Request, body_is_optional=True)
 def roll_back(flag: str) -> ResponseReturnValue:
     """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
     reason = _body().reason
@@ -100,6 +106,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/rearm")
 @require_role("owner")
+@documented(body=Request, body_is_optional=True)
 def rearm(flag: str) -> ResponseReturnValue:
     """A new attempt at the lowest step."""
     body = _body()

@@ -6,7 +6,18 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from control_plane import api, migrations
-from control_plane.platform import announce, database, health, identity, jobs, problems, security, signals, telemetry
+from control_plane.platform import (
+    announce,
+    database,
+    health,
+    identity,
+    jobs,
+    openapi,
+    problems,
+    security,
+    signals,
+    telemetry,
+)
 from control_plane.platform.settings import Settings
 
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
@@ -24,7 +35,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (telemetry, problems, security, health, announce, signals, jobs, identity):
+    for part in (telemetry, problems, security, health, announce, signals, jobs, identity, openapi):
         part.init_app(app)
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)

@@ -4,7 +4,7 @@ from flask import Flask
 
 from flags import api, reporting, snapshot
 from flags.administration import overrides
-from flags.protocols import client_api, fast_lane, frontend, ofrep, streaming, streams
+from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
 from flags.publication import directory, publisher
 
 
@@ -17,5 +17,5 @@ def init_app(app: Flask) -> None:
     reporting.init_app(app)
     overrides.init_app(app)
     streams.init_app(app, settings)
-    for routes in (api, client_api, streaming, frontend, ofrep, fast_lane):
+    for routes in (api, client_api, streaming, edge_api, frontend, ofrep, fast_lane):
         routes.init_app(app)

@@ -78,6 +78,15 @@ class TokenBody(Body):
     trusted_attributes: list[Name] | None = None
 
 
+class ImportBody(Body):
+    """Features and segments as Unleash writes them, or the events that lead to them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    features: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
+
+
 class ExplainBody(Body):
     """Users to explain a flag for."""
 

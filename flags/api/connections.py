@@ -7,6 +7,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.database import reading
+from control_plane.platform.openapi import documented
 from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
 from flags import store
@@ -21,6 +22,7 @@ USAGE_WITHIN = timedelta(days=7)
 
 @bp.get("/connections")
 @require_role("viewer")
+@documented(query={"environment": "Default: every environment."})
 def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
@@ -34,6 +36,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/flags/<flag>/usage")
 @require_role("viewer")
+@documented(query={"environment": "Default: the environment of this installation."})
 def usage(flag: str) -> ResponseReturnValue:
     """How often each application got which answer of the flag in the last seven days."""
     environment = request.args.get("environment", current().environment)
@@ -44,6 +47,7 @@ def usage(flag: str) -> ResponseReturnValue:
 
 @bp.get("/measurements")
 @require_role("viewer")
+@documented(query={"environment": "Default: the environment of this installation."})
 def measurements() -> ResponseReturnValue:
     """What services measured and sent with their SDK, added up since the beginning."""
     environment = request.args.get("environment", current().environment)

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane import store as rollout_store
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.openapi import JSON, documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
 from flags import store
@@ -43,6 +44,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("/flags")
 @require_role("owner")
+@documented(body=FlagBody, answers={201: JSON})
 def create() -> ResponseReturnValue:
     """Make a flag that is on or off for everybody in each environment."""
     wanted = body(FlagBody)
@@ -61,6 +63,7 @@ def create() -> ResponseReturnValue:
 
 @bp.put("/flags/<flag>/environments/<environment>")
 @require_role("operator")
+@documented(body=SwitchBody)
 def switch(flag: str, environment: str) -> ResponseReturnValue:
     """Switch a flag without a rollout on or off. Switching on asks for an owner."""
     wanted = body(SwitchBody)
@@ -71,6 +74,7 @@ def switch(flag: str, environment: str) -> ResponseReturnValue:
 
 @bp.delete("/flags/<flag>")
 @require_role("owner")
+@documented(body=ReasonBody, answers={204: None})
 def delete(flag: str) -> ResponseReturnValue:
     """Remove a flag without a rollout from every environment."""
     wanted = body(ReasonBody)
@@ -81,6 +85,10 @@ def delete(flag: str) -> ResponseReturnValue:
 
 @bp.post("/environments/<environment>/import")
 @require_role("owner")
+@documented(
+    body=bodies.ImportBody,
+    query={"replace": "true puts them in place of all that is there.", "reason": "Why; kept in the audit trail."},
+)
 def import_view(environment: str) -> ResponseReturnValue:
     """Take features and segments as Unleash writes them; `?replace=true` puts them in place of all that is there."""
     _check_environment(environment)

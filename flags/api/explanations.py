@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.database import reading
+from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
@@ -17,6 +18,7 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 
 @bp.get("")
 @require_role("viewer")
+@documented(query={"userId": "The user.", "environment": "Default: the environment of this installation."})
 def one(flag: str) -> ResponseReturnValue:
     """Why `userId` has the flag or not."""
     user_id = request.args.get("userId", "")
@@ -27,6 +29,7 @@ def one(flag: str) -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("viewer")
+@documented(body=ExplainBody)
 def many(flag: str) -> ResponseReturnValue:
     """Why each of up to a thousand users has the flag or not."""
     return jsonify({"explanations": _explained(flag, body(ExplainBody).user_ids)})

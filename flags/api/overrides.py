@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
 from flags import store
@@ -28,6 +29,7 @@ def index(flag: str) -> ResponseReturnValue:
 
 @bp.put("/allow/<path:user_id>")
 @require_role("owner")
+@documented(body=OverrideBody)
 def allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Let the user in, whatever phase the rollout is in."""
     return _put(flag, user_id, Effect.ALLOW)
@@ -35,6 +37,7 @@ def allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.put("/deny/<path:user_id>")
 @require_role("operator")
+@documented(body=OverrideBody)
 def deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Keep the user out, whatever else would let them in."""
     return _put(flag, user_id, Effect.DENY)
@@ -42,6 +45,7 @@ def deny(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.delete("/allow/<path:user_id>")
 @require_role("operator")
+@documented(body=ReasonBody, answers={204: None})
 def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was let in by name."""
     return _remove(flag, user_id, Effect.ALLOW)
@@ -49,6 +53,7 @@ def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.delete("/deny/<path:user_id>")
 @require_role("owner")
+@documented(body=ReasonBody, answers={204: None})
 def end_deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was kept out by name."""
     return _remove(flag, user_id, Effect.DENY)

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform import identity
 from control_plane.platform.actors import Token, TokenType, selector_of
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.openapi import JSON, documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
 from control_plane.platform.settings import current
@@ -28,6 +29,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("owner")
+@documented(body=TokenBody, answers={201: JSON})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = body(TokenBody)
@@ -48,6 +50,7 @@ def create() -> ResponseReturnValue:
 
 @bp.delete("/<int:token_id>")
 @require_role("owner")
+@documented(body=ReasonBody, answers={204: None})
 def revoke(token_id: int) -> ResponseReturnValue:
     """End a token, everywhere within a second. Repeating it changes nothing."""
     wanted = body(ReasonBody)

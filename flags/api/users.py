@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.callers import presented_token
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role, require_token
 from flags import store
@@ -34,6 +35,7 @@ def service_or_operator(view: View) -> View:
 
 @bp.post("")
 @service_or_operator
+@documented(body=UsersBody)
 def enter() -> ResponseReturnValue:
     """Enter users or what is new of them; either all are stored or none."""
     changes = [_change(user) for user in body(UsersBody).users]

@@ -103,3 +103,36 @@ class Tokens(Body):
     """`POST /edge/validate`: the tokens that a relay was shown."""
 
     tokens: list[str]
+
+
+class AskedContext(Body):
+    """Who asks, as Unleash says it."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel)
+
+    user_id: str | None = None
+    session_id: str | None = None
+    app_name: str | None = None
+    current_time: str | None = None
+    remote_address: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Asked(Body):
+    """`POST /api/frontend`: who asks."""
+
+    context: AskedContext = AskedContext()
+
+
+class EvaluationContext(Body):
+    """Who asks, as OpenFeature says it; every other field is an attribute."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel)
+
+    targeting_key: str | None = None
+
+
+class Evaluation(Body):
+    """An evaluation: for whom."""
+
+    context: EvaluationContext | None = None

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
 from control_plane.platform.actors import Token
+from control_plane.platform.openapi import JSON, documented
 from control_plane.platform.security import require_token, token
 from flags.connections import Headers, Mode
 from flags.protocols import bodies, reports
@@ -30,6 +31,7 @@ UNLEASH_VERSION = "8.2.0"
 @bp.get("/features")
 @require_token("client", unleash=True)
 @in_unleash_words
+@documented(query={"namePrefix": "Only flags whose name begins so."}, answers={200: JSON, 304: None})
 def features_view() -> ResponseReturnValue:
     """Every flag of the token's environment, or those whose name begins with `namePrefix`."""
     return response(features(request.headers, token(), prefix=request.args.get("namePrefix", "")))
@@ -48,6 +50,7 @@ def feature_view(name: str) -> ResponseReturnValue:
 @bp.post("/register")
 @require_token("client", unleash=True)
 @in_unleash_words
+@documented(body=bodies.Registration, answers={202: None})
 def register_view() -> ResponseReturnValue:
     """An SDK instance introduces itself."""
     reports.registration(body(bodies.Registration), token().environment)
@@ -57,6 +60,7 @@ def register_view() -> ResponseReturnValue:
 @bp.post("/metrics")
 @require_token("client", unleash=True)
 @in_unleash_words
+@documented(body=bodies.Metrics, answers={202: None})
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way, and what the service measured besides."""
     reports.metrics(body(bodies.Metrics), token().environment)
@@ -66,6 +70,7 @@ def metrics_view() -> ResponseReturnValue:
 @bp.post("/metrics/bulk")
 @require_token("client", unleash=True)
 @in_unleash_words
+@documented(body=bodies.BulkMetrics, answers={202: None})
 def bulk_view() -> ResponseReturnValue:
     """What a relay gathered. Rows of another environment than the token's are left out."""
     reports.bulk(body(bodies.BulkMetrics), token().environment)
@@ -74,6 +79,7 @@ def bulk_view() -> ResponseReturnValue:
 
 @bp.post("/metrics/edge")
 @require_token("client", "admin", unleash=True)
+@documented(answers={202: None})
 def edge_metrics_view() -> ResponseReturnValue:
     """A relay tells of its own health, which we don't keep."""
     return Response(status=202)

@@ -9,9 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
 from control_plane.platform.actors import Token
+from control_plane.platform.openapi import documented
 from control_plane.platform.security import require_token, token
 from flags.contexts import Context, from_nested
-from flags.protocols import bodies, reports
+from flags.protocols import answers, bodies, reports
 from flags.protocols.asking import at_hand, introduced, published_for
 from flags.protocols.cross_origin import open_to_all, preflight
 from flags.protocols.refusals import BadRequest, body, in_unleash_words
@@ -27,6 +28,10 @@ NESTED = "properties["
 
 @bp.get("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
+@documented(
+    query={"userId": "The user.", "sessionId": "Their session.", "properties[plan]": "Any property, by its name."},
+    answers={200: answers.Toggles, 304: None},
+)
 def toggles_view() -> ResponseReturnValue:
     """The flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
     return _answered(from_query(request.args))
@@ -35,6 +40,7 @@ def toggles_view() -> ResponseReturnValue:
 @bp.post("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
+@documented(body=bodies.Asked, body_is_optional=True, answers={200: answers.Toggles, 304: None})
 def ask_view() -> ResponseReturnValue:
     """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
     value = request.get_json(force=True) if request.get_data() else {}
@@ -44,6 +50,7 @@ def ask_view() -> ResponseReturnValue:
 @bp.post("/client/metrics", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
+@documented(body=bodies.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way."""
     reports.metrics(body(bodies.Metrics), token().environment)
@@ -53,6 +60,7 @@ def metrics_view() -> ResponseReturnValue:
 @bp.post("/client/register", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
+@documented(body=bodies.Registration, answers={200: "text/html"})
 def register_view() -> ResponseReturnValue:
     """A browser's SDK introduces itself."""
     reports.registration(body(bodies.Registration), token().environment)

@@ -10,10 +10,11 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
 from control_plane.platform.actors import Token
+from control_plane.platform.openapi import documented
 from control_plane.platform.security import require_token, token
 from control_plane.platform.strict_json import MalformedJSON, loads
 from flags.contexts import Context, from_fields
-from flags.protocols import channels, ofrep_events
+from flags.protocols import answers, bodies, channels, ofrep_events
 from flags.protocols.asking import introduced, published_for
 from flags.protocols.channels import Channel
 from flags.protocols.cross_origin import open_to_all, preflight
@@ -42,6 +43,11 @@ class Unusable(ValueError):  # noqa: N818 - what the request is
 
 @bp.post("/evaluate/flags/<path:key>", provide_automatic_options=False)
 @require_token(*TYPES)
+@documented(
+    body=bodies.Evaluation,
+    body_is_optional=True,
+    answers={200: answers.Evaluated, 400: answers.NotEvaluated, 404: answers.NotEvaluated},
+)
 def one_view(key: str) -> ResponseReturnValue:
     """The value of one flag for the user in the body, with the reason."""
     return response(one(key, request.get_data(), token()))
@@ -49,6 +55,11 @@ def one_view(key: str) -> ResponseReturnValue:
 
 @bp.post("/evaluate/flags", provide_automatic_options=False)
 @require_token(*TYPES)
+@documented(
+    body=bodies.Evaluation,
+    body_is_optional=True,
+    answers={200: answers.AllEvaluated, 304: None, 400: answers.NoneEvaluated},
+)
 def all_view() -> ResponseReturnValue:
     """The values of all flags for the user in the body, and where to hear of changes."""
     return response(bulk(request.get_data(), token(), request.headers.get("If-None-Match")))
@@ -69,6 +80,7 @@ def share(answer: Response) -> Response:
 
 
 @bp.get("/events")
+@documented(query={"channel": "What the evaluation of all flags gave."}, answers={200: "text/event-stream"})
 def events_view() -> ResponseReturnValue:
     """A stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
     return ofrep_events.events()

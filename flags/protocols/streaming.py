@@ -8,6 +8,7 @@ from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
+from control_plane.platform.openapi import JSON, documented
 from control_plane.platform.security import require_token, token
 from flags.connections import Mode
 from flags.protocols import streams
@@ -31,6 +32,7 @@ CONNECTED, UPDATED = "unleash-connected", "unleash-updated"
 
 @bp.get("/streaming")
 @require_token("client", unleash=True)
+@documented(answers={200: "text/event-stream"})
 def stream_view() -> ResponseReturnValue:
     """Every change of the token's environment as it happens, beginning with what the caller missed."""
     stream = streams.streams().enter(streams.allowed_by(token().selector))
@@ -43,6 +45,7 @@ def stream_view() -> ResponseReturnValue:
 
 @bp.get("/delta")
 @require_token("client", unleash=True)
+@documented(answers={200: JSON, 304: None})
 def delta_view() -> ResponseReturnValue:
     """What changed since the edition in `If-None-Match`; everything for who has none, or one long gone."""
     published = publisher().current(token().environment)

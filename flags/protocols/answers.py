@@ -1,0 +1,86 @@
+"""What callers are answered, for the description of the API; the answers themselves are prepared elsewhere."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+Primitive = bool | str | int | float
+
+
+class Answer(BaseModel):
+    """An answer in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Variant(BaseModel):
+    """The variant of a flag that is on."""
+
+    name: str
+    enabled: bool
+    payload: dict[str, str] | None = None
+    feature_enabled: bool
+    featureEnabled: bool  # noqa: N815 - Unleash says it both ways
+
+
+class ToggleOn(Answer):
+    """A flag that is on."""
+
+    name: str
+    enabled: Literal[True]
+    impression_data: bool
+    variant: Variant
+
+
+class Toggles(Answer):
+    """The flags that are on for whoever asked."""
+
+    toggles: list[ToggleOn]
+
+
+class Evaluated(Answer):
+    """A flag's value; where there is none, the default in the caller's code holds."""
+
+    key: str
+    value: Any = None
+    variant: str
+    reason: Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN", "STALE"]
+    metadata: dict[str, Primitive]
+
+
+class NotEvaluated(Answer):
+    """Why a flag has no value."""
+
+    key: str
+    error_code: Literal["PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "GENERAL", "FLAG_NOT_FOUND"]
+    error_details: str
+
+
+class NoneEvaluated(Answer):
+    """Why no flag has a value."""
+
+    error_code: Literal["PARSE_ERROR", "INVALID_CONTEXT", "GENERAL"]
+    error_details: str
+
+
+class Endpoint(Answer):
+    """Where a stream is, on the host that was asked."""
+
+    request_uri: str
+
+
+class EventStream(Answer):
+    """A stream that tells when to evaluate again."""
+
+    type: Literal["sse"]
+    endpoint: Endpoint
+    inactivity_delay_sec: int
+
+
+class AllEvaluated(Answer):
+    """Every flag's value, and where to hear of changes."""
+
+    flags: list[Evaluated | NotEvaluated]
+    event_streams: list[EventStream]
+    metadata: dict[str, Primitive]

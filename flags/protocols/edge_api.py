@@ -1,0 +1,43 @@
+"""What a relay asks before it stands in front of us: which of the tokens it is shown are ours."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform import callers, failures, identity
+from control_plane.platform.actors import Token, TokenRefusal
+from control_plane.platform.openapi import documented
+from flags.protocols import bodies
+from flags.protocols.refusals import body, in_unleash_words
+
+bp = Blueprint("edge_api", __name__, url_prefix="/edge")
+
+TOKENS_MAX = 100
+
+
+@bp.post("/validate")
+@documented(body=bodies.Tokens)
+@in_unleash_words
+def validate_view() -> ResponseReturnValue:
+    """The tokens among those sent that open something, each with its type and environment.
+
+    It needs no token of its own, so what it is sent counts like any other attempt to be let in.
+    """
+    failures.refuse_if_exhausted(failures.TOKEN, callers.address())
+    shown, now = body(bodies.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
+    checked = [(text, identity.check_token(text, now)) for text in shown]
+    for _, token in checked:
+        if isinstance(token, TokenRefusal):
+            failures.count(failures.TOKEN, callers.address())
+    return jsonify({"tokens": [_document(text, token) for text, token in checked if isinstance(token, Token)]})
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+
+
+def _document(text: str, token: Token) -> dict[str, Any]:
+    return {"token": text, "type": token.type.value, "projects": ["*"], "environment": token.environment}
