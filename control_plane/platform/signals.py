@@ -18,7 +18,8 @@ from control_plane.platform import database
 from control_plane.platform.database import Statements, on_each
 from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
 
-ACCOUNT_WINDOW_SECONDS = 300
+ACCOUNT_WINDOW_SECONDS = 3600
+"""At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 
 
 def _adding(table: Table) -> Statements:
@@ -54,7 +55,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One outcome. A bad one with an `account` counts once per account and five-minute window."""
+    """One outcome. A bad one with an `account` counts once per account and hour."""
 
     signal: str
     bad: bool

@@ -12,7 +12,6 @@ PLAN_WEIGHTS = (50, 25, 20, 5)
 CREDITS_MAX = 25
 ROAST_EVERY = 7
 NEWCOMER_SHARE = 0.2
-ACTIVITY_SHAPE = 1.3
 
 
 def made_up(*, seed: int, begins_at: datetime, between: timedelta, operations: int) -> Iterator[UsageRow]:
@@ -23,9 +22,8 @@ def made_up(*, seed: int, begins_at: datetime, between: timedelta, operations: i
     for number in range(1, operations + 1):
         if not users or chance.random() < NEWCOMER_SHARE:
             users.append((f"u{len(users) + 1}", now, chance.choices(PLANS, PLAN_WEIGHTS)[0]))
-        # Pareto: the first users are asked for again and again, the latest hardly ever.
-        place = min(int(chance.paretovariate(ACTIVITY_SHAPE)), len(users)) - 1
-        user_id, signed_up_at, plan = users[place] if chance.random() < 1 - NEWCOMER_SHARE else users[-1]
+        # Squared, so that the first users are asked for far more often than the latest.
+        user_id, signed_up_at, plan = users[int(len(users) * chance.random() ** 2)]
         amount = min(CREDITS_MAX, 1 + int(chance.expovariate(0.3)))
         amounts = Amounts(roast=1) if number % ROAST_EVERY == 0 else Amounts(analysis=amount)
         yield UsageRow(number + 1, f"made-up-{seed}-{number}", now, user_id, signed_up_at, plan, amounts)

@@ -265,4 +265,4 @@ def test_one_broken_account_alone_in_the_night_is_not_blindness(now: datetime) -
         )
         guard(now + second * SECOND, 1)
     assert status_of("credit_variance") == "insufficient"
-    assert status_of(FAILURE) == "hold", "its few failures speak for themselves"
+    assert status_of(FAILURE) == "insufficient", "an account counts once an hour"
