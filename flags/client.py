@@ -1,0 +1,169 @@
+"""Flags for Python services: the official UnleashClient, set up so that nothing can be got wrong.
+
+    flags = flags.client.connect("http://rollout:8000", token)
+    flags.is_enabled("ENABLE_CREDITS_V2", user_id, signed_up_at=user.created_at)
+
+It follows changes as they happen, starts from what it last knew when the server is away, and starts its threads in
+the process that asks, however often that was forked before.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from flask import Flask
+from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
+from UnleashClient.cache import FileCache
+from UnleashClient.constants import FEATURES_URL
+from UnleashClient.events import BaseEvent, UnleashEventType
+from UnleashClient.utils import InstanceAllowType
+
+from flags.compilation import SIGNUP_DATE
+from flags.instants import written
+
+EXTENSION = "rollout_flags"
+PRODUCTION = "production"
+PATIENCE_SECONDS = 3.0
+READ_SECONDS = 25
+OFF, ON = ("false", "0", "off"), ("true", "1", "on")
+
+
+class Flags:
+    """The flags of one token's environment. Every method may be called from any thread and after any fork."""
+
+    def __init__(self, url: str, token: str, *, app_name: str, cache_dir: Path, patience_seconds: float) -> None:
+        self._url = url.rstrip("/").removesuffix("/api")
+        self._token = token
+        self._app_name = app_name
+        self._cache_dir = cache_dir
+        self._patience_seconds = patience_seconds
+        self._cache_name = "flags-" + blake2b(f"{self._url} {token}".encode(), digest_size=8).hexdigest()
+        self._starting = threading.Lock()
+        self._started: tuple[int, UnleashClient] | None = None
+
+    def is_enabled(
+        self,
+        flag: str,
+        user_id: str | int | None = None,
+        *,
+        signed_up_at: datetime | None = None,
+        default: bool = False,
+        attributes: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Whether the flag is on for this user; `default` while nothing is known of the flag.
+
+        An environment variable of the flag's name decides first: false always, true outside production.
+        """
+        switched = self._switched(flag)
+        if switched is not None:
+            return switched
+        context = _context(user_id, signed_up_at, attributes or {})
+        return bool(self.client.is_enabled(flag, context, lambda *_: default))
+
+    def variant(
+        self,
+        flag: str,
+        user_id: str | int | None = None,
+        *,
+        signed_up_at: datetime | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The variant this user gets, in UnleashClient's form; the one called `disabled` where there is none."""
+        found: dict[str, Any] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
+        return found
+
+    @property
+    def client(self) -> UnleashClient:
+        """The official client of this process, started when it is first asked for."""
+        started = self._started
+        if started is None or started[0] != os.getpid():
+            with self._starting:
+                if self._started is None or self._started[0] != os.getpid():
+                    self._started = (os.getpid(), self._start())
+                started = self._started
+        return started[1]
+
+    def close(self) -> None:
+        """Report what is still to be reported and end the threads of this process."""
+        with self._starting:
+            started, self._started = self._started, None
+        if started is not None and started[0] == os.getpid():
+            started[1].destroy()
+
+    def _start(self) -> UnleashClient:
+        ready = threading.Event()
+
+        def heard(event: BaseEvent) -> None:
+            if event.event_type is UnleashEventType.READY:
+                ready.set()
+
+        cache = self._cache()
+        client = UnleashClient(
+            f"{self._url}/api",
+            self._app_name,
+            custom_headers={"Authorization": self._token},
+            request_timeout=READ_SECONDS,
+            cache=cache,
+            event_callback=heard,
+            multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW,
+            experimental_mode={"type": "streaming"},
+        )
+        client.initialize_client()
+        if not cache.bootstrapped:
+            ready.wait(self._patience_seconds)
+        return client
+
+    def _cache(self) -> FileCache:
+        """What was last known, on disk; a client that finds it there answers from it at once."""
+        self._cache_dir.mkdir(parents=True, exist_ok=True)
+        cache = FileCache(self._cache_name, directory=str(self._cache_dir))
+        cache.bootstrapped = bool(cache.get(FEATURES_URL))
+        return cache
+
+    def _switched(self, flag: str) -> bool | None:
+        word = os.environ.get(flag, "").strip().lower()
+        if word in OFF:
+            return False
+        in_production = f":{PRODUCTION}." in self._token
+        return True if word in ON and not in_production else None
+
+
+def connect(
+    url: str,
+    token: str,
+    *,
+    app_name: str = "python-service",
+    cache_dir: Path | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Flags:
+    """The flags that the token opens. Nothing is started and nobody is asked before the first evaluation.
+
+    `cache_dir` is where the last known flags are kept (default: in the temporary folder). Where nothing was kept, the
+    first evaluation waits up to `patience_seconds` for the server.
+    """
+    folder = cache_dir or Path(gettempdir()) / "rollout-flags"
+    return Flags(url, token, app_name=app_name, cache_dir=folder, patience_seconds=patience_seconds)
+
+
+def init_app(app: Flask, url: str = "", token: str = "", **options: Any) -> Flags:
+    """The flags of a Flask application, also at `app.extensions["rollout_flags"]`.
+
+    Address and token may stand in the application's configuration as FLAGS_URL and FLAGS_TOKEN.
+    """
+    made = connect(url or app.config["FLAGS_URL"], token or app.config["FLAGS_TOKEN"], **options)
+    app.extensions[EXTENSION] = made
+    return made
+
+
+def _context(user_id: str | int | None, signed_up_at: datetime | None, attributes: Mapping[str, str]) -> dict[str, Any]:
+    """The context in the one spelling that all engines read; shares of users go by the user id alone."""
+    if signed_up_at is not None and signed_up_at.tzinfo is None:
+        raise ValueError(f"signed_up_at is {signed_up_at!r}, without a time zone; say which it is.")
+    signed_up = {SIGNUP_DATE: written(signed_up_at)} if signed_up_at else {}
+    user = {} if user_id is None else {"userId": str(user_id)}
+    return {**user, "properties": {**attributes, **signed_up}}

@@ -1,0 +1,111 @@
+"""`flags.client`: what a Python service writes, and the mistakes it then can't make."""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from control_plane.phases import FLAG
+from flags import client
+from flags.client import Flags
+from flags.store import UserAttributes
+from tests.office import CUTOVER, Office
+from tests.processes import free_port
+
+Wait = Callable[[Callable[[], bool]], None]
+NOBODY = f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def flags(url: str, office: Office, tmp_path: Path) -> Iterator[Flags]:
+    """What a service holds, in production."""
+    made = client.connect(url, office.token("client"), app_name="shop", cache_dir=tmp_path)
+    yield made
+    made.close()
+
+
+def test_it_knows_the_flags_at_the_first_question_and_every_change_after(
+    flags: Flags, office: Office, eventually: Wait
+) -> None:
+    office.users(UserAttributes("beta-user", "free", beta=True))
+    office.move(1)
+    assert not flags.is_enabled(FLAG, "other")
+    eventually(lambda: flags.is_enabled(FLAG, "beta-user"))
+    office.move(2, 3)
+    after = (CUTOVER + timedelta(days=1)).astimezone(timezone(timedelta(hours=5)))
+    eventually(lambda: flags.is_enabled(FLAG, 7, signed_up_at=after))
+    assert not flags.is_enabled(FLAG, 7, signed_up_at=CUTOVER - timedelta(days=1))
+    assert flags.variant(FLAG, "beta-user")["name"] == "disabled"
+
+
+def test_a_flag_that_is_not_there_has_the_default(flags: Flags) -> None:
+    assert flags.is_enabled("NOT_THERE", "7", default=True)
+    assert not flags.is_enabled("NOT_THERE", "7")
+
+
+def test_a_signup_without_a_time_zone_is_a_mistake_of_the_caller(flags: Flags) -> None:
+    with pytest.raises(ValueError, match="without a time zone"):
+        flags.is_enabled(FLAG, "7", signed_up_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake
+
+
+def test_it_starts_from_what_it_knew_when_the_server_is_away(url: str, office: Office, tmp_path: Path) -> None:
+    token = office.token("client", environment="staging")
+    first = client.connect(url, token, cache_dir=tmp_path)
+    assert first.is_enabled(FLAG)
+    first.close()
+    for path in tmp_path.rglob("*"):
+        renamed = path.with_name(path.name.replace(_name(url, token), _name(NOBODY, token)))
+        path.rename(renamed)
+    later = client.connect(NOBODY, token, cache_dir=tmp_path)
+    assert later.is_enabled(FLAG)
+    later.close()
+
+
+def test_without_server_and_memory_it_answers_the_default_soon(tmp_path: Path) -> None:
+    alone = client.connect(NOBODY, "*:production.x", cache_dir=tmp_path, patience_seconds=0.1)
+    assert alone.is_enabled(FLAG, "7", default=True)
+    assert not alone.is_enabled(FLAG, "7")
+    alone.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "word", "answer"),
+    [("production", "false", False), ("production", "true", None), ("staging", "true", True), ("staging", "0", False)],
+)
+def test_the_environment_variable_decides_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str, word: str, answer: bool | None
+) -> None:
+    monkeypatch.setenv(FLAG, word)
+    alone = client.connect(NOBODY, f"*:{environment}.x", cache_dir=tmp_path, patience_seconds=0.0)
+    for default in (True, False):
+        assert alone.is_enabled(FLAG, "7", default=default) is (default if answer is None else answer)
+    alone.close()
+
+
+def test_a_forked_process_has_threads_of_its_own(flags: Flags, office: Office) -> None:
+    office.move(3, 3)
+    assert flags.client.is_initialized
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        thread = flags.client.connector._thread
+        os.write(writer, b"1" if thread is not None and thread.is_alive() else b"0")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 1) == b"1"
+
+
+def test_flask_services_configure_it(url: str, office: Office, tmp_path: Path) -> None:
+    app = Flask("service")
+    app.config.update(FLAGS_URL=url, FLAGS_TOKEN=office.token("client", environment="staging"))
+    made = client.init_app(app, cache_dir=tmp_path)
+    assert app.extensions["rollout_flags"] is made
+    assert made.is_enabled(FLAG)
+    made.close()
+
+
+def _name(url: str, token: str) -> str:
+    place = client.Flags(url, token, app_name="", cache_dir=Path(os.devnull).parent, patience_seconds=0)
+    return place._cache_name
