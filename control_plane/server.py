@@ -4,6 +4,8 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -27,13 +29,16 @@ class PortInUseError(SettingsError):
     """Somebody serves at the address already."""
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then end open streams, write what is in memory and leave."""
+def serve(settings: Settings, *, application: str = "control_plane.server:application") -> None:
+    """Serve until SIGTERM or SIGINT, then end open streams, write what is in memory and leave.
+
+    `application` names the function that makes the application of one worker.
+    """
     check_port(settings)
     if settings.workers > 1 and settings.database_url.startswith("sqlite"):
         raise SettingsError("WORKERS is above 1, and SQLite has one writer; set DATABASE_URL to a PostgreSQL server.")
     server = _Server(
-        "control_plane.server:application",
+        application,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
@@ -52,11 +57,16 @@ def serve(settings: Settings) -> None:
 
 def application() -> Flask:
     """The application of one worker, with its background threads running. Called in the worker, after the fork."""
-    os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the server alone, which then stops its workers in order
     app = create_app(schema_may_wait=True)
     start_background(app)
-    threading.Thread(target=_stop_when_told, args=[app, os.getppid()], name="stop", daemon=True).start()
+    stop_with_server(partial(stop_background, app))
     return app
+
+
+def stop_with_server(stop: Callable[[], None]) -> None:
+    """Have `stop` called when the server of this worker is told to stop, or is gone."""
+    os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the server alone, which then stops its workers in order
+    threading.Thread(target=_stop_when_told, args=[stop, os.getppid()], name="stop", daemon=True).start()
 
 
 def check_port(settings: Settings) -> None:
@@ -79,11 +89,11 @@ class _Server(MPServer):
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
-def _stop_when_told(app: Flask, server: int) -> None:
+def _stop_when_told(stop: Callable[[], None], server: int) -> None:
     """End background work and streams when the server stops; when it is gone without a word, end the worker too."""
     while not select.select([_told], [], [], ORPHAN_CHECK_SECONDS)[0]:
         if os.getppid() != server:
-            stop_background(app)
+            stop()
             # A signal to ourselves may reach this thread instead of the one that waits for it, and nobody kills us.
             os._exit(0)
-    stop_background(app)
+    stop()

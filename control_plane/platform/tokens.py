@@ -20,6 +20,8 @@ ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 NAME_CHARACTERS = range(1, 101)
 NOTE_SECONDS = 60
 FILE_NAME = "tokens.json"
+ELSEWHERE = "tokens_elsewhere"
+"""The extension that knows the tokens of an application without a database of its own."""
 UNKNOWN = TokenRefusal("The token is not one of ours; check that all of it was copied.")
 
 
@@ -81,6 +83,9 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
 
     Raises the database's error for a token this process doesn't know yet while the database can't answer.
     """
+    if (elsewhere := current_app.extensions.get(ELSEWHERE)) is not None:
+        checked: Token | TokenRefusal = elsewhere.check(text, now)
+        return checked
     selector = selector_of(text)
     token = _cache().find(selector) if selector else None
     if token is None or not compare_digest(token.digest, digest_of(text)):
@@ -93,6 +98,8 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
 
 def is_in_force(selector: str, now: datetime) -> bool:
     """Whether the token with this selector still opens anything, for what was opened with it some time ago."""
+    if (elsewhere := current_app.extensions.get(ELSEWHERE)) is not None:
+        return bool(elsewhere.is_in_force(selector, now))
     token = _cache().find(selector)
     return token is not None and _ended(token, now) is None
 

@@ -40,4 +40,5 @@ def init_app(app: Flask) -> None:
 
 
 def _document(text: str, token: Token) -> dict[str, Any]:
-    return {"token": text, "type": token.type.value, "projects": ["*"], "environment": token.environment}
+    scope = {"type": token.type.value, "projects": ["*"], "environment": token.environment}
+    return {"token": text, **scope, "trustedAttributes": list(token.trusted_attributes)}

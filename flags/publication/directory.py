@@ -3,6 +3,7 @@
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,13 @@ USERS_MAX = 1_000_000
 
 Entry = tuple[str, float | None, bool]
 """Plan, seconds of the epoch at sign-up, beta: the least in which a million of them can be kept."""
+
+
+class KnowsUsers(Protocol):
+    """Whoever may know something of a user."""
+
+    def find(self, user_id: str | None) -> Acquaintance | None:
+        """What is known of this user, None when nothing is."""
 
 
 class Directory:
@@ -54,10 +62,9 @@ class Directory:
             self._followed_at = now
 
 
-def directory() -> Directory:
+def directory() -> KnowsUsers:
     """The directory of the running application."""
-    found = current_app.extensions["flag_directory"]
-    assert isinstance(found, Directory)
+    found: KnowsUsers = current_app.extensions["flag_directory"]
     return found
 
 

@@ -27,7 +27,7 @@ from flags.publication.edition import Source
 from flags.publication.guard_lease import GuardLease
 from flags.publication.published import Published
 from flags.publication.reading import read, with_own_switch
-from flags.publication.shelf import Shelf
+from flags.publication.shelf import Publishing, Shelf
 
 CONFIRM_SECONDS = 0.5
 KEEP_TIME_SECONDS = 0.2
@@ -166,10 +166,9 @@ class Publisher:
         return self._lease.ended_at if environment == PRODUCTION else None
 
 
-def publisher() -> Publisher:
+def publisher() -> Publishing:
     """The editions of the running application."""
-    found = current_app.extensions["flag_publisher"]
-    assert isinstance(found, Publisher)
+    found: Publishing = current_app.extensions["flag_publisher"]
     return found
 
 

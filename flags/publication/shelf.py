@@ -2,9 +2,23 @@
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from flags.publication.edition import Edition
 from flags.publication.published import Published, publish
+
+
+class Publishing(Protocol):
+    """Whatever keeps a shelf filled: from the database, or from upstream."""
+
+    shelf: "Shelf"
+
+    def current(self, environment: str) -> Published:
+        """What `environment` is given now."""
+
+    @property
+    def stale_seconds(self) -> float:
+        """For how long what is served has not been confirmed, 0 while that is a matter of course."""
 
 
 class Shelf:

@@ -14,10 +14,11 @@ PATH = "/edge/validate"
 def test_tokens_of_ours_are_named_and_others_left_out(app: Flask, office: Office) -> None:
     client, frontend = office.token("client"), office.token("frontend", environment="staging")
     answer = app.test_client().post(PATH, json={"tokens": [client, "*:production.unknown", frontend, ""]})
+    common = {"projects": ["*"], "trustedAttributes": []}
     assert answer.json == {
         "tokens": [
-            {"token": client, "type": "client", "projects": ["*"], "environment": "production"},
-            {"token": frontend, "type": "frontend", "projects": ["*"], "environment": "staging"},
+            {"token": client, "type": "client", "environment": "production", **common},
+            {"token": frontend, "type": "frontend", "environment": "staging", **common},
         ]
     }
 

@@ -1,0 +1,18 @@
+"""`rollout relay`."""
+
+import click
+
+from control_plane.platform.settings import Settings
+from control_plane.server import check_port
+from flags.relay.serving import serve
+
+
+@click.command("relay")
+@click.option("--upstream", required=True, help="The server to stand in front of: this program's, or Unleash's.")
+@click.option("--token", "tokens", required=True, multiple=True, help="A client token of it; one per environment.")
+def relay_command(*, upstream: str, tokens: tuple[str, ...]) -> None:
+    """Serve SDKs from memory, following another server; starts without it from what was kept."""
+    settings = Settings.from_env()
+    check_port(settings)
+    click.echo(f"Relay     http://{settings.host}:{settings.port}, following {upstream}\nStop      Ctrl-C")
+    serve(settings, upstream, tokens)

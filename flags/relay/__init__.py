@@ -1,0 +1,96 @@
+"""The same wire from memory, in front of another server: a relay needs no database and outlives its upstream."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from flask import Flask
+
+from control_plane.platform import announce, database, health, jobs, problems, security, signals, telemetry
+from control_plane.platform.health import NotReady
+from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.tokens import ELSEWHERE
+from flags.contexts import Acquaintance
+from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
+from flags.relay.following import Follower
+from flags.relay.forwarding import Forwarding
+from flags.relay.tokens import RelayTokens
+from flags.relay.upstream import Upstream
+from flags.reporting import Reporting
+
+FOLDER = "relay"
+TOKEN = re.compile(r"[^:\s]*:(?P<environment>[^.\s]+)\.\S+")
+
+
+class Strangers:
+    """A relay has no directory: it knows nobody, and callers say themselves what is to be known."""
+
+    def find(self, _user_id: str | None) -> Acquaintance | None:
+        """Nothing."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A relay's application, and what runs beside it."""
+
+    app: Flask
+    follower: Follower
+    tokens: RelayTokens
+    forwarding: Forwarding
+    own_tokens: dict[str, str]
+
+    def start(self) -> None:
+        """Serve what was kept, and follow upstream."""
+        for environment, token in self.own_tokens.items():
+            self.follower.start(environment, token)
+        self.tokens.start()
+        self.forwarding.start()
+
+    def stop(self) -> None:
+        """End every stream and hand on what is left to report."""
+        self.app.extensions["change_feed"].stop()
+        self.follower.stop()
+        self.tokens.stop()
+        self.forwarding.stop()
+
+
+def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Relay:
+    """A relay of `url` for the environments of its own tokens, keeping what it knows in the instance folder."""
+    app = Flask("relay", static_folder=None)
+    folder = settings.instance_dir / FOLDER
+    # The platform wants an engine. Nothing a relay does ever connects to it, so the file is never made.
+    settings = replace(settings, database_url=f"sqlite:///{folder.absolute() / 'none.db'}")
+    app.extensions["settings"] = settings
+    app.secret_key = settings.secret_key
+    database.init_app(app, settings)
+    for part in (telemetry, problems, security, health, announce, signals, jobs):
+        part.init_app(app)
+    upstream, heard = Upstream(url), Reporting()
+    by_environment = {_environment(token): token for token in own_tokens}
+    follower, tokens = Follower(upstream, folder), RelayTokens(upstream, folder / "tokens.json")
+    app.extensions |= {
+        ELSEWHERE: tokens,
+        "flag_publisher": follower,
+        "flag_directory": Strangers(),
+        "flag_reporting": heard,
+        "pings": {"upstream": partial(_ping, follower)},
+    }
+    streams.init_app(app, settings)
+    for routes in (client_api, streaming, edge_api, frontend, ofrep, fast_lane):
+        routes.init_app(app)
+    return Relay(app, follower, tokens, Forwarding(upstream, heard, by_environment), by_environment)
+
+
+def _environment(token: str) -> str:
+    """The environment that a token names: `project:environment.secret`."""
+    found = TOKEN.match(token)
+    if found is None:
+        raise SettingsError(f"{token[:12]!r}… is no token of an SDK; it looks like `*:production.…`.")
+    return found["environment"]
+
+
+def _ping(follower: Follower) -> None:
+    if seconds := follower.stale_seconds:
+        raise NotReady(f"upstream was last heard of {seconds:.0f} seconds ago")

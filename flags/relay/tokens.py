@@ -1,0 +1,145 @@
+"""The tokens that open a relay: those that open upstream, checked there and remembered here.
+
+What upstream confirmed within the last second counts; older than that only while upstream can't be asked, for SDKs
+stop asking after a 401.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from control_plane.platform.actors import EVERY, Token, TokenRefusal, TokenType
+from control_plane.platform.problems import Problem
+from flags.relay.upstream import Upstream, UpstreamError
+
+CONFIRM_SECONDS = 0.7
+REFUSED_SECONDS = 5.0
+TOKENS_MAX = 5000
+BATCH = 100
+UNKNOWN = TokenRefusal("The token is not one of upstream's; check that all of it was copied.")
+TYPES = {"client": TokenType.CLIENT, "backend": TokenType.CLIENT, "frontend": TokenType.FRONTEND}
+
+log = structlog.get_logger()
+
+
+class RelayTokens:
+    """What a relay knows of tokens. On disk it keeps digests, from which no token can be made."""
+
+    def __init__(self, upstream: Upstream, path: Path) -> None:
+        self._upstream = upstream
+        self._path = path
+        self._known: dict[str, Token] = {}
+        self._texts: dict[str, str] = {}
+        self._refused: dict[str, float] = {}
+        self._changing = threading.Lock()
+        self._stopped = threading.Event()
+        self._recall()
+
+    def check(self, text: str, _now: datetime) -> Token | TokenRefusal:
+        """The token this text proves. Raises Problem while upstream can't be asked about one that is new."""
+        digest = sha256(text.encode()).hexdigest()
+        known = self._known.get(digest)
+        if known is not None:
+            self._texts[digest] = text
+            return known
+        if not text or self._refused.get(digest, 0.0) > time.monotonic():
+            return UNKNOWN
+        self._ask([text])
+        return self._known.get(digest, UNKNOWN)
+
+    def is_in_force(self, selector: str, _now: datetime) -> bool:
+        """Whether the token with this digest still opens anything."""
+        return selector in self._known
+
+    def start(self) -> None:
+        """Confirm what is known, again and again, in a thread of its own."""
+        threading.Thread(target=self._confirm_always, name="relay-tokens", daemon=True).start()
+
+    def stop(self) -> None:
+        """End that thread."""
+        self._stopped.set()
+
+    def _confirm_always(self) -> None:
+        while not self._stopped.wait(CONFIRM_SECONDS):
+            texts = list(self._texts.values())
+            try:
+                for first in range(0, len(texts), BATCH):
+                    self._ask(texts[first : first + BATCH])
+            except Problem as problem:
+                log.warning("relay.tokens_unconfirmed", cause=problem.detail)
+
+    def _ask(self, texts: list[str]) -> None:
+        try:
+            found = {each["token"]: _token(each) for each in self._upstream.validate(texts)}
+        except UpstreamError as error:
+            words = "Upstream can't be asked about this token at the moment; try again."
+            raise Problem(503, "UPSTREAM_UNAVAILABLE", words, headers={"Retry-After": "2"}) from error
+        with self._changing:
+            before = dict(self._known)
+            for text in texts:
+                self._settle(text, found.get(text))
+            if self._known != before:
+                self._keep()
+
+    def _settle(self, text: str, token: Token | None) -> None:
+        digest = sha256(text.encode()).hexdigest()
+        if token is None:
+            self._known.pop(digest, None)
+            self._texts.pop(digest, None)
+            if len(self._refused) >= TOKENS_MAX:
+                self._refused.clear()
+            self._refused[digest] = time.monotonic() + REFUSED_SECONDS
+        elif len(self._known) < TOKENS_MAX:
+            self._known[digest] = replace(token, selector=digest, digest=digest)
+            self._texts[digest] = text
+
+    def _keep(self) -> None:
+        kept = {digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(kept))
+        fresh.replace(self._path)
+
+    def _recall(self) -> None:
+        try:
+            kept: dict[str, list[str]] = json.loads(self._path.read_text())
+            self._known = {
+                digest: _made(kind, place, trusted, digest) for digest, (kind, place, *trusted) in kept.items()
+            }
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            log.warning("relay.tokens_unusable", path=str(self._path), error=type(error).__name__)
+
+
+def _token(document: dict[str, Any]) -> Token | None:
+    """A token as upstream describes it; None for a type that opens nothing here."""
+    kind = TYPES.get(document.get("type", ""))
+    if kind is None:
+        return None
+    return _made(kind, document.get("environment") or EVERY, document.get("trustedAttributes", [EVERY]), "")
+
+
+def _made(kind: str, environment: str, trusted: Iterable[str], digest: str) -> Token:
+    return Token(
+        id=0,
+        name="upstream's",
+        type=TokenType(kind),
+        environment=environment,
+        selector=digest,
+        digest=digest,
+        trusted_attributes=tuple(trusted),
+        created_at=datetime.now(UTC),
+        created_by="upstream",
+        expires_at=None,
+        revoked_at=None,
+        last_seen_at=None,
+    )

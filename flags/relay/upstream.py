@@ -1,0 +1,113 @@
+"""Talking to the server that a relay stands in front of: ours, or Unleash's own."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+SPECIFICATION = "6.1.0"
+APP_NAME = "rollout-relay"
+SILENCE_SECONDS = 35.0
+"""A stream that says nothing for so long is dead; every server sends comments more often."""
+ANSWER_SECONDS = 10.0
+
+
+class UpstreamError(RuntimeError):
+    """Upstream gave no useful answer; the message says which. `status` is 0 where it gave none at all."""
+
+    def __init__(self, words: str, status: int = 0) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event; one without a document only says that the stream is alive."""
+
+    id: int = 0
+    document: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What `GET /api/client/features` gave: None as document where nothing had changed."""
+
+    etag: str
+    document: Any
+
+
+class Upstream:
+    """A server by its address."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/").removesuffix("/api")
+
+    def follow(self, token: str, last_id: int | None) -> Iterator[Event]:
+        """The events of the stream from there on, until it ends. Raises UpstreamError."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(last_id)} if last_id else {})
+        with self._open("GET", "/api/client/streaming", token, headers=headers, seconds=SILENCE_SECONDS) as answer:
+            yield from _events(answer)
+
+    def poll(self, token: str, etag: str) -> Poll:
+        """The flags, if they are other than those with this entity tag. Raises UpstreamError."""
+        headers = {"If-None-Match": etag} if etag else {}
+        try:
+            with self._open("GET", "/api/client/features", token, headers=headers) as answer:
+                return Poll(answer.headers.get("ETag", ""), json.load(answer))
+        except UpstreamError as error:
+            if error.status == HTTPStatus.NOT_MODIFIED:
+                return Poll(etag, None)
+            raise
+
+    def validate(self, tokens: list[str]) -> list[dict[str, Any]]:
+        """Those of the tokens that open something, each with type and environment. Raises UpstreamError."""
+        with self._open("POST", "/edge/validate", "", body={"tokens": tokens}) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["tokens"]
+            return found
+
+    def report(self, token: str, body: dict[str, Any]) -> None:
+        """Hand over what the instances behind the relay reported. Raises UpstreamError."""
+        with self._open("POST", "/api/client/metrics/bulk", token, body=body):
+            pass
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Any:
+        said = {"Unleash-Client-Spec": SPECIFICATION, "unleash-appname": APP_NAME, "Content-Type": "application/json"}
+        permission = {"Authorization": token} if token else {}
+        content = None if body is None else json.dumps(body).encode()
+        request = Request(  # noqa: S310 - the operator's own address
+            self.url + path, content, {**said, **permission, **(headers or {})}, method=method
+        )
+        try:
+            return urlopen(request, timeout=seconds)  # noqa: S310
+        except HTTPError as error:
+            raise UpstreamError(f"{path} answered {error.code}.", error.code) from error
+        except (OSError, ValueError) as error:
+            raise UpstreamError(f"{path} can't be reached: {error}.") from error
+
+
+def _events(lines: Any) -> Iterator[Event]:
+    fields: dict[str, str] = {}
+    try:
+        for line in lines:
+            name, colon, value = line.decode().rstrip("\r\n").partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+            elif colon:
+                yield Event()
+            elif fields.get("data"):
+                yield Event(int(fields.get("id") or 0), json.loads(fields["data"]))
+                fields = {}
+    except (OSError, ValueError) as error:
+        raise UpstreamError(f"The stream broke: {error}.") from error

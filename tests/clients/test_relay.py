@@ -1,0 +1,167 @@
+"""`rollout relay` in front of the real server, and official clients behind it that notice nothing."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from UnleashClient import UnleashClient
+from UnleashClient.cache import FileCache
+
+from control_plane.phases import FLAG
+from flags.store import UserAttributes
+from tests.office import Office
+from tests.processes import free_port
+from tests.serving import COMMAND
+
+Wait = Callable[[Callable[[], bool]], None]
+BETA = {"userId": "beta-user"}
+START_SECONDS = 60
+
+
+@contextmanager
+def relaying(place: Path, upstream: str, *tokens: str) -> Iterator[str]:
+    """The address of a relay that keeps what it knows in `place`."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    options = [word for token in tokens for word in ("--token", token)]
+    environment = {"INSTANCE_DIR": str(place), "PORT": str(port), "PATH": "/usr/bin:/bin", "SECRET_KEY": "-"}
+    with (place / "relay.log").open("ab") as log:
+        process = subprocess.Popen(
+            [COMMAND, "relay", "--upstream", upstream, *options],
+            cwd=place,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        give_up = time.monotonic() + START_SECONDS
+        while not _answers(address):
+            assert time.monotonic() < give_up, (place / "relay.log").read_text()
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/healthz", timeout=1).ok
+    except requests.ConnectionError:
+        return False
+
+
+@contextmanager
+def client(address: str, token: str, place: Path, *, mode: str) -> Iterator[UnleashClient]:
+    made = UnleashClient(
+        f"{address}/api",
+        f"shop-{mode}",
+        custom_headers={"Authorization": token},
+        refresh_interval=1,
+        metrics_interval=1,
+        experimental_mode={"type": mode},
+        cache=FileCache(f"shop-{mode}", directory=str(place)),
+    )
+    with made:
+        yield made
+
+
+def test_clients_behind_it_notice_nothing(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:
+    office.users(UserAttributes("beta-user", "free", beta=True))
+    token, browser = office.token("client"), office.token("frontend", trusted_attributes=["*"])
+    with (
+        relaying(tmp_path, url, token) as address,
+        client(address, office.token("client"), tmp_path, mode="polling") as polls,
+        client(address, office.token("client"), tmp_path, mode="streaming") as follows,
+    ):
+        eventually(lambda: all(FLAG in each.feature_definitions() for each in (polls, follows)))
+        office.move(1)
+        eventually(lambda: all(each.is_enabled(FLAG, BETA) for each in (polls, follows)))
+        toggles = requests.get(
+            f"{address}/api/frontend?userId=beta-user", headers={"Authorization": browser}, timeout=5
+        )
+        assert [toggle["name"] for toggle in toggles.json()["toggles"]] == [FLAG]
+        evaluated = requests.post(
+            f"{address}/ofrep/v1/evaluate/flags/{FLAG}",
+            json={"context": {"targetingKey": "beta-user"}},
+            headers={"Authorization": token},
+            timeout=5,
+        )
+        assert evaluated.json()["value"] is True
+        office.roll_back()
+        eventually(lambda: not any(each.is_enabled(FLAG, BETA) for each in (polls, follows)))
+
+
+def test_what_services_report_reaches_upstream(url: str, office: Office, tmp_path: Path, eventually: Wait) -> None:
+    token, admin = office.token("client"), {"Authorization": office.token("admin")}
+    with relaying(tmp_path, url, token) as address, client(address, token, tmp_path, mode="polling") as polls:
+        eventually(lambda: FLAG in polls.feature_definitions())
+        for _ in range(7):
+            polls.is_enabled(FLAG)
+        usage = f"{url}/api/flags/{FLAG}/usage"
+        eventually(
+            lambda: (
+                requests.get(usage, headers=admin, timeout=5)
+                .json()["applications"]
+                .get("shop-polling", {})
+                .get("no", 0)
+                >= 7
+            )
+        )
+
+
+def test_it_starts_without_upstream_from_what_it_kept(
+    office: Office, url: str, tmp_path: Path, eventually: Wait
+) -> None:
+    token, nowhere = office.token("client", environment="staging"), f"http://127.0.0.1:{free_port()}"
+    headers = {"Authorization": token, "Unleash-Client-Spec": "6.1.0"}
+
+    def payload(address: str) -> requests.Response:
+        return requests.get(f"{address}/api/client/features", headers=headers, timeout=5)
+
+    with relaying(tmp_path, url, token) as address:
+        eventually(lambda: payload(address).status_code == 200)
+        before = payload(address)
+    with relaying(tmp_path, nowhere, token) as address:
+        after = payload(address)
+        assert after.json()["features"] == before.json()["features"]
+        assert int(after.headers["Rollout-Stale-Seconds"]) >= 0
+        stranger = requests.get(f"{address}/api/client/features", headers={"Authorization": "*:staging.x"}, timeout=5)
+        assert stranger.status_code == 503, "a fault of ours never looks like a wrong token"
+
+
+def test_a_token_that_is_ended_upstream_is_ended_here(
+    office: Office, url: str, tmp_path: Path, eventually: Wait
+) -> None:
+    own, theirs, admin = office.token("client"), office.token("client"), {"Authorization": office.token("admin")}
+    with relaying(tmp_path, url, own) as address:
+
+        def status() -> int:
+            features = f"{address}/api/client/features"
+            return requests.get(features, headers={"Authorization": theirs}, timeout=5).status_code
+
+        eventually(lambda: status() == 200)
+        tokens = requests.get(f"{url}/api/tokens", headers=admin, timeout=5).json()["tokens"]
+        [found] = [each for each in tokens if each["selector"] in theirs]
+        requests.delete(f"{url}/api/tokens/{found['id']}", json={"reason": "-"}, headers=admin, timeout=5)
+        eventually(lambda: status() == 401)
+
+
+@pytest.mark.parametrize("token", ["nonsense", "production"])
+def test_a_token_that_names_no_environment_is_refused_at_once(tmp_path: Path, token: str) -> None:
+    done = subprocess.run(
+        [COMMAND, "relay", "--upstream", "http://127.0.0.1:1", "--token", token],
+        cwd=tmp_path,
+        env={"INSTANCE_DIR": str(tmp_path), "PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is no token of an SDK" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,123 @@
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from control_plane.platform import jobs
+from control_plane.platform.database import transaction
+from credits_engine.billing import intake, mounting, sweep
+from credits_engine.billing.intake import RUSH_SECONDS, WAY_SECONDS, Intake
+from credits_engine.billing.prices import UnsellablePlanError, check_prices
+from credits_engine.billing.store import inbox
+from credits_engine.billing.stripe_client import connect
+from credits_engine.billing.worker import Worker
+from credits_engine.plans import CATALOGUE, Catalogue, CreditPlan, Limits
+from credits_engine.store.tables import USERS
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+LIMITS = Limits(1, 1)
+
+
+def test_every_process_works_and_the_leader_sweeps(office: Office) -> None:
+    names = {job.id for job in jobs.of(office.app)._scheduler.get_jobs()}
+    assert {"billing-work", "billing-sweep", "billing-tidy"} <= names
+
+
+def test_work_on_the_schedule_ends_what_was_delivered(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    office.deliver(*stripe.events)
+    worker = Worker("w", lambda: office.now)
+    mounting.work(worker, office.now - timedelta(days=1))
+    assert set(office.states().values()) == {"new"}
+    mounting.work(worker, office.now)
+    assert set(office.states().values()) <= {"applied", "superseded"}
+
+
+def test_sweeping_and_tidying_leave_nothing_due(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.cancel(stripe.checkout("ada", "pro_monthly"))
+    office.tell(stripe.events, at=START)
+    later = START + timedelta(days=40)
+    roll = sweep.Roll()
+    mounting.sweep_tables(roll, later)
+    mounting.tidy(later)
+    assert office.user("ada") == ("free", None)
+    assert office.account("ada")["due_at"] > later
+
+
+def test_thin_events_go_on_once_we_may_ask(office: Office) -> None:
+    thin = {
+        "id": "evt_thin",
+        "object": "v2.core.event",
+        "type": "v1.customer.subscription.updated",
+        "created": "2026-11-10T08:00:00Z",
+        "related_object": {"id": "sub_1", "type": "subscription"},
+    }
+    office.tell([thin], at=START)
+    mounting.tidy(START)
+    assert office.states() == {"evt_thin": "parked"}
+    office.app.extensions["billing_truth"] = connect("sk_test", base_url="http://127.0.0.1:9")
+    mounting.tidy(START)
+    assert office.states() == {"evt_thin": "new"}
+
+
+def test_a_plan_that_nobody_can_buy_stops_the_start() -> None:
+    check_prices(CATALOGUE)
+    unsold = Catalogue((CreditPlan("free", "Free", LIMITS, LIMITS), CreditPlan("pro", "Pro", LIMITS, LIMITS)))
+    with pytest.raises(UnsellablePlanError, match=r"Plan 'free' has no price.*Plan 'pro' has no price"):
+        check_prices(unsold)
+
+
+def test_a_user_on_an_unknown_plan_does_not_stop_the_roll(office: Office) -> None:
+    stripe = VirtualStripe()
+    for name in ("ada", "bob", "cleo"):
+        stripe.checkout(name, "pro_monthly")
+    office.tell(stripe.events, at=START)
+    with transaction() as session:
+        session.execute(update(USERS).where(USERS.c.user_id == "bob").values(plan="galaxy"))
+    assert sweep.Roll().tick(START + timedelta(days=40)) == 2
+
+
+def test_the_roll_goes_round_the_directory_in_pages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "PAGE", 2)
+    stripe = VirtualStripe()
+    for number in range(5):
+        stripe.checkout(f"user{number}", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    roll, later = sweep.Roll(), START + timedelta(days=40)
+    assert [(roll.tick(later), roll.after) for _ in range(4)] == [(2, "user1"), (2, "user3"), (1, ""), (0, "user1")]
+
+
+def test_work_gives_way_to_a_crowd_of_deliveries_and_never_for_long(office: Office) -> None:
+    slow = threading.Event()
+    deliveries = Intake(lambda _: slow.wait(5) and None)
+    started = time.monotonic()
+    deliveries.give_way()
+    assert time.monotonic() - started < RUSH_SECONDS
+    bodies = [json.dumps({"id": f"evt_{number}", "type": "x"}).encode() for number in range(4)]
+    threads = [
+        threading.Thread(target=deliveries.store, args=(intake.parse(body, datetime.now(UTC)),)) for body in bodies
+    ]
+    for thread in threads:
+        thread.start()
+    while len(deliveries._waiting) < 3:
+        time.sleep(0.001)
+    started = time.monotonic()
+    deliveries.give_way()
+    assert 0 < time.monotonic() - started < 10 * WAY_SECONDS
+    slow.set()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.database("sqlite")
+def test_the_inbox_is_claimed_through_its_small_index(office: Office) -> None:
+    with transaction() as session:
+        query = str(inbox.PEEK.compile(session.get_bind()))
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("x", 1, 0)).all()
+    assert "ix_billing_event_due" in str(plan)

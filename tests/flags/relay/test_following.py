@@ -1,0 +1,134 @@
+"""How a relay follows a server that streams, one that only answers, and one that does neither for a while."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.platform.problems import Problem
+from flags.relay import following
+from flags.relay.following import Follower
+from flags.relay.upstream import Event, Poll, Upstream, UpstreamError
+
+FLAG = {"name": "a", "enabled": True, "strategies": [{"name": "default"}]}
+PATIENCE_SECONDS = 10
+
+
+class Server(Upstream):
+    """An upstream that answers as it is told, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.streams: list[list[Event] | UpstreamError] = []
+        self.polls: list[Poll | UpstreamError] = []
+        self.asked: list[tuple[str, object]] = []
+        self.idle = threading.Event()
+
+    def follow(self, _token: str, last_id: int | None) -> Iterator[Event]:
+        self.asked.append(("stream", last_id))
+        answer = self.streams.pop(0) if self.streams else None
+        if isinstance(answer, UpstreamError):
+            raise answer
+        yield from answer or ()
+        if not self.streams:
+            self.idle.wait(PATIENCE_SECONDS)
+
+    def poll(self, _token: str, etag: str) -> Poll:
+        self.asked.append(("poll", etag))
+        answer = self.polls.pop(0) if self.polls else Poll(etag, None)
+        if isinstance(answer, UpstreamError):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nothing longer than a moment."""
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(following, "PAUSE_SECONDS", (0.001, 0.01))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.idle.set()
+
+
+@pytest.fixture
+def follow(server: Server, tmp_path: Path) -> Iterator[Callable[[], Follower]]:
+    """Start to follow the server."""
+    made = []
+
+    def follow() -> Follower:
+        follower = Follower(server, tmp_path)
+        follower.start("production", "T")
+        made.append(follower)
+        return follower
+
+    yield follow
+    for follower in made:
+        follower.stop()
+
+
+def hydration(*features: dict[str, Any]) -> dict[str, Any]:
+    return {"events": [{"type": "hydration", "eventId": 1, "features": list(features), "segments": []}]}
+
+
+def names(follower: Follower) -> list[str]:
+    published = follower.shelf.find("production")
+    return list(published.edition.contents.features) if published else []
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
+def test_it_takes_what_is_streamed_and_comes_back_from_there(server: Server, follow: Callable[[], Follower]) -> None:
+    update = {"events": [{"type": "feature-updated", "eventId": 8, "feature": {**FLAG, "name": "b"}}]}
+    server.streams = [[Event(7, hydration(FLAG)), Event()], [Event(8, update)]]
+    follower = follow()
+    eventually(lambda: names(follower) == ["a", "b"])
+    assert server.asked == [("stream", None), ("stream", 7)]
+
+
+@pytest.mark.parametrize("status", [404, 429])
+def test_where_there_is_no_stream_it_polls_at_once(server: Server, follow: Callable[[], Follower], status: int) -> None:
+    server.streams = [UpstreamError("-", status)]
+    server.polls = [Poll('"1"', {"features": [FLAG], "segments": [], "meta": {"revisionId": 5}})]
+    follower = follow()
+    eventually(lambda: names(follower) == ["a"])
+    eventually(lambda: ("poll", '"1"') in server.asked)
+    assert server.asked[:2] == [("stream", None), ("poll", "")]
+
+
+def test_it_tries_the_stream_a_few_times_before_it_polls(server: Server, follow: Callable[[], Follower]) -> None:
+    server.streams = [UpstreamError("away")] * 3
+    server.polls = [UpstreamError("away"), Poll('"1"', {"features": [FLAG]})]
+    follower = follow()
+    eventually(lambda: names(follower) == ["a"])
+    assert [kind for kind, _ in server.asked][:4] == ["stream", "stream", "stream", "poll"]
+
+
+def test_after_polling_a_stream_begins_with_everything(
+    server: Server, follow: Callable[[], Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "STREAM_AGAIN_SECONDS", 0.05)
+    server.streams = [[Event(7, hydration(FLAG))], UpstreamError("-", 404), [Event(9, hydration())]]
+    server.polls = [Poll('"1"', {"features": [FLAG, {**FLAG, "name": "b"}]})]
+    follower = follow()
+    eventually(lambda: ("poll", "") in server.asked)
+    eventually(lambda: names(follower) == [] and bool(follower.shelf.find("production")))
+    assert [last for kind, last in server.asked if kind == "stream"] == [None, 7, None]
+
+
+def test_what_it_knows_nothing_of_is_no_wrong_token(follow: Callable[[], Follower]) -> None:
+    with pytest.raises(Problem) as refused:
+        follow().current("staging")
+    assert refused.value.status == 503
