@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flags import instants
@@ -39,11 +39,11 @@ class Context:
         text = self.properties.get(SIGNUP_DATE)
         return instants.read(text) if text else None
 
-    def document(self, environment: str) -> dict[str, Any]:
-        """The context as Unleash's engines read it."""
+    def document(self, environment: str, now: datetime) -> dict[str, Any]:
+        """The context as Unleash's engines read it; `now` where the caller said no other time."""
         fields = {name: getattr(self, attribute) for name, attribute in KNOWN_FIELDS.items()}
         known = {name: value for name, value in fields.items() if value is not None}
-        known.setdefault("currentTime", instants.written(datetime.now(UTC)))
+        known.setdefault("currentTime", instants.written(now))
         return {**known, "environment": environment, "properties": dict(self.properties)}
 
 

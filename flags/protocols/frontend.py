@@ -1,6 +1,7 @@
 """Unleash's frontend API: browsers and phones that hold no flags and ask who they are to see them."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -86,7 +87,8 @@ def share(answer: Response) -> Response:
 
 def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> Reply:
     """What is on for this user; named by what is in it, because it depends on who asks."""
-    answered = published_for(asker).answers.toggles(introduced(at_hand(context, address), asker))
+    introduced_context = introduced(at_hand(context, address), asker)
+    answered = published_for(asker).answers.toggles(introduced_context, datetime.now(UTC))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
     return conditional(Payload(answered, etag), if_none_match, *staleness())
 

@@ -12,6 +12,7 @@ from flags.compilation import Wire
 from flags.contexts import Context
 from flags.deciding import Decider, decider
 from flags.evaluation import EvaluationContext, Reason, evaluate
+from flags.phased import PhasedFlag
 from flags.publication.contents import encode
 from flags.publication.defined import DefinedFlag, defined_flags
 from flags.publication.edition import Edition
@@ -60,22 +61,21 @@ class Answers:
         """The answer of the flag `key`, None where there is no such flag."""
         phased = self._edition.phased.get(key)
         if phased is not None:
-            evaluation = evaluate(phased, EvaluationContext(context.user_id, context.signed_up_at), now)
-            return Answer(key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
+            return _evaluated(phased, context, now)
         defined = self._defined.get(key)
-        return _answer(key, defined, self._written(context)) if defined else None
+        return _answer(key, defined, self._written(context, now)) if defined else None
 
     def all(self, context: Context, now: datetime) -> Iterator[Answer]:
         """The answer of every flag, by name."""
+        written = self._written(context, now)
         for key in self._edition.contents.features:
-            answer = self.one(key, context, now)
-            assert answer is not None
-            yield answer
+            phased = self._edition.phased.get(key)
+            yield _evaluated(phased, context, now) if phased else _answer(key, self._defined[key], written)
 
-    def toggles(self, context: Context) -> bytes:
+    def toggles(self, context: Context, now: datetime) -> bytes:
         """The body of the frontend API: the flags that are on for this user."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
-        written = self._written(context) if self._defined else b""
+        written = self._written(context, now) if self._defined else b""
         on = []
         for toggle, asked in self._toggles:
             if isinstance(asked, Decider):
@@ -89,8 +89,13 @@ class Answers:
         wire = self._edition.contents.features[asked.name.decode()].wire
         return encode(_toggle(wire, asked.variant(written) or NO_VARIANT))
 
-    def _written(self, context: Context) -> bytes:
-        return encode(context.document(self._edition.environment))
+    def _written(self, context: Context, now: datetime) -> bytes:
+        return encode(context.document(self._edition.environment, now))
+
+
+def _evaluated(flag: PhasedFlag, context: Context, now: datetime) -> Answer:
+    evaluation = evaluate(flag, EvaluationContext(context.user_id, context.signed_up_at), now)
+    return Answer(flag.key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
 
 
 def _answer(key: str, flag: DefinedFlag, written: bytes) -> Answer:

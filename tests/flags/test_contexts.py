@@ -8,6 +8,7 @@ import pytest
 from flags.contexts import Acquaintance, Context, from_fields, from_nested, informed
 
 SIGNED_UP = datetime(2026, 7, 1, 12, tzinfo=UTC)
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 KNOWN = Acquaintance("pro", SIGNED_UP, beta=True)
 
 
@@ -64,6 +65,12 @@ def test_what_nobody_knows_and_nobody_may_claim_is_left_out() -> None:
 
 
 def test_an_engine_gets_the_environment_and_always_a_time() -> None:
-    document = Context("7", properties={"plan": "pro"}).document("staging")
-    assert datetime.fromisoformat(document.pop("currentTime")).tzinfo is not None
-    assert document == {"userId": "7", "environment": "staging", "properties": {"plan": "pro"}}
+    document = Context("7", properties={"plan": "pro"}).document("staging", NOW)
+    assert document == {
+        "userId": "7",
+        "currentTime": "2026-11-22T10:00:00.000Z",
+        "environment": "staging",
+        "properties": {"plan": "pro"},
+    }
+    said = Context("7", current_time="2026-01-01T00:00:00.000Z").document("staging", NOW)
+    assert said["currentTime"] == "2026-01-01T00:00:00.000Z"
