@@ -3,6 +3,7 @@
 from flask import Flask
 
 from credits_engine import api, card, checking, serving, sweeping, watching
+from credits_engine.aftermath import mounting as aftermath
 from credits_engine.billing import mounting
 
 
@@ -15,3 +16,4 @@ def init_app(app: Flask) -> None:
     sweeping.init_app(app)
     watching.init_app(app)
     checking.init_app(app)
+    aftermath.init_app(app)

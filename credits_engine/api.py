@@ -9,6 +9,7 @@ from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_token
 from credits_engine import admin_api, bodies, books, presentation, product_users, reservations, user_api
+from credits_engine.aftermath.approving import ApprovalRefused, UnknownReportError
 from credits_engine.consumption import KeyConflictError, LostRaceError, UnknownUserError
 from credits_engine.corrections import CorrectionRefused
 from credits_engine.plans import UnknownPlanError
@@ -31,6 +32,8 @@ REFUSALS = {
     SettledOtherwiseError: (409, "RESERVATION_SETTLED"),
     CommitTooLargeError: (422, "COMMIT_TOO_LARGE"),
     CorrectionRefused: (409, "CORRECTION_REFUSED"),
+    UnknownReportError: (404, "UNKNOWN_ROLLBACK_REPORT"),
+    ApprovalRefused: (422, "INVALID_REASON"),
 }
 
 

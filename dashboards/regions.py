@@ -13,7 +13,7 @@ from dashboards.screens.rollouts import RolloutsScreen
 Regions = Mapping[str, Markup]
 """Inner HTML by the id of the element that holds it."""
 
-ROLLOUT_PARTS = ("state", "timeline", "next", "exposure", "guard", "changes", "dialogs")
+ROLLOUT_PARTS = ("state", "aftermath", "timeline", "next", "exposure", "guard", "changes", "dialogs")
 
 
 def rollout_regions(screen: RolloutScreen) -> Regions:

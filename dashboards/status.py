@@ -99,6 +99,16 @@ LOOKS = {
     "served": Look("Serves", Tone.ACCENT, "play"),
     "shadow": Look("Shadow", Tone.QUIET, "ring"),
     "frozen": Look("Frozen", Tone.CAUTION, "lock"),
+    "credits.report_rollback": Look("Damage added up", Tone.QUIET, "question"),
+    "credits.approve_corrections": Look("Corrections approved", Tone.CAUTION, "check"),
+    # what a rollback left behind
+    "prepared": Look("Waits for approval", Tone.CAUTION, "pause"),
+    "approved": Look("Being posted", Tone.ACCENT, "play"),
+    "settled": Look("Settled", Tone.GOOD, "check"),
+    "none": Look("Owed nothing", Tone.QUIET, "ring"),
+    "proposed": Look("Proposed", Tone.QUIET, "question"),
+    "posted": Look("Given back", Tone.GOOD, "check"),
+    "refused": Look("Not possible", Tone.BAD, "alarm"),
     # people, tokens and services
     "active": Look("Active", Tone.GOOD, "check"),
     "disabled": Look("Locked out", Tone.QUIET, "lock"),

@@ -34,7 +34,7 @@ SCREENS = (
 )
 FOR_OWNERS = ("pages.credits", "pages.people")
 BELONGS_TO = {
-    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action"),
+    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action", "pages.aftermath"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
 

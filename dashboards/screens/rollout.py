@@ -10,13 +10,14 @@ from alerts.metrics import METRICS
 from alerts.overrides.store import Override, active
 from control_plane import rollouts, transitions
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout, RolloutState
+from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.platform import audit, signals
 from dashboards import guardrails, narrative
 from dashboards.charts import CARD
 from dashboards.guardrails import AlertView, EngineCounts
 from dashboards.narrative import PhaseView
-from dashboards.screens import alerts, guard, trail
+from dashboards.screens import aftermath, alerts, guard, trail
+from dashboards.screens.aftermath import AftermathView
 from dashboards.screens.guard import GuardView
 from dashboards.screens.trail import EntryView
 
@@ -39,6 +40,8 @@ class RolloutScreen:
     engines: tuple[EngineCounts, ...]
     guard: GuardView
     entries: tuple[EntryView, ...]
+    aftermath: AftermathView | None
+    """What the rollback that ended this attempt left behind."""
 
     @property
     def flag(self) -> str:
@@ -61,6 +64,11 @@ class RolloutScreen:
     def v2_share(self) -> float | None:
         """The part of the last hour's answers that v2 gave."""
         return guardrails.served_share(self.engines)
+
+    @property
+    def counts_damage(self) -> bool:
+        """Whether a report on the rollback is on its way."""
+        return self.rollout.latched and self.flag == FLAG and self.aftermath is None
 
     @property
     def running(self) -> bool:
@@ -116,6 +124,7 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         engines=guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(trail.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),
+        aftermath=aftermath.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
     )
 
 

@@ -1,0 +1,93 @@
+"""The report on a rollback: made once per attempt, a few seconds after the latch, from the journal alone."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, Rollout
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+from credits_engine import watching
+from credits_engine.aftermath import reading as journal
+from credits_engine.aftermath import store
+from credits_engine.aftermath.costs import LONGEST_BAD_TIME, Cost, ReportState, bad_time_began
+from credits_engine.aftermath.store import Report
+from credits_engine.decisions import NOTHING
+
+ACTOR = "credits"
+IN_FLIGHT = timedelta(seconds=10)
+"""An operation ends on the engine it started on; by then those that began before the latch are in the journal."""
+
+log = structlog.get_logger()
+
+
+def due(session: Session, now: datetime) -> Rollout | None:
+    """The rollout whose rollback has to be reported on now."""
+    rollout = rollout_store.load(session, FLAG)
+    if rollout is None or not rollout.latched or now < rollout.state_changed_at + IN_FLIGHT:
+        return None
+    return rollout if store.of_attempt(session, FLAG, rollout.attempt) is None else None
+
+
+def prepare(now: datetime) -> Report | None:
+    """Report on a rollback that nobody has reported on yet: the books are compared, the costs added up, all stored."""
+    with reading() as session:
+        rollout = due(session, now)
+    if rollout is None:
+        return None
+    books = watching.check_books(now, "rollback")
+    with transaction() as session:
+        report, costs = _composed(session, rollout, now, books_checked=books.checked, books_differing=books.found)
+        if not store.add(session, report, costs):
+            return None
+        _record(session, report, costs, now)
+    log.warning("credits.aftermath", flag=report.flag, attempt=report.attempt, accounts=len(costs))
+    return report
+
+
+def _composed(
+    session: Session, rollout: Rollout, now: datetime, *, books_checked: int, books_differing: int
+) -> tuple[Report, list[Cost]]:
+    ended = rollout.state_changed_at
+    earlier = store.latest(session, flag=rollout.flag, limit=1)
+    first = journal.first_difference(session, since=ended - LONGEST_BAD_TIME, until=now)
+    since = bad_time_began(ended, first_difference=first, not_before=earlier[0].until if earlier else None)
+    costs = journal.costs(session, since=since, until=now)
+    report = Report(
+        id=0,
+        flag=rollout.flag,
+        attempt=rollout.attempt,
+        cause=rollout.state_reason,
+        rolled_back_at=ended,
+        since=since,
+        until=now,
+        total=journal.total(session, since=since, until=now),
+        books_checked=books_checked,
+        books_differing=books_differing,
+        state=ReportState.PREPARED if any(cost.owed != NOTHING for cost in costs) else ReportState.SETTLED,
+    )
+    return report, costs
+
+
+def _record(session: Session, report: Report, costs: list[Cost], now: datetime) -> None:
+    """Say so in the audit trail, beside the rollback itself."""
+    owed = [cost.owed for cost in costs if cost.owed != NOTHING]
+    audit.record(
+        session,
+        now=now,
+        actor=ACTOR,
+        action="credits.report_rollback",
+        subject=f"rollout:{report.flag}",
+        reason=f"v2 served {report.total.operations:,} operations of {report.total.users:,} users in the bad time; "
+        f"{len(owed):,} accounts are owed credits.",
+        after={
+            "attempt": report.attempt,
+            "since": report.since.isoformat(),
+            "until": report.until.isoformat(),
+            "accounts": len(costs),
+            "owed": str(sum(owed, NOTHING)),
+            "books_differing": report.books_differing,
+        },
+    )

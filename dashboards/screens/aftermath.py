@@ -1,0 +1,69 @@
+"""What v2 served before a rollback, what it cost whom, and the corrections that wait for an owner."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.aftermath import approving, store
+from credits_engine.aftermath.costs import ItemState, ReportState
+from credits_engine.aftermath.store import Item, Report
+from credits_engine.decisions import NOTHING, Amounts
+
+ACCOUNTS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AftermathView:
+    """A report in short."""
+
+    report: Report
+    differing: int
+    """Accounts on which the engines did not simply agree."""
+    owing: int
+    """Accounts that are owed credits, whether or not they have them by now."""
+    owed: Amounts
+    refused: int
+    """Accounts whose book could not follow."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether an owner has to decide."""
+        return self.report.state is ReportState.PREPARED
+
+
+@dataclass(frozen=True, slots=True)
+class AftermathScreen:
+    """A report with its accounts, a page of them."""
+
+    now: datetime
+    view: AftermathView
+    items: tuple[Item, ...]
+    next_after: str | None
+
+
+def of_attempt(session: Session, flag: str, attempt: int) -> AftermathView | None:
+    """The report on the rollback that ended `attempt`, once there is one."""
+    report = store.of_attempt(session, flag, attempt)
+    return _view(session, report) if report else None
+
+
+def read(session: Session, flag: str, attempt: int, *, after: str, now: datetime) -> AftermathScreen:
+    """One report in full; raises UnknownReportError."""
+    view = _view(session, approving.found(session, flag, attempt))
+    items = store.items(session, view.report.id, after=after, limit=ACCOUNTS_SHOWN + 1)
+    more = len(items) > ACCOUNTS_SHOWN
+    shown = tuple(items[:ACCOUNTS_SHOWN])
+    return AftermathScreen(now, view, shown, shown[-1].cost.user_id if more else None)
+
+
+def _view(session: Session, report: Report) -> AftermathView:
+    tally = store.tally(session, report.id)
+    owing = {state: found for state, found in tally.items() if state is not ItemState.NONE}
+    return AftermathView(
+        report=report,
+        differing=sum(accounts for accounts, _ in tally.values()),
+        owing=sum(accounts for accounts, _ in owing.values()),
+        owed=sum((owed for _, owed in owing.values()), NOTHING),
+        refused=tally.get(ItemState.REFUSED, (0, NOTHING))[0],
+    )

@@ -1,0 +1,90 @@
+"""After a rollback: the rollout's page says what it cost, and an owner approves the corrections."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, Rollout
+from credits_engine import dual
+from credits_engine.aftermath import preparing
+from credits_engine.consumption import Engines, FlagEvaluation, Operation, consume
+from credits_engine.decisions import Amounts, Book, Decision, Request
+from flags.store.directory import UserAttributes, upsert_users
+from tests.dashboards.browsing import changing, words
+
+PAGE = f"/rollouts/{FLAG}"
+REPORT = f"{PAGE}/rollbacks/1"
+HTML = {"Accept": "text/html"}
+BY_V2 = FlagEvaluation(enabled=True, reason="test", revision=1)
+
+SignIn = Callable[[str], FlaskClient]
+
+
+def doubling(book: Book, request: Request) -> Decision:
+    decision = dual.decide(book, request)
+    return replace(decision, charged=decision.charged + decision.charged)
+
+
+@pytest.fixture
+def rolled_back(app: Flask, planned: Rollout) -> datetime:
+    """v2 charged u-1 ten instead of five, and was rolled back some seconds ago; nobody has added it up yet."""
+    now = datetime.now(UTC) - timedelta(seconds=15)
+    with changing(app) as session:
+        upsert_users(session, [UserAttributes("u-1", "starter", now)], now=now)
+    with changing(app) as session:
+        operation = Operation("u-1", "k1", Amounts(analysis=5), "tests")
+        consume(session, operation, now=now, evaluate=lambda _: BY_V2, engines=Engines(v2=doubling))
+    with changing(app) as session:
+        rollouts.roll_back(session, FLAG, now=now, actor="guard", reason="credit_variance: too much")
+    return now
+
+
+@pytest.fixture
+def reported(app: Flask, rolled_back: datetime) -> None:
+    with app.app_context():
+        preparing.prepare(datetime.now(UTC))
+
+
+def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolled_back: datetime) -> None:
+    browser = sign_in("victor")
+    assert "is being added up" in words(browser.get(PAGE).text)
+    with app.app_context():
+        preparing.prepare(datetime.now(UTC))
+    page = words(browser.get(PAGE).text)
+    assert "v2 served 1 operation of 1 user. It charged 10 analysis; legacy would have charged 5 analysis." in page
+    assert "1 account is owed 5 analysis. An owner has to approve that it is given back." in page
+    assert REPORT not in browser.get(PAGE).text
+
+
+@pytest.mark.usefixtures("reported")
+def test_an_owner_sees_the_accounts_and_approves_once(sign_in: SignIn) -> None:
+    browser = sign_in("alice")
+    page = words(browser.get(REPORT).text)
+    assert "u-1 1 0 0 10 analysis 5 analysis 5 analysis Proposed" in page
+    refused = browser.post(REPORT, data={"reason": ""}, follow_redirects=True).text
+    assert "a reason is required" in words(refused)
+    for _ in range(2):
+        browser.post(REPORT, data={"reason": "As reported."})
+    page = words(browser.get(REPORT).text)
+    assert "Given back" in page
+    assert "Approve the corrections" not in page
+    assert "Analysis 5 of" in words(browser.get("/credits?user=u-1").text)
+
+
+@pytest.mark.usefixtures("reported")
+def test_nobody_else_may_look_or_approve(sign_in: SignIn) -> None:
+    browser = sign_in("olga")
+    assert browser.get(REPORT, headers=HTML).status_code == 403
+    assert browser.post(REPORT, data={"reason": "I want to."}).status_code == 403
+
+
+@pytest.mark.usefixtures("planned")
+def test_an_attempt_without_a_report_is_a_page_not_a_trace(sign_in: SignIn) -> None:
+    answer = sign_in("alice").get(f"{PAGE}/rollbacks/3", headers=HTML)
+    assert answer.status_code == 404
+    assert "There is no report on attempt 3" in words(answer.text)
