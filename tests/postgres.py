@@ -90,6 +90,11 @@ def database(server_url: str, *, template: str = "template1") -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def program(name: str) -> Path:
+    """A client program of the wheel, such as psql or pgbench; they run as ourselves."""
+    return _wheel() / "pginstall18" / "bin" / name
+
+
 def main() -> None:
     """Keep one server until standard input closes. Prints `ready URL`, or `failed` and a sentence."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -144,10 +149,7 @@ def _start(place: Path, data: Path, user: User) -> tuple[subprocess.Popen[str], 
 
 def _programs(place: Path, user: User) -> Path:
     """The directory of the wheel's programs, or of a copy, laid out alike so that they find their libraries."""
-    spec = find_spec(WHEEL)  # by its place only: importing it would change the system's users and temporary files
-    if spec is None or not spec.submodule_search_locations:
-        raise PostgresError("The PostgreSQL wheel is not installed; run `make test`, or set TEST_DATABASE_URL.")
-    wheel = Path(spec.submodule_search_locations[0])
+    wheel = _wheel()
     if user and not _open_to_all(wheel / "pginstall18" / "bin" / "postgres"):
         copy = place / WHEEL
         shutil.copytree(wheel / "pginstall18", copy / "pginstall18", ignore=shutil.ignore_patterns("*.a", "include"))
@@ -155,6 +157,13 @@ def _programs(place: Path, user: User) -> Path:
         subprocess.run(["chmod", "-R", "go+rX", place], check=True)
         wheel = copy
     return wheel / "pginstall18" / "bin"
+
+
+def _wheel() -> Path:
+    spec = find_spec(WHEEL)  # by its place only: importing it would change the system's users and temporary files
+    if spec is None or not spec.submodule_search_locations:
+        raise PostgresError("The PostgreSQL wheel is not installed; run `make test`, or set TEST_DATABASE_URL.")
+    return Path(spec.submodule_search_locations[0])
 
 
 def _open_to_all(program: Path) -> bool:

@@ -1,0 +1,139 @@
+"""Random happenings around one user, drawn from dice that can be thrown again."""
+
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, insert, update
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, Position, RolloutState
+from control_plane.platform import announce, leases
+from credits_engine.consumption import Operation
+from credits_engine.decisions import Amounts
+from credits_engine.plans import Kind, UnknownPlanError
+from credits_engine.store import corrections
+from credits_engine.store.accounts import EVERYBODY
+from credits_engine.store.tables import BILLING, USERS
+from credits_engine.top_ups import Purchase, top_up
+from flags import store as flag_store
+from flags.store import Effect
+from flags.store.revisions import DIRECTORY, OVERRIDE
+from tests.credits_engine.examples import NOW
+
+PLANS = ("free", "starter_trial", "starter", "pro", "plus", "creator_plus", "custom", "gold")
+ASKED = ((1, 0), (0, 1), (2, 3), (60, 0), (0, 7), (101, 11), (0, 60))
+LEASES = (0, 10**7, 10**9, 10**9)
+
+
+@dataclass
+class Stage:
+    """One user and the instant; `dice` decides what happens to them."""
+
+    number: int
+    now: datetime = NOW
+    environment: str = "production"
+    override: bool | None = None
+    failing: bool = False
+    dice: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.number)
+
+    @property
+    def user(self) -> str:
+        return f"user-{self.number}"
+
+
+def arrange(session: Session, stage: Stage) -> None:
+    """A user in the directory, a process to serve them, and now and then another rollout."""
+    dice = stage.dice
+    stage.now += timedelta(days=dice.randint(0, 400), microseconds=dice.randint(0, 86_400_000_000))
+    stage.environment = dice.choice(("production",) * 8 + ("staging", "development"))
+    stage.override = dice.choice((None,) * 8 + (True, False))
+    nearly = timedelta(microseconds=dice.choice((0, 1, 999, 1_000, 10**9)))
+    day = datetime(2026, dice.randint(1, 12), 28, 23, 59, dice.randint(0, 59), dice.choice((0, 7)), UTC)
+    row = {
+        "user_id": stage.user,
+        "plan": dice.choice(PLANS[:-1]) if dice.random() < 0.5 else "free",
+        "signed_up_at": dice.choice((None, NOW + nearly, NOW - nearly)),
+        "beta": dice.random() < 0.2,
+        "billing_anchor": dice.choice((None, day + timedelta(days=dice.randint(0, 3)))),
+        "updated_at": NOW,
+    }
+    session.execute(insert(USERS), row)
+    announce.publish(session, DIRECTORY, stage.user, now=NOW)
+    if dice.random() < 0.3:
+        move(session, stage)
+
+
+def operation(stage: Stage) -> Operation:
+    """What the user asks for, under one of few keys."""
+    analysis, roast = stage.dice.choice(ASKED)
+    return Operation(stage.user, f"k{stage.dice.randrange(3)}", Amounts(analysis, roast), actor="test")
+
+
+def disturb(session: Session, stage: Stage) -> None:
+    """Anything that may happen between two operations."""
+    dice = stage.dice
+    match dice.randrange(10):
+        case 0 | 1:
+            stage.now += timedelta(days=dice.choice((-20, -1, 0, 1, 20, 35, 400)), seconds=dice.randint(-50, 50))
+        case 2 | 3:
+            session.execute(update(USERS).where(USERS.c.user_id == stage.user).values(plan=dice.choice(PLANS)))
+        case 4:
+            _freeze(session, stage)
+        case 5:
+            move(session, stage)
+        case 6:
+            _block(session, stage)
+        case 7:
+            stage.failing = True
+        case 8 | 9:
+            kind, amount = dice.choice(tuple(Kind)), dice.choice((1, 5, 70))
+            bought = Purchase(stage.user, kind, amount, stage.now + timedelta(days=dice.choice((1, 30))))
+            with suppress(UnknownPlanError):
+                top_up(session, bought, now=stage.now, actor="test", reason="Bought for a test.")
+
+
+def move(session: Session, stage: Stage) -> None:
+    """Put the rollout, its guard, and what is said of this user by name somewhere else."""
+    dice = stage.dice
+    rollout = rollouts.find(session, FLAG)
+    phase = dice.randrange(len(rollout.plan.phases))
+    position = Position(phase, dice.randrange(len(rollout.plan.phases[phase].steps)))
+    state = dice.choice((RolloutState.RUNNING,) * 5 + (RolloutState.ROLLED_BACK, RolloutState.HELD))
+    after = replace(rollout, position=position, state=state, version=rollout.version + 1)
+    assert rollout_store.compare_and_set(session, after, expected_version=rollout.version)
+    leases.beat(session, now=NOW, term=1, ttl_seconds=dice.choice(LEASES))
+    announce.publish(session, rollouts.TOPIC, FLAG, now=NOW)
+    for effect in Effect:
+        if dice.random() < 0.2:
+            until = dice.choice((None, stage.now, stage.now + timedelta(seconds=1)))
+            flag_store.put_override(
+                session, FLAG, stage.user, effect, reason="A test.", actor="test", now=NOW, expires_at=until
+            )
+            announce.publish(session, OVERRIDE, FLAG, now=NOW)
+
+
+def _freeze(session: Session, stage: Stage) -> None:
+    who, words = stage.dice.choice((stage.user, EVERYBODY)), "Frozen for a test. " * stage.dice.choice((1, 20))
+    if not corrections.unfreeze(session, who):
+        corrections.freeze(session, who, now=NOW, actor="test", reason=words)
+
+
+def _block(session: Session, stage: Stage) -> None:
+    """Billing has a word about the user; nothing of it is due."""
+    session.execute(delete(BILLING).where(BILLING.c.user_id == stage.user))
+    row = {
+        "user_id": stage.user,
+        "original_plan": "free",
+        "reason": "",
+        "blocked": stage.dice.choice((None, "Payment failed.")),
+        "due_at": stage.dice.choice((None, stage.now + timedelta(days=900))),
+        "updated_at": NOW,
+    }
+    session.execute(insert(BILLING), row)

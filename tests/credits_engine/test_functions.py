@@ -1,0 +1,312 @@
+"""The functions of PostgreSQL beside the use case in Python: whatever is asked of both leaves the same rows behind."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import mmh3
+import pytest
+from sqlalchemy import Table, insert, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.migrations import downgrade, upgrade
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform.database import reading, transaction
+from credits_engine import presentation
+from credits_engine.consumption import (
+    ENGINES,
+    Engines,
+    Evaluate,
+    FlagEvaluation,
+    KeyConflictError,
+    Manners,
+    Operation,
+    UnknownUserError,
+    consume,
+)
+from credits_engine.decisions import Book, Decision, Request
+from credits_engine.journal import reconcile
+from credits_engine.plans import CATALOGUE, Kind, UnknownPlanError
+from credits_engine.receipts import from_columns
+from credits_engine.routing import UNPLANNED, evaluate_flag
+from credits_engine.store.accounts import Account
+from credits_engine.store.tables import BILLING, COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
+from flags import store as flag_store
+from flags.evaluation import EvaluationContext, evaluate
+from flags.snapshot import NEVER_BEATEN, phased_flag
+from tests import postgres
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import NOW
+from tests.credits_engine.happenings import Stage, arrange, disturb, operation
+
+SEQUENCES, ALL_SEQUENCES, STEPS = 60, 10_000, 4
+OPERATE = text(
+    "SELECT (entry).*, replayed FROM credit_operate(:user_id, :key, :analysis, :roast, :actor, :now,"
+    " in_environment => :environment, override => :override)"
+)
+REFUSALS: Mapping[str, type[Exception]] = {
+    "CRUSR": UnknownUserError,
+    "CRPLN": UnknownPlanError,
+    "CRKEY": KeyConflictError,
+}
+NUMBERED = ("id", "v2_us", "legacy_us")
+"""What differs between two runs of the same."""
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PSQL = re.compile(r'^psql -c "(.+)"$', re.MULTILINE)
+
+pytestmark = pytest.mark.database("postgresql")
+
+
+def test_the_functions_agree_with_the_use_case(till: Till) -> None:
+    _play(SEQUENCES)
+
+
+@pytest.mark.long
+def test_the_functions_agree_with_the_use_case_on_ten_thousand_sequences(till: Till) -> None:
+    _play(ALL_SEQUENCES)
+
+
+def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> None:
+    with reading() as session:
+        stored = {tuple(row) for row in session.execute(text("SELECT * FROM credit_plan"))}
+    assert stored == {
+        (called, plan.name, rank, plan.v2.analysis, plan.v2.roast, plan.legacy.analysis, plan.legacy.roast)
+        for rank, plan in enumerate(CATALOGUE)
+        for called in (plan.name, *plan.aliases)
+    }
+
+
+def test_buckets_are_those_of_every_sdk(till: Till) -> None:
+    keys = [f"{FLAG}:{'ü' * (number % 9)}{number}" for number in range(500)]
+    with reading() as session:
+        seen = session.scalars(
+            text("SELECT credit_bucket(key) FROM unnest(CAST(:keys AS text[])) AS key"), {"keys": keys}
+        ).all()
+    assert seen == [mmh3.mmh3_32_uintdigest(key.encode()) % 100 + 1 for key in keys]
+
+
+def test_the_answer_is_the_receipt_that_the_api_gives(till: Till) -> None:
+    till.user("ada")
+    words = '{"idempotencyKey": "k1", "postId": 7}'
+    with transaction() as session:
+        query = text("SELECT consume_credits('ada', 'roast', 2, 'reply', 'web', :words)")
+        first, again = (session.scalar(query, {"words": words}) for _ in range(2))
+    (row,) = till.journal("ada")
+    assert (first.pop("replayed"), again.pop("replayed")) == (False, True)
+    assert first == again == presentation.receipt_document(from_columns(row))
+    assert row["context"] == {"actionType": "reply", "platform": "web", "metadata": {"postId": 7}}
+    assert str(row["actor"]).startswith("psql:")
+    till.now = row["occurred_at"]  # type: ignore[assignment]
+    assert till.take("ada", "k1", roast=2).replayed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mistake"),
+    [
+        ("'ada', 'both', 1", "There is no credit type 'both'; use analysis or roast."),
+        ("'ada', 'roast', 0", "The amount is 0; use 1 to 1000000."),
+        ("'ada', 'roast', NULL", "The amount is <NULL>; use 1 to 1000000."),
+        ("'ada', 'roast', metadata => '{\"idempotencyKey\": \"\"}'", "An idempotencyKey has 1 to 200 characters"),
+        ("'eve', 'roast'", "User 'eve' is not in the directory; add the user first."),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence_and_leaves_nothing(till: Till, arguments: str, mistake: str) -> None:
+    till.user("ada")
+    with pytest.raises(DBAPIError, match=re.escape(mistake)), transaction() as session:
+        session.execute(text(f"SELECT consume_credits({arguments})"))
+    assert till.journal("ada") == []
+
+
+def test_what_billing_has_not_settled_is_refused_instead_of_guessed(till: Till) -> None:
+    till.user("ada")
+    with transaction() as session:
+        due_at = NOW - timedelta(days=365)
+        row = {"user_id": "ada", "original_plan": "free", "reason": "", "due_at": due_at, "updated_at": NOW}
+        session.execute(insert(BILLING), row)
+    for query in (text("SELECT consume_credits('ada', 'roast')"), _period("ada", NOW)):
+        with pytest.raises(DBAPIError, match="has been due since 2026"), transaction() as session:
+            session.execute(query)
+
+
+def test_the_server_settings_of_an_environment_can_be_given_to_the_database(till: Till) -> None:
+    till.user("ada")
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        session.execute(text("SET LOCAL rollout.environment = 'staging'"))
+        assert session.scalar(text("SELECT consume_credits('ada', 'roast') ->> 'engine'")) == "v2"
+        session.execute(text("SET LOCAL rollout.enable_credits_v2 = 'false'"))
+        assert session.scalar(text("SELECT consume_credits('ada', 'roast') ->> 'engine'")) == "legacy"
+
+
+def test_a_period_is_opened_once_with_the_limits_of_the_plan_that_is_paid_for(till: Till) -> None:
+    till.user("ada", "pro", anchor=NOW - timedelta(days=40))
+    with transaction() as session:
+        rows = [session.execute(_period("ada", NOW)).one() for _ in range(2)]
+    assert rows[0] == rows[1]
+    assert (rows[0].analysis_limit, rows[0].roast_limit) == (10_000, 1_000)
+    assert till.books("ada").v2.period.end == rows[0].period_end
+
+
+def test_the_lines_for_psql_run_as_they_stand_in_the_page(till: Till, database_url: str) -> None:
+    till.user("user_id")
+    queries = PSQL.findall(PAGE.read_text(encoding="utf-8"))
+    assert len(queries) == 3
+    shown = [_psql(database_url, query) for query in queries]
+    assert '"outcome": "allowed"' in shown[0]
+    assert shown[1].count("user_id|") == shown[2].count("user_id|") == 1
+
+
+def test_going_down_and_up_again_keeps_what_the_functions_wrote(till: Till) -> None:
+    till.user("ada")
+    with transaction() as session:
+        session.execute(text("SELECT consume_credits('ada', 'roast', 2)"))
+    before = till.journal("ada")
+    downgrade("0009")
+    assert till.journal("ada") == before
+    upgrade()
+    with transaction() as session:
+        session.execute(text("SELECT consume_credits('ada', 'roast', 2)"))
+    with reading() as session:
+        assert reconcile(session).clean
+    assert len(till.journal("ada")) == 2
+
+
+def _play(count: int) -> None:
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+    for number in range(count):
+        stage = Stage(number)
+        with transaction() as session:
+            arrange(session, stage)
+        for step in range(STEPS):
+            if stage.dice.random() < 0.35:
+                with transaction() as session:
+                    disturb(session, stage)
+            _agree(stage, f"sequence {number}, step {step}")
+    with reading() as session:
+        assert reconcile(session).clean
+
+
+def _agree(stage: Stage, place: str) -> None:
+    """Let both answer one operation in the same state. What the second one wrote stays for the next operation."""
+    asked, function_first = operation(stage), stage.dice.random() < 0.5
+    if stage.failing:  # only engines in Python can fail: both must go on alike from what such a failure leaves
+        stage.failing = False
+        with transaction() as session:
+            _answer(session, stage, asked, by_function=False, engines=Engines(failing, failing))
+        return
+    with transaction() as session:
+        savepoint = session.connection().begin_nested()
+        first = _answer(session, stage, asked, by_function=function_first), _state(session, stage.user)
+        savepoint.rollback()
+        second = _answer(session, stage, asked, by_function=not function_first), _state(session, stage.user)
+    assert first == second, (
+        f"{place}: {asked} at {stage.now}, function first: {function_first}; {_apart(first, second)}"
+    )
+
+
+def _apart(first: Any, second: Any) -> str:
+    """Where two nested values differ, for the message."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return "; ".join(
+            f"{name}: {_apart(first[name], second[name])}" for name in first if first[name] != second[name]
+        )
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        return "; ".join(_apart(*each) for each in zip(first, second, strict=True) if each[0] != each[1])
+    return f"{first!r} / {second!r}"
+
+
+def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
+    """The row that answers and whether it had been given before; or which error it was."""
+    manners = Manners(allowed_on_error=frozenset(Kind) if stage.dice.random() < 0.5 else frozenset())
+    try:
+        with session.connection().begin_nested():
+            if by_function:
+                return _by_function(session, stage, asked)
+            evaluate_here = _evaluation(session, stage)
+            receipt = consume(session, asked, now=stage.now, evaluate=evaluate_here, engines=engines, manners=manners)
+            row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
+            return _bare(row), receipt.replayed
+    except (UnknownUserError, UnknownPlanError, KeyConflictError) as error:
+        return type(error)
+    except DBAPIError as error:
+        return REFUSALS[getattr(error.orig, "sqlstate", "")]
+
+
+def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
+    values = {
+        "user_id": asked.user_id,
+        "key": asked.key,
+        "analysis": asked.amounts.analysis,
+        "roast": asked.amounts.roast,
+        "actor": asked.actor,
+        "now": stage.now,
+        "environment": stage.environment,
+        "override": stage.override,
+    }
+    row = dict(session.execute(OPERATE, values).mappings().one())
+    replayed = row.pop("replayed")
+    return _bare(row), replayed
+
+
+def _evaluation(session: Session, stage: Stage) -> Evaluate:
+    """The flag as a process of that environment evaluates it; the product's own way where that is this one."""
+    if stage.environment == "production" and stage.override is None:
+        return evaluate_flag(session, stage.now)
+
+    def here(account: Account) -> FlagEvaluation:
+        rollout = rollout_store.load(session, FLAG)
+        if rollout is None:
+            return UNPLANNED
+        revision, watched_until = flag_store.routing_state(session)
+        beta = frozenset({account.user_id} if account.beta else ())
+        flag = phased_flag(session, rollout, stage.environment, revision=revision, beta=beta, override=stage.override)
+        if flag.guard_expires_at == NEVER_BEATEN and watched_until:
+            flag = replace(flag, guard_expires_at=watched_until)
+        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
+        answer = evaluate(flag, context, stage.now)
+        return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
+
+    return here
+
+
+def _state(session: Session, user_id: str) -> list[Any]:
+    """Everything that is stored about the credits of a user, rows of the journal counted instead of numbered."""
+    journal = _rows(session, JOURNAL, user_id)
+    place = {row["id"]: number for number, row in enumerate(sorted(journal, key=lambda row: row["id"]))}
+    keys = [{**row, "journal_id": place[row["journal_id"]]} for row in _rows(session, KEYS, user_id)]
+    entries = [{**_bare(row), "retry_of": place.get(row["retry_of"])} for row in journal]
+    query = select(PACK_ENTRIES).where(PACK_ENTRIES.c.journal_id.in_(place)).order_by(*PACK_ENTRIES.primary_key)
+    moves = [(place[row.journal_id], row.pack_id, row.amount) for row in session.execute(query)]
+    return [entries, keys, moves, *(_rows(session, table, user_id) for table in (COUNTERS, LEGACY, PACKS))]
+
+
+def _rows(session: Session, table: Table, user_id: str) -> list[Mapping[str, Any]]:
+    query = select(table).where(table.c.user_id == user_id).order_by(*table.primary_key)
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def _bare(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in NUMBERED}
+
+
+def _period(user_id: str, moment: Any) -> Any:
+    return text("SELECT * FROM get_or_create_active_period(:user_id, :moment)").bindparams(
+        user_id=user_id, moment=moment
+    )
+
+
+def _psql(database_url: str, query: str) -> str:
+    command = [str(postgres.program("psql")), "--no-psqlrc", "--no-align", "--tuples-only", database_url, "-c", query]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def failing(_book: Book, _request: Request) -> Decision:
+    raise ValueError("no such limit")
