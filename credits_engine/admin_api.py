@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
-from credits_engine import analytics, bodies, books, corrections, entry_documents, presentation, queries
+from credits_engine import analytics, bodies, books, corrections, entry_documents, presentation, queries, top_ups
 from credits_engine.comparison import Variance
 from credits_engine.consumption import UnknownUserError
 from credits_engine.corrections import Correction
@@ -17,6 +17,7 @@ from credits_engine.decisions import EngineName
 from credits_engine.routing import evaluate_flag
 from credits_engine.store import accounts, pages, usage
 from credits_engine.store.pages import Filters
+from credits_engine.top_ups import TopUp
 
 bp = Blueprint("credits_admin", __name__, url_prefix="/api/admin/credits")
 
@@ -54,6 +55,28 @@ def adjust_view() -> ResponseReturnValue:
         )
     headers = {presentation.REPLAYED_HEADER: "true"} if done.replayed else {}
     return jsonify(_correction(done)), headers
+
+
+@bp.post("/top-ups")
+@require_role("owner")
+def top_up_view() -> ResponseReturnValue:
+    """Give a user a pack of credits that is spent after the plan's. A key makes it happen once."""
+    body = bodies.parsed(bodies.TopUpBody, _json())
+    key = bodies.optional_key(body)
+    with transaction() as session:
+        done = top_ups.top_up(session, body.purchase, now=datetime.now(UTC), actor=actor(), reason=body.reason, key=key)
+    headers = {presentation.REPLAYED_HEADER: "true"} if done.replayed else {}
+    return jsonify(_top_up(done)), headers
+
+
+@bp.post("/top-ups/revoke")
+@require_role("owner")
+def revoke_view() -> ResponseReturnValue:
+    """End a pack, as after a refund; what was spent of it stays spent."""
+    body = bodies.parsed(bodies.RevokeBody, _json())
+    with transaction() as session:
+        done = top_ups.revoke(session, body.packId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+    return jsonify(_top_up(done))
 
 
 @bp.post("/freeze")
@@ -168,6 +191,11 @@ def _as_sheet() -> bool:
     if wanted not in ("json", "csv"):
         raise Problem(400, "UNKNOWN_FORMAT", f"format is {wanted[:50]!r}; use json or csv.")
     return wanted == "csv"
+
+
+def _top_up(done: TopUp) -> presentation.Document:
+    pack = presentation.pack_document(done.pack)
+    return {"operationId": done.journal_id, "userId": done.pack.user_id, "moved": done.moved, **pack}
 
 
 def _correction(done: Correction) -> presentation.Document:

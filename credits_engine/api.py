@@ -20,6 +20,7 @@ from credits_engine.serving import serve, serve_reservation
 from credits_engine.store import accounts
 from credits_engine.store import reservations as reservation_rows
 from credits_engine.store.reservations import ReservationState
+from credits_engine.top_ups import UnknownPackError
 
 bp = Blueprint("credits", __name__, url_prefix="/api")
 
@@ -32,6 +33,7 @@ REFUSALS = {
     SettledOtherwiseError: (409, "RESERVATION_SETTLED"),
     CommitTooLargeError: (422, "COMMIT_TOO_LARGE"),
     CorrectionRefused: (409, "CORRECTION_REFUSED"),
+    UnknownPackError: (404, "UNKNOWN_PACK"),
     UnknownReportError: (404, "UNKNOWN_ROLLBACK_REPORT"),
     ApprovalRefused: (422, "INVALID_REASON"),
 }

@@ -1,17 +1,19 @@
 """What callers may send, checked strictly; every mistake gets a code of its own that never changes."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any, Literal, Never, Self, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from control_plane.platform.problems import Problem
 from credits_engine.consumption import Operation
 from credits_engine.decisions import Amounts
+from credits_engine.plans import Kind
 from credits_engine.receipts import EntryType
 from credits_engine.reservations import DEFAULT_TTL
+from credits_engine.top_ups import Purchase
 
 AMOUNT_MAX = 1_000_000
 KEY_HEADER = "Idempotency-Key"
@@ -24,6 +26,8 @@ CODES: Mapping[str, str] = {
     "roast": "INVALID_AMOUNT",
     "ttlSeconds": "INVALID_TTL",
     "reason": "INVALID_REASON",
+    "expiresAt": "INVALID_EXPIRY",
+    "packId": "INVALID_PACK",
     "idempotencyKey": "INVALID_IDEMPOTENCY_KEY",
 }
 
@@ -31,6 +35,7 @@ Model = TypeVar("Model", bound=BaseModel)
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PRINTABLE)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PRINTABLE)]
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 AmountOrNone = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
 
 
@@ -111,7 +116,7 @@ class ReasonedBody(Body):
     """Whom an administrator means, and why."""
 
     userId: UserId  # noqa: N815 - the JSON name
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    reason: Reason
 
 
 class AdjustBody(ReasonedBody):
@@ -132,6 +137,27 @@ class AdjustBody(ReasonedBody):
     def given(self) -> Amounts:
         """What is given back, by kind."""
         return Amounts(self.analysis, self.roast)
+
+
+class TopUpBody(ReasonedBody):
+    """A pack that was bought: credits of one kind, and until when they can be spent."""
+
+    creditType: Literal["analysis", "roast"]  # noqa: N815 - the JSON name
+    amount: Amount
+    expiresAt: Annotated[AwareDatetime, Field(strict=False)]  # noqa: N815 - the JSON name
+    idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
+
+    @property
+    def purchase(self) -> Purchase:
+        """What was bought."""
+        return Purchase(self.userId, Kind(self.creditType), self.amount, self.expiresAt.astimezone(UTC))
+
+
+class RevokeBody(Body):
+    """Which pack to end, and why."""
+
+    packId: Annotated[int, Field(ge=1, le=2**63 - 1)]  # noqa: N815 - the JSON name
+    reason: Reason
 
 
 def operation(*, actor: str) -> Operation:
@@ -155,12 +181,12 @@ def parsed(model: type[Model], value: Any) -> Model:
         _refuse(error)
 
 
-def optional_key(body: AdjustBody) -> str | None:
+def optional_key(body: AdjustBody | TopUpBody) -> str | None:
     """The caller's key where one is sent. Raises Problem."""
     return key_of(body) if body.idempotencyKey or KEY_HEADER in request.headers else None
 
 
-def key_of(body: ConsumeBody | SettleBody | AdjustBody) -> str:
+def key_of(body: ConsumeBody | SettleBody | AdjustBody | TopUpBody) -> str:
     """The caller's key, from the header or the body; both may be sent where they agree. Raises Problem."""
     in_body = body.idempotencyKey
     in_header = request.headers.get(KEY_HEADER)

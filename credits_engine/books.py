@@ -6,14 +6,18 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from credits_engine.decisions import NOTHING, Amounts, Book, EngineName
+from credits_engine.packs import Pack
+from credits_engine.packs import bought as packs_bought
 from credits_engine.periods import Period, billing_period, calendar_month, fitted
 from credits_engine.plans import CATALOGUE, CreditPlan
 from credits_engine.receipts import EntryType
-from credits_engine.store import accounts, books, entries
+from credits_engine.store import accounts, books, entries, packs
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import CounterRow
 
 SYSTEM = "credits"
+
+Packs = tuple[Pack, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Books:
 
     legacy: Book
     v2: Book
+    packs: Packs = ()
+    """What was bought besides, the pack that expires soonest first; both books know the sum."""
 
     def of(self, engine: EngineName) -> Book:
         """The book that `engine` judges by."""
@@ -36,7 +42,8 @@ def shown(session: Session, account: Account, now: datetime) -> Books:
         row = CounterRow(_next_period(session, account, now), plan.name, NOTHING, plan.v2)
     month = calendar_month(now)
     used = books.show_month(session, account.user_id, month.start)
-    return _books(account, plan, _in_force(row, plan), month, used)
+    bought = packs.usable(session, account.user_id, now) if account.has_packs else ()
+    return _books(account, plan, _in_force(row, plan), (month, used), bought)
 
 
 def locked(
@@ -62,13 +69,16 @@ def locked(
         found = books.lock_month(session, account.user_id, month.start, key=key)
     assert found is not None
     used, known = found
-    return _books(account, plan, row, month, used), known
+    bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
+    return _books(account, plan, row, (month, used), bought), known
 
 
-def _books(account: Account, plan: CreditPlan, row: CounterRow, month: Period, legacy_used: Amounts) -> Books:
+def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Period, Amounts], usable: Packs) -> Books:
+    bought = packs_bought(usable) if usable else NOTHING
     return Books(
-        legacy=Book(month, legacy_used, plan.legacy, account.frozen),
-        v2=Book(row.period, row.used, row.limits, account.frozen),
+        legacy=Book(*month, plan.legacy, account.frozen, bought),
+        v2=Book(row.period, row.used, row.limits, account.frozen, bought),
+        packs=usable,
     )
 
 

@@ -7,10 +7,11 @@ import click
 
 from control_plane.platform.console import CommandFailed, in_application, json_option, show
 from control_plane.platform.database import reading
-from credits_engine import books, corrections_cli, migration_cli, presentation, watching
+from credits_engine import books, corrections_cli, migration_cli, packs_cli, presentation, watching
 from credits_engine.aftermath.cli import after_rollback_group
 from credits_engine.billing.cli import billing_group
 from credits_engine.decisions import Amounts, EngineName
+from credits_engine.packs import Pack
 from credits_engine.plans import UnknownPlanError
 from credits_engine.routing import evaluate_flag
 from credits_engine.store import accounts
@@ -26,7 +27,7 @@ def credits_group() -> None:
 
 def register(group: click.Group) -> None:
     """Add `rollout credits …`."""
-    for command in (*corrections_cli.COMMANDS, *migration_cli.COMMANDS):
+    for command in (*corrections_cli.COMMANDS, *packs_cli.COMMANDS, *migration_cli.COMMANDS):
         credits_group.add_command(command)
     credits_group.add_command(after_rollback_group)
     group.add_command(credits_group)
@@ -61,6 +62,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
     words = [
         f"{user_id} on plan {account.plan}, served by {evaluation.engine} ({evaluation.reason})",
         *(_book_line(name, presentation.status_document(both, name)) for name in EngineName),
+        *map(_pack_line, both.packs),
         *([f"frozen: {account.frozen}"] if account.frozen else []),
     ]
     show(document, "\n".join(words), as_json=as_json)
@@ -76,9 +78,11 @@ def reconcile_command(*, as_json: bool) -> None:
         "checked": result.checked,
         "found": result.found,
         "differences": [_difference(each) for each in result.differences],
+        "packs": result.packs,
     }
     words = [f"{result.checked:,} book rows checked, {result.found} differ."]
     words += [_difference_line(each) for each in result.differences[:LISTED]]
+    words += [f"  pack {pack_id} does not hold what its entries add up to" for pack_id in result.packs[:LISTED]]
     words += [f"… and {result.found - LISTED} more; --json lists a thousand."] if result.found > LISTED else []
     show(document, "\n".join(words), as_json=as_json)
     sys.exit(0 if result.clean else 1)
@@ -87,6 +91,11 @@ def reconcile_command(*, as_json: bool) -> None:
 def _book_line(name: EngineName, document: presentation.Document) -> str:
     kinds = (f"{kind} {_figures(document[kind])}" for kind in ("analysis", "roast"))
     return f"  {name:<7} {', '.join(kinds)}, until {document['period_end']}"
+
+
+def _pack_line(pack: Pack) -> str:
+    until = presentation.instant(pack.expires_at)
+    return f"  pack {pack.id}: {pack.remaining:,} of {pack.amount:,} bought {pack.kind} left, until {until}"
 
 
 def _figures(kind: presentation.Document) -> str:

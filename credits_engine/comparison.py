@@ -61,8 +61,8 @@ def contradictions(decision: Decision, book: Book, amounts: Amounts) -> list[str
 
     Coherent decisions charge exactly what was asked for or nothing, so two coherent `allowed` charge the same.
     """
-    fits = _fits(decision.limits.analysis, decision.used.analysis, amounts.analysis) and _fits(
-        decision.limits.roast, decision.used.roast, amounts.roast
+    fits = _fits(decision.limits.analysis, decision.used.analysis, book.bought.analysis, amounts.analysis) and _fits(
+        decision.limits.roast, decision.used.roast, book.bought.roast, amounts.roast
     )
     match decision.outcome:
         case Outcome.ALLOWED:
@@ -80,7 +80,8 @@ def contradictions(decision: Decision, book: Book, amounts: Amounts) -> list[str
         "arithmetic": coherent,
         "state": state,
         "charge": decision.charged == charge,
-        "remaining": decision.remaining == remaining(decision.limits, decision.used + decision.charged),
+        "remaining": decision.remaining
+        == remaining(decision.limits, decision.used, bought=book.bought, charged=decision.charged),
     }
     return [name for name, right in checks.items() if not right]
 
@@ -115,5 +116,5 @@ def _explained(expected: Outcome, served_book: Book, engine: EngineName, shadow_
     return ""
 
 
-def _fits(limit: Limit, used: int, amount: int) -> bool:
-    return amount == 0 or limit is None or used + amount <= limit
+def _fits(limit: Limit, used: int, bought: int, amount: int) -> bool:
+    return amount == 0 or limit is None or used + amount <= limit or max(limit - used, 0) + bought >= amount

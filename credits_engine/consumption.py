@@ -17,10 +17,12 @@ from credits_engine.books import Books, locked
 from credits_engine.comparison import compare
 from credits_engine.decisions import NOTHING, Amounts, Book, Engine, EngineName, Outcome, Request
 from credits_engine.observation import Observation, Timer, observe, shed
+from credits_engine.packs import Pack, beyond_plan
+from credits_engine.packs import drawn as drawn_from
 from credits_engine.plans import Kind
 from credits_engine.receipts import EntryType, Receipt
 from credits_engine.shedding import ShadowBudget
-from credits_engine.store import accounts, books, entries
+from credits_engine.store import accounts, books, entries, packs
 from credits_engine.store.accounts import Account, KnownKey
 
 UNWRITTEN = 0
@@ -128,7 +130,7 @@ def consume(
         return earlier
     evaluation = evaluate(account)
     receipt = judged(operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners)
-    return _written(session, operation, replace(receipt, retry_of=known.journal_id if known else None))
+    return _written(session, operation, replace(receipt, retry_of=known.journal_id if known else None), both.packs)
 
 
 def judged(
@@ -150,9 +152,9 @@ def judged(
     shadow = _shadowed(
         engines.of(served_name.other), served_name.other, shadow_book, request, timer=timer, budget=manners.shadow
     )
-    allowed = served.decision is not None and served.outcome is Outcome.ALLOWED
-    charged = served.decision.charged if served.decision and allowed else NOTHING
-    side = receipts.side(served, served_book, charged)
+    charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
+    drawn = beyond_plan(served_book, charged)
+    side = receipts.side(served, served_book, charged - drawn, drawn)
     return Receipt(
         journal_id=UNWRITTEN,
         type=operation.type,
@@ -164,7 +166,7 @@ def judged(
         outcome=served.outcome,
         reason=side.reason,
         served=side,
-        shadow=receipts.side(shadow, shadow_book, charged),
+        shadow=receipts.side(shadow, shadow_book, charged - drawn, drawn),
         comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
         flag_revision=evaluation.revision,
         evaluation_reason=evaluation.reason,
@@ -197,17 +199,19 @@ def _answered(session: Session, operation: Operation, known: KnownKey | None) ->
     return receipts.replayed(receipts.from_columns(entries.fetch(session, known.journal_id)))
 
 
-def _written(session: Session, operation: Operation, receipt: Receipt) -> Receipt:
+def _written(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
     sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
-    if receipt.charged != NOTHING:
+    if receipt.served.posted != NOTHING:
         books.post(
             session,
             receipt.user_id,
             period_start=sides[EngineName.V2].period.start,
             month_start=sides[EngineName.LEGACY].period.start,
-            amounts=receipt.charged,
+            amounts=receipt.served.posted,
         )
     journal_id = entries.append(session, receipts.to_columns(receipt))
+    if receipt.drawn != NOTHING:
+        packs.move(session, journal_id, drawn_from(bought, receipt.drawn))
     if receipt.retry_of is not None:
         entries.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
     elif not entries.remember(

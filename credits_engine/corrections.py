@@ -87,7 +87,7 @@ def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason:
         _found(session, user_id)
     if not corrections.freeze(session, user_id, now=now, actor=actor, reason=reason):
         return False
-    _note(session, EntryType.FREEZE, user_id, now=now, actor=actor, reason=reason)
+    note(session, EntryType.FREEZE, user_id, now=now, actor=actor, reason=reason)
     return True
 
 
@@ -95,7 +95,7 @@ def unfreeze(session: Session, user_id: str, *, now: datetime, actor: str, reaso
     """Let them consume again. False when nothing stood against it."""
     if not corrections.unfreeze(session, user_id):
         return False
-    _note(session, EntryType.UNFREEZE, user_id, now=now, actor=actor, reason=reason)
+    note(session, EntryType.UNFREEZE, user_id, now=now, actor=actor, reason=reason)
     return True
 
 
@@ -140,7 +140,7 @@ def _posted(
     )
     before = {name.value: str(both.of(name).used) for name in EngineName}
     after = {name.value: str(both.of(name).used + posted[name]) for name in EngineName}
-    journal_id = _note(
+    journal_id = note(
         session,
         type_,
         user_id,
@@ -172,7 +172,7 @@ def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any
     return columns
 
 
-def _note(
+def note(
     session: Session,
     type_: EntryType,
     user_id: str,
@@ -184,6 +184,7 @@ def _note(
     after: Mapping[str, Any] | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> int:
+    """Write one row of the journal and one of the audit trail; returns the id of the former."""
     row = {"type": type_.value, "occurred_at": now, "user_id": user_id, "reason": reason, "actor": actor}
     journal_id = entries.append(session, {**row, **(columns or {})})
     audit.record(

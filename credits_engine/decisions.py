@@ -66,6 +66,8 @@ class Book:
     limits: Limits
     blocked: str | None = None
     """Why this user may not consume at all (frozen, no subscription right); None when nothing stands against it."""
+    bought: Amounts = NOTHING
+    """What packs hold that were bought besides the plan: spent when the limit is reached, the same in both books."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,13 @@ Engine = Callable[[Book, Request], Decision]
 """A pure function. It may raise: whoever calls it turns that into `error`, never into a refusal."""
 
 
-def remaining(limits: Limits, used: Amounts) -> Limits:
-    """What is left of each kind, never below 0; None stays unlimited."""
-    return Limits(_left(limits.analysis, used.analysis), _left(limits.roast, used.roast))
+def remaining(limits: Limits, used: Amounts, *, bought: Amounts = NOTHING, charged: Amounts = NOTHING) -> Limits:
+    """What is left of each kind after `charged`, plan and packs together, never below 0; None stays unlimited."""
+    return Limits(
+        _left(limits.analysis, used.analysis, bought.analysis - charged.analysis),
+        _left(limits.roast, used.roast, bought.roast - charged.roast),
+    )
 
 
-def _left(limit: Limit, used: int) -> Limit:
-    return None if limit is None else max(limit - used, 0)
+def _left(limit: Limit, used: int, besides: int) -> Limit:
+    return None if limit is None else max(max(limit - used, 0) + besides, 0)

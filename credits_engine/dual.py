@@ -5,8 +5,11 @@ from credits_engine.plans import Kind, Limit, Limits
 
 
 def decide(book: Book, request: Request) -> Decision:
-    """Allow while `used + amount <= limit` for each kind asked for; otherwise charge nothing of any kind."""
-    left = Limits(_left(book.limits.analysis, book.used.analysis), _left(book.limits.roast, book.used.roast))
+    """Allow what the limit and the packs leave of each kind asked for; otherwise charge nothing of any kind."""
+    left = Limits(
+        _left(book.limits.analysis, book.used.analysis, book.bought.analysis),
+        _left(book.limits.roast, book.used.roast, book.bought.roast),
+    )
     if book.blocked is not None:
         return _refusal(book, left, Outcome.DENIED_STATE, book.blocked)
     missing = [
@@ -15,7 +18,7 @@ def decide(book: Book, request: Request) -> Decision:
             (Kind.ANALYSIS, request.amounts.analysis, left.analysis),
             (Kind.ROAST, request.amounts.roast, left.roast),
         )
-        if available is not None and wanted > max(available, 0)
+        if available is not None and wanted > available
     ]
     if missing:
         reason = f"{'; '.join(missing)} until the billing period ends at {book.period.end:%Y-%m-%dT%H:%M:%SZ}."
@@ -43,9 +46,9 @@ def _refusal(book: Book, left: Limits, outcome: Outcome, reason: str) -> Decisio
     )
 
 
-def _left(limit: Limit, used: int) -> Limit:
-    """What the limit leaves; below 0 where operations judged by the other engine were posted past it."""
-    return None if limit is None else limit - used
+def _left(limit: Limit, used: int, bought: int) -> Limit:
+    """What the limit leaves, and what was bought besides. Operations that the other engine judged may be past it."""
+    return None if limit is None else max(limit - used, 0) + bought
 
 
 def _after(left: Limit, charged: int) -> Limit:

@@ -8,11 +8,14 @@ from typing import Any
 from flask import Response
 
 from credits_engine.decisions import EngineName
+from credits_engine.plans import Kind
 from credits_engine.presentation import Document, instant
+from credits_engine.receipts import EntryType
 from credits_engine.store.pages import Page
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 PLAIN = ("used", "limit", "charged")
+OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
 
 def own_entry(row: Mapping[str, Any]) -> Document:
@@ -24,6 +27,7 @@ def own_entry(row: Mapping[str, Any]) -> Document:
         "idempotencyKey": row["operation_key"],
         "requested": _pair(row, "requested"),
         "charged": _pair(row, "charged"),
+        "fromPacks": _from_packs(row),
         "outcome": row["outcome"],
         "engine": row["served_engine"],
         "reason": row["reason"],
@@ -88,6 +92,14 @@ def _side(row: Mapping[str, Any], engine: EngineName) -> Document:
         **{what: _pair(row, f"{name}_{what}") for what in PLAIN},
         "microseconds": row[f"{name}_us"],
     }
+
+
+def _from_packs(row: Mapping[str, Any]) -> Document:
+    """What packs paid of a charge, which is all that was not posted to a book; below 0 for what they got back."""
+    if row["type"] in OPERATIONS:
+        return {kind: row[f"charged_{kind}"] - row[f"v2_posted_{kind}"] for kind in Kind}
+    moved = (row["context"] or {}).get("drawn", (0, 0))
+    return dict(zip(Kind, moved, strict=True))
 
 
 def _pair(row: Mapping[str, Any], name: str) -> Document:

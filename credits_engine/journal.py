@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from credits_engine.store import packs
 from credits_engine.store.reconciliation import BookTotal, book_totals
 
 LISTED_MAX = 1_000
@@ -11,11 +12,13 @@ LISTED_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """How many book rows were checked and how many differ; the first thousand of those are listed."""
+    """How many rows of books and packs were checked and how many differ; a thousand of the books' are listed."""
 
     checked: int
     found: int
     differences: tuple[BookTotal, ...]
+    packs: tuple[int, ...] = ()
+    """Packs that do not hold what their entries add up to."""
 
     @property
     def clean(self) -> bool:
@@ -23,7 +26,7 @@ class Reconciliation:
 
 
 def reconcile(session: Session) -> Reconciliation:
-    """Recompute both books from the journal and report every row that isn't what the journal adds up to."""
+    """Recompute both books and all packs from the journal and report every row that isn't what it adds up to."""
     checked = found = 0
     differences: list[BookTotal] = []
     for total in book_totals(session):
@@ -32,4 +35,5 @@ def reconcile(session: Session) -> Reconciliation:
             found += 1
             if len(differences) < LISTED_MAX:
                 differences.append(total)
-    return Reconciliation(checked, found, tuple(differences))
+    bought, wrong = packs.differing(session)
+    return Reconciliation(checked + bought, found + len(wrong), tuple(differences), wrong)

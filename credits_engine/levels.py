@@ -37,6 +37,11 @@ def used_ratio(used: int, limit: Limit) -> float:
     return min(1.0, used / limit) if limit else 1.0
 
 
+def with_packs(limit: Limit, bought: int) -> Limit:
+    """What a period and the packs grant together."""
+    return None if limit is None else limit + bought
+
+
 def level(used: int, limit: Limit) -> Level:
     """The colour's name."""
     ratio = used_ratio(used, limit)
@@ -55,6 +60,7 @@ def recommendations(book: Book, now: datetime) -> list[Recommendation]:
     found = []
     for kind in Kind:
         used, limit = getattr(book.used, kind.value), getattr(book.limits, kind.value)
+        limit = with_packs(limit, getattr(book.bought, kind.value))
         if used_ratio(used, limit) >= UPGRADE_RATIO:
             words = f"{used:,} of {limit:,} {kind} credits are used; a larger plan has more."
             found.append(Recommendation("UPGRADE", kind, words))

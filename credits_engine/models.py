@@ -13,6 +13,8 @@ from control_plane.platform.models import RowId
 DIFFERING = text("variance <> 'match'")
 # Expiry looks for nothing but these.
 PENDING = text("state = 'pending'")
+# Whoever has spent their packs pays nothing for having had them.
+UNSPENT = text("remaining > 0")
 # Counters are updated in place all day: room in the page lets PostgreSQL do so without touching an index.
 ROOMY = {"postgresql_with": {"fillfactor": 70}}
 
@@ -162,6 +164,37 @@ class Reservation(Base):
     legacy_period_start: Mapped[datetime] = mapped_column(UtcDateTime)
     reserved_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Pack(Base):
+    """Credits of one kind that were bought besides the plan; `remaining` is what its entries add up to."""
+
+    __tablename__ = "credit_pack"
+    __table_args__ = (
+        CheckConstraint("amount > 0 AND remaining >= 0 AND remaining <= amount", name="ck_credit_pack_remaining"),
+        CheckConstraint("kind IN ('analysis', 'roast')", name="ck_credit_pack_kind"),
+        Index("ix_credit_pack_user", "user_id", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
+        Index("ix_credit_pack_expires", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    remaining: Mapped[int] = mapped_column(BigInteger)
+    bought_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PackEntry(Base):
+    """By how much a journal row moved a pack; written with that row and never changed."""
+
+    __tablename__ = "credit_pack_entry"
+    __table_args__ = (Index("ix_credit_pack_entry_pack", "pack_id"),)
+
+    journal_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    pack_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    amount: Mapped[int] = mapped_column(BigInteger)
 
 
 class ReconciliationRun(Base):

@@ -6,6 +6,7 @@ from typing import Any
 from control_plane.platform.problems import Problem
 from credits_engine.books import Books
 from credits_engine.decisions import Amounts, Book, EngineName, Outcome, remaining
+from credits_engine.packs import Pack
 from credits_engine.plans import CATALOGUE, Kind, Limits
 from credits_engine.receipts import Receipt
 from credits_engine.reservations import Settlement
@@ -28,6 +29,7 @@ def receipt_document(receipt: Receipt) -> Document:
         "reason": receipt.reason,
         "requested": pair(receipt.requested),
         "charged": pair(receipt.charged),
+        "fromPacks": pair(receipt.drawn),
         "uncharged": receipt.uncharged,
         "limit": pair(side.limits),
         "remaining": pair(side.remaining),
@@ -74,13 +76,29 @@ def refusal(receipt: Receipt) -> Problem | None:
             return Problem(503, "CREDITS_UNDECIDED", detail, headers=retry, operationId=receipt.journal_id)
 
 
+def pack_document(pack: Pack) -> Document:
+    """One pack that was bought."""
+    return {
+        "packId": pack.id,
+        "creditType": pack.kind,
+        "amount": pack.amount,
+        "remaining": pack.remaining,
+        "boughtAt": instant(pack.bought_at),
+        "expiresAt": instant(pack.expires_at),
+    }
+
+
 def status_document(both: Books, engine: EngineName) -> Document:
-    """The user's credits as the serving book has them; never a number of the other one."""
+    """The user's credits as the serving book has them; never a number of the other one.
+
+    `remaining` is what can be spent now: what the plan leaves, and `bought` of packs.
+    """
     book = both.of(engine)
     return {
         "period_start": instant(book.period.start),
         "period_end": instant(book.period.end),
         **{kind.value: _kind(book, kind) for kind in Kind},
+        "packs": [pack_document(pack) for pack in both.packs],
         **engine_document(engine),
     }
 
@@ -123,10 +141,11 @@ def _insufficient(receipt: Receipt) -> Problem:
 
 
 def _kind(book: Book, kind: Kind) -> Document:
-    left = remaining(book.limits, book.used)
+    left = remaining(book.limits, book.used, bought=book.bought)
     return {
         "used": getattr(book.used, kind.value),
         "limit": getattr(book.limits, kind.value),
+        "bought": getattr(book.bought, kind.value),
         "remaining": getattr(left, kind.value),
     }
 

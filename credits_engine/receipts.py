@@ -33,11 +33,17 @@ class EntryType(StrEnum):
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     IMPORT = "import"
+    TOP_UP = "top_up"
+    PACK_EXPIRE = "pack_expire"
+    PACK_REVOKE = "pack_revoke"
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One engine's part in an operation. `outcome` is None where it was not asked; `used` is before `posted`."""
+    """One engine's part in an operation. `outcome` is None where it was not asked; `used` is before `posted`.
+
+    `bought` is what packs hold afterwards, the same on both sides.
+    """
 
     engine: EngineName
     outcome: Outcome | None
@@ -48,11 +54,12 @@ class Side:
     posted: Amounts
     duration_us: int
     reason: str
+    bought: Amounts = NOTHING
 
     @property
     def remaining(self) -> Limits:
-        """What this engine's book holds after the operation, whoever served it."""
-        return remaining(self.limits, self.used + self.posted)
+        """What this engine's book and the packs hold after the operation, whoever served it."""
+        return remaining(self.limits, self.used + self.posted, bought=self.bought)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +89,17 @@ class Receipt:
     uncharged: bool = False
 
     @property
+    def drawn(self) -> Amounts:
+        """The part of the charge that packs paid, because the plan was spent."""
+        return self.charged - self.served.posted
+
+    @property
     def granted(self) -> bool:
         """Whether the caller may do what was asked for."""
         return self.outcome is Outcome.ALLOWED or self.uncharged
 
 
-def side(observation: Observation, book: Book, posted: Amounts) -> Side:
+def side(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> Side:
     """What the journal keeps of one engine's answer; where there is none, of the book it was asked about."""
     decision = observation.decision
     return Side(
@@ -100,6 +112,7 @@ def side(observation: Observation, book: Book, posted: Amounts) -> Side:
         posted=posted,
         duration_us=observation.duration_us,
         reason=(decision.reason if decision else observation.error or "")[:REASON_CHARACTERS],
+        bought=book.bought - drawn,
     )
 
 
@@ -125,7 +138,7 @@ def to_columns(receipt: Receipt) -> dict[str, Any]:
         "retry_of": receipt.retry_of,
         "corrects": None,
         "actor": receipt.actor,
-        "context": {"uncharged": True} if receipt.uncharged else None,
+        "context": _context(receipt),
         **_side_columns(receipt.served),
         **_side_columns(receipt.shadow),
     }
@@ -153,6 +166,15 @@ def from_columns(row: Columns) -> Receipt:
         retry_of=row["retry_of"],
         uncharged=bool((row["context"] or {}).get("uncharged")),
     )
+
+
+def _context(receipt: Receipt) -> dict[str, Any] | None:
+    """What few rows have: that nothing was charged, and what packs held afterwards."""
+    context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
+    bought = receipt.served.bought
+    if bought != NOTHING or receipt.drawn != NOTHING:
+        context["bought"] = [bought.analysis, bought.roast]
+    return context or None
 
 
 def replayed(receipt: Receipt) -> Receipt:
@@ -190,4 +212,5 @@ def _side(row: Columns, engine: EngineName, reason: str) -> Side:
         posted=Amounts(row[f"{engine}_posted_analysis"], row[f"{engine}_posted_roast"]),
         duration_us=row[f"{engine}_us"],
         reason=reason,
+        bought=Amounts(*(row["context"] or {}).get("bought", ())),
     )

@@ -1,8 +1,8 @@
 """The life of an operation that takes time: reserve, then commit or release; what is forgotten expires.
 
 A reservation is charged to both books when it is made, so nobody can spend the same credit meanwhile. Settling it
-gives back what was not needed, in the periods that were charged. The engine that granted it stays its engine: nothing
-is judged again, whatever the flag says by then.
+gives back what was not needed, to the packs and in the periods that were charged. The engine that granted it stays its
+engine: nothing is judged again, whatever the flag says by then.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from credits_engine.consumption import ENGINES, Engines, Evaluate, Manners, Operation, consume
 from credits_engine.decisions import NOTHING, Amounts, EngineName
 from credits_engine.observation import Timer
+from credits_engine.packs import returned, total
 from credits_engine.receipts import EntryType, Receipt
-from credits_engine.store import entries, reservations
+from credits_engine.store import entries, packs, reservations
 from credits_engine.store.reservations import Held, ReservationState
 
 DEFAULT_TTL = timedelta(minutes=15)
@@ -134,7 +135,9 @@ def _settled(
     if held.state is not ReservationState.PENDING:
         return _repeated(held, state, kept)
     back = held.amounts - kept
-    lowered = reservations.give_back(session, held, back)
+    to_packs = returned(packs.moves_of(session, held.journal_id), back) if held.drew else ()
+    undrawn = total(to_packs)
+    lowered = reservations.give_back(session, held, back - undrawn)
     journal_id = entries.append(
         session,
         {
@@ -148,12 +151,14 @@ def _settled(
             "reason": reason,
             "corrects": held.journal_id,
             "actor": actor,
+            "context": {"drawn": [-undrawn.analysis, -undrawn.roast]} if to_packs else None,
             "v2_period_start": held.v2_period_start,
             "legacy_period_start": held.legacy_period_start,
             **{f"{engine.value}_posted_analysis": -amounts.analysis for engine, amounts in lowered.items()},
             **{f"{engine.value}_posted_roast": -amounts.roast for engine, amounts in lowered.items()},
         },
     )
+    packs.move(session, journal_id, to_packs)
     reservations.settle(session, held, state=state, journal_id=journal_id, kept=kept)
     return Settlement(journal_id, held.user_id, held.key, state, held.amounts, kept, held.engine)
 

@@ -1,4 +1,4 @@
-"""Work of the leader: give back what forgotten reservations hold."""
+"""Work of the leader: give back what forgotten reservations hold, and journal what packs lost when they expired."""
 
 from datetime import datetime
 
@@ -6,10 +6,12 @@ from flask import Flask
 
 from control_plane.platform import jobs
 from control_plane.platform.database import reading, transaction
-from credits_engine import reservations
+from credits_engine import reservations, top_ups
+from credits_engine.store import packs
 from credits_engine.store.reservations import overdue
 
 SWEEP_SECONDS = 5.0
+PACKS_SECONDS = 60.0
 PAGE = 200
 
 
@@ -27,10 +29,26 @@ def sweep(now: datetime) -> int:
     return expired
 
 
+def sweep_packs(now: datetime) -> int:
+    """Journal expired packs, each in a transaction of its own; returns how many. Nobody can spend them meanwhile."""
+    with reading() as session:
+        found = packs.overdue(session, now, most=PAGE)
+    expired = 0
+    for pack_id in found:
+        with transaction() as session:
+            expired += top_ups.expire(session, pack_id, now=now) is not None
+    return expired
+
+
 def init_app(app: Flask) -> None:
     """Put the sweeping on the leader's schedule."""
     jobs.every(app, SWEEP_SECONDS, "expire-reservations", _sweep)
+    jobs.every(app, PACKS_SECONDS, "expire-packs", _sweep_packs)
 
 
 def _sweep(now: datetime, _term: int) -> None:
     sweep(now)
+
+
+def _sweep_packs(now: datetime, _term: int) -> None:
+    sweep_packs(now)

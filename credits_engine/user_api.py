@@ -55,7 +55,7 @@ def check_view() -> ResponseReturnValue:
             "canConsume": decision.outcome is Outcome.ALLOWED,
             "reason": decision.reason,
             "requested": presentation.pair(amounts),
-            "remaining": presentation.pair(remaining(book.limits, book.used)),
+            "remaining": presentation.pair(remaining(book.limits, book.used, bought=book.bought)),
             "periodEnd": presentation.instant(book.period.end),
             **presentation.engine_document(engine),
         }
@@ -83,16 +83,17 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
 
 def summary(book: Book, engine: EngineName, now: datetime) -> Document:
     """What the card shows."""
-    left = remaining(book.limits, book.used)
+    left = remaining(book.limits, book.used, bought=book.bought)
     usage = {}
     for kind in Kind:
-        used, limit = getattr(book.used, kind.value), getattr(book.limits, kind.value)
+        used, limit, bought = (getattr(each, kind.value) for each in (book.used, book.limits, book.bought))
         usage[kind.value] = {
             "used": used,
             "limit": limit,
+            "bought": bought,
             "remaining": getattr(left, kind.value),
-            "percentUsed": round(levels.used_ratio(used, limit) * 100, 1),
-            "level": levels.level(used, limit),
+            "percentUsed": round(levels.used_ratio(used, levels.with_packs(limit, bought)) * 100, 1),
+            "level": levels.level(used, levels.with_packs(limit, bought)),
         }
     return {
         "usage": usage,

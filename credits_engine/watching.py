@@ -18,6 +18,7 @@ from credits_engine.store import runs
 from credits_engine.store.runs import Run
 
 LOOK_SECONDS = 15.0
+LOGGED = 10
 EVERY = timedelta(hours=1)
 
 log = structlog.get_logger()
@@ -31,8 +32,8 @@ def check_books(now: datetime, cause: str) -> Reconciliation:
         runs.add(session, Run(now, cause, result.checked, result.found))
     signals.record(Observation(DIFFERENCE, bad=not result.clean))
     if not result.clean:
-        first = result.differences[0]
-        log.error("credits.books_differ", found=result.found, user=first.user_id, engine=first.engine, cause=cause)
+        first = {"user": each.user_id, "engine": each.engine} if (each := next(iter(result.differences), None)) else {}
+        log.error("credits.books_differ", found=result.found, cause=cause, packs=result.packs[:LOGGED], **first)
     return result
 
 

@@ -4,21 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
 from credits_engine.decisions import Outcome
-from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, USERS
+from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, USERS
 
 EVERYBODY = "*"
+# As written in the partial index, which is used for nothing else.
+UNSPENT_FROM: ColumnElement[int] = literal_column("0")
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """A user of the product as the directory knows it; `frozen` says why it may not consume, if so.
 
-    `due_at` is when the clock changes something about a user with a subscription; None for the others.
+    `due_at` is when the clock changes something about a user with a subscription; None for the others. `has_packs` is
+    true where a pack that was bought still holds something, expired or not.
     """
 
     user_id: str
@@ -28,6 +31,7 @@ class Account:
     billing_anchor: datetime | None
     frozen: str | None
     due_at: datetime | None = None
+    has_packs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ FIND = (
         USERS.c.billing_anchor,
         func.coalesce(FREEZES.c.reason, BILLING.c.blocked).label("frozen"),
         BILLING.c.due_at,
+        exists().where(PACKS.c.user_id == USERS.c.user_id, PACKS.c.remaining > UNSPENT_FROM).label("has_packs"),
         *KEY_COLUMNS,
     )
     .select_from(USERS)
@@ -72,7 +77,16 @@ def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, Kno
     row = run(session, FIND, {"user_id": user_id, "key": key}).one_or_none()
     if row is None:
         return None
-    account = Account(row.user_id, row.plan, row.signed_up_at, row.beta, row.billing_anchor, row.frozen, row.due_at)
+    account = Account(
+        row.user_id,
+        row.plan,
+        row.signed_up_at,
+        row.beta,
+        row.billing_anchor,
+        row.frozen,
+        row.due_at,
+        bool(row.has_packs),
+    )
     return account, known_key(row)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
 from credits_engine.decisions import Amounts
-from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
+from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, PACKS, USERS
 
 USERS_AFTER = (
     select(USERS.c.user_id)
@@ -49,5 +49,6 @@ def fingerprint(session: Session) -> dict[str, tuple[int, ...]]:
         "journal": select(func.count(), func.max(JOURNAL.c.id), *map(func.sum, posted)).select_from(JOURNAL),
         "v2": select(func.count(), func.sum(COUNTERS.c.analysis_used), func.sum(COUNTERS.c.roast_used)),
         "legacy": select(func.count(), func.sum(LEGACY.c.analysis_used), func.sum(LEGACY.c.roast_used)),
+        "packs": select(func.count(), func.sum(PACKS.c.remaining)),
     }
     return {name: tuple(int(value or 0) for value in run(session, query).one()) for name, query in queries.items()}

@@ -5,12 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
 from credits_engine.decisions import Amounts, EngineName
-from credits_engine.store.tables import COUNTERS, LEGACY, RESERVATIONS
+from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS
 
 
 class ReservationState(StrEnum):
@@ -38,13 +38,15 @@ class Held:
     legacy_period_start: datetime
     reserved_at: datetime
     expires_at: datetime
+    drew: bool = False
+    """Whether packs paid a part of it."""
 
 
 ADD = insert(RESERVATIONS)
-OF_KEY = select(RESERVATIONS).where(
-    RESERVATIONS.c.user_id == bindparam("user_id"), RESERVATIONS.c.key == bindparam("key")
-)
-LOCK_OF_KEY = OF_KEY.with_for_update()
+OF_KEY = select(
+    RESERVATIONS, exists().where(PACK_ENTRIES.c.journal_id == RESERVATIONS.c.journal_id).label("drew")
+).where(RESERVATIONS.c.user_id == bindparam("user_id"), RESERVATIONS.c.key == bindparam("key"))
+LOCK_OF_KEY = OF_KEY.with_for_update(of=RESERVATIONS)
 OVERDUE = (
     select(RESERVATIONS.c.user_id, RESERVATIONS.c.key)
     .where(RESERVATIONS.c.state == ReservationState.PENDING.value, RESERVATIONS.c.expires_at <= bindparam("now"))
@@ -161,4 +163,5 @@ def _held(row: Any) -> Held | None:
         legacy_period_start=row.legacy_period_start,
         reserved_at=row.reserved_at,
         expires_at=row.expires_at,
+        drew=bool(row.drew),
     )

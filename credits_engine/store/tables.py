@@ -8,7 +8,16 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.database import Statements, on_each, run
 from credits_engine.billing.models import BillingAccount
-from credits_engine.models import CreditFreeze, JournalEntry, LegacyBook, OperationKey, Reservation, UsageCounters
+from credits_engine.models import (
+    CreditFreeze,
+    JournalEntry,
+    LegacyBook,
+    OperationKey,
+    Pack,
+    PackEntry,
+    Reservation,
+    UsageCounters,
+)
 from flags.models import DirectoryUser
 
 __all__ = [
@@ -18,6 +27,8 @@ __all__ = [
     "JOURNAL",
     "KEYS",
     "LEGACY",
+    "PACKS",
+    "PACK_ENTRIES",
     "RESERVATIONS",
     "USERS",
     "insert_if_absent",
@@ -33,6 +44,8 @@ JOURNAL = cast(Table, JournalEntry.__table__)
 KEYS = cast(Table, OperationKey.__table__)
 FREEZES = cast(Table, CreditFreeze.__table__)
 RESERVATIONS = cast(Table, Reservation.__table__)
+PACKS = cast(Table, Pack.__table__)
+PACK_ENTRIES = cast(Table, PackEntry.__table__)
 
 
 def insert_if_absent(table: Table) -> Statements:

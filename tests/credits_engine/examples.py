@@ -17,7 +17,8 @@ used = st.builds(Amounts, st.integers(0, 60), st.integers(0, 60))
 asked = st.builds(Amounts, st.integers(0, 30), st.integers(0, 30)).filter(lambda a: a.analysis + a.roast > 0)
 requests = st.builds(Request, st.just("u1"), asked)
 blocked = st.none() | st.just("Account u1 is frozen.")
-books = st.builds(Book, st.sampled_from([MONTH, CYCLE]), used, limits, blocked)
+bought = st.just(NOTHING) | st.builds(Amounts, st.integers(0, 30), st.integers(0, 30))
+books = st.builds(Book, st.sampled_from([MONTH, CYCLE]), used, limits, blocked, bought)
 
 
 FREE = Limits(100, 10)

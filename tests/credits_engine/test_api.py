@@ -183,8 +183,8 @@ def test_only_services_may_consume(service: Service, till: Till) -> None:
 def test_a_user_sees_the_serving_book(service: Service) -> None:
     service.consume()
     status = data(service.status("ada"))
-    assert status["analysis"] == {"used": 3, "limit": 100, "remaining": 97}
-    assert status["roast"] == {"used": 0, "limit": 50, "remaining": 50}
+    assert status["analysis"] == {"used": 3, "limit": 100, "bought": 0, "remaining": 97}
+    assert status["roast"] == {"used": 0, "limit": 50, "bought": 0, "remaining": 50}
     assert (status["engine"], status["creditsV2Enabled"], status["fallback"]) == ("legacy", False, True)
     month = datetime.now(UTC).strftime("%Y-%m-01T00:00:00Z")
     assert status["period_start"] == month
@@ -192,7 +192,7 @@ def test_a_user_sees_the_serving_book(service: Service) -> None:
 
 def test_unlimited_is_null(service: Service, till: Till) -> None:
     till.user("rex", "custom")
-    assert data(service.status("rex"))["analysis"] == {"used": 0, "limit": None, "remaining": None}
+    assert data(service.status("rex"))["analysis"] == {"used": 0, "limit": None, "bought": 0, "remaining": None}
 
 
 def test_a_service_sees_whom_it_names(service: Service) -> None:

@@ -38,7 +38,7 @@ def test_the_status_of_a_user_shows_both_books_and_who_serves() -> None:
     assert "served by legacy (DEFAULT: no rollout is planned)" in shown.output
     assert "v2      analysis 7 of 100, roast 0 of 10" in shown.output
     document = json.loads(terminal("status", "ada", "--json").output)
-    assert document["books"]["legacy"]["roast"] == {"used": 0, "limit": 50, "remaining": 50}
+    assert document["books"]["legacy"]["roast"] == {"used": 0, "limit": 50, "bought": 0, "remaining": 50}
 
 
 def test_an_unknown_user_is_one_sentence_and_exit_code_1() -> None:
@@ -85,3 +85,15 @@ def test_all_consumption_stops_and_goes_on_by_one_command_each(till: Till) -> No
 
 def test_a_missing_argument_is_exit_code_2() -> None:
     assert terminal("status").exit_code == 2
+
+
+def test_a_pack_is_given_shown_and_revoked(till: Till) -> None:
+    given = terminal("top-up", "ada", "roast", "5", "--days", "30", "--key", "b1", "--reason", "Invoice 7")
+    assert given.exit_code == 0, given.output
+    assert "pack 1 moved by +5 roast" in given.output
+    assert "pack 1: 5 of 5 bought roast left" in terminal("status", "ada").output
+    till.take("ada", "k2", roast=52)
+    revoked = json.loads(terminal("revoke-pack", "1", "--reason", "Refunded", "--json").output)
+    assert (revoked["moved"], revoked["remaining"]) == (-3, 0)
+    again = terminal("revoke-pack", "1", "--reason", "Refunded")
+    assert (again.exit_code, "nothing is left to revoke" in again.output) == (1, True)

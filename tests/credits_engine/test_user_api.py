@@ -123,6 +123,7 @@ def test_the_summary_recommends_an_upgrade_from_80_percent(user: User, till: Til
     assert summary["usage"]["analysis"] == {
         "used": 80,
         "limit": 100,
+        "bought": 0,
         "remaining": 20,
         "percentUsed": 80.0,
         "level": "caution",

@@ -8,7 +8,7 @@ from control_plane.platform.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0011"
 
 REPORT, ACCOUNT = "credit_rollback_report", "credit_rollback_account"
 COUNTS = ("v2_analysis", "v2_roast", "legacy_analysis", "legacy_roast")

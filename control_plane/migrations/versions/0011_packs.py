@@ -1,0 +1,66 @@
+"""Packs of credits bought besides the plan, and what moved them. Downgrading keeps both under another name."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from control_plane.migrations.keeping import brought_back, set_aside
+from control_plane.platform.database import UtcDateTime
+from control_plane.platform.models import RowId
+
+revision = "0011"
+down_revision = "0010"
+
+TABLES = ("credit_pack", "credit_pack_entry")
+UNCHANGEABLE = "credit_pack_entry is append-only; write a row that moves the pack back instead"
+
+
+def upgrade() -> None:
+    if brought_back(*TABLES):
+        return
+    op.create_table(
+        "credit_pack",
+        sa.Column("id", RowId, primary_key=True),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("amount", sa.BigInteger, nullable=False),
+        sa.Column("remaining", sa.BigInteger, nullable=False),
+        sa.Column("bought_at", UtcDateTime, nullable=False),
+        sa.Column("expires_at", UtcDateTime, nullable=False),
+        sa.CheckConstraint("amount > 0 AND remaining >= 0 AND remaining <= amount", name="ck_credit_pack_remaining"),
+        sa.CheckConstraint("kind IN ('analysis', 'roast')", name="ck_credit_pack_kind"),
+    )
+    unspent = sa.text("remaining > 0")
+    for name, columns in {"user": ["user_id", "expires_at"], "expires": ["expires_at"]}.items():
+        op.create_index(
+            f"ix_credit_pack_{name}", "credit_pack", columns, sqlite_where=unspent, postgresql_where=unspent
+        )
+    op.create_table(
+        "credit_pack_entry",
+        sa.Column("journal_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("pack_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("amount", sa.BigInteger, nullable=False),
+    )
+    op.create_index("ix_credit_pack_entry_pack", "credit_pack_entry", ["pack_id"])
+    _refuse_changes()
+
+
+def downgrade() -> None:
+    set_aside(*TABLES)
+
+
+def _refuse_changes() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for change in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER credit_pack_entry_no_{change.lower()} BEFORE {change} ON credit_pack_entry "
+                f"BEGIN SELECT RAISE(ABORT, '{UNCHANGEABLE}'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION refuse_pack_entry_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{UNCHANGEABLE}'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER credit_pack_entry_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON credit_pack_entry "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_pack_entry_change()"
+    )

@@ -1,0 +1,123 @@
+"""Rows of bought packs, and of what moved them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import run
+from credits_engine.packs import Move, Pack
+from credits_engine.plans import Kind
+from credits_engine.store.accounts import UNSPENT_FROM
+from credits_engine.store.tables import PACK_ENTRIES, PACKS
+
+USABLE = (
+    select(PACKS)
+    .where(
+        PACKS.c.user_id == bindparam("user_id"),
+        PACKS.c.remaining > UNSPENT_FROM,
+        PACKS.c.expires_at > bindparam("now", type_=PACKS.c.expires_at.type),
+    )
+    .order_by(PACKS.c.expires_at, PACKS.c.id)
+)
+LOCK_USABLE = USABLE.with_for_update()
+LOCK = select(PACKS).where(PACKS.c.id == bindparam("pack_id")).with_for_update()
+OVERDUE = (
+    select(PACKS.c.id)
+    .where(PACKS.c.remaining > UNSPENT_FROM, PACKS.c.expires_at <= bindparam("now", type_=PACKS.c.expires_at.type))
+    .order_by(PACKS.c.expires_at)
+    .limit(bindparam("most"))
+)
+MOVES = (
+    select(PACK_ENTRIES.c.pack_id, PACKS.c.kind, PACK_ENTRIES.c.amount)
+    .join(PACKS, PACKS.c.id == PACK_ENTRIES.c.pack_id)
+    .where(PACK_ENTRIES.c.journal_id == bindparam("journal_id"))
+    .order_by(PACKS.c.expires_at, PACKS.c.id)
+)
+ADD = insert(PACKS)
+NOTE = insert(PACK_ENTRIES)
+MOVE = (
+    update(PACKS)
+    .where(PACKS.c.id == bindparam("of_pack"))
+    .values(remaining=PACKS.c.remaining + bindparam("by", type_=PACKS.c.remaining.type))
+)
+END = update(PACKS).where(PACKS.c.id == bindparam("of_pack")).values(expires_at=bindparam("at"))
+MOVED = (
+    select(PACK_ENTRIES.c.pack_id, func.sum(PACK_ENTRIES.c.amount).label("amount"))
+    .group_by(PACK_ENTRIES.c.pack_id)
+    .subquery()
+)
+DIFFERING = (
+    select(PACKS.c.id)
+    .outerjoin(MOVED, MOVED.c.pack_id == PACKS.c.id)
+    .where(PACKS.c.remaining != func.coalesce(MOVED.c.amount, cast(0, Integer)))
+    .order_by(PACKS.c.id)
+)
+COUNT = select(func.count()).select_from(PACKS)
+
+
+def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
+    """Packs of a user that can be drawn on, the one that expires soonest first."""
+    return tuple(map(_pack, run(session, USABLE, {"user_id": user_id, "now": now})))
+
+
+def lock_usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
+    """The same, locked; the caller has locked the user's books before."""
+    return tuple(map(_pack, run(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
+
+
+def lock(session: Session, pack_id: int) -> Pack | None:
+    """One pack, locked."""
+    row = run(session, LOCK, {"pack_id": pack_id}).one_or_none()
+    return None if row is None else _pack(row)
+
+
+def overdue(session: Session, now: datetime, *, most: int) -> list[int]:
+    """Expired packs that still hold something, the longest expired first."""
+    return list(run(session, OVERDUE, {"now": now, "most": most}).scalars())
+
+
+def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: datetime, expires_at: datetime) -> int:
+    """Store a new pack, empty until its first entry; returns its id."""
+    row = {
+        "user_id": user_id,
+        "kind": kind.value,
+        "amount": amount,
+        "remaining": 0,
+        "bought_at": bought_at,
+        "expires_at": expires_at,
+    }
+    key = run(session, ADD, row).inserted_primary_key
+    assert key is not None
+    pack_id: int = key[0]
+    return pack_id
+
+
+def move(session: Session, journal_id: int, moves: Iterable[Move]) -> None:
+    """Move packs and note which journal row did so. The caller holds them or has just made them."""
+    for each in moves:
+        run(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
+        run(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
+
+
+def moves_of(session: Session, journal_id: int) -> tuple[Move, ...]:
+    """How a journal row moved packs, in the order in which it drew on them."""
+    return tuple(
+        Move(row.pack_id, Kind(row.kind), row.amount) for row in run(session, MOVES, {"journal_id": journal_id})
+    )
+
+
+def end(session: Session, pack_id: int, at: datetime) -> None:
+    """Let a pack expire at `at`."""
+    run(session, END, {"of_pack": pack_id, "at": at})
+
+
+def differing(session: Session) -> tuple[int, tuple[int, ...]]:
+    """How many packs there are, and those that do not hold what their entries add up to."""
+    return run(session, COUNT).scalar_one(), tuple(run(session, DIFFERING).scalars())
+
+
+def _pack(row: Any) -> Pack:
+    return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, row.bought_at, row.expires_at)
