@@ -14,6 +14,7 @@ from alerts.drill.cli import guard_group
 from alerts.export import prometheus, promtool
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
+from alerts.overrides.store import Asked
 from alerts.reading import RulesRefused
 from alerts.rules import Rule, alphas
 from alerts.scenarios import Outcome, Scenario
@@ -126,11 +127,15 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
 @json_option
 @in_application
 def override_command(*, name: str, minutes: int, reason: str, flag: str, as_json: bool) -> None:
-    """Let alert NAME notify only for a while; never a tripwire."""
+    """Let alert NAME notify only for a while; never a tripwire, and a critical one takes two owners."""
     wish = Wish(flag, name, minutes, reason)
     with database.transaction() as session:
         granted = granting.grant(session, _rules(None), wish, now=datetime.now(UTC), actor=actor())
-    words = f"{name} only notifies until {granted.expires_at:%Y-%m-%d %H:%M} UTC."
+    words = (
+        f"{name} is critical: another owner has to wish the same by {granted.until:%H:%M} UTC. Until then it acts."
+        if isinstance(granted, Asked)
+        else f"{name} only notifies until {granted.expires_at:%Y-%m-%d %H:%M} UTC."
+    )
     show(asdict(granted), words, as_json=as_json)
 
 

@@ -34,7 +34,8 @@ def alerts_regions(screen: AlertsScreen) -> Regions:
         for rollout, alerts in screen.flags
         for alert in alerts
     }
-    return {"guard": _rendered("rollout/_guard.html", screen=screen)} | alerts
+    parts = {"guard": "rollout/_guard.html", "heard": "_heard.html"}
+    return {part: _rendered(template, screen=screen) for part, template in parts.items()} | alerts
 
 
 def mark(html: str) -> str:

@@ -78,6 +78,7 @@ LOOKS = {
     "token.create": Look("Token made", Tone.QUIET, "ring"),
     "token.revoke": Look("Token revoked", Tone.CAUTION, "lock"),
     "alert.override": Look("Alert overruled", Tone.CAUTION, "eye"),
+    "alert.override_ask": Look("Second owner asked", Tone.CAUTION, "person"),
     "alert.override_end": Look("Alert acts again", Tone.QUIET, "eye"),
     "override.put": Look("User by name", Tone.CAUTION, "person"),
     "override.remove": Look("Override ended", Tone.QUIET, "person"),
@@ -109,6 +110,11 @@ LOOKS = {
     "proposed": Look("Proposed", Tone.QUIET, "question"),
     "posted": Look("Given back", Tone.GOOD, "check"),
     "refused": Look("Not possible", Tone.BAD, "alarm"),
+    # what became of an alert of Alertmanager's, and of a notice
+    "noted": Look("Noted", Tone.QUIET, "ring"),
+    "pending": Look("On its way", Tone.QUIET, "ring"),
+    "delivered": Look("Delivered", Tone.GOOD, "check"),
+    "dead": Look("Given up", Tone.BAD, "alarm"),
     # people, tokens and services
     "active": Look("Active", Tone.GOOD, "check"),
     "disabled": Look("Locked out", Tone.QUIET, "lock"),

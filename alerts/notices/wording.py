@@ -73,6 +73,17 @@ def of_override(flag: str, alert: str, *, actor: str, reason: str, expires_at: d
     return Message(f"override:{flag}:{alert}:{now.isoformat()}", "override", flag, title, body)
 
 
+def of_asked(flag: str, alert: str, *, actor: str, reason: str, until: datetime, now: datetime) -> Message:
+    """The message that an owner asks another one to let a critical alert notify only."""
+    body = (
+        f"{actor} asks that {alert} of {flag} notifies only for a while. The alert is critical, so another owner has "
+        f"to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
+    )
+    return Message(
+        f"asked:{flag}:{alert}:{now.isoformat()}", "override", flag, f"{alert}: a second owner is needed", body
+    )
+
+
 def of_quiet(flag: str, attempt: int, alert: str, *, since: datetime) -> Message:
     """The message that users are exposed and an alert has had nothing to judge by."""
     title = f"{alert} has nothing to judge by"

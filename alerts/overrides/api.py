@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts import rules_file
 from alerts.overrides import granting, store
 from alerts.overrides.granting import Wish
-from alerts.overrides.store import Override
+from alerts.overrides.store import Asked, Override
 from control_plane import rollouts
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.security import actor, require_role
@@ -40,7 +40,7 @@ def index(flag: str) -> ResponseReturnValue:
 @bp.post("/<alert>/override")
 @require_role("owner")
 def grant(flag: str, alert: str) -> ResponseReturnValue:
-    """Let the alert notify only for at most an hour."""
+    """Let the alert notify only for at most an hour; 202 where a critical one waits for a second owner."""
     body = _body()
     with transaction() as session:
         granted = granting.grant(
@@ -50,6 +50,8 @@ def grant(flag: str, alert: str) -> ResponseReturnValue:
             now=datetime.now(UTC),
             actor=actor(),
         )
+    if isinstance(granted, Asked):
+        return jsonify(_asked_document(granted)), 202
     return jsonify(_document(granted)), 201
 
 
@@ -78,4 +80,13 @@ def _document(override: Override) -> dict[str, Any]:
         "reason": override.reason,
         "madeAt": override.made_at.isoformat(),
         "expiresAt": override.expires_at.isoformat(),
+    }
+
+
+def _asked_document(asked: Asked) -> dict[str, Any]:
+    return {
+        "alert": asked.alert,
+        "askedBy": asked.actor,
+        "reason": asked.reason,
+        "secondOwnerUntil": asked.until.isoformat(),
     }

@@ -1,4 +1,7 @@
-"""The use cases of an override: grant it, end it. Each in the caller's transaction, audited and announced."""
+"""The use cases of an override: grant it, end it. Each in the caller's transaction, audited and announced.
+
+A critical alert takes two: the first owner asks, another one who wishes the same within a quarter of an hour grants.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +11,15 @@ from sqlalchemy.orm import Session
 
 from alerts.notices import outbox, wording
 from alerts.overrides import store
-from alerts.overrides.store import Override
-from alerts.rules import Rule
+from alerts.overrides.store import Asked, Override
+from alerts.rules import Rule, Severity
 from control_plane import rollouts
 from control_plane.platform import announce, audit
 from control_plane.platform.problems import Problem
 
 LONGEST = timedelta(minutes=60)
+ASKED_FOR = timedelta(minutes=15)
+"""For how long a second owner may grant what a first one asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +32,29 @@ class Wish:
     reason: str
 
 
-def grant(session: Session, rules: Sequence[Rule], wish: Wish, *, now: datetime, actor: str) -> Override:
-    """Let the alert notify only until the time is up; one that stands already is replaced. Raises Problem."""
+def grant(session: Session, rules: Sequence[Rule], wish: Wish, *, now: datetime, actor: str) -> Override | Asked:
+    """Let the alert notify only until the time is up; one that stands already is replaced.
+
+    The first wish for a critical alert only asks. Raises Problem.
+    """
     rollout = rollouts.find(session, wish.flag)
-    _check(_rule(rules, wish), wish)
+    rule = _rule(rules, wish)
+    _check(rule, wish)
     if rollout.latched:
         words = "The rollout is rolled back already, which no override undoes; re-arm it instead."
         raise Problem(409, "ROLLED_BACK", words)
+    asked = store.asked(session, wish.flag, wish.alert, attempt=rollout.attempt, since=now - ASKED_FOR)
+    if rule.severity is Severity.CRITICAL and (asked is None or asked.actor == actor):
+        return _ask(session, wish, attempt=rollout.attempt, now=now, actor=actor)
     store.end(session, wish.flag, wish.alert, now=now, actor=actor)
     granted = Override(wish.flag, wish.alert, actor, wish.reason.strip(), now, now + timedelta(minutes=wish.minutes))
     store.add(session, granted, attempt=rollout.attempt)
-    after = {"alert": wish.alert, "attempt": rollout.attempt, "expires_at": granted.expires_at.isoformat()}
+    after = {
+        "alert": wish.alert,
+        "attempt": rollout.attempt,
+        "expires_at": granted.expires_at.isoformat(),
+        "asked_by": asked.actor if asked else None,
+    }
     _publish(session, "alert.override", wish.flag, now=now, actor=actor, reason=granted.reason, after=after)
     message = wording.of_override(
         wish.flag, wish.alert, actor=actor, reason=granted.reason, expires_at=granted.expires_at, now=now
@@ -51,6 +68,16 @@ def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str, r
     if not store.end(session, flag, alert, now=now, actor=actor):
         raise Problem(404, "OVERRIDE_NOT_FOUND", f"No override of {alert!r} stands for {flag}.")
     _publish(session, "alert.override_end", flag, now=now, actor=actor, reason=reason, after={"alert": alert})
+
+
+def _ask(session: Session, wish: Wish, *, attempt: int, now: datetime, actor: str) -> Asked:
+    """Put the wish where a second owner finds it."""
+    asked = Asked(wish.flag, wish.alert, actor, wish.reason.strip(), now + ASKED_FOR)
+    after = {"alert": wish.alert, "attempt": attempt, "minutes": wish.minutes, "until": asked.until.isoformat()}
+    _publish(session, store.ASKED, wish.flag, now=now, actor=actor, reason=asked.reason, after=after)
+    message = wording.of_asked(wish.flag, wish.alert, actor=actor, reason=asked.reason, until=asked.until, now=now)
+    outbox.tell(session, message, now=now)
+    return asked
 
 
 def _rule(rules: Sequence[Rule], wish: Wish) -> Rule:

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session
 
 from alerts.models import AlertOverride
 from control_plane.platform.database import affected, run
+from control_plane.platform.models import AuditEntry
+
+ASKED, GRANTED = "alert.override_ask", "alert.override"
 
 TABLE = cast(Table, AlertOverride.__table__)
 ACTIVE = select(TABLE).where(
@@ -35,6 +38,31 @@ def active(session: Session, flag: str, *, attempt: int, now: datetime) -> dict[
     """What stands now in this attempt, by alert."""
     rows = run(session, ACTIVE, {"of_flag": flag, "of_attempt": attempt, "at": now})
     return {row.alert: _override(row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one owner asked for and a second one has to grant, until when."""
+
+    flag: str
+    alert: str
+    actor: str
+    reason: str
+    until: datetime
+
+
+def asked(session: Session, flag: str, alert: str, *, attempt: int, since: datetime) -> Asked | None:
+    """What was asked for last since `since` and has not been granted; the audit trail is where wishes are kept."""
+    query = (
+        select(AuditEntry)
+        .where(AuditEntry.subject == f"rollout:{flag}", AuditEntry.action.in_((ASKED, GRANTED)), AuditEntry.at > since)
+        .order_by(AuditEntry.id.desc())
+    )
+    entries = [entry for entry in session.scalars(query) if entry.after and entry.after["alert"] == alert]
+    if not entries or entries[0].action == GRANTED or not entries[0].after or entries[0].after["attempt"] != attempt:
+        return None
+    last = entries[0]
+    return Asked(flag, alert, last.actor, last.reason, datetime.fromisoformat(entries[0].after["until"]))
 
 
 def add(session: Session, override: Override, *, attempt: int) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from alerts import rules_file
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
+from alerts.overrides.store import Asked
 from control_plane.platform import security, settings
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
@@ -18,6 +19,7 @@ from dashboards.pages.blueprint import bp
 from dashboards.regions import Regions, alerts_regions
 from dashboards.screens import alerts as screens
 from dashboards.screens.alerts import AlertsScreen
+from dashboards.wording import clock
 
 
 @bp.get("/alerts")
@@ -54,10 +56,13 @@ def override_alert(flag: str, name: str) -> ResponseReturnValue:
     """Let the alert only notify for a while."""
     wish = Wish(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
 
-    def grant(session: Session, now: datetime) -> None:
-        granting.grant(session, rules_file.current().rules, wish, now=now, actor=security.actor())
+    def grant(session: Session, now: datetime) -> str:
+        done = granting.grant(session, rules_file.current().rules, wish, now=now, actor=security.actor())
+        if isinstance(done, Asked):
+            return f"It is critical: another owner has to wish the same by {clock(done.until)}. Until then it acts."
+        return "It only notifies now. Everybody was told."
 
-    return _changed(name, grant, "It only notifies now. Everybody was told.")
+    return _changed(name, grant)
 
 
 @bp.post("/alerts/<flag>/<name>/override/end")
@@ -66,16 +71,18 @@ def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
     """Let the alert act again."""
     reason = request.form.get("reason", "")[:2000]
 
-    def end(session: Session, now: datetime) -> None:
+    def end(session: Session, now: datetime) -> str:
         granting.end(session, flag, name, now=now, actor=security.actor(), reason=reason)
+        return "It acts again."
 
-    return _changed(name, end, "It acts again.")
+    return _changed(name, end)
 
 
-def _changed(name: str, change: Callable[[Session, datetime], None], done: str) -> ResponseReturnValue:
+def _changed(name: str, change: Callable[[Session, datetime], str]) -> ResponseReturnValue:
+    """Make the change, which says what it did, and go back to the alert."""
     try:
         with transaction() as session:
-            change(session, datetime.now(UTC))
+            done = change(session, datetime.now(UTC))
         flash(done, "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")

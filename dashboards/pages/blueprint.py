@@ -2,17 +2,21 @@
 
 import re
 import shlex
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
+from alerts.overrides.store import Override
 from control_plane.platform import security
 from control_plane.platform.actors import Person, Role
+from control_plane.platform.database import reading
 from dashboards import assets, offers, wording
 from dashboards.charts import Chart
 from dashboards.regions import mark
+from dashboards.screens import alerts
 from dashboards.status import look
 
 COMMAND = re.compile(r"`([^`]+)`")
@@ -74,6 +78,7 @@ def words() -> dict[str, Any]:
         "screens": [each for each in SCREENS if each[0] not in FOR_OWNERS or may("owner")],
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
+        "overruled": overruled,
         "offered": lambda screen: offers.offers(screen.rollout),
         "rearming": lambda screen: offers.offer(screen.rollout, "rearm"),
     }
@@ -91,6 +96,14 @@ def me() -> Person | None:
         return security.person()
     except SQLAlchemyError:
         return None
+
+
+def overruled() -> tuple[Override, ...]:
+    """The alerts that may only notify now, whatever page one looks at; none for those who are not signed in."""
+    if me() is None:
+        return ()
+    with reading() as session:
+        return alerts.overruled(session, now=datetime.now(UTC))
 
 
 def theme() -> str:

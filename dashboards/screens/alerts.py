@@ -10,7 +10,11 @@ from sqlalchemy.orm import Session
 from alerts import rules_file
 from alerts import store as alert_store
 from alerts.evidence import failures_needed
-from alerts.overrides.store import Override, active
+from alerts.intake import store as intake_store
+from alerts.models import Notice, NoticeDelivery, ReceivedAlert
+from alerts.notices import store as notice_store
+from alerts.overrides.granting import ASKED_FOR
+from alerts.overrides.store import Asked, Override, active, asked
 from alerts.rules import Rule, alphas, bet_of
 from alerts.verdicts import HOLD_LOG_E
 from alerts.watch import applicable
@@ -25,6 +29,7 @@ from dashboards.screens.guard import GuardView
 
 SAMPLES = (5, 10, 20, 50, 100, 200, 500, 1000)
 MARKS = 100
+LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,10 @@ class AlertsScreen:
     guard: GuardView
     problem: str | None
     flags: tuple[tuple[Rollout, tuple[AlertView, ...]], ...]
+    received: tuple[ReceivedAlert, ...]
+    """What Alertmanager sent last, the newest first."""
+    notices: tuple[tuple[Notice, tuple[NoticeDelivery, ...]], ...]
+    """What people were told last, with what became of each delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class AlertScreen:
     alert: AlertView
     override: Override | None
     """While one stands, the alert may only notify."""
+    asked: Asked | None
+    """What one owner asked for and another one may grant."""
     alpha: float | None
     needs: tuple[Need, ...]
 
@@ -67,7 +78,19 @@ def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScre
         (rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in store.load_all(session)
     )
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
-    return AlertsScreen(now, watching, rules_file.current().problem, flags)
+    received = tuple(intake_store.latest(session, limit=LISTED))
+    told = tuple((notice, tuple(deliveries)) for notice, deliveries in notice_store.latest(session, limit=LISTED))
+    return AlertsScreen(now, watching, rules_file.current().problem, flags, received, told)
+
+
+def overruled(session: Session, *, now: datetime) -> tuple[Override, ...]:
+    """Every alert that may only notify now."""
+    rollouts = store.load_all(session)
+    return tuple(
+        override
+        for rollout in rollouts
+        for override in active(session, rollout.flag, attempt=rollout.attempt, now=now).values()
+    )
 
 
 def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float) -> AlertScreen | None:
@@ -79,7 +102,8 @@ def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float
                 alpha = alphas(rules_file.current().rules).get(name)
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
                 override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
-                return AlertScreen(now, watching, rollout, alert, override, alpha, needs(alert.rule, alpha))
+                wish = asked(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
+                return AlertScreen(now, watching, rollout, alert, override, wish, alpha, needs(alert.rule, alpha))
     return None
 
 

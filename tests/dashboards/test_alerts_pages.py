@@ -8,8 +8,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts import watch
+from alerts.intake.payload import Alert, Notification
+from alerts.intake.receiving import Receiver, receive
+from alerts.overrides import granting
+from alerts.overrides.granting import Wish
 from alerts.reading import parse
 from alerts.rules_file import RulesFile
+from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform import signals
 from control_plane.platform.signals import Observation
@@ -68,13 +73,46 @@ def test_a_tripwire_is_counted_and_needs_one(app: Flask, sign_in: SignIn, planne
 def test_an_owner_overrules_an_alert_for_a_while_and_everybody_sees_it(sign_in: SignIn, planned: Rollout) -> None:
     owner, viewer = sign_in("alice"), sign_in("victor")
     form = {"minutes": "15", "reason": "A known outage of the bank."}
-    owner.post(f"/alerts/{FLAG}/billing_webhook_failure/override", data=form)
-    note = "Billing webhook failure may only notify until"
+    owner.post(f"/alerts/{FLAG}/credit_consumption_failure/override", data=form)
+    note = "Credit consumption failure may only notify until"
     page = words(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
     assert note in page
     assert "A known outage of the bank. (alice)" in page
-    owner.post(f"/alerts/{FLAG}/billing_webhook_failure/override/end", data={"reason": "Over."})
+    for other in ("/alerts", "/users", "/audit", "/system"):
+        everywhere = words(viewer.get(other).get_data(as_text=True))
+        assert "Credit consumption failure of ENABLE_CREDITS_V2 may only notify until" in everywhere, other
+    owner.post(f"/alerts/{FLAG}/credit_consumption_failure/override/end", data={"reason": "Over."})
     assert note not in words(viewer.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+
+
+@pytest.mark.database("sqlite")
+def test_a_critical_alert_is_overruled_by_two(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    owner = sign_in("alice")
+    answer = owner.post(
+        f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."}, follow_redirects=True
+    )
+    page = words(answer.get_data(as_text=True))
+    assert "It is critical: another owner has to wish the same" in page
+    assert "Asked for alice asks for it until" in page
+    assert "may only notify until" not in page
+    with changing(app) as session:
+        wish = Wish(FLAG, "api_error_rate", 15, "So do I.")
+        granting.grant(session, rules_of(app).rules, wish, now=datetime.now(UTC), actor="oscar")
+    assert "oscar: So do I." in words(owner.get("/users").get_data(as_text=True))
+
+
+def test_what_alertmanager_sent_and_who_was_told_is_shown(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    browser, now = sign_in("victor"), datetime.now(UTC)
+    page = words(browser.get("/alerts").get_data(as_text=True))
+    assert "Alertmanager has sent nothing." in page
+    assert "There was nothing to tell anybody." in page
+    alert = Alert(status="firing", labels={"alertname": "DiskFull", "severity": "warning"}, startsAt=now)
+    with changing(app) as session:
+        receive(session, Notification(version="4", status="firing", alerts=[alert]), Receiver((), actor="am", now=now))
+        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Lunch.")
+    page = words(browser.get("/alerts").get_data(as_text=True))
+    assert "Not ours DiskFull , firing It names no flag, so it speaks of no rollout." in page
+    assert f"{FLAG} held now · nobody: NOTIFY_URLS is empty" in page
 
 
 @pytest.mark.database("sqlite")

@@ -12,6 +12,7 @@ from alerts.counters import FAILURE
 from alerts.guarding import guard
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
+from alerts.overrides.store import Asked, Override
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform import signals
 from control_plane.platform.database import reading, transaction
@@ -20,6 +21,7 @@ from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
 
 SECOND = timedelta(seconds=1)
+CRITICAL = "api_error_rate"
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +31,16 @@ def judged_once(app: Flask, desk: Desk) -> Iterator[None]:
         yield
 
 
-def granted(now: datetime, alert: str = FAILURE, minutes: int = 60, reason: str = "A known fault of a test.") -> None:
+def granted(
+    now: datetime,
+    alert: str = FAILURE,
+    minutes: int = 60,
+    reason: str = "A known fault of a test.",
+    actor: str = "alice",
+) -> Override | Asked:
     with transaction() as session:
         wish = Wish(FLAG, alert, minutes, reason)
-        granting.grant(session, rules_file.current().rules, wish, now=now, actor="alice")
+        return granting.grant(session, rules_file.current().rules, wish, now=now, actor=actor)
 
 
 def fail(times: int) -> None:
@@ -55,7 +63,8 @@ def test_an_overridden_alert_notifies_only_and_acts_again_when_the_time_is_up(de
 
 
 def test_other_alerts_act_meanwhile(desk: Desk) -> None:
-    granted(desk.now, "api_error_rate")
+    for owner in ("alice", "oscar"):
+        granted(desk.now, CRITICAL, actor=owner)
     fail(20)
     guard(desk.now + SECOND, 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
@@ -112,3 +121,43 @@ def test_only_owners_grant_and_operators_end(sign_in: Callable[[str], FlaskClien
     assert sign_in("victor").delete(path).status_code == 403
     assert sign_in("olga").delete(path).status_code == 204
     assert sign_in("olga").delete(path).status_code == 404
+
+
+def break_api(times: int) -> None:
+    for _ in range(times):
+        signals.record(Observation(CRITICAL, bad=True))
+
+
+def test_a_critical_alert_acts_until_a_second_owner_wishes_the_same(desk: Desk) -> None:
+    for _ in range(2):
+        assert isinstance(granted(desk.now, CRITICAL), Asked), "one owner, however often"
+    assert isinstance(granted(desk.now + SECOND, CRITICAL, actor="oscar"), Override)
+    break_api(20)
+    guard(desk.now + 2 * SECOND, 1)
+    assert desk.rollout.state is RolloutState.RUNNING
+    (entry,) = desk.entries("alert.override")
+    assert entry.after is not None
+    assert (entry.actor, entry.after["asked_by"]) == ("oscar", "alice")
+
+
+def test_what_was_asked_for_alone_changes_nothing(desk: Desk) -> None:
+    granted(desk.now, CRITICAL)
+    break_api(20)
+    guard(desk.now + SECOND, 1)
+    assert desk.rollout.state is RolloutState.ROLLED_BACK
+
+
+def test_a_wish_is_forgotten_after_a_quarter_of_an_hour_and_once_it_was_granted(desk: Desk) -> None:
+    granted(desk.now, CRITICAL)
+    late = desk.now + timedelta(minutes=15)
+    assert isinstance(granted(late, CRITICAL, actor="oscar"), Asked)
+    assert isinstance(granted(late + SECOND, CRITICAL), Override)
+    assert isinstance(granted(late + 2 * SECOND, CRITICAL, actor="oscar"), Asked)
+    assert isinstance(granted(late + 3 * SECOND, "billing_webhook_failure"), Asked), "each alert for itself"
+
+
+def test_over_http_the_first_owner_is_told_that_a_second_is_needed(sign_in: Callable[[str], FlaskClient]) -> None:
+    path, body = f"/api/alerts/{FLAG}/{CRITICAL}/override", {"minutes": 10, "reason": "A known fault."}
+    answer = sign_in("alice").post(path, json=body)
+    assert (answer.status_code, answer.get_json()["askedBy"]) == (202, "alice")
+    assert sign_in("victor").get(f"/api/alerts/{FLAG}/overrides").get_json()["overrides"] == []
