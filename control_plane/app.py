@@ -14,9 +14,11 @@ from control_plane.platform import (
     jobs,
     openapi,
     problems,
+    proxies,
     security,
     signals,
     telemetry,
+    turnstile,
 )
 from control_plane.platform.settings import Settings
 
@@ -42,6 +44,8 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         api.init_app(app)
         for name in PACKAGES:
             import_module(name).init_app(app)
+    proxies.init_app(app, settings)
+    turnstile.init_app(app, settings)
     return app
 
 

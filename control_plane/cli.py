@@ -18,7 +18,7 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import audit, database
+from control_plane.platform import audit, database, metric_files
 from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings, SettingsError
@@ -39,6 +39,7 @@ def serve_command() -> None:
     """Serve the page and the API; makes database, rollout and first owner if there are none."""
     settings = Settings.from_env()
     check_port(settings)
+    metric_files.share(settings)
     try:
         lines = _prepare(create_app(settings))
     except OperationalError:

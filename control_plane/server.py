@@ -1,6 +1,7 @@
 """Serving over HTTP: Granian's workers around the WSGI application, and a stop that loses nothing."""
 
 import os
+import resource
 import select
 import socket
 import threading
@@ -16,6 +17,8 @@ from granian.server.mp import MPServer
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.platform.settings import Settings, SettingsError
 
+CONNECTIONS_MAX = 10_000
+"""Open connections per worker. One that idles needs no thread, so there may be many more than requests at once."""
 KILL_SECONDS = 1
 RESPAWN_SECONDS = 0.5
 ORPHAN_CHECK_SECONDS = 1.0
@@ -44,8 +47,8 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         interface=Interfaces.WSGI,
         factory=True,
         workers=settings.workers,
-        blocking_threads=settings.threads,
-        backpressure=settings.threads,
+        blocking_threads=settings.threads + settings.streams,
+        backpressure=_connections(),
         websockets=False,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
@@ -79,6 +82,13 @@ def check_port(settings: Settings) -> None:
         except OSError as error:
             sentence = f"Can't serve on {settings.host}:{settings.port} ({os.strerror(error.errno or 0).lower()})"
             raise PortInUseError(f"{sentence}; set PORT or HOST to another address.") from error
+
+
+def _connections() -> int:
+    """How many connections a worker may hold; at least half of the files it may open are left for other things."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return CONNECTIONS_MAX if most == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, most // 2)
 
 
 class _Server(MPServer):

@@ -38,7 +38,11 @@ class Settings:
     workers: int = 1
     """`WORKERS`: serving processes; more than one needs PostgreSQL."""
     threads: int = 128
-    """`THREADS`: requests and open streams one worker can hold at once."""
+    """`THREADS`: requests one worker can answer at once, live pages among them."""
+    streams: int = 500
+    """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
+    trusted_proxies: int = 0
+    """`TRUSTED_PROXIES`: how many proxies stand in front, whose word on address and scheme of the caller counts."""
     user_jwt_secret: str = ""
     """`USER_JWT_SECRET`: the HS256 secret with which the product signs its users' tokens."""
     user_jwt_jwks_url: str = ""
@@ -85,6 +89,8 @@ class Settings:
             port=_whole(env, "PORT", 8000, range(1, 65536)),
             workers=_whole(env, "WORKERS", 1, range(1, 65)),
             threads=_whole(env, "THREADS", 128, range(4, 4097)),
+            streams=_whole(env, "STREAMS", 500, range(1, 4097)),
+            trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, range(11)),
             user_jwt_secret=env.get("USER_JWT_SECRET", ""),
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),

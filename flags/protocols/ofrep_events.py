@@ -33,7 +33,9 @@ def _frames(shelf: Shelf, stream: Stream, published: Published, evaluated: int) 
     yield b"retry: %d\n\n" % (streams.RETRY_SECONDS * 1000)
     if published.edition.id != evaluated:
         yield _again(published, evaluated)
-    yield from streams.follow(shelf, stream, published, frame=_again)
+    environment, seen = published.edition.environment, published.edition.id
+    del published  # a stream stays open for hours and needs no more of it
+    yield from streams.follow(shelf, stream, environment, seen, frame=_again)
 
 
 def _again(published: Published, _seen: int) -> bytes:

@@ -16,6 +16,7 @@ from flags.protocols.refusals import refusal
 from flags.protocols.reply import conditional, response
 from flags.protocols.staleness import staleness
 from flags.protocols.streams import Stream, event
+from flags.publication.edition import Edition
 from flags.publication.published import Payload, Published
 from flags.publication.publisher import publisher
 from flags.publication.shelf import Shelf
@@ -40,7 +41,8 @@ def stream_view() -> ResponseReturnValue:
         return _refused()
     published = publisher().current(token().environment)
     first = _first(published, request.headers.get("Last-Event-ID"))
-    return streams.respond(stream, _frames(publisher().shelf, stream, published, first=first, sent=_listener()))
+    frames = _frames(publisher().shelf, stream, published.edition, first=first, sent=_listener())
+    return streams.respond(stream, frames)
 
 
 @bp.get("/delta")
@@ -71,11 +73,13 @@ def _first(published: Published, last_event_id: str | None) -> bytes:
 
 
 def _frames(
-    shelf: Shelf, stream: Stream, published: Published, *, first: bytes, sent: Callable[[int], None]
+    shelf: Shelf, stream: Stream, edition: Edition, *, first: bytes, sent: Callable[[int], None]
 ) -> Iterator[bytes]:
+    environment, seen = edition.environment, edition.id
     yield b"retry: %d\n\n" % (streams.RETRY_SECONDS * 1000)
     yield first
-    yield from streams.follow(shelf, stream, published, frame=_update, sent=sent)
+    del first, edition  # whoever follows does so for hours; five hundred must not keep what was large at their start
+    yield from streams.follow(shelf, stream, environment, seen, frame=_update, sent=sent)
 
 
 def _listener() -> Callable[[int], None]:

@@ -1,6 +1,7 @@
 """Streams that stay open: how many a process holds, why one ends, and what keeps proxies from ending it earlier.
 
-Each holds a thread of its worker, so their number is capped; the server makes threads as they are needed.
+Each holds a thread of its worker, so their number is capped; the server makes threads as they are needed, beside those
+that answer requests.
 """
 
 import threading
@@ -17,8 +18,6 @@ from flags.publication.published import Published
 from flags.publication.publisher import publisher
 from flags.publication.shelf import Shelf
 
-SHARE = 0.45
-"""The part of a worker's threads that these streams may hold; people's pages and requests need the others."""
 KEEP_ALIVE_SECONDS = 8.0
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 2
@@ -119,16 +118,16 @@ def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
 def follow(
     shelf: Shelf,
     stream: Stream,
-    published: Published,
+    environment: str,
+    seen: int,
     *,
     frame: Callable[[Published, int], bytes],
     sent: Callable[[int], None] = lambda _edition_id: None,
 ) -> Iterator[bytes]:
-    """A frame for each edition after `published`, made from it and the id of the one before; comments in between.
+    """A frame for each edition after the one with the id `seen`, made from it and that id; comments in between.
 
     `sent` is told the id of the edition that the caller has, each time something reached them.
     """
-    environment, seen = published.edition.environment, published.edition.id
     sent(seen)
     while True:
         newer = shelf.wait(environment, seen, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
@@ -148,5 +147,5 @@ def event(name: str, edition_id: int, document: bytes) -> bytes:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the application as many streams as its workers' threads allow."""
-    app.extensions["flag_streams"] = Streams(app, max(1, int(settings.threads * SHARE)))
+    """Give the application its streams."""
+    app.extensions["flag_streams"] = Streams(app, settings.streams)

@@ -7,7 +7,18 @@ from functools import partial
 
 from flask import Flask
 
-from control_plane.platform import announce, database, health, jobs, problems, security, signals, telemetry
+from control_plane.platform import (
+    announce,
+    database,
+    health,
+    jobs,
+    problems,
+    proxies,
+    security,
+    signals,
+    telemetry,
+    turnstile,
+)
 from control_plane.platform.health import NotReady
 from control_plane.platform.settings import Settings, SettingsError
 from control_plane.platform.tokens import ELSEWHERE
@@ -80,6 +91,8 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     streams.init_app(app, settings)
     for routes in (client_api, streaming, edge_api, frontend, ofrep, fast_lane):
         routes.init_app(app)
+    proxies.init_app(app, settings)
+    turnstile.init_app(app, settings)
     return Relay(app, follower, tokens, Forwarding(upstream, heard, by_environment), by_environment)
 
 

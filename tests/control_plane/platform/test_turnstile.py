@@ -1,0 +1,66 @@
+"""A few at a time: who has to wait, and who no longer counts."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from control_plane.platform.turnstile import Turnstile
+
+PATIENCE_SECONDS = 10
+
+
+class Office:
+    """An application that answers when it is told to, and notes how many it is dealing with at once."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.most = 0
+        self.may_answer = threading.Event()
+        self._counting = threading.Lock()
+
+    def __call__(self, _environ: Any, _start_response: Any) -> Iterable[bytes]:
+        with self._counting:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        assert self.may_answer.wait(PATIENCE_SECONDS)
+        with self._counting:
+            self.inside -= 1
+        return iter([b"a", b"b"])
+
+
+def test_no_more_are_inside_than_there_are_places_and_all_get_their_turn() -> None:
+    office = Office()
+    turnstile, answers = Turnstile(office, 2), list[bytes]()
+    callers = [
+        threading.Thread(target=lambda: answers.append(b"".join(turnstile({}, lambda *_: None)))) for _ in "12345"
+    ]
+    for caller in callers:
+        caller.start()
+    office.may_answer.set()
+    for caller in callers:
+        caller.join(PATIENCE_SECONDS)
+    assert (answers, office.inside) == ([b"ab"] * 5, 0)
+    assert office.most <= 2
+
+
+def test_an_answer_that_is_still_being_sent_takes_no_place() -> None:
+    office = Office()
+    office.may_answer.set()
+    turnstile = Turnstile(office, 1)
+    stream = iter(turnstile({}, lambda *_: None))
+    assert next(stream) == b"a"
+    assert b"".join(turnstile({}, lambda *_: None)) == b"ab"
+    assert next(stream) == b"b"
+
+
+def test_a_failure_gives_its_place_back() -> None:
+    def broken(_environ: Any, _start_response: Any) -> Iterable[bytes]:
+        raise RuntimeError
+
+    turnstile = Turnstile(broken, 1)
+    for _ in range(3):
+        try:
+            turnstile({}, lambda *_: None)
+        except RuntimeError:
+            continue
+        raise AssertionError("The failure was swallowed.")
