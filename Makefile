@@ -40,8 +40,9 @@ bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are se
 	@$(BIN)/python -m tests.bench.flags
 	@$(BIN)/python -m tests.bench.billing
 
-bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, in simulation
+bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, simulated and running; takes most of an hour
 	@$(BIN)/python -m tests.bench.guard
+	@$(BIN)/python -m tests.bench.guard_live
 
 ##@ Keep
 lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgrade takes newer releases

@@ -61,14 +61,21 @@ class _Course:
     last_served_at: float | None = None
 
 
-def run(*, per_second: int, timeout_seconds: float, actor: str, clock: Callable[[], float] = time.monotonic) -> Report:
+def run(
+    *,
+    per_second: int,
+    timeout_seconds: float,
+    actor: str,
+    healthy_seconds: float = HEALTHY_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> Report:
     """Drill the guard that is running, and record how it did. Raises NotGuardedError."""
     now = datetime.now(UTC)
     with transaction() as session:
         _require_guard(session, now)
         _expose(session, now, actor)
     time.sleep(SETTLE_SECONDS)
-    course = _operate(per_second, timeout_seconds, clock)
+    course = _operate(per_second, timeout_seconds, healthy_seconds, clock)
     report = _reported(course)
     with transaction() as session:
         store.add(
@@ -119,14 +126,14 @@ def _expose(session: Session, now: datetime, actor: str) -> None:
     announce.publish(session, rollouts.TOPIC, FLAG, now=now)
 
 
-def _operate(per_second: int, timeout_seconds: float, clock: Callable[[], float]) -> _Course:
+def _operate(per_second: int, timeout_seconds: float, healthy_seconds: float, clock: Callable[[], float]) -> _Course:
     course = _Course(started=clock())
     flushed_at = course.started
     while (elapsed := clock() - course.started) < timeout_seconds:
         served = _served_by_v2(course.operations)
-        if not served and elapsed > HEALTHY_SECONDS:
+        if not served and elapsed > healthy_seconds:
             break
-        _count(course, served=served, broken=elapsed > HEALTHY_SECONDS, at=clock())
+        _count(course, served=served, broken=elapsed > healthy_seconds, at=clock())
         if clock() - flushed_at >= FLUSH_SECONDS:
             signals.flush(datetime.now(UTC))
             flushed_at = clock()

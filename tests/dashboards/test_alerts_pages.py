@@ -113,7 +113,7 @@ def test_what_alertmanager_sent_and_who_was_told_is_shown(app: Flask, sign_in: S
         rollouts.hold(session, FLAG, now=now, actor="olga", reason="Lunch.")
     page = words(browser.get("/alerts").get_data(as_text=True))
     assert re.search(r"Not ours DiskFull ?, firing It names no flag, so it speaks of no rollout\.", page), page
-    assert f"{FLAG} held now · nobody: NOTIFY_URLS is empty" in page
+    assert f"{FLAG} held just now · nobody: NOTIFY_URLS is empty" in page
 
 
 @pytest.mark.database("sqlite")

@@ -1,0 +1,224 @@
+"""`python -m tests.bench.guard_live`: how long the running guard takes, on real servers and real databases.
+
+Each drill breaks v2 for a flag that serves nobody at 100 operations a second. What counts runs from the operation
+whose outcome completed the evidence to the last one that v2 still served, in a process other than the server's.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import timeit
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from alerts.drill import running
+from control_plane import rollouts
+from control_plane.phases import FLAG
+from control_plane.platform import audit, leases, signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.settings import Settings
+from credits_engine import evidence
+from credits_engine.consumption import FlagEvaluation, Operation, consume
+from credits_engine.decisions import Amounts
+from flags.store import UserAttributes
+from tests import postgres
+from tests.alerts.intake.notifications import alert, notification
+from tests.applications import application
+from tests.office import Office
+from tests.processes import free_port
+from tests.serving import ROOT, Served, serving
+
+DRILLS = 100
+PER_SECOND = 100
+HEALTHY_SECONDS = 0.5
+TIMEOUT_SECONDS = 30.0
+POSTS, ROUNDS = 20, 20
+ASKED = """
+  credits_elsewhere:
+    threshold: 1%
+    window: 5m
+    severity: warning
+    metric: credits_elsewhere
+    query: {bad: sum(bad_total), total: sum(all_total)}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure to reach and what was seen."""
+
+    name: str
+    wanted: str
+    seen: str
+    met: bool
+
+
+def main() -> int:
+    """Print every figure; 0 when all were reached, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.guard_live", description=__doc__)
+    parser.add_argument("--drills", type=int, default=DRILLS, help=f"drills per installation ({DRILLS})")
+    drills = parser.parse_args().drills
+    goals: list[Goal] = []
+    for measure in (counted, on_sqlite, on_postgresql, with_everything_else_down):
+        for goal in measure(drills):
+            goals.append(goal)
+            sys.stdout.write(f"{'ok  ' if goal.met else 'MISS'} {goal.name:72} {goal.wanted:>10} {goal.seen:>12}\n")
+            sys.stdout.flush()
+    return 0 if all(goal.met for goal in goals) else 1
+
+
+def counted(_drills: int) -> Iterator[Goal]:
+    """What counting for the guard adds to a consumption, after its commit."""
+    with _installed() as (office, _place, _url), office.app.app_context():
+        office.users(UserAttributes("u1", "pro"))
+        with transaction() as session:
+            receipt = consume(
+                session,
+                Operation("u1", "k1", Amounts(analysis=1), "bench"),
+                now=datetime.now(UTC),
+                evaluate=lambda _: FlagEvaluation(enabled=True, reason="bench", revision=1),
+            )
+
+        def count() -> None:
+            signals.record(*evidence.observations(receipt), *evidence.excused(receipt))
+
+        runs = timeit.repeat(count, number=2_000, repeat=20, timer=time.process_time)
+    millis = min(runs) / 2_000 * 1000
+    yield Goal("added to a consumption by counting it", "<= 0.2 ms", f"{millis:.3f} ms", millis <= 0.2)
+
+
+def on_sqlite(drills: int) -> Iterator[Goal]:
+    """One worker."""
+    with _installed() as (office, place, url), serving(place, DATABASE_URL=url) as served:
+        yield from _drilled("SQLite, one worker", office, drills)
+        yield from _posted("SQLite, one worker", office, served)
+
+
+def on_postgresql(drills: int) -> Iterator[Goal]:
+    """Two workers."""
+    with (
+        postgres.running() as server,
+        postgres.database(server) as database,
+        _installed(database) as (office, place, url),
+        serving(place, DATABASE_URL=url, WORKERS="2") as served,
+    ):
+        yield from _drilled("PostgreSQL, two workers", office, drills)
+        yield from _posted("PostgreSQL, two workers", office, served)
+
+
+def with_everything_else_down(drills: int) -> Iterator[Goal]:
+    """Prometheus is asked and every notice sent where nobody answers, and Alertmanager sends nothing."""
+    nobody = f"127.0.0.1:{free_port()}"
+    with _installed() as (office, place, url):
+        alerts = place / "asking.yaml"
+        alerts.write_text((ROOT / "alerts.yaml").read_text().rstrip() + "\n" + ASKED)
+        down = {"PROMETHEUS_URL": f"http://{nobody}", "NOTIFY_URLS": f"json://{nobody}/,jsons://{nobody}/"}
+        with serving(place, DATABASE_URL=url, ALERTS_FILE=str(alerts), **down):
+            yield from _drilled("SQLite, all others down", office, drills, telling=True)
+
+
+@contextmanager
+def _installed(database_url: str = "") -> Iterator[tuple[Office, Path, str]]:
+    """An installation whose rollout serves 10 % of everybody."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        url = database_url or f"sqlite:///{place / 'rollout.db'}"
+        settings = Settings(database_url=url, instance_dir=place, secret_key="-", background=False)
+        with application(settings) as app:
+            office = Office(app)
+            office.plan()
+            office.move(3)
+            yield office, place, url
+
+
+def _drilled(where: str, office: Office, drills: int, *, telling: bool = False) -> Iterator[Goal]:
+    millis: list[int] = []
+    with office.app.app_context():
+        _wait_for_the_guard()
+        for _ in range(drills):
+            if telling:
+                _tell(office)
+            report = running.run(
+                per_second=PER_SECOND, timeout_seconds=TIMEOUT_SECONDS, actor="bench", healthy_seconds=HEALTHY_SECONDS
+            )
+            millis.append(round(TIMEOUT_SECONDS * 1000) if report.milliseconds is None else report.milliseconds)
+    name = f"evidence complete to last operation of v2, {drills} drills, {where}"
+    p50, p99 = statistics.median(millis), _percentile(millis, 0.99)
+    yield Goal(f"{name}, p50", "<= 1 s", f"{p50:,.0f} ms", p50 <= 1000)
+    yield Goal(f"{name}, p99", "<= 2 s", f"{p99:,.0f} ms", p99 <= 2000)
+
+
+def _posted(where: str, office: Office, served: Served) -> Iterator[Goal]:
+    """From the first of twenty identical posts to the answer of the last; each answers after the latch is committed."""
+    headers = {"Authorization": f"Bearer {office.token('service')}"}
+    slowest, rollbacks = [], []
+    for _ in range(ROUNDS):
+        office.move(3)
+        began = datetime.now(UTC)
+        body = notification(alert(began - timedelta(seconds=5)))
+        slowest.append(_at_once(f"{served.url}/webhooks/alertmanager", body, headers) * 1000)
+        rollbacks.append(_rollbacks(office, began))
+    once = all(count == 1 for count in rollbacks)
+    name = f"webhook to latch, {POSTS} identical posts at once, {where}"
+    yield Goal(f"{name}, slowest of {ROUNDS}", "<= 1 s", f"{max(slowest):,.0f} ms", max(slowest) <= 1000)
+    yield Goal(f"{name}, rollbacks each", "1", ", ".join(map(str, sorted(set(rollbacks)))), once)
+
+
+def _at_once(url: str, body: dict[str, Any], headers: dict[str, str]) -> float:
+    """Seconds until the last post was answered."""
+    together, answers = threading.Barrier(POSTS + 1), []
+
+    def post() -> None:
+        together.wait()
+        answers.append(requests.post(url, json=body, headers=headers, timeout=10).status_code)
+
+    posting = [threading.Thread(target=post) for _ in range(POSTS)]
+    for thread in posting:
+        thread.start()
+    together.wait()
+    began = time.perf_counter()
+    for thread in posting:
+        thread.join()
+    assert answers == [200] * POSTS, answers
+    return time.perf_counter() - began
+
+
+def _rollbacks(office: Office, since: datetime) -> int:
+    with office.app.app_context(), reading() as session:
+        assert rollouts.find(session, FLAG).latched
+        entries = audit.latest(session, subject=f"rollout:{FLAG}", limit=POSTS + 5)
+    mine = [entry for entry in entries if entry.at >= since and entry.action == "rollout.roll_back"]
+    return sum((entry.before or {})["state"] != "rolled_back" for entry in mine)
+
+
+def _tell(office: Office) -> None:
+    """Two changes that everybody would be told of, if anybody could be reached."""
+    with office.app.app_context(), transaction() as session:
+        rollouts.hold(session, FLAG, now=datetime.now(UTC), actor="bench", reason="To be told.")
+        rollouts.resume(session, FLAG, now=datetime.now(UTC), actor="bench", reason="To be told.")
+
+
+def _wait_for_the_guard() -> None:
+    while True:
+        with reading() as session:
+            expires_at = leases.guard_expires_at(session)
+        if expires_at is not None and expires_at > datetime.now(UTC):
+            return
+        time.sleep(0.1)
+
+
+def _percentile(values: Sequence[float], level: float) -> float:
+    return sorted(values)[min(len(values) - 1, round(level * len(values)))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
