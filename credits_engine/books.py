@@ -28,6 +28,8 @@ class Books:
     v2: Book
     packs: Packs = ()
     """What was bought besides, the pack that expires soonest first; both books know the sum."""
+    legacy_retired: bool = False
+    """Whether legacy is not asked any more beside v2; its book goes on all the same."""
 
     def of(self, engine: EngineName) -> Book:
         """The book that `engine` judges by."""
@@ -79,6 +81,7 @@ def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Per
         legacy=Book(*month, plan.legacy, account.frozen, bought),
         v2=Book(row.period, row.used, row.limits, account.frozen, bought),
         packs=usable,
+        legacy_retired=account.legacy_retired,
     )
 
 

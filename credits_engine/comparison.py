@@ -12,14 +12,17 @@ from typing import Any
 
 from credits_engine import dual, legacy
 from credits_engine.decisions import NOTHING, Amounts, Book, Decision, Engine, EngineName, Outcome, Request, remaining
-from credits_engine.observation import Observation
+from credits_engine.observation import RETIRED, Observation
 from credits_engine.plans import Limit
 
 REFERENCE: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineName.V2: dual.decide}
 
 
 class Variance(StrEnum):
-    """How the two answers differ. Only `defect` speaks against v2; `policy` is what the two catalogues declare."""
+    """How the two answers differ. Only `defect` speaks against v2; `policy` is what the two catalogues declare.
+
+    `retired` says that legacy is not asked any more; the journal leaves the class empty then.
+    """
 
     MATCH = "match"
     POLICY = "policy"
@@ -27,6 +30,7 @@ class Variance(StrEnum):
     SHADOW_ERROR = "shadow_error"
     SHADOW_SHED = "shadow_shed"
     SERVED_ERROR = "served_error"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def compare(
     if served.decision is None:
         return Comparison(Variance.SERVED_ERROR, served.error or "")
     if shadow.shed:
-        return Comparison(Variance.SHADOW_SHED)
+        return Comparison(Variance.RETIRED if shadow.error == RETIRED else Variance.SHADOW_SHED)
     if shadow.decision is None:
         return Comparison(Variance.SHADOW_ERROR, shadow.error or "")
     faults = _faults(served, served_book, request) + _faults(shadow, shadow_book, request)

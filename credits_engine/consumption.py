@@ -15,8 +15,8 @@ from credits_engine import dual, legacy, receipts
 from credits_engine.billing.settlement import settled_account
 from credits_engine.books import Books, locked
 from credits_engine.comparison import compare
-from credits_engine.decisions import NOTHING, Amounts, Book, Engine, EngineName, Outcome, Request
-from credits_engine.observation import Observation, Timer, observe, shed
+from credits_engine.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
+from credits_engine.observation import Observation, Timer, observe, retired, shed
 from credits_engine.packs import Pack, beyond_plan
 from credits_engine.packs import drawn as drawn_from
 from credits_engine.plans import Kind
@@ -149,9 +149,7 @@ def judged(
     served_name = evaluation.engine
     served_book, shadow_book = both.of(served_name), both.of(served_name.other)
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
-    shadow = _shadowed(
-        engines.of(served_name.other), served_name.other, shadow_book, request, timer=timer, budget=manners.shadow
-    )
+    shadow = _shadowed(engines, both, served_name.other, request, timer=timer, budget=manners.shadow)
     charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
     drawn = beyond_plan(served_book, charged)
     side = receipts.side(served, served_book, charged - drawn, drawn)
@@ -176,12 +174,14 @@ def judged(
 
 
 def _shadowed(
-    engine: Engine, name: EngineName, book: Book, request: Request, *, timer: Timer, budget: ShadowBudget
+    engines: Engines, both: Books, name: EngineName, request: Request, *, timer: Timer, budget: ShadowBudget
 ) -> Observation:
-    """What the shadow says, as long as it keeps to its time."""
+    """What the shadow says, as long as it keeps to its time and is not retired."""
+    if both.legacy_retired and name is EngineName.LEGACY:
+        return retired(name)
     if not budget.admits(timer()):
         return shed(name)
-    observation = observe(engine, name, book=book, request=request, timer=timer)
+    observation = observe(engines.of(name), name, book=both.of(name), request=request, timer=timer)
     budget.spend(observation.duration_us, timer())
     return observation
 

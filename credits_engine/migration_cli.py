@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from control_plane.platform import settings
+from control_plane.platform import audit, settings
 from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
 from control_plane.platform.database import db, reading, transaction
 from credits_engine import copies, corrections
 from credits_engine.backfilling import Backfilled, backfill
 from credits_engine.copies import CopyError
 from credits_engine.drill import drill
+from credits_engine.retirement import BACKUP_SUBJECT
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.corrections import frozen_because
 from credits_engine.verifying import verify
@@ -86,6 +87,17 @@ def backup_command(*, path: Path, as_json: bool) -> None:
     """Write a consistent copy of the whole database to PATH while everything goes on."""
     _copied(copies.backup, path)
     size = path.stat().st_size
+    with transaction() as session:
+        audit.record(
+            session,
+            now=datetime.now(UTC),
+            actor=actor(),
+            action="credits.backup",
+            subject=BACKUP_SUBJECT,
+            before=None,
+            after={"path": str(path), "bytes": size},
+            reason="Asked for at a console.",
+        )
     show({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
 
 

@@ -197,6 +197,20 @@ class PackEntry(Base):
     amount: Mapped[int] = mapped_column(BigInteger)
 
 
+class Retirement(Base):
+    """That legacy is not asked any more beside v2; one row, or none. Its book is kept to the last operation."""
+
+    __tablename__ = "credit_retirement"
+    __table_args__ = (CheckConstraint("id = 1", name="ck_credit_retirement_once"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    retired_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    archive: Mapped[str | None] = mapped_column(Text)
+
+
 class ReconciliationRun(Base):
     """One comparison of both books with the journal: why it ran, how many book rows it checked, how many differed."""
 

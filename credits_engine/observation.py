@@ -9,6 +9,7 @@ from credits_engine.plans import Limits
 
 NANOSECONDS_PER_MICROSECOND = 1_000
 ERROR_CHARACTERS = 300
+RETIRED = "Legacy is retired and was not asked."
 LARGEST_NUMBER = 2**53
 SOUND_SHAPES = (Amounts, Amounts, Limits, Limits, Period, str)
 
@@ -46,6 +47,11 @@ def observe(candidate: Engine, engine: EngineName, *, book: Book, request: Reque
 def shed(engine: EngineName) -> Observation:
     """The shadow was not asked, to protect the caller's time."""
     return Observation(engine, None, None, 0, shed=True)
+
+
+def retired(engine: EngineName) -> Observation:
+    """The shadow was not asked and will not be: it is retired."""
+    return Observation(engine, None, RETIRED, 0, shed=True)
 
 
 def _copied(book: Book) -> Book:

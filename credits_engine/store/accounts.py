@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
 from credits_engine.decisions import Outcome
-from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, USERS
+from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, RETIREMENT, USERS
 
 EVERYBODY = "*"
 # As written in the partial index, which is used for nothing else.
@@ -21,7 +21,8 @@ class Account:
     """A user of the product as the directory knows it; `frozen` says why it may not consume, if so.
 
     `due_at` is when the clock changes something about a user with a subscription; None for the others. `has_packs` is
-    true where a pack that was bought still holds something, expired or not.
+    true where a pack that was bought still holds something, expired or not; `legacy_retired` where legacy is not asked
+    any more beside v2, for anybody.
     """
 
     user_id: str
@@ -32,6 +33,7 @@ class Account:
     frozen: str | None
     due_at: datetime | None = None
     has_packs: bool = False
+    legacy_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ FIND = (
         func.coalesce(FREEZES.c.reason, BILLING.c.blocked).label("frozen"),
         BILLING.c.due_at,
         exists().where(PACKS.c.user_id == USERS.c.user_id, PACKS.c.remaining > UNSPENT_FROM).label("has_packs"),
+        exists().select_from(RETIREMENT).label("legacy_retired"),
         *KEY_COLUMNS,
     )
     .select_from(USERS)
@@ -86,6 +89,7 @@ def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, Kno
         row.frozen,
         row.due_at,
         bool(row.has_packs),
+        bool(row.legacy_retired),
     )
     return account, known_key(row)
 

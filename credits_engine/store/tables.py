@@ -16,6 +16,7 @@ from credits_engine.models import (
     Pack,
     PackEntry,
     Reservation,
+    Retirement,
     UsageCounters,
 )
 from flags.models import DirectoryUser
@@ -30,6 +31,7 @@ __all__ = [
     "PACKS",
     "PACK_ENTRIES",
     "RESERVATIONS",
+    "RETIREMENT",
     "USERS",
     "insert_if_absent",
     "inserted",
@@ -44,6 +46,7 @@ JOURNAL = cast(Table, JournalEntry.__table__)
 KEYS = cast(Table, OperationKey.__table__)
 FREEZES = cast(Table, CreditFreeze.__table__)
 RESERVATIONS = cast(Table, Reservation.__table__)
+RETIREMENT = cast(Table, Retirement.__table__)
 PACKS = cast(Table, Pack.__table__)
 PACK_ENTRIES = cast(Table, PackEntry.__table__)
 

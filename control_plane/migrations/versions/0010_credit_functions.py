@@ -409,6 +409,7 @@ BEGIN
         SELECT u.plan, u.signed_up_at, u.beta, u.billing_anchor AS anchor, coalesce(f.reason, b.blocked) AS frozen,
                 b.due_at, p AS granted, k.fingerprint, k.journal_id,
                 EXISTS (SELECT FROM credit_pack c WHERE c.user_id = u.user_id AND c.remaining > 0) AS has_packs,
+                EXISTS (SELECT FROM credit_retirement) AS legacy_retired,
                 j.outcome IS DISTINCT FROM 'error' OR (j.context ->> 'uncharged') = 'true' AS final
             INTO account
             FROM directory_user u
@@ -455,6 +456,11 @@ BEGIN
     legacy := credit_judge_legacy(account.frozen, granted, pools.analysis, pools.roast, next_month, bought.analysis,
         bought.roast, analysis, roast);
     finished := clock_timestamp();
+    IF account.legacy_retired AND flag.enabled THEN
+        SELECT NULL::text AS outcome, 'Legacy is retired and was not asked.' AS reason INTO legacy;
+        difference := NULL;
+        finished := halfway;
+    END IF;
     allowed := CASE WHEN flag.enabled THEN v2.outcome ELSE legacy.outcome END = 'allowed';
     IF v2.outcome <> legacy.outcome THEN
         difference := 'policy';

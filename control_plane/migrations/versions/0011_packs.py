@@ -1,4 +1,4 @@
-"""Packs of credits bought besides the plan, and what moved them. Downgrading keeps both under another name."""
+"""Packs of credits bought besides the plan, what moved them, and whether legacy is retired. Downgrading keeps all."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ from control_plane.platform.models import RowId
 revision = "0011"
 down_revision = "0010"
 
-TABLES = ("credit_pack", "credit_pack_entry")
+TABLES = ("credit_pack", "credit_pack_entry", "credit_retirement")
 UNCHANGEABLE = "credit_pack_entry is append-only; write a row that moves the pack back instead"
 
 
@@ -42,6 +42,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_credit_pack_entry_pack", "credit_pack_entry", ["pack_id"])
     _refuse_changes()
+    op.create_table(
+        "credit_retirement",
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("retired_at", UtcDateTime, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("archived_at", UtcDateTime),
+        sa.Column("archive", sa.Text),
+        sa.CheckConstraint("id = 1", name="ck_credit_retirement_once"),
+    )
 
 
 def downgrade() -> None:

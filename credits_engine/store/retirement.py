@@ -1,0 +1,94 @@
+"""Whether legacy is retired, what speaks against it, and its book row by row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import affected, run
+from credits_engine.comparison import Variance
+from credits_engine.decisions import EngineName
+from credits_engine.store.pages import DIFFERS
+from credits_engine.store.tables import JOURNAL, LEGACY, RETIREMENT, insert_if_absent, inserted
+
+ONLY = 1
+PAGE = 1_000
+OPEN = (Variance.DEFECT, Variance.SHADOW_ERROR, Variance.SHADOW_SHED, Variance.SERVED_ERROR)
+RETIRE = insert_if_absent(RETIREMENT)
+NEWEST_OF = (
+    select(JOURNAL.c.id, JOURNAL.c.occurred_at)
+    .where(JOURNAL.c.variance == bindparam("variance"), DIFFERS)
+    .order_by(JOURNAL.c.id.desc())
+    .limit(1)
+)
+LATEST = select(JOURNAL.c.served_engine).order_by(JOURNAL.c.id.desc()).limit(bindparam("most")).subquery()
+BY_LEGACY = select(func.count()).select_from(LATEST).where(LATEST.c.served_engine == EngineName.LEGACY.value)
+ROWS_AFTER = (
+    select(LEGACY)
+    .where(
+        or_(
+            LEGACY.c.user_id > bindparam("user"),
+            (LEGACY.c.user_id == bindparam("user"))
+            & (LEGACY.c.month_start > bindparam("month", type_=LEGACY.c.month_start.type)),
+        )
+    )
+    .order_by(LEGACY.c.user_id, LEGACY.c.month_start)
+    .limit(PAGE)
+)
+FIRST_ROWS = select(LEGACY).order_by(LEGACY.c.user_id, LEGACY.c.month_start).limit(PAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """Since when, by whom and why; and where the archive is, once there is one."""
+
+    at: datetime
+    actor: str
+    reason: str
+    archived_at: datetime | None
+    archive: str | None
+
+
+def find(session: Session) -> Retired | None:
+    """How legacy was retired; None while it is asked."""
+    row = run(session, select(RETIREMENT)).one_or_none()
+    return None if row is None else Retired(row.retired_at, row.actor, row.reason, row.archived_at, row.archive)
+
+
+def retire(session: Session, *, now: datetime, actor: str, reason: str) -> bool:
+    """Note that legacy is retired; False when it was already."""
+    row = {"id": ONLY, "retired_at": now, "actor": actor, "reason": reason, "archived_at": None, "archive": None}
+    return inserted(session, RETIRE, row)
+
+
+def bring_back(session: Session) -> bool:
+    """Take that back; False when it was not retired, or is archived."""
+    return affected(session, delete(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None))) == 1
+
+
+def note_archive(session: Session, archive: str, *, now: datetime) -> bool:
+    """Note where the archive is; False when legacy is not retired, or was archived before."""
+    change = update(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None)).values(archived_at=now, archive=archive)
+    return affected(session, change) == 1
+
+
+def newest_open(session: Session) -> dict[Variance, datetime]:
+    """When each class of variance that speaks against the engines was last seen. Reads one row of each."""
+    found = {variance: run(session, NEWEST_OF, {"variance": variance.value}).one_or_none() for variance in OPEN}
+    return {variance: row.occurred_at for variance, row in found.items() if row is not None}
+
+
+def served_by_legacy(session: Session, *, most: int) -> int:
+    """How many of the `most` latest journal rows legacy served."""
+    return int(run(session, BY_LEGACY, {"most": most}).scalar_one())
+
+
+def rows(session: Session) -> Iterator[Any]:
+    """Every row of legacy's book in the order of its key, a page at a time."""
+    page = run(session, FIRST_ROWS).all()
+    while page:
+        yield from page
+        page = run(session, ROWS_AFTER, {"user": page[-1].user_id, "month": page[-1].month_start}).all()

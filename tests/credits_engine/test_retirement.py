@@ -1,0 +1,207 @@
+"""Legacy's end: refused until everything is quiet, one switch, a rollback that still loses nothing, a way back."""
+
+import csv
+import gzip
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from control_plane import rollouts, store
+from control_plane.phases import FLAG, RolloutState, guide_plan
+from control_plane.platform import audit
+from control_plane.platform.database import reading, transaction
+from credits_engine import dual, retirement
+from credits_engine.comparison import Comparison, Variance
+from credits_engine.consumption import Engines
+from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.evidence import excused, observations
+from credits_engine.journal import reconcile
+from credits_engine.receipts import from_columns, replayed
+from credits_engine.retirement import BACKUP_SUBJECT, RetirementRefused
+from flags.store.overrides import Effect, put_override
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.test_cli import terminal
+
+REASON = {"actor": "test", "reason": "Month 3."}
+
+
+@pytest.fixture
+def quiet(till: Till) -> Till:
+    """Everybody on v2 and complete for 31 days, a user with a period, and a backup of an hour ago."""
+    till.now = datetime.now(UTC)
+    till.v2 = True
+    till.user("ada")
+    till.take("ada", "first", analysis=1)
+    complete(till.now - timedelta(days=31))
+    back_up(till.now - timedelta(hours=1))
+    return till
+
+
+def complete(since: datetime) -> None:
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(since), now=since, actor="test", reason="test")
+        rollout = replace(rollouts.find(session, FLAG), state=RolloutState.COMPLETE, state_changed_at=since, version=2)
+        assert store.compare_and_set(session, rollout, expected_version=1)
+
+
+def back_up(at: datetime) -> None:
+    with transaction() as session:
+        audit.record(
+            session,
+            now=at,
+            actor="test",
+            action="credits.backup",
+            subject=BACKUP_SUBJECT,
+            before=None,
+            after={},
+            reason="test",
+        )
+
+
+def retire(till: Till) -> None:
+    with transaction() as session:
+        retirement.retire(session, now=till.now, **REASON)
+
+
+def failing(_book: Book, _request: Request) -> Decision:
+    raise ValueError
+
+
+def failed(till: Till) -> list[str]:
+    with reading() as session:
+        return [check.name for check in retirement.checks(session, till.now) if not check.passed]
+
+
+def test_a_retired_legacy_is_not_asked_and_its_book_goes_on(quiet: Till) -> None:
+    retire(quiet)
+    quiet.engines = Engines(legacy=failing)
+    receipt = quiet.take("ada", "k1", analysis=2)
+    assert (receipt.outcome, receipt.shadow.outcome) == (Outcome.ALLOWED, None)
+    assert receipt.comparison.variance is Variance.RETIRED
+    assert quiet.journal("ada")[-1]["variance"] is None
+    assert quiet.take("ada", "k1", analysis=2) == replayed(receipt)
+    both = quiet.books("ada")
+    assert both.legacy.used == both.v2.used == Amounts(3, 0)
+    assert {signal.signal for signal in observations(receipt)} == {"credit_consumption_failure"}
+    assert [signal.signal for signal in excused(receipt)] == ["credit_uncompared"]
+
+
+def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quiet: Till) -> None:
+    retire(quiet)
+    quiet.take("ada", "k1", analysis=90)
+    quiet.v2 = False
+    refused = quiet.take("ada", "k2", analysis=10)
+    assert (refused.outcome, refused.served.engine) == (Outcome.DENIED_LIMIT, EngineName.LEGACY)
+    served = quiet.take("ada", "k3", analysis=9)
+    assert (served.outcome, served.shadow.outcome) == (Outcome.ALLOWED, Outcome.ALLOWED)
+    assert served.comparison.variance is Variance.MATCH
+    with reading() as session:
+        assert reconcile(session).clean
+
+
+def test_it_is_refused_until_the_rollout_is_complete_for_its_time(till: Till) -> None:
+    till.now = datetime.now(UTC)
+    assert failed(till) == ["complete", "backup"]
+    complete(till.now - timedelta(days=29))
+    back_up(till.now - timedelta(hours=25))
+    assert failed(till) == ["complete", "backup"]
+    with pytest.raises(RetirementRefused, match=r"30 days are asked for.*last backup"):
+        retire(till)
+
+
+def test_it_is_refused_while_anybody_is_kept_on_legacy(quiet: Till) -> None:
+    with transaction() as session:
+        put_override(session, FLAG, "ada", Effect.DENY, actor="test", reason="test", now=quiet.now, expires_at=None)
+    assert failed(quiet) == ["everybody"]
+
+
+def test_it_is_refused_while_legacy_has_just_served(quiet: Till) -> None:
+    quiet.v2 = False
+    quiet.take("ada", "k1", analysis=1)
+    assert failed(quiet) == ["everybody"]
+
+
+def test_it_is_refused_while_a_variance_is_open(quiet: Till) -> None:
+    quiet.engines = Engines(legacy=failing, v2=dual.decide)
+    quiet.take("ada", "k1", analysis=1)
+    assert failed(quiet) == ["quiet"]
+    with reading() as session:
+        later = {check.name: check.passed for check in retirement.checks(session, quiet.now + timedelta(days=30))}
+    assert later["quiet"]
+
+
+def test_it_is_refused_while_somebody_has_no_period(quiet: Till) -> None:
+    quiet.user("bob")
+    assert failed(quiet) == ["verify"]
+
+
+def test_the_way_back_is_open_until_the_book_is_archived(quiet: Till, tmp_path: Path) -> None:
+    with pytest.raises(RetirementRefused, match="not retired"), transaction() as session:
+        retirement.bring_back(session, now=quiet.now, **REASON)
+    retire(quiet)
+    with pytest.raises(RetirementRefused, match="already"):
+        retire(quiet)
+    with transaction() as session:
+        retirement.bring_back(session, now=quiet.now, **REASON)
+    assert quiet.take("ada", "k1", analysis=1).comparison.variance is Variance.MATCH
+    retire(quiet)
+    path = tmp_path / "legacy.csv.gz"
+    with transaction() as session:
+        assert retirement.archive(session, path, now=quiet.now, **REASON) == 1
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["user_id"], row["analysis_used"], row["roast_used"]) == ("ada", "2", "0")
+    final = r"archived at .* that is final. A rollback still works"
+    with pytest.raises(RetirementRefused, match=final), transaction() as session:
+        retirement.bring_back(session, now=quiet.now, **REASON)
+
+
+def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Till, tmp_path: Path) -> None:
+    retire(quiet)
+    path = tmp_path / "legacy.csv.gz"
+
+    def archived_and_lost() -> None:
+        with transaction() as session:
+            retirement.archive(session, path, now=quiet.now, **REASON)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        archived_and_lost()
+    assert list(tmp_path.glob("legacy*")) == []
+
+
+@pytest.mark.database("postgresql")
+def test_the_function_of_the_database_does_not_ask_it_either(quiet: Till) -> None:
+    retire(quiet)
+    call = "SELECT credit_operate('ada', 'k9', 2, 0, 'test', now(), 'staging', true)"
+    with transaction() as session:
+        session.execute(text(call))
+    row = quiet.journal("ada")[-1]
+    receipt = from_columns(row)
+    assert (receipt.comparison, receipt.shadow.outcome) == (Comparison(Variance.RETIRED), None)
+    assert receipt == replace(quiet.take("ada", "k9", analysis=2), replayed=False)
+    assert quiet.books("ada").legacy.used == Amounts(3, 0)
+
+
+def test_the_command_checks_retires_undoes_and_archives(
+    quiet: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
+    shown = terminal("retire-legacy", "--dry-run")
+    assert (shown.exit_code, "Legacy would be retired." in shown.output) == (0, True), shown.output
+    assert "Say why" in terminal("retire-legacy").output
+    assert terminal("retire-legacy", "--reason", "Month 3").exit_code == 0
+    assert quiet.take("ada", "k1", analysis=1).comparison.variance is Variance.RETIRED
+    assert terminal("retire-legacy", "--undo", "--reason", "Doubts").exit_code == 0
+    again = terminal("retire-legacy", "--archive", str(tmp_path / "a.gz"), "--reason", "Too early")
+    assert (again.exit_code, "retire it first" in again.output) == (1, True)
+    assert terminal("retire-legacy", "--reason", "Month 3").exit_code == 0
+    done = terminal("retire-legacy", "--archive", str(tmp_path / "a.gz"), "--reason", "Month 4")
+    assert "What the next release may leave out" in done.output
+    with reading() as session:
+        actions = [entry.action for entry in audit.latest(session, subject=retirement.SUBJECT)]
+        assert actions == ["credits.archive", "credits.retire", "credits.bring_back", "credits.retire"]
