@@ -36,9 +36,10 @@ check: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the checks alone: style, 
 test-long: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the full figures of the fault and load tests
 	@$(BIN)/python -m pytest -m long
 
-bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are served and Stripe's events are taken
+bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are served, Stripe's events and credits are taken
 	@$(BIN)/python -m tests.bench.flags
 	@$(BIN)/python -m tests.bench.billing
+	@$(BIN)/python -m tests.bench.credits
 
 bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, simulated and running; takes most of an hour
 	@$(BIN)/python -m tests.bench.guard

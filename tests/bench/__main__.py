@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.bench import billing, flags
+from tests.bench import billing, credits, flags
 
-PARTS = (flags.main, billing.main)
+PARTS = (flags.main, billing.main, credits.main)
 
 
 def main() -> int:

@@ -1,0 +1,101 @@
+"""What a till has when it is measured: users with their books, and a journal of ten months that adds up to them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, insert, text
+
+from control_plane.platform import leases
+from control_plane.platform.database import db, transaction
+from credits_engine.store.tables import USERS
+from tests.office import Office
+
+MONTHS = 10
+USERS_AT_ONCE = 10_000
+SIGNUPS, A_DAY = timedelta(days=60), timedelta(days=1)
+BOUGHT = "plus"
+
+# A tenth of the users in each month, each with rows / users operations of one credit, in the order of time.
+ENTRIES = """
+INSERT INTO credit_journal (occurred_at, user_id, type, operation_key, requested_analysis, requested_roast,
+        charged_analysis, charged_roast, served_engine, outcome, reason, shadow_reason, flag_revision,
+        evaluation_reason, variance, cause, actor,
+        v2_period_start, v2_period_end, v2_posted_analysis, v2_posted_roast, v2_outcome, v2_charged_analysis,
+        v2_charged_roast, v2_used_analysis, v2_used_roast, v2_limit_analysis, v2_limit_roast, v2_us,
+        legacy_period_start, legacy_period_end, legacy_posted_analysis, legacy_posted_roast, legacy_outcome,
+        legacy_charged_analysis, legacy_charged_roast, legacy_used_analysis, legacy_used_roast, legacy_limit_analysis,
+        legacy_limit_roast, legacy_us)
+    SELECT starts + (ends - starts) * place, 'user-' || (month * :block + n % :block), 'consume', 'seed-' || n, 1, 0, 1,
+            0, 'v2', 'allowed', 'The billing period grants 1 analysis.', 'This month''s pools hold 1 analysis.', 7,
+            'SPLIT: everyone_inside', 'match', '', 'service:roastr-api',
+            starts, next, 1, 0, 'allowed', 1, 0, used, 0, 100000, 5000, 6,
+            starts, next, 1, 0, 'allowed', 1, 0, used, 0, 100000, 5000, 5
+        FROM (SELECT n, n * :months / :rows AS month, n * :months % :rows / CAST(:rows AS float) AS place,
+                n * :months % :rows / :months / :block AS used
+            FROM generate_series(0, CAST(:rows AS bigint) - 1) n) numbered
+        CROSS JOIN LATERAL (SELECT (date_trunc('month', CAST(:now AS timestamptz)) - make_interval(
+            months => CAST(:months - 1 - month AS integer))) AS starts) month_start
+        CROSS JOIN LATERAL (SELECT starts + interval '1 month' AS next,
+            least(starts + interval '1 month', CAST(:now AS timestamptz)) AS ends) month_end
+"""
+BOOKS = """
+INSERT INTO {book} SELECT user_id, {start}, {more} sum({engine}_posted_analysis), {limits} FROM credit_journal
+    GROUP BY user_id, {start}, {end}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How many users there are, and how many rows the journal has."""
+
+    users: int = 10_000
+    rows: int = 0
+
+    @property
+    def block(self) -> int:
+        """How many users have consumed in each month."""
+        return max(self.users // MONTHS, 1)
+
+    @property
+    def active(self) -> range:
+        """The users of the running month."""
+        return range((MONTHS - 1) * self.block, MONTHS * self.block)
+
+
+def fill(office: Office, stock: Stock) -> None:
+    """Put the stock into an empty installation whose rollout serves a quarter of everyone by v2."""
+    office.plan()
+    office.move(3, 1)
+    now = datetime.now(UTC)
+    with office.app.app_context(), transaction() as session:
+        # A term that any guard outranks: the measured server has one of its own.
+        leases.beat(session, now=now, term=0, ttl_seconds=A_DAY.total_seconds())
+    with office.app.app_context(), db.engine.begin() as connection:
+        for first in range(0, stock.users, USERS_AT_ONCE):
+            numbers = range(first, min(first + USERS_AT_ONCE, stock.users))
+            connection.execute(insert(USERS), [_user(number, now) for number in numbers])
+        if stock.rows:
+            _journal(connection, stock, now)
+
+
+def _journal(connection: Connection, stock: Stock, now: datetime) -> None:
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    values = {"now": now, "rows": stock.rows, "users": stock.users, "block": stock.block, "months": MONTHS}
+    connection.execute(text(ENTRIES), values)
+    v2 = {"engine": "v2", "start": "v2_period_start", "end": "v2_period_end", "more": f"v2_period_end, '{BOUGHT}',"}
+    legacy = {"engine": "legacy", "start": "legacy_period_start", "end": "legacy_period_end", "more": ""}
+    columns = "(user_id, period_start, period_end, plan, analysis_used, analysis_limit, roast_used, roast_limit)"
+    connection.execute(text(BOOKS.format(book=f"usage_counters {columns}", limits="100000, 0, 5000", **v2)))
+    columns = "(user_id, month_start, analysis_used, roast_used)"
+    connection.execute(text(BOOKS.format(book=f"legacy_book {columns}", limits="0", **legacy)))
+
+
+def _user(number: int, now: datetime) -> dict[str, object]:
+    return {
+        "user_id": f"user-{number}",
+        "plan": BOUGHT,
+        "signed_up_at": now - SIGNUPS,
+        "beta": False,
+        "billing_anchor": None,
+        "updated_at": now,
+    }
