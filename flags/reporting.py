@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
-from control_plane.platform import jobs
+from control_plane.platform import jobs, signals
 from control_plane.platform.database import transaction
+from control_plane.platform.signals import Series
 from flags import store
 from flags.connections import Connections
+from flags.outcomes import Outcomes
 from flags.usage import Usage
 
 WRITE_SECONDS = 3.0
@@ -24,21 +26,25 @@ class Reporting:
     def __init__(self) -> None:
         self.connections = Connections()
         self.usage = Usage()
+        self.outcomes = Outcomes(signals.is_reserved)
         self._written_at = LONG_AGO
 
     def write(self, now: datetime) -> None:
         """Store what is new. What can't be stored is kept for the next time."""
         heard = self.connections.heard()
         fresh = [connection for connection in heard if connection.seen_at > self._written_at]
-        report = self.usage.take()
-        if not (fresh or report):
+        report, outcomes = self.usage.take(), self.outcomes.take()
+        if not (fresh or report or outcomes):
             return
         try:
             with transaction() as session:
                 store.put_connections(session, fresh)
                 store.add_report(session, report, now=now)
+                for name, count in sorted(outcomes.items()):
+                    signals.add(session, Series(name), count, now)
         except BaseException:
             self.usage.put_back(report)
+            self.outcomes.put_back(outcomes)
             raise
         self._written_at = max((connection.seen_at for connection in fresh), default=self._written_at)
         gone = now - FORGOTTEN_AFTER

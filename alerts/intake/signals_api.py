@@ -69,8 +69,9 @@ def post() -> ResponseReturnValue:
 
 
 def init_app(app: Flask) -> None:
-    """Mount the route, and forget old batches."""
+    """Mount the route, keep what this program measures to itself, and forget old batches."""
     app.register_blueprint(bp)
+    signals.reserve(_is_ours)
     jobs.every(app, FORGET_SECONDS, "forget-signal-batches", _forget)
 
 

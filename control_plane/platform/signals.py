@@ -6,6 +6,7 @@ flush interval) is missing evidence, never a missing credit.
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -18,6 +19,7 @@ from control_plane.platform import database
 from control_plane.platform.database import Statements, on_each
 from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
 
+RESERVED = "reserved_signals"
 ACCOUNT_WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 
@@ -117,6 +119,17 @@ def record(*observations: Observation) -> None:
     buffer = _buffer()
     for observation in observations:
         buffer.add(observation)
+
+
+def reserve(is_ours: Callable[[str], bool]) -> None:
+    """Say which names this program counts itself, so that nobody else adds to them; inside an application context."""
+    current_app.extensions[RESERVED] = is_ours
+
+
+def is_reserved(name: str) -> bool:
+    """Whether nobody but this program may count `name`."""
+    is_ours: Callable[[str], bool] = current_app.extensions.get(RESERVED, lambda _name: False)
+    return is_ours(name)
 
 
 def flush(now: datetime) -> None:

@@ -51,7 +51,9 @@ def _answers(toggle: bodies.Toggle | bodies.BulkMetric) -> dict[str, int]:
 
 
 def _measured(measured: list[bodies.ImpactMetric] | None, environment: str) -> None:
-    reporting().usage.measured([metric.model_dump() for metric in measured or ()], environment=environment)
+    metrics = [metric.model_dump() for metric in measured or ()]
+    reporting().usage.measured(metrics, environment=environment)
+    reporting().outcomes.note(metrics, environment=environment)
 
 
 def _reported_at(timestamp: Any, now: datetime) -> datetime:
