@@ -14,7 +14,7 @@ from credits_engine.comparison import Variance
 from credits_engine.consumption import UnknownUserError
 from credits_engine.corrections import Correction
 from credits_engine.decisions import EngineName
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 from credits_engine.store import accounts, pages, usage
 from credits_engine.store.pages import Filters
 from credits_engine.top_ups import TopUp
@@ -46,7 +46,7 @@ def adjust_view() -> ResponseReturnValue:
             session,
             body.userId,
             body.given,
-            evaluate=evaluate_flag(session, now),
+            evaluate=look_up_flag(session, now),
             now=now,
             actor=actor(),
             reason=body.reason,
@@ -110,7 +110,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         account, _ = found
-        evaluation = evaluate_flag(session, now)(account)
+        evaluation = look_up_flag(session, now)(account)
         both = books.shown(session, account, now)
         journal = pages.journal(session, filters, limit=queries.limit())
     return jsonify(

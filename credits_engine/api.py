@@ -15,7 +15,7 @@ from credits_engine.corrections import CorrectionRefused
 from credits_engine.plans import UnknownPlanError
 from credits_engine.product_users import acting_user
 from credits_engine.reservations import CommitTooLargeError, SettledOtherwiseError, UnknownReservationError
-from credits_engine.routing import evaluate_flag, is_v2_on
+from credits_engine.routing import is_v2_on, look_up_flag
 from credits_engine.serving import serve, serve_reservation
 from credits_engine.store import accounts
 from credits_engine.store import reservations as reservation_rows
@@ -97,7 +97,7 @@ def status_view() -> ResponseReturnValue:
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         account, _ = found
-        engine = evaluate_flag(session, now)(account).engine
+        engine = look_up_flag(session, now)(account).engine
         return _enveloped(presentation.status_document(books.shown(session, account, now), engine))
 
 

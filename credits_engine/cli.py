@@ -13,7 +13,7 @@ from credits_engine.billing.cli import billing_group
 from credits_engine.decisions import Amounts, EngineName
 from credits_engine.packs import Pack
 from credits_engine.plans import UnknownPlanError
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 from credits_engine.store import accounts
 from credits_engine.store.reconciliation import BookTotal
 
@@ -50,7 +50,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
             both = books.shown(session, account, now)
         except UnknownPlanError as error:
             raise CommandFailed(str(error)) from error
-        evaluation = evaluate_flag(session, now)(account)
+        evaluation = look_up_flag(session, now)(account)
     document = {
         "userId": user_id,
         "plan": account.plan,

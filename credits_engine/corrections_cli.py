@@ -14,7 +14,7 @@ from credits_engine.consumption import KeyConflictError, UnknownUserError
 from credits_engine.corrections import Correction, CorrectionRefused
 from credits_engine.decisions import Amounts
 from credits_engine.plans import UnknownPlanError
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 from credits_engine.store.accounts import EVERYBODY
 
 reason_option = click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
@@ -56,7 +56,7 @@ def adjust_command(
             session,
             user_id,
             given,
-            evaluate=evaluate_flag(session, now),
+            evaluate=look_up_flag(session, now),
             now=now,
             actor=actor(),
             reason=reason,

@@ -24,22 +24,34 @@ UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned
 
 
 def evaluate_flag(session: Session, now: datetime) -> Evaluate:
-    """An evaluation of the flag as `session` sees it: no operation is routed by a rollout that was rolled back.
-
-    Before a rollout is planned, legacy serves everybody.
-    """
+    """The evaluation that routes an operation; the guard learns of it and waits for what becomes of the operation."""
+    look_up = look_up_flag(session, now)
 
     def evaluate(account: Account) -> FlagEvaluation:
+        found = look_up(account)
+        if found is not UNPLANNED:
+            # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
+            signals.record(ROUTED[found.enabled])
+        return found
+
+    return evaluate
+
+
+def look_up_flag(session: Session, now: datetime) -> Evaluate:
+    """Who would serve a user, as `session` sees the flag: for whoever looks, as nothing is counted afterwards.
+
+    No operation is routed by a rollout that was rolled back. Before a rollout is planned, legacy serves everybody.
+    """
+
+    def look_up(account: Account) -> FlagEvaluation:
         context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
         try:
             revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now)
         except UnknownFlagError:
             return UNPLANNED
-        # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
-        signals.record(ROUTED[answer.value])
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
-    return evaluate
+    return look_up
 
 
 def is_v2_on(session: Session, now: datetime) -> bool:

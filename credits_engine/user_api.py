@@ -14,7 +14,7 @@ from credits_engine.plans import Kind
 from credits_engine.presentation import Document
 from credits_engine.product_users import acting_user
 from credits_engine.receipts import EntryType
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 from credits_engine.store import accounts, pages
 from credits_engine.store.pages import Filters
 
@@ -77,7 +77,7 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
     if found is None:
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
-    engine = evaluate_flag(session, now)(account).engine
+    engine = look_up_flag(session, now)(account).engine
     return books.shown(session, account, now).of(engine), engine
 
 

@@ -18,7 +18,7 @@ from credits_engine.aftermath.store import Item, Report
 from credits_engine.consumption import KeyConflictError, UnknownUserError
 from credits_engine.corrections import CorrectionRefused
 from credits_engine.plans import UnknownPlanError
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 
 POSTED_AT_ONCE = 200
 REFUSALS = (CorrectionRefused, KeyConflictError, UnknownUserError, UnknownPlanError)
@@ -101,7 +101,7 @@ def _post_one(report: Report, item: Item, now: datetime) -> None:
                 session,
                 item.cost.user_id,
                 item.cost.owed,
-                evaluate=evaluate_flag(session, now),
+                evaluate=look_up_flag(session, now),
                 now=now,
                 actor=report.decided_by or "",
                 reason=f"Rollback of {report.flag}, attempt {report.attempt}: {report.decision}",

@@ -15,7 +15,7 @@ from credits_engine.consumption import KeyConflictError, UnknownUserError
 from credits_engine.corrections import CorrectionRefused
 from credits_engine.decisions import Amounts
 from credits_engine.plans import UnknownPlanError
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 from dashboards.pages.blueprint import bp, row_id
 from dashboards.screens import credits as screens
 
@@ -81,7 +81,7 @@ def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> objec
         session,
         user_id,
         _given(),
-        evaluate=evaluate_flag(session, now),
+        evaluate=look_up_flag(session, now),
         now=now,
         actor=security.actor(),
         reason=reason,

@@ -11,7 +11,7 @@ from credits_engine.comparison import Variance
 from credits_engine.decisions import Amounts, Book, EngineName
 from credits_engine.models import JournalEntry
 from credits_engine.plans import Kind, UnknownPlanError
-from credits_engine.routing import evaluate_flag
+from credits_engine.routing import look_up_flag
 from credits_engine.store import accounts
 from credits_engine.store.accounts import Account
 
@@ -103,7 +103,7 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
         words = f"The directory has no user {user_id!r}; `rollout users import` adds users."
         return CreditsScreen(now, user_id, None, (), "", words, (), None)
     account, _ = found
-    routed = evaluate_flag(session, now)(account)
+    routed = look_up_flag(session, now)(account)
     shown, problem = _books(session, account, routed.engine, now)
     entries = _of_user(session, user_id, before)
     older = entries[PAGE_ENTRIES - 1].id if len(entries) > PAGE_ENTRIES else None

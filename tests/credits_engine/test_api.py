@@ -12,14 +12,15 @@ from werkzeug.test import TestResponse
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import tokens
-from control_plane.platform.database import transaction
+from control_plane.platform import signals, tokens
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
 from credits_engine import serving
 from credits_engine.consumption import Engines, consume
 from credits_engine.decisions import Book, Decision, Request
 from tests.applications import application
 from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import NOW
 
 REQUEST = {"userId": "ada", "creditType": "analysis", "amount": 3}
 
@@ -262,3 +263,18 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
         status = data(service.status("ada"))
         assert (status["roast"]["limit"], status["analysis"]["used"], status["fallback"]) == (50, 9, True)
         assert data(app.test_client().get("/api/credits/config"))["creditsV2Enabled"] is False
+
+
+def test_looking_at_credits_is_no_operation_that_the_guard_would_wait_for(service: Service, till: Till) -> None:
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+
+    def routed() -> int:
+        signals.flush(datetime.now(UTC))
+        with reading() as session:
+            return sum(count.total for series, count in signals.totals(session).items() if "routed" in series.signal)
+
+    data(service.status("ada"))
+    assert routed() == 0
+    service.consume()
+    assert routed() == 1
