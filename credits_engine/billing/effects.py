@@ -6,7 +6,7 @@ from datetime import datetime
 
 from credits_engine.billing.prices import highest, rank
 from credits_engine.billing.subscriptions import History, Right, best_plan, right
-from credits_engine.periods import Period
+from credits_engine.periods import Period, billing_period
 from credits_engine.plans import Catalogue, CreditPlan
 
 
@@ -28,10 +28,19 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of v2's counters: its period, and whose plan's limits it has."""
+    """One row of v2's counters: its period, whose plan's limits it has, and whether anything counts in it."""
 
     period: Period
     plan: str
+    is_used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The period that reaches across the start of one that was paid for, and those that the clock opened since."""
+
+    period: Period
+    later: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +71,16 @@ def standing(histories: Iterable[History], now: datetime, catalogue: Catalogue) 
     )
 
 
-def across(rows: Sequence[Row], start: datetime) -> Row | None:
-    """The period that reaches across the start of one that was paid for; None where there is nothing to end.
+def across(rows: Sequence[Row], start: datetime) -> Crossing | None:
+    """What stands across the start of a period that was paid for; None where one begins there already.
 
-    A period that the clock opened at or after that start has granted the new allowance already.
+    None too where something counts in a period that the clock opened since: it has granted the new allowance.
     """
-    if any(row.period.start >= start for row in rows):
+    later = tuple(row for row in rows if row.period.start >= start)
+    if any(row.is_used or row.period.start == start for row in later):
         return None
-    return next((row for row in rows if start in row.period), None)
+    period = next((row.period for row in rows if start in row.period), None)
+    return Crossing(period, later) if period else None
 
 
 def cut(period: Period, start: datetime, *, last_used_at: datetime | None, now: datetime) -> datetime | None:
@@ -80,6 +91,12 @@ def cut(period: Period, start: datetime, *, last_used_at: datetime | None, now: 
     if last_used_at is None or last_used_at < start:
         return start
     return now if now in period else None
+
+
+def moved(later: Iterable[Row], anchor: datetime) -> dict[Period, Period]:
+    """Where the periods that the clock opened by an older anchor belong; empty where two would have one place."""
+    places = {row.period: billing_period(anchor, row.period.start) for row in later}
+    return places if len(set(places.values())) == len(places) else {}
 
 
 def limits(

@@ -5,14 +5,15 @@ Calling it again changes nothing. Whatever changes is journalled, under the even
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
 
 from credits_engine import books
 from credits_engine.billing import evidence
-from credits_engine.billing.effects import Row, Standing, across, cut, limits, plan_within, standing
+from credits_engine.billing.effects import Row, Standing, across, cut, limits, moved, plan_within, standing
+from credits_engine.billing.facts import Fact
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
@@ -27,6 +28,9 @@ from credits_engine.store.accounts import Account
 
 ACTOR = "billing"
 CLOCK = "clock"
+INSTANT = timedelta(microseconds=1)
+LATE = timedelta(days=4)
+"""How late an event may come and still correct a period that ended meanwhile; Stripe delivers for three days."""
 
 log = structlog.get_logger()
 
@@ -46,14 +50,18 @@ def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK)
     `cause` is the event behind it. Raises UnsoldPriceError while a subscription buys nothing that we know.
     """
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
-    known = histories(facts.of_user(session, user_id))
+    told = facts.of_user(session, user_id)
+    known = histories(told)
     found = standing(known, now, CATALOGUE)
     if found is None:
         return Settlement(tuple(known), None, ())
-    rows = counters.lock_rows(session, user_id, min(found.opened_at or now, now))
+    since = min(found.opened_at or now, now if cause == CLOCK else now - LATE)
+    rows = counters.lock_rows(session, user_id, since)
     changes = _close(session, account, found, known, rows, now=now, cause=cause)
+    rows = counters.lock_rows(session, user_id, since) if changes else rows
+    changes += _make_up(session, account, told, rows, now=now, cause=cause)
     changes += _enter(session, account, found, now=now)
-    running = _running(rows, now) if not changes else _running(counters.lock_rows(session, user_id, now), now)
+    running = _running(rows, now)
     if running is None:
         running = _open(session, user_id, now)
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
@@ -90,20 +98,23 @@ def _close(
 ) -> list[str]:
     """Where the anchor moved and was paid for: end the period that reaches across it, once per paid period."""
     start = found.opened_at
-    row = across(rows, start) if start else None
-    if start is None or row is None:
+    crossing = across(rows, start) if start else None
+    if start is None or crossing is None:
         return []
-    at = cut(row.period, start, last_used_at=counters.last_used_at(session, account.user_id), now=now)
-    if at is None:
+    at = cut(crossing.period, start, last_used_at=counters.last_used_at(session, account.user_id), now=now)
+    places = moved(crossing.later, start)
+    if at is None or len(places) < len(crossing.later):
         return []
     if not accounts.note_opening(
         session, found.subscription_id, start, user_id=account.user_id, event_id=cause, now=now
     ):
         evidence.trip(session, evidence.RESET_TWICE, user=account.user_id, stripe_event=cause)
         return []
-    ended = Period(row.period.start, at)
+    ended = Period(crossing.period.start, at)
     plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(account.original_plan)
-    counters.close(session, account.user_id, row.period, at)
+    # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
+    for period, place in {crossing.period: ended, **places}.items():
+        counters.move(session, account.user_id, period, place)
     book_rows.change_limits(session, account.user_id, ended, plan)
     reason = f"Credits reset for {account.user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
     _journal(session, account, ended, plan, type_=EntryType.PERIOD_CLOSE, now=now, reason=reason, cause=cause)
@@ -119,6 +130,20 @@ def _enter(session: Session, account: BillingAccount, found: Standing, *, now: d
     if account.plan == found.plan.name:
         return [f"Periods are counted from {found.anchor:%Y-%m-%dT%H:%M:%SZ}." if found.anchor else "No anchor."]
     return [f"Plan {found.plan.name} instead of {account.plan}."]
+
+
+def _make_up(
+    session: Session, account: BillingAccount, told: Sequence[Fact], rows: Sequence[Row], *, now: datetime, cause: str
+) -> list[str]:
+    """Where events came so late that a period ended meanwhile: the limits it would have ended with."""
+    changes = []
+    for row in rows:
+        if row.period.end <= now:
+            last = row.period.end - INSTANT
+            known = histories(fact for fact in told if fact.at <= last)
+            found = standing(known, last, CATALOGUE)
+            changes += _limit(session, account, found, known, row, now=last, cause=cause) if found else []
+    return changes
 
 
 def _running(rows: Sequence[Row], now: datetime) -> Row | None:

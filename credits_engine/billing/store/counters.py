@@ -1,8 +1,8 @@
-"""v2's counters as billing touches them: it ends periods early and never counts or uncounts a credit."""
+"""v2's counters as billing touches them: it moves the bounds of periods and never counts or uncounts a credit."""
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.effects import Row
@@ -10,19 +10,24 @@ from credits_engine.periods import Period
 from credits_engine.store.tables import COUNTERS, JOURNAL, run
 
 ROWS = (
-    select(COUNTERS.c.period_start, COUNTERS.c.period_end, COUNTERS.c.plan)
+    select(
+        COUNTERS.c.period_start,
+        COUNTERS.c.period_end,
+        COUNTERS.c.plan,
+        or_(COUNTERS.c.analysis_used != 0, COUNTERS.c.roast_used != 0).label("is_used"),
+    )
     .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_end > bindparam("since"))
     .order_by(COUNTERS.c.period_start)
     .with_for_update()
 )
-CLOSE = (
+MOVE = (
     update(COUNTERS)
     .where(
         COUNTERS.c.user_id == bindparam("of_user"),
         COUNTERS.c.period_start == bindparam("at_start"),
         COUNTERS.c.period_end == bindparam("old_end"),
     )
-    .values(period_end=bindparam("new_end"))
+    .values(period_start=bindparam("new_start"), period_end=bindparam("new_end"))
 )
 LAST_USE = (
     select(JOURNAL.c.occurred_at)
@@ -35,13 +40,13 @@ LAST_USE = (
 def lock_rows(session: Session, user_id: str, since: datetime) -> list[Row]:
     """A user's periods that had not ended at `since`, in order, locked."""
     found = run(session, ROWS, {"user_id": user_id, "since": since})
-    return [Row(Period(row.period_start, row.period_end), row.plan) for row in found]
+    return [Row(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
 
 
-def close(session: Session, user_id: str, period: Period, at: datetime) -> None:
-    """End a period early; what was used in it stays used in it."""
-    bounds = {"of_user": user_id, "at_start": period.start, "old_end": period.end, "new_end": at}
-    changed = run(session, CLOSE, bounds).rowcount
+def move(session: Session, user_id: str, period: Period, to: Period) -> None:
+    """Give a locked period other bounds; what was used in it stays used in it."""
+    bounds = {"of_user": user_id, "at_start": period.start, "old_end": period.end}
+    changed = run(session, MOVE, {**bounds, "new_start": to.start, "new_end": to.end}).rowcount
     assert changed == 1, f"the locked period {period} of {user_id} has changed"
 
 

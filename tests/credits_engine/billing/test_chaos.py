@@ -26,7 +26,7 @@ from tests.credits_engine.billing.stories import created, random_life
 from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, Json
 
 DAY = timedelta(days=1)
-HOUR = 3600.0
+HOUR = timedelta(hours=1)
 LIFE_DAYS = 120
 THE_END = START + timedelta(days=LIFE_DAYS + 60)
 Figures = tuple[int, int, int]
@@ -49,28 +49,25 @@ def lives(customers: int, least: int, chance: random.Random) -> list[Json]:
 def mangled(events: Sequence[Json], chance: random.Random) -> list[tuple[datetime, Json]]:
     """Each event delivered one to five times, each time up to an hour after it was made."""
     deliveries = [
-        (created(event) + timedelta(seconds=chance.uniform(0, HOUR)), event)
-        for event in events
-        for _ in range(chance.randint(1, 5))
+        (created(event) + chance.random() * HOUR, event) for event in events for _ in range(chance.randint(1, 5))
     ]
     return sorted(deliveries, key=lambda each: each[0])
 
 
-def by_day(deliveries: Sequence[tuple[datetime, Json]]) -> Iterator[tuple[datetime, list[Json]]]:
-    """The deliveries of each day, with the end of that day."""
-    for days, group in groupby(deliveries, key=lambda each: (each[0] - START) // DAY):
-        yield START + (days + 1) * DAY, [event for _, event in group]
+def by_hour(deliveries: Sequence[tuple[datetime, Json]]) -> Iterator[tuple[datetime, list[Json]]]:
+    """The deliveries of every hour until the end, with that hour's end: the clock goes on in hours without any."""
+    by_number = groupby(deliveries, key=lambda each: _hour(each[0]))
+    grouped = {number: [event for _, event in group] for number, group in by_number}
+    for hour in range(_hour(THE_END)):
+        yield START + (hour + 1) * HOUR, grouped.get(hour, [])
 
 
 def in_order(office: Office, events: Sequence[Json]) -> dict[str, Any]:
-    """The state after every event came once, at the second it was made, and the clock did its part each day."""
-    day = START
-    for event in events:
-        while day + DAY <= created(event):
-            day += DAY
-            settle_all(day)
-        office.tell([event], at=created(event))
-    settle_all(THE_END)
+    """The state after every event came once, at the second it was made, and the clock did its part each hour."""
+    for end_of_hour, made in by_hour([(created(event), event) for event in events]):
+        for event in made:
+            office.tell([event], at=created(event))
+        settle_all(end_of_hour)
     office.work(at=THE_END)
     return office.final_state()
 
@@ -91,6 +88,10 @@ def wait_until_done(office: Office, crew: Crew, now: datetime) -> None:
         time.sleep(0.005)
 
 
+def _hour(moment: datetime) -> int:
+    return (moment - START) // HOUR
+
+
 def _is_open(office: Office) -> bool:
     with reading() as session:
         return inbox.has_due(session, office.now + 365 * DAY)
@@ -98,20 +99,19 @@ def _is_open(office: Office) -> bool:
 
 def in_chaos(office: Office, crew: Crew, events: Sequence[Json], kills: int, chance: random.Random) -> dict[str, Any]:
     """The state after mangled deliveries to workers that are killed while they work."""
-    days = list(by_day(mangled(events, chance)))
-    fatal = Counter(chance.choices(range(len(days)), k=kills))
-    for number, (end_of_day, delivered) in enumerate(days):
-        crew.clock.set(end_of_day)
-        office.now = end_of_day
-        office.deliver(*delivered)
-        for _ in range(fatal[number]):
-            time.sleep(chance.uniform(0, 0.05))
-            crew.kill_one(chance)
-        wait_until_done(office, crew, end_of_day)
-        settle_all(end_of_day)
-    crew.clock.set(THE_END)
-    settle_all(THE_END)
-    wait_until_done(office, crew, THE_END)
+    hours = list(by_hour(mangled(events, chance)))
+    busy = [number for number, (_, delivered) in enumerate(hours) if delivered]
+    fatal = Counter(chance.choices(busy, k=kills))
+    for number, (end_of_hour, delivered) in enumerate(hours):
+        if delivered:
+            crew.clock.set(end_of_hour)
+            office.now = end_of_hour
+            office.deliver(*delivered)
+            for _ in range(fatal[number]):
+                time.sleep(chance.uniform(0, 0.05))
+                crew.kill_one(chance)
+            wait_until_done(office, crew, end_of_hour)
+        settle_all(end_of_hour)
     return office.final_state()
 
 
