@@ -139,7 +139,7 @@ def analytics_view() -> ResponseReturnValue:
         raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
     with reading() as session:
         rows = usage.by_day(session, since=since, until=until)
-    if _as_sheet():
+    if queries.as_sheet():
         return entry_documents.sheet("credits-usage", usage.UsageRow._fields, rows)
     return jsonify(
         {
@@ -169,14 +169,15 @@ def variances_view() -> ResponseReturnValue:
         engine=queries.engine(),
     )
     shown = replace(filters, before_id=queries.cursor())
-    as_sheet = _as_sheet()
+    as_sheet = queries.as_sheet()
     with reading() as session:
         found = pages.variances(session, shown, limit=SHEET_ROWS if as_sheet else queries.limit())
         groups = [] if as_sheet else pages.variance_groups(session, filters)
     if as_sheet:
         rows = [entry_documents.flat(entry_documents.full_entry({**row, "context": None})) for row in found.rows]
         columns = tuple(rows[0]) if rows else ("id",)
-        return entry_documents.sheet("credits-variances", columns, (tuple(row.values()) for row in rows))
+        values, following = (tuple(row.values()) for row in rows), found.next_before
+        return entry_documents.sheet("credits-variances", columns, values, after=following)
     counted = [{"class": variance, "cause": cause, "operations": rows} for variance, cause, rows in groups]
     return jsonify({"groups": counted, **entry_documents.page(found, entry_documents.full_entry)})
 
@@ -184,13 +185,6 @@ def variances_view() -> ResponseReturnValue:
 def _json() -> object:
     """The body, whatever it says it is: curl's `-d` says it were a form."""
     return request.get_json(force=True)
-
-
-def _as_sheet() -> bool:
-    wanted = request.args.get("format", "json")
-    if wanted not in ("json", "csv"):
-        raise Problem(400, "UNKNOWN_FORMAT", f"format is {wanted[:50]!r}; use json or csv.")
-    return wanted == "csv"
 
 
 def _top_up(done: TopUp) -> presentation.Document:

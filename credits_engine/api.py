@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_token
-from credits_engine import admin_api, bodies, books, presentation, product_users, reservations, user_api
+from credits_engine import admin_api, bodies, books, presentation, product_users, reservations, review_api, user_api
 from credits_engine.aftermath.approving import ApprovalRefused, UnknownReportError
 from credits_engine.consumption import KeyConflictError, LostRaceError, UnknownUserError
 from credits_engine.corrections import CorrectionRefused
@@ -111,7 +111,7 @@ def config_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
     product_users.init_app(app)
-    for blueprint in (bp, user_api.bp, admin_api.bp):
+    for blueprint in (bp, user_api.bp, admin_api.bp, review_api.bp):
         app.register_blueprint(blueprint)
     for kind in REFUSALS:
         app.register_error_handler(kind, _refused)

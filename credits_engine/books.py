@@ -14,6 +14,7 @@ from credits_engine.receipts import EntryType
 from credits_engine.store import accounts, books, entries, packs
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import CounterRow
+from credits_engine.store.previewing import Standing
 
 SYSTEM = "credits"
 
@@ -46,6 +47,17 @@ def shown(session: Session, account: Account, now: datetime) -> Books:
     used = books.show_month(session, account.user_id, month.start)
     bought = packs.usable(session, account.user_id, now) if account.has_packs else ()
     return _books(account, plan, _in_force(row, plan), (month, used), bought)
+
+
+def standing(found: Standing, now: datetime) -> Books:
+    """Both books of a user on a page of the directory, as `shown` has them. Raises UnknownPlanError."""
+    account, plan = found.account, CATALOGUE.plan(found.account.plan)
+    period = calendar_month(now) if account.billing_anchor is None else billing_period(account.billing_anchor, now)
+    row = _in_force(found.row or CounterRow(period, plan.name, NOTHING, plan.v2), plan)
+    return Books(
+        legacy=Book(calendar_month(now), found.legacy_used, plan.legacy, account.frozen, found.bought),
+        v2=Book(row.period, row.used, row.limits, account.frozen, found.bought),
+    )
 
 
 def locked(

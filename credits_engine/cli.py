@@ -7,7 +7,16 @@ import click
 
 from control_plane.platform.console import CommandFailed, in_application, json_option, show
 from control_plane.platform.database import reading
-from credits_engine import books, corrections_cli, migration_cli, packs_cli, presentation, retirement_cli, watching
+from credits_engine import (
+    books,
+    corrections_cli,
+    migration_cli,
+    packs_cli,
+    presentation,
+    retirement_cli,
+    review_cli,
+    watching,
+)
 from credits_engine.aftermath.cli import after_rollback_group
 from credits_engine.billing.cli import billing_group
 from credits_engine.decisions import Amounts, EngineName
@@ -27,8 +36,9 @@ def credits_group() -> None:
 
 def register(group: click.Group) -> None:
     """Add `rollout credits …`."""
-    for command in (*corrections_cli.COMMANDS, *packs_cli.COMMANDS, *migration_cli.COMMANDS, *retirement_cli.COMMANDS):
-        credits_group.add_command(command)
+    for part in (corrections_cli, packs_cli, migration_cli, retirement_cli, review_cli):
+        for command in part.COMMANDS:
+            credits_group.add_command(command)
     credits_group.add_command(after_rollback_group)
     group.add_command(credits_group)
     group.add_command(billing_group)

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response
 
@@ -14,6 +15,7 @@ from credits_engine.receipts import EntryType
 from credits_engine.store.pages import Page
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+NEXT_HEADER = "X-Next-Cursor"
 PLAIN = ("used", "limit", "charged")
 OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
@@ -60,14 +62,25 @@ def page(found: Page, entry: Any) -> Document:
     }
 
 
-def sheet(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """A CSV file in which no cell can act as a formula."""
+def sheet(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, after: str | int | None = None
+) -> Response:
+    """A CSV file in which no cell can act as a formula. Where there is more, a header says where that begins."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
+    writer.writerows([[plain(value) for value in row] for row in rows])
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    if after is not None:
+        headers[NEXT_HEADER] = quote(str(after))
     return Response(buffer.getvalue(), mimetype="text/csv", headers=headers)
+
+
+def plain(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -104,9 +117,3 @@ def _from_packs(row: Mapping[str, Any]) -> Document:
 
 def _pair(row: Mapping[str, Any], name: str) -> Document:
     return {"analysis": row[f"{name}_analysis"], "roast": row[f"{name}_roast"]}
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return "" if value is None else value

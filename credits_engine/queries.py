@@ -64,15 +64,24 @@ def span() -> tuple[datetime | None, datetime | None]:
 
 def cursor() -> int | None:
     """`cursor`, as the page before gave it."""
-    return _whole("cursor", "INVALID_CURSOR", ROW_ID_MAX)
+    return whole("cursor", "INVALID_CURSOR", ROW_ID_MAX)
 
 
 def limit(default: int = LIMIT_DEFAULT, most: int = LIMIT_MAX) -> int:
     """`limit`, the length of a page."""
-    return _whole("limit", "INVALID_LIMIT", most) or default
+    return whole("limit", "INVALID_LIMIT", most) or default
 
 
-def _whole(name: str, code: str, most: int) -> int | None:
+def as_sheet() -> bool:
+    """`format`: whether a spreadsheet is asked for instead of JSON."""
+    wanted = request.args.get("format", "json")
+    if wanted not in ("json", "csv"):
+        raise Problem(400, "UNKNOWN_FORMAT", f"format is {wanted[:50]!r}; use json or csv.")
+    return wanted == "csv"
+
+
+def whole(name: str, code: str, most: int) -> int | None:
+    """A whole number from 1 to `most`; None when it is not given."""
     found = request.args.get(name)
     if found is None:
         return None
