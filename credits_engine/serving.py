@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from flask import Flask, current_app
-from sqlalchemy.orm import Session
 
 from control_plane.platform import signals
 from control_plane.platform.database import transaction
 from control_plane.platform.settings import SettingsError
+from credits_engine import in_database
 from credits_engine.consumption import LostRaceError, Manners, Operation, consume
 from credits_engine.evidence import excused, observations
 from credits_engine.plans import Kind
@@ -24,18 +24,27 @@ def serve(operation: Operation, *, now: datetime) -> Receipt:
 
     Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
     """
-    return _answered(
-        lambda session: consume(session, operation, now=now, evaluate=evaluate_flag(session, now), manners=_manners())
-    )
+    manners = _manners()
+
+    def decide() -> Receipt:
+        if receipt := in_database.answer(operation, now=now, manners=manners):
+            return receipt
+        with transaction() as session:
+            return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), manners=manners)
+
+    return _answered(decide)
 
 
 def serve_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
     """The same for an operation that is held until it is settled."""
-    return _answered(
-        lambda session: reserve(
-            session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=_manners()
-        )
-    )
+
+    def decide() -> Receipt:
+        with transaction() as session:
+            return reserve(
+                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=_manners()
+            )
+
+    return _answered(decide)
 
 
 def init_app(app: Flask) -> None:
@@ -43,6 +52,7 @@ def init_app(app: Flask) -> None:
     named = app.extensions["settings"].credits_allowed_on_error
     if unknown := set(named) - set(Kind):
         raise SettingsError(f"CREDITS_ALLOWED_ON_ERROR names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
+    in_database.init_app(app)
     app.extensions["credit_manners"] = Manners(allowed_on_error=frozenset(map(Kind, named)))
 
 
@@ -52,11 +62,10 @@ def _manners() -> Manners:
     return found
 
 
-def _answered(decide: Callable[[Session], Receipt]) -> Receipt:
+def _answered(decide: Callable[[], Receipt]) -> Receipt:
     for attempt in range(ATTEMPTS):
         try:
-            with transaction() as session:
-                receipt = decide(session)
+            receipt = decide()
             break
         except LostRaceError:
             if attempt == ATTEMPTS - 1:

@@ -2,9 +2,10 @@
 
 import sys
 
-from tests.bench import billing, credits, flags
+from tests.bench import billing, flags
+from tests.bench import credits as till
 
-PARTS = (flags.main, billing.main, credits.main)
+PARTS = (flags.main, billing.main, till.main)
 
 
 def main() -> int:

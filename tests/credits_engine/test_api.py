@@ -106,6 +106,7 @@ def test_a_mixed_operation_names_the_kind_that_is_short(service: Service) -> Non
     assert service.consume(body | {"roast": 50}, key="k2").get_json()["charged"] == {"analysis": 3, "roast": 50}
 
 
+@pytest.mark.database("sqlite")  # on PostgreSQL the engines are the database's: test_in_database.py breaks those
 def test_an_engine_that_fails_is_a_503_and_never_a_402(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_book: Book, _request: Request) -> Decision:
         raise ValueError

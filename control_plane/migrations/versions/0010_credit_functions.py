@@ -376,7 +376,8 @@ $$
 OPERATE = """
 CREATE FUNCTION credit_operate(of_user text, of_key text, analysis bigint, roast bigint, by_actor text,
     moment timestamptz, in_environment text DEFAULT 'production', override boolean DEFAULT NULL,
-    bucket integer DEFAULT NULL, note json DEFAULT NULL, OUT replayed boolean, OUT entry credit_journal)
+    bucket integer DEFAULT NULL, allowed_on_error boolean DEFAULT false, note json DEFAULT NULL,
+    OUT replayed boolean, OUT entry credit_journal)
 LANGUAGE plpgsql AS $$
 DECLARE
     account record;
@@ -387,6 +388,8 @@ DECLARE
     flag record;
     v2 record;
     legacy record;
+    served record;
+    shadow record;
     asked_for text := format('consume %s %s', analysis, roast);
     this_month timestamptz := date_trunc('month', moment AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
     next_month timestamptz := (date_trunc('month', moment AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
@@ -451,24 +454,45 @@ BEGIN
     END IF;
     flag := credit_flag(of_user, account.signed_up_at, account.beta, moment, in_environment, override, bucket);
     begun := clock_timestamp();
-    v2 := credit_judge_v2(account.frozen, counter, bought.analysis, bought.roast, analysis, roast);
+    BEGIN
+        v2 := credit_judge_v2(account.frozen, counter, bought.analysis, bought.roast, analysis, roast);
+    EXCEPTION WHEN OTHERS THEN
+        v2 := credit_failed(SQLSTATE, SQLERRM);
+    END;
     halfway := clock_timestamp();
-    legacy := credit_judge_legacy(account.frozen, granted, pools.analysis, pools.roast, next_month, bought.analysis,
-        bought.roast, analysis, roast);
-    finished := clock_timestamp();
     IF account.legacy_retired AND flag.enabled THEN
         SELECT NULL::text AS outcome, 'Legacy is retired and was not asked.' AS reason INTO legacy;
-        difference := NULL;
         finished := halfway;
+    ELSE
+        BEGIN
+            legacy := credit_judge_legacy(account.frozen, granted, pools.analysis, pools.roast, next_month,
+                bought.analysis, bought.roast, analysis, roast);
+        EXCEPTION WHEN OTHERS THEN
+            legacy := credit_failed(SQLSTATE, SQLERRM);
+        END;
+        finished := clock_timestamp();
     END IF;
-    allowed := CASE WHEN flag.enabled THEN v2.outcome ELSE legacy.outcome END = 'allowed';
-    IF v2.outcome <> legacy.outcome THEN
+    IF flag.enabled THEN
+        served := v2; shadow := legacy;
+    ELSE
+        served := legacy; shadow := v2;
+    END IF;
+    allowed := served.outcome = 'allowed';
+    IF served.outcome = 'error' THEN
+        difference := 'served_error'; why := served.reason;
+        IF allowed_on_error THEN
+            note := (coalesce(note::jsonb, '{}') || '{"uncharged": true}')::json;
+        END IF;
+    ELSIF shadow.outcome IS NULL THEN
+        difference := NULL;
+    ELSIF shadow.outcome = 'error' THEN
+        difference := 'shadow_error'; why := shadow.reason;
+    ELSIF v2.outcome <> legacy.outcome THEN
         difference := 'policy';
         why := credit_cause(allowed, flag.enabled, ARRAY[counter.analysis_limit, counter.roast_limit],
             ARRAY[granted.legacy_analysis, granted.legacy_roast], ARRAY[counter.analysis_used, counter.roast_used],
             ARRAY[pools.analysis, pools.roast], ARRAY[bought.analysis, bought.roast],
-            counter.period_start = this_month AND counter.period_end = next_month,
-            ARRAY[analysis, roast]);
+            counter.period_start = this_month AND counter.period_end = next_month, ARRAY[analysis, roast]);
     END IF;
     IF allowed THEN
         taken_analysis := analysis;
@@ -494,8 +518,7 @@ BEGIN
             jsonb_build_array(bought.analysis - drawn_analysis, bought.roast - drawn_roast)))::json;
     END IF;
     INSERT INTO credit_journal (occurred_at, user_id, type, operation_key, requested_analysis, requested_roast,
-            charged_analysis, charged_roast, served_engine, outcome,
-            reason, shadow_reason,
+            charged_analysis, charged_roast, served_engine, outcome, reason, shadow_reason,
             flag_revision, evaluation_reason, variance, cause, retry_of, actor, context,
             v2_period_start, v2_period_end, v2_posted_analysis, v2_posted_roast, v2_outcome,
             v2_charged_analysis, v2_charged_roast,
@@ -505,10 +528,7 @@ BEGIN
             legacy_used_analysis, legacy_used_roast, legacy_limit_analysis, legacy_limit_roast, legacy_us)
         VALUES (moment, of_user, 'consume', of_key, analysis, roast,
             taken_analysis, taken_roast,
-            CASE WHEN flag.enabled THEN 'v2' ELSE 'legacy' END,
-            CASE WHEN flag.enabled THEN v2.outcome ELSE legacy.outcome END,
-            CASE WHEN flag.enabled THEN v2.reason ELSE legacy.reason END,
-            CASE WHEN flag.enabled THEN legacy.reason ELSE v2.reason END,
+            CASE WHEN flag.enabled THEN 'v2' ELSE 'legacy' END, served.outcome, served.reason, shadow.reason,
             flag.revision, flag.reason, difference, why, earlier, by_actor, note,
             counter.period_start, counter.period_end, taken_analysis - drawn_analysis, taken_roast - drawn_roast,
             v2.outcome,
@@ -538,6 +558,13 @@ BEGIN
 END $$
 """
 
+# An engine that fails costs nobody anything: as in Python it is an answer of its own.
+FAILED = """
+CREATE FUNCTION credit_failed(state text, words text, OUT outcome text, OUT reason text) LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'error', left(state || ': ' || words, 300)
+$$
+"""
+
 READY = """
 CREATE FUNCTION credit_refuse_unready(of_user text, plan text, granted credit_plan, due_at timestamptz,
     moment timestamptz)
@@ -547,7 +574,9 @@ BEGIN
         RAISE EXCEPTION 'Billing of ''%'' has been due since %: the next operation over HTTP or the sweep settles it.',
             of_user, credit_instant(due_at) USING ERRCODE = 'CRDUE';
     ELSIF granted.name IS NULL THEN
-        RAISE EXCEPTION 'Plan ''%'' is not in the catalogue.', plan USING ERRCODE = 'CRPLN';
+        RAISE EXCEPTION 'Plan ''%'' is not in the catalogue; it has %.', plan,
+            (SELECT string_agg(p.name, ', ' ORDER BY p.rank) FROM credit_plan p WHERE p.called = p.name)
+            USING ERRCODE = 'CRPLN';
     END IF;
 END $$
 """
@@ -666,6 +695,7 @@ FUNCTIONS = (
     DRAW,
     FITS,
     CAUSE,
+    FAILED,
     READY,
     OPERATE,
     RECEIPT,
