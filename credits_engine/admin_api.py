@@ -1,28 +1,26 @@
 """Credits for administrators: correct them, freeze them, and look at everything about them."""
 
-from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.database import reading, transaction
-from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
-from credits_engine import analytics, bodies, books, corrections, entry_documents, presentation, queries, top_ups
+from credits_engine import bodies, books, corrections, entry_documents, presentation, queries, top_ups
 from credits_engine.comparison import Variance
 from credits_engine.consumption import UnknownUserError
 from credits_engine.corrections import Correction
 from credits_engine.decisions import EngineName
 from credits_engine.routing import look_up_flag
-from credits_engine.store import accounts, pages, usage
+from credits_engine.store import accounts, pages
 from credits_engine.store.pages import Filters
 from credits_engine.top_ups import TopUp
 
 bp = Blueprint("credits_admin", __name__, url_prefix="/api/admin/credits")
 
 SHEET_ROWS = 10_000
-ANALYTICS_DAYS, ANALYTICS_DAYS_MAX = 30, 366
 
 
 @bp.post("/reset")
@@ -123,30 +121,6 @@ def user_view(user_id: str) -> ResponseReturnValue:
             **presentation.engine_document(evaluation.engine),
             "books": {name.value: presentation.status_document(both, name) for name in EngineName},
             "journal": entry_documents.page(journal, entry_documents.full_entry),
-        }
-    )
-
-
-@bp.get("/analytics")
-@require_role("owner")
-def analytics_view() -> ResponseReturnValue:
-    """Usage by day, engine and plan, with the days that stand out."""
-    queries.refuse_unknown("startDate", "endDate", "format")
-    since, until = queries.span()
-    until = until or datetime.now(UTC)
-    since = since or until - timedelta(days=ANALYTICS_DAYS)
-    if until - since > timedelta(days=ANALYTICS_DAYS_MAX):
-        raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
-    with reading() as session:
-        rows = usage.by_day(session, since=since, until=until)
-    if queries.as_sheet():
-        return entry_documents.sheet("credits-usage", usage.UsageRow._fields, rows)
-    return jsonify(
-        {
-            "startDate": presentation.instant(since),
-            "endDate": presentation.instant(until),
-            "days": [row._asdict() for row in rows],
-            "changes": [asdict(change) for change in analytics.changes(rows)],
         }
     )
 

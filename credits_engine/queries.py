@@ -46,6 +46,17 @@ def word(name: str, words: type[Word], code: str) -> Word | None:
         raise Problem(400, code, f"{name} is {text[:50]!r}; use {' or '.join(words)}.") from None
 
 
+def words(name: str, known: type[Word], code: str) -> frozenset[Word]:
+    """Some of a few words, comma separated; empty when nothing is given."""
+    found = request.args.get(name)
+    if found is None:
+        return frozenset()
+    try:
+        return frozenset(known(each) for each in found.split(","))
+    except ValueError:
+        raise Problem(400, code, f"{name} is {found[:50]!r}; use {', '.join(known)}, comma separated.") from None
+
+
 def text(name: str) -> str | None:
     """A short text."""
     found = request.args.get(name)

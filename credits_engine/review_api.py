@@ -1,25 +1,35 @@
-"""What administrators look at before the flag moves: whom a flip would hit, and whether the comparison is sound."""
+"""What administrators look at: usage, whom a flip of the flag would hit, and whether the comparison is sound."""
 
-from dataclasses import astuple
-from datetime import UTC, datetime
+from dataclasses import asdict, astuple
+from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.database import reading
 from control_plane.platform.openapi import documented
+from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_role
-from credits_engine import entry_documents, presentation, queries
+from credits_engine import analytics, entry_documents, presentation, queries
 from credits_engine.bodies import AMOUNT_MAX
 from credits_engine.calibrating import OPERATIONS_DEFAULT, calibrate
 from credits_engine.flipping import Flip, Tally
 from credits_engine.previewing import Preview, preview
+from credits_engine.store import usage
+from credits_engine.store.usage import Segment
 
 bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
 
 OPERATIONS_MAX = 100_000
 LISTED = 100
+ANALYTICS_DAYS, ANALYTICS_DAYS_MAX = 30, 366
 SHEET_COLUMNS = ("userId", "plan", "creditType", "serving", "wouldBeRefused", "used", "limit", "reason")
+ANALYTICS_QUERY = {
+    "startDate": "The first UTC day, or an instant; 30 days ago by default.",
+    "endDate": "The last UTC day, or an instant; now by default.",
+    "by": "Comma separated: day, engine, plan, cohort (month of the sign-up); the first three by default.",
+    "format": "`json` or `csv`.",
+}
 PREVIEW_QUERY = {
     "amount": "Of how many credits the next operation is; 1 by default.",
     "after": "The user id at which the look before ended.",
@@ -60,6 +70,36 @@ def calibration_view() -> ResponseReturnValue:
             "mismatches": len(found.mismatches),
             "unlike": len(found.unlike),
             "entries": [*found.mismatches, *found.unlike][:LISTED],
+        }
+    )
+
+
+@bp.get("/analytics")
+@documented(query=ANALYTICS_QUERY)
+@require_role("owner")
+def analytics_view() -> ResponseReturnValue:
+    """Usage by day, engine, plan and cohort, with the days that stand out."""
+    queries.refuse_unknown("startDate", "endDate", "by", "format")
+    since, until = queries.span()
+    until = until or datetime.now(UTC)
+    since = since or until - timedelta(days=ANALYTICS_DAYS)
+    if until - since > timedelta(days=ANALYTICS_DAYS_MAX):
+        raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
+    by = queries.words("by", Segment, "UNKNOWN_SEGMENT") or frozenset({Segment.DAY, Segment.ENGINE, Segment.PLAN})
+    with reading() as session:
+        rows = usage.added_up(session, by, since=since, until=until)
+    columns = [name for name in usage.UsageRow._fields if name not in set(Segment) - by]
+    if queries.as_sheet():
+        return entry_documents.sheet(
+            "credits-usage", columns, ([getattr(row, name) for name in columns] for row in rows)
+        )
+    stand_out = analytics.changes(rows, since=since, until=until) if Segment.DAY in by else []
+    return jsonify(
+        {
+            "startDate": presentation.instant(since),
+            "endDate": presentation.instant(until),
+            "days": [{name: getattr(row, name) for name in columns} for row in rows],
+            "changes": [asdict(change) for change in stand_out],
         }
     )
 

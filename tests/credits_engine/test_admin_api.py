@@ -1,6 +1,6 @@
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +10,8 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform import audit
 from control_plane.platform.database import reading
-from credits_engine.analytics import changes
 from credits_engine.decisions import Amounts, Outcome
 from credits_engine.journal import reconcile
-from credits_engine.store.usage import UsageRow
 from tests.credits_engine.conftest import Till
 
 PATH = "/api/admin/credits"
@@ -175,19 +173,6 @@ def test_everything_about_a_user_is_on_one_page(admin: Admin, till: Till) -> Non
     assert admin.get("users/nobody").status_code == 422
 
 
-def test_usage_is_added_up_by_day_engine_and_plan(admin: Admin, till: Till) -> None:
-    till.user("bob", "pro")
-    till.take("ada", "k1", analysis=5)
-    till.take("ada", "k2", roast=51)
-    till.v2 = True
-    till.take("bob", "k1", analysis=7, roast=1)
-    days = found(admin.get("analytics"))["days"]
-    today = till.now.strftime("%Y-%m-%d")
-    expected = [UsageRow(today, "legacy", "free", 1, 1, 0, 5, 0), UsageRow(today, "v2", "pro", 1, 0, 0, 7, 1)]
-    assert days == [row._asdict() for row in expected]
-    assert [row["analysis"] for row in admin.sheet("analytics?format=csv")] == ["5", "7"]
-
-
 def test_variances_are_grouped_filtered_and_exported(admin: Admin, till: Till) -> None:
     till.user("=bob")
     till.take("ada", "k1", analysis=1)
@@ -202,18 +187,3 @@ def test_variances_are_grouped_filtered_and_exported(admin: Admin, till: Till) -
     assert [row["userId"] for row in admin.sheet("variances?format=csv")] == ["'=bob", "ada"]
     assert admin.get("variances?class=strange").get_json()["code"] == "UNKNOWN_CLASS"
     assert admin.get("variances?clas=defect").get_json()["code"] == "UNKNOWN_PARAMETER"
-
-
-def test_days_that_stand_out_are_named() -> None:
-    def day(number: int, analysis: int) -> UsageRow:
-        return UsageRow(f"2027-03-{number:02}", "v2", "free", 1, 0, 0, analysis, 0)
-
-    usual = [day(number, 100) for number in range(1, 6)]
-    assert changes(usual) == []
-    found_changes: list[Mapping[str, Any]] = [
-        {"day": each.day, "direction": each.direction} for each in changes([*usual, day(6, 250), day(7, 30)])
-    ]
-    assert found_changes == [
-        {"day": "2027-03-06", "direction": "spike"},
-        {"day": "2027-03-07", "direction": "drop"},
-    ]
