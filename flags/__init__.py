@@ -13,7 +13,7 @@ def init_app(app: Flask) -> None:
     settings = app.extensions["settings"]
     snapshot.init_app(app, settings)
     publisher.init_app(app, settings)
-    directory.init_app(app)
+    directory.init_app(app, settings)
     reporting.init_app(app)
     overrides.init_app(app)
     streams.init_app(app, settings)

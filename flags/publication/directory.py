@@ -1,27 +1,40 @@
-"""The directory of the product's users in this process's memory, so that a user id is all that a caller must send."""
+"""The directory of the product's users in this process's memory, so that a user id is all that a caller must send.
 
+Kept on disk too: a process that starts while the database is away knows everyone whom the one before it knew.
+"""
+
+import sqlite3
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
+import structlog
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import jobs
 from control_plane.platform.database import reading
+from control_plane.platform.settings import Settings
 from flags import store
 from flags.contexts import Acquaintance
+from flags.publication import kept_directory
+from flags.publication.kept_directory import Entry
 from flags.store import UserAttributes
 
 FOLLOW_SECONDS = 1.0
+KEEP_SECONDS = 2.0
+PAUSE_SECONDS = 1.0
 OVERLAP = timedelta(minutes=1)
 """How far clocks may differ, and how long after its own instant a change may still be committed."""
 USERS_MAX = 1_000_000
 """Who signed up last is kept; the cohorts that ask for more than an id are those of new users."""
+GROWTH_MAX = USERS_MAX // 10
+"""How many more may come in one by one until everyone is read again and the oldest are dropped."""
 
-Entry = tuple[str, float | None, bool]
-"""Plan, seconds of the epoch at sign-up, beta: the least in which a million of them can be kept."""
+log = structlog.get_logger()
 
 
 class KnowsUsers(Protocol):
@@ -34,14 +47,18 @@ class KnowsUsers(Protocol):
 class Directory:
     """What this process knows of users. Followed once a second; the last known stays while it can't be."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._entries: dict[str, Entry] = {}
         self._followed_at: datetime | None = None
+        self._ask_again_at = 0.0
         self._following = threading.Lock()
+        self._unkept: dict[str, Entry] = {}
+        self._all_unkept = False
 
     def find(self, user_id: str | None) -> Acquaintance | None:
         """What is known of this user, None when nothing is."""
-        if self._followed_at is None:
+        if self._followed_at is None and time.monotonic() >= self._ask_again_at:
             self.follow(datetime.now(UTC))
         entry = self._entries.get(user_id) if user_id else None
         if entry is None:
@@ -50,16 +67,50 @@ class Directory:
         return Acquaintance(plan, None if seconds is None else datetime.fromtimestamp(seconds, UTC), beta)
 
     def follow(self, now: datetime) -> None:
-        """Read whoever was changed since the last time; everyone the first time."""
+        """Read whoever was changed since the last time; everyone the first time, or whoever was kept."""
         with self._following:
+            if len(self._entries) > USERS_MAX + GROWTH_MAX:
+                self._followed_at = None
             since = self._followed_at - OVERLAP if self._followed_at else None
             try:
-                with reading() as session:
-                    changed = {user.user_id: _entry(user) for user in store.users(session, since, limit=USERS_MAX)}
+                found = _read(since)
             except SQLAlchemyError:
-                return  # the change feed has logged that the database can't be reached
-            self._entries.update(changed)
+                # The change feed has logged that the database can't be reached.
+                self._recall()
+                return
+            self._take(found, everyone=since is None)
             self._followed_at = now
+
+    def keep(self) -> None:
+        """Keep on disk what has changed since the last time; what can't be kept is tried again."""
+        with self._following:
+            everyone, changed = self._all_unkept, self._unkept
+            self._all_unkept, self._unkept = False, {}
+            entries = dict(self._entries) if everyone else changed
+        try:
+            if everyone:
+                kept_directory.keep_all(self._folder, entries)
+            elif entries:
+                kept_directory.keep(self._folder, entries)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("directory.not_kept", error=type(error).__name__, cause=str(error)[:200])
+            self._all_unkept = True
+
+    def _take(self, found: dict[str, Entry], *, everyone: bool) -> None:
+        if everyone:
+            self._entries, self._all_unkept = found, True
+            return
+        changed = {user_id: entry for user_id, entry in found.items() if self._entries.get(user_id) != entry}
+        self._entries.update(changed)
+        self._unkept.update(changed)
+
+    def _recall(self) -> None:
+        """Begin with whoever was kept, once; requests don't wait for the database again and again."""
+        self._ask_again_at = time.monotonic() + PAUSE_SECONDS
+        if self._followed_at is None and not self._entries:
+            self._entries = kept_directory.recall(self._folder)
+            if self._entries:
+                log.warning("directory.recalled", users=len(self._entries))
 
 
 def directory() -> KnowsUsers:
@@ -68,11 +119,18 @@ def directory() -> KnowsUsers:
     return found
 
 
-def init_app(app: Flask) -> None:
-    """Give the application its directory; the schedule follows it once it runs."""
-    made = Directory()
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application its directory; the schedule follows and keeps it once it runs."""
+    made = Directory(settings.kept_flags_dir)
     app.extensions["flag_directory"] = made
-    jobs.of(app).everywhere(FOLLOW_SECONDS, "follow-directory", made.follow)
+    schedule = jobs.of(app)
+    schedule.everywhere(FOLLOW_SECONDS, "follow-directory", made.follow)
+    schedule.everywhere(KEEP_SECONDS, "keep-directory", lambda _now: made.keep())
+
+
+def _read(since: datetime | None) -> dict[str, Entry]:
+    with reading() as session:
+        return {user.user_id: _entry(user) for user in store.users(session, since, limit=USERS_MAX)}
 
 
 def _entry(user: UserAttributes) -> Entry:

@@ -1,0 +1,157 @@
+"""What is known of users outlives the database, and the file that keeps it outlives whatever happens to it."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from control_plane.phases import FLAG
+from control_plane.platform.settings import Settings
+from flags.contexts import Acquaintance
+from flags.publication import directory as known
+from flags.publication import kept_directory
+from flags.publication.directory import Directory
+from flags.store import UserAttributes
+from tests.applications import application
+from tests.office import CUTOVER, Office
+
+NEW = UserAttributes("new", "pro", CUTOVER + timedelta(days=1))
+OLD = UserAttributes("old", "free", CUTOVER - timedelta(days=1))
+BETA = UserAttributes("tester", "free", None, beta=True)
+USERS = {"new": ("pro", 1.5, False), "tester": ("free", None, True)}
+
+
+@pytest.fixture
+def office(app: Flask) -> Office:
+    """An installation with three users, whose rollout is open to new signups and testers."""
+    office = Office(app)
+    office.plan()
+    office.watch()
+    office.users(NEW, OLD, BETA)
+    office.move(2, 3)
+    office.publish()
+    return office
+
+
+def answers(app: Flask, token: str) -> dict[str, object]:
+    """What OFREP says of the flag for each user, by id alone."""
+    found = {}
+    for user in ("new", "old", "tester", "stranger"):
+        answer = app.test_client().post(
+            f"/ofrep/v1/evaluate/flags/{FLAG}",
+            json={"context": {"targetingKey": user}},
+            headers={"Authorization": token},
+        )
+        found[user] = answer.json.get("value")
+    return found
+
+
+def test_a_start_without_the_database_gives_known_users_the_same_answers(
+    office: Office, app: Flask, settings: Settings
+) -> None:
+    with app.app_context():
+        app.extensions["flag_directory"].follow(datetime.now(UTC))
+        app.extensions["flag_publisher"].current("production")
+        app.extensions["flag_publisher"].keep()
+        app.extensions["flag_directory"].keep()
+    away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none")
+    with application(away, schema_may_wait=True) as later, later.app_context():
+        later.extensions["flag_directory"].follow(datetime.now(UTC))
+        directory: Directory = later.extensions["flag_directory"]
+        assert directory.find("new") == Acquaintance("pro", NEW.signed_up_at)
+        assert directory.find("old") == Acquaintance("free", OLD.signed_up_at)
+        assert directory.find("tester") == Acquaintance("free", None, beta=True)
+        assert directory.find("stranger") is None
+
+
+def test_answers_are_the_same_where_only_the_database_went_away(
+    office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = office.token("frontend")
+    before = answers(app, token)
+    assert before == {"new": True, "old": False, "tester": True, "stranger": False}
+    with app.app_context():
+        app.extensions["flag_directory"].keep()
+    again = Directory(app.extensions["settings"].kept_flags_dir)
+    monkeypatch.setattr(known, "_read", _fails)
+    monkeypatch.setitem(app.extensions, "flag_directory", again)
+    assert answers(app, token) == before
+
+
+def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = app.extensions["flag_directory"]
+    with app.app_context():
+        directory.follow(datetime.now(UTC))
+        directory.keep()
+        written: list[object] = []
+        monkeypatch.setattr(kept_directory, "keep", lambda _folder, entries: written.append(dict(entries)))
+        directory.follow(datetime.now(UTC))
+        directory.keep()
+        assert written == []
+        office.users(replace(OLD, plan="pro"))
+        directory.follow(datetime.now(UTC))
+        directory.keep()
+    assert [list(each) for each in written] == [["old"]]
+
+
+def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, folder = app.extensions["flag_directory"], app.extensions["settings"].kept_flags_dir
+    with app.app_context():
+        directory.follow(datetime.now(UTC))
+        with monkeypatch.context() as full:
+            full.setattr(kept_directory, "keep_all", _is_full)
+            directory.keep()
+        assert kept_directory.recall(folder) == {}
+        directory.keep()
+    assert set(kept_directory.recall(folder)) == {"new", "old", "tester"}
+
+
+def test_users_who_are_gone_are_forgotten_when_everyone_is_read_again(tmp_path: Path) -> None:
+    kept_directory.keep_all(tmp_path, USERS)
+    kept_directory.keep(tmp_path, {"late": ("plus", 2.0, False)})
+    assert kept_directory.recall(tmp_path) == USERS | {"late": ("plus", 2.0, False)}
+    kept_directory.keep_all(tmp_path, {"new": ("free", 1.5, False)})
+    assert kept_directory.recall(tmp_path) == {"new": ("free", 1.5, False)}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:3000]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(os.urandom(8192)),
+        lambda path: path.write_bytes(path.read_bytes()[:100] + os.urandom(8092)),
+        lambda path: path.unlink(),
+    ],
+    ids=["torn", "empty", "rubbish", "rubbish behind its head", "gone"],
+)
+def test_a_file_that_is_damaged_knows_nobody_and_is_made_anew(tmp_path: Path, harm: Callable[[Path], object]) -> None:
+    kept_directory.keep_all(tmp_path, USERS)
+    harm(tmp_path / kept_directory.NAME)
+    assert kept_directory.recall(tmp_path) == {}
+    for _attempt in range(2):
+        try:
+            kept_directory.keep_all(tmp_path, USERS)
+        except sqlite3.DatabaseError:
+            continue
+    assert kept_directory.recall(tmp_path) == USERS
+
+
+def test_a_write_that_is_cut_off_leaves_what_was_there(tmp_path: Path) -> None:
+    kept_directory.keep_all(tmp_path, USERS)
+    with pytest.raises(sqlite3.Error):
+        kept_directory.keep(tmp_path, {"a": ("free", 1.0, False), "z": (object(), None, False)})  # type: ignore[dict-item]
+    assert kept_directory.recall(tmp_path) == USERS
+
+
+def _fails(_since: object) -> None:
+    raise known.SQLAlchemyError("away")
+
+
+def _is_full(*_: object) -> None:
+    raise OSError("No space left on device")
