@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from alerts import api, exposition, guarding
+from alerts import api, bounds, exposition, guarding, sample_ratio
 from alerts.intake import alertmanager, signals_api
 from alerts.notices import api as notices_api
 from alerts.notices import delivering, outbox
@@ -13,6 +13,8 @@ from alerts.sources import polling
 def init_app(app: Flask) -> None:
     """Join the application."""
     guarding.init_app(app, app.extensions["settings"])
+    bounds.init_app(app)
+    sample_ratio.init_app(app)
     api.init_app(app)
     exposition.init_app(app)
     alertmanager.init_app(app)

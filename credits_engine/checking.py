@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 import structlog
 from flask import Flask, current_app
 
-from control_plane import blast_radius
-from control_plane.platform import jobs, signals
+from control_plane import blast_radius, sample_ratio
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, PRODUCTION, exposure
+from control_plane.platform import jobs, signals, telemetry
 from control_plane.platform.database import reading
+from control_plane.platform.settings import current
 from control_plane.platform.signals import Observation
 from credits_engine.store import guardrails
 from credits_engine.store.reconciliation import BookTotal, page_totals
@@ -20,6 +23,9 @@ RECENT = timedelta(minutes=10)
 CURSOR = "books_checked"
 DIFFERENCE = "credit_ledger_difference"
 DOUBLE_CHARGE = "credit_double_charge"
+AT_RISK = "credits_at_risk"
+
+CONSUMING = ("credits.consume_view", "credits.reserve_view")
 
 log = structlog.get_logger()
 
@@ -36,12 +42,29 @@ def check(now: datetime) -> list[BookTotal]:
     for user_id, key in twice:
         log.error("operation.charged_twice", user=user_id, key=key)
     signals.record(Observation(DIFFERENCE, bad=bool(wrong)), Observation(DOUBLE_CHARGE, bad=bool(twice)))
+    check_stake(now)
     return wrong
+
+
+def check_stake(_now: datetime) -> None:
+    """Tell the guard whether v2 has charged differently by more credits than the settings put at stake in a step."""
+    with reading() as session:
+        rollout = rollout_store.load(session, FLAG)
+        if rollout is None or exposure(rollout, PRODUCTION).empty:
+            return
+        apart = guardrails.credits_apart(session, rollout.entered_at)
+    most = current().credits_at_risk_max
+    if apart > most:
+        log.error("credits.at_risk", charged_differently=apart, allowed=most)
+    signals.record(Observation(AT_RISK, bad=apart > most))
 
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule and let the control plane measure what is at stake."""
     blast_radius.register_meter(guardrails.blast)
+    sample_ratio.register_meter(guardrails.split)
+    telemetry.watch_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
+    telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     jobs.every(app, CHECK_SECONDS, "check-books", _check)
 
 

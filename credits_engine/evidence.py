@@ -2,7 +2,10 @@
 
 from zlib import crc32
 
+from flask import current_app, has_app_context
+
 from control_plane.platform.signals import Observation as Signal
+from control_plane.platform.signals import bound_seconds
 from credits_engine.comparison import Variance
 from credits_engine.decisions import EngineName, Outcome
 from credits_engine.receipts import Receipt, Side
@@ -10,6 +13,11 @@ from credits_engine.receipts import Receipt, Side
 FAILURE = "credit_consumption_failure"
 VARIANCE = "credit_variance"
 DRIFT = "credit_drift"
+SLOW, SLOW_SECONDS = "credit_consumption_slow", 0.05
+UNSHADOWED = "credit_unshadowed"
+REFUSED_ALONE = "credit_refused_by_v2_only"
+ALLOWED_ALONE = "credit_allowed_by_v2_only"
+V2 = EngineName.V2
 UNCOUNTED = "credit_uncounted"
 UNCOMPARED = "credit_uncompared"
 FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
@@ -24,13 +32,14 @@ def observations(receipt: Receipt) -> tuple[Signal, ...]:
     if receipt.replayed or receipt.retry_of is not None:
         return ()
     account = receipt.user_id
-    signals = [_failure(receipt.served, "served", account)]
+    signals = [_failure(receipt.served, "served", account), *_unshadowed(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
         signals.append(_failure(receipt.shadow, "shadow", account))
         signals += _failed_alone(receipt)
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT
         signals.append(Signal(VARIANCE, defect, account=account))
+        signals += _flips(receipt, defect=defect)
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
@@ -47,6 +56,32 @@ def excused(receipt: Receipt) -> tuple[Signal, ...]:
     failed = receipt.outcome is Outcome.ERROR
     owed = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
     return tuple(Signal(signal, bad=False, engine=engine) for signal, due in owed.items() if not due)
+
+
+def _unshadowed(receipt: Receipt) -> list[Signal]:
+    """Whether the shadow was asked at all: what was not compared is not guarded."""
+    missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
+    return [Signal(UNSHADOWED, missing, engine=receipt.served.engine.value)]
+
+
+def _slow(receipt: Receipt) -> list[Signal]:
+    """Whether an engine took longer over its answer than it may."""
+    seconds = bound_seconds(current_app, SLOW, SLOW_SECONDS) if has_app_context() else SLOW_SECONDS
+    return [
+        Signal(SLOW, side.duration_us > seconds * 1e6, side.engine.value, role)
+        for side, role in ((receipt.served, "served"), (receipt.shadow, "shadow"))
+        if side.outcome is not None
+    ]
+
+
+def _flips(receipt: Receipt, *, defect: bool) -> list[Signal]:
+    """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses."""
+    v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
+    flipped = defect and v2 is not legacy
+    return [
+        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, account=receipt.user_id),
+        Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, account=receipt.user_id),
+    ]
 
 
 def _failure(side: Side, role: str, account: str) -> Signal:

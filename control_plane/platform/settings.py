@@ -49,6 +49,8 @@ class Settings:
     """`USER_JWT_JWKS_URL`: where the product publishes the keys of its users' tokens."""
     credits_allowed_on_error: tuple[str, ...] = ()
     """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
+    credits_at_risk_max: int = 1_000
+    """`CREDITS_AT_RISK_MAX`: credits that v2 may charge differently in one step before it is rolled back."""
     stripe_webhook_secrets: tuple[str, ...] = ()
     """`STRIPE_WEBHOOK_SECRETS`: signing secrets, comma separated; two while one is being replaced."""
     stripe_api_key: str = ""
@@ -94,6 +96,7 @@ class Settings:
             user_jwt_secret=env.get("USER_JWT_SECRET", ""),
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
+            credits_at_risk_max=_whole(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
             stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
             stripe_api_key=env.get("STRIPE_API_KEY", ""),
             alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),

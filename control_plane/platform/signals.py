@@ -6,7 +6,7 @@ flush interval) is missing evidence, never a missing credit.
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -20,6 +20,7 @@ from control_plane.platform.database import Statements, on_each
 from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
 
 RESERVED = "reserved_signals"
+BOUNDS = "signal_bounds"
 ACCOUNT_WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 
@@ -119,6 +120,17 @@ def record(*observations: Observation) -> None:
     buffer = _buffer()
     for observation in observations:
         buffer.add(observation)
+
+
+def set_bounds(seconds: Mapping[str, float]) -> None:
+    """Say for each duration from when on it is bad, as the alerts in force have it; inside an application context."""
+    current_app.extensions[BOUNDS] = dict(seconds)
+
+
+def bound_seconds(app: Flask, signal: str, default: float) -> float:
+    """From when on a duration is bad."""
+    found: float = app.extensions.get(BOUNDS, {}).get(signal, default)
+    return found
 
 
 def reserve(is_ours: Callable[[str], bool]) -> None:

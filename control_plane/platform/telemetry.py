@@ -14,11 +14,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.exc import OperationalError
 
 from control_plane.platform import logs, settings
 from control_plane.platform.database import db
 from control_plane.platform.problems import PROBLEM_CODE
-from control_plane.platform.signals import Observation, record
+from control_plane.platform.signals import Observation, bound_seconds, record
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 STARTED = "rollout.started"
@@ -40,6 +41,9 @@ API_GOOD = Observation("api_error_rate", bad=False)
 API_BAD = Observation("api_error_rate", bad=True)
 STATEMENT_GOOD = Observation("database_query_slow", bad=False)
 STATEMENT_BAD = Observation("database_query_slow", bad=True)
+ANSWERED = Observation("database_error", bad=False)
+UNANSWERED = Observation("database_error", bad=True)
+WATCHED = "watched_endpoints"
 
 Collect = Callable[[], Iterable[Metric]]
 """Metrics that are read from the database at each scrape."""
@@ -52,8 +56,10 @@ def init_app(app: Flask) -> None:
     with app.app_context():
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine, app)
+        _observe_errors(db.engine, app)
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []
+    app.extensions[WATCHED] = {}
     app.before_request(_start)
     app.after_request(_finish)
 
@@ -61,6 +67,11 @@ def init_app(app: Flask) -> None:
 def quiet(app: Flask, *endpoints: str) -> None:
     """Leave these endpoints out of the access log; they are measured all the same."""
     app.extensions["quiet_endpoints"].update(endpoints)
+
+
+def watch_latency(app: Flask, signal: str, *endpoints: str, slow_after_seconds: float) -> None:
+    """Tell the guard which answers of these endpoints were slow; an alert on `signal` may say another bound."""
+    app.extensions[WATCHED].update(dict.fromkeys(endpoints, (signal, slow_after_seconds)))
 
 
 def collect_at_scrape(app: Flask, collect: Collect) -> None:
@@ -123,6 +134,9 @@ def _finish(response: Response) -> Response:
         SERVER_ERRORS.labels(route).inc()
     if _is_guarded(route):
         record(API_BAD if failed else API_GOOD)
+    if rule and (watched := current_app.extensions[WATCHED].get(rule.endpoint)):
+        signal, default = watched
+        record(Observation(signal, seconds > bound_seconds(current_app, signal, default)))
     if rule is None or rule.endpoint not in current_app.extensions["quiet_endpoints"]:
         _log(response, route, seconds)
     response.headers["X-Request-Id"] = g.request_id
@@ -156,15 +170,16 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
         if started is None:
             return
         seconds = perf_counter() - started
-        slow = seconds > SLOW_STATEMENT_SECONDS
+        slow = seconds > _slow_after(app)
         report(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
+        app.extensions["signals"].add(ANSWERED)
         if slow:
             log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
 
     def fail(context: ExceptionContext) -> None:
         # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
         started = context.connection.info.pop("statement_started", None) if context.connection else None
-        if started is not None and perf_counter() - started > SLOW_STATEMENT_SECONDS:
+        if started is not None and perf_counter() - started > _slow_after(app):
             report(perf_counter() - started, STATEMENT_BAD)
 
     def report(seconds: float, observation: Observation) -> None:
@@ -173,4 +188,24 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
 
     event.listen(engine, "before_cursor_execute", start)
     event.listen(engine, "after_cursor_execute", finish)
+    event.listen(engine, "handle_error", fail)
+
+
+def _slow_after(app: Flask) -> float:
+    """Seconds from which on a statement is slow."""
+    return bound_seconds(app, STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
+
+
+def _observe_errors(engine: Engine, app: Flask) -> None:
+    """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
+
+    def answered(*_: object) -> None:
+        if has_request_context():
+            app.extensions["signals"].add(ANSWERED)
+
+    def fail(context: ExceptionContext) -> None:
+        if has_request_context() and isinstance(context.sqlalchemy_exception, OperationalError):
+            app.extensions["signals"].add(UNANSWERED)
+
+    event.listen(engine, "after_cursor_execute", answered)
     event.listen(engine, "handle_error", fail)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
+from flask import current_app
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
@@ -17,6 +18,9 @@ from credits_engine.billing.store.inbox import State
 FAILURE = "billing_webhook_failure"
 APPLIED_TWICE = "billing_applied_twice"
 RESET_TWICE = "billing_reset_twice"
+LATE, LATE_SECONDS = "billing_lag_slow", 60.0
+DEAD = "billing_dead_letter"
+ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.DEAD)
 SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
 
 FINISHED = Counter("rollout_billing_finished", "Events by how they ended.", ["state"])
@@ -42,6 +46,9 @@ def measure(state: State, lag_seconds: float) -> None:
     """Count the end of an event and how long it took to get there."""
     FINISHED.labels(state.value).inc()
     LAG.observe(max(lag_seconds, 0.0))
+    if state in ENDED:
+        bound = signals.bound_seconds(current_app, LATE, LATE_SECONDS)
+        signals.record(Observation(LATE, lag_seconds > bound), Observation(DEAD, state is State.DEAD))
 
 
 def waiting() -> Iterable[Metric]:

@@ -3,13 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.blast_radius import Blast
+from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Rollout, exposure
+from control_plane.sample_ratio import Split
+from credits_engine.comparison import Variance
 from credits_engine.decisions import EngineName
 from credits_engine.receipts import EntryType
-from credits_engine.store.tables import JOURNAL, run
+from credits_engine.store.pages import DIFFERS
+from credits_engine.store.tables import JOURNAL, USERS, run
 
 OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
@@ -27,12 +31,54 @@ SERVED_BY_V2 = (
 BLAST = select(
     func.count(JOURNAL.c.user_id.distinct()), func.count(), func.sum(_apart("analysis") + _apart("roast"))
 ).where(SERVED_BY_V2)
+APART = select(func.sum(_apart("analysis") + _apart("roast"))).where(
+    SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS
+)
+SPLITS = {
+    AudienceKind.NEW_SIGNUPS: "SPLIT: new_signup_inside",
+    AudienceKind.EVERYONE: "SPLIT: everyone_inside",
+}
+OUTSIDE = "DEFAULT: default_off"
+FULL = 100
 CHARGED_TWICE = (
     select(JOURNAL.c.user_id, JOURNAL.c.operation_key)
     .where(SERVED_BY_V2, (JOURNAL.c.charged_analysis > 0) | (JOURNAL.c.charged_roast > 0))
     .group_by(JOURNAL.c.user_id, JOURNAL.c.operation_key)
     .having(func.count() > 1)
 )
+
+
+def split(session: Session, rollout: Rollout, since: datetime) -> Split | None:
+    """The users whom the percentage of the present step decided since `since`; None where no percentage does.
+
+    Everybody who was let in otherwise, or kept out by name, says nothing about the percentage.
+    """
+    shown = exposure(rollout, PRODUCTION)
+    if rollout.flag != FLAG or rollout.phase.audience not in SPLITS:
+        return None
+    audience = rollout.phase.audience
+    share = shown.everyone_percentage if audience is AudienceKind.EVERYONE else shown.new_signups_percentage
+    if share >= FULL:
+        return None
+    newcomers = USERS.c.signed_up_at > rollout.plan.new_signups_after
+    asked = JOURNAL.c.evaluation_reason.in_((SPLITS[audience], OUTSIDE))
+    counted = (
+        select(
+            func.count(case((JOURNAL.c.evaluation_reason == SPLITS[audience], JOURNAL.c.user_id)).distinct()),
+            func.count(JOURNAL.c.user_id.distinct()),
+        )
+        .select_from(JOURNAL)
+        .where(asked, JOURNAL.c.type.in_(OPERATIONS), JOURNAL.c.occurred_at >= since)
+    )
+    if audience is AudienceKind.NEW_SIGNUPS:
+        counted = counted.join(USERS, USERS.c.user_id == JOURNAL.c.user_id).where(newcomers)
+    inside, total = session.execute(counted).one()
+    return Split(inside, total, share / FULL)
+
+
+def credits_apart(session: Session, since: datetime) -> int:
+    """By how many credits v2 charged differently since `since` without a declared reason, over and under added up."""
+    return int(run(session, APART, {"since": since}).scalar() or 0)
 
 
 def blast(session: Session, since: datetime) -> Blast:

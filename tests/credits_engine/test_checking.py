@@ -1,16 +1,29 @@
 """The books are held against the journal all the time, and what v2 puts at stake is measured."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import select, update
 
+from control_plane import rollouts, store
+from control_plane.phases import FLAG, Position, Rollout, guide_plan
 from control_plane.platform import signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Count, Series
-from credits_engine import checking
+from control_plane.sample_ratio import Split
+from credits_engine import checking, dual
+from credits_engine.consumption import Engines, FlagEvaluation, Operation, consume
+from credits_engine.decisions import Amounts, Book, Decision, Request
 from credits_engine.store import guardrails
-from credits_engine.store.tables import COUNTERS, JOURNAL
+from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
 from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import NOW
+
+
+def doubling(book: Book, request: Request) -> Decision:
+    """v2 with a defect: it charges twice what was asked for."""
+    decision = dual.decide(book, request)
+    return replace(decision, charged=decision.charged + decision.charged)
 
 
 def tripped(till: Till) -> dict[str, Count]:
@@ -62,3 +75,67 @@ def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
     with reading() as session:
         assert guardrails.blast(session, till.now) == guardrails.Blast(2, 4, 0)
         assert guardrails.blast(session, till.now + timedelta(seconds=1)) == guardrails.Blast()
+
+
+def at_step(phase: int, step: int = 0) -> Rollout:
+    """The guide's rollout at this step, for a year and watched."""
+    with transaction() as session:
+        if store.load(session, FLAG) is None:
+            rollouts.plan(session, FLAG, guide_plan(NOW - timedelta(days=30)), now=NOW, actor="test", reason="test")
+        found = rollouts.find(session, FLAG)
+        after = replace(found, position=Position(phase, step), version=found.version + 1)
+        assert store.compare_and_set(session, after, expected_version=found.version)
+        return after
+
+
+def stake(till: Till) -> Count:
+    checking.check(till.now)
+    signals.flush(till.now)
+    with reading() as session:
+        return signals.totals(session).get(Series(checking.AT_RISK), Count(0, 0))
+
+
+def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(till: Till) -> None:
+    till.take(till.user("ada"), "k0", analysis=1)
+    assert stake(till) == Count(0, 0), "nobody is exposed"
+    at_step(3)
+    till.v2, till.engines = True, Engines(v2=doubling)
+    most = till.app.extensions["settings"].credits_at_risk_max
+    till.user("bob", plan="custom")
+    till.take("bob", "k1", analysis=most)
+    assert stake(till) == Count(0, 1), "a budget may be used up"
+    till.take("bob", "k2", analysis=1)
+    assert stake(till) == Count(1, 2)
+
+
+def asked(till: Till, users: int, *, reason: str, signed_up_days_ago: int = 90, named: str = "u") -> None:
+    """Operations of that many users, for whom the flag gave this reason."""
+    evaluation = FlagEvaluation(enabled="inside" in reason, reason=reason, revision=1)
+    for number in range(users):
+        user = till.user(f"{named}{number}")
+        with transaction() as session:
+            signed_up_at = till.now - timedelta(days=signed_up_days_ago)
+            session.execute(update(USERS).where(USERS.c.user_id == user).values(signed_up_at=signed_up_at))
+            consume(session, Operation(user, "k", Amounts(1)), now=till.now, evaluate=lambda _: evaluation)
+
+
+def split(rollout: Rollout) -> Split | None:
+    with reading() as session:
+        return guardrails.split(session, rollout, NOW)
+
+
+def test_of_a_percentage_those_are_counted_whom_it_decided(till: Till) -> None:
+    asked(till, 3, reason="SPLIT: everyone_inside", named="in")
+    asked(till, 9, reason="DEFAULT: default_off", named="out")
+    asked(till, 4, reason="TARGETING_MATCH: beta_member", named="beta")
+    asked(till, 2, reason="TARGETING_MATCH: denied", named="denied")
+    assert split(at_step(3, 1)) == Split(3, 12, 0.25)
+    assert split(at_step(1)) is None
+    assert split(at_step(3, 3)) is None, "everybody is in"
+
+
+def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
+    asked(till, 2, reason="SPLIT: new_signup_inside", signed_up_days_ago=3, named="in")
+    asked(till, 5, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
+    asked(till, 7, reason="DEFAULT: default_off", signed_up_days_ago=300, named="old")
+    assert split(at_step(2, 0)) == Split(2, 7, 0.1)

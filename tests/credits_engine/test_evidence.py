@@ -4,16 +4,18 @@ import pytest
 from hypothesis import given
 
 from control_plane.platform.signals import Observation as Signal
+from credits_engine import evidence
 from credits_engine.books import Books
 from credits_engine.consumption import Engines, Operation, judged
-from credits_engine.decisions import Amounts, Book, Decision, Engine, Request
-from credits_engine.evidence import excused, observations
+from credits_engine.decisions import Amounts, Book, Decision, Engine, Outcome, Request
+from credits_engine.evidence import ALLOWED_ALONE, REFUSED_ALONE, SLOW, UNSHADOWED, excused
 from credits_engine.legacy import decide
 from credits_engine.receipts import Receipt, replayed
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
 from tests.credits_engine.examples import NOW, asked, book, books
 
 OPERATION = Operation("ada", "k1", Amounts(analysis=3))
+BESIDES = (UNSHADOWED, SLOW, REFUSED_ALONE, ALLOWED_ALONE)
 
 
 def failing(_book: Book, _request: Request) -> Decision:
@@ -35,6 +37,16 @@ def receipt(
     both = Books(loaded or book(), loaded or book())
     evaluation = V2_SERVES if v2_serves else LEGACY_SERVES
     return judged(operation, both, evaluation=evaluation, now=NOW, engines=Engines(**engines))
+
+
+def observations(one: Receipt) -> tuple[Signal, ...]:
+    """What decides about v2, without what is counted besides."""
+    return tuple(signal for signal in evidence.observations(one) if signal.signal not in BESIDES)
+
+
+def refusing(loaded: Book, request: Request) -> Decision:
+    decision = decide(loaded, request)
+    return replace(decision, outcome=Outcome.DENIED_LIMIT, charged=Amounts())
 
 
 def bad(signals: tuple[Signal, ...]) -> set[tuple[str, str, str]]:
@@ -127,3 +139,25 @@ def test_an_operation_owes_a_count_and_a_comparison_unless_it_failed_or_was_coun
     assert owes_not(receipt(v2_serves=True, legacy=failing)) == {"credit_uncompared"}
     assert owes_not(replace(good, retry_of=7)) == {"credit_uncounted", "credit_uncompared"}
     assert owes_not(replayed(failed)) == set()
+
+
+def test_a_shadow_that_was_not_asked_or_failed_is_no_comparison() -> None:
+    for engines, missing in (({}, False), ({"legacy": failing}, True)):
+        found = evidence.observations(receipt(v2_serves=True, **engines))
+        assert [signal.bad for signal in found if signal.signal == UNSHADOWED] == [missing]
+
+
+def test_a_verdict_that_v2_alone_turns_round_is_told_by_whom_it_harms() -> None:
+    refused = bad(evidence.observations(receipt(v2_serves=True, v2=refusing)))
+    assert (REFUSED_ALONE, "", "served") in refused
+    assert (ALLOWED_ALONE, "", "served") not in refused
+    allowed = bad(evidence.observations(receipt(v2_serves=True, legacy=refusing)))
+    assert (ALLOWED_ALONE, "", "served") in allowed
+    assert (REFUSED_ALONE, "", "served") not in allowed
+
+
+def test_an_engine_that_takes_its_time_is_slow() -> None:
+    quick = receipt(v2_serves=True)
+    slow = replace(quick, served=replace(quick.served, duration_us=60_000))
+    assert (SLOW, "v2", "served") in bad(evidence.observations(slow))
+    assert (SLOW, "legacy", "shadow") not in bad(evidence.observations(slow))

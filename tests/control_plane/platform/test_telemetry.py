@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from control_plane.platform import telemetry
+from control_plane.platform import signals, telemetry
 from control_plane.platform.database import reading
 from control_plane.platform.problems import Problem
 from control_plane.platform.signals import Series
@@ -160,7 +160,7 @@ def test_several_processes_add_up_to_one_exposition(tmp_path: Path) -> None:
     program = """
 import sys
 from flask import Flask
-from control_plane.platform import telemetry
+from control_plane.platform import signals, telemetry
 telemetry.REQUESTS.labels("GET", "/x", 200).inc(int(sys.argv[1]))
 app = Flask("x")
 app.extensions["collectors"] = []
@@ -196,6 +196,37 @@ def test_pages_probes_strangers_and_the_polling_of_flags_do_not_drown_the_api(
     assert counted(app, "api_error_rate") == (0, 0)
 
 
+def bound(app: Flask, **seconds: float) -> None:
+    """Say from when on durations are bad, as the alerts do."""
+    with app.app_context():
+        signals.set_bounds(seconds)
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(-1.0, 1), (60.0, 0)])
+def test_the_answers_of_a_watched_endpoint_are_slow_by_the_bound_of_its_alert(
+    app: Flask, client: FlaskClient, seconds: float, slow: int
+) -> None:
+    telemetry.watch_latency(app, "credits_shown_slow", "credits.config_view", slow_after_seconds=0.0)
+    bound(app, credits_shown_slow=seconds)
+    app.extensions["signals"].take()
+    assert client.get("/api/credits/config").status_code == 200
+    good, bad = counted(app, "credits_shown_slow")
+    assert (good + bad, bad) == (1, slow)
+
+
+@pytest.mark.database("postgresql")
+def test_a_database_that_does_not_answer_is_an_error_and_a_wrong_statement_is_none(app: Flask) -> None:
+    with app.test_request_context():
+        with reading() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
+            session.execute(text("SET LOCAL statement_timeout = 50"))
+            app.extensions["signals"].take()
+            session.execute(text("SELECT pg_sleep(5)"))
+        assert counted(app, "database_error") == (0, 1)
+        with reading() as session, pytest.raises(Exception, match="division by zero"):
+            session.execute(text("SELECT 1/0"))
+        assert counted(app, "database_error")[1] == 0
+
+
 @pytest.mark.database("sqlite", "postgresql")
 def test_statements_are_timed_and_reported(app: Flask) -> None:
     before = value(STATEMENTS)
@@ -218,8 +249,8 @@ def test_statements_nobody_waits_for_are_no_evidence(app: Flask) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_a_statement_beyond_the_limit_is_reported_slow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telemetry, "SLOW_STATEMENT_SECONDS", -1.0)
+def test_a_statement_beyond_the_limit_is_reported_slow(app: Flask) -> None:
+    bound(app, database_query_slow=-1.0)
     app.extensions["signals"].take()
     with capture_logs() as events, app.test_request_context(), reading() as session:
         session.execute(text("SELECT :secret AS given"), {"secret": "hunter2"})
@@ -230,9 +261,9 @@ def test_a_statement_beyond_the_limit_is_reported_slow(app: Flask, monkeypatch: 
 
 @pytest.mark.database("postgresql")
 def test_a_statement_that_timed_out_is_slow_and_one_that_failed_at_once_is_not(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
 ) -> None:
-    monkeypatch.setattr(telemetry, "SLOW_STATEMENT_SECONDS", 0.05)
+    bound(app, database_query_slow=0.05)
     with app.test_request_context():
         with reading() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
             session.execute(text("SET LOCAL statement_timeout = 100"))

@@ -1,0 +1,32 @@
+"""From when on a duration is bad, as alerts.yaml has it now: told to every process, since each of them counts."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from flask import Flask
+
+from alerts import rules_file
+from alerts.rules import Rule
+from control_plane.platform import jobs, signals
+
+LOOK_SECONDS = 2.0
+
+
+def bounds(rules: Iterable[Rule]) -> dict[str, float]:
+    """Seconds by signal; of two alerts on one duration the stricter one, for it is counted once."""
+    found: dict[str, float] = {}
+    for rule in rules:
+        if rule.slow_ms is not None:
+            seconds = rule.slow_ms / 1000
+            found[rule.metric.signal] = min(found.get(rule.metric.signal, seconds), seconds)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Tell this process now, and again whenever the file was changed."""
+    signals.set_bounds(bounds(rules_file.current().rules))
+    jobs.of(app).everywhere(LOOK_SECONDS, "alert-bounds", _look)
+
+
+def _look(_now: datetime) -> None:
+    signals.set_bounds(bounds(rules_file.current().refresh()))
