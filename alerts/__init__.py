@@ -2,12 +2,13 @@
 
 from flask import Flask
 
-from alerts import api, bounds, exposition, guarding, sample_ratio
+from alerts import api, bounds, exposition, guarding, sample_ratio, standing
 from alerts.intake import alertmanager, signals_api
 from alerts.notices import api as notices_api
 from alerts.notices import delivering, outbox
 from alerts.overrides import api as overrides_api
 from alerts.sources import polling
+from control_plane import rollouts
 
 
 def init_app(app: Flask) -> None:
@@ -17,6 +18,7 @@ def init_app(app: Flask) -> None:
     sample_ratio.init_app(app)
     api.init_app(app)
     exposition.init_app(app)
+    rollouts.register_testimony(standing.NAME, standing.standing)
     alertmanager.init_app(app)
     signals_api.init_app(app)
     overrides_api.init_app(app)

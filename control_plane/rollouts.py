@@ -40,6 +40,10 @@ Witness = Callable[[Session, Change], None]
 """Told of every change in its own transaction; registered by the packages above through `register_witness`."""
 
 
+Testimony = Callable[[Session, Rollout], Evidence]
+"""What is known of a rollout as it changes; registered by the packages above through `register_testimony`."""
+
+
 class UnknownRolloutError(LookupError):
     """No rollout exists for the flag; the message names it."""
 
@@ -60,6 +64,11 @@ def register_rearm_gate(name: str, gate: Gate) -> None:
 def register_witness(name: str, witness: Witness) -> None:
     """Let `witness` take part in the transaction of every change; what it raises undoes the change."""
     current_app.extensions.setdefault("witnesses", {})[name] = witness
+
+
+def register_testimony(name: str, testimony: Testimony) -> None:
+    """Let every change's audit entry carry what `testimony` says, under `name`."""
+    current_app.extensions.setdefault("testimonies", {})[name] = testimony
 
 
 def gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
@@ -221,11 +230,18 @@ def _publish(
     reason: str,
     evidence: Evidence,
 ) -> None:
+    evidence = {**evidence, **_testified(session, before or after)}
     _record(session, action, before, after, now=now, actor=actor, reason=reason, evidence=evidence)
     announce.publish(session, TOPIC, after.flag, now=now)
     witnesses: dict[str, Witness] = current_app.extensions.get("witnesses", {})
     for witness in witnesses.values():
         witness(session, Change(action, after, now, actor, reason, evidence))
+
+
+def _testified(session: Session, rollout: Rollout) -> dict[str, object]:
+    """What was known at the moment of the change, whoever made it."""
+    testimonies: dict[str, Testimony] = current_app.extensions.get("testimonies", {})
+    return {name: dict(testimony(session, rollout)) for name, testimony in testimonies.items()}
 
 
 def _record(
