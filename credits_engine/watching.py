@@ -1,4 +1,7 @@
-"""Both books are held against the journal by the clock, after each rollback and on demand; a difference is an alarm."""
+"""Both books are held against the journal by the clock, after each rollback and on demand; a difference is an alarm.
+
+Every hour and after a rollback that is done with kept sums, once a day and on demand from the journal alone.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +15,7 @@ from control_plane import store as rollout_store
 from control_plane.platform import jobs, signals, telemetry
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Observation
+from credits_engine import tallying
 from credits_engine.checking import DIFFERENCE
 from credits_engine.journal import Reconciliation, reconcile
 from credits_engine.store import runs
@@ -19,15 +23,19 @@ from credits_engine.store.runs import Run
 
 LOOK_SECONDS = 15.0
 LOGGED = 10
-EVERY = timedelta(hours=1)
+EVERY, THOROUGHLY_EVERY = timedelta(hours=1), timedelta(days=1)
+THOROUGH = ("daily", "demand")
 
 log = structlog.get_logger()
 
 
 def check_books(now: datetime, cause: str) -> Reconciliation:
-    """Compare, remember the result, and tell the guard of it."""
-    with reading() as session:
-        result = reconcile(session)
+    """Compare, remember the result, and tell the guard of it. For the causes in THOROUGH the whole journal is read."""
+    if cause in THOROUGH:
+        with reading() as session:
+            result = reconcile(session)
+    else:
+        result = _with_sums(cause)
     with transaction() as session:
         runs.add(session, Run(now, cause, result.checked, result.found))
     signals.record(Observation(DIFFERENCE, bad=not result.clean))
@@ -37,10 +45,22 @@ def check_books(now: datetime, cause: str) -> Reconciliation:
     return result
 
 
+def _with_sums(cause: str) -> Reconciliation:
+    tallying.fold()
+    with reading() as session:
+        result, reliable = tallying.compare(session)
+    if not reliable:
+        log.error("credits.sums_differ", cause=cause)
+        tallying.begin_anew()
+    return result
+
+
 def due(session: Session, now: datetime) -> str | None:
     """Why the books have to be compared now; None when they need not."""
-    last = runs.latest(session)
-    if last is None or now - last.at >= EVERY:
+    last, thorough = runs.latest(session), runs.latest(session, *THOROUGH)
+    if last is None or thorough is None or now - thorough.at >= THOROUGHLY_EVERY:
+        return "daily"
+    if now - last.at >= EVERY:
         return "schedule"
     rollouts = rollout_store.load_all(session)
     if any(rollout.latched and rollout.state_changed_at > last.at for rollout in rollouts):

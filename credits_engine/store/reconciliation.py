@@ -1,6 +1,6 @@
 """Both books beside what the journal says they must be, a page of users at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,9 @@ from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY
 
 PAGE_USERS = 500
 KINDS = ("analysis", "roast")
+
+Within = Callable[[ColumnElement[str]], ColumnElement[bool]]
+"""Which users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,15 @@ def page_totals(session: Session, after: str) -> tuple[str | None, list[BookTota
     ]
 
 
+def user_totals(session: Session, user_id: str) -> list[BookTotal]:
+    """The rows of one user."""
+    return [
+        _total(engine, row)
+        for engine, statement in OF_USER.items()
+        for row in run(session, statement, {"user": user_id})
+    ]
+
+
 def _total(engine: EngineName, row: Any) -> BookTotal:
     # PostgreSQL adds bigints up to numeric, which arrives as Decimal.
     book = Amounts(int(row.book_analysis), int(row.book_roast))
@@ -57,7 +69,11 @@ def _page(user_id: ColumnElement[str]) -> ColumnElement[bool]:
     return (user_id > bindparam("after")) & (user_id <= bindparam("last"))
 
 
-def _totals(book: Table, start: str, engine: EngineName) -> Any:
+def _one(user_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return user_id == bindparam("user")
+
+
+def _totals(book: Table, start: str, engine: EngineName, within: Within = _page) -> Any:
     """One statement, because on PostgreSQL two of them would not see the same instant."""
     zeros = [literal(0).label(f"{side}_{kind}") for side in ("journal", "book") for kind in KINDS]
     counted = select(
@@ -65,13 +81,13 @@ def _totals(book: Table, start: str, engine: EngineName) -> Any:
         book.c[start].label("period_start"),
         *(book.c[f"{kind}_used"].label(f"book_{kind}") for kind in KINDS),
         *zeros[:2],
-    ).where(_page(book.c.user_id))
+    ).where(within(book.c.user_id))
     posted = select(
         JOURNAL.c.user_id,
         JOURNAL.c[f"{engine.value}_period_start"],
         *zeros[2:],
         *(JOURNAL.c[f"{engine.value}_posted_{kind}"] for kind in KINDS),
-    ).where(_page(JOURNAL.c.user_id), JOURNAL.c[f"{engine.value}_period_start"].is_not(None))
+    ).where(within(JOURNAL.c.user_id), JOURNAL.c[f"{engine.value}_period_start"].is_not(None))
     both = union_all(counted, posted).subquery()
     sums = [
         func.sum(both.c[f"{side}_{kind}"]).label(f"{side}_{kind}") for side in ("book", "journal") for kind in KINDS
@@ -100,4 +116,8 @@ LAST_OF_PAGE = _last_of_page()
 TOTALS = {
     EngineName.V2: _totals(COUNTERS, "period_start", EngineName.V2),
     EngineName.LEGACY: _totals(LEGACY, "month_start", EngineName.LEGACY),
+}
+OF_USER = {
+    EngineName.V2: _totals(COUNTERS, "period_start", EngineName.V2, _one),
+    EngineName.LEGACY: _totals(LEGACY, "month_start", EngineName.LEGACY, _one),
 }

@@ -25,7 +25,8 @@ def add(session: Session, run: Run) -> None:
     session.execute(insert(ReconciliationRun).values(values))
 
 
-def latest(session: Session) -> Run | None:
-    """The last one; None before the first."""
-    row = session.scalars(select(ReconciliationRun).order_by(ReconciliationRun.id.desc()).limit(1)).first()
+def latest(session: Session, *causes: str) -> Run | None:
+    """The last one, or the last one for one of these causes; None before the first."""
+    query = select(ReconciliationRun).order_by(ReconciliationRun.id.desc()).limit(1)
+    row = session.scalars(query.where(ReconciliationRun.cause.in_(causes)) if causes else query).first()
     return None if row is None else Run(row.at, row.cause, row.checked, row.found)

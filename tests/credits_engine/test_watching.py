@@ -22,8 +22,8 @@ def cause(till: Till) -> str | None:
 def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
-    assert cause(till) == "schedule"
-    watching.check_books(till.now, "schedule")
+    assert cause(till) == "daily"
+    watching.check_books(till.now, "daily")
     till.now += timedelta(minutes=10)
     assert cause(till) is None
     with transaction() as session:

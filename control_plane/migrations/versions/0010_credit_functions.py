@@ -1,4 +1,4 @@
-"""The credits as functions of PostgreSQL: `consume_credits` and `get_or_create_active_period`, for use from psql.
+"""The credits as functions of PostgreSQL, `consume_credits` among them, and running sums of the journal.
 
 They do what `credits_engine.consumption` does, in its order and under its locks, and leave the same rows behind:
 `tests/credits_engine/test_functions.py` holds the two together on random sequences. SQLite has nothing like them.
@@ -11,6 +11,8 @@ taken at this moment, CRDUE billing has to be settled first, CRARG arguments tha
 
 import sqlalchemy as sa
 from alembic import op
+
+from control_plane.platform.database import UtcDateTime
 
 revision = "0010"
 down_revision = "0009"
@@ -706,6 +708,7 @@ NAME = "CREATE FUNCTION "
 
 
 def upgrade() -> None:
+    _create_tallies()
     if op.get_bind().dialect.name != "postgresql":
         return
     plans = op.create_table(
@@ -721,8 +724,31 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table in ("credit_tally", "credit_tally_mark"):
+        op.drop_table(table)
     if op.get_bind().dialect.name != "postgresql":
         return
     for function in reversed(FUNCTIONS):
         op.execute(f"DROP FUNCTION {function.split(NAME)[1].split('(')[0]}")
     op.drop_table("credit_plan")
+
+
+def _create_tallies() -> None:
+    """Sums of the journal up to a mark. They follow from it, so going down drops them and going up begins anew."""
+    op.create_table(
+        "credit_tally",
+        sa.Column("engine", sa.Text, primary_key=True),
+        sa.Column("user_id", sa.Text, primary_key=True),
+        sa.Column("period_start", UtcDateTime, primary_key=True),
+        sa.Column("analysis", sa.BigInteger, nullable=False),
+        sa.Column("roast", sa.BigInteger, nullable=False),
+    )
+    mark = op.create_table(
+        "credit_tally_mark",
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("journal_id", sa.BigInteger, nullable=False),
+        sa.Column("pending_id", sa.BigInteger, nullable=False),
+        sa.Column("pending_until", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("id = 1", name="ck_credit_tally_mark_once"),
+    )
+    op.bulk_insert(mark, [{"id": 1, "journal_id": 0, "pending_id": 0, "pending_until": 0}])

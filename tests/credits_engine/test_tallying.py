@@ -1,0 +1,158 @@
+"""Comparing with kept sums finds what comparing with the whole journal finds, and reads only what is new."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, text, update
+from sqlalchemy.orm import Session
+
+from control_plane.migrations import downgrade, upgrade
+from control_plane.platform.database import db, reading, transaction
+from credits_engine import tallying, watching
+from credits_engine.decisions import Amounts, EngineName
+from credits_engine.journal import Reconciliation, reconcile
+from credits_engine.store import entries, tallies
+from credits_engine.store.tables import COUNTERS, LEGACY
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import MONTH, NOW
+
+
+def _invent(session: Session) -> None:
+    row = {"type": "consume", "occurred_at": NOW, "user_id": "user3", "reason": "-", "actor": "-"}
+    entries.append(session, {**row, "v2_period_start": MONTH.start, "v2_posted_analysis": 5})
+
+
+CHANGES: dict[str, Callable[[Session], object]] = {
+    "a counter that was raised": lambda s: s.execute(
+        update(COUNTERS).where(COUNTERS.c.user_id == "user1").values(roast_used=9)
+    ),
+    "a counter that was emptied": lambda s: s.execute(update(LEGACY).values(analysis_used=0)),
+    "rows that were lost": lambda s: s.execute(delete(COUNTERS).where(COUNTERS.c.user_id == "user2")),
+    "rows of somebody else": lambda s: s.execute(
+        update(LEGACY).where(LEGACY.c.user_id == "user0").values(user_id="eve")
+    ),
+    "an entry that no book knows of": _invent,
+}
+
+
+def compared() -> tuple[Reconciliation, bool]:
+    with reading() as session:
+        return tallying.compare(session)
+
+
+def thorough() -> Reconciliation:
+    with reading() as session:
+        return reconcile(session)
+
+
+def fill(till: Till) -> None:
+    for number in range(4):
+        till.user(f"user{number}", "pro")
+        for key in range(3):
+            till.take(f"user{number}", f"k{key}", analysis=number + 1, roast=key)
+            till.now += timedelta(days=6)
+        till.now = NOW
+
+
+def test_sums_are_as_good_as_the_journal(till: Till) -> None:
+    fill(till)
+    before = compared()
+    tallying.fold()
+    assert compared() == before == (thorough(), True)
+    till.take("user1", "new", analysis=50)
+    assert compared() == (thorough(), True)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("folded", [True, False])
+def test_whatever_is_changed_is_found_wherever_the_mark_stands(
+    till: Till, change: Callable[[Session], object], folded: bool
+) -> None:
+    fill(till)
+    if folded:
+        tallying.fold()
+    with transaction() as session:
+        change(session)
+    if not folded:
+        tallying.fold()
+    (found, reliable), whole = compared(), thorough()
+    assert reliable
+    assert found.found == whole.found > 0
+    assert set(found.differences) == set(whole.differences)
+
+
+def test_a_wrong_sum_accuses_no_book_and_is_added_up_again(till: Till) -> None:
+    fill(till)
+    tallying.fold()
+    with transaction() as session:
+        session.execute(update(tallies.TALLIES).values(analysis=77))
+    found, reliable = compared()
+    assert (found.clean, reliable) == (True, False)
+    assert watching.check_books(till.now, "schedule").clean
+    assert compared()[1]
+
+
+def test_only_rows_behind_the_mark_are_read(till: Till) -> None:
+    fill(till)
+    reached = tallying.fold()
+    with transaction() as session:
+        assert session.scalar(text("SELECT max(id) FROM credit_journal")) == reached
+        session.execute(text("DROP TRIGGER IF EXISTS credit_journal_no_delete" + _table(session)))
+        session.execute(text("DROP TRIGGER IF EXISTS credit_journal_no_change" + _table(session)))
+        session.execute(text("DELETE FROM credit_journal"))
+    assert compared()[0].clean
+    assert thorough().found == 8
+    assert watching.check_books(till.now, "demand").found == 8
+
+
+def _table(session: Session) -> str:
+    return " ON credit_journal" if session.get_bind().dialect.name == "postgresql" else ""
+
+
+@pytest.mark.database("postgresql")
+def test_no_mark_passes_a_row_that_is_still_being_written(till: Till) -> None:
+    """A transaction that drew its number before commits after everything that was numbered later."""
+    fill(till)
+    tallying.fold()
+    with db.engine.connect() as slow, slow.begin():
+        slow.execute(text("SELECT * FROM usage_counters WHERE user_id = 'user0' FOR UPDATE"))
+        slow.execute(text("SELECT nextval('credit_journal_id_seq')"))
+        till.take("user1", "later", analysis=1)
+        with transaction() as session:
+            newest = session.scalar(text("SELECT max(id) FROM credit_journal"))
+        assert tallying.fold() < newest
+        assert compared() == (thorough(), True)
+    assert tallying.fold() == newest
+    assert compared() == (thorough(), True)
+
+
+def test_many_small_steps_add_up_to_one_large_one(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(till)
+    monkeypatch.setattr(tallies, "ROWS_AT_ONCE", 2)
+    tallying.begin_anew()
+    assert compared() == (thorough(), True)
+    with reading() as session:
+        kept = {tuple(row) for row in session.execute(text("SELECT engine, user_id, analysis FROM credit_tally"))}
+    assert {each for each in kept if each[1] == "user3"} >= {(EngineName.V2.value, "user3", 12)}
+
+
+def test_sums_are_made_again_after_going_down_and_up(till: Till) -> None:
+    fill(till)
+    tallying.fold()
+    downgrade("0009")
+    upgrade()
+    assert watching.check_books(till.now, "schedule").clean
+    assert till.books("user1").v2.used == Amounts(6, 3)
+
+
+def test_an_hour_is_compared_by_sums_and_a_day_by_the_journal(till: Till) -> None:
+    causes = []
+    for hours in (0, 1, 1, 21, 1, 1):
+        till.now += timedelta(hours=hours)
+        with reading() as session:
+            cause = watching.due(session, till.now)
+        assert cause
+        causes.append(cause)
+        watching.check_books(till.now, cause)
+    assert causes == ["daily", "schedule", "schedule", "schedule", "daily", "schedule"]
