@@ -18,6 +18,7 @@ KNOWN_FIELDS = {
     "appName": "app_name",
     "currentTime": "current_time",
 }
+NESTED = "properties["
 TEXT_LENGTH_MAX = 1000
 PROPERTIES_MAX = 100
 
@@ -78,6 +79,17 @@ def from_nested(value: Mapping[str, Any]) -> Context:
     properties = value.get("properties")
     inner = properties if isinstance(properties, Mapping) else {}
     return from_fields({name: each for name, each in value.items() if name != "properties"} | _outside(inner))
+
+
+def from_query(arguments: Mapping[str, str]) -> Context:
+    """The context of a query string, in which `properties[plan]=pro` is a property."""
+    nested = {
+        name.removeprefix(NESTED).removesuffix("]"): value
+        for name, value in arguments.items()
+        if name.startswith(NESTED) and name.endswith("]")
+    }
+    beside = {name: value for name, value in arguments.items() if not name.startswith(NESTED)}
+    return from_nested({**beside, "properties": nested})
 
 
 def informed(context: Context, known: Acquaintance | None, trusts: Collection[str]) -> Context:

@@ -1,21 +1,33 @@
 """Why a user has a flag or not, in sentences: the trace that evaluation itself produced, and what comes next."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.phases import AudienceKind, exposure_at, following
+from control_plane.phases import PRODUCTION, AudienceKind, exposure_at, following
 from control_plane.platform.settings import Settings
 from flags import store
+from flags.contexts import ATTRIBUTES, PLAN, Acquaintance, Context, from_nested, informed
 from flags.evaluation import Evaluation, evaluate
 from flags.phased import EvaluationContext, PhasedFlag
 from flags.prospects import entry_audience, entry_percentage
-from flags.snapshot import Snapshots
+from flags.publication.dissection import Specimen
+from flags.publication.edition import make
+from flags.publication.reading import read
+from flags.snapshot import Snapshots, UnknownFlagError
+from flags.store import UserAttributes
 from flags.trace import describe
+
+NO_ROLLOUT = "no rollout moves this flag; it changes when somebody switches it or defines it anew."
+
+
+Explainer = Callable[..., dict[str, Any]]
+"""`explainer("user", {"plan": "pro"})` is why the flag is as it is for that user, of whom the caller knows this."""
 
 
 def explain(
@@ -27,14 +39,36 @@ def explain(
     *,
     now: datetime,
     environment: str | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The answer for one user with its reason, numbered trace, bucket and what the next step would change."""
-    flag = snapshots.current(session, environment or settings.environment).find(key)
+    made = explainer(session, snapshots, settings, key, now=now, environment=environment)
+    return made(user_id, attributes or {})
+
+
+def explainer(
+    session: Session, snapshots: Snapshots, settings: Settings, key: str, *, now: datetime, environment: str | None
+) -> Explainer:
+    """What explains the flag for any number of users. Raises UnknownFlagError.
+
+    `attributes` outweigh what our directory knows of a user.
+    """
+    place = environment or settings.environment
+    flag = snapshots.current(session, place).flags.get(key)
+    if flag is not None:
+        return partial(_phased, session, flag, now)
+    return partial(_defined, session, _specimen(session, snapshots, key, place, now), now)
+
+
+def _phased(
+    session: Session, flag: PhasedFlag, now: datetime, user_id: str, attributes: Mapping[str, str]
+) -> dict[str, Any]:
     known = store.user(session, user_id)
-    context = EvaluationContext(user_id, known.signed_up_at if known else None, known.plan if known else None)
+    said = _context(user_id, attributes, known)
+    context = EvaluationContext(user_id, said.signed_up_at, said.properties.get(PLAN))
     answer = evaluate(flag, context, now)
     return {
-        "flag": key,
+        "flag": flag.key,
         "environment": flag.environment,
         "userId": user_id,
         "known": known is not None,
@@ -53,24 +87,70 @@ def explain(
     }
 
 
+def _defined(
+    session: Session, specimen: Specimen, now: datetime, user_id: str, attributes: Mapping[str, str]
+) -> dict[str, Any]:
+    """The same for a flag without a rollout: the parts of its definition take the place of the rules."""
+    known = store.user(session, user_id)
+    context = _context(user_id, attributes, known)
+    found = specimen.examine(context, context.document(specimen.environment, now))
+    audience, percentage = (f"strategy {found.entry[0]}", found.entry[1]) if found.entry else (None, None)
+    return {
+        "flag": specimen.name,
+        "environment": specimen.environment,
+        "userId": user_id,
+        "known": known is not None,
+        "value": found.value,
+        "variant": found.variant,
+        "reason": found.reason.value,
+        "detail": found.steps[-1].sentence,
+        "phase": None,
+        "bucket": found.bucket,
+        "entersAt": {"audience": audience, "percentage": percentage},
+        "trace": [
+            {"rule": step.rule.value, "outcome": step.outcome.value, "sentence": step.sentence} for step in found.steps
+        ],
+        "next": {"changes": False, "sentence": NO_ROLLOUT},
+    }
+
+
+def _specimen(session: Session, snapshots: Snapshots, key: str, environment: str, now: datetime) -> Specimen:
+    source = read(snapshots, session, environment)
+    _, expires_at = store.routing_state(session)
+    guarded = environment == PRODUCTION and (expires_at is None or now >= expires_at)
+    contents = make(source, now, guard_ended_at=now if guarded else None).contents
+    if key not in contents.features:
+        raise UnknownFlagError(key)
+    return Specimen(contents, key, environment)
+
+
+def _context(user_id: str, attributes: Mapping[str, str], known: UserAttributes | None) -> Context:
+    said = from_nested({"properties": attributes, "userId": user_id})
+    ours = Acquaintance(known.plan, known.signed_up_at, known.beta) if known else None
+    return informed(said, ours, ATTRIBUTES)
+
+
 def words(explanation: Mapping[str, Any]) -> str:
     """The explanation for a terminal."""
     lines = [
         f"{explanation['flag']} is {explanation['variant']} for {explanation['userId']} ({explanation['reason']}).",
         *(f"{number:3}. {step['sentence']}" for number, step in enumerate(explanation["trace"], start=1)),
-        f"     Enters {_entry(**explanation['entersAt'])}.",
+        f"     Enters {entry(**explanation['entersAt'])}.",
         f"     Next: {explanation['next']['sentence']}",
     ]
     return "\n".join(lines)
 
 
-def _entry(audience: AudienceKind, percentage: int) -> str:
+def entry(audience: str | None, percentage: int | None) -> str:
+    """With whom a user enters, in words."""
     match audience:
+        case None:
+            return "by no share of users"
         case AudienceKind.ENVIRONMENTS:
             return "with this environment"
         case AudienceKind.ALLOWLIST:
             return "with the beta allowlist"
-        case AudienceKind.NEW_SIGNUPS | AudienceKind.EVERYONE:
+        case _:
             return f"at {percentage} % of {audience.replace('_', ' ')}"
 
 

@@ -1,5 +1,6 @@
 """Why users have a flag or not."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from flask import Blueprint, current_app, jsonify, request
@@ -11,35 +12,36 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
 from flags.api.bodies import ExplainBody, body
-from flags.explanation import explain
+from flags.contexts import NESTED, from_query
+from flags.explanation import explainer
+
+ENVIRONMENT = {"environment": "Default: the environment of this installation."}
 
 bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 
 
 @bp.get("")
 @require_role("viewer")
-@documented(query={"userId": "The user.", "environment": "Default: the environment of this installation."})
+@documented(query={"userId": "The user.", "properties[plan]": "What to suppose of them.", **ENVIRONMENT})
 def one(flag: str) -> ResponseReturnValue:
-    """Why `userId` has the flag or not."""
+    """Why `userId` has the flag or not; `properties[plan]=pro` supposes what our directory does not say."""
     user_id = request.args.get("userId", "")
     if not user_id:
         raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
-    return jsonify(_explained(flag, [user_id])[0])
+    supposed = from_query({name: text for name, text in request.args.items() if name.startswith(NESTED)})
+    return jsonify(_explained(flag, [(user_id, supposed.properties)])[0])
 
 
 @bp.post("")
 @require_role("viewer")
-@documented(body=ExplainBody)
+@documented(body=ExplainBody, query=ENVIRONMENT)
 def many(flag: str) -> ResponseReturnValue:
     """Why each of up to a thousand users has the flag or not."""
-    return jsonify({"explanations": _explained(flag, body(ExplainBody).user_ids)})
+    return jsonify({"explanations": _explained(flag, [(user_id, {}) for user_id in body(ExplainBody).user_ids])})
 
 
-def _explained(flag: str, user_ids: list[str]) -> list[dict[str, object]]:
+def _explained(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
     snapshots, environment = current_app.extensions["flag_snapshots"], request.args.get("environment")
-    now = datetime.now(UTC)
     with reading() as session:
-        return [
-            explain(session, snapshots, current(), flag, user_id, now=now, environment=environment)
-            for user_id in user_ids
-        ]
+        explain = explainer(session, snapshots, current(), flag, now=datetime.now(UTC), environment=environment)
+        return [explain(user_id, supposed) for user_id, supposed in users]

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,15 @@ from flask import current_app
 from control_plane.platform.console import CommandFailed, in_application, json_option, show
 from control_plane.platform.database import reading
 from control_plane.platform.settings import current
-from flags.explanation import explain, words
+from flags.compilation import SIGNUP_DATE
+from flags.explanation import entry, explainer, words
 from flags.snapshot import UnknownFlagError
 
 COLUMNS = ("userId", "value", "reason", "phase", "bucket", "entersAt", "detail", "next")
+NAMES = {"signed_up_at": SIGNUP_DATE}
+"""Columns that `rollout users import` calls otherwise than flags do."""
+
+User = tuple[str, dict[str, str]]
 
 
 @click.command("explain")
@@ -26,7 +31,7 @@ COLUMNS = ("userId", "value", "reason", "phase", "bucket", "entersAt", "detail",
     "--file",
     "path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file with a column user_id; prints a CSV with a line for each.",
+    help="A CSV file with a column user_id; every other column is an attribute. Prints a CSV with a line for each.",
 )
 @click.option("--environment", help="Default: the environment of this installation.")
 @json_option
@@ -37,32 +42,38 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
         raise CommandFailed("Name one user, or a file of them with --file.")
     try:
         if user is not None:
-            [document] = _explained(flag, [user], environment)
+            [document] = _explained(flag, [(user, {})], environment)
             show(document, words(document), as_json=as_json)
         elif path is not None:
-            _write(_explained(flag, _user_ids(path), environment))
+            _write(_explained(flag, _users(path), environment))
     except UnknownFlagError as error:
         raise CommandFailed(str(error)) from error
 
 
-def _explained(flag: str, user_ids: list[str], environment: str | None) -> Iterator[dict[str, Any]]:
+def _explained(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
     snapshots, now = current_app.extensions["flag_snapshots"], datetime.now(UTC)
     with reading() as session:
-        for user_id in user_ids:
-            yield explain(session, snapshots, current(), flag, user_id, now=now, environment=environment)
+        explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)
+        for user_id, attributes in users:
+            yield explain(user_id, attributes)
 
 
-def _user_ids(path: Path) -> list[str]:
+def _users(path: Path) -> list[User]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if "user_id" not in (rows.fieldnames or ()):
             raise CommandFailed(f"{path} has no column user_id; its first line must name one.")
-        return [row["user_id"] for row in rows if row["user_id"]]
+        return [(row["user_id"], _attributes(row)) for row in rows if row["user_id"]]
+
+
+def _attributes(row: dict[str, str]) -> dict[str, str]:
+    """The other columns by the names that flags know; an empty cell says nothing."""
+    named = {NAMES.get(name, name): text for name, text in row.items() if name != "user_id" and isinstance(text, str)}
+    return {name: text for name, text in named.items() if text}
 
 
 def _write(documents: Iterator[dict[str, Any]]) -> None:
     table = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     for document in documents:
-        enters = f"{document['entersAt']['percentage']} % of {document['entersAt']['audience']}"
-        table.writerow({**document, "entersAt": enters, "next": document["next"]["sentence"]})
+        table.writerow({**document, "entersAt": entry(**document["entersAt"]), "next": document["next"]["sentence"]})

@@ -17,7 +17,7 @@ from werkzeug.datastructures import EnvironHeaders
 from control_plane.platform import identity, telemetry
 from control_plane.platform.actors import Token, TokenType
 from control_plane.platform.strict_json import loads
-from flags.contexts import Context
+from flags.contexts import Context, from_query
 from flags.protocols import client_api, frontend, ofrep
 from flags.protocols.cross_origin import OPEN_TO_ALL
 from flags.protocols.reply import Reply
@@ -69,7 +69,7 @@ class FastLane:
 
 def init_app(app: Flask) -> None:
     """Put the lanes in front of the application."""
-    app.wsgi_app = FastLane(app)  # type: ignore[method-assign]
+    app.extensions["fast_lane"] = app.wsgi_app = FastLane(app)  # type: ignore[method-assign]
 
 
 def _lane(method: str, path: str) -> Lane | None:
@@ -92,7 +92,7 @@ def _toggles(environ: Environ, token: Token) -> Reply | None:
     if "%00" in query:
         return None
     arguments = dict(reversed(parse_qsl(query, keep_blank_values=True)))
-    return _frontend(environ, frontend.from_query(arguments), token)
+    return _frontend(environ, from_query(arguments), token)
 
 
 def _asked_toggles(environ: Environ, token: Token) -> Reply | None:

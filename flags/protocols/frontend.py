@@ -12,7 +12,7 @@ from control_plane.platform import telemetry
 from control_plane.platform.actors import Token
 from control_plane.platform.openapi import documented
 from control_plane.platform.security import require_token, token
-from flags.contexts import Context, from_nested
+from flags.contexts import Context, from_nested, from_query
 from flags.protocols import answers, bodies, reports
 from flags.protocols.asking import at_hand, introduced, published_for
 from flags.protocols.cross_origin import open_to_all, preflight
@@ -24,7 +24,6 @@ from flags.publication.published import Payload
 bp = Blueprint("frontend_api", __name__, url_prefix="/api/frontend")
 
 TYPES = ("frontend", "admin")
-NESTED = "properties["
 
 
 @bp.get("", provide_automatic_options=False)
@@ -91,17 +90,6 @@ def toggles(context: Context, asker: Token, *, address: str | None, if_none_matc
     answered = published_for(asker).answers.toggles(introduced_context, datetime.now(UTC))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
     return conditional(Payload(answered, etag), if_none_match, *staleness())
-
-
-def from_query(arguments: Mapping[str, str]) -> Context:
-    """The context of a query string; the first value of a name that is there twice."""
-    nested = {
-        name.removeprefix(NESTED).removesuffix("]"): value
-        for name, value in arguments.items()
-        if name.startswith(NESTED) and name.endswith("]")
-    }
-    beside = {name: value for name, value in arguments.items() if not name.startswith(NESTED)}
-    return from_nested({**beside, "properties": nested})
 
 
 def from_body(value: Any) -> Context:

@@ -54,6 +54,22 @@ def test_users_are_imported_and_explained(run: Run, tmp_path: Path, office: Offi
     assert [line.split(",")[:2] for line in lines[1:]] == [["ann", "True"], ["bob", "False"]]
 
 
+def test_a_file_may_say_what_is_to_be_supposed_of_users(run: Run, tmp_path: Path, office: Office) -> None:
+    feature = tmp_path / "flags.json"
+    pro = {"contextName": "plan", "operator": "IN", "values": ["pro"]}
+    strategy = {"name": "default", "constraints": [pro]}
+    feature.write_text(json.dumps({"features": [{"name": "search", "enabled": True, "strategies": [strategy]}]}))
+    run("flags", "import", str(feature), "--environment", "production")
+    file = tmp_path / "suppose.csv"
+    file.write_text("user_id,plan,signed_up_at\nann,pro,\nbob,free,2026-01-31\n")
+    lines = run("explain", "search", "--file", str(file)).splitlines()
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        ["ann", "True", "TARGETING_MATCH"],
+        ["bob", "False", "DEFAULT"],
+    ]
+    assert run("explain", "search", "ann").startswith("search is off for ann (DEFAULT).")
+
+
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
