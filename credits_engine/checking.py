@@ -15,7 +15,7 @@ from control_plane.platform import jobs, signals, telemetry
 from control_plane.platform.database import reading
 from control_plane.platform.settings import current
 from control_plane.platform.signals import Observation
-from credits_engine.store import guardrails
+from credits_engine.store import guardrails, migrating
 from credits_engine.store.reconciliation import BookTotal, page_totals
 
 CHECK_SECONDS = 5.0
@@ -24,6 +24,9 @@ CURSOR = "books_checked"
 DIFFERENCE = "credit_ledger_difference"
 DOUBLE_CHARGE = "credit_double_charge"
 AT_RISK = "credits_at_risk"
+OVERLAP = "credit_period_overlap"
+PERIODS_SECONDS = 600.0
+LOGGED = 10
 
 CONSUMING = ("credits.consume_view", "credits.reserve_view")
 
@@ -59,6 +62,15 @@ def check_stake(_now: datetime) -> None:
     signals.record(Observation(AT_RISK, bad=apart > most))
 
 
+def check_periods(_now: datetime, _term: int) -> None:
+    """Tell the guard whether anybody has two periods at once, and so two allowances."""
+    with reading() as session:
+        found = migrating.overlapping(session)
+    if found:
+        log.error("periods.overlap", users=found[:LOGGED], found=len(found))
+    signals.record(Observation(OVERLAP, bad=bool(found)))
+
+
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule and let the control plane measure what is at stake."""
     blast_radius.register_meter(guardrails.blast)
@@ -66,6 +78,7 @@ def init_app(app: Flask) -> None:
     telemetry.watch_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     jobs.every(app, CHECK_SECONDS, "check-books", _check)
+    jobs.every(app, PERIODS_SECONDS, "check-periods", check_periods)
 
 
 def _check(now: datetime, _term: int) -> None:

@@ -17,13 +17,16 @@ from alerts.intake.receiving import LostRaceError, Receiver, receive
 from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
+from control_plane.platform import signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role, require_token
 from control_plane.platform.settings import current
+from control_plane.platform.signals import Observation
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 RETRY_SECONDS = 1
+REFUSAL = "alertmanager_refused"
 BELIEVED = timedelta(hours=9)
 """Alertmanager repeats what still fires every four hours; after two missed repeats it is no longer believed."""
 
@@ -104,7 +107,11 @@ def init_app(app: Flask) -> None:
 @bp.after_request
 def _alarm(response: Response) -> Response:
     """Alertmanager never sends again what was answered with 4xx: each of these is an alert that nobody acted on."""
-    if request.method == "POST" and 400 <= response.status_code < 500:
+    if request.method != "POST":
+        return response
+    refused = 400 <= response.status_code < 500
+    signals.record(Observation(REFUSAL, refused))
+    if refused:
         REFUSED.inc()
         log.error("alertmanager.refused", status=response.status_code)
     return response

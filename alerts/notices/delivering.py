@@ -14,14 +14,16 @@ from prometheus_client import Counter
 
 from alerts.notices import outbox, store, targets, wording
 from alerts.notices.store import Delivery, State
-from control_plane.platform import jobs
+from control_plane.platform import jobs, signals
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Observation
 
 DELIVER_SECONDS = 1.0
 AT_ONCE = 20
 ATTEMPTS_MAX = 12
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=10)
+FAILURE = "notice_failure"
 
 DELIVERIES = Counter("rollout_notice_deliveries", "Attempts to deliver a notice, by outcome.", ["outcome"])
 for outcome in ("delivered", "failed", "dead"):
@@ -70,6 +72,7 @@ def _deliver(delivery: Delivery, now: datetime, send: Send) -> bool:
         with transaction() as session:
             store.finish(session, delivery, State.DELIVERED, now=now)
         DELIVERIES.labels("delivered").inc()
+        signals.record(Observation(FAILURE, bad=False))
         return True
     _failed(delivery, error, now)
     return False
@@ -95,4 +98,5 @@ def _failed(delivery: Delivery, error: str, now: datetime) -> None:
             message = wording.of_undelivered(delivery.notice_id, delivery.flag, delivery.title, label=delivery.label)
             outbox.tell(session, message, now=now, without=delivery.target)
     DELIVERIES.labels("dead" if dead else "failed").inc()
+    signals.record(Observation(FAILURE, bad=True))
     log.warning("notice.not_delivered", notice=delivery.notice_id, target=delivery.label, dead=dead, error=error)

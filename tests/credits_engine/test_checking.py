@@ -139,3 +139,16 @@ def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
     asked(till, 5, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
     asked(till, 7, reason="DEFAULT: default_off", signed_up_days_ago=300, named="old")
     assert split(at_step(2, 0)) == Split(2, 7, 0.1)
+
+
+def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:
+    till.take(till.user("ada"), "k1", analysis=2)
+    checking.check_periods(till.now, 1)
+    row = select(COUNTERS).where(COUNTERS.c.user_id == "ada")
+    with transaction() as session:
+        opened = dict(session.execute(row).mappings().one())
+        session.execute(COUNTERS.insert().values(opened | {"period_start": till.now}))
+    checking.check_periods(till.now, 1)
+    signals.flush(till.now)
+    with reading() as session:
+        assert signals.totals(session)[Series(checking.OVERLAP)] == Count(1, 2)
