@@ -63,6 +63,7 @@ class JournalEntry(Base):
     __table_args__ = (
         Index("ix_credit_journal_user", "user_id", "id"),
         Index("ix_credit_journal_occurred", "occurred_at"),
+        Index("ix_credit_journal_differing", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
         Index("ix_credit_journal_variance", "variance", "id", sqlite_where=DIFFERING, postgresql_where=DIFFERING),
         {"sqlite_autoincrement": True},
     )

@@ -40,10 +40,16 @@ SPLITS = {
 }
 OUTSIDE = "DEFAULT: default_off"
 FULL = 100
-CHARGED_TWICE = (
+# Materialised, or SQLite would walk the whole journal in the order of users, because that is how it is grouped.
+CHARGED = (
     select(JOURNAL.c.user_id, JOURNAL.c.operation_key)
     .where(SERVED_BY_V2, (JOURNAL.c.charged_analysis > 0) | (JOURNAL.c.charged_roast > 0))
-    .group_by(JOURNAL.c.user_id, JOURNAL.c.operation_key)
+    .cte("charged")
+    .prefix_with("MATERIALIZED")
+)
+CHARGED_TWICE = (
+    select(CHARGED.c.user_id, CHARGED.c.operation_key)
+    .group_by(CHARGED.c.user_id, CHARGED.c.operation_key)
     .having(func.count() > 1)
 )
 

@@ -44,15 +44,24 @@ MOVE_MARK = update(MARK).values(
 NEWEST = text("SELECT coalesce(max(id), 0) FROM credit_journal")
 OLDEST_RUNNING = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)")
+# Materialised, so that SQLite takes the rows by number and doesn't walk the whole journal in the order of users.
 FOLD_WORDS = """
 INSERT INTO credit_tally (engine, user_id, period_start, analysis, roast)
-    SELECT '{engine}', user_id, {engine}_period_start, sum({engine}_posted_analysis), sum({engine}_posted_roast)
-        FROM credit_journal WHERE id > :after AND id <= :reached AND {engine}_period_start IS NOT NULL
-        GROUP BY user_id, {engine}_period_start
+    WITH fresh AS MATERIALIZED (
+        SELECT user_id, {engine}_period_start AS period_start, {engine}_posted_analysis AS analysis,
+                {engine}_posted_roast AS roast
+            FROM credit_journal WHERE id > :after AND id <= :reached AND {engine}_period_start IS NOT NULL)
+    SELECT '{engine}', user_id, period_start, sum(analysis), sum(roast) FROM fresh WHERE true
+        GROUP BY user_id, period_start
     ON CONFLICT (engine, user_id, period_start) DO UPDATE
         SET analysis = credit_tally.analysis + excluded.analysis, roast = credit_tally.roast + excluded.roast
 """
 DIFFERING_WORDS = """
+WITH fresh AS MATERIALIZED (
+    SELECT user_id, {engine}_period_start AS period_start, {engine}_posted_analysis AS analysis,
+            {engine}_posted_roast AS roast
+        FROM credit_journal
+        WHERE id > (SELECT journal_id FROM credit_tally_mark) AND {engine}_period_start IS NOT NULL)
 SELECT coalesce(b.user_id, t.user_id, j.user_id) AS user_id,
         coalesce(b.{start}, t.period_start, j.period_start) AS period_start,
         coalesce(b.analysis_used, 0) AS book_analysis, coalesce(b.roast_used, 0) AS book_roast,
@@ -62,11 +71,8 @@ SELECT coalesce(b.user_id, t.user_id, j.user_id) AS user_id,
     FULL JOIN (SELECT * FROM credit_tally WHERE engine = '{engine}') t
         ON t.user_id = b.user_id AND t.period_start = b.{start}
     FULL JOIN (
-        SELECT user_id, {engine}_period_start AS period_start, sum({engine}_posted_analysis) AS analysis,
-                sum({engine}_posted_roast) AS roast
-            FROM credit_journal
-            WHERE id > (SELECT journal_id FROM credit_tally_mark) AND {engine}_period_start IS NOT NULL
-            GROUP BY user_id, {engine}_period_start) j
+        SELECT user_id, period_start, sum(analysis) AS analysis, sum(roast) AS roast
+            FROM fresh GROUP BY user_id, period_start) j
         ON j.user_id = coalesce(b.user_id, t.user_id) AND j.period_start = coalesce(b.{start}, t.period_start)
     WHERE coalesce(b.analysis_used, 0) <> coalesce(t.analysis, 0) + coalesce(j.analysis, 0)
         OR coalesce(b.roast_used, 0) <> coalesce(t.roast, 0) + coalesce(j.roast, 0)

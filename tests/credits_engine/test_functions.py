@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -154,13 +154,27 @@ def test_a_period_is_opened_once_with_the_limits_of_the_plan_that_is_paid_for(ti
     assert till.books("ada").v2.period.end == rows[0].period_end
 
 
-def test_the_lines_for_psql_run_as_they_stand_in_the_page(till: Till, database_url: str) -> None:
+def test_the_lines_for_psql_run_as_they_stand_in_the_page(till: Till, database_url: str, tmp_path: Path) -> None:
     till.user("user_id")
     queries = PSQL.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(queries) == 3
-    shown = [_psql(database_url, query) for query in queries]
+    assert len(queries) == 4
+    shown = [_psql(database_url, query, tmp_path) for query in queries[:3]]
     assert '"outcome": "allowed"' in shown[0]
     assert shown[1].count("user_id|") == shown[2].count("user_id|") == 1
+
+
+def test_a_month_of_the_journal_is_copied_out_by_the_statement_of_the_page(
+    till: Till, database_url: str, tmp_path: Path
+) -> None:
+    till.user("ada")
+    for month in (9, 10, 11):
+        for day in (1, 15, 28):
+            till.now = datetime(2026, month, day, tzinfo=UTC)
+            till.take("ada", f"{month}-{day}", analysis=1)
+    (line,) = (query for query in PSQL.findall(PAGE.read_text(encoding="utf-8")) if "copy" in query)
+    assert _psql(database_url, line, tmp_path).strip() == "COPY 3"
+    copied = (tmp_path / "credit_journal-2026-10.csv").read_text().splitlines()
+    assert [row.split(",")[1][:10] for row in copied] == ["occurred_a", "2026-10-01", "2026-10-15", "2026-10-28"]
 
 
 def test_going_down_and_up_again_keeps_what_the_functions_wrote(till: Till) -> None:
@@ -303,9 +317,9 @@ def _period(user_id: str, moment: Any) -> Any:
     )
 
 
-def _psql(database_url: str, query: str) -> str:
+def _psql(database_url: str, query: str, folder: Path) -> str:
     command = [str(postgres.program("psql")), "--no-psqlrc", "--no-align", "--tuples-only", database_url, "-c", query]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout
 
 
 def failing(_book: Book, _request: Request) -> Decision:

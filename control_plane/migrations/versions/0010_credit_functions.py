@@ -705,10 +705,13 @@ FUNCTIONS = (
     PERIOD_OF,
 )
 NAME = "CREATE FUNCTION "
+DIFFERING = "ix_credit_journal_differing"
 
 
 def upgrade() -> None:
     _create_tallies()
+    differing = sa.text("variance <> 'match'")
+    op.create_index(DIFFERING, "credit_journal", ["id"], sqlite_where=differing, postgresql_where=differing)
     if op.get_bind().dialect.name != "postgresql":
         return
     plans = op.create_table(
@@ -724,6 +727,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(DIFFERING, "credit_journal")
     for table in ("credit_tally", "credit_tally_mark"):
         op.drop_table(table)
     if op.get_bind().dialect.name != "postgresql":

@@ -1,0 +1,199 @@
+"""What is asked all the time reads what it needs, however long the journal is: rows are counted, and plans are read."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, text
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform.database import db, reading, transaction
+from credits_engine import books, tallying
+from credits_engine.consumption import Operation, consume
+from credits_engine.decisions import Amounts
+from credits_engine.routing import evaluate_flag, look_up_flag
+from credits_engine.store import accounts, entries, guardrails, pages, tallies
+from credits_engine.store.accounts import Account
+from credits_engine.store.pages import Filters
+from credits_engine.store.reconciliation import user_totals
+from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
+from flags.store import beta_members
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import MONTH, NOW
+
+USERS_STORED, EACH = 400, 25
+GROWING = ("credit_journal", "usage_counters", "legacy_book", "operation_key", "directory_user", "credit_tally")
+PARTIAL = ("ix_credit_journal_differing", "ix_directory_user_beta")
+"""Indexes that hold nothing but what is asked for."""
+PAGE = 10
+LATER = NOW + timedelta(hours=1)
+
+Work = Callable[[Session], object]
+
+
+def status(session: Session) -> object:
+    found = accounts.find(session, "user7")
+    assert found
+    look_up_flag(session, LATER)(found[0])
+    return books.shown(session, found[0], LATER)
+
+
+def of_user(**filters: Any) -> Work:
+    return lambda session: pages.journal(session, Filters(user_id="user7", **filters), limit=PAGE)
+
+
+def taken(session: Session) -> object:
+    operation = Operation("user7", "new", Amounts(1, 0))
+    return consume(session, operation, now=LATER, evaluate=evaluate_flag(session, LATER))
+
+
+def members(session: Session) -> object:
+    return beta_members(session)
+
+
+WORK: dict[str, tuple[Work, int]] = {
+    "status": (status, 5),
+    "history": (of_user(), PAGE + 1),
+    "an older page": (of_user(before_id=USERS_STORED * EACH // 2), PAGE + 5),
+    "history of one kind": (of_user(kind="analysis"), EACH),
+    "history of a span": (of_user(since=NOW, until=LATER), EACH),
+    "variances": (lambda session: pages.variances(session, Filters(), limit=PAGE), PAGE + 1),
+    "charged twice lately": (lambda session: guardrails.charged_twice(session, LATER), PAGE),
+    "one user against the journal": (lambda session: user_totals(session, "user7"), 2 * EACH + 4),
+    "a consumption": (taken, 10),
+    "the beta allowlist": (members, USERS_STORED),
+}
+
+
+@pytest.fixture
+def long_journal(till: Till) -> Till:
+    """As many rows as make an index worth its while, all of them folded into the sums."""
+    numbers = range(USERS_STORED)
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        run = session.connection().execute
+        run(insert(USERS), [_user(number) for number in numbers])
+        run(insert(COUNTERS), [_counter(number) for number in numbers])
+        run(insert(LEGACY), [_month(number) for number in numbers])
+        run(insert(JOURNAL), [_entry(number % USERS_STORED, number) for number in range(USERS_STORED * EACH)])
+        look_up_flag(session, NOW)(Account("user7", "pro", NOW, beta=False, billing_anchor=None, frozen=None))
+    tallying.fold()
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
+    return till
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize("name", WORK)
+def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> None:
+    work, most = WORK[name]
+    with transaction() as session:
+        before = _rows_read(session)
+        work(session)
+        read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
+    assert sum(read.values()) <= most, read
+
+
+@pytest.mark.database("postgresql")
+def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journal: Till) -> None:
+    with transaction() as session:
+        before = _rows_read(session)
+        session.execute(text("SELECT credit_operate('user7', 'new', 1, 0, 'test', :now)"), {"now": LATER})
+        read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
+    assert sum(read.values()) <= 10, read
+
+
+@pytest.mark.database("postgresql")
+def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_journal: Till) -> None:
+    long_journal.take("user7", "new", analysis=1)
+    with reading() as session:
+        before = _rows_read(session)["credit_journal"]
+        assert tallies.differing(session)[1] == []
+        assert _rows_read(session)["credit_journal"] - before <= 4
+    assert tallying.fold()
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("name", WORK)
+def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
+    work, _ = WORK[name]
+    with transaction() as session, _noted() as statements:
+        work(session)
+    assert statements
+    assert [step for statement in statements for step in _plan(*statement) if _scans(step)] == []
+
+
+@pytest.mark.database("sqlite")
+def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Till) -> None:
+    with reading() as session, _noted() as statements:
+        assert tallies.differing(session)[1] == []
+    steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]
+    assert steps
+    assert all("SEARCH credit_journal USING INTEGER PRIMARY KEY" in step for step in steps), steps
+
+
+def _rows_read(session: Session) -> dict[str, int]:
+    """Rows that this transaction has read so far, by scans and through indexes."""
+    query = text("SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables")
+    return {name: rows for name, rows in session.execute(query) if name in GROWING}
+
+
+@contextmanager
+def _noted() -> Iterator[list[tuple[str, Any]]]:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(db.engine, "before_cursor_execute", note)
+
+
+def _plan(statement: str, parameters: Any) -> list[str]:
+    with db.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return [row.detail for row in rows]
+
+
+def _scans(step: str) -> bool:
+    whole = step.startswith("SCAN ") and any(table in step for table in GROWING)
+    return whole and not step.endswith(PARTIAL)
+
+
+def _user(number: int) -> dict[str, Any]:
+    return {"user_id": f"user{number}", "plan": "pro", "signed_up_at": NOW, "beta": False, "updated_at": NOW}
+
+
+def _counter(number: int) -> dict[str, Any]:
+    limits = {"analysis_limit": 10_000, "roast_limit": 1_000}
+    start = {"user_id": f"user{number}", "period_start": MONTH.start, "period_end": MONTH.end, "plan": "pro"}
+    return {**start, **limits, "analysis_used": EACH, "roast_used": 0}
+
+
+def _month(number: int) -> dict[str, Any]:
+    return {"user_id": f"user{number}", "month_start": MONTH.start, "analysis_used": EACH, "roast_used": 0}
+
+
+def _entry(user: int, number: int) -> dict[str, Any]:
+    counts = ("requested_analysis", "charged_analysis", "v2_posted_analysis", "legacy_posted_analysis")
+    return {
+        **entries.BLANK,
+        **dict.fromkeys(counts, 1),
+        "occurred_at": NOW + timedelta(milliseconds=number),
+        "user_id": f"user{user}",
+        "type": "consume",
+        "operation_key": f"k{number}",
+        "served_engine": "v2",
+        "outcome": "allowed",
+        "reason": "-",
+        "variance": "match" if number % 40 else "policy",
+        "cause": "",
+        "actor": "test",
+        "v2_period_start": MONTH.start,
+        "legacy_period_start": MONTH.start,
+    }
