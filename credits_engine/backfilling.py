@@ -59,7 +59,7 @@ def backfill(*, now: datetime, batch_size: int, after: str = "", dry_run: bool =
 
 def _backfilled(session: Session, user_id: str, now: datetime) -> Backfilled:
     try:
-        with session.begin_nested():
+        with session.connection().begin_nested():
             return _moved(session, user_id, now)
     except (UnknownPlanError, ValueError) as error:
         return Backfilled(user_id, error=str(error.args[0]))

@@ -78,7 +78,7 @@ def settled_account(session: Session, account: Account, *, now: datetime) -> Acc
     if account.due_at is None or now < account.due_at:
         return account
     try:
-        with session.begin_nested():
+        with session.connection().begin_nested():
             settle(session, account.user_id, now=now)
     except UnsoldPriceError as error:
         log.warning("billing.settling_postponed", user=account.user_id, reason=str(error))

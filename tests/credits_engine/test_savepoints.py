@@ -1,0 +1,22 @@
+"""What fails for one user is undone for that user alone, within the transaction that goes on."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select, update
+
+from control_plane.platform.database import reading, transaction
+from credits_engine.backfilling import backfill
+from credits_engine.store.tables import COUNTERS, LEGACY
+from tests.credits_engine.conftest import Till
+
+
+def test_a_user_whose_backfill_fails_stays_as_they_were(till: Till) -> None:
+    till.user("ada", anchor=datetime(2026, 1, 20, tzinfo=UTC))
+    till.take("ada", "k1", analysis=3)
+    with transaction() as session:
+        session.execute(update(LEGACY).values(analysis_used=0))
+    next_period = datetime(2027, 3, 25, tzinfo=UTC)
+    ((done,),) = backfill(now=next_period, batch_size=10)
+    assert "holds less than the journal" in (done.error or "")
+    with reading() as session:
+        assert session.scalar(select(func.count()).select_from(COUNTERS)) == 1
