@@ -1,7 +1,7 @@
 """`alerts.yaml` as typed rules: what the guard watches, what it counts for each alert, and how alpha is shared."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
@@ -72,6 +72,12 @@ class Rule:
     """Where the alert acts; empty means everywhere."""
     query: Query | None = None
     """Where the counts come from when it is not this program that counts."""
+    fingerprint: str = field(init=False, compare=False)
+    """Changes exactly when stored evidence no longer answers the question that this alert asks."""
+
+    def __post_init__(self) -> None:
+        # Asked for many times a tick, and a rule never changes.
+        object.__setattr__(self, "fingerprint", _fingerprint(self))
 
     @property
     def acts(self) -> bool:
@@ -99,21 +105,6 @@ class Rule:
     def quiet_notice_seconds(self) -> float:
         """How long an absence of traffic stays unmentioned."""
         return max(3 * self.window_seconds, 900.0)
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes exactly when stored evidence no longer answers the question that this alert asks."""
-        asked = (self.query,) if self.query else ()
-        question = (
-            self.name,
-            self.metric_name,
-            self.compare,
-            self.threshold,
-            self.slow_ms,
-            self.window_seconds,
-            *asked,
-        )
-        return sha256(repr((DESIGN, self.flag, *question)).encode()).hexdigest()[:16]
 
 
 class Tally(Protocol):
@@ -170,6 +161,13 @@ def alphas(rules: Iterable[Rule]) -> dict[str, float]:
 def fingerprint(rules: Iterable[Rule]) -> str:
     """Of the whole set: changes when any alert's question, or the set itself, changes."""
     return sha256(" ".join(sorted(rule.fingerprint for rule in rules)).encode()).hexdigest()[:16]
+
+
+def _fingerprint(rule: Rule) -> str:
+    asked = (rule.query,) if rule.query else ()
+    thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
+    question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
+    return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]
 
 
 def _speaks(metric: Metric, signal: str, engine: str) -> bool:

@@ -4,7 +4,7 @@ A tick is a function of what is stored and of `now`: run twice, or by two leader
 heartbeat comes first, so that a leader whose term is over is turned away before it writes anything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -12,18 +12,16 @@ from functools import partial
 import structlog
 from sqlalchemy.orm import Session
 
-from alerts import caps, store
+from alerts import caps, recollection
 from alerts.counters import Counters
 from alerts.counters import pairs as pairs_in
 from alerts.evidence import Counts, Evidence, discordant_bet, step
 from alerts.notices import outbox, wording
-from alerts.overrides import store as overrides
 from alerts.rules import Action, NoData, Rule, alphas, bet_of, counted
 from alerts.silence import Silence, listen
 from alerts.store import Judged, Memory
 from alerts.verdicts import Facts, Status, Verdict, judge, to_json
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform import leases
 from control_plane.transitions import Decision, Transition
@@ -46,9 +44,11 @@ def tick(
     if not leases.beat(session, now=now, term=term, ttl_seconds=lease_seconds):
         raise FencedError(f"Term {term} is over; a newer leader guards.")
     counters = Counters.read(session, rules, now)
+    standing = recollection.standing(session, now=now, term=term)
     done = []
-    for rollout in rollout_store.load_all(session):
-        verdicts = _judge_rollout(session, rollout, rules, counters, now)
+    for rollout in standing.rollouts:
+        overridden = standing.overridden(rollout, now)
+        verdicts = _judge_rollout(session, rollout, rules, counters, overridden=overridden, now=now, term=term)
         decision = _act(session, rollout, verdicts, now) or caps.enforce(session, rollout, now=now, actor=ACTOR)
         if isinstance(decision, Transition):
             log.warning("guard.acted", flag=rollout.flag, action=decision.action, reason=decision.reason)
@@ -62,12 +62,18 @@ def applicable(rules: Sequence[Rule], flag: str) -> list[Rule]:
 
 
 def _judge_rollout(
-    session: Session, rollout: Rollout, rules: Sequence[Rule], counters: Counters, now: datetime
+    session: Session,
+    rollout: Rollout,
+    rules: Sequence[Rule],
+    counters: Counters,
+    *,
+    overridden: Set[str],
+    now: datetime,
+    term: int,
 ) -> list[Verdict]:
-    remembered = store.memories(session, rollout.flag, attempt=rollout.attempt)
+    remembered = recollection.recall(session, rollout, term=term)
     shares = alphas(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
-    overridden = overrides.active(session, rollout.flag, attempt=rollout.attempt, now=now)
     verdicts, changed = [], []
     for rule in applicable(rules, rollout.flag):
         before = remembered.get((rule.name, rule.fingerprint)) or _first_look(rule, counters)
@@ -80,7 +86,7 @@ def _judge_rollout(
             _mention_quiet(session, rollout, rule, before.verdict, verdict)
         if _worth_keeping(before, after, verdict):
             changed.append(Judged(rule, rollout.attempt, replace(after, verdict=verdict)))
-    store.remember(session, rollout.flag, changed, now=now)
+    recollection.remember(session, rollout, remembered, changed, now=now, term=term)
     return verdicts
 
 
@@ -99,6 +105,8 @@ def _look_again(rule: Rule, before: Memory, counters: Counters, now: datetime) -
         bet = discordant_bet(window_seconds=rule.window_seconds)
         pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
     silence = listen(before.silence, due=counters.due(rule), counted=increment.total, now=now)
+    if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
+        return before
     return Memory(seen, evidence, pairs_seen, pairs, before.verdict, silence)
 
 
@@ -118,9 +126,7 @@ def _facts(rule: Rule, memory: Memory, counters: Counters, *, exposed: bool, now
 
 def _worth_keeping(before: Memory, after: Memory, verdict: Verdict) -> bool:
     """Whether anything moved: a quiet second writes nothing but the heartbeat."""
-    if (before.seen, before.seen_pairs, before.silence) != (after.seen, after.seen_pairs, after.silence):
-        return True
-    if before.verdict is None:
+    if after is not before or before.verdict is None:
         return True
     kept = before.verdict
     return (kept.status, kept.reason, kept.calm_since) != (verdict.status, verdict.reason, verdict.calm_since)

@@ -1,11 +1,11 @@
 """All SQL of the rollout."""
 
-import json
+import typing
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, Text, bindparam, cast, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.models import RolloutRow
@@ -13,9 +13,11 @@ from control_plane.phases import Plan, Position, Rollout, RolloutState
 from control_plane.platform.database import affected, run
 
 PLAN = TypeAdapter(Plan)
-TABLE = cast(Table, RolloutRow.__table__)
-ALL = select(TABLE).order_by(TABLE.c.flag)
-BY_FLAG = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"))
+TABLE = typing.cast(Table, RolloutRow.__table__)
+# A plan is read as text: one that was validated before is known by it, and is not even decoded.
+COLUMNS = [column if column.name != "plan" else cast(column, Text).label("plan") for column in TABLE.columns]
+ALL = select(*COLUMNS).order_by(TABLE.c.flag)
+BY_FLAG = select(*COLUMNS).where(TABLE.c.flag == bindparam("of_flag"))
 
 
 def load(session: Session, flag: str) -> Rollout | None:
@@ -81,7 +83,7 @@ def _columns(rollout: Rollout) -> dict[str, Any]:
 def _rollout(row: Any) -> Rollout:
     return Rollout(
         flag=row.flag,
-        plan=_known_plan(json.dumps(row.plan)),
+        plan=_known_plan(row.plan),
         version=row.version,
         attempt=row.attempt,
         state=RolloutState(row.state),

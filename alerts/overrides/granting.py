@@ -47,8 +47,9 @@ def grant(session: Session, rules: Sequence[Rule], wish: Wish, *, now: datetime,
     if rule.severity is Severity.CRITICAL and (asked is None or asked.actor == actor):
         return _ask(session, wish, attempt=rollout.attempt, now=now, actor=actor)
     store.end(session, wish.flag, wish.alert, now=now, actor=actor)
-    granted = Override(wish.flag, wish.alert, actor, wish.reason.strip(), now, now + timedelta(minutes=wish.minutes))
-    store.add(session, granted, attempt=rollout.attempt)
+    until = now + timedelta(minutes=wish.minutes)
+    granted = Override(wish.flag, wish.alert, rollout.attempt, actor, wish.reason.strip(), now, until)
+    store.add(session, granted)
     after = {
         "alert": wish.alert,
         "attempt": rollout.attempt,

@@ -14,12 +14,8 @@ from control_plane.platform.models import AuditEntry
 ASKED, GRANTED = "alert.override_ask", "alert.override"
 
 TABLE = cast(Table, AlertOverride.__table__)
-ACTIVE = select(TABLE).where(
-    TABLE.c.flag == bindparam("of_flag"),
-    TABLE.c.attempt == bindparam("of_attempt"),
-    TABLE.c.ended_at.is_(None),
-    TABLE.c.expires_at > bindparam("at"),
-)
+UNEXPIRED = select(TABLE).where(TABLE.c.ended_at.is_(None), TABLE.c.expires_at > bindparam("at"))
+ACTIVE = UNEXPIRED.where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,7 @@ class Override:
 
     flag: str
     alert: str
+    attempt: int
     actor: str
     reason: str
     made_at: datetime
@@ -65,13 +62,18 @@ def asked(session: Session, flag: str, alert: str, *, attempt: int, since: datet
     return Asked(flag, alert, last.actor, last.reason, datetime.fromisoformat(entries[0].after["until"]))
 
 
-def add(session: Session, override: Override, *, attempt: int) -> None:
+def unexpired(session: Session, *, now: datetime) -> list[Override]:
+    """Whatever stands now, of every flag and attempt."""
+    return [_override(row) for row in run(session, UNEXPIRED, {"at": now})]
+
+
+def add(session: Session, override: Override) -> None:
     """Store a new override."""
     session.add(
         AlertOverride(
             flag=override.flag,
             alert=override.alert,
-            attempt=attempt,
+            attempt=override.attempt,
             actor=override.actor,
             reason=override.reason,
             made_at=override.made_at,
@@ -98,4 +100,4 @@ def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str) -
 
 
 def _override(row: Any) -> Override:
-    return Override(row.flag, row.alert, row.actor, row.reason, row.made_at, row.expires_at)
+    return Override(row.flag, row.alert, row.attempt, row.actor, row.reason, row.made_at, row.expires_at)

@@ -16,12 +16,14 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import after_commit, db, is_postgresql, reading
+from control_plane.platform.database import after_commit, db, is_postgresql, reading, run
 from control_plane.platform.models import Change
 
 CHANNEL = "rollout_change"
 ORDER_LOCK = 7_210_001
 POLL_SECONDS = {"sqlite": 0.1, "postgresql": 1.0}
+
+NEWEST = select(func.max(Change.id))
 
 log = structlog.get_logger()
 
@@ -40,7 +42,7 @@ def publish(session: Session, topic: str, key: str, *, now: datetime) -> int:
 
 def revision(session: Session) -> int:
     """The newest published change; 0 before the first."""
-    return session.scalar(select(func.max(Change.id))) or 0
+    return run(session, NEWEST).scalar() or 0
 
 
 def serialise(session: Session) -> None:

@@ -23,6 +23,9 @@ CONNECTION = "connection"
 AFTER_COMMIT = "after_commit"
 AFTER_ROLLBACK = "after_rollback"
 
+Hooks = dict[str, list[Callable[[], None]]]
+"""What is to be done once a transaction has ended, by how it ended."""
+
 Statements = Mapping[str, Executable]
 """One statement in the words of each dialect."""
 
@@ -73,35 +76,45 @@ def init_app(app: Flask, settings: Settings) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _prepare_sqlite(db.engine, settings)
+        app.extensions["reading_engine"] = db.engine.execution_options(**{READ_ONLY: True})
 
 
 @contextmanager
 def transaction() -> Iterator[Session]:
     """A unit of work: committed when the block ends, rolled back when it raises. SQLite takes its write lock first."""
-    with current_app.extensions["write_turn"], Session(db.engine, expire_on_commit=False) as session:
+    hooks: Hooks = {AFTER_COMMIT: [], AFTER_ROLLBACK: []}
+    with current_app.extensions["write_turn"]:
         try:
-            with session.begin():
-                session.info[CONNECTION] = session.connection()
+            with _session(db.engine, hooks) as session:
                 yield session
         except BaseException:
-            for action in session.info.pop(AFTER_ROLLBACK, ()):
+            for action in hooks[AFTER_ROLLBACK]:
                 action()
             raise
-        for action in session.info.pop(AFTER_COMMIT, ()):
+        for action in hooks[AFTER_COMMIT]:
             action()
 
 
 @contextmanager
 def reading() -> Iterator[Session]:
     """A consistent view that writes nothing and waits for no writer."""
-    with Session(db.engine.execution_options(**{READ_ONLY: True}), expire_on_commit=False) as session, session.begin():
-        session.info[CONNECTION] = session.connection()
+    with _session(current_app.extensions["reading_engine"], {}) as session:
         yield session
+
+
+@contextmanager
+def _session(engine: Engine, hooks: Hooks) -> Iterator[Session]:
+    # The transaction is the connection's. The ORM's own, which costs several statements' time, begins if it is used.
+    with engine.begin() as connection, Session(connection, expire_on_commit=False) as session:
+        session.info.update({**hooks, CONNECTION: connection})
+        yield session
+        if session.in_transaction():
+            session.commit()
 
 
 def after_commit(session: Session, action: Callable[[], None]) -> None:
     """Run `action` once the surrounding `transaction()` has committed; never when it rolls back."""
-    session.info.setdefault(AFTER_COMMIT, []).append(action)
+    session.info[AFTER_COMMIT].append(action)
 
 
 def insert(session: Session, table: Any) -> Any:
@@ -120,7 +133,7 @@ def sync_to_disk() -> None:
 
 def after_rollback(session: Session, action: Callable[[], None]) -> None:
     """Run `action` if the surrounding `transaction()` rolls back, or can't even commit."""
-    session.info.setdefault(AFTER_ROLLBACK, []).append(action)
+    session.info[AFTER_ROLLBACK].append(action)
 
 
 def on_each(build: Callable[[Any], Executable]) -> Statements:
@@ -133,8 +146,7 @@ def run(session: Session, statement: Executable | Statements, parameters: Any = 
 
     `parameters` is one mapping of bind parameters, or a list of them.
     """
-    # Asking the session again costs more than a small statement takes.
-    connection: Connection = session.info.get(CONNECTION) or session.connection()
+    connection: Connection = session.info[CONNECTION]
     chosen = statement[connection.dialect.name] if isinstance(statement, Mapping) else statement
     return connection.execute(chosen, parameters)
 

@@ -93,10 +93,15 @@ def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime 
     return before, after
 
 
-def lock_openings(session: Session, user_id: str) -> None:
-    """Let one transaction at a time open periods of this user. SQLite has one writer anyway."""
+def lock_openings(session: Session, user_id: str) -> bool:
+    """Let one transaction at a time open periods of this user; whether another may have just done so.
+
+    SQLite has one writer, so nobody can have.
+    """
     if is_postgresql(session):
         run(session, LOCK_OPENINGS, {"user_id": user_id})
+        return True
+    return False
 
 
 def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan) -> CounterRow:

@@ -77,7 +77,7 @@ def _application(database: str | None) -> Iterator[Flask]:
                 instance_dir=Path(folder),
                 secret_key="a rehearsal signs nothing",  # noqa: S106 - nobody can reach this application
                 alerts_file=Settings.from_env().alerts_file,
-                sqlite_synchronous="NORMAL",
+                sqlite_synchronous="OFF",
                 background=False,
             )
         )

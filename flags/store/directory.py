@@ -3,16 +3,28 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Executable, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import insert
+from control_plane.platform.database import on_each, run
 from flags.models import DirectoryUser
 
 UPSERT_BATCH = 500
 ROWS_AT_ONCE = 5000
 ON_THE_LIST = text("beta")  # as written in the partial index: SQLite finds it by nothing else
+
+
+def _upserting(insert: Any) -> Executable:
+    statement = insert(DirectoryUser.__table__)
+    columns = [column.name for column in DirectoryUser.__table__.columns if not column.primary_key]
+    changed = {name: statement.excluded[name] for name in columns}
+    upserting: Executable = statement.on_conflict_do_update(index_elements=["user_id"], set_=changed)
+    return upserting
+
+
+UPSERT = on_each(_upserting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +94,5 @@ def _row(attributes: UserAttributes, now: datetime) -> dict[str, object]:
 
 def _upsert(session: Session, rows: list[Mapping[str, object]]) -> int:
     if rows:
-        statement = insert(session, DirectoryUser.__table__)
-        changed = {name: statement.excluded[name] for name in rows[0] if name != "user_id"}
-        statement = statement.on_conflict_do_update(index_elements=["user_id"], set_=changed)
-        session.connection().execute(statement, rows)
+        run(session, UPSERT, rows)
     return len(rows)

@@ -13,7 +13,7 @@ from alerts.guarding import guard
 from alerts.metrics import FAILED_V2_ONLY
 from control_plane import rollouts
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
-from control_plane.platform import audit, leases, signals
+from control_plane.platform import announce, audit, leases, signals
 from control_plane.platform import database as databases
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Observation
@@ -39,6 +39,7 @@ def stand_at(position: Position) -> None:
         found = rollouts.find(session, FLAG)
         after = replace(found, position=position, version=found.version + 1)
         assert compare_and_set(session, after, expected_version=found.version)
+        announce.publish(session, rollouts.TOPIC, FLAG, now=found.entered_at)
 
 
 def answers(*, good: int = 0, bad: int = 0, engine: str = "v2", signal: str = FAILURE) -> None:

@@ -1,0 +1,88 @@
+"""What the leader remembers from one tick to the next, so that a second in which little happens reads little.
+
+The database has all of it. Whoever may tick under a term is alone with it: a newer leader has a newer term, and the
+older one's heartbeat is refused before it gets here. So what this process wrote under its term is what is stored.
+What people decide is read again as soon as anything was announced.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from alerts import store
+from alerts.overrides import store as overrides
+from alerts.overrides.store import Override
+from alerts.store import Judged, Memory
+from control_plane import store as rollout_store
+from control_plane.phases import Rollout
+from control_plane.platform import announce
+from control_plane.platform.database import after_commit
+
+KEPT = "guard_recollection"
+
+Memories = Mapping[tuple[str, str], Memory]
+"""By name and fingerprint of the alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What people decided as of a revision: every rollout, and the overrides that had not run out by then."""
+
+    revision: int
+    rollouts: Sequence[Rollout]
+    overrides: Sequence[Override]
+
+    def overridden(self, rollout: Rollout, now: datetime) -> set[str]:
+        """The alerts that may only notify about this attempt of `rollout` at `now`."""
+        ours = (each for each in self.overrides if (each.flag, each.attempt) == (rollout.flag, rollout.attempt))
+        return {each.alert for each in ours if now < each.expires_at}
+
+
+@dataclass(slots=True)
+class _Kept:
+    term: int
+    standing: Standing | None = None
+    memories: dict[tuple[str, int], Memories] = field(default_factory=dict)
+    """By flag and attempt."""
+
+
+def standing(session: Session, *, now: datetime, term: int) -> Standing:
+    """The rollouts and overrides in force."""
+    kept, revision = _kept(term), announce.revision(session)
+    if kept.standing is not None and kept.standing.revision == revision:
+        return kept.standing
+    found = Standing(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
+
+    def keep() -> None:
+        kept.standing = found
+
+    after_commit(session, keep)
+    return found
+
+
+def recall(session: Session, rollout: Rollout, *, term: int) -> Memories:
+    """What is remembered of this attempt of `rollout`."""
+    found = _kept(term).memories.get((rollout.flag, rollout.attempt))
+    return store.memories(session, rollout.flag, attempt=rollout.attempt) if found is None else found
+
+
+def remember(
+    session: Session, rollout: Rollout, before: Memories, judged: Iterable[Judged], *, now: datetime, term: int
+) -> None:
+    """Store what was judged on top of what was recalled before."""
+    judged = list(judged)
+    store.remember(session, rollout.flag, judged, now=now)
+    after = {**before, **{(each.rule.name, each.rule.fingerprint): each.memory for each in judged}}
+    memories, key = _kept(term).memories, (rollout.flag, rollout.attempt)
+    memories.pop(key, None)  # forgotten until it is certain that this tick was committed
+    after_commit(session, lambda: memories.update({key: after}))
+
+
+def _kept(term: int) -> _Kept:
+    found: _Kept | None = current_app.extensions.get(KEPT)
+    if found is None or found.term != term:
+        found = current_app.extensions[KEPT] = _Kept(term)
+    return found

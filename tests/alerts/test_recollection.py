@@ -1,0 +1,118 @@
+"""What the leader remembers between ticks is what is stored, whatever becomes of a tick."""
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask, current_app
+
+from alerts import recollection, rules_file, store, watch
+from alerts.counters import FAILURE
+from alerts.guarding import guard
+from alerts.overrides.granting import Wish, end, grant
+from alerts.store import Memory
+from control_plane.phases import FLAG
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Observation
+from tests.alerts.conftest import Desk
+
+SECOND = timedelta(seconds=1)
+TICKS = 40
+
+
+@pytest.fixture(autouse=True)
+def exposed(app: Flask, desk: Desk) -> Iterator[None]:
+    """A rollout at 10 % of everyone, judged once."""
+    with app.app_context():
+        guard(desk.now, 1)
+        yield
+
+
+class StoppedError(Exception):
+    """The process died before the commit."""
+
+
+def remembered(desk: Desk, *, term: int) -> dict[tuple[str, str], Memory]:
+    with reading() as session:
+        return dict(recollection.recall(session, desk.rollout, term=term))
+
+
+def stored(desk: Desk) -> dict[tuple[str, str], Memory]:
+    with reading() as session:
+        return store.memories(session, FLAG, attempt=desk.rollout.attempt)
+
+
+def outcomes(chance: random.Random) -> None:
+    """Now and then something happens, mostly well."""
+    for number in range(chance.randrange(4)):
+        bad = chance.random() < 0.02
+        signals.record(Observation(FAILURE, bad=bad, engine="v2", account=f"u{number}" if bad else None))
+
+
+def broken_tick(now: datetime, *, term: int) -> None:
+    with pytest.raises(StoppedError):
+        stop_before_commit(now, term=term)
+
+
+def stop_before_commit(now: datetime, *, term: int) -> None:
+    with transaction() as session:
+        signals.write(session, now)
+        watch.tick(session, rules_file.current().rules, now=now, term=term, lease_seconds=30)
+        raise StoppedError
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_ticks_it_remembers_what_is_stored(desk: Desk, seed: int) -> None:
+    chance, now, term = random.Random(seed), desk.now, 1
+    for _ in range(TICKS):
+        now += SECOND
+        outcomes(chance)
+        match chance.randrange(8):
+            case 0:
+                broken_tick(now, term=term)
+            case 1:
+                term += 1
+                guard(now, term)
+            case 2:
+                current_app.extensions.pop(recollection.KEPT)
+                guard(now, term)
+            case _:
+                guard(now, term)
+        assert remembered(desk, term=term) == stored(desk)
+
+
+def test_a_tick_that_was_not_committed_leaves_nothing_behind(desk: Desk) -> None:
+    signals.record(*[Observation(FAILURE, bad=False, engine="v2")] * 9)
+    before = stored(desk)
+    broken_tick(desk.now + SECOND, term=1)
+    assert remembered(desk, term=1) == stored(desk) == before
+    guard(desk.now + 2 * SECOND, 1)
+    [failure] = [memory for (alert, _), memory in stored(desk).items() if alert == FAILURE]
+    assert failure.evidence.total == 9, "what was counted is judged once, by the next tick"
+
+
+def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk) -> None:
+    guard(desk.now + SECOND, 1)
+    ours = current_app.extensions.pop(recollection.KEPT)
+    signals.record(*[Observation(FAILURE, bad=False, engine="v2")] * 5)
+    guard(desk.now + 2 * SECOND, 2)
+    current_app.extensions[recollection.KEPT] = ours
+    assert remembered(desk, term=3) == stored(desk)
+
+
+def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(desk: Desk) -> None:
+    def in_force(now: datetime) -> set[str]:
+        with transaction() as session:
+            return recollection.standing(session, now=now, term=1).overridden(desk.rollout, now)
+
+    now, wish = desk.now + SECOND, Wish(FLAG, FAILURE, 10, "A known fault of the network.")
+    assert in_force(now) == set()
+    with transaction() as session:
+        grant(session, rules_file.current().rules, wish, now=now, actor="olga")
+    assert in_force(now + SECOND) == {FAILURE}
+    assert in_force(now + timedelta(minutes=10)) == set()
+    with transaction() as session:
+        end(session, FLAG, FAILURE, now=now + SECOND, actor="olga", reason="It is mended.")
+    assert in_force(now + 2 * SECOND) == set()
