@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from alerts import api, bounds, exposition, guarding, sample_ratio, standing
+from alerts import api, bounds, described, exposition, guarding, sample_ratio, standing
 from alerts.intake import alertmanager, signals_api
 from alerts.notices import api as notices_api
 from alerts.notices import delivering, outbox
@@ -26,3 +26,4 @@ def init_app(app: Flask) -> None:
     outbox.init_app()
     delivering.init_app(app)
     notices_api.init_app(app)
+    described.init_app(app)

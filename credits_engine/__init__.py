@@ -2,8 +2,9 @@
 
 from flask import Flask
 
-from credits_engine import api, card, checking, serving, sweeping, watching
+from credits_engine import api, card, checking, described, serving, sweeping, watching
 from credits_engine.aftermath import mounting as aftermath
+from credits_engine.billing import described as billing_described
 from credits_engine.billing import mounting
 
 
@@ -17,3 +18,5 @@ def init_app(app: Flask) -> None:
     watching.init_app(app)
     checking.init_app(app)
     aftermath.init_app(app)
+    described.init_app(app)
+    billing_described.init_app(app)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
@@ -44,16 +45,32 @@ SECURITY: dict[str, Any] = {
 }
 
 V = TypeVar("V", bound=Callable[..., Any])
+Content = type[BaseModel] | str | None
+"""A model, a media type for what is no JSON, or None for no body."""
+Answers = Mapping[int, Content | tuple[Content, ...]]
+"""By status; several contents where the caller may choose."""
+
+
+class Answer(BaseModel):
+    """What a route answers, field by field; written in snake case, sent in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True)
+
+
+class Anything(BaseModel):
+    """A JSON object whose fields are the caller's own."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """What a route takes and gives. An answer is a model, a media type for what is no JSON, or None for no body."""
+    """What a route takes and gives."""
 
     body: type[BaseModel] | None = None
     body_is_optional: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
-    answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
+    answers: Answers = field(default_factory=dict)
 
 
 def documented(
@@ -61,7 +78,7 @@ def documented(
     body: type[BaseModel] | None = None,
     body_is_optional: bool = False,
     query: Mapping[str, str] | None = None,
-    answers: Mapping[int, type[BaseModel] | str | None] | None = None,
+    answers: Answers | None = None,
 ) -> Callable[[V], V]:
     """Tell what a view takes and gives; put it anywhere among the view's decorators."""
 
@@ -72,7 +89,28 @@ def documented(
     return decorate
 
 
+def describe(app: Flask, routes: Mapping[str, Documentation]) -> None:
+    """Tell what views take and give, by endpoint, where that is too long to stand beside them. What they say stays."""
+    for endpoint, added in routes.items():
+        view = app.view_functions[endpoint]
+        told: Documentation = getattr(view, ATTRIBUTE, Documentation())
+        query = {**told.query, **added.query}
+        merged = Documentation(added.body or told.body, added.body_is_optional, query, added.answers or told.answers)
+        setattr(view, ATTRIBUTE, merged)
+
+
+class Description(BaseModel):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+    security: list[dict[str, Any]]
+
+
 @bp.get("/openapi.json")
+@documented(answers={200: Description})
 def show() -> ResponseReturnValue:
     """This description."""
     return jsonify(document(current_app))
@@ -146,13 +184,22 @@ def _answers(told: Documentation) -> dict[str, Any]:
     return {**answers, "default": {"description": "A refusal; to SDKs in their own words.", "content": content}}
 
 
-def _answer(content: type[BaseModel] | str | None) -> dict[str, Any]:
-    if content is None:
+def _answer(contents: Content | tuple[Content, ...]) -> dict[str, Any]:
+    if contents is None:
         return {"description": "Done."}
+    each = contents if isinstance(contents, tuple) else (contents,)
+    return {"description": "The answer.", "content": dict(map(_content, each))}
+
+
+def _content(content: Content) -> tuple[str, dict[str, Any]]:
     if isinstance(content, str):
-        schema = {"type": "object"} if content == JSON else {"type": "string"}
-        return {"description": "The answer.", "content": {content: {"schema": schema}}}
-    return {"description": "The answer.", "content": {JSON: {"schema": _reference(content)}}}
+        return content, {"schema": {"type": "object"} if content == JSON else {"type": "string"}}
+    assert content is not None, "an answer without a body has nothing to choose from"
+    return JSON, {"schema": _reference(content)}
+
+
+def _is_model(content: Content) -> bool:
+    return isinstance(content, type)
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
@@ -162,7 +209,10 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 def _schemas(app: Flask) -> dict[str, Any]:
     told = [getattr(view, ATTRIBUTE, Documentation()) for view in app.view_functions.values()]
     bodies = {each.body for each in told if each.body}
-    answers = {answer for each in told for answer in each.answers.values() if isinstance(answer, type)}
+    given = (content for each in told for content in each.answers.values())
+    answers = {
+        each for content in given for each in (content if isinstance(content, tuple) else (content,)) if _is_model(each)
+    }
     asked = [(model, "validation") for model in bodies] + [(model, "serialization") for model in answers - bodies]
     _, definitions = models_json_schema(asked, ref_template=REFERENCE)  # type: ignore[arg-type]
     return {**definitions.get("$defs", {}), "Problem": PROBLEM}

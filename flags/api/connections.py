@@ -11,18 +11,20 @@ from control_plane.platform.openapi import documented
 from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
 from flags import store
+from flags.api import answers
 from flags.connections import Connection
 from flags.publication.publisher import publisher
 
 bp = Blueprint("connections", __name__, url_prefix="/api")
 
+ENVIRONMENT = {"environment": "Default: the environment of this installation."}
 HEARD_WITHIN = timedelta(minutes=10)
 USAGE_WITHIN = timedelta(days=7)
 
 
 @bp.get("/connections")
 @require_role("viewer")
-@documented(query={"environment": "Default: every environment."})
+@documented(query={"environment": "Default: every environment."}, answers={200: answers.InstancesConnected})
 def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
@@ -36,7 +38,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/flags/<flag>/usage")
 @require_role("viewer")
-@documented(query={"environment": "Default: the environment of this installation."})
+@documented(query=ENVIRONMENT, answers={200: answers.FlagUsed})
 def usage(flag: str) -> ResponseReturnValue:
     """How often each application got which answer of the flag in the last seven days."""
     environment = request.args.get("environment", current().environment)
@@ -47,7 +49,7 @@ def usage(flag: str) -> ResponseReturnValue:
 
 @bp.get("/measurements")
 @require_role("viewer")
-@documented(query={"environment": "Default: the environment of this installation."})
+@documented(query=ENVIRONMENT, answers={200: answers.MeasurementsTaken})
 def measurements() -> ResponseReturnValue:
     """What services measured and sent with their SDK, added up since the beginning."""
     environment = request.args.get("environment", current().environment)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane import store as rollout_store
 from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import JSON, documented
+from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
 from flags import store
@@ -20,7 +20,7 @@ from flags.administration.definitions import (
     import_definitions,
     switch_flag,
 )
-from flags.api import bodies
+from flags.api import answers, bodies
 from flags.api.bodies import FlagBody, ReasonBody, SwitchBody, body
 
 bp = Blueprint("definitions", __name__, url_prefix="/api")
@@ -31,6 +31,7 @@ IMPORT_BYTES_MAX = 16 * 1024 * 1024
 
 @bp.get("/flags")
 @require_role("viewer")
+@documented(answers={200: answers.FlagsListed})
 def index() -> ResponseReturnValue:
     """Every flag: those under a rollout, and the others with the environments that have them."""
     with reading() as session:
@@ -44,7 +45,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("/flags")
 @require_role("owner")
-@documented(body=FlagBody, answers={201: JSON})
+@documented(body=FlagBody, answers={201: answers.FlagListed})
 def create() -> ResponseReturnValue:
     """Make a flag that is on or off for everybody in each environment."""
     wanted = body(FlagBody)
@@ -63,7 +64,7 @@ def create() -> ResponseReturnValue:
 
 @bp.put("/flags/<flag>/environments/<environment>")
 @require_role("operator")
-@documented(body=SwitchBody)
+@documented(body=SwitchBody, answers={200: answers.FlagSwitched})
 def switch(flag: str, environment: str) -> ResponseReturnValue:
     """Switch a flag without a rollout on or off. Switching on asks for an owner."""
     wanted = body(SwitchBody)
@@ -88,6 +89,7 @@ def delete(flag: str) -> ResponseReturnValue:
 @documented(
     body=bodies.ImportBody,
     query={"replace": "true puts them in place of all that is there.", "reason": "Why; kept in the audit trail."},
+    answers={200: answers.DefinitionsTaken},
 )
 def import_view(environment: str) -> ResponseReturnValue:
     """Take features and segments as Unleash writes them; `?replace=true` puts them in place of all that is there."""
@@ -111,6 +113,7 @@ def import_view(environment: str) -> ResponseReturnValue:
 
 @bp.get("/environments/<environment>/export")
 @require_role("viewer")
+@documented(answers={200: answers.DefinitionsGiven})
 def export_view(environment: str) -> ResponseReturnValue:
     """Every feature and segment without a rollout, as Unleash writes them."""
     with reading() as session:

@@ -11,6 +11,7 @@ from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
+from flags.api import answers
 from flags.api.bodies import ExplainBody, body
 from flags.contexts import NESTED, from_query
 from flags.explanation import explainer
@@ -22,7 +23,10 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 
 @bp.get("")
 @require_role("viewer")
-@documented(query={"userId": "The user.", "properties[plan]": "What to suppose of them.", **ENVIRONMENT})
+@documented(
+    query={"userId": "The user.", "properties[plan]": "What to suppose of them.", **ENVIRONMENT},
+    answers={200: answers.Explanation},
+)
 def one(flag: str) -> ResponseReturnValue:
     """Why `userId` has the flag or not; `properties[plan]=pro` supposes what our directory does not say."""
     user_id = request.args.get("userId", "")
@@ -34,7 +38,7 @@ def one(flag: str) -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("viewer")
-@documented(body=ExplainBody, query=ENVIRONMENT)
+@documented(body=ExplainBody, query=ENVIRONMENT, answers={200: answers.Explanations})
 def many(flag: str) -> ResponseReturnValue:
     """Why each of up to a thousand users has the flag or not."""
     return jsonify({"explanations": _explained(flag, [(user_id, {}) for user_id in body(ExplainBody).user_ids])})

@@ -12,6 +12,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
 from flags import store
 from flags.administration.overrides import document, put_override, remove_override
+from flags.api import answers
 from flags.api.bodies import OverrideBody, ReasonBody, body
 from flags.store import Effect
 
@@ -20,6 +21,7 @@ bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 
 @bp.get("")
 @require_role("viewer")
+@documented(answers={200: answers.OverridesListed})
 def index(flag: str) -> ResponseReturnValue:
     """Every override of the flag, by user."""
     with reading() as session:
@@ -29,7 +31,7 @@ def index(flag: str) -> ResponseReturnValue:
 
 @bp.put("/allow/<path:user_id>")
 @require_role("owner")
-@documented(body=OverrideBody)
+@documented(body=OverrideBody, answers={200: answers.OverrideGiven})
 def allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Let the user in, whatever phase the rollout is in."""
     return _put(flag, user_id, Effect.ALLOW)
@@ -37,7 +39,7 @@ def allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.put("/deny/<path:user_id>")
 @require_role("operator")
-@documented(body=OverrideBody)
+@documented(body=OverrideBody, answers={200: answers.OverrideGiven})
 def deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Keep the user out, whatever else would let them in."""
     return _put(flag, user_id, Effect.DENY)

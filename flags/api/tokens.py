@@ -10,10 +10,11 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform import identity
 from control_plane.platform.actors import Token, TokenType, selector_of
 from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import JSON, documented
+from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
 from control_plane.platform.settings import current
+from flags.api import answers
 from flags.api.bodies import ReasonBody, TokenBody, body
 
 bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
@@ -21,6 +22,7 @@ bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
 @bp.get("")
 @require_role("owner")
+@documented(answers={200: answers.TokensListed})
 def index() -> ResponseReturnValue:
     """Every token, the newest first, without what would open anything."""
     with reading() as session:
@@ -29,7 +31,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("owner")
-@documented(body=TokenBody, answers={201: JSON})
+@documented(body=TokenBody, answers={201: answers.TokenMade})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = body(TokenBody)

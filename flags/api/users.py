@@ -15,6 +15,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role, require_token
 from flags import store
 from flags.administration.users import UserChange, document, enter_users
+from flags.api import answers
 from flags.api.bodies import UserBody, UsersBody, body, given
 
 bp = Blueprint("users", __name__, url_prefix="/api/users")
@@ -35,7 +36,7 @@ def service_or_operator(view: View) -> View:
 
 @bp.post("")
 @service_or_operator
-@documented(body=UsersBody)
+@documented(body=UsersBody, answers={200: answers.UsersEntered})
 def enter() -> ResponseReturnValue:
     """Enter users or what is new of them; either all are stored or none."""
     changes = [_change(user) for user in body(UsersBody).users]
@@ -46,6 +47,7 @@ def enter() -> ResponseReturnValue:
 
 @bp.get("/<path:user_id>")
 @service_or_operator
+@documented(answers={200: answers.UserKnown})
 def show(user_id: str) -> ResponseReturnValue:
     """What the directory knows of one user."""
     with reading() as session:

@@ -2,16 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
+
+from control_plane.platform.openapi import Answer
 
 Primitive = bool | str | int | float
-
-
-class Answer(BaseModel):
-    """An answer in camel case."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Variant(BaseModel):
@@ -84,3 +79,43 @@ class AllEvaluated(Answer):
     flags: list[Evaluated | NotEvaluated]
     event_streams: list[EventStream]
     metadata: dict[str, Primitive]
+
+
+class Feature(Answer):
+    """A flag as SDKs evaluate it."""
+
+    name: str
+    enabled: bool
+    strategies: list[dict[str, Any]]
+
+
+class Features(Answer):
+    """Every flag of an environment; `segments` is left out for SDKs that don't know them."""
+
+    version: Literal[2]
+    features: list[Feature]
+    segments: list[dict[str, Any]] = Field(default_factory=list)
+    query: dict[str, Any]
+    meta: dict[str, Any]
+
+
+class Events(Answer):
+    """What changed, in its order; `hydration` replaces everything."""
+
+    events: list[dict[str, Any]]
+
+
+class ValidToken(Answer):
+    """A token that opens something."""
+
+    token: str
+    type: str
+    projects: list[str]
+    environment: str
+    trusted_attributes: list[str]
+
+
+class ValidTokens(Answer):
+    """Those of the tokens sent that open something."""
+
+    tokens: list[ValidToken]

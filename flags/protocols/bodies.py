@@ -118,7 +118,7 @@ class AskedContext(Body):
     properties: dict[str, Any] | None = None
 
 
-class Asked(Body):
+class AskedToggles(Body):
     """`POST /api/frontend`: who asks."""
 
     context: AskedContext = AskedContext()

@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
 from control_plane.platform.actors import Token
-from control_plane.platform.openapi import JSON, documented
+from control_plane.platform.openapi import Anything, documented
 from control_plane.platform.security import require_token, token
 from flags.connections import Headers, Mode
-from flags.protocols import bodies, reports
+from flags.protocols import answers, bodies, reports
 from flags.protocols.refusals import BadRequest, body, in_unleash_words, refusal
 from flags.protocols.reply import Reply, conditional, response
 from flags.protocols.specification import HEADER, MalformedVersion, knows_segments
@@ -31,7 +31,7 @@ UNLEASH_VERSION = "8.2.0"
 @bp.get("/features")
 @require_token("client", unleash=True)
 @in_unleash_words
-@documented(query={"namePrefix": "Only flags whose name begins so."}, answers={200: JSON, 304: None})
+@documented(query={"namePrefix": "Only flags whose name begins so."}, answers={200: answers.Features, 304: None})
 def features_view() -> ResponseReturnValue:
     """Every flag of the token's environment, or those whose name begins with `namePrefix`."""
     return response(features(request.headers, token(), prefix=request.args.get("namePrefix", "")))
@@ -39,6 +39,7 @@ def features_view() -> ResponseReturnValue:
 
 @bp.get("/features/<name>")
 @require_token("client", unleash=True)
+@documented(answers={200: answers.Feature})
 def feature_view(name: str) -> ResponseReturnValue:
     """One flag of the token's environment."""
     found = publisher().current(token().environment).edition.contents.features.get(name)
@@ -79,7 +80,7 @@ def bulk_view() -> ResponseReturnValue:
 
 @bp.post("/metrics/edge")
 @require_token("client", "admin", unleash=True)
-@documented(answers={202: None})
+@documented(body=Anything, body_is_optional=True, answers={202: None})
 def edge_metrics_view() -> ResponseReturnValue:
     """A relay tells of its own health, which we don't keep."""
     return Response(status=202)

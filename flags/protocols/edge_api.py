@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform import callers, failures, identity
 from control_plane.platform.actors import Token, TokenRefusal
 from control_plane.platform.openapi import documented
-from flags.protocols import bodies
+from flags.protocols import answers, bodies
 from flags.protocols.refusals import body, in_unleash_words
 
 bp = Blueprint("edge_api", __name__, url_prefix="/edge")
@@ -18,7 +18,7 @@ TOKENS_MAX = 100
 
 
 @bp.post("/validate")
-@documented(body=bodies.Tokens)
+@documented(body=bodies.Tokens, answers={200: answers.ValidTokens})
 @in_unleash_words
 def validate_view() -> ResponseReturnValue:
     """The tokens among those sent that open something, each with its type and environment.

@@ -40,7 +40,7 @@ def toggles_view() -> ResponseReturnValue:
 @bp.post("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
-@documented(body=bodies.Asked, body_is_optional=True, answers={200: answers.Toggles, 304: None})
+@documented(body=bodies.AskedToggles, body_is_optional=True, answers={200: answers.Toggles, 304: None})
 def ask_view() -> ResponseReturnValue:
     """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
     value = request.get_json(force=True) if request.get_data() else {}

@@ -8,10 +8,10 @@ from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform import telemetry
-from control_plane.platform.openapi import JSON, documented
+from control_plane.platform.openapi import documented
 from control_plane.platform.security import require_token, token
 from flags.connections import Mode
-from flags.protocols import streams
+from flags.protocols import answers, streams
 from flags.protocols.refusals import refusal
 from flags.protocols.reply import conditional, response
 from flags.protocols.staleness import staleness
@@ -47,7 +47,7 @@ def stream_view() -> ResponseReturnValue:
 
 @bp.get("/delta")
 @require_token("client", unleash=True)
-@documented(answers={200: JSON, 304: None})
+@documented(answers={200: answers.Events, 304: None})
 def delta_view() -> ResponseReturnValue:
     """What changed since the edition in `If-None-Match`; everything for who has none, or one long gone."""
     published = publisher().current(token().environment)

@@ -46,6 +46,27 @@ def test_every_operation_says_what_it_does_and_what_it_needs(description: dict[s
         assert "default" in operation["responses"], name
 
 
+def test_every_operation_describes_what_it_takes_and_what_it_answers(description: dict[str, Any]) -> None:
+    schemas = description["components"]["schemas"]
+    for name, operation in operations(description):
+        if name.startswith(("post ", "put ", "patch ")):
+            assert _fields(operation["requestBody"]["content"], schemas), f"{name} does not say what it takes"
+        answers = {status: answer for status, answer in operation["responses"].items() if status[0] in "23"}
+        assert answers, f"{name} does not say how it answers"
+        for status, answer in answers.items():
+            assert status in ("202", "204", "304") or _fields(answer["content"], schemas), f"{name}: {status} is bare"
+
+
+def _fields(contents: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Whether each content is a model with fields or of any, or no JSON at all."""
+    found = [schemas.get(content["schema"].get("$ref", "").rpartition("/")[2]) for content in contents.values()]
+    plain = [media for media in contents if media != "application/json"]
+    models = [model for model in found if model is not None]
+    return len(models) + len(plain) == len(contents) and all(
+        model.get("properties") or model.get("additionalProperties") for model in models
+    )
+
+
 def test_every_operation_has_a_name_of_its_own(description: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, operation in operations(description)]
     assert len(names) == len(set(names))

@@ -1,0 +1,149 @@
+"""What billing's routes take and answer, for the description of the API."""
+
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel, ConfigDict
+
+from control_plane.platform import openapi
+from control_plane.platform.openapi import Answer, Documentation
+from credits_engine.billing.api import Body, LinkBody, ReconcileBody
+
+
+class StripeEvent(BaseModel):
+    """An event as Stripe delivers it; the signature in `Stripe-Signature` is over the very bytes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    type: str
+    created: int
+    data: dict[str, Any]
+
+
+class EventReceived(Answer):
+    """The event is stored."""
+
+    received: bool
+
+
+class BillingRecent(Answer):
+    """What came in within a day."""
+
+    by_state: dict[str, int]
+    by_api_version: dict[str, int]
+
+
+class BillingSummary(Answer):
+    """What waits and for how long."""
+
+    waiting: dict[str, int]
+    oldest_unapplied_seconds: float
+    last_day: BillingRecent
+
+
+class BillingEvent(Answer):
+    """One event of the inbox, and where it stands."""
+
+    event_id: str
+    number: int
+    type: str
+    state: str
+    reason: str | None
+    waiting_for: str | None
+    customer: str | None
+    object: str | None
+    api_version: str | None
+    livemode: bool | None
+    received_at: str
+    deliveries: int
+    attempts: int
+    next_attempt_at: str | None
+    finished_at: str | None
+
+
+class BillingEvents(Answer):
+    """A page of events, the newest first; `next` goes into `before`."""
+
+    events: list[BillingEvent]
+    next: int | None
+
+
+class BillingEventInFull(BillingEvent):
+    """An event with its body, its attempts and the facts that it told."""
+
+    body: Any
+    history: list[dict[str, Any]]
+    facts: list[dict[str, Any]]
+
+
+class BillingReplay(Answer):
+    """What is applied once more: names, or how many."""
+
+    replayed: list[str] | int
+
+
+class BillingLink(Answer):
+    """Who a customer is, and how many events go on."""
+
+    customer: str
+    user_id: str
+    released: int
+
+
+class BillingFinding(Answer):
+    """A difference between Stripe and us."""
+
+    kind: str
+    subscription: str | None
+    user_id: str | None
+    sentence: str
+    corrected: bool
+
+
+class BillingReport(Answer):
+    """What a comparison with Stripe found."""
+
+    compared: int
+    findings: list[BillingFinding]
+
+
+class BillingPeriod(Answer):
+    """What Stripe bills for."""
+
+    start: str | None
+    end: str | None
+
+
+class BillingAccountShown(Answer):
+    """What a user's subscriptions entitle to."""
+
+    user_id: str
+    plan: str
+    anchor: str | None
+    blocked: str | None
+    reason: str | None
+    subscription: str | None
+    service_period: BillingPeriod
+    next_change_at: str | None
+    customers: list[str]
+    events: list[BillingEvent]
+
+
+PAGE = {"state": "Only events in this state.", "limit": "At most 200.", "before": "The number of the last one seen."}
+ROUTES = {
+    "stripe_webhook.receive": Documentation(body=StripeEvent, answers={200: EventReceived}),
+    "billing.summary_view": Documentation(answers={200: BillingSummary}),
+    "billing.events_view": Documentation(query=PAGE, answers={200: BillingEvents}),
+    "billing.event_view": Documentation(answers={200: BillingEventInFull}),
+    "billing.replay_view": Documentation(body=Body, answers={202: BillingReplay}),
+    "billing.replay_all_view": Documentation(body=Body, answers={202: BillingReplay}),
+    "billing.user_view": Documentation(answers={200: BillingAccountShown}),
+    "billing.link_view": Documentation(body=LinkBody, answers={200: BillingLink}),
+    "billing.reconcile_view": Documentation(body=ReconcileBody, answers={200: BillingReport}),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Describe the routes once they are mounted."""
+    openapi.describe(app, ROUTES)
