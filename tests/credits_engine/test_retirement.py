@@ -85,7 +85,8 @@ def test_a_retired_legacy_is_not_asked_and_its_book_goes_on(quiet: Till) -> None
     assert quiet.take("ada", "k1", analysis=2) == replayed(receipt)
     both = quiet.books("ada")
     assert both.legacy.used == both.v2.used == Amounts(3, 0)
-    assert {signal.signal for signal in observations(receipt)} == {"credit_consumption_failure"}
+    told = {"credit_consumption_failure", "credit_consumption_slow", "credit_unshadowed"}
+    assert {signal.signal for signal in observations(receipt)} == told, "nothing is compared, and nothing is missed"
     assert [signal.signal for signal in excused(receipt)] == ["credit_uncompared"]
 
 
