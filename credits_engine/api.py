@@ -17,7 +17,6 @@ from credits_engine.product_users import acting_user
 from credits_engine.reservations import CommitTooLargeError, SettledOtherwiseError, UnknownReservationError
 from credits_engine.routing import is_v2_on, look_up_flag
 from credits_engine.serving import serve, serve_reservation
-from credits_engine.store import accounts
 from credits_engine.store import reservations as reservation_rows
 from credits_engine.store.reservations import ReservationState
 from credits_engine.top_ups import UnknownPackError
@@ -93,12 +92,12 @@ def status_view() -> ResponseReturnValue:
     """What the user has left, from the book that serves now."""
     user_id, now = acting_user(), datetime.now(UTC)
     with reading() as session:
-        found = accounts.find(session, user_id)
+        found = books.seen(session, user_id, now)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
-        account, _ = found
-        engine = look_up_flag(session, now)(account).engine
-        return _enveloped(presentation.status_document(books.shown(session, account, now), engine))
+        glance, both = found
+        engine = look_up_flag(session, now, glance.routing)(glance.account).engine
+        return _enveloped(presentation.status_document(both, engine))
 
 
 @bp.get("/credits/config")

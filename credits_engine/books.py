@@ -11,9 +11,10 @@ from credits_engine.packs import bought as packs_bought
 from credits_engine.periods import Period, billing_period, calendar_month, fitted
 from credits_engine.plans import CATALOGUE, CreditPlan
 from credits_engine.receipts import EntryType
-from credits_engine.store import accounts, books, entries, packs
+from credits_engine.store import accounts, books, entries, glances, packs
 from credits_engine.store.accounts import Account, KnownKey
 from credits_engine.store.books import CounterRow
+from credits_engine.store.glances import Glance
 from credits_engine.store.previewing import Standing
 
 SYSTEM = "credits"
@@ -39,12 +40,24 @@ class Books:
 
 def shown(session: Session, account: Account, now: datetime) -> Books:
     """Both books as they stand, without locking or opening anything. Raises UnknownPlanError."""
-    plan = CATALOGUE.plan(account.plan)
     row = books.show_current(session, account.user_id, now)
+    used = books.show_month(session, account.user_id, calendar_month(now).start)
+    return _shown(session, account, row, used, now)
+
+
+def seen(session: Session, user_id: str, now: datetime) -> tuple[Glance, Books] | None:
+    """A user and both books as `shown` has them, in one statement; None when the directory lacks the user.
+
+    Raises UnknownPlanError.
+    """
+    found = glances.glance(session, user_id, now=now, month_start=calendar_month(now).start)
+    return None if found is None else (found, _shown(session, found.account, found.row, found.legacy_used, now))
+
+
+def _shown(session: Session, account: Account, row: CounterRow | None, used: Amounts, now: datetime) -> Books:
+    plan, month = CATALOGUE.plan(account.plan), calendar_month(now)
     if row is None:
         row = CounterRow(_next_period(session, account, now), plan.name, NOTHING, plan.v2)
-    month = calendar_month(now)
-    used = books.show_month(session, account.user_id, month.start)
     bought = packs.usable(session, account.user_id, now) if account.has_packs else ()
     return _books(account, plan, _in_force(row, plan), (month, used), bought)
 

@@ -14,7 +14,7 @@ from credits_engine.decisions import EngineName
 from credits_engine.store.accounts import Account
 from flags import snapshot
 from flags.phased import EvaluationContext
-from flags.snapshot import UnknownFlagError
+from flags.snapshot import RoutingState, UnknownFlagError
 
 ROUTED = {
     is_on: Observation("credit_routed", bad=False, engine=engine.value)
@@ -37,16 +37,17 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
     return evaluate
 
 
-def look_up_flag(session: Session, now: datetime) -> Evaluate:
+def look_up_flag(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:
     """Who would serve a user, as `session` sees the flag: for whoever looks, as nothing is counted afterwards.
 
-    No operation is routed by a rollout that was rolled back. Before a rollout is planned, legacy serves everybody.
+    `state` is given by whoever has read it already. No operation is routed by a rollout that was rolled back. Before a
+    rollout is planned, legacy serves everybody.
     """
 
     def look_up(account: Account) -> FlagEvaluation:
         context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
         try:
-            revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now)
+            revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now, state=state)
         except UnknownFlagError:
             return UNPLANNED
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)

@@ -19,6 +19,8 @@ from flags.evaluation import Evaluation, evaluate
 from flags.phased import EvaluationContext, PhasedFlag
 from flags.store import Effect
 
+RoutingState = tuple[int, datetime | None]
+"""The revision of the flags, and when the guard's lease ends."""
 NEVER_BEATEN = datetime.min.replace(tzinfo=UTC)
 """The guard's lease before its first heartbeat: in production nobody is exposed unwatched."""
 
@@ -56,7 +58,11 @@ class Snapshots:
 
     def current(self, session: Session, environment: str) -> Snapshot:
         """The flags as the session's transaction sees them, the guard's lease included."""
-        revision, guard_expires_at = store.routing_state(session)
+        return self.at(session, environment, store.routing_state(session))
+
+    def at(self, session: Session, environment: str, state: RoutingState) -> Snapshot:
+        """The same for whoever has read revision and lease already."""
+        revision, guard_expires_at = state
         snapshot = self._newest.get(environment)
         if snapshot is None or snapshot.revision != revision:
             snapshot = self._load(session, environment, revision)
@@ -119,11 +125,16 @@ def phased_flag(
     )
 
 
-def evaluate_now(session: Session, key: str, context: EvaluationContext, *, now: datetime) -> tuple[int, Evaluation]:
-    """The revision, and whether `context` gets the flag `key` here, by what the session's transaction sees."""
+def evaluate_now(
+    session: Session, key: str, context: EvaluationContext, *, now: datetime, state: RoutingState | None = None
+) -> tuple[int, Evaluation]:
+    """The revision, and whether `context` gets the flag `key` here, by what the session's transaction sees.
+
+    `state` is given by whoever has read it in a statement of their own.
+    """
     snapshots = current_app.extensions["flag_snapshots"]
     settings: Settings = current_app.extensions["settings"]
-    snapshot = snapshots.current(session, settings.environment)
+    snapshot = snapshots.at(session, settings.environment, state or store.routing_state(session))
     return snapshot.revision, evaluate(snapshot.find(key), context, now)
 
 

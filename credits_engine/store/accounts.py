@@ -52,35 +52,41 @@ KEY_COLUMNS = (
     JOURNAL.c.outcome.label("key_outcome"),
     JOURNAL.c.context.label("key_context"),
 )
-FIND = (
-    select(
-        USERS.c.user_id,
-        USERS.c.plan,
-        USERS.c.signed_up_at,
-        USERS.c.beta,
-        USERS.c.billing_anchor,
-        func.coalesce(FREEZES.c.reason, BILLING.c.blocked).label("frozen"),
-        BILLING.c.due_at,
-        exists().where(PACKS.c.user_id == USERS.c.user_id, PACKS.c.remaining > UNSPENT_FROM).label("has_packs"),
-        exists().select_from(RETIREMENT).label("legacy_retired"),
-        *KEY_COLUMNS,
-    )
+ACCOUNT_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    USERS.c.user_id,
+    USERS.c.plan,
+    USERS.c.signed_up_at,
+    USERS.c.beta,
+    USERS.c.billing_anchor,
+    func.coalesce(FREEZES.c.reason, BILLING.c.blocked).label("frozen"),
+    BILLING.c.due_at,
+    exists().where(PACKS.c.user_id == USERS.c.user_id, PACKS.c.remaining > UNSPENT_FROM).label("has_packs"),
+    exists().select_from(RETIREMENT).label("legacy_retired"),
+)
+ACCOUNT = (
+    select(*ACCOUNT_COLUMNS)
     .select_from(USERS)
     .outerjoin(FREEZES, FREEZES.c.user_id.in_([USERS.c.user_id, EVERYBODY]))
     .outerjoin(BILLING, BILLING.c.user_id == USERS.c.user_id)
-    .outerjoin(KEYS, and_(KEYS.c.user_id == USERS.c.user_id, KEYS.c.key == bindparam("key")))
-    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
     .where(USERS.c.user_id == bindparam("user_id"))
     .limit(1)
+)
+FIND = (
+    ACCOUNT.add_columns(*KEY_COLUMNS)
+    .outerjoin(KEYS, and_(KEYS.c.user_id == USERS.c.user_id, KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
 )
 
 
 def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, KnownKey | None] | None:
     """The account and what is known of `key`, without any lock; None when the directory lacks the user."""
     row = run(session, FIND, {"user_id": user_id, "key": key}).one_or_none()
-    if row is None:
-        return None
-    account = Account(
+    return None if row is None else (account_of(row), known_key(row))
+
+
+def account_of(row: Any) -> Account:
+    """The account in a row that selected ACCOUNT_COLUMNS."""
+    return Account(
         row.user_id,
         row.plan,
         row.signed_up_at,
@@ -91,7 +97,6 @@ def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, Kno
         bool(row.has_packs),
         bool(row.legacy_retired),
     )
-    return account, known_key(row)
 
 
 def refreshed(session: Session, account: Account) -> Account:

@@ -15,10 +15,9 @@ FLAG = "flag"
 OVERRIDE = "override"
 TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY)
 """The topics whose changes can change what SDKs are given."""
-ROUTING_STATE = select(
-    select(func.max(Change.id)).scalar_subquery(),
-    select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery(),
-)
+NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
+WATCHED_UNTIL = select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery()
+ROUTING_STATE = select(NEWEST_CHANGE, WATCHED_UNTIL)
 
 
 def routing_state(session: Session) -> tuple[int, datetime | None]:

@@ -36,10 +36,11 @@ Work = Callable[[Session], object]
 
 
 def status(session: Session) -> object:
-    found = accounts.find(session, "user7")
+    found = books.seen(session, "user7", LATER)
     assert found
-    look_up_flag(session, LATER)(found[0])
-    return books.shown(session, found[0], LATER)
+    glance, both = found
+    look_up_flag(session, LATER, glance.routing)(glance.account)
+    return both
 
 
 def of_user(**filters: Any) -> Work:
@@ -96,6 +97,16 @@ def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> Non
         work(session)
         read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
     assert sum(read.values()) <= most, read
+
+
+def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till) -> None:
+    with reading() as session:
+        with _noted() as statements:
+            both = status(session)
+        found = accounts.find(session, "user7")
+        assert found
+        assert books.shown(session, found[0], LATER) == both
+    assert len(statements) == 1
 
 
 @pytest.mark.database("postgresql")
