@@ -1,12 +1,16 @@
-"""Requests that nobody should send, made up from our own description of the API: none breaks or changes anything."""
+"""Requests that nobody should send, made up from the descriptions of the API and of OFREP: none breaks anything."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
+import jwt
 import pytest
 import schemathesis
 from flask import Flask
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples_of
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -15,17 +19,41 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from control_plane import rollouts
 from control_plane.phases import FLAG
+from control_plane.platform import audit
 from control_plane.platform.database import reading
+from control_plane.platform.settings import Settings
+from credits_engine.journal import reconcile
 from flags.administration.definitions import export_definitions
+from flags.store import UserAttributes
+from tests.faults import ofrep
 from tests.office import Office
 
 WIRE = ("/api/client", "/api/frontend", "/ofrep", "/edge", "/openapi")
-OURS = (*WIRE, "/api/flags", "/api/environments", "/api/users", "/api/tokens", "/api/connections", "/api/measurements")
+EVERYTHING = ("/",)
 ENDLESS = ("/api/client/streaming", "/ofrep/v1/events")
-KINDS = {"/api/client": "client", "/api/frontend": "frontend", "/ofrep": "client"}
+KINDS = {
+    "/api/client": "client",
+    "/api/frontend": "frontend",
+    "/ofrep": "client",
+    "/api/credits": "service",
+    "/api/signals": "service",
+    "/webhooks/alertmanager": "service",
+}
+PRODUCT_USERS = "/api/user/"
+THERE = {"flag": FLAG, "name": FLAG, "key": FLAG, "user_id": "ann", "environment": "production", "attempt": 1}
+"""What a path may name that exists, so that more is tried than what is not found."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-FEW = 6
+BOTH = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+Fuzz = Callable[..., int]
+Modes = tuple[GenerationMode, ...]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings under which no route lacks anything."""
+    return replace(settings, stripe_webhook_secrets=("whsec_of_the_tests",))
 
 
 @pytest.fixture
@@ -40,26 +68,37 @@ def office(app: Flask) -> Office:
 
 
 @pytest.fixture
-def fuzz(app: Flask, office: Office) -> Callable[..., int]:
+def fuzz(app: Flask, office: Office) -> Fuzz:
     """`fuzz(prefixes, 10)` sends ten requests of each sort to each operation; gives how many."""
-    schema = schemathesis.openapi.from_wsgi("/openapi/openapi.json", app)
+    office.users(UserAttributes("ann", "pro"))
+    ours = schemathesis.openapi.from_wsgi("/openapi/openapi.json", app)
     tokens = {prefix: office.token(kind, trusted_attributes=["*"]) for prefix, kind in KINDS.items()}
+    tokens |= {PRODUCT_USERS: f"Bearer {jwt.encode({'sub': 'ann'}, app.extensions['settings'].user_jwt_secret)}"}
     admin = office.token("admin")
 
-    def fuzz(prefixes: tuple[str, ...], examples: int) -> int:
+    def fuzz(
+        prefixes: tuple[str, ...],
+        examples: int,
+        *,
+        modes: Modes = BOTH,
+        document: Any = None,
+        named: Mapping[str, object] = MappingProxyType({}),
+    ) -> int:
         sent = 0
+        schema = ours if document is None else schemathesis.openapi.from_dict(document)
+        schema.app = app
         for operation in _operations(schema, prefixes):
             token = next((text for prefix, text in tokens.items() if operation.path.startswith(prefix)), admin)
-            sent += sum(_send(operation, mode, token, examples) for mode in _modes(operation))
+            sent += sum(_send(operation, mode, token, examples, named) for mode in _modes(operation, modes))
         return sent
 
     return fuzz
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize(("each", "total"), [(FEW, 100), pytest.param(500, 10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("each", "total"), [(6, 100), pytest.param(250, 5_000, marks=pytest.mark.long)])
 def test_nothing_sent_to_the_wire_breaks_or_changes_anything(
-    fuzz: Callable[..., int], app: Flask, office: Office, each: int, total: int
+    fuzz: Fuzz, app: Flask, office: Office, each: int, total: int
 ) -> None:
     before = _truth(app, office)
     assert fuzz(WIRE, each) >= total
@@ -67,9 +106,35 @@ def test_nothing_sent_to_the_wire_breaks_or_changes_anything(
 
 
 @pytest.mark.database("sqlite")
-def test_nothing_sent_to_the_administration_breaks_it(fuzz: Callable[..., int], app: Flask, office: Office) -> None:
-    assert fuzz(OURS[len(WIRE) :], FEW) > 0
-    assert _truth(app, office)["rollout"] is True
+@pytest.mark.parametrize(("each", "total"), [(2, 100), pytest.param(220, 10_000, marks=pytest.mark.long)])
+def test_nothing_malformed_sent_anywhere_breaks_or_changes_anything(
+    fuzz: Fuzz, app: Flask, office: Office, each: int, total: int
+) -> None:
+    before = _truth(app, office)
+    assert fuzz(EVERYTHING, each, modes=(GenerationMode.NEGATIVE,)) >= total
+    assert _truth(app, office) == before
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(("each", "total"), [(20, 60), pytest.param(2_500, 10_000, marks=pytest.mark.long)])
+def test_what_the_protocol_itself_allows_is_answered_in_its_words(
+    fuzz: Fuzz, app: Flask, office: Office, each: int, total: int
+) -> None:
+    before = _truth(app, office)
+    assert fuzz(EVERYTHING, each, document=ofrep.DOCUMENT) >= total
+    assert _truth(app, office) == before
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("named", [{}, THERE], ids=["strangers", "what is there"])
+@pytest.mark.parametrize("each", [2, pytest.param(50, marks=pytest.mark.long)])
+def test_nothing_well_formed_breaks_it(
+    fuzz: Fuzz, app: Flask, office: Office, each: int, named: Mapping[str, object]
+) -> None:
+    assert fuzz(EVERYTHING, each, modes=(GenerationMode.POSITIVE,), named=named) > 0
+    with app.app_context(), reading() as session:
+        assert audit.verify(session).intact
+        assert reconcile(session).clean
 
 
 def _operations(schema: Any, prefixes: tuple[str, ...]) -> Iterator[APIOperation]:
@@ -79,16 +144,15 @@ def _operations(schema: Any, prefixes: tuple[str, ...]) -> Iterator[APIOperation
             yield operation
 
 
-def _modes(operation: APIOperation) -> Iterator[GenerationMode]:
-    yield GenerationMode.POSITIVE
-    if operation.body or operation.query:  # else nothing can be wrong with it
-        yield GenerationMode.NEGATIVE
+def _modes(operation: APIOperation, wanted: Modes) -> Iterator[GenerationMode]:
+    can_be_wrong = bool(operation.body or operation.query)
+    yield from (mode for mode in wanted if mode is GenerationMode.POSITIVE or can_be_wrong)
 
 
-def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: int) -> int:
+def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: int, named: Mapping[str, object]) -> int:
     sent = 0
 
-    @settings(
+    @examples_of(
         max_examples=examples,
         deadline=None,
         database=None,
@@ -100,6 +164,7 @@ def _send(operation: APIOperation, mode: GenerationMode, token: str, examples: i
     def send(case: Case) -> None:
         nonlocal sent
         sent += 1
+        case.path_parameters.update({name: there for name, there in named.items() if name in case.path_parameters})
         response = case.call(headers={"Authorization": token})
         case.validate_response(response, checks=CHECKS)
 
@@ -114,5 +179,7 @@ def _truth(app: Flask, office: Office) -> dict[str, Any]:
     payload = app.test_client().get("/api/client/features", headers=headers).json
     with app.app_context(), reading() as session:
         kept = export_definitions(session, "production")
-    [feature] = [each for each in payload["features"] if each["name"] == FLAG]
-    return {"payload": payload, "kept": kept, "rollout": feature["enabled"]}
+        rollout = rollouts.summary(rollouts.find(session, FLAG))
+        assert audit.verify(session).intact
+        assert reconcile(session).clean
+    return {"payload": payload, "kept": kept, "rollout": rollout}
