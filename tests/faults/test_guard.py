@@ -78,7 +78,7 @@ def test_a_leader_killed_in_the_middle_of_a_tick_leaves_nothing_and_the_next_one
 ) -> None:
     fail()
     with monkeypatch.context() as patched:
-        patched.setattr(watch.store, "remember", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
+        patched.setattr(store, "remember", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             guard(desk.now + SECOND, 1)
     assert (desk.rollout.state, seen()) == (RolloutState.RUNNING, 0)
@@ -159,7 +159,7 @@ def test_an_alert_whose_measurement_never_existed_is_told_and_never_acts(desk: D
 def test_a_tick_that_fails_is_no_heartbeat(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with transaction() as session:
         before = leases.guard_expires_at(session)
-    monkeypatch.setattr(guarding.watch, "_judge_rollout", lambda *_: 1 / 0)
+    monkeypatch.setattr(guarding.watch, "_judge_rollout", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         guard(desk.now + SECOND, 1)
     with reading() as session:
