@@ -1,0 +1,167 @@
+"""The schema goes down and up again around real credits, and a worker keeps serving while a newer version upgrades."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from flask import Flask
+from sqlalchemy import MetaData, Table, inspect, select, text
+
+from control_plane import migrations
+from control_plane.platform.database import db, reading, transaction
+from credits_engine import corrections, reservations, serving, top_ups
+from credits_engine.billing.store.accounts import lock_account
+from credits_engine.consumption import Operation
+from credits_engine.decisions import Amounts
+from credits_engine.plans import Kind
+from credits_engine.receipts import EntryType, Receipt
+from credits_engine.store import retirement
+from credits_engine.top_ups import Purchase
+from tests.credits_engine.conftest import Till, till
+from tests.faults.ledger import assert_whole
+
+__all__ = ["till"]
+
+TTL = timedelta(minutes=15)
+NEXT_VERSION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9998"
+down_revision = {newest!r}
+
+
+def upgrade():
+    # In the order in which an operation takes them, or the two would wait for each other.
+    op.add_column("usage_counters", sa.Column("region", sa.Text, nullable=False, server_default="eu"))
+    op.create_index("ix_usage_counters_region", "usage_counters", ["region"])
+    op.add_column("credit_journal", sa.Column("region", sa.Text))
+    op.create_table("credit_region", sa.Column("name", sa.Text, primary_key=True))
+"""
+
+
+@pytest.fixture
+def lived(till: Till) -> Till:
+    """Credits of every sort: operations of both engines, a pack, a reservation that runs, a freeze, a retirement."""
+    till.now = datetime.now(UTC)
+    for user, plan in (("ada", "free"), ("bob", "pro"), ("cyd", "custom")):
+        till.user(user, plan, anchor=till.now - timedelta(days=3))
+        till.take(user, "k1", analysis=3, roast=2)
+        till.v2 = not till.v2
+        till.take(user, "k2", roast=12)
+    with transaction() as session:
+        words: dict[str, Any] = {"now": till.now, "actor": "test", "reason": "Bought."}
+        top_ups.top_up(session, Purchase("ada", Kind.ROAST, 9, till.now + timedelta(days=30)), key="b1", **words)
+        corrections.freeze(session, "cyd", **words)
+        retirement.retire(session, **words)
+        lock_account(session, "bob", now=till.now, default_plan="free")
+    operation = Operation("ada", "r1", Amounts(analysis=5), type=EntryType.RESERVE)
+    serving.serve_reservation(operation, ttl=TTL, now=till.now)
+    return till
+
+
+def contents(app: Flask) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table but the version's own."""
+    with app.app_context(), reading() as session:
+        names = sorted(set(inspect(session.connection()).get_table_names()) - {"alembic_version"})
+        tables = [Table(name, MetaData(), autoload_with=session.connection()) for name in names]
+        return {table.name: sorted(map(tuple, session.execute(select(table))), key=repr) for table in tables}
+
+
+def test_down_and_up_again_keeps_every_row_of_the_credits(lived: Till) -> None:
+    before = contents(lived.app)
+    migrations.downgrade("base")
+    migrations.upgrade()
+    assert contents(lived.app) == before
+    assert {name for name, rows in before.items() if rows} >= {
+        "credit_journal",
+        "usage_counters",
+        "legacy_book",
+        "operation_key",
+        "credit_reservation",
+        "credit_pack",
+        "credit_pack_entry",
+        "credit_freeze",
+        "credit_retirement",
+        "billing_account",
+    }
+
+
+def test_credits_go_on_after_a_way_down_and_up(lived: Till) -> None:
+    migrations.downgrade("base")
+    migrations.upgrade()
+    assert lived.take("ada", "k1", analysis=3, roast=2).replayed
+    with transaction() as session:
+        settled = reservations.release(session, "ada", "r1", now=lived.now, actor="test", reason="Failed.")
+    assert settled.reserved == Amounts(5, 0)
+    assert lived.take("ada", "k9", roast=8).charged == Amounts(0, 8)
+    with transaction() as session, pytest.raises(Exception, match="append-only"):
+        session.execute(text("DELETE FROM credit_journal"))
+    assert_whole(lived.app)
+
+
+class Worker:
+    """A process of the version before, as far as the database can tell: it goes on serving with its own statements."""
+
+    def __init__(self, app: Flask, user: str) -> None:
+        self.app, self.user = app, user
+        self.receipts: list[Receipt] = []
+        self.failures: list[BaseException] = []
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.serve)
+
+    def serve(self) -> None:
+        try:
+            with self.app.app_context():
+                while not self.ended.is_set():
+                    operation = Operation(self.user, f"w{len(self.receipts)}", Amounts(analysis=1))
+                    self.receipts.append(serving.serve(operation, now=datetime.now(UTC)))
+        except BaseException as error:
+            self.failures.append(error)
+            raise
+
+    def wait_for_more(self) -> None:
+        enough = len(self.receipts) + 10
+        while len(self.receipts) < enough and not self.failures:
+            self.ended.wait(0.005)
+
+
+@pytest.fixture
+def workers(lived: Till) -> Iterator[list[Worker]]:
+    """Four of them, at work."""
+    found = [Worker(lived.app, user) for user in ("ada", "bob", "bob", "ada")]
+    for number, worker in enumerate(found):
+        worker.user = lived.user(f"w{number}", "plus")
+        worker.thread.start()
+    yield found
+    for worker in found:
+        worker.ended.set()
+        worker.thread.join()
+
+
+def test_a_worker_keeps_serving_while_a_newer_version_upgrades(
+    lived: Till, workers: list[Worker], tmp_path: Path
+) -> None:
+    versions = Path(migrations.__file__).parent / "versions"
+    (tmp_path / "9998_region.py").write_text(NEXT_VERSION.format(newest=migrations.head()))
+    config = Config()
+    config.set_main_option("script_location", str(versions.parent))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", f"{versions}:{tmp_path}")
+    for worker in workers:
+        worker.wait_for_more()
+    with db.engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "9998")
+    for worker in workers:
+        worker.wait_for_more()
+        worker.ended.set()
+        worker.thread.join()
+    assert [worker.failures for worker in workers] == [[], [], [], []]
+    charged = {row["operation_key"] for row in assert_whole(lived.app) if row["user_id"].startswith("w")}
+    assert charged == {receipt.operation_key for worker in workers for receipt in worker.receipts}
