@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -109,9 +109,10 @@ def _apply(url: str, events: list[Json]) -> float:
         with app.app_context():
             with transaction() as session:
                 inbox.put(session, [intake.parse(json.dumps(event).encode(), clock) for event in events])
-            started = time.perf_counter()
-            done = Worker("bench", lambda: clock).work()
-            seconds = time.perf_counter() - started
+            with (Path(place) / "log").open("w") as log, redirect_stderr(log):
+                started = time.perf_counter()
+                done = Worker("bench", lambda: clock).work()
+                seconds = time.perf_counter() - started
             db.engine.dispose()
     assert done >= len(events)
     return done / seconds

@@ -39,7 +39,6 @@ STREAMS, LISTENERS = 500, 200
 CHANGES = 200
 SECONDS = 4.0
 USERS = [f"user-{number}" for number in range(1000)]
-THREADS = {"THREADS": "1280"}
 SPEC = {"Unleash-Client-Spec": "6.1.0"}
 JSON = {"Content-Type": "application/json"}
 SLOWED_AT_MOST = 0.5
@@ -159,7 +158,7 @@ def _served(prepare: Callable[[Office], None], *, database_url: str = "") -> Ite
         with application(settings) as app:
             office = Office(app)
             prepare(office)
-            with serving(place, DATABASE_URL=url, **THREADS) as served:
+            with serving(place, DATABASE_URL=url) as served:
                 yield served, office
 
 

@@ -17,6 +17,7 @@ from UnleashClient.cache import FileCache
 
 from control_plane.phases import FLAG
 from control_plane.platform.settings import Settings
+from flags.folding import Holdings
 from tests.applications import application
 from tests.faults.cable import Cable
 from tests.office import Office
@@ -152,12 +153,52 @@ def test_a_worker_that_is_killed_costs_its_streams_nothing(served: Served, offic
             listener.close()
 
 
-def _listen(served: Served, token: str) -> requests.Response:
-    answer = requests.get(
-        f"{served.url}/api/client/streaming", headers={"Authorization": token}, stream=True, timeout=10
-    )
+def test_a_stream_goes_on_after_its_worker_was_killed_and_ends_with_what_everybody_has(
+    served: Served, office: Office
+) -> None:
+    token, held = office.token("client", environment="staging"), Holdings()
+    with _listen(served, token) as listener:
+        last_id = _take_event(listener, held)
+    for worker in _workers(served):
+        os.kill(worker, signal.SIGKILL)
+    office.roll_back()
+    eventually(lambda: _answers(served))
+    with _listen(served, token, last_id) as listener:
+        _take_event(listener, held)
+    payload = requests.get(
+        f"{served.url}/api/client/features",
+        headers={"Authorization": token, "Unleash-Client-Spec": "6.1.0"},
+        timeout=10,
+    ).json()
+    assert held.document()["features"] == payload["features"]
+    assert not held.features[FLAG]["enabled"]
+
+
+def _listen(served: Served, token: str, last_id: str = "") -> requests.Response:
+    headers = {"Authorization": token, **({"Last-Event-ID": last_id} if last_id else {})}
+    answer = requests.get(f"{served.url}/api/client/streaming", headers=headers, stream=True, timeout=10)
     assert answer.status_code == 200
     return answer
+
+
+def _take_event(listener: requests.Response, held: Holdings) -> str:
+    """Apply the next event of the stream; gives its id."""
+    last_id = ""
+    for line in listener.iter_lines(chunk_size=1, decode_unicode=True):
+        name, _, value = line.partition(": ")
+        if name == "id":
+            last_id = value
+        if name == "data":
+            held.apply(json.loads(value)["events"])
+            return last_id
+    raise AssertionError("The stream ended before an event.")
+
+
+def _answers(served: Served) -> bool:
+    try:
+        return requests.get(f"{served.url}/healthz", timeout=5).ok
+    except requests.ConnectionError:
+        return False
 
 
 def _workers(served: Served) -> list[int]:
