@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from control_plane.platform import settings
 from control_plane.platform.problems import Problem
 from credits_engine.books import Books
 from credits_engine.decisions import Amounts, Book, EngineName, Outcome, remaining
@@ -11,7 +12,6 @@ from credits_engine.plans import CATALOGUE, Kind, Limits
 from credits_engine.receipts import Receipt
 from credits_engine.reservations import Settlement
 
-UPGRADE_PATH = "/billing/upgrade"
 REPLAYED_HEADER = "Idempotent-Replayed"
 RETRY_SECONDS = 1
 
@@ -135,7 +135,7 @@ def _insufficient(receipt: Receipt) -> Problem:
         remaining=left[kind],
         limit=pair(side.limits)[kind],
         periodEnd=instant(side.period.end),
-        upgradeUrl=UPGRADE_PATH,
+        upgradeUrl=settings.current().upgrade_url,
         operationId=receipt.journal_id,
     )
 

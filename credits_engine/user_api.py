@@ -6,6 +6,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from control_plane.platform import settings
 from control_plane.platform.database import reading
 from credits_engine import bodies, books, entry_documents, levels, presentation, queries
 from credits_engine.consumption import ENGINES, UnknownUserError
@@ -104,7 +105,7 @@ def summary(book: Book, engine: EngineName, now: datetime) -> Document:
             {"code": each.code, "creditType": each.kind, "message": each.message}
             for each in levels.recommendations(book, now)
         ],
-        "upgradeUrl": presentation.UPGRADE_PATH,
+        "upgradeUrl": settings.current().upgrade_url,
         "blocked": book.blocked,
         **presentation.engine_document(engine),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from flask import current_app
 
 SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": None}
+UPGRADE_URL = "/billing/upgrade"
 
 
 class SettingsError(ValueError):
@@ -51,6 +52,8 @@ class Settings:
     """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
     credits_at_risk_max: int = 1_000
     """`CREDITS_AT_RISK_MAX`: credits that v2 may charge differently in one step before it is rolled back."""
+    upgrade_url: str = UPGRADE_URL
+    """`UPGRADE_URL`: where refusals and the card send users who want more credits: a path or an https address."""
     stripe_webhook_secrets: tuple[str, ...] = ()
     """`STRIPE_WEBHOOK_SECRETS`: signing secrets, comma separated; two while one is being replaced."""
     stripe_api_key: str = ""
@@ -97,6 +100,7 @@ class Settings:
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
             credits_at_risk_max=_whole(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
+            upgrade_url=_address(env, "UPGRADE_URL", UPGRADE_URL),
             stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
             stripe_api_key=env.get("STRIPE_API_KEY", ""),
             alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),
@@ -133,6 +137,15 @@ def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str,
     value = env.get(name, default)
     if value not in allowed:
         raise SettingsError(f"{name} is {value!r}; write one of {', '.join(allowed)}.")
+    return value
+
+
+def _address(env: Mapping[str, str], name: str, default: str) -> str:
+    """A path of the product or an address; no script can hide in it, as it is put into pages."""
+    value = env.get(name, default)
+    is_path = value.startswith("/") and not value.startswith("//")
+    if not (is_path or value.startswith(("https://", "http://"))) or not value.isprintable() or " " in value:
+        raise SettingsError(f"{name} is {value!r}; write a path like /billing/upgrade or an https:// address.")
     return value
 
 

@@ -94,7 +94,7 @@ def test_too_few_credits_are_a_402_that_says_what_is_left(service: Service) -> N
     assert (response.status_code, problem["code"]) == (402, "INSUFFICIENT_ROAST_CREDITS")
     assert (problem["creditType"], problem["required"], problem["remaining"], problem["limit"]) == ("roast", 51, 50, 50)
     assert problem["periodEnd"].endswith("T00:00:00Z")
-    assert problem["upgradeUrl"]
+    assert problem["upgradeUrl"] == "/billing/upgrade"
     again = service.consume(creditType="roast", amount=51)
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (402, "true")
     assert again.get_json()["operationId"] == problem["operationId"]

@@ -1,5 +1,6 @@
 """Settings: one reader of the environment, a sentence for what can't be used, and secrets that stay in place."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -35,11 +36,19 @@ def test_the_variable_of_the_guide_is_read_as_people_write_it(tmp_path: Path, te
         ("WORKERS", "0"),
         ("LOG_FORMAT", "xml"),
         ("SQLITE_SYNCHRONOUS", "OFF"),
+        ("UPGRADE_URL", "javascript:alert(1)"),
+        ("UPGRADE_URL", "//elsewhere.example"),
+        ("UPGRADE_URL", "/up grade"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_what_to_write(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} is '{value}'; write "):
+    with pytest.raises(SettingsError, match=re.escape(f"{name} is '{value}'; write ")):
         read(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("value", ["/billing/upgrade", "https://shop.example/plans?from=credits"])
+def test_where_to_upgrade_is_a_path_or_an_address(tmp_path: Path, value: str) -> None:
+    assert read(tmp_path, UPGRADE_URL=value).upgrade_url == value
 
 
 def test_the_secret_is_made_once_and_for_this_user_alone(tmp_path: Path) -> None:
