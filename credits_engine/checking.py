@@ -16,7 +16,7 @@ from control_plane.platform.database import reading
 from control_plane.platform.settings import current
 from control_plane.platform.signals import Observation
 from credits_engine.store import guardrails, migrating
-from credits_engine.store.reconciliation import BookTotal, page_totals
+from credits_engine.store.reconciliation import BookTotal, page_differences
 
 CHECK_SECONDS = 5.0
 RECENT = timedelta(minutes=10)
@@ -36,10 +36,9 @@ log = structlog.get_logger()
 def check(now: datetime) -> list[BookTotal]:
     """Check the next page of users and the operations of the last minutes; returns the rows that differ."""
     with reading() as session:
-        after, page = page_totals(session, current_app.extensions.get(CURSOR, ""))
+        after, _, wrong = page_differences(session, current_app.extensions.get(CURSOR, ""))
         twice = guardrails.charged_twice(session, now - RECENT)
     current_app.extensions[CURSOR] = after or ""
-    wrong = [total for total in page if total.book != total.journal]
     for total in wrong:
         log.error("books.differ", user=total.user_id, engine=total.engine, period_start=total.period_start.isoformat())
     for user_id, key in twice:

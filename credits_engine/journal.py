@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from credits_engine.store import packs
-from credits_engine.store.reconciliation import BookTotal, book_totals
+from credits_engine.store import packs, reconciliation
+from credits_engine.store.reconciliation import BookTotal
 
 LISTED_MAX = 1_000
 
@@ -29,11 +29,9 @@ def reconcile(session: Session) -> Reconciliation:
     """Recompute both books and all packs from the journal and report every row that isn't what it adds up to."""
     checked = found = 0
     differences: list[BookTotal] = []
-    for total in book_totals(session):
-        checked += 1
-        if total.book != total.journal:
-            found += 1
-            if len(differences) < LISTED_MAX:
-                differences.append(total)
+    for rows, differing in reconciliation.differences(session):
+        checked += rows
+        found += len(differing)
+        differences += differing[: LISTED_MAX - len(differences)]
     bought, wrong = packs.differing(session)
     return Reconciliation(checked + bought, found + len(wrong), tuple(differences), wrong)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, literal, select, union, union_all
+from sqlalchemy import ColumnElement, Table, bindparam, func, literal, or_, select, union, union_all
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
@@ -30,23 +30,31 @@ class BookTotal:
     journal: Amounts
 
 
-def book_totals(session: Session) -> Iterator[BookTotal]:
-    """Every row that a book or the journal knows of. Each page is one consistent view of books and journal."""
+def differences(session: Session) -> Iterator[tuple[int, list[BookTotal]]]:
+    """How many rows books and journal know of, and those that differ, a page of users at a time.
+
+    Each page is one consistent view of books and journal.
+    """
     after: str | None = ""
     while after is not None:
-        after, page = page_totals(session, after)
-        yield from page
+        after, checked, differing = page_differences(session, after)
+        yield checked, differing
 
 
-def page_totals(session: Session, after: str) -> tuple[str | None, list[BookTotal]]:
-    """The rows of the next page of users after `after`, and its last user; None and nothing behind the last page."""
+def page_differences(session: Session, after: str) -> tuple[str | None, int, list[BookTotal]]:
+    """Last user, rows and differing rows of the page of users after `after`; no user behind the last page.
+
+    What agrees is counted where it lies and never sent.
+    """
     last = run(session, LAST_OF_PAGE, {"after": after, "users": PAGE_USERS}).scalar()
     if last is None:
-        return None, []
-    window = {"after": after, "last": last}
-    return last, [
-        _total(engine, row) for engine, statement in TOTALS.items() for row in run(session, statement, window)
-    ]
+        return None, 0, []
+    checked, differing = 0, []
+    for engine, statement in DIFFERENCES.items():
+        rows = run(session, statement, {"after": after, "last": last}).all()
+        checked += rows[0].checked
+        differing += [_total(engine, row) for row in rows if row.user_id is not None]
+    return last, checked, differing
 
 
 def user_totals(session: Session, user_id: str) -> list[BookTotal]:
@@ -95,6 +103,14 @@ def _totals(book: Table, start: str, engine: EngineName, within: Within = _page)
     return select(both.c.user_id, both.c.period_start, *sums).group_by(both.c.user_id, both.c.period_start)
 
 
+def _differences(book: Table, start: str, engine: EngineName) -> Any:
+    """The number of rows in each row of the answer, beside it one that differs, or nothing where none does."""
+    totals = _totals(book, start, engine).cte("totals").prefix_with("MATERIALIZED")
+    number = select(func.count().label("checked")).select_from(totals).subquery()
+    apart = or_(*(totals.c[f"book_{kind}"] != totals.c[f"journal_{kind}"] for kind in KINDS))
+    return select(number.c.checked, *totals.c).select_from(number).outerjoin(totals, apart)
+
+
 def _last_of_page() -> Any:
     firsts = [
         select(
@@ -113,9 +129,9 @@ def _last_of_page() -> Any:
 
 
 LAST_OF_PAGE = _last_of_page()
-TOTALS = {
-    EngineName.V2: _totals(COUNTERS, "period_start", EngineName.V2),
-    EngineName.LEGACY: _totals(LEGACY, "month_start", EngineName.LEGACY),
+DIFFERENCES = {
+    EngineName.V2: _differences(COUNTERS, "period_start", EngineName.V2),
+    EngineName.LEGACY: _differences(LEGACY, "month_start", EngineName.LEGACY),
 }
 OF_USER = {
     EngineName.V2: _totals(COUNTERS, "period_start", EngineName.V2, _one),

@@ -28,14 +28,14 @@ import jwt
 import psycopg
 from psycopg import sql
 
-from control_plane.platform.database import reading
 from control_plane.platform.settings import Settings
+from credits_engine import tallying, watching
 from credits_engine.consumption import Operation
 from credits_engine.decisions import Amounts
-from credits_engine.journal import reconcile
 from credits_engine.serving import serve
 from tests import postgres
 from tests.applications import application
+from tests.bench import processor
 from tests.bench.credit_stock import Stock, fill
 from tests.bench.load import Load, Request, load
 from tests.office import Office
@@ -50,7 +50,8 @@ SECRET = "a secret of the measured product's"
 TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 JSON = {"Content-Type": "application/json"}
 BY_FUNCTION = """\\set n random(0, {users} - 1)
-SELECT credit_operate('user-' || ({first} + :n), 'bench-' || gen_random_uuid(), 1, 0, 'bench', clock_timestamp());
+SELECT replayed
+    FROM credit_operate('user-' || ({first} + :n), 'bench-' || gen_random_uuid(), 1, 0, 'bench', clock_timestamp());
 """
 
 
@@ -62,6 +63,14 @@ class Goal:
     seen: str
     wanted: str = ""
     met: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Transactions per second, and what each cost its client in microseconds of CPU."""
+
+    per_second: float
+    client_micros: float
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,9 +95,9 @@ def measured(stock: Stock) -> Iterator[Goal]:
             fill(office, stock)
         _vacuum(url)
         yield from _beside_pgbench(pgbench, url, stock)
+        yield from _reconciliation(url)
         yield from _over_http("PostgreSQL", url, stock)
         yield from _hot_account(url)
-        yield from _reconciliation(url)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/rollout.db"
         with _office(url) as office:
@@ -101,17 +110,23 @@ def _beside_pgbench(pgbench: str, url: str, stock: Stock) -> Iterator[Goal]:
     _pgbench(pgbench, "-i", "-q", "-s", str(SCALE))
     script = BY_FUNCTION.format(users=len(stock.active), first=stock.active.start)
     seen: dict[str, list[float]] = {"tpc": [], "python": [], "function": []}
+    spent: dict[str, list[float]] = {"tpc": [], "python": [], "function": []}
+    server = processor.server_of(url)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
-        runs: dict[str, Callable[[], float]] = {
+        runs: dict[str, Callable[[], Run]] = {
             "tpc": lambda: _rate_of(pgbench),
             "python": lambda: _through_python(url, stock),
             "function": lambda: _rate_of(url, "-f", file.name),
         }
         for pair in range(PAIRS):
             for name in runs if pair % 2 == 0 else reversed(list(runs)):
-                seen[name].append(runs[name]())
+                with processor.spent(server) as micros:
+                    run = runs[name]()
+                seen[name].append(run.per_second)
+                spent[name].append(run.client_micros + micros.taken / (run.per_second * SECONDS))
+    cost = {name: statistics.median(each) for name, each in spent.items()}
     tpc, python, function = (statistics.median(seen[name]) for name in ("tpc", "python", "function"))
     yield Goal(f"pgbench, TPC-B-like, prepared, {CLIENTS} clients", f"{tpc:,.0f}/s")
     name = f"the use case in Python, {CLIENTS} connections in {PROCESSES} processes"
@@ -119,6 +134,9 @@ def _beside_pgbench(pgbench: str, url: str, stock: Stock) -> Iterator[Goal]:
     yield Goal("… beside TPC-B", f"{python / tpc:.2f}", ">= 0.6", python >= 0.6 * tpc)
     yield Goal(f"credit_operate by pgbench, {CLIENTS} clients", f"{function:,.0f}/s")
     yield Goal("… beside TPC-B", f"{function / tpc:.2f}")
+    each = " / ".join(f"{cost[name]:.0f}" for name in ("tpc", "python", "function"))
+    yield Goal("µs of CPU each, client and server: TPC-B / Python / function", each)
+    yield Goal("TPC-B's by Python's: the ratio where nothing but CPU is short", f"{cost['tpc'] / cost['python']:.2f}")
 
 
 def _pgbench(url: str, *arguments: str) -> str:
@@ -126,15 +144,17 @@ def _pgbench(url: str, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def _rate_of(url: str, *arguments: str) -> float:
+def _rate_of(url: str, *arguments: str) -> Run:
     clients = ("-c", str(CLIENTS), "-j", str(PROCESSES), "-T", str(int(SECONDS)))
+    before = processor.of_children()
     shown = _pgbench(url, "-M", "prepared", "-n", *clients, *arguments)
     found = TPS.search(shown)
     assert found, shown
-    return float(found[1])
+    rate = float(found[1])
+    return Run(rate, (processor.of_children() - before) / (rate * SECONDS))
 
 
-def _through_python(url: str, stock: Stock) -> float:
+def _through_python(url: str, stock: Stock) -> Run:
     """Operations per second of all processes together."""
     spawn = multiprocessing.get_context("spawn")
     ready, results = spawn.Barrier(PROCESSES), spawn.Queue()
@@ -143,10 +163,11 @@ def _through_python(url: str, stock: Stock) -> float:
     ]
     for process in processes:
         process.start()
-    rates: list[float] = [results.get() for _ in processes]
+    rates: list[tuple[float, float]] = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    return sum(rates)
+    per_second = sum(rate for rate, _ in rates)
+    return Run(per_second, sum(rate * micros for rate, micros in rates) / per_second)
 
 
 def _till(url: str, users: range, seed: int, ready: Any, results: Any) -> None:
@@ -167,12 +188,13 @@ def _till(url: str, users: range, seed: int, ready: Any, results: Any) -> None:
                     done[number] += 1
 
         threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        results.put(sum(done) / (time.perf_counter() - begun))
+        micros = (time.process_time() - used) / sum(done) * 1e6
+        results.put((sum(done) / (time.perf_counter() - begun), micros))
 
 
 def _server_of(users: range, random: Random) -> Callable[[], object]:
@@ -225,12 +247,13 @@ def _charged(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:
 
 def _reconciliation(url: str) -> Iterator[Goal]:
     with _office(url) as office, office.app.app_context():
-        begun = time.perf_counter()
-        with reading() as session:
-            result = reconcile(session)
-        seconds = time.perf_counter() - begun
-    yield Goal("reconcile, all books", f"{seconds:.1f} s")
-    yield Goal("… differences", f"{result.found}", "0", result.clean)
+        tallying.fold()
+        found = 0
+        for cause, words in (("demand", "from the whole journal"), ("schedule", "with kept sums")):
+            begun = time.perf_counter()
+            found += watching.check_books(datetime.now(UTC), cause).found
+            yield Goal(f"reconcile, all books, {words}", f"{time.perf_counter() - begun:.1f} s")
+    yield Goal("… differences", f"{found}", "0", found == 0)
 
 
 def _consumptions(token: str, users: range, number: int) -> list[Request]:

@@ -375,18 +375,20 @@ $$
 
 # One operation, once: the locks of credits_engine/consumption.py in their order, v2's row first. `override` and
 # `bucket` are what a process knows by itself: its environment variable, and the user's place in a gradual rollout.
+# Every statement finds its rows by key, so no plan is worth making anew for the values of one call.
 OPERATE = """
 CREATE FUNCTION credit_operate(of_user text, of_key text, analysis bigint, roast bigint, by_actor text,
     moment timestamptz, in_environment text DEFAULT 'production', override boolean DEFAULT NULL,
     bucket integer DEFAULT NULL, allowed_on_error boolean DEFAULT false, note json DEFAULT NULL,
     OUT replayed boolean, OUT entry credit_journal)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     account record;
     counter usage_counters;
     granted credit_plan;
     pools record;
-    bought record;
+    bought_analysis bigint := 0;
+    bought_roast bigint := 0;
     flag record;
     v2 record;
     legacy record;
@@ -445,11 +447,10 @@ BEGIN
         counter := credit_followed(counter, granted, moment);
     END IF;
     pools := credit_month(of_user, this_month);
-    SELECT 0::bigint AS analysis, 0::bigint AS roast INTO bought;
     IF account.has_packs THEN
-        SELECT coalesce(sum(p.remaining) FILTER (WHERE p.kind = 'analysis'), 0)::bigint AS analysis,
-                coalesce(sum(p.remaining) FILTER (WHERE p.kind = 'roast'), 0)::bigint AS roast
-            INTO bought
+        SELECT coalesce(sum(p.remaining) FILTER (WHERE p.kind = 'analysis'), 0)::bigint,
+                coalesce(sum(p.remaining) FILTER (WHERE p.kind = 'roast'), 0)::bigint
+            INTO bought_analysis, bought_roast
             FROM (SELECT c.kind, c.remaining FROM credit_pack c
                 WHERE c.user_id = of_user AND c.remaining > 0 AND c.expires_at > moment
                 ORDER BY c.expires_at, c.id FOR UPDATE) p;
@@ -457,7 +458,7 @@ BEGIN
     flag := credit_flag(of_user, account.signed_up_at, account.beta, moment, in_environment, override, bucket);
     begun := clock_timestamp();
     BEGIN
-        v2 := credit_judge_v2(account.frozen, counter, bought.analysis, bought.roast, analysis, roast);
+        v2 := credit_judge_v2(account.frozen, counter, bought_analysis, bought_roast, analysis, roast);
     EXCEPTION WHEN OTHERS THEN
         v2 := credit_failed(SQLSTATE, SQLERRM);
     END;
@@ -468,7 +469,7 @@ BEGIN
     ELSE
         BEGIN
             legacy := credit_judge_legacy(account.frozen, granted, pools.analysis, pools.roast, next_month,
-                bought.analysis, bought.roast, analysis, roast);
+                bought_analysis, bought_roast, analysis, roast);
         EXCEPTION WHEN OTHERS THEN
             legacy := credit_failed(SQLSTATE, SQLERRM);
         END;
@@ -493,18 +494,18 @@ BEGIN
         difference := 'policy';
         why := credit_cause(allowed, flag.enabled, ARRAY[counter.analysis_limit, counter.roast_limit],
             ARRAY[granted.legacy_analysis, granted.legacy_roast], ARRAY[counter.analysis_used, counter.roast_used],
-            ARRAY[pools.analysis, pools.roast], ARRAY[bought.analysis, bought.roast],
+            ARRAY[pools.analysis, pools.roast], ARRAY[bought_analysis, bought_roast],
             counter.period_start = this_month AND counter.period_end = next_month, ARRAY[analysis, roast]);
     END IF;
     IF allowed THEN
         taken_analysis := analysis;
         taken_roast := roast;
         IF account.has_packs AND flag.enabled THEN
-            drawn_analysis := credit_beyond(counter.analysis_limit, counter.analysis_used, bought.analysis, analysis);
-            drawn_roast := credit_beyond(counter.roast_limit, counter.roast_used, bought.roast, roast);
+            drawn_analysis := credit_beyond(counter.analysis_limit, counter.analysis_used, bought_analysis, analysis);
+            drawn_roast := credit_beyond(counter.roast_limit, counter.roast_used, bought_roast, roast);
         ELSIF account.has_packs THEN
-            drawn_analysis := credit_beyond(granted.legacy_analysis, pools.analysis, bought.analysis, analysis);
-            drawn_roast := credit_beyond(granted.legacy_roast, pools.roast, bought.roast, roast);
+            drawn_analysis := credit_beyond(granted.legacy_analysis, pools.analysis, bought_analysis, analysis);
+            drawn_roast := credit_beyond(granted.legacy_roast, pools.roast, bought_roast, roast);
         END IF;
         UPDATE usage_counters c
             SET analysis_used = c.analysis_used + taken_analysis - drawn_analysis,
@@ -515,9 +516,9 @@ BEGIN
                 roast_used = b.roast_used + taken_roast - drawn_roast
             WHERE b.user_id = of_user AND b.month_start = this_month;
     END IF;
-    IF bought.analysis > 0 OR bought.roast > 0 THEN
+    IF bought_analysis > 0 OR bought_roast > 0 THEN
         note := (coalesce(note::jsonb, '{}') || jsonb_build_object('bought',
-            jsonb_build_array(bought.analysis - drawn_analysis, bought.roast - drawn_roast)))::json;
+            jsonb_build_array(bought_analysis - drawn_analysis, bought_roast - drawn_roast)))::json;
     END IF;
     INSERT INTO credit_journal (occurred_at, user_id, type, operation_key, requested_analysis, requested_roast,
             charged_analysis, charged_roast, served_engine, outcome, reason, shadow_reason,
