@@ -1,6 +1,6 @@
 """Every counter at one moment, read from what processes wrote, and what a rule sees in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,78 +21,89 @@ UNCOUNTED = "credit_uncounted"
 UNCOMPARED = "credit_uncompared"
 """Routed operations that owe no good outcome, or no comparison, because they failed or were counted before."""
 
-Totals = Mapping[Series, Count]
 Minutes = Mapping[tuple[Series, int], Count]
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
-    """Totals since the beginning, and minutes of the longest window."""
+class Tally:
+    """Counts over some time, by signal: of all that is counted, a rule asks for a few."""
 
-    totals: Totals
+    by_signal: Mapping[str, Sequence[tuple[Series, Count]]]
+
+    @classmethod
+    def over(cls, counts: Iterable[tuple[Series, Count]]) -> "Tally":
+        """The counts by signal; those of one series add up in whoever asks."""
+        found: dict[str, list[tuple[Series, Count]]] = {}
+        for series, count in counts:
+            found.setdefault(series.signal, []).append((series, count))
+        return cls(found)
+
+    def of(self, rule: Rule) -> Counts:
+        """What `rule` counts."""
+        return counted(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
+
+    def about(self, signal: str, engine: str = "") -> Counts:
+        """The counts of a signal, those of one engine if it is named."""
+        counts = [count for series, count in self.by_signal.get(signal, ()) if engine in {"", series.engine}]
+        return Counts(sum(count.bad for count in counts), sum(count.total for count in counts))
+
+    def pairs(self, discordant: Evidence) -> Pairs:
+        """Who failed whose requests; `discordant` is the evidence of those that one engine alone failed."""
+        decided, legacy = self.about(FAILURE, V2), self.about(FAILURE, LEGACY)
+        return Pairs(
+            decided=decided.total,
+            compared=min(decided.total, legacy.total),
+            v2_only=self.about(FAILED_V2_ONLY).bad,
+            legacy_only=self.about(FAILED_LEGACY_ONLY).bad,
+            legacy_failed=legacy.bad,
+            discordant=discordant,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What was counted since the beginning, and in each minute of the longest window."""
+
+    since_the_beginning: Tally
     minutes: Minutes
-    _windows: dict[int, dict[Series, Count]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    discordant: Counts
+    """Requests that just one engine failed: those of v2 among all of them."""
+    owed: int
+    """Good outcomes that operations routed to v2 are due."""
+    owed_comparisons: int
+    _windows: dict[int, Tally] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By their first minute: most rules of a tick ask for the same few."""
 
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], now: datetime) -> "Counters":
         """The counters that `rules` need at `now`."""
         longest = max((rule.window_seconds for rule in rules), default=0.0)
-        since = now - timedelta(seconds=longest)
-        return cls(signals.totals(session), signals.minutes(session, since))
+        minutes = signals.minutes(session, now - timedelta(seconds=longest))
+        tally = Tally.over(signals.totals(session).items())
+        alone = tally.about(FAILED_V2_ONLY).bad
+        routed = tally.about(ROUTED, V2).total
+        return cls(
+            tally,
+            minutes,
+            discordant=Counts(alone, alone + tally.about(FAILED_LEGACY_ONLY).bad),
+            owed=routed - tally.about(UNCOUNTED, V2).total,
+            owed_comparisons=routed - tally.about(UNCOMPARED, V2).total,
+        )
 
     def due(self, rule: Rule) -> int:
         """How many counts the operations that v2 was given owe `rule`; 0 for a rule that speaks of something else."""
         if rule.compare is Compare.PAIRED:
-            return self._total(ROUTED) - self._total(UNCOMPARED)
-        return self._total(ROUTED) - self._total(UNCOUNTED) if rule.metric.engine == V2 else 0
-
-    @property
-    def discordant(self) -> Counts:
-        """Requests that just one engine failed: those of v2 among all of them."""
-        v2, legacy = _bad(self.totals, FAILED_V2_ONLY), _bad(self.totals, FAILED_LEGACY_ONLY)
-        return Counts(v2, v2 + legacy)
+            return self.owed_comparisons
+        return self.owed if rule.metric.engine == V2 else 0
 
     def of(self, rule: Rule) -> Counts:
         """What the rule counts, since the beginning."""
-        return counted(rule, self.totals.items())
+        return self.since_the_beginning.of(rule)
 
-    def in_window(self, rule: Rule, now: datetime) -> Totals:
-        """The counts of the rule's window that ends now, to the minute."""
+    def in_window(self, rule: Rule, now: datetime) -> Tally:
+        """What was counted in the rule's window that ends now, to the minute."""
         first = int((now - timedelta(seconds=rule.window_seconds)).timestamp()) // 60
         if first not in self._windows:
-            self._windows[first] = self._after(first)
+            counts = ((series, count) for (series, minute), count in self.minutes.items() if minute > first)
+            self._windows[first] = Tally.over(counts)
         return self._windows[first]
-
-    def _after(self, first: int) -> dict[Series, Count]:
-        window: dict[Series, Count] = {}
-        for (series, minute), count in self.minutes.items():
-            if minute > first:
-                before = window.get(series, Count(0, 0))
-                window[series] = Count(before.bad + count.bad, before.total + count.total)
-        return window
-
-    def _total(self, signal: str) -> int:
-        return sum(count.total for key, count in self.totals.items() if key.signal == signal and key.engine == V2)
-
-
-def pairs(window: Totals, discordant: Evidence) -> Pairs:
-    """Who failed whose requests in `window`."""
-    decided, legacy = _of_engine(window, V2), _of_engine(window, LEGACY)
-    return Pairs(
-        decided=decided.total,
-        compared=min(decided.total, legacy.total),
-        v2_only=_bad(window, FAILED_V2_ONLY),
-        legacy_only=_bad(window, FAILED_LEGACY_ONLY),
-        legacy_failed=legacy.bad,
-        discordant=discordant,
-    )
-
-
-def _bad(counts: Totals, signal: str) -> int:
-    return sum(count.bad for series, count in counts.items() if series.signal == signal)
-
-
-def _of_engine(window: Totals, engine: str) -> Count:
-    counts = [count for series, count in window.items() if series.signal == FAILURE and series.engine == engine]
-    return Count(sum(count.bad for count in counts), sum(count.total for count in counts))

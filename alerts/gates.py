@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from alerts import rules_file, store
 from alerts.counters import FAILURE, V2, Counters
 from alerts.evidence import Evidence
-from alerts.rules import Rule, counted
+from alerts.rules import Rule
 from alerts.verdicts import Certificate, Status, certificate
 from alerts.watch import applicable
 from control_plane.gates import GateResult, GateStatus
@@ -22,7 +22,7 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """For re-arming: closed while the window that ends now is over any threshold."""
     rules = applicable(rules_file.current().rules, rollout.flag)
     counters = Counters.read(session, rules, now)
-    windows = {rule.name: counted(rule, counters.in_window(rule, now).items()) for rule in rules}
+    windows = {rule.name: counters.in_window(rule, now).of(rule) for rule in rules}
     over = [rule for rule in rules if windows[rule.name].rate > rule.threshold]
     evidence = {name: {"bad": counts.bad, "total": counts.total} for name, counts in windows.items()}
     if over:

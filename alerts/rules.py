@@ -97,6 +97,12 @@ class Rule:
         return self.threshold == 0
 
     @property
+    def signals(self) -> tuple[str, ...]:
+        """The signals whose counts it is judged by."""
+        own = self.metric.signal
+        return (own, FAILED_LEGACY_ONLY) if self.compare is Compare.DISCORDANT else (own,)
+
+    @property
     def attributable(self) -> bool:
         """Whether the other engine's answers to the same requests can tell whose fault a breach is."""
         return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
@@ -107,7 +113,7 @@ class Rule:
         return max(3 * self.window_seconds, 900.0)
 
 
-class Tally(Protocol):
+class Countable(Protocol):
     """Anything that counted bad outcomes among all."""
 
     @property
@@ -130,7 +136,7 @@ def bet_of(rule: Rule) -> Bet:
             return discordant_bet(window_seconds=rule.window_seconds)
 
 
-def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Tally]]) -> Counts:
+def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
     """What `rule` sees in increments given as ((signal, engine, role), tally); both roles of an engine speak of it."""
     bad = total = 0
     for (signal, engine, _role), tally in increments:

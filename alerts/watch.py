@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 
 from alerts import caps, recollection
 from alerts.counters import Counters
-from alerts.counters import pairs as pairs_in
 from alerts.evidence import Counts, Evidence, discordant_bet, step
 from alerts.notices import outbox, wording
-from alerts.rules import Action, NoData, Rule, alphas, bet_of, counted
+from alerts.rules import Action, NoData, Rule, alphas, bet_of
 from alerts.silence import Silence, listen
 from alerts.store import Judged, Memory
 from alerts.verdicts import Facts, Status, Verdict, judge, to_json
@@ -118,10 +117,8 @@ def _increment(before: Counts, after: Counts) -> Counts:
 
 def _facts(rule: Rule, memory: Memory, counters: Counters, *, exposed: bool, now: datetime) -> Facts:
     window = counters.in_window(rule, now)
-    pairs = pairs_in(window, memory.pairs) if rule.attributable else None
-    return Facts(
-        exposed=exposed, window=counted(rule, window.items()), silent_seconds=memory.silence.seconds, pairs=pairs
-    )
+    pairs = window.pairs(memory.pairs) if rule.attributable else None
+    return Facts(exposed=exposed, window=window.of(rule), silent_seconds=memory.silence.seconds, pairs=pairs)
 
 
 def _worth_keeping(before: Memory, after: Memory, verdict: Verdict) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from alerts.attribution import Attribution
 from alerts.metrics import Compare
-from alerts.rules import Rule, Tally
+from alerts.rules import Countable, Rule
 from alerts.verdicts import Status, Verdict
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.wording import NARROW, plain, share, span
@@ -18,7 +18,7 @@ WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
 """The rest stay in the order of the file: a card should not jump because traffic paused."""
 
 SeriesKey = tuple[str, str, str]
-Minutes = Collection[tuple[tuple[SeriesKey, int], Tally]]
+Minutes = Collection[tuple[tuple[SeriesKey, int], Countable]]
 """Counts, each under its (signal, engine, role) and minute of the epoch."""
 
 
