@@ -148,3 +148,21 @@ def test_chaos_ends_where_order_ends(
         assert chaotic[table] == rows, table
     resets = [(row["user_id"], row["v2_period_start"]) for row in journal if row["type"] == "period_close"]
     assert len(resets) == len(set(resets)) == len(chaotic["billing_opening"])
+
+
+@pytest.mark.long
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("seed", range(5))
+def test_lateness_and_order_never_matter(office: Office, orderly_office: Office, seed: int) -> None:
+    chance = random.Random(seed)
+    events = lives(150, 3_000, chance)
+    orderly = in_order(orderly_office, events)
+    with office.app.app_context():
+        for end_of_hour, delivered in by_hour(mangled(events, chance)):
+            chance.shuffle(delivered)
+            if delivered:
+                office.tell(delivered, at=end_of_hour)
+            while _is_open(office):
+                office.work(at=end_of_hour)
+            settle_all(end_of_hour)
+        assert office.final_state() == orderly
