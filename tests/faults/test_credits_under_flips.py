@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count, cycle
@@ -11,10 +12,12 @@ import pytest
 from flask import Flask
 
 from control_plane.phases import guide_plan
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
-from credits_engine import serving
+from credits_engine import corrections, serving
 from credits_engine.consumption import Operation
 from credits_engine.decisions import Amounts, EngineName, Outcome
+from credits_engine.journal import reconcile
 from credits_engine.receipts import Receipt
 from flags.store import UserAttributes
 from tests.applications import application
@@ -52,32 +55,30 @@ class Crowd:
         self.office = office
         self.operations = operations
         self.numbers = count()
-        self.flips = 0
+        self.turns: list[Callable[[], object]] = [office.roll_back, partial(office.move, LAST_PHASE, LAST_STEP)]
+        self.flips = self.audits = 0
         self.ended = threading.Event()
         self.receipts: list[Receipt] = []
         self.failures: list[BaseException] = []
 
     def run(self) -> None:
         threads = [threading.Thread(target=self.consume) for _ in range(THREADS)]
-        flipper = threading.Thread(target=self.flip)
-        for thread in (*threads, flipper):
+        others = [threading.Thread(target=self.flip), threading.Thread(target=self.audit)]
+        for thread in (*threads, *others):
             thread.start()
         for thread in threads:
             thread.join()
         self.ended.set()
-        flipper.join()
+        for thread in others:
+            thread.join()
         assert self.failures == []
 
     def consume(self) -> None:
-        try:
-            with self.app.app_context():
-                while (number := next(self.numbers)) < self.operations or self.flips < FLIPS_MIN:
-                    if self.failures:
-                        return
-                    self.take(number)
-        except BaseException as error:
-            self.failures.append(error)
-            raise
+        with self.noting_failures(), self.app.app_context():
+            while (number := next(self.numbers)) < self.operations or self.flips < FLIPS_MIN:
+                if self.failures:
+                    return
+                self.take(number)
 
     def take(self, number: int) -> None:
         kind = "roast" if number % 3 == 0 else "analysis"
@@ -86,11 +87,26 @@ class Crowd:
             self.receipts.append(serving.serve(operation, now=datetime.now(UTC)))
 
     def flip(self) -> None:
-        turns = cycle((self.office.roll_back, partial(self.office.move, LAST_PHASE, LAST_STEP)))
-        try:
-            while not self.ended.wait(FLIP_SECONDS):
-                next(turns)()
+        with self.noting_failures():
+            for turn in cycle(self.turns):
+                if self.ended.wait(FLIP_SECONDS):
+                    return
+                turn()
                 self.flips += 1
+
+    def audit(self) -> None:
+        """Hold the books against the journal while everything goes on, as anybody may at any instant."""
+        with self.noting_failures(), self.office.app.app_context():
+            while not self.ended.wait(FLIP_SECONDS):
+                with reading() as session:
+                    found = reconcile(session)
+                assert found.clean, found.differences[:3]
+                self.audits += 1
+
+    @contextmanager
+    def noting_failures(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException as error:
             self.failures.append(error)
             raise
@@ -111,3 +127,26 @@ def test_what_was_granted_is_charged_in_both_books_and_usage_never_jumps(
     judges = Counter(row["served_engine"] for row in rows)
     assert set(judges) == {"v2", "legacy"}, judges
     assert all(row["served_engine"] == answered[row["operation_key"]].served.engine for row in rows)
+    assert crowd.audits > 0
+
+
+@pytest.mark.parametrize("operations", [480, pytest.param(10_000, marks=pytest.mark.long)])
+def test_resets_meanwhile_put_each_operation_before_or_after_themselves(
+    app: Flask, office: Office, dialect: str, operations: int
+) -> None:
+    crowd = Crowd(app, office, operations)
+    numbers = count()
+    # SQLite's writers of one process queue in one line; PostgreSQL's connections of one process are all in use.
+    ours = app if dialect == "sqlite" else office.app
+
+    def reset() -> None:
+        user = USERS[next(numbers) % len(USERS)]
+        with ours.app_context(), transaction() as session:
+            corrections.reset(session, user, now=datetime.now(UTC), actor="test", reason="By hand.")
+
+    crowd.turns = [reset]
+    crowd.run()
+    rows = assert_whole(app)
+    answered = {each.operation_key for each in crowd.receipts if not each.replayed}
+    assert answered == {row["operation_key"] for row in rows if row["type"] == "consume"}
+    assert crowd.flips == sum(row["type"] == "reset" for row in rows)
