@@ -6,9 +6,10 @@ from typing import Any
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
-from alerts import rules_file, store
-from alerts.rules import Rule, alphas
-from alerts.verdicts import Verdict
+from alerts import store
+from alerts.definitions import rules_file
+from alerts.judgement.rules import Rule, alphas
+from alerts.judgement.verdicts import Verdict
 from control_plane import rollouts
 from control_plane.platform.database import reading
 from control_plane.platform.security import require_role

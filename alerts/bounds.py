@@ -5,8 +5,8 @@ from datetime import datetime
 
 from flask import Flask
 
-from alerts import rules_file
-from alerts.rules import Rule
+from alerts.definitions import rules_file
+from alerts.judgement.rules import Rule
 from control_plane.platform import jobs, signals
 
 LOOK_SECONDS = 2.0

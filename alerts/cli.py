@@ -9,15 +9,16 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from alerts import explaining, reading, scenarios, store
+from alerts import store
+from alerts.definitions import explaining, reading, scenarios
+from alerts.definitions.reading import RulesRefused
+from alerts.definitions.scenarios import Outcome, Scenario
 from alerts.drill.cli import guard_group
 from alerts.export import prometheus, promtool
+from alerts.judgement.rules import Rule, alphas
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked
-from alerts.reading import RulesRefused
-from alerts.rules import Rule, alphas
-from alerts.scenarios import Outcome, Scenario
 from control_plane import rollouts
 from control_plane.phases import FLAG
 from control_plane.platform import database

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts.attribution import Pairs
-from alerts.evidence import Counts, Evidence
-from alerts.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, Compare
-from alerts.rules import Rule, counted
+from alerts.judgement.attribution import Pairs
+from alerts.judgement.evidence import Counts, Evidence
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, Compare
+from alerts.judgement.rules import Rule, counted
 from control_plane.platform import signals
 from control_plane.platform.signals import Count, Series
 

@@ -10,11 +10,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from sqlalchemy.orm import Session
 
-from alerts import rules_file, store
-from alerts.attribution import Attribution
-from alerts.metrics import FAILED_LEGACY_ONLY, Compare
-from alerts.rules import Rule
-from alerts.verdicts import Status, Verdict
+from alerts import store
+from alerts.definitions import rules_file
+from alerts.judgement.attribution import Attribution
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.judgement.rules import Rule
+from alerts.judgement.verdicts import Status, Verdict
 from control_plane import store as rollout_store
 from control_plane.phases import PRODUCTION, Rollout, exposure
 from control_plane.platform import leases, signals, telemetry

@@ -5,11 +5,12 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from alerts import rules_file, store
+from alerts import store
 from alerts.counters import FAILURE, V2, Counters
-from alerts.evidence import Evidence
-from alerts.rules import Rule
-from alerts.verdicts import Certificate, Status, certificate
+from alerts.definitions import rules_file
+from alerts.judgement.evidence import Evidence
+from alerts.judgement.rules import Rule
+from alerts.judgement.verdicts import Certificate, Status, certificate
 from alerts.watch import applicable
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout

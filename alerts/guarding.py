@@ -4,7 +4,8 @@ from datetime import datetime
 
 from flask import Flask
 
-from alerts import exposition, gates, rules_file, watch
+from alerts import exposition, gates, watch
+from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane import rollouts
 from control_plane.platform import jobs, signals

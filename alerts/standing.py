@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from alerts import store
-from alerts.verdicts import Verdict
+from alerts.judgement.verdicts import Verdict
 from control_plane.phases import Rollout
 
 NAME = "alerts"

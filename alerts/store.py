@@ -8,15 +8,15 @@ from typing import Any, cast
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
-from alerts import evidence as evidences
-from alerts import silence as silences
-from alerts import verdicts
-from alerts.attribution import Attribution
-from alerts.evidence import Counts, Evidence
+from alerts.judgement import evidence as evidences
+from alerts.judgement import silence as silences
+from alerts.judgement import verdicts
+from alerts.judgement.attribution import Attribution
+from alerts.judgement.evidence import Counts, Evidence
+from alerts.judgement.rules import Rule
+from alerts.judgement.silence import Silence
+from alerts.judgement.verdicts import Verdict
 from alerts.models import AlertState
-from alerts.rules import Rule
-from alerts.silence import Silence
-from alerts.verdicts import Verdict
 from control_plane.phases import RolloutState
 from control_plane.platform.database import on_each, run
 from control_plane.platform.models import AuditEntry

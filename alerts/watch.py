@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from alerts import caps, recollection
 from alerts.counters import Counters
-from alerts.evidence import Counts, Evidence, discordant_bet, step
+from alerts.judgement.evidence import Counts, Evidence, discordant_bet, step
+from alerts.judgement.rules import Action, NoData, Rule, alphas, bet_of
+from alerts.judgement.silence import Silence, listen
+from alerts.judgement.verdicts import Facts, Status, Verdict, judge, to_json
 from alerts.notices import outbox, wording
-from alerts.rules import Action, NoData, Rule, alphas, bet_of
-from alerts.silence import Silence, listen
 from alerts.store import Judged, Memory
-from alerts.verdicts import Facts, Status, Verdict, judge, to_json
 from control_plane import rollouts
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform import leases

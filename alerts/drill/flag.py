@@ -1,7 +1,7 @@
 """The drill's own flag and alert: judged by the running guard beside the real ones, sharing nothing with them. Pure."""
 
-from alerts import reading
-from alerts.rules import Rule
+from alerts.definitions import reading
+from alerts.judgement.rules import Rule
 
 FLAG = "GUARD_DRILL"
 SIGNAL = "guard_drill"

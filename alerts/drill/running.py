@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from alerts.drill import store
 from alerts.drill.flag import FLAG, RULE, SIGNAL
-from alerts.evidence import Counts, first_window_log_e
-from alerts.rules import PHASE_ALPHA, bet_of
+from alerts.judgement.evidence import Counts, first_window_log_e
+from alerts.judgement.rules import PHASE_ALPHA, bet_of
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import Position, RolloutState, guide_plan

@@ -1,8 +1,8 @@
 """What a rule counts, as PromQL over the counters that we expose. Pure."""
 
-from alerts.metrics import FAILED_LEGACY_ONLY, Compare
-from alerts.quantities import spoken_duration
-from alerts.rules import Rule
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.judgement.quantities import spoken_duration
+from alerts.judgement.rules import Rule
 
 OUTCOMES, BAD = "guard_outcomes_total", "guard_bad_outcomes_total"
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from alerts.export.expressions import ratio, recorded_as, span, total
-from alerts.rules import Rule
+from alerts.judgement.rules import Rule
 
 Document = dict[str, Any]
 

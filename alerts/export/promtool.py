@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from alerts.export import prometheus
 from alerts.export.expressions import BAD, OUTCOMES
 from alerts.export.prometheus import WATCHDOGS, Document, watchdog
-from alerts.metrics import FAILED_LEGACY_ONLY, Compare
-from alerts.rules import Rule
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.judgement.rules import Rule
 
 PER_SCRAPE = 1000
 BROKEN_RATE = 0.9

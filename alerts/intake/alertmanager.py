@@ -9,7 +9,7 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from alerts import rules_file
+from alerts.definitions import rules_file
 from alerts.intake import store
 from alerts.intake.deciding import Response as Outcome
 from alerts.intake.payload import Notification

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from alerts.intake.payload import Alert
-from alerts.rules import Action, Rule, Severity
+from alerts.judgement.rules import Action, Rule, Severity
 from control_plane.phases import Rollout
 
 

@@ -11,8 +11,8 @@ from alerts.intake import store
 from alerts.intake.deciding import ACTING, Reply, Response, Standing, reply
 from alerts.intake.payload import Alert, Notification
 from alerts.intake.store import Known
+from alerts.judgement.rules import Rule
 from alerts.overrides import store as overrides
-from alerts.rules import Rule
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import Rollout

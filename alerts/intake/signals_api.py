@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alerts.intake import store
-from alerts.metrics import METRICS
+from alerts.judgement.metrics import METRICS
 from control_plane.platform import jobs, signals
 from control_plane.platform.database import transaction
 from control_plane.platform.problems import Problem

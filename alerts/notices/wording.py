@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerts.quantities import spoken_duration
+from alerts.judgement.quantities import spoken_duration
 from control_plane.phases import Rollout
 from control_plane.transitions import Action
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts import rules_file
+from alerts.definitions import rules_file
 from alerts.overrides import granting, store
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked, Override

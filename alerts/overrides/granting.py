@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from alerts.judgement.rules import Rule, Severity
 from alerts.notices import outbox, wording
 from alerts.overrides import store
 from alerts.overrides.store import Asked, Override
-from alerts.rules import Rule, Severity
 from control_plane import rollouts
 from control_plane.platform import announce, audit
 from control_plane.platform.problems import Problem

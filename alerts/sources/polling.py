@@ -10,8 +10,8 @@ import structlog
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from alerts import rules_file
-from alerts.rules import Rule
+from alerts.definitions import rules_file
+from alerts.judgement.rules import Rule
 from alerts.sources import store
 from alerts.sources.prometheus import NoAnswerError, Source
 from control_plane.platform import jobs, signals

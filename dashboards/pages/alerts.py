@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from alerts import rules_file
+from alerts.definitions import rules_file
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked

@@ -7,16 +7,16 @@ from math import log
 
 from sqlalchemy.orm import Session
 
-from alerts import rules_file
 from alerts import store as alert_store
-from alerts.evidence import failures_needed
+from alerts.definitions import rules_file
 from alerts.intake import store as intake_store
+from alerts.judgement.evidence import failures_needed
+from alerts.judgement.rules import Rule, alphas, bet_of
+from alerts.judgement.verdicts import HOLD_LOG_E
 from alerts.models import Notice, NoticeDelivery, ReceivedAlert
 from alerts.notices import store as notice_store
 from alerts.overrides.granting import ASKED_FOR
 from alerts.overrides.store import Asked, Override, active, asked
-from alerts.rules import Rule, alphas, bet_of
-from alerts.verdicts import HOLD_LOG_E
 from alerts.watch import applicable
 from control_plane import store
 from control_plane.phases import Rollout

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alerts import rules_file
+from alerts.definitions import rules_file
 from control_plane.platform import announce, jobs
 from control_plane.platform.models import Change, Lease
 from control_plane.platform.settings import Settings

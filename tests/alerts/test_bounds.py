@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from alerts import bounds, rules_file
-from alerts.reading import parse
+from alerts import bounds
+from alerts.definitions import rules_file
+from alerts.definitions.reading import parse
 from control_plane.platform import jobs, signals
 
 SLOW = "database_query_slow"

@@ -1,8 +1,8 @@
 """What docs/guard.md promises in figures and words is what the code does."""
 
-from alerts import explaining, reading
-from alerts.rules import alphas
-from alerts.verdicts import Status
+from alerts.definitions import explaining, reading
+from alerts.judgement.rules import alphas
+from alerts.judgement.verdicts import Status
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask, current_app
 
-from alerts import recollection, rules_file, store, watch
+from alerts import recollection, store, watch
 from alerts.counters import FAILURE
+from alerts.definitions import rules_file
 from alerts.guarding import guard
 from alerts.overrides.granting import Wish, end, grant
 from alerts.store import Memory

@@ -10,7 +10,7 @@ from flask import Flask
 from alerts import store, watch
 from alerts.counters import FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
 from alerts.guarding import guard
-from alerts.metrics import FAILED_V2_ONLY
+from alerts.judgement.metrics import FAILED_V2_ONLY
 from control_plane import rollouts
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
 from control_plane.platform import announce, audit, leases, signals

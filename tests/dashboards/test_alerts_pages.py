@@ -9,12 +9,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts import watch
+from alerts.definitions.reading import parse
+from alerts.definitions.rules_file import RulesFile
 from alerts.intake.payload import Alert, Notification
 from alerts.intake.receiving import Receiver, receive
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
-from alerts.reading import parse
-from alerts.rules_file import RulesFile
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform import signals

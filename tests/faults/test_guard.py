@@ -11,8 +11,9 @@ from flask import Flask
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from alerts import guarding, rules_file, store, watch
+from alerts import guarding, store, watch
 from alerts.counters import FAILURE
+from alerts.definitions import rules_file
 from alerts.guarding import guard
 from alerts.notices import store as notices
 from control_plane.phases import FLAG, RolloutState

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from alerts.reading import parse
-from alerts.rules import counted
+from alerts.definitions.reading import parse
+from alerts.judgement.rules import counted
 from control_plane.platform import signals
 from control_plane.platform.database import reading
 from control_plane.platform.signals import Count, Series

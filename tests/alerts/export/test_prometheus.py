@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from alerts import reading
 from alerts.cli import RULES_FILE, TESTS_FILE, alerts_group
+from alerts.definitions import reading
 from alerts.export import prometheus
-from alerts.rules import Rule
+from alerts.judgement.rules import Rule
 from tests import programs
 from tests.conftest import ROOT
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from alerts import reading
+from alerts.definitions import reading
 from alerts.intake.deciding import Response, Standing, reply
 from alerts.intake.payload import Alert
-from alerts.rules import Action
+from alerts.judgement.rules import Action
 from control_plane.phases import FLAG, LOWEST, Rollout, RolloutState, guide_plan
 from tests.alerts.intake.notifications import alert
 

@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from alerts import rules_file, store
+from alerts import store
 from alerts.counters import FAILURE
+from alerts.definitions import rules_file
 from alerts.guarding import guard
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alerts import reading
-from alerts.reading import RulesRefused
-from alerts.rules import Query
+from alerts.definitions import reading
+from alerts.definitions.reading import RulesRefused
+from alerts.judgement.rules import Query
 
 WRITTEN = """
 alerts:

@@ -66,8 +66,8 @@ def _method(options: argparse.Namespace) -> str:
     return (
         f"Printed by `make bench-guard`: {options.runs} runs per cell, seed {options.seed}, on {machine}. Arrivals are "
         "Poisson and outcomes independent unless a section says otherwise. Every figure of this guard comes from "
-        "`alerts.evidence.step` and `alerts.verdicts.judge`, the code that serves; only the traffic is drawn. Brackets "
-        "hold 95% confidence intervals.\n"
+        "`alerts.judgement.evidence.step` and `alerts.judgement.verdicts.judge`, the code that serves; only the "
+        "traffic is drawn. Brackets hold 95% confidence intervals.\n"
     )
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from time import process_time
 from timeit import repeat
 
-from alerts import reading
-from alerts.evidence import Counts, Evidence, step
-from alerts.rules import bet_of
-from alerts.verdicts import Facts, judge
+from alerts.definitions import reading
+from alerts.judgement.evidence import Counts, Evidence, step
+from alerts.judgement.rules import bet_of
+from alerts.judgement.verdicts import Facts, judge
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START
 from tests.bench.guard.report import ONE_ALERT, Goal, Section

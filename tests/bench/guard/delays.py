@@ -5,8 +5,8 @@ from math import inf, log
 
 import numpy as np
 
-from alerts.certificates import clean_outcomes_needed
-from alerts.evidence import Counts, failures_needed, rate_bet
+from alerts.judgement.certificates import clean_outcomes_needed
+from alerts.judgement.evidence import Counts, failures_needed, rate_bet
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS, Traffic, ticks
 from tests.bench.guard.ours import FAULT_DAYS, Watched

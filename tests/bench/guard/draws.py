@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.evidence import Counts
+from alerts.judgement.evidence import Counts
 
 DAY_SECONDS = 86_400
 TICK_SECONDS = 15

@@ -10,11 +10,11 @@ from operator import add, itemgetter, sub
 
 import numpy as np
 
-from alerts.attribution import Pairs
-from alerts.certificates import clean_outcomes_needed
-from alerts.evidence import Counts, Evidence, discordant_bet, step
-from alerts.rules import Rule, bet_of
-from alerts.verdicts import HOLD_LOG_E, Facts, Status, judge
+from alerts.judgement.attribution import Pairs
+from alerts.judgement.certificates import clean_outcomes_needed
+from alerts.judgement.evidence import Counts, Evidence, discordant_bet, step
+from alerts.judgement.rules import Rule, bet_of
+from alerts.judgement.verdicts import HOLD_LOG_E, Facts, Status, judge
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alerts import reading
-from alerts.rules import alphas
+from alerts.definitions import reading
+from alerts.judgement.rules import alphas
 from tests.bench.guard import tables
 from tests.bench.guard.ours import Alarm, Watched
 

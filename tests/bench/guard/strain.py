@@ -3,8 +3,8 @@
 from functools import partial
 from math import inf
 
-from alerts import reading
-from alerts.quantities import spoken_duration
+from alerts.definitions import reading
+from alerts.judgement.quantities import spoken_duration
 from control_plane.platform.signals import ACCOUNT_WINDOW_SECONDS
 from tests.bench.guard import ours, tables
 from tests.bench.guard.ours import Stretch, Watched

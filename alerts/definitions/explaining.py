@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 
-from alerts.certificates import clean_outcomes_needed
-from alerts.evidence import Counts, failures_needed
-from alerts.quantities import spoken_duration
-from alerts.rules import Action, Rule, alphas, bet_of
-from alerts.verdicts import HOLD_LOG_E
+from alerts.judgement.certificates import clean_outcomes_needed
+from alerts.judgement.evidence import Counts, failures_needed
+from alerts.judgement.quantities import spoken_duration
+from alerts.judgement.rules import Action, Rule, alphas, bet_of
+from alerts.judgement.verdicts import HOLD_LOG_E
 
 SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 ACTIONS = {

@@ -2,8 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from alerts import quantities
-from alerts.metrics import Unit
+from alerts.judgement import quantities
+from alerts.judgement.metrics import Unit
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from alerts.certificates import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.evidence import (
+from alerts.judgement.certificates import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
+from alerts.judgement.evidence import (
     DISCORDANT_ALTERNATIVES,
     LIMIT,
     MISMATCH_FACTORS,

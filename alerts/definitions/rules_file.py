@@ -5,9 +5,9 @@ from pathlib import Path
 import structlog
 from flask import current_app
 
-from alerts import reading
-from alerts.reading import RulesRefused
-from alerts.rules import Rule
+from alerts.definitions import reading
+from alerts.definitions.reading import RulesRefused
+from alerts.judgement.rules import Rule
 from control_plane.platform.settings import SettingsError
 
 log = structlog.get_logger()

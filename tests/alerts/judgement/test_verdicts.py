@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.attribution import Attribution, Pairs
-from alerts.evidence import Counts, Evidence, discordant_bet, step
-from alerts.reading import parse
-from alerts.rules import Action, NoData, Rule, bet_of
-from alerts.verdicts import (
+from alerts.definitions.reading import parse
+from alerts.judgement.attribution import Attribution, Pairs
+from alerts.judgement.evidence import Counts, Evidence, discordant_bet, step
+from alerts.judgement.rules import Action, NoData, Rule, bet_of
+from alerts.judgement.verdicts import (
     Facts,
     Status,
     Verdict,

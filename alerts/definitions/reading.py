@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from alerts import quantities
-from alerts.evidence import HIGHEST_NULL
-from alerts.metrics import METRICS, Compare, Metric, Unit
-from alerts.rules import PHASE_ALPHA, Action, NoData, Query, Rule, Severity
+from alerts.judgement import quantities
+from alerts.judgement.evidence import HIGHEST_NULL
+from alerts.judgement.metrics import METRICS, Compare, Metric, Unit
+from alerts.judgement.rules import PHASE_ALPHA, Action, NoData, Query, Rule, Severity
 
 DEFAULT_FLAG = "ENABLE_CREDITS_V2"
 DEFAULT_QUANTILE = Decimal(95)

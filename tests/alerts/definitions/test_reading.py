@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from alerts import reading
-from alerts.metrics import METRICS, Compare
-from alerts.reading import Mistake, RulesRefused, parse
-from alerts.rules import Action, NoData, Rule, Severity
+from alerts.definitions import reading
+from alerts.definitions.reading import Mistake, RulesRefused, parse
+from alerts.judgement.metrics import METRICS, Compare
+from alerts.judgement.rules import Action, NoData, Rule, Severity
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = (ROOT / "alerts.yaml").read_text()
 SCHEMA = json.loads((Path(reading.__file__).parent / "alerts.schema.json").read_text())
 GUIDE = """\

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from alerts.metrics import Unit
+from alerts.judgement.metrics import Unit
 
 NUMBER_PATTERN = r"[0-9]{1,9}(\.[0-9]{1,9})?"
 RATIO_PATTERN = NUMBER_PATTERN + "%"

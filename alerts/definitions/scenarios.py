@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from alerts import quantities
-from alerts.attribution import Pairs
-from alerts.evidence import Counts, Evidence, step
-from alerts.rules import Rule, alphas, bet_of
-from alerts.verdicts import Facts, Status, Verdict, judge
+from alerts.judgement import quantities
+from alerts.judgement.attribution import Pairs
+from alerts.judgement.evidence import Counts, Evidence, step
+from alerts.judgement.rules import Rule, alphas, bet_of
+from alerts.judgement.verdicts import Facts, Status, Verdict, judge
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 

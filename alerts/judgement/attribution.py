@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import log
 
-from alerts.evidence import Counts, Evidence, discordant_bet, log_start
-from alerts.metrics import Compare
-from alerts.rules import Rule, bet_of
+from alerts.judgement.evidence import Counts, Evidence, discordant_bet, log_start
+from alerts.judgement.metrics import Compare
+from alerts.judgement.rules import Rule, bet_of
 
 ALARMING_LOG_E = log(10)
 V2_WORSE_LOG_E = log(200)

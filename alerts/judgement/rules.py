@@ -6,8 +6,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
-from alerts.evidence import DESIGN, Bet, Counts, discordant_bet, mismatch_bet, rate_bet
-from alerts.metrics import FAILED_LEGACY_ONLY, Compare, Metric
+from alerts.judgement.evidence import DESIGN, Bet, Counts, discordant_bet, mismatch_bet, rate_bet
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare, Metric
 
 PHASE_ALPHA = 0.01
 """The chance of one false rollback in a phase that all alerts of a flag share."""

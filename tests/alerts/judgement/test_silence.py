@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from alerts.silence import Silence, from_json, listen, to_json
+from alerts.judgement.silence import Silence, from_json, listen, to_json
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 

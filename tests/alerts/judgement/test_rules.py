@@ -2,10 +2,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from alerts.evidence import Counts
-from alerts.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
-from alerts.reading import parse
-from alerts.rules import PHASE_ALPHA, Action, Rule, alphas, counted, fingerprint
+from alerts.definitions.reading import parse
+from alerts.judgement.evidence import Counts
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
+from alerts.judgement.rules import PHASE_ALPHA, Action, Rule, alphas, counted, fingerprint
 
 TEXT = """
 alerts:

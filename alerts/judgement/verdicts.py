@@ -12,11 +12,11 @@ from enum import StrEnum
 from math import log
 from typing import Any
 
-from alerts.attribution import Attribution, Pairs, attribute
-from alerts.certificates import SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.evidence import Counts, Evidence
-from alerts.quantities import spoken_duration
-from alerts.rules import Action, NoData, Rule
+from alerts.judgement.attribution import Attribution, Pairs, attribute
+from alerts.judgement.certificates import SAFE_LOG_E, clean_outcomes_needed, log_safe
+from alerts.judgement.evidence import Counts, Evidence
+from alerts.judgement.quantities import spoken_duration
+from alerts.judgement.rules import Action, NoData, Rule
 
 HOLD_LOG_E = log(10)
 RELEASE_LOG_E = log(3)
