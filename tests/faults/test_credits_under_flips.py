@@ -26,7 +26,8 @@ from tests.office import CUTOVER, Office
 
 THREADS = 16
 FLIP_SECONDS = 0.1
-FLIPS_MIN = 6
+FLIPS_MIN = 4
+AUDIT_SECONDS = 0.3
 USERS = [f"u{number}" for number in range(5)]
 LAST_PHASE = len(guide_plan(CUTOVER).phases) - 1
 LAST_STEP = len(guide_plan(CUTOVER).phases[LAST_PHASE].steps) - 1
@@ -79,6 +80,8 @@ class Crowd:
                 if self.failures:
                     return
                 self.take(number)
+                if number >= self.operations:
+                    self.ended.wait(FLIP_SECONDS)  # only the flips are waited for by now
 
     def take(self, number: int) -> None:
         kind = "roast" if number % 3 == 0 else "analysis"
@@ -97,7 +100,7 @@ class Crowd:
     def audit(self) -> None:
         """Hold the books against the journal while everything goes on, as anybody may at any instant."""
         with self.noting_failures(), self.office.app.app_context():
-            while not self.ended.wait(FLIP_SECONDS):
+            while not self.ended.wait(AUDIT_SECONDS):
                 with reading() as session:
                     found = reconcile(session)
                 assert found.clean, found.differences[:3]
