@@ -15,7 +15,7 @@ from control_plane.platform import announce, leases
 from credits_engine.consumption import Operation
 from credits_engine.decisions import Amounts
 from credits_engine.plans import Kind, UnknownPlanError
-from credits_engine.store import corrections
+from credits_engine.store import corrections, retirement
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.tables import BILLING, USERS
 from credits_engine.top_ups import Purchase, top_up
@@ -100,8 +100,10 @@ def disturb(session: Session, stage: Stage) -> None:
 
 
 def move(session: Session, stage: Stage) -> None:
-    """Put the rollout, its guard, and what is said of this user by name somewhere else."""
+    """Put the rollout, its guard, legacy's retirement and what is said of this user by name somewhere else."""
     dice = stage.dice
+    if dice.random() < 0.2 and not retirement.bring_back(session):
+        retirement.retire(session, now=NOW, actor="test", reason="Retired for a test.")
     rollout = rollouts.find(session, FLAG)
     phase = dice.randrange(len(rollout.plan.phases))
     position = Position(phase, dice.randrange(len(rollout.plan.phases[phase].steps)))
