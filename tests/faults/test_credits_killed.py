@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 
@@ -33,7 +34,7 @@ AGAIN_SECONDS = 0.05
 ANSWERS_BETWEEN = 40
 # A worker that ends sooner after its start is taken for one that can't run at all, and the server ends.
 WORKER_LIVES_SECONDS = 6.0
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 300
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Crowd:
             self.failures.append(f"{error.code} {error.read(300)!r}")
             if error.code < 500:
                 raise
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             self.failures.append(repr(error))
         return None
 
