@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import store
 from control_plane.platform.settings import Settings
+from flags import store as flag_store
 from flags.explanation import explain
 
 EXAMPLE_CHARACTERS = 200
@@ -30,7 +31,7 @@ def read(
     session: Session, settings: Settings, *, flag: str, user_id: str, environment: str, now: datetime
 ) -> ExplainScreen:
     """The screen; raises UnknownFlagError for a flag that does not exist."""
-    flags = tuple(rollout.flag for rollout in store.load_all(session))
+    flags = (*(rollout.flag for rollout in store.load_all(session)), *flag_store.switches(session))
     flag = flag or (flags[0] if flags else "")
     environment = environment or settings.environment
     answer = None

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform import leases
+from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import changing, words
 
 pytestmark = pytest.mark.database("sqlite")
@@ -38,6 +39,13 @@ def test_the_deciding_rule_is_marked_and_comes_last(asked: Callable[[str], str])
 
 def test_another_environment_has_another_answer(asked: Callable[[str], str]) -> None:
     assert f"{FLAG} is on for u-1" in words(asked("user=u-1&environment=staging"))
+
+
+def test_flags_without_a_rollout_are_explained_by_their_parts(app: Flask, asked: Callable[[str], str]) -> None:
+    with changing(app) as session:
+        create_flag(session, "lights", {"production": True}, actor="test", now=datetime.now(UTC))
+    assert "<option>lights" in asked("")
+    assert "Strategy 1, default, lets this user in." in words(asked("user=u-1&flag=lights"))
 
 
 def test_commands_to_ask_again_are_safe_to_paste(asked: Callable[[str], str]) -> None:
