@@ -2,10 +2,14 @@
 
 from flask import Flask
 
-from credits_engine import api, card, checking, described, serving, sweeping, watching
+from credits_engine import sweeping
 from credits_engine.aftermath import mounting as aftermath
+from credits_engine.api import card, described
+from credits_engine.api import operations as api
 from credits_engine.billing import described as billing_described
 from credits_engine.billing import mounting
+from credits_engine.operations import serving
+from credits_engine.reconciliation import checking, watching
 
 
 def init_app(app: Flask) -> None:

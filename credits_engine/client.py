@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import json
 
 from control_plane.platform.problems import Problem
-from credits_engine.decisions import Amounts
+from credits_engine.engines.decisions import Amounts
 from credits_engine.middleware import Gate
 from credits_engine.store.reservations import ReservationState
 

@@ -19,13 +19,14 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import MEDIA_TYPE, Problem
-from credits_engine import presentation, reservations
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts
-from credits_engine.product_users import acting_user
-from credits_engine.receipts import EntryType
-from credits_engine.reservations import DEFAULT_TTL
-from credits_engine.serving import serve_reservation
+from credits_engine.api import presentation
+from credits_engine.api.product_users import acting_user
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.receipts import EntryType
+from credits_engine.operations import reservations
+from credits_engine.operations.consumption import Operation
+from credits_engine.operations.reservations import DEFAULT_TTL
+from credits_engine.operations.serving import serve_reservation
 from credits_engine.store import reservations as rows
 from credits_engine.store.reservations import ReservationState
 

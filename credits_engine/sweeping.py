@@ -6,7 +6,8 @@ from flask import Flask
 
 from control_plane.platform import jobs
 from control_plane.platform.database import reading, transaction
-from credits_engine import reservations, top_ups
+from credits_engine.administration import top_ups
+from credits_engine.operations import reservations
 from credits_engine.store import packs
 from credits_engine.store.reservations import overdue
 

@@ -11,8 +11,9 @@ from control_plane.platform.database import reading, transaction
 from control_plane.platform.openapi import documented
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role
-from credits_engine import bodies, entry_documents, queries
+from credits_engine.administration import queries
 from credits_engine.aftermath import approving, documents, store
+from credits_engine.api import bodies, entry_documents
 from credits_engine.store import pages
 from credits_engine.store.guardrails import OPERATIONS
 from credits_engine.store.pages import Filters

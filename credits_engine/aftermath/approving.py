@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import audit
 from control_plane.platform.database import reading, transaction
-from credits_engine import corrections
+from credits_engine.administration import corrections
+from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.aftermath import store
 from credits_engine.aftermath.costs import ItemState, ReportState
 from credits_engine.aftermath.store import Item, Report
-from credits_engine.consumption import KeyConflictError, UnknownUserError
-from credits_engine.corrections import CorrectionRefused
-from credits_engine.plans import UnknownPlanError
-from credits_engine.routing import look_up_flag
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
+from credits_engine.operations.routing import look_up_flag
 
 POSTED_AT_ONCE = 200
 REFUSALS = (CorrectionRefused, KeyConflictError, UnknownUserError, UnknownPlanError)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from credits_engine.decisions import NOTHING, Amounts
+from credits_engine.engines.decisions import NOTHING, Amounts
 
 UNKNOWN_BAD_TIME = timedelta(hours=1)
 LONGEST_BAD_TIME = timedelta(days=1)

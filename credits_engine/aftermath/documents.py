@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from credits_engine.aftermath.costs import Cost, ItemState
 from credits_engine.aftermath.store import Item, Report
-from credits_engine.decisions import Amounts
-from credits_engine.presentation import Document, instant, pair
+from credits_engine.api.presentation import Document, instant, pair
+from credits_engine.engines.decisions import Amounts
 
 Tally = Mapping[ItemState, tuple[int, Amounts]]
 SHEET_COLUMNS = (

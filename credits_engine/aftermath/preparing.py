@@ -9,12 +9,12 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform import audit
 from control_plane.platform.database import reading, transaction
-from credits_engine import watching
 from credits_engine.aftermath import reading as journal
 from credits_engine.aftermath import store
 from credits_engine.aftermath.costs import LONGEST_BAD_TIME, Cost, ReportState, bad_time_began
 from credits_engine.aftermath.store import Report
-from credits_engine.decisions import NOTHING
+from credits_engine.engines.decisions import NOTHING
+from credits_engine.reconciliation import watching
 
 ACTOR = "credits"
 IN_FLIGHT = timedelta(seconds=10)

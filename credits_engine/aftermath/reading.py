@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from credits_engine.aftermath.costs import Cost, Total, owed
-from credits_engine.comparison import Variance
-from credits_engine.decisions import Amounts, EngineName, Outcome
-from credits_engine.receipts import EntryType
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, EngineName, Outcome
+from credits_engine.engines.receipts import EntryType
 from credits_engine.store.guardrails import OPERATIONS
 from credits_engine.store.pages import DIFFERS
 from credits_engine.store.tables import JOURNAL, run

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.database import affected
 from credits_engine.aftermath.costs import Cost, ItemState, ReportState, Total
 from credits_engine.aftermath.models import RollbackAccount, RollbackReport
-from credits_engine.decisions import NOTHING, Amounts
+from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.store.tables import insert_if_absent, inserted
 
 REPORT, ACCOUNT = (cast(Table, model.__table__) for model in (RollbackReport, RollbackAccount))

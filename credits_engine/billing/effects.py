@@ -6,8 +6,8 @@ from datetime import datetime
 
 from credits_engine.billing.prices import highest, rank
 from credits_engine.billing.subscriptions import History, Right, best_plan, right
-from credits_engine.periods import Period, billing_period
-from credits_engine.plans import Catalogue, CreditPlan
+from credits_engine.engines.periods import Period, billing_period
+from credits_engine.engines.plans import Catalogue, CreditPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from credits_engine.billing.shapes import (
     required_object,
     span,
 )
-from credits_engine.periods import Period
+from credits_engine.engines.periods import Period
 
 THIN = "v2.core.event"
 SUBSCRIPTION = {

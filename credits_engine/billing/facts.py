@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from credits_engine.periods import Period
+from credits_engine.engines.periods import Period
 
 
 class Status(StrEnum):

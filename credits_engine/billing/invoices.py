@@ -18,7 +18,7 @@ from credits_engine.billing.shapes import (
     span,
     whole,
 )
-from credits_engine.periods import Period
+from credits_engine.engines.periods import Period
 
 
 def paid(event: Json) -> Iterator[InvoicePaid]:

@@ -13,7 +13,7 @@ from credits_engine.billing.doubts import AskStripe
 from credits_engine.billing.prices import check_prices
 from credits_engine.billing.store import inbox
 from credits_engine.billing.worker import Worker, no_doubts
-from credits_engine.plans import CATALOGUE
+from credits_engine.engines.plans import CATALOGUE
 
 WORK_SECONDS = 0.5
 SHIFT = timedelta(seconds=2)

@@ -1,8 +1,8 @@
 """Which plan the prices of a subscription buy."""
 
 from credits_engine.billing.facts import Item, Snapshot, Status
-from credits_engine.periods import Period
-from credits_engine.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 
 
 class UnsoldPriceError(UnknownPriceError):

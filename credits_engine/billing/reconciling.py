@@ -16,7 +16,7 @@ from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_client import Truth
 from credits_engine.billing.subscriptions import histories
-from credits_engine.plans import CATALOGUE
+from credits_engine.engines.plans import CATALOGUE
 
 CAUSE = "reconcile"
 

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from credits_engine import books
 from credits_engine.billing import evidence
 from credits_engine.billing.effects import Row, Standing, across, cut, limits, moved, plan_within, standing
 from credits_engine.billing.facts import Fact
@@ -18,9 +17,10 @@ from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.billing.subscriptions import FREE, History, histories
-from credits_engine.periods import Period
-from credits_engine.plans import CATALOGUE, CreditPlan
-from credits_engine.receipts import EntryType
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.receipts import EntryType
+from credits_engine.operations import books
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
 from credits_engine.store import entries

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from credits_engine.periods import Period
+from credits_engine.engines.periods import Period
 
 Json = Mapping[str, Any]
 

@@ -23,8 +23,8 @@ from credits_engine.billing.facts import (
     Status,
 )
 from credits_engine.billing.prices import highest, plan_of, service_period
-from credits_engine.periods import Period, billing_period
-from credits_engine.plans import Catalogue, CreditPlan
+from credits_engine.engines.periods import Period, billing_period
+from credits_engine.engines.plans import Catalogue, CreditPlan
 
 GRACE = timedelta(days=5)
 FREE = "free"

@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import reading, transaction
-from credits_engine import books
 from credits_engine.billing.applying import PRICE, STRIPE
 from credits_engine.billing.prices import UnsoldPriceError, is_sold
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, inbox, sweeping
-from credits_engine.plans import CATALOGUE, UnknownPlanError
+from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
+from credits_engine.operations import books
 from credits_engine.store import accounts as directory
 
 DUE_MAX = 100

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_col
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.decisions import Outcome
+from credits_engine.engines.decisions import Outcome
 from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, RETIREMENT, USERS
 
 EVERYBODY = "*"

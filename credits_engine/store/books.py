@@ -7,9 +7,9 @@ from sqlalchemy import Executable, and_, bindparam, func, insert, select, text, 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import is_postgresql, run
-from credits_engine.decisions import NOTHING, Amounts
-from credits_engine.periods import Period
-from credits_engine.plans import CreditPlan, Limits
+from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import CreditPlan, Limits
 from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
 

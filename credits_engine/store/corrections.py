@@ -6,8 +6,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import affected, run
-from credits_engine.decisions import NOTHING, Amounts
-from credits_engine.periods import Period
+from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.engines.periods import Period
 from credits_engine.store.books import POST_LEGACY, POST_V2
 from credits_engine.store.tables import FREEZES, insert_if_absent, inserted
 

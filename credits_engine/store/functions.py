@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from credits_engine.decisions import EngineName
+from credits_engine.engines.decisions import EngineName
 
 # The row as JSON: one column costs the driver and SQLAlchemy a tenth of what forty-six of them do.
 OPERATE = (

@@ -7,9 +7,9 @@ from sqlalchemy import and_, bindparam
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.decisions import Amounts
-from credits_engine.periods import Period
-from credits_engine.plans import Limits
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import Limits
 from credits_engine.store.accounts import ACCOUNT, Account, account_of
 from credits_engine.store.books import CounterRow
 from credits_engine.store.tables import COUNTERS, LEGACY

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from control_plane.blast_radius import Blast
 from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Rollout, exposure
 from control_plane.sample_ratio import Split
-from credits_engine.comparison import Variance
-from credits_engine.decisions import EngineName
-from credits_engine.receipts import EntryType
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.receipts import EntryType
 from credits_engine.store.pages import DIFFERS
 from credits_engine.store.tables import JOURNAL, USERS, run
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.decisions import Amounts
+from credits_engine.engines.decisions import Amounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, PACKS, USERS
 
 USERS_AFTER = (

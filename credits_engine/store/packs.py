@@ -8,8 +8,8 @@ from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.packs import Move, Pack
-from credits_engine.plans import Kind
+from credits_engine.engines.packs import Move, Pack
+from credits_engine.engines.plans import Kind
 from credits_engine.store.accounts import UNSPENT_FROM
 from credits_engine.store.tables import PACK_ENTRIES, PACKS
 

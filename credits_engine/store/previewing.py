@@ -8,9 +8,9 @@ from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.decisions import Amounts
-from credits_engine.periods import Period, calendar_month
-from credits_engine.plans import Kind, Limits
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.periods import Period, calendar_month
+from credits_engine.engines.plans import Kind, Limits
 from credits_engine.store.accounts import EVERYBODY, UNSPENT_FROM, Account
 from credits_engine.store.books import CounterRow
 from credits_engine.store.tables import BILLING, COUNTERS, FREEZES, LEGACY, PACKS, USERS

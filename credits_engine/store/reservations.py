@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, exists, insert, select, 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.decisions import Amounts, EngineName
+from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS
 
 

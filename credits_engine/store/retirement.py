@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import affected, run
-from credits_engine.comparison import Variance
-from credits_engine.decisions import EngineName
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import EngineName
 from credits_engine.store.pages import DIFFERS
 from credits_engine.store.tables import JOURNAL, LEGACY, RETIREMENT, insert_if_absent, inserted
 

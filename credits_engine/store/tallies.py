@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Table, Text, bindparam, func, select,
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import Base, UtcDateTime, is_postgresql, run
-from credits_engine.decisions import Amounts, EngineName
+from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.store.reconciliation import BookTotal
 from credits_engine.store.tables import COUNTERS, LEGACY
 

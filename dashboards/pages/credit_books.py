@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import security
 from control_plane.platform.database import reading, transaction
-from credits_engine import corrections
-from credits_engine.consumption import KeyConflictError, UnknownUserError
-from credits_engine.corrections import CorrectionRefused
-from credits_engine.decisions import Amounts
-from credits_engine.plans import UnknownPlanError
-from credits_engine.routing import look_up_flag
+from credits_engine.administration import corrections
+from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
+from credits_engine.operations.routing import look_up_flag
 from dashboards.pages.blueprint import bp, row_id
 from dashboards.screens import credits as screens
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import perf_counter_ns
 
-from credits_engine import dual
-from credits_engine.decisions import NOTHING, Book, Decision, Outcome, Request
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import NOTHING, Book, Decision, Outcome, Request
 
 SLOW_NANOSECONDS = 600_000_000
 PATTERN = re.compile(r"(?P<kind>[a-z-]+):(?P<rate>[0-9.]+)@(?P<when>[A-Za-z0-9_-]+)")

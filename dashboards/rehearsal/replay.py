@@ -15,8 +15,8 @@ from control_plane.phases import FLAG, Plan, RolloutState, guide_plan
 from control_plane.platform import announce
 from control_plane.platform.database import reading, transaction
 from control_plane.transitions import Action, Transition
-from credits_engine.journal import reconcile
-from credits_engine.receipts import Receipt
+from credits_engine.engines.receipts import Receipt
+from credits_engine.reconciliation.journal import reconcile
 from dashboards.rehearsal import store
 from dashboards.rehearsal.faults import FaultyV2
 from dashboards.rehearsal.owner import try_advance

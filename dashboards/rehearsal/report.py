@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from credits_engine.comparison import Variance
+from credits_engine.engines.comparison import Variance
 from dashboards.rehearsal.usage_log import Mistake
 
 

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 from control_plane.platform import signals
 from control_plane.platform.database import transaction
 from control_plane.platform.signals import Observation
-from credits_engine.consumption import Engines, Operation, consume
-from credits_engine.evidence import observations
-from credits_engine.receipts import Receipt
-from credits_engine.routing import evaluate_flag
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations.consumption import Engines, Operation, consume
+from credits_engine.operations.evidence import observations
+from credits_engine.operations.routing import evaluate_flag
 from dashboards.rehearsal.faults import SLOW_NANOSECONDS, FaultyV2
 from dashboards.rehearsal.usage_log import UsageRow
 from flags.store import UserAttributes, upsert_users

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from credits_engine.decisions import Amounts
+from credits_engine.engines.decisions import Amounts
 from dashboards.rehearsal.usage_log import UsageRow
 
 PLANS = ("free", "starter", "pro", "plus")

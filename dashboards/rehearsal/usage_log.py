@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from credits_engine.decisions import Amounts
-from credits_engine.plans import CATALOGUE, UnknownPlanError
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from flags.bucketing import refused_user_id
 
 COLUMNS = ("operation_id", "occurred_at", "user_id", "signed_up_at", "plan", "kind", "credits")

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from credits_engine.aftermath import approving, store
 from credits_engine.aftermath.costs import ItemState, ReportState
 from credits_engine.aftermath.store import Item, Report
-from credits_engine.decisions import NOTHING, Amounts
+from credits_engine.engines.decisions import NOTHING, Amounts
 
 ACCOUNTS_SHOWN = 200
 

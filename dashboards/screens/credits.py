@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from credits_engine import books
-from credits_engine.comparison import Variance
-from credits_engine.decisions import Amounts, Book, EngineName
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, Book, EngineName
+from credits_engine.engines.plans import Kind, UnknownPlanError
 from credits_engine.models import JournalEntry
-from credits_engine.plans import Kind, UnknownPlanError
-from credits_engine.routing import look_up_flag
+from credits_engine.operations import books
+from credits_engine.operations.routing import look_up_flag
 from credits_engine.store import accounts
 from credits_engine.store.accounts import Account
 

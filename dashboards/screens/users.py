@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
-from credits_engine.plans import CATALOGUE
+from credits_engine.engines.plans import CATALOGUE
 from flags import store
 from flags.models import DirectoryUser
 from flags.store import StoredOverride

@@ -29,10 +29,10 @@ import psycopg
 from psycopg import sql
 
 from control_plane.platform.settings import Settings
-from credits_engine import tallying, watching
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts
-from credits_engine.serving import serve
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations.consumption import Operation
+from credits_engine.operations.serving import serve
+from credits_engine.reconciliation import tallying, watching
 from tests import postgres
 from tests.applications import application
 from tests.bench import processor

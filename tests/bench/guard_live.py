@@ -26,9 +26,9 @@ from control_plane.phases import FLAG
 from control_plane.platform import audit, leases, signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
-from credits_engine import evidence
-from credits_engine.consumption import FlagEvaluation, Operation, consume
-from credits_engine.decisions import Amounts
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations import evidence
+from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from flags.store import UserAttributes
 from tests import postgres
 from tests.alerts.intake.notifications import alert, notification

@@ -14,9 +14,9 @@ from control_plane.platform import signals
 from control_plane.platform.database import transaction
 from control_plane.platform.signals import Observation
 from control_plane.transitions import Transition
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts
-from credits_engine.serving import serve
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations.consumption import Operation
+from credits_engine.operations.serving import serve
 from flags.store.directory import UserAttributes, upsert_users
 
 SPARE_FLAGS = (

@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings
-from credits_engine import top_ups
-from credits_engine.plans import Kind
-from credits_engine.top_ups import Purchase
+from credits_engine.administration import top_ups
+from credits_engine.administration.top_ups import Purchase
+from credits_engine.engines.plans import Kind
 from tests.applications import application
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import assert_accessible, shoot

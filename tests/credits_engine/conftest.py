@@ -9,11 +9,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from control_plane.platform.database import reading, transaction
-from credits_engine import books
-from credits_engine.books import Books
-from credits_engine.consumption import ENGINES, Engines, FlagEvaluation, Manners, Operation, consume
-from credits_engine.decisions import Amounts
-from credits_engine.receipts import Receipt
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations import books
+from credits_engine.operations.books import Books
+from credits_engine.operations.consumption import ENGINES, Engines, FlagEvaluation, Manners, Operation, consume
 from credits_engine.store import accounts
 from credits_engine.store.tables import JOURNAL
 from flags.models import DirectoryUser

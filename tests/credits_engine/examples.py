@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from credits_engine.decisions import NOTHING, Amounts, Book, Request
-from credits_engine.periods import billing_period, calendar_month
-from credits_engine.plans import Limits
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, Request
+from credits_engine.engines.periods import billing_period, calendar_month
+from credits_engine.engines.plans import Limits
 
 NOW = datetime(2027, 3, 14, 15, 9, 26, tzinfo=UTC)
 MONTH = calendar_month(NOW)

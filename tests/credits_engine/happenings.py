@@ -12,13 +12,13 @@ from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, RolloutState
 from control_plane.platform import announce, leases
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts
-from credits_engine.plans import Kind, UnknownPlanError
+from credits_engine.administration.top_ups import Purchase, top_up
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import Kind, UnknownPlanError
+from credits_engine.operations.consumption import Operation
 from credits_engine.store import corrections, retirement
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.tables import BILLING, USERS
-from credits_engine.top_ups import Purchase, top_up
 from flags import store as flag_store
 from flags.store import Effect
 from flags.store.revisions import DIRECTORY, OVERRIDE

@@ -10,8 +10,8 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform import audit
 from control_plane.platform.database import reading
-from credits_engine.decisions import Amounts, Outcome
-from credits_engine.journal import reconcile
+from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.conftest import Till
 
 PATH = "/api/admin/credits"

@@ -15,9 +15,9 @@ from control_plane.phases import FLAG, guide_plan
 from control_plane.platform import signals, tokens
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
-from credits_engine import serving
-from credits_engine.consumption import Engines, consume
-from credits_engine.decisions import Book, Decision, Request
+from credits_engine.engines.decisions import Book, Decision, Request
+from credits_engine.operations import serving
+from credits_engine.operations.consumption import Engines, consume
 from tests.applications import application
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW

@@ -6,7 +6,7 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings
-from credits_engine import corrections
+from credits_engine.administration import corrections
 from tests.credits_engine.conftest import Till
 
 pytestmark = pytest.mark.database("sqlite")

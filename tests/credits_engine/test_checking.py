@@ -11,9 +11,10 @@ from control_plane.platform import signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Count, Series
 from control_plane.sample_ratio import Split
-from credits_engine import checking, dual
-from credits_engine.consumption import Engines, FlagEvaluation, Operation, consume
-from credits_engine.decisions import Amounts, Book, Decision, Request
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import Amounts, Book, Decision, Request
+from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
+from credits_engine.reconciliation import checking
 from credits_engine.store import guardrails
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
 from tests.credits_engine.conftest import Till

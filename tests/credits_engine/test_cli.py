@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from control_plane.platform.database import transaction
 from credits_engine.cli import register
-from credits_engine.decisions import Amounts, Outcome
+from credits_engine.engines.decisions import Amounts, Outcome
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.conftest import Till
 

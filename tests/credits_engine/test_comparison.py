@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from credits_engine import dual, legacy
-from credits_engine.comparison import REFERENCE, Comparison, Variance, compare
-from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.observation import Observation, shed
-from credits_engine.plans import Limits
+from credits_engine.engines import dual, legacy
+from credits_engine.engines.comparison import REFERENCE, Comparison, Variance, compare
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.observation import Observation, shed
+from credits_engine.engines.plans import Limits
 from tests.credits_engine.examples import CYCLE, MONTH, book, books, requests
 
 ONE = Request("u1", Amounts(analysis=1))

@@ -8,12 +8,12 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.platform.database import transaction
-from credits_engine import dual
-from credits_engine.comparison import Variance
-from credits_engine.consumption import Engines, KeyConflictError, UnknownUserError
-from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.plans import Limits, UnknownPlanError
-from credits_engine.receipts import Receipt, from_columns, replayed
+from credits_engine.engines import dual
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.plans import Limits, UnknownPlanError
+from credits_engine.engines.receipts import Receipt, from_columns, replayed
+from credits_engine.operations.consumption import Engines, KeyConflictError, UnknownUserError
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW

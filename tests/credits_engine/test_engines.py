@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 
-from credits_engine import dual, legacy
-from credits_engine.comparison import contradictions
-from credits_engine.decisions import NOTHING, Amounts, Book, Engine, Outcome, Request
-from credits_engine.plans import Limits
+from credits_engine.engines import dual, legacy
+from credits_engine.engines.comparison import contradictions
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, Engine, Outcome, Request
+from credits_engine.engines.plans import Limits
 from tests.credits_engine.examples import book, books, requests
 
 both = pytest.mark.parametrize("decide", [legacy.decide, dual.decide], ids=["legacy", "v2"])

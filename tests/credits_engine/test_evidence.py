@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 
 from control_plane.platform.signals import Observation as Signal
-from credits_engine import evidence
-from credits_engine.books import Books
-from credits_engine.consumption import Engines, Operation, judged
-from credits_engine.decisions import Amounts, Book, Decision, Engine, Outcome, Request
-from credits_engine.evidence import ALLOWED_ALONE, REFUSED_ALONE, SLOW, UNSHADOWED, excused
-from credits_engine.legacy import decide
-from credits_engine.receipts import Receipt, replayed
+from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Outcome, Request
+from credits_engine.engines.legacy import decide
+from credits_engine.engines.receipts import Receipt, replayed
+from credits_engine.operations import evidence
+from credits_engine.operations.books import Books
+from credits_engine.operations.consumption import Engines, Operation, judged
+from credits_engine.operations.evidence import ALLOWED_ALONE, REFUSED_ALONE, SLOW, UNSHADOWED, excused
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
 from tests.credits_engine.examples import NOW, asked, book, books
 

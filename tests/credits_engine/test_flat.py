@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.phases import FLAG, guide_plan
 from control_plane.platform.database import db, reading, transaction
-from credits_engine import books, tallying
-from credits_engine.consumption import Operation, consume
-from credits_engine.decisions import Amounts
-from credits_engine.routing import evaluate_flag, look_up_flag
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations import books
+from credits_engine.operations.consumption import Operation, consume
+from credits_engine.operations.routing import evaluate_flag, look_up_flag
+from credits_engine.reconciliation import tallying
 from credits_engine.store import accounts, entries, guardrails, pages, tallies
 from credits_engine.store.accounts import Account
 from credits_engine.store.pages import Filters

@@ -19,8 +19,11 @@ from control_plane import store as rollout_store
 from control_plane.migrations import downgrade, upgrade
 from control_plane.phases import FLAG, guide_plan
 from control_plane.platform.database import reading, transaction
-from credits_engine import presentation
-from credits_engine.consumption import (
+from credits_engine.api import presentation
+from credits_engine.engines.decisions import Book, Decision, Request
+from credits_engine.engines.plans import CATALOGUE, Kind, UnknownPlanError
+from credits_engine.engines.receipts import from_columns
+from credits_engine.operations.consumption import (
     ENGINES,
     Engines,
     Evaluate,
@@ -31,11 +34,8 @@ from credits_engine.consumption import (
     UnknownUserError,
     consume,
 )
-from credits_engine.decisions import Book, Decision, Request
-from credits_engine.journal import reconcile
-from credits_engine.plans import CATALOGUE, Kind, UnknownPlanError
-from credits_engine.receipts import from_columns
-from credits_engine.routing import UNPLANNED, evaluate_flag
+from credits_engine.operations.routing import UNPLANNED, evaluate_flag
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.accounts import Account
 from credits_engine.store.tables import BILLING, COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
 from flags import store as flag_store

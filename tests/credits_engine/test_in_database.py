@@ -14,12 +14,12 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, guide_plan
 from control_plane.platform import signals
 from control_plane.platform.database import db, reading, transaction
-from credits_engine import serving
-from credits_engine.comparison import Variance
-from credits_engine.consumption import KeyConflictError, Manners, Operation, UnknownUserError
-from credits_engine.decisions import Amounts, EngineName, Outcome
-from credits_engine.journal import reconcile
-from credits_engine.plans import Kind, UnknownPlanError
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, EngineName, Outcome
+from credits_engine.engines.plans import Kind, UnknownPlanError
+from credits_engine.operations import serving
+from credits_engine.operations.consumption import KeyConflictError, Manners, Operation, UnknownUserError
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import BILLING
 from flags.store import Effect, put_override
 from tests.credits_engine.conftest import Till

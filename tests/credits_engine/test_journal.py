@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import delete, update
 
 from control_plane.platform.database import reading, transaction
-from credits_engine.decisions import Amounts, EngineName
-from credits_engine.journal import Reconciliation, reconcile
+from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import reconciliation
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from control_plane.platform.database import reading
-from credits_engine import dual
-from credits_engine.consumption import Engines, KeyConflictError
-from credits_engine.decisions import NOTHING, Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.journal import reconcile
-from credits_engine.periods import Period
-from credits_engine.plans import CATALOGUE
-from credits_engine.receipts import Receipt, replayed
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import CATALOGUE
+from credits_engine.engines.receipts import Receipt, replayed
+from credits_engine.operations.consumption import Engines, KeyConflictError
+from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 

@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, select, update
 
 from control_plane.platform.database import reading, transaction
 from credits_engine.cli import register
-from credits_engine.decisions import Amounts, Outcome
-from credits_engine.journal import reconcile
-from credits_engine.periods import calendar_month
+from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.engines.periods import calendar_month
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
 from tests.postgres import ROOT

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from credits_engine import dual
-from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.observation import Observation, observe, shed
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.observation import Observation, observe, shed
 from tests.credits_engine.examples import book
 
 REQUEST = Request("u1", Amounts(analysis=3))

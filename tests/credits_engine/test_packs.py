@@ -6,10 +6,10 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine import dual, legacy, packs
-from credits_engine.decisions import NOTHING, Amounts, Book, Outcome, Request
-from credits_engine.packs import Pack
-from credits_engine.plans import Kind
+from credits_engine.engines import dual, legacy, packs
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, Outcome, Request
+from credits_engine.engines.packs import Pack
+from credits_engine.engines.plans import Kind
 from tests.credits_engine.examples import NOW, books, requests
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine.periods import Period, billing_period, calendar_month, fitted, months_after
+from credits_engine.engines.periods import Period, billing_period, calendar_month, fitted, months_after
 
 MICROSECOND = timedelta(microseconds=1)
 ZONES = sorted(available_timezones())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine.plans import (
+from credits_engine.engines.plans import (
     CATALOGUE,
     Catalogue,
     CatalogueError,

@@ -6,17 +6,17 @@ import pytest
 from sqlalchemy import update
 
 from control_plane.platform.database import reading, transaction
-from credits_engine import reservations
-from credits_engine.consumption import KeyConflictError, Operation
-from credits_engine.decisions import NOTHING, Amounts, EngineName, Outcome
-from credits_engine.journal import reconcile
-from credits_engine.receipts import EntryType, Receipt, replayed
-from credits_engine.reservations import (
+from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.receipts import EntryType, Receipt, replayed
+from credits_engine.operations import reservations
+from credits_engine.operations.consumption import KeyConflictError, Operation
+from credits_engine.operations.reservations import (
     CommitTooLargeError,
     SettledOtherwiseError,
     Settlement,
     UnknownReservationError,
 )
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.reservations import ReservationState
 from credits_engine.store.tables import COUNTERS
 from credits_engine.sweeping import sweep

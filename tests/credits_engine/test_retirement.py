@@ -13,14 +13,15 @@ from control_plane import rollouts, store
 from control_plane.phases import FLAG, RolloutState, guide_plan
 from control_plane.platform import audit
 from control_plane.platform.database import reading, transaction
-from credits_engine import dual, retirement
-from credits_engine.comparison import Comparison, Variance
-from credits_engine.consumption import Engines
-from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.evidence import excused, observations
-from credits_engine.journal import reconcile
-from credits_engine.receipts import from_columns, replayed
-from credits_engine.retirement import BACKUP_SUBJECT, RetirementRefused
+from credits_engine.engines import dual
+from credits_engine.engines.comparison import Comparison, Variance
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.receipts import from_columns, replayed
+from credits_engine.migration import retirement
+from credits_engine.migration.retirement import BACKUP_SUBJECT, RetirementRefused
+from credits_engine.operations.consumption import Engines
+from credits_engine.operations.evidence import excused, observations
+from credits_engine.reconciliation.journal import reconcile
 from flags.store.overrides import Effect, put_override
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_cli import terminal

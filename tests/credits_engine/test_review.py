@@ -12,13 +12,14 @@ from hypothesis import given
 from sqlalchemy import event
 
 from control_plane.platform.database import db, reading, transaction
-from credits_engine import corrections, dual, flipping
-from credits_engine.calibrating import calibrate
-from credits_engine.consumption import Engines
-from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.flipping import JUDGES
-from credits_engine.plans import Kind, Limits
-from credits_engine.previewing import Preview, preview
+from credits_engine.administration import corrections
+from credits_engine.engines import dual, flipping
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.flipping import JUDGES
+from credits_engine.engines.plans import Kind, Limits
+from credits_engine.migration.calibrating import calibrate
+from credits_engine.migration.previewing import Preview, preview
+from credits_engine.operations.consumption import Engines
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import book, books
 from tests.credits_engine.test_admin_api import Admin, admin, found
@@ -203,7 +204,7 @@ def test_both_at_a_terminal(till: Till, database_url: str, tmp_path: Path, monke
 def test_variances_go_on_in_a_sheet_where_the_last_one_ended(
     admin: Admin, till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("credits_engine.admin_api.SHEET_ROWS", 2)
+    monkeypatch.setattr("credits_engine.api.administration.SHEET_ROWS", 2)
     till.user("ada")
     for number in range(3):
         till.take("ada", f"k{number}", roast=12)

@@ -8,14 +8,14 @@ import pytest
 
 from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings, SettingsError
-from credits_engine import dual, legacy
-from credits_engine.comparison import Variance
-from credits_engine.consumption import Engines, Manners, Operation
-from credits_engine.decisions import Amounts, Book, Decision, Outcome, Request
-from credits_engine.plans import Kind
-from credits_engine.receipts import EntryType, replayed
-from credits_engine.reservations import commit, reserve
-from credits_engine.shedding import OVERRUNS, PAUSE_SECONDS, ShadowBudget
+from credits_engine.engines import dual, legacy
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType, replayed
+from credits_engine.engines.shedding import OVERRUNS, PAUSE_SECONDS, ShadowBudget
+from credits_engine.operations.consumption import Engines, Manners, Operation
+from credits_engine.operations.reservations import commit, reserve
 from credits_engine.store.reservations import ReservationState
 from tests.applications import application
 from tests.credits_engine.conftest import LEGACY_SERVES, Till

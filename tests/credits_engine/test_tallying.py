@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.database import db, reading, transaction
-from credits_engine import tallying, watching
-from credits_engine.decisions import Amounts, EngineName
-from credits_engine.journal import Reconciliation, reconcile
+from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.reconciliation import tallying, watching
+from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import entries, tallies
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till

@@ -8,16 +8,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.platform.database import reading, transaction
-from credits_engine import top_ups
-from credits_engine.consumption import KeyConflictError
-from credits_engine.corrections import CorrectionRefused
-from credits_engine.decisions import Amounts, Outcome
-from credits_engine.journal import reconcile
-from credits_engine.plans import Kind
-from credits_engine.receipts import replayed
+from credits_engine.administration import top_ups
+from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.top_ups import Purchase, TopUp
+from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import replayed
+from credits_engine.operations.consumption import KeyConflictError
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import packs
 from credits_engine.sweeping import sweep_packs
-from credits_engine.top_ups import Purchase, TopUp
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_admin_api import Admin, admin, found
 from tests.credits_engine.test_api import Service

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event, update
 
 from control_plane.platform.database import db, reading, transaction
-from credits_engine import reservations
-from credits_engine.analytics import changes
-from credits_engine.decisions import Amounts
+from credits_engine.administration.analytics import changes
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations import reservations
 from credits_engine.store import usage
 from credits_engine.store.tables import USERS
 from credits_engine.store.usage import Segment, UsageRow

@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
-from credits_engine import levels
-from credits_engine.decisions import Amounts
-from credits_engine.plans import Limits
+from credits_engine.engines import levels
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import Limits
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import MONTH, book
 

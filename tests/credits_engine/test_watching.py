@@ -8,8 +8,8 @@ from control_plane.platform import signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Count, Series
 from control_plane.platform.telemetry import exposition
-from credits_engine import watching
-from credits_engine.checking import DIFFERENCE
+from credits_engine.reconciliation import watching
+from credits_engine.reconciliation.checking import DIFFERENCE
 from credits_engine.store.tables import LEGACY
 from tests.credits_engine.conftest import Till
 

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from control_plane.platform.database import reading, transaction
-from credits_engine import corrections, reservations, top_ups
-from credits_engine.consumption import Operation
-from credits_engine.corrections import CorrectionRefused
-from credits_engine.decisions import NOTHING, Amounts, EngineName, Outcome
-from credits_engine.journal import reconcile
-from credits_engine.plans import Kind
-from credits_engine.receipts import EntryType, Receipt
-from credits_engine.reservations import DEFAULT_TTL, SettledOtherwiseError
+from credits_engine.administration import corrections, top_ups
+from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.top_ups import Purchase
+from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType, Receipt
+from credits_engine.operations import reservations
+from credits_engine.operations.consumption import Operation
+from credits_engine.operations.reservations import DEFAULT_TTL, SettledOtherwiseError
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.sweeping import sweep, sweep_packs
-from credits_engine.top_ups import Purchase
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES, Till
 from tests.credits_engine.test_life import USERS, Life, examples
 
@@ -264,6 +265,6 @@ def test_the_model_would_notice_a_pack_that_pays_too_early(app: Flask, monkeypat
         life.till = Till(app, v2=True)
         life.enter()
         life.buy("ada", Kind.ROAST, 5, 10)
-        monkeypatch.setattr("credits_engine.consumption.beyond_plan", lambda _book, _charged: Amounts(0, 1))
+        monkeypatch.setattr("credits_engine.operations.consumption.beyond_plan", lambda _book, _charged: Amounts(0, 1))
         with pytest.raises(AssertionError):
             life.consume("ada", 0, 1)

@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
-from credits_engine import dual
 from credits_engine.aftermath import preparing
-from credits_engine.consumption import Engines, FlagEvaluation, Operation, consume
-from credits_engine.decisions import Amounts, Book, Decision, Request
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import Amounts, Book, Decision, Request
+from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
 from flags.store.directory import UserAttributes, upsert_users
 from tests.dashboards.browsing import changing, words
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts
-from credits_engine.serving import serve
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations.consumption import Operation
+from credits_engine.operations.serving import serve
 from dashboards.screens import credits as screens
 from dashboards.screens.credits import KindView
 from flags.store.directory import UserAttributes, upsert_users

@@ -8,8 +8,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from control_plane.platform.database import reading
-from credits_engine.decisions import NOTHING, Amounts, EngineName
-from credits_engine.journal import reconcile
+from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
+from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import JOURNAL, KEYS
 
 OPERATIONS = ("consume", "reserve")

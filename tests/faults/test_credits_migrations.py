@@ -14,14 +14,15 @@ from sqlalchemy import MetaData, Table, inspect, select, text
 
 from control_plane import migrations
 from control_plane.platform.database import db, reading, transaction
-from credits_engine import corrections, reservations, serving, top_ups
+from credits_engine.administration import corrections, top_ups
+from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.store.accounts import lock_account
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts
-from credits_engine.plans import Kind
-from credits_engine.receipts import EntryType, Receipt
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType, Receipt
+from credits_engine.operations import reservations, serving
+from credits_engine.operations.consumption import Operation
 from credits_engine.store import retirement
-from credits_engine.top_ups import Purchase
 from tests.credits_engine.conftest import Till, till
 from tests.faults.ledger import assert_whole
 

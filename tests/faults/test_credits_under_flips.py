@@ -14,11 +14,12 @@ from flask import Flask
 from control_plane.phases import guide_plan
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
-from credits_engine import corrections, serving
-from credits_engine.consumption import Operation
-from credits_engine.decisions import Amounts, EngineName, Outcome
-from credits_engine.journal import reconcile
-from credits_engine.receipts import Receipt
+from credits_engine.administration import corrections
+from credits_engine.engines.decisions import Amounts, EngineName, Outcome
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations import serving
+from credits_engine.operations.consumption import Operation
+from credits_engine.reconciliation.journal import reconcile
 from flags.store import UserAttributes
 from tests.applications import application
 from tests.faults.ledger import amounts, assert_whole

@@ -24,7 +24,7 @@ from control_plane.phases import FLAG
 from control_plane.platform import audit
 from control_plane.platform.database import reading
 from control_plane.platform.settings import Settings
-from credits_engine.journal import reconcile
+from credits_engine.reconciliation.journal import reconcile
 from flags.administration.definitions import export_definitions
 from flags.store import UserAttributes
 from tests.faults import ofrep

@@ -1,12 +1,9 @@
 """The credits as functions of PostgreSQL, `consume_credits` among them, and running sums of the journal.
 
-They do what `credits_engine.consumption` does, in its order and under its locks, and leave the same rows behind:
-`tests/credits_engine/test_functions.py` holds the two together on random sequences. SQLite has nothing like them.
-`credit_plan` is the catalogue as the functions read it; a test compares it with `credits_engine.plans`. The tables of
-packs come with the next version: what PL/pgSQL names is looked up when it runs.
-
-Errors carry a code of their own: CRUSR unknown user, CRPLN unknown plan, CRKEY key used for something else, CRRCE key
-taken at this moment, CRDUE billing has to be settled first, CRARG arguments that ask for nothing.
+They do what `credits_engine.operations.consumption` does, in its order and under its locks, and leave the same rows
+behind: `tests/credits_engine/test_functions.py` holds the two together on random sequences. SQLite has nothing like
+them. `credit_plan` is the catalogue as the functions read it; a test compares it with `credits_engine.engines.plans`.
+The tables of packs come with the next version: what PL/pgSQL names is looked up when it runs.
 """
 
 import sqlalchemy as sa
@@ -373,8 +370,9 @@ LANGUAGE sql IMMUTABLE AS $$
 $$
 """
 
-# One operation, once: the locks of credits_engine/consumption.py in their order, v2's row first. `override` and
-# `bucket` are what a process knows by itself: its environment variable, and the user's place in a gradual rollout.
+# One operation, once: the locks of credits_engine/operations/consumption.py in their order, v2's row first.
+# `override` and `bucket` are what a process knows by itself: its environment variable, and the user's place in a
+# gradual rollout.
 # Every statement finds its rows by key, so no plan is worth making anew for the values of one call.
 OPERATE = """
 CREATE FUNCTION credit_operate(of_user text, of_key text, analysis bigint, roast bigint, by_actor text,

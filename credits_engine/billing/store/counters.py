@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.effects import Row
-from credits_engine.periods import Period
+from credits_engine.engines.periods import Period
 from credits_engine.store.tables import COUNTERS, JOURNAL, run
 
 ROWS = (

@@ -15,13 +15,13 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, guide_plan
 from control_plane.platform import audit
 from control_plane.platform.database import reading, transaction
-from credits_engine import dual
 from credits_engine.aftermath import approving, preparing, store
 from credits_engine.aftermath.costs import ItemState, ReportState
 from credits_engine.aftermath.store import Item, Report
 from credits_engine.cli import register
-from credits_engine.consumption import Engines
-from credits_engine.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.operations.consumption import Engines
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 

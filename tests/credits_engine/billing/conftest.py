@@ -16,12 +16,12 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
-from credits_engine import books
 from credits_engine.billing import intake
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, EVENTS, FACTS, OPENINGS
 from credits_engine.billing.worker import Doubts, Worker, no_doubts
-from credits_engine.decisions import Amounts
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations import books
 from credits_engine.store import accounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
 from tests.credits_engine.billing.virtual_stripe import Json

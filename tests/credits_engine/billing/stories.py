@@ -9,7 +9,7 @@ from credits_engine.billing import events
 from credits_engine.billing.effects import Standing, standing
 from credits_engine.billing.facts import Fact
 from credits_engine.billing.subscriptions import histories
-from credits_engine.plans import CATALOGUE
+from credits_engine.engines.plans import CATALOGUE
 from tests.credits_engine.billing.virtual_stripe import NEW, START, Json, Subscription, VirtualStripe
 
 PLANS = ("starter_monthly", "pro_monthly", "plus_monthly")

@@ -8,9 +8,9 @@ import pytest
 from control_plane.platform.database import transaction
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import facts
-from credits_engine.consumption import FlagEvaluation, Operation, consume
-from credits_engine.decisions import Amounts, Outcome
-from credits_engine.receipts import Receipt
+from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import told
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe

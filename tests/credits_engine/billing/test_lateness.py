@@ -6,9 +6,9 @@ import pytest
 
 from control_plane.platform.database import transaction
 from credits_engine.billing import sweep
-from credits_engine.consumption import FlagEvaluation, Operation, consume
-from credits_engine.decisions import Amounts
-from credits_engine.journal import reconcile
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
+from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 

@@ -14,7 +14,7 @@ from credits_engine.billing.prices import UnsellablePlanError, check_prices
 from credits_engine.billing.store import inbox
 from credits_engine.billing.stripe_client import connect
 from credits_engine.billing.worker import Worker
-from credits_engine.plans import CATALOGUE, Catalogue, CreditPlan, Limits
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan, Limits
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe

@@ -16,7 +16,7 @@ from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.store.tables import ATTEMPTS, CUSTOMERS, FACTS
 from credits_engine.billing.worker import ATTEMPTS_MAX, LEASE, Worker
-from credits_engine.plans import CATALOGUE, Catalogue, CreditPlan
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_stripe import GENERATIONS, NEW, START, Json, VirtualStripe
@@ -207,7 +207,7 @@ def test_an_unknown_price_waits_for_the_catalogue_and_is_no_free_plan(
     galaxy = CreditPlan("galaxy", "Galaxy", v2=plus.v2, legacy=plus.legacy, price_keys=("galaxy_monthly",))
     for module in ("settlement", "sweep"):
         monkeypatch.setattr(f"credits_engine.billing.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
-    monkeypatch.setattr("credits_engine.books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
+    monkeypatch.setattr("credits_engine.operations.books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
     assert sweep.release_priced(office.now) == 1
     office.work()
     assert office.user("ada")[0] == "galaxy"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from credits_engine.periods import billing_period, months_after
+from credits_engine.engines.periods import billing_period, months_after
 
 GENERATIONS = (
     "2025-02-24.acacia",

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from credits_engine.decisions import Amounts, Book, Outcome, Request
-from credits_engine.periods import calendar_month
-from credits_engine.plans import CATALOGUE
+from credits_engine.engines.decisions import Amounts, Book, Outcome, Request
+from credits_engine.engines.periods import calendar_month
+from credits_engine.engines.plans import CATALOGUE
 from dashboards.rehearsal.faults import SLOW_NANOSECONDS, Fault, FaultKind, FaultyV2, OrderedFailureError, parse
 
 PHASES = ("development", "beta")

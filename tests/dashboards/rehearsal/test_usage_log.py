@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from credits_engine.decisions import Amounts
+from credits_engine.engines.decisions import Amounts
 from dashboards.rehearsal.usage_log import Mistake, UsageLogError, UsageRow, read, survey
 
 HEADER = "operation_id,occurred_at,user_id,signed_up_at,plan,kind,credits"

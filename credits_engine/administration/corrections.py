@@ -1,0 +1,212 @@
+"""What an administrator may do to credits. Each is a journal row of its own with actor and reason, and is audited.
+
+Both books are always corrected together, each in the period that runs now, so that neither engine forgets it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform import audit
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType
+from credits_engine.operations.books import Books, locked
+from credits_engine.operations.consumption import Evaluate, KeyConflictError, UnknownUserError
+from credits_engine.store import accounts, corrections, entries
+from credits_engine.store.accounts import EVERYBODY, Account, KnownKey
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One correction as it was journalled: what each book was moved by. Negative amounts gave credits back."""
+
+    journal_id: int
+    user_id: str
+    type: EntryType
+    posted: Mapping[EngineName, Amounts]
+    reason: str
+    replayed: bool = False
+
+
+class CorrectionRefused(ValueError):  # noqa: N818 - named after what the caller gets
+    """The correction would take a book where no operation could have taken it."""
+
+
+def reset(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> Correction:
+    """Nothing used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
+    account, _ = _found(session, user_id)
+    both, _ = locked(session, account, key="", now=now)
+    posted = {name: NOTHING - both.of(name).used for name in EngineName}
+    return _posted(session, EntryType.RESET, user_id, both, posted, now=now, actor=actor, reason=reason)
+
+
+def adjust(
+    session: Session,
+    user_id: str,
+    given: Amounts,
+    *,
+    evaluate: Evaluate,
+    now: datetime,
+    actor: str,
+    reason: str,
+    key: str | None = None,
+    beyond_limit: bool = False,
+) -> Correction:
+    """Give credits back (positive) or take some away (negative), as the serving book allows.
+
+    The other book moves by as much of it as it holds, and the answer says how much. Under a key the same adjustment
+    happens once. Raises CorrectionRefused, KeyConflictError, UnknownUserError and UnknownPlanError.
+    """
+    fingerprint = f"{EntryType.ADJUST} {given.analysis} {given.roast}"
+    account, known = _found(session, user_id, key)
+    both, known = locked(session, account, key=key or "", now=now, known=known)
+    if key and known:
+        return _repeated(session, known, fingerprint, key)
+    serving = evaluate(account).engine
+    if mistakes := _beyond(both.of(serving), given, beyond_limit=beyond_limit):
+        raise CorrectionRefused(f"{' '.join(mistakes)} The {serving} book is left as it was.")
+    posted = {name: _as_far_as_it_goes(both.of(name), given) for name in EngineName}
+    done = _posted(session, EntryType.ADJUST, user_id, both, posted, now=now, actor=actor, reason=reason, key=key)
+    if key and not entries.remember(
+        session, user_id, key, fingerprint=fingerprint, journal_id=done.journal_id, now=now
+    ):
+        raise KeyConflictError(f"Key {key!r} is being answered by another request; try again.")
+    return done
+
+
+def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
+    """Stop all consumption of a user, or of everybody as `*`. False when it was stopped before, which stays as it was.
+
+    Raises UnknownUserError.
+    """
+    if user_id != EVERYBODY:
+        _found(session, user_id)
+    if not corrections.freeze(session, user_id, now=now, actor=actor, reason=reason):
+        return False
+    note(session, EntryType.FREEZE, user_id, now=now, actor=actor, reason=reason)
+    return True
+
+
+def unfreeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
+    """Let them consume again. False when nothing stood against it."""
+    if not corrections.unfreeze(session, user_id):
+        return False
+    note(session, EntryType.UNFREEZE, user_id, now=now, actor=actor, reason=reason)
+    return True
+
+
+def _found(session: Session, user_id: str, key: str | None = None) -> tuple[Account, KnownKey | None]:
+    found = accounts.find(session, user_id, key=key or "")
+    if found is None:
+        raise UnknownUserError(f"User {user_id!r} is not in the directory; add the user first.")
+    return found
+
+
+def _beyond(book: Book, given: Amounts, *, beyond_limit: bool) -> list[str]:
+    """Why the book can't follow, for each kind a sentence."""
+    mistakes = []
+    for kind in Kind:
+        used, limit, amount = (getattr(part, kind.value) for part in (book.used, book.limits, given))
+        if amount > used:
+            mistakes.append(f"{amount} {kind} can't be given back: {used} are used in this period.")
+        if amount < 0 and limit is not None and used - amount > limit and not beyond_limit:
+            mistakes.append(f"{-amount} {kind} can't be taken: {max(limit - used, 0)} of {limit} are left.")
+    return mistakes
+
+
+def _as_far_as_it_goes(book: Book, given: Amounts) -> Amounts:
+    return Amounts(-min(given.analysis, book.used.analysis), -min(given.roast, book.used.roast))
+
+
+def _posted(
+    session: Session,
+    type_: EntryType,
+    user_id: str,
+    both: Books,
+    posted: Mapping[EngineName, Amounts],
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    key: str | None = None,
+) -> Correction:
+    v2, legacy = (EngineName.V2, EngineName.LEGACY)
+    corrections.post_each(
+        session, user_id, v2=(both.v2.period, posted[v2]), legacy=(both.legacy.period, posted[legacy])
+    )
+    before = {name.value: str(both.of(name).used) for name in EngineName}
+    after = {name.value: str(both.of(name).used + posted[name]) for name in EngineName}
+    journal_id = note(
+        session,
+        type_,
+        user_id,
+        now=now,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after=after,
+        columns={**_columns(both, posted), "operation_key": key},
+    )
+    return Correction(journal_id, user_id, type_, posted, reason)
+
+
+def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any]:
+    """What each book held, and what it was moved by."""
+    columns: dict[str, Any] = {}
+    for name in EngineName:
+        book = both.of(name)
+        columns |= {
+            f"{name.value}_period_start": book.period.start,
+            f"{name.value}_period_end": book.period.end,
+            f"{name.value}_posted_analysis": posted[name].analysis,
+            f"{name.value}_posted_roast": posted[name].roast,
+            f"{name.value}_used_analysis": book.used.analysis,
+            f"{name.value}_used_roast": book.used.roast,
+            f"{name.value}_limit_analysis": book.limits.analysis,
+            f"{name.value}_limit_roast": book.limits.roast,
+        }
+    return columns
+
+
+def note(
+    session: Session,
+    type_: EntryType,
+    user_id: str,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> int:
+    """Write one row of the journal and one of the audit trail; returns the id of the former."""
+    row = {"type": type_.value, "occurred_at": now, "user_id": user_id, "reason": reason, "actor": actor}
+    journal_id = entries.append(session, {**row, **(columns or {})})
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action=f"credits.{type_}",
+        subject=f"credits:{user_id}",
+        reason=reason,
+        before=before,
+        after=after,
+    )
+    return journal_id
+
+
+def _repeated(session: Session, known: KnownKey, fingerprint: str, key: str) -> Correction:
+    if known.fingerprint != fingerprint:
+        raise KeyConflictError(
+            f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
+        )
+    row = entries.fetch(session, known.journal_id)
+    posted = {
+        name: Amounts(row[f"{name.value}_posted_analysis"], row[f"{name.value}_posted_roast"]) for name in EngineName
+    }
+    return Correction(known.journal_id, row["user_id"], EntryType(row["type"]), posted, row["reason"], replayed=True)

@@ -1,0 +1,142 @@
+"""The life of a pack outside of operations: bought, revoked, expired. Each is a journal row and moves the pack."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.administration.corrections import CorrectionRefused, note
+from credits_engine.engines.packs import Move, Pack
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType
+from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
+from credits_engine.store import accounts, entries, packs
+
+CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """A pack as it stands after what was done to it, and the journal row that says so."""
+
+    journal_id: int
+    pack: Pack
+    moved: int
+    replayed: bool = False
+
+
+class UnknownPackError(LookupError):
+    """There is no such pack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What was bought: credits of one kind for a user, to be spent before `expires_at`."""
+
+    user_id: str
+    kind: Kind
+    amount: int
+    expires_at: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two purchases exactly when they are the same."""
+        return f"{EntryType.TOP_UP} {self.kind} {self.amount} {self.expires_at.isoformat()}"
+
+
+def top_up(
+    session: Session, purchase: Purchase, *, now: datetime, actor: str, reason: str, key: str | None = None
+) -> TopUp:
+    """Give the user a pack. Under a key it is given once.
+
+    Raises UnknownUserError, KeyConflictError, LostRaceError, and CorrectionRefused for what would have expired already.
+    """
+    found = accounts.find(session, purchase.user_id, key=key or "")
+    if found is None:
+        raise UnknownUserError(f"User {purchase.user_id!r} is not in the directory; add the user first.")
+    _, known = found
+    if known:
+        return _repeated(session, purchase, known, key)
+    if purchase.expires_at <= now:
+        raise CorrectionRefused(f"The pack would have expired at {purchase.expires_at.isoformat()}; name a later end.")
+    pack_id = packs.add(
+        session, purchase.user_id, purchase.kind, purchase.amount, bought_at=now, expires_at=purchase.expires_at
+    )
+    journal_id = _noted(session, purchase, pack_id, now=now, actor=actor, reason=reason, key=key)
+    if key and not entries.remember(
+        session, purchase.user_id, key, fingerprint=purchase.fingerprint, journal_id=journal_id, now=now
+    ):
+        raise LostRaceError(f"Key {key!r} is being answered by another request; try again.")
+    packs.move(session, journal_id, (Move(pack_id, purchase.kind, purchase.amount),))
+    return TopUp(journal_id, _locked(session, pack_id), purchase.amount)
+
+
+def revoke(session: Session, pack_id: int, *, now: datetime, actor: str, reason: str) -> TopUp:
+    """End a pack now, as after a refund; what was spent of it stays spent. Raises UnknownPackError, CorrectionRefused.
+
+    What a running reservation holds of it goes back into the ended pack, where nobody can spend it.
+    """
+    pack = _locked(session, pack_id)
+    if pack.expires_at <= now:
+        raise CorrectionRefused(f"Pack {pack_id} expired at {pack.expires_at.isoformat()}; nothing is left to revoke.")
+    packs.end(session, pack_id, now)
+    return _emptied(session, pack, EntryType.PACK_REVOKE, now=now, actor=actor, reason=reason)
+
+
+def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
+    """Journal what an expired pack still held; None when it holds nothing or has time left."""
+    pack = _locked(session, pack_id)
+    if pack.remaining == 0 or now < pack.expires_at:
+        return None
+    reason = f"{pack.remaining} {pack.kind} of a pack expired at {pack.expires_at.isoformat()}."
+    return _emptied(session, pack, EntryType.PACK_EXPIRE, now=now, actor=CLOCK, reason=reason)
+
+
+def _noted(
+    session: Session, purchase: Purchase, pack_id: int, *, now: datetime, actor: str, reason: str, key: str | None
+) -> int:
+    described = {"pack": pack_id, "expiresAt": purchase.expires_at.isoformat()}
+    return note(
+        session,
+        EntryType.TOP_UP,
+        purchase.user_id,
+        now=now,
+        actor=actor,
+        reason=reason,
+        after={**described, purchase.kind.value: purchase.amount},
+        columns={"operation_key": key, f"requested_{purchase.kind}": purchase.amount, "context": described},
+    )
+
+
+def _emptied(session: Session, pack: Pack, type_: EntryType, *, now: datetime, actor: str, reason: str) -> TopUp:
+    rest = pack.remaining
+    journal_id = note(
+        session,
+        type_,
+        pack.user_id,
+        now=now,
+        actor=actor,
+        reason=reason,
+        before={"pack": pack.id, "remaining": rest},
+        after={"pack": pack.id, "remaining": 0},
+        columns={f"requested_{pack.kind}": -rest, "context": {"pack": pack.id}},
+    )
+    if rest:
+        packs.move(session, journal_id, (Move(pack.id, pack.kind, -rest),))
+    return TopUp(journal_id, _locked(session, pack.id), -rest)
+
+
+def _locked(session: Session, pack_id: int) -> Pack:
+    pack = packs.lock(session, pack_id)
+    if pack is None:
+        raise UnknownPackError(f"There is no pack {pack_id}; `rollout credits status USER` lists a user's packs.")
+    return pack
+
+
+def _repeated(session: Session, purchase: Purchase, known: accounts.KnownKey, key: str | None) -> TopUp:
+    if known.fingerprint != purchase.fingerprint:
+        raise KeyConflictError(
+            f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
+        )
+    row = entries.fetch(session, known.journal_id)
+    return TopUp(known.journal_id, _locked(session, row["context"]["pack"]), purchase.amount, replayed=True)

@@ -1,0 +1,40 @@
+"""The credits card: a fragment that the product's server puts into its pages, a page of its own, or JSON.
+
+Whoever asks sends the user's token in a header, so the card is fetched by the product and never framed elsewhere.
+"""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.database import reading
+from control_plane.platform.problems import Problem
+from credits_engine.administration import queries
+from credits_engine.api import users
+from credits_engine.api.product_users import acting_user
+
+bp = Blueprint(
+    "credits_card", __name__, template_folder="templates", static_folder="static", static_url_path="/embed/static"
+)
+
+FORMS = ("page", "fragment", "json")
+
+
+@bp.get("/embed/credits")
+def card_view() -> ResponseReturnValue:
+    """The card of the user whose token comes along. `?form=fragment` leaves out head and body."""
+    user_id, now = acting_user(), datetime.now(UTC)
+    queries.refuse_unknown("form", "userId")
+    form = request.args.get("form", FORMS[0])
+    if form not in FORMS:
+        raise Problem(400, "UNKNOWN_FORM", f"form is {form[:50]!r}; use {', '.join(FORMS)}.")
+    with reading() as session:
+        book, engine = users.serving_book(session, user_id, now)
+    document = users.summary(book, engine, now)
+    if form == "json":
+        return jsonify({"success": True, "data": document})
+    html = render_template("credits_card.html", card=document, period_end=book.period.end, whole=form == "page")
+    response = Response(html, mimetype="text/html")
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

@@ -1,0 +1,128 @@
+"""What administrators look at: usage, whom a flip of the flag would hit, and whether the comparison is sound."""
+
+from dataclasses import asdict, astuple
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.database import reading
+from control_plane.platform.openapi import documented
+from control_plane.platform.problems import Problem
+from control_plane.platform.security import require_role
+from credits_engine.administration import analytics, queries
+from credits_engine.api import entry_documents, presentation
+from credits_engine.api.bodies import AMOUNT_MAX
+from credits_engine.engines.flipping import Flip, Tally
+from credits_engine.migration.calibrating import OPERATIONS_DEFAULT, calibrate
+from credits_engine.migration.previewing import Preview, preview
+from credits_engine.store import usage
+from credits_engine.store.usage import Segment
+
+bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
+
+OPERATIONS_MAX = 100_000
+LISTED = 100
+ANALYTICS_DAYS, ANALYTICS_DAYS_MAX = 30, 366
+SHEET_COLUMNS = ("userId", "plan", "creditType", "serving", "wouldBeRefused", "used", "limit", "reason")
+ANALYTICS_QUERY = {
+    "startDate": "The first UTC day, or an instant; 30 days ago by default.",
+    "endDate": "The last UTC day, or an instant; now by default.",
+    "by": "Comma separated: day, engine, plan, cohort (month of the sign-up); the first three by default.",
+    "format": "`json` or `csv`.",
+}
+PREVIEW_QUERY = {
+    "amount": "Of how many credits the next operation is; 1 by default.",
+    "after": "The user id at which the look before ended.",
+    "limit": "Stop after so many finds, at most 200; 10,000 users are looked at at most.",
+    "format": "`json`, or `csv` for everybody among 10,000 users.",
+}
+
+
+@bp.get("/flip-preview")
+@documented(query=PREVIEW_QUERY)
+@require_role("owner")
+def preview_view() -> ResponseReturnValue:
+    """Who would be answered otherwise if the other engine judged now, a stretch of the directory at a time."""
+    queries.refuse_unknown("amount", "after", "limit", "format")
+    amount = queries.whole("amount", "INVALID_AMOUNT", AMOUNT_MAX) or 1
+    after, as_sheet = queries.text("after") or "", queries.as_sheet()
+    enough = None if as_sheet else queries.limit()
+    with reading() as session:
+        found = preview(session, after, now=datetime.now(UTC), amount=amount, enough=enough)
+    if as_sheet:
+        return entry_documents.sheet("credits-flip-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
+    return jsonify(preview_document(found))
+
+
+@bp.get("/calibration")
+@documented(query={"operations": "How many of the latest operations; 10,000 by default, 100,000 at most."})
+@require_role("owner")
+def calibration_view() -> ResponseReturnValue:
+    """Whether legacy against legacy shows nothing, and whether journalled answers come out the same again."""
+    queries.refuse_unknown("operations")
+    most = queries.whole("operations", "INVALID_OPERATIONS", OPERATIONS_MAX) or OPERATIONS_DEFAULT
+    with reading() as session:
+        found = calibrate(session, most=most)
+    return jsonify(
+        {
+            "passed": found.passed,
+            "operations": found.operations,
+            "mismatches": len(found.mismatches),
+            "unlike": len(found.unlike),
+            "entries": [*found.mismatches, *found.unlike][:LISTED],
+        }
+    )
+
+
+@bp.get("/analytics")
+@documented(query=ANALYTICS_QUERY)
+@require_role("owner")
+def analytics_view() -> ResponseReturnValue:
+    """Usage by day, engine, plan and cohort, with the days that stand out."""
+    queries.refuse_unknown("startDate", "endDate", "by", "format")
+    since, until = queries.span()
+    until = until or datetime.now(UTC)
+    since = since or until - timedelta(days=ANALYTICS_DAYS)
+    if until - since > timedelta(days=ANALYTICS_DAYS_MAX):
+        raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
+    by = queries.words("by", Segment, "UNKNOWN_SEGMENT") or frozenset({Segment.DAY, Segment.ENGINE, Segment.PLAN})
+    with reading() as session:
+        rows = usage.added_up(session, by, since=since, until=until)
+    columns = [name for name in usage.UsageRow._fields if name not in set(Segment) - by]
+    if queries.as_sheet():
+        return entry_documents.sheet(
+            "credits-usage", columns, ([getattr(row, name) for name in columns] for row in rows)
+        )
+    stand_out = analytics.changes(rows, since=since, until=until) if Segment.DAY in by else []
+    return jsonify(
+        {
+            "startDate": presentation.instant(since),
+            "endDate": presentation.instant(until),
+            "days": [{name: getattr(row, name) for name in columns} for row in rows],
+            "changes": [asdict(change) for change in stand_out],
+        }
+    )
+
+
+def preview_document(found: Preview) -> presentation.Document:
+    """One stretch of the directory: the sums of it, and whom it concerns."""
+    return {
+        **tally_document(found.tally),
+        "flips": [dict(zip(SHEET_COLUMNS, row, strict=True)) for row in sheet_rows(found)],
+        "nextAfter": found.next_after,
+    }
+
+
+def tally_document(tally: Tally) -> presentation.Document:
+    """How many users were looked at, and how many of each plan would be hit."""
+    return {"users": tally.users, "wouldBeRefused": tally.refused, "wouldBeGranted": tally.granted}
+
+
+def sheet_rows(found: Preview) -> list[tuple[object, ...]]:
+    """One row per user and kind."""
+    return [_row(flip) for flip in found.flips]
+
+
+def _row(flip: Flip) -> tuple[object, ...]:
+    return astuple(flip)

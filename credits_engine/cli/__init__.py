@@ -1,0 +1,129 @@
+"""`rollout credits …`: what an operator asks of the credits at a terminal."""
+
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from control_plane.platform.console import CommandFailed, in_application, json_option, show
+from control_plane.platform.database import reading
+from credits_engine.aftermath.cli import after_rollback_group
+from credits_engine.api import presentation
+from credits_engine.billing.cli import billing_group
+from credits_engine.cli import corrections as corrections
+from credits_engine.cli import migration as migration
+from credits_engine.cli import packs as packs
+from credits_engine.cli import retirement as retirement
+from credits_engine.cli import review
+from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.packs import Pack
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.operations import books
+from credits_engine.operations.routing import look_up_flag
+from credits_engine.reconciliation import watching
+from credits_engine.store import accounts
+from credits_engine.store.reconciliation import BookTotal
+
+LISTED = 20
+
+
+@click.group("credits")
+def credits_group() -> None:
+    """The credits of the product's users: both books, and the journal that they are projections of."""
+
+
+def register(group: click.Group) -> None:
+    """Add `rollout credits …`."""
+    for part in (corrections, packs, migration, retirement, review):
+        for command in part.COMMANDS:
+            credits_group.add_command(command)
+    credits_group.add_command(after_rollback_group)
+    group.add_command(credits_group)
+    group.add_command(billing_group)
+
+
+@credits_group.command("status")
+@click.argument("user_id", metavar="USER")
+@json_option
+@in_application
+def status_command(*, user_id: str, as_json: bool) -> None:
+    """Both books of USER, who serves now, and why."""
+    now = datetime.now(UTC)
+    with reading() as session:
+        found = accounts.find(session, user_id)
+        if found is None:
+            raise CommandFailed(f"User {user_id!r} is not in the directory; `rollout users import` adds users.")
+        account, _ = found
+        try:
+            both = books.shown(session, account, now)
+        except UnknownPlanError as error:
+            raise CommandFailed(str(error)) from error
+        evaluation = look_up_flag(session, now)(account)
+    document = {
+        "userId": user_id,
+        "plan": account.plan,
+        "frozen": account.frozen,
+        "engine": evaluation.engine,
+        "because": evaluation.reason,
+        "books": {name.value: presentation.status_document(both, name) for name in EngineName},
+    }
+    words = [
+        f"{user_id} on plan {account.plan}, served by {evaluation.engine} ({evaluation.reason})",
+        *(_book_line(name, presentation.status_document(both, name)) for name in EngineName),
+        *map(_pack_line, both.packs),
+        *([f"frozen: {account.frozen}"] if account.frozen else []),
+    ]
+    show(document, "\n".join(words), as_json=as_json)
+
+
+@credits_group.command("reconcile")
+@json_option
+@in_application
+def reconcile_command(*, as_json: bool) -> None:
+    """Recompute both books from the journal. Exit code 1 when a book differs."""
+    result = watching.check_books(datetime.now(UTC), "demand")
+    document = {
+        "checked": result.checked,
+        "found": result.found,
+        "differences": [_difference(each) for each in result.differences],
+        "packs": result.packs,
+    }
+    words = [f"{result.checked:,} book rows checked, {result.found} differ."]
+    words += [_difference_line(each) for each in result.differences[:LISTED]]
+    words += [f"  pack {pack_id} does not hold what its entries add up to" for pack_id in result.packs[:LISTED]]
+    words += [f"… and {result.found - LISTED} more; --json lists a thousand."] if result.found > LISTED else []
+    show(document, "\n".join(words), as_json=as_json)
+    sys.exit(0 if result.clean else 1)
+
+
+def _book_line(name: EngineName, document: presentation.Document) -> str:
+    kinds = (f"{kind} {_figures(document[kind])}" for kind in ("analysis", "roast"))
+    return f"  {name:<7} {', '.join(kinds)}, until {document['period_end']}"
+
+
+def _pack_line(pack: Pack) -> str:
+    until = presentation.instant(pack.expires_at)
+    return f"  pack {pack.id}: {pack.remaining:,} of {pack.amount:,} bought {pack.kind} left, until {until}"
+
+
+def _figures(kind: presentation.Document) -> str:
+    return f"{kind['used']:,} of {'unlimited' if kind['limit'] is None else format(kind['limit'], ',')}"
+
+
+def _difference(each: BookTotal) -> presentation.Document:
+    return {
+        "engine": each.engine,
+        "userId": each.user_id,
+        "periodStart": presentation.instant(each.period_start),
+        "book": presentation.pair(each.book),
+        "journal": presentation.pair(each.journal),
+    }
+
+
+def _difference_line(each: BookTotal) -> str:
+    start = presentation.instant(each.period_start)
+    return f"  {each.engine} {each.user_id} from {start}: book {_used(each.book)}, journal {_used(each.journal)}"
+
+
+def _used(amounts: Amounts) -> str:
+    return f"{amounts.analysis}/{amounts.roast}"

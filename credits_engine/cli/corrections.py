@@ -1,0 +1,131 @@
+"""`rollout credits reset`, `adjust`, `freeze` and `unfreeze`: the administrator's work at a terminal."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import click
+from sqlalchemy.orm import Session
+
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.database import transaction
+from credits_engine.administration import corrections
+from credits_engine.administration.corrections import Correction, CorrectionRefused
+from credits_engine.api import presentation
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
+from credits_engine.operations.routing import look_up_flag
+from credits_engine.store.accounts import EVERYBODY
+
+reason_option = click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
+user_argument = click.argument("user_id", metavar="USER")
+Answer = TypeVar("Answer")
+REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictError)
+
+
+@click.command("reset")
+@user_argument
+@reason_option
+@json_option
+@in_application
+def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
+    """Nothing used any more in both running periods of USER."""
+    done = _corrected(lambda session, now: corrections.reset(session, user_id, now=now, actor=actor(), reason=reason))
+    _show(done, as_json=as_json)
+
+
+@click.command("adjust")
+@user_argument
+@click.option("--analysis", default=0, help="Analysis credits to give back; negative takes them away.")
+@click.option("--roast", default=0, help="Roast credits to give back; negative takes them away.")
+@click.option("--key", help="Makes it happen once, however often it is repeated.")
+@click.option("--beyond-limit", is_flag=True, help="Take away more than is left.")
+@reason_option
+@json_option
+@in_application
+def adjust_command(
+    *, user_id: str, analysis: int, roast: int, key: str | None, beyond_limit: bool, reason: str, as_json: bool
+) -> None:
+    """Give USER credits back, or take some away."""
+    if not (analysis or roast):
+        raise CommandFailed("Nothing is to be adjusted; give --analysis, --roast or both.")
+    given = Amounts(analysis, roast)
+
+    def adjust(session: Session, now: datetime) -> Correction:
+        return corrections.adjust(
+            session,
+            user_id,
+            given,
+            evaluate=look_up_flag(session, now),
+            now=now,
+            actor=actor(),
+            reason=reason,
+            key=key,
+            beyond_limit=beyond_limit,
+        )
+
+    _show(_corrected(adjust), as_json=as_json)
+
+
+@click.command("freeze")
+@click.argument("user_id", metavar="USER", required=False)
+@click.option("--everybody", is_flag=True, help="Stop all consumption.")
+@reason_option
+@json_option
+@in_application
+def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
+    """Stop the consumption of USER or of everybody."""
+    whom = _whom(user_id, everybody=everybody)
+    changed = _corrected(lambda session, now: corrections.freeze(session, whom, now=now, actor=actor(), reason=reason))
+    words = (
+        f"Consumption is stopped for {_name(whom)}: {reason}"
+        if changed
+        else f"It was stopped already for {_name(whom)}."
+    )
+    show({"userId": whom, "frozen": True, "changed": changed}, words, as_json=as_json)
+
+
+@click.command("unfreeze")
+@click.argument("user_id", metavar="USER", required=False)
+@click.option("--everybody", is_flag=True, help="End the stop of all consumption.")
+@reason_option
+@json_option
+@in_application
+def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
+    """Let USER or everybody consume again."""
+    whom = _whom(user_id, everybody=everybody)
+    changed = _corrected(
+        lambda session, now: corrections.unfreeze(session, whom, now=now, actor=actor(), reason=reason)
+    )
+    words = f"Consumption goes on for {_name(whom)}." if changed else f"Nothing was stopped for {_name(whom)}."
+    show({"userId": whom, "frozen": False, "changed": changed}, words, as_json=as_json)
+
+
+COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
+
+
+def _corrected(use_case: Callable[[Session, datetime], Answer]) -> Answer:
+    try:
+        with transaction() as session:
+            return use_case(session, datetime.now(UTC))
+    except REFUSALS as error:
+        raise CommandFailed(str(error.args[0])) from error
+
+
+def _whom(user_id: str | None, *, everybody: bool) -> str:
+    if (user_id is None) is not everybody:
+        raise CommandFailed("Name a USER, or write --everybody.")
+    return user_id or EVERYBODY
+
+
+def _name(whom: str) -> str:
+    return "everybody" if whom == EVERYBODY else whom
+
+
+def _show(done: Correction, *, as_json: bool) -> None:
+    moved = {name.value: presentation.pair(amounts) for name, amounts in done.posted.items()}
+    books = "; ".join(f"{name} used {amounts}" for name, amounts in done.posted.items())
+    words = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
+    document = {"operationId": done.journal_id, "userId": done.user_id, "type": done.type, "posted": moved}
+    show(document, words, as_json=as_json)

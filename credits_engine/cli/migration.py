@@ -1,0 +1,159 @@
+"""`rollout credits backfill`, `verify`, `backup`, `restore`, `drill`: the move to v2 and the way back from damage."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from control_plane.platform import audit, settings
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.database import db, reading, transaction
+from credits_engine.administration import corrections
+from credits_engine.migration import copies
+from credits_engine.migration.backfilling import Backfilled, backfill
+from credits_engine.migration.copies import CopyError
+from credits_engine.migration.drill import drill
+from credits_engine.migration.retirement import BACKUP_SUBJECT
+from credits_engine.reconciliation.verifying import verify
+from credits_engine.store.accounts import EVERYBODY
+from credits_engine.store.corrections import frozen_because
+
+PROGRESS = "backfill-progress"
+LISTED = 20
+
+
+@click.command("backfill")
+@click.option("--dry-run", is_flag=True, help="Say what a run would do, and write nothing.")
+@click.option("--batch-size", default=500, type=click.IntRange(1, 10_000), show_default=True, help="Users per commit.")
+@click.option("--resume", is_flag=True, help="Go on after the last batch of a run that was stopped.")
+@json_option
+@in_application
+def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: bool) -> None:
+    """Open v2's period for every user and carry over what legacy counted. Exit code 1 if anybody's failed."""
+    progress = settings.current().instance_dir / PROGRESS
+    after = progress.read_text(encoding="utf-8") if resume and progress.is_file() else ""
+    users = opened = carried = 0
+    errors: list[Backfilled] = []
+    for batch in backfill(now=datetime.now(UTC), batch_size=batch_size, after=after, dry_run=dry_run):
+        users += len(batch)
+        opened += sum(each.opened for each in batch)
+        carried += sum(each.carried.analysis + each.carried.roast for each in batch)
+        errors += [each for each in batch if each.error]
+        if not dry_run:
+            progress.write_text(batch[-1].user_id, encoding="utf-8")
+        if not as_json:
+            _print_batch(batch, users, dry_run=dry_run)
+    if not dry_run:
+        progress.unlink(missing_ok=True)
+    would = "would be " if dry_run else ""
+    done = f"{opened:,} periods {would}opened, {carried:,} credits {would}carried over"
+    words = f"{users:,} users: {done}, {len(errors)} errors."
+    failed = [{"userId": each.user_id, "error": each.error} for each in errors]
+    document = {"users": users, "opened": opened, "carried": carried, "errors": failed, "dryRun": dry_run}
+    show(document, words, as_json=as_json)
+    sys.exit(1 if errors else 0)
+
+
+@click.command("verify")
+@json_option
+@in_application
+def verify_command(*, as_json: bool) -> None:
+    """Whether every user has one running period and both books equal the journal. Exit code 1 if not."""
+    with reading() as session:
+        found = verify(session, datetime.now(UTC))
+    words = [
+        f"{len(found.without_period):,} users without a running period, {len(found.overlapping)} with overlaps.",
+        f"{found.books.checked:,} book rows checked, {found.books.found} differ from the journal.",
+        *(f"  no period: {user_id}" for user_id in found.without_period[:LISTED]),
+        *(f"  overlapping: {user_id}" for user_id in found.overlapping[:LISTED]),
+    ]
+    document = {
+        "withoutPeriod": found.without_period,
+        "overlapping": found.overlapping,
+        "checked": found.books.checked,
+        "found": found.books.found,
+    }
+    show(document, "\n".join(words), as_json=as_json)
+    sys.exit(0 if found.whole else 1)
+
+
+@click.command("backup")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@in_application
+def backup_command(*, path: Path, as_json: bool) -> None:
+    """Write a consistent copy of the whole database to PATH while everything goes on."""
+    _copied(copies.backup, path)
+    size = path.stat().st_size
+    with transaction() as session:
+        audit.record(
+            session,
+            now=datetime.now(UTC),
+            actor=actor(),
+            action="credits.backup",
+            subject=BACKUP_SUBJECT,
+            before=None,
+            after={"path": str(path), "bytes": size},
+            reason="Asked for at a console.",
+        )
+    show({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
+
+
+@click.command("restore")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
+@json_option
+@in_application
+def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
+    """Replace the whole database by PATH. Only while consumption is stopped for everybody, as it stays afterwards."""
+    with reading() as session:
+        if frozen_because(session, EVERYBODY) is None:
+            raise CommandFailed("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
+    db.engine.dispose()
+    _copied(copies.restore, path)
+    with transaction() as session:
+        words = f"Restored from {path.name}: {reason}"
+        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor=actor(), reason=words)
+    words = f"The database is what {path} is; consumption stays stopped. Next: rollout credits backfill, then verify."
+    show({"path": str(path), "frozen": True}, words, as_json=as_json)
+
+
+@click.command("drill")
+@json_option
+@in_application
+def drill_command(*, as_json: bool) -> None:
+    """Play the recovery from corrupted data through on a copy. Exit code 1 if anything would be lost."""
+    steps = []
+    try:
+        for step in drill(settings.current(), datetime.now(UTC)):
+            steps.append(step)
+            if not as_json:
+                click.echo(f"  {'ok    ' if step.passed else 'FAILED'} {step.name}: {step.words}")
+    except CopyError as error:
+        raise CommandFailed(str(error)) from error
+    passed = all(step.passed for step in steps)
+    document = {"passed": passed, "steps": [asdict(step) for step in steps]}
+    show(document, "Nothing is lost." if passed else "Something is lost.", as_json=as_json)
+    sys.exit(0 if passed else 1)
+
+
+COMMANDS = (backfill_command, verify_command, backup_command, restore_command, drill_command)
+
+
+def _print_batch(batch: list[Backfilled], users: int, *, dry_run: bool) -> None:
+    for each in batch:
+        if each.error:
+            click.echo(f"  {each.user_id}: {each.error}", err=True)
+        elif dry_run and each.changed:
+            click.echo(f"  {each.user_id}: {'opens a period, ' if each.opened else ''}carries over {each.carried}")
+    click.echo(f"  … {users:,} users, up to {batch[-1].user_id}")
+
+
+def _copied(copy: Callable[[str, Path], None], path: Path) -> None:
+    try:
+        copy(settings.current().database_url, path)
+    except CopyError as error:
+        raise CommandFailed(str(error)) from error

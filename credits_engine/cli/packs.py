@@ -1,0 +1,73 @@
+"""`rollout credits top-up` and `revoke-pack`: credits bought besides the plan, at a terminal."""
+
+from datetime import UTC, datetime, time, timedelta
+
+import click
+
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.database import transaction
+from credits_engine.administration import top_ups
+from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.top_ups import Purchase, TopUp, UnknownPackError
+from credits_engine.api import presentation
+from credits_engine.api.bodies import AMOUNT_MAX
+from credits_engine.cli.corrections import reason_option, user_argument
+from credits_engine.engines.plans import Kind
+from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
+
+DAYS, DAYS_MAX = 365, 3_650
+REFUSALS = (UnknownUserError, UnknownPackError, KeyConflictError, LostRaceError, CorrectionRefused)
+
+
+@click.command("top-up")
+@user_argument
+@click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
+@click.argument("amount", type=click.IntRange(1, AMOUNT_MAX))
+@click.option("--days", default=DAYS, type=click.IntRange(1, DAYS_MAX), show_default=True, help="Whole days to last.")
+@click.option("--key", help="Makes it happen once, however often it is repeated on the same day.")
+@reason_option
+@json_option
+@in_application
+def top_up_command(
+    *, user_id: str, kind: str, amount: int, days: int, key: str | None, reason: str, as_json: bool
+) -> None:
+    """Give USER a pack of AMOUNT credits of one kind, spent after the plan's."""
+    now = datetime.now(UTC)
+    # Until the end of a day in UTC: repeated on the same day, it is the same purchase.
+    expires_at = datetime.combine(now.date() + timedelta(days=days + 1), time(), UTC)
+    purchase = Purchase(user_id, Kind(kind), amount, expires_at)
+    try:
+        with transaction() as session:
+            done = top_ups.top_up(session, purchase, now=now, actor=actor(), reason=reason, key=key)
+    except REFUSALS as error:
+        raise CommandFailed(str(error.args[0])) from error
+    _show(done, as_json=as_json)
+
+
+@click.command("revoke-pack")
+@click.argument("pack_id", metavar="PACK", type=click.IntRange(1))
+@reason_option
+@json_option
+@in_application
+def revoke_command(*, pack_id: int, reason: str, as_json: bool) -> None:
+    """End PACK now; what was spent of it stays spent."""
+    try:
+        with transaction() as session:
+            done = top_ups.revoke(session, pack_id, now=datetime.now(UTC), actor=actor(), reason=reason)
+    except REFUSALS as error:
+        raise CommandFailed(str(error.args[0])) from error
+    _show(done, as_json=as_json)
+
+
+COMMANDS = (top_up_command, revoke_command)
+
+
+def _show(done: TopUp, *, as_json: bool) -> None:
+    pack = done.pack
+    until = presentation.instant(pack.expires_at)
+    words = (
+        f"{pack.user_id}: pack {pack.id} moved by {done.moved:+,} {pack.kind} as journal row {done.journal_id}; "
+        f"{pack.remaining:,} left until {until}."
+    )
+    document = {"operationId": done.journal_id, "userId": pack.user_id, "moved": done.moved}
+    show(document | presentation.pack_document(pack), words, as_json=as_json)

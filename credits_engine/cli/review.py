@@ -1,0 +1,72 @@
+"""`rollout credits flip-preview` and `calibrate`: what to look at before the flag moves."""
+
+import csv
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from control_plane.platform.console import in_application, json_option, show
+from control_plane.platform.database import reading
+from credits_engine.api import review
+from credits_engine.api.bodies import AMOUNT_MAX
+from credits_engine.api.entry_documents import plain
+from credits_engine.engines.flipping import Tally
+from credits_engine.migration.calibrating import OPERATIONS_DEFAULT, calibrate
+from credits_engine.migration.previewing import preview
+
+LISTED = 20
+
+
+@click.command("flip-preview")
+@click.option("--amount", default=1, type=click.IntRange(1, AMOUNT_MAX), help="Credits of the next operation.")
+@click.option("--csv", "path", type=click.Path(dir_okay=False, path_type=Path), help="Write everybody to this file.")
+@json_option
+@in_application
+def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
+    """Who would be refused, or granted, the next operation if the other engine judged now."""
+    with reading() as session:
+        found = preview(session, "", now=datetime.now(UTC), amount=amount, most=sys.maxsize)
+    rows = review.sheet_rows(found)
+    if path is not None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([review.SHEET_COLUMNS, *([plain(cell) for cell in row] for row in rows)])
+    words = [_sentence(found.tally)]
+    words += [f"  {user_id} ({plan}, {kind}): {reason}" for user_id, plan, kind, *_, reason in rows[:LISTED]]
+    words += [f"… and {len(rows) - LISTED:,} more; --csv writes them all."] if len(rows) > LISTED else []
+    document = review.preview_document(found) | {"flips": len(rows)}
+    show(document, "\n".join(words), as_json=as_json)
+
+
+@click.command("calibrate")
+@click.option("--operations", default=OPERATIONS_DEFAULT, type=click.IntRange(1), show_default=True)
+@json_option
+@in_application
+def calibrate_command(*, operations: int, as_json: bool) -> None:
+    """Judge the latest operations again, legacy against legacy too. Exit code 1 if there are none or one differs."""
+    with reading() as session:
+        found = calibrate(session, most=operations)
+    document = {
+        "passed": found.passed,
+        "operations": found.operations,
+        "mismatches": found.mismatches,
+        "unlike": found.unlike,
+    }
+    words = (
+        f"{found.operations:,} operations judged again: {len(found.mismatches):,} mismatches of legacy with itself, "
+        f"{len(found.unlike):,} answers unlike the journalled ones."
+    )
+    show(document, words, as_json=as_json)
+    sys.exit(0 if found.passed else 1)
+
+
+COMMANDS = (preview_command, calibrate_command)
+
+
+def _sentence(tally: Tally) -> str:
+    refused, granted = (
+        ", ".join(f"{count:,} on {plan}" for plan, count in sorted(side.items())) or "nobody"
+        for side in (tally.refused, tally.granted)
+    )
+    return f"{tally.users:,} users. Would be refused: {refused}. Would be granted: {granted}."

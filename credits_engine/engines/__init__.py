@@ -1,0 +1,1 @@
+"""Both engines and all that they judge by. Pure: data and `now` go in, decisions come out."""

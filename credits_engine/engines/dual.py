@@ -1,0 +1,55 @@
+"""The v2 engine: two kinds of credits in one row per user and billing period, decided and charged as one."""
+
+from credits_engine.engines.decisions import NOTHING, Book, Decision, Outcome, Request
+from credits_engine.engines.plans import Kind, Limit, Limits
+
+
+def decide(book: Book, request: Request) -> Decision:
+    """Allow what the limit and the packs leave of each kind asked for; otherwise charge nothing of any kind."""
+    left = Limits(
+        _left(book.limits.analysis, book.used.analysis, book.bought.analysis),
+        _left(book.limits.roast, book.used.roast, book.bought.roast),
+    )
+    if book.blocked is not None:
+        return _refusal(book, left, Outcome.DENIED_STATE, book.blocked)
+    missing = [
+        f"{wanted} {kind} asked for, {available} left"
+        for kind, wanted, available in (
+            (Kind.ANALYSIS, request.amounts.analysis, left.analysis),
+            (Kind.ROAST, request.amounts.roast, left.roast),
+        )
+        if available is not None and wanted > available
+    ]
+    if missing:
+        reason = f"{'; '.join(missing)} until the billing period ends at {book.period.end:%Y-%m-%dT%H:%M:%SZ}."
+        return _refusal(book, left, Outcome.DENIED_LIMIT, reason)
+    return Decision(
+        outcome=Outcome.ALLOWED,
+        charged=request.amounts,
+        reason=f"The billing period grants {request.amounts}.",
+        used=book.used,
+        limits=book.limits,
+        remaining=Limits(_after(left.analysis, request.amounts.analysis), _after(left.roast, request.amounts.roast)),
+        period=book.period,
+    )
+
+
+def _refusal(book: Book, left: Limits, outcome: Outcome, reason: str) -> Decision:
+    return Decision(
+        outcome=outcome,
+        charged=NOTHING,
+        reason=reason,
+        used=book.used,
+        limits=book.limits,
+        remaining=Limits(_after(left.analysis, 0), _after(left.roast, 0)),
+        period=book.period,
+    )
+
+
+def _left(limit: Limit, used: int, bought: int) -> Limit:
+    """What the limit leaves, and what was bought besides. Operations that the other engine judged may be past it."""
+    return None if limit is None else max(limit - used, 0) + bought
+
+
+def _after(left: Limit, charged: int) -> Limit:
+    return None if left is None else max(left - charged, 0)

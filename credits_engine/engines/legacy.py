@@ -1,0 +1,47 @@
+"""The legacy engine: one pool per user, kind and UTC calendar month.
+
+It shares no arithmetic with `dual.py`: a mistake in either shows as a variance instead of hiding in both.
+"""
+
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, Outcome, Request, remaining
+from credits_engine.engines.plans import Kind, Limit
+
+
+def decide(book: Book, request: Request) -> Decision:
+    """Allow while every pool asked for holds enough; charge all kinds or none."""
+    if book.blocked is not None:
+        return _answer(book, Outcome.DENIED_STATE, NOTHING, book.blocked)
+    pools = (
+        (Kind.ANALYSIS, book.limits.analysis, book.used.analysis, book.bought.analysis, request.amounts.analysis),
+        (Kind.ROAST, book.limits.roast, book.used.roast, book.bought.roast, request.amounts.roast),
+    )
+    for kind, limit, used, bought, asked in pools:
+        if asked > 0 and not _holds(limit, used, bought, asked):
+            return _answer(book, Outcome.DENIED_LIMIT, NOTHING, _short(kind, book, used=used, limit=limit, asked=asked))
+    return _answer(book, Outcome.ALLOWED, request.amounts, f"This month's pools hold {request.amounts}.")
+
+
+def _holds(limit: Limit, used: int, bought: int, asked: int) -> bool:
+    """Where the other engine's operations took the pool past its limit, what was bought is still whole."""
+    return limit is None or asked <= bought or used + asked <= limit + bought
+
+
+def _short(kind: Kind, book: Book, *, used: int, limit: Limit, asked: int) -> str:
+    bought = getattr(book.bought, kind.value)
+    besides = f" and {bought} bought besides" if bought else ""
+    return (
+        f"{asked} {kind} asked for, {used} of {limit} used this calendar month{besides}; "
+        f"the pool refills at {book.period.end:%Y-%m-%dT%H:%M:%SZ}."
+    )
+
+
+def _answer(book: Book, outcome: Outcome, charged: Amounts, reason: str) -> Decision:
+    return Decision(
+        outcome=outcome,
+        charged=charged,
+        reason=reason,
+        used=book.used,
+        limits=book.limits,
+        remaining=remaining(book.limits, book.used, bought=book.bought, charged=charged),
+        period=book.period,
+    )

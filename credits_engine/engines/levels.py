@@ -1,0 +1,71 @@
+"""When credits run low: the thresholds that the user's card and the summary speak by."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import ceil
+
+from credits_engine.engines.decisions import Book
+from credits_engine.engines.plans import Kind, Limit
+
+CAUTION_RATIO, CRITICAL_RATIO, UPGRADE_RATIO = 0.75, 0.90, 0.80
+ENDING_DAYS = 3
+SECONDS_PER_DAY = 86_400
+
+
+class Level(StrEnum):
+    """How much of a limit is used: green below 75 %, yellow from there, red from 90 %."""
+
+    OK = "ok"
+    CAUTION = "caution"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Something worth telling the user. `kind` is None where it concerns both."""
+
+    code: str
+    kind: Kind | None
+    message: str
+
+
+def used_ratio(used: int, limit: Limit) -> float:
+    """The used part of a limit, from 0 to 1; nothing of an unlimited one, all of a limit of 0."""
+    if limit is None:
+        return 0.0
+    return min(1.0, used / limit) if limit else 1.0
+
+
+def with_packs(limit: Limit, bought: int) -> Limit:
+    """What a period and the packs grant together."""
+    return None if limit is None else limit + bought
+
+
+def level(used: int, limit: Limit) -> Level:
+    """The colour's name."""
+    ratio = used_ratio(used, limit)
+    if ratio >= CRITICAL_RATIO:
+        return Level.CRITICAL
+    return Level.CAUTION if ratio >= CAUTION_RATIO else Level.OK
+
+
+def days_left(period_end: datetime, now: datetime) -> int:
+    """Days until the period ends, each begun day counted."""
+    return max(0, ceil((period_end - now).total_seconds() / SECONDS_PER_DAY))
+
+
+def recommendations(book: Book, now: datetime) -> list[Recommendation]:
+    """An upgrade for each kind that is used to 80 %, and a word on the new period in the last three days."""
+    found = []
+    for kind in Kind:
+        used, limit = getattr(book.used, kind.value), getattr(book.limits, kind.value)
+        limit = with_packs(limit, getattr(book.bought, kind.value))
+        if used_ratio(used, limit) >= UPGRADE_RATIO:
+            words = f"{used:,} of {limit:,} {kind} credits are used; a larger plan has more."
+            found.append(Recommendation("UPGRADE", kind, words))
+    days = days_left(book.period.end, now)
+    if days <= ENDING_DAYS:
+        words = f"New credits in {days} day{'' if days == 1 else 's'}."
+        found.append(Recommendation("PERIOD_ENDS_SOON", None, words))
+    return found

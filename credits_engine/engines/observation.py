@@ -1,0 +1,84 @@
+"""Asking an engine safely: it gets copies, its errors are caught, and what it returns is checked before use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, EngineName, Outcome, Request
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import Limits
+
+NANOSECONDS_PER_MICROSECOND = 1_000
+ERROR_CHARACTERS = 300
+RETIRED = "Legacy is retired and was not asked."
+LARGEST_NUMBER = 2**53
+SOUND_SHAPES = (Amounts, Amounts, Limits, Limits, Period, str)
+
+Timer = Callable[[], int]
+"""A monotonic clock in nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one engine made of a request: a decision, or the error that kept it from one, and how long it took."""
+
+    engine: EngineName
+    decision: Decision | None
+    error: str | None = None
+    duration_us: int = 0
+    shed: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.ERROR if self.decision is None else self.decision.outcome
+
+
+def observe(candidate: Engine, engine: EngineName, *, book: Book, request: Request, timer: Timer) -> Observation:
+    """Ask one engine. It gets copies of its own, and nothing that it raises or returns can reach the caller."""
+    started = timer()
+    try:
+        answer = candidate(_copied(book), replace(request, amounts=replace(request.amounts)))
+        mistake = _unsound(answer)
+    except Exception as error:
+        answer, mistake = None, _described(error)
+    duration_us = (timer() - started) // NANOSECONDS_PER_MICROSECOND
+    return Observation(engine, None if mistake else answer, mistake, duration_us)
+
+
+def shed(engine: EngineName) -> Observation:
+    """The shadow was not asked, to protect the caller's time."""
+    return Observation(engine, None, None, 0, shed=True)
+
+
+def retired(engine: EngineName) -> Observation:
+    """The shadow was not asked and will not be: it is retired."""
+    return Observation(engine, None, RETIRED, 0, shed=True)
+
+
+def _copied(book: Book) -> Book:
+    return replace(book, used=replace(book.used), limits=replace(book.limits), period=replace(book.period))
+
+
+def _described(error: Exception) -> str:
+    """The error in words, even where it can't put itself into words."""
+    try:
+        return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+    except Exception:
+        return type(error).__name__
+
+
+def _unsound(answer: object) -> str | None:
+    """Why an answer is no decision that could be stored and compared; None when it is one."""
+    if type(answer) is not Decision:
+        return f"The engine answered with {type(answer).__name__} instead of a decision."
+    if type(answer.outcome) is not Outcome or answer.outcome is Outcome.ERROR:
+        return f"The engine answered with the outcome {answer.outcome!r}."[:ERROR_CHARACTERS]
+    fields = (answer.charged, answer.used, answer.limits, answer.remaining, answer.period, answer.reason)
+    shapes = tuple(type(field) for field in fields)
+    if shapes != SOUND_SHAPES:
+        return "The engine answered with a decision whose fields are not what they must be."
+    limits = (answer.limits.analysis, answer.limits.roast, answer.remaining.analysis, answer.remaining.roast)
+    counts = (answer.charged.analysis, answer.charged.roast, answer.used.analysis, answer.used.roast)
+    for number in (*counts, *(limit for limit in limits if limit is not None)):
+        if type(number) is not int or abs(number) > LARGEST_NUMBER:
+            return f"The engine answered with {number!r} where credits are counted."[:ERROR_CHARACTERS]
+    return None

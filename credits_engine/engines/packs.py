@@ -1,0 +1,96 @@
+"""Credits bought besides the plan: which pack an operation draws on, and where given back credits return to.
+
+A pack belongs to the user, not to an engine: both judge with it and its one counter is moved by what was served. The
+plan is spent first, then the pack that expires soonest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from credits_engine.engines.decisions import NOTHING, Amounts, Book
+from credits_engine.engines.plans import Kind, Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One purchase: `amount` credits of one kind, of which `remaining` can be spent before `expires_at`."""
+
+    id: int
+    user_id: str
+    kind: Kind
+    amount: int
+    remaining: int
+    bought_at: datetime
+    expires_at: datetime
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether it can be drawn on; not any more at the instant it expires."""
+        return self.remaining > 0 and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """By how much one journal row moves one pack: negative where credits are drawn, positive where they return."""
+
+    pack_id: int
+    kind: Kind
+    amount: int
+
+
+def bought(packs: Iterable[Pack]) -> Amounts:
+    """What usable packs hold together."""
+    return total(Move(pack.id, pack.kind, pack.remaining) for pack in packs)
+
+
+def total(moves: Iterable[Move]) -> Amounts:
+    """The moves added up by kind."""
+    sums = dict.fromkeys(Kind, 0)
+    for move in moves:
+        sums[move.kind] += move.amount
+    return Amounts(sums[Kind.ANALYSIS], sums[Kind.ROAST])
+
+
+def beyond_plan(book: Book, charged: Amounts) -> Amounts:
+    """The part of a charge that the plan does not cover and packs do; the rest is the book's."""
+    if NOTHING in (book.bought, charged):
+        return NOTHING
+    return Amounts(
+        _beyond(book.limits.analysis, book.used.analysis, book.bought.analysis, charged.analysis),
+        _beyond(book.limits.roast, book.used.roast, book.bought.roast, charged.roast),
+    )
+
+
+def drawn(packs: Sequence[Pack], amounts: Amounts) -> tuple[Move, ...]:
+    """What each usable pack pays of `amounts`, the one that expires soonest first. Raises ValueError for too little."""
+    moves: list[Move] = []
+    for kind in Kind:
+        missing = getattr(amounts, kind.value)
+        for pack in sorted(packs, key=lambda each: (each.expires_at, each.id)):
+            part = min(missing, pack.remaining) if pack.kind is kind else 0
+            if part > 0:
+                moves.append(Move(pack.id, kind, -part))
+                missing -= part
+        if missing > 0:
+            raise ValueError(f"The packs lack {missing} {kind}.")
+    return tuple(moves)
+
+
+def returned(moves: Sequence[Move], back: Amounts) -> tuple[Move, ...]:
+    """Where `back` of an operation that drew `moves` goes: to packs before the plan, to the one drawn last first.
+
+    So that what is left is what an operation for the kept part alone would have left. What the packs don't take
+    belongs to the plan. The answer is in the order of `moves`, in which rows are locked.
+    """
+    left = {kind: getattr(back, kind.value) for kind in Kind}
+    found: list[Move] = []
+    for move in reversed(moves):
+        part = min(left[move.kind], -move.amount)
+        if part > 0:
+            found.append(Move(move.pack_id, move.kind, part))
+            left[move.kind] -= part
+    return tuple(reversed(found))
+
+
+def _beyond(limit: Limit, used: int, bought: int, charged: int) -> int:
+    return 0 if limit is None else min(max(charged - max(limit - used, 0), 0), bought)

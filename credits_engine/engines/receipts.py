@@ -1,0 +1,216 @@
+"""What the caller gets, and gets again on a retry: a receipt, which is one journal row read as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from credits_engine.engines.comparison import Comparison, Variance
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName, Outcome, remaining
+from credits_engine.engines.observation import Observation
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import Limits
+
+REASON_CHARACTERS = 300
+
+Columns = Mapping[str, Any]
+"""A journal row by column name."""
+
+
+class EntryType(StrEnum):
+    """What a journal row stands for. Whatever is not an operation is a correction with an actor and a reason."""
+
+    CONSUME = "consume"
+    RESERVE = "reserve"
+    COMMIT = "commit"
+    RELEASE = "release"
+    EXPIRE = "expire"
+    LIMIT_CHANGE = "limit_change"
+    PERIOD_CLOSE = "period_close"
+    RESET = "reset"
+    ADJUST = "adjust"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    IMPORT = "import"
+    TOP_UP = "top_up"
+    PACK_EXPIRE = "pack_expire"
+    PACK_REVOKE = "pack_revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One engine's part in an operation. `outcome` is None where it was not asked; `used` is before `posted`.
+
+    `bought` is what packs hold afterwards, the same on both sides.
+    """
+
+    engine: EngineName
+    outcome: Outcome | None
+    charged: Amounts
+    used: Amounts
+    limits: Limits
+    period: Period
+    posted: Amounts
+    duration_us: int
+    reason: str
+    bought: Amounts = NOTHING
+
+    @property
+    def remaining(self) -> Limits:
+        """What this engine's book and the packs hold after the operation, whoever served it."""
+        return remaining(self.limits, self.used + self.posted, bought=self.bought)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One operation as it was answered. `replayed` tells that this answer had been given before.
+
+    `uncharged` is an error whose caller was let go ahead all the same, at nobody's cost.
+    """
+
+    journal_id: int
+    type: EntryType
+    occurred_at: datetime
+    user_id: str
+    operation_key: str
+    requested: Amounts
+    charged: Amounts
+    outcome: Outcome
+    reason: str
+    served: Side
+    shadow: Side
+    comparison: Comparison
+    flag_revision: int
+    evaluation_reason: str
+    actor: str
+    retry_of: int | None = None
+    replayed: bool = False
+    uncharged: bool = False
+
+    @property
+    def drawn(self) -> Amounts:
+        """The part of the charge that packs paid, because the plan was spent."""
+        return self.charged - self.served.posted
+
+    @property
+    def granted(self) -> bool:
+        """Whether the caller may do what was asked for."""
+        return self.outcome is Outcome.ALLOWED or self.uncharged
+
+
+def side(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> Side:
+    """What the journal keeps of one engine's answer; where there is none, of the book it was asked about."""
+    decision = observation.decision
+    return Side(
+        engine=observation.engine,
+        outcome=None if observation.shed else observation.outcome,
+        charged=decision.charged if decision else NOTHING,
+        used=decision.used if decision else book.used,
+        limits=decision.limits if decision else book.limits,
+        period=book.period,
+        posted=posted,
+        duration_us=observation.duration_us,
+        reason=(decision.reason if decision else observation.error or "")[:REASON_CHARACTERS],
+        bought=book.bought - drawn,
+    )
+
+
+def to_columns(receipt: Receipt) -> dict[str, Any]:
+    """The journal row of a receipt, without its id."""
+    return {
+        "type": receipt.type.value,
+        "occurred_at": receipt.occurred_at,
+        "user_id": receipt.user_id,
+        "operation_key": receipt.operation_key,
+        "requested_analysis": receipt.requested.analysis,
+        "requested_roast": receipt.requested.roast,
+        "charged_analysis": receipt.charged.analysis,
+        "charged_roast": receipt.charged.roast,
+        "served_engine": receipt.served.engine.value,
+        "outcome": receipt.outcome.value,
+        "reason": receipt.reason,
+        "shadow_reason": receipt.shadow.reason,
+        "flag_revision": receipt.flag_revision,
+        "evaluation_reason": receipt.evaluation_reason,
+        "variance": None if receipt.comparison.variance is Variance.RETIRED else receipt.comparison.variance.value,
+        "cause": receipt.comparison.cause,
+        "retry_of": receipt.retry_of,
+        "corrects": None,
+        "actor": receipt.actor,
+        "context": _context(receipt),
+        **_side_columns(receipt.served),
+        **_side_columns(receipt.shadow),
+    }
+
+
+def from_columns(row: Columns) -> Receipt:
+    """The receipt that a journal row was written from."""
+    engine = EngineName(row["served_engine"])
+    return Receipt(
+        journal_id=row["id"],
+        type=EntryType(row["type"]),
+        occurred_at=row["occurred_at"],
+        user_id=row["user_id"],
+        operation_key=row["operation_key"],
+        requested=Amounts(row["requested_analysis"], row["requested_roast"]),
+        charged=Amounts(row["charged_analysis"], row["charged_roast"]),
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        served=_side(row, engine, row["reason"]),
+        shadow=_side(row, engine.other, row["shadow_reason"]),
+        comparison=Comparison(Variance(row["variance"] or Variance.RETIRED), row["cause"]),
+        flag_revision=row["flag_revision"],
+        evaluation_reason=row["evaluation_reason"],
+        actor=row["actor"],
+        retry_of=row["retry_of"],
+        uncharged=bool((row["context"] or {}).get("uncharged")),
+    )
+
+
+def _context(receipt: Receipt) -> dict[str, Any] | None:
+    """What few rows have: that nothing was charged, and what packs held afterwards."""
+    context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
+    bought = receipt.served.bought
+    if bought != NOTHING or receipt.drawn != NOTHING:
+        context["bought"] = [bought.analysis, bought.roast]
+    return context or None
+
+
+def replayed(receipt: Receipt) -> Receipt:
+    """The same receipt, marked as given before."""
+    return replace(receipt, replayed=True)
+
+
+def _side_columns(of: Side) -> dict[str, Any]:
+    engine = of.engine.value
+    return {
+        f"{engine}_period_start": of.period.start,
+        f"{engine}_period_end": of.period.end,
+        f"{engine}_posted_analysis": of.posted.analysis,
+        f"{engine}_posted_roast": of.posted.roast,
+        f"{engine}_outcome": of.outcome.value if of.outcome else None,
+        f"{engine}_charged_analysis": of.charged.analysis,
+        f"{engine}_charged_roast": of.charged.roast,
+        f"{engine}_used_analysis": of.used.analysis,
+        f"{engine}_used_roast": of.used.roast,
+        f"{engine}_limit_analysis": of.limits.analysis,
+        f"{engine}_limit_roast": of.limits.roast,
+        f"{engine}_us": of.duration_us,
+    }
+
+
+def _side(row: Columns, engine: EngineName, reason: str) -> Side:
+    outcome = row[f"{engine}_outcome"]
+    return Side(
+        engine=engine,
+        outcome=Outcome(outcome) if outcome else None,
+        charged=Amounts(row[f"{engine}_charged_analysis"], row[f"{engine}_charged_roast"]),
+        used=Amounts(row[f"{engine}_used_analysis"], row[f"{engine}_used_roast"]),
+        limits=Limits(row[f"{engine}_limit_analysis"], row[f"{engine}_limit_roast"]),
+        period=Period(row[f"{engine}_period_start"], row[f"{engine}_period_end"]),
+        posted=Amounts(row[f"{engine}_posted_analysis"], row[f"{engine}_posted_roast"]),
+        duration_us=row[f"{engine}_us"],
+        reason=reason,
+        bought=Amounts(*(row["context"] or {}).get("bought", ())),
+    )

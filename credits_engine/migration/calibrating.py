@@ -1,0 +1,26 @@
+"""The calibration run over the latest operations of the journal, a page at a time."""
+
+from sqlalchemy.orm import Session
+
+from credits_engine.engines.calibration import Calibration
+from credits_engine.engines.receipts import from_columns
+from credits_engine.store import pages
+from credits_engine.store.guardrails import OPERATIONS
+from credits_engine.store.pages import Filters
+
+PAGE = 1_000
+OPERATIONS_DEFAULT = 10_000
+
+
+def calibrate(session: Session, *, most: int = OPERATIONS_DEFAULT) -> Calibration:
+    """Judge the latest `most` operations again, each from its own row."""
+    found, before = Calibration(), None
+    while found.operations < most:
+        limit = min(PAGE, most - found.operations)
+        page = pages.journal(session, Filters(types=OPERATIONS, before_id=before), limit=limit)
+        for row in page.rows:
+            found.take(from_columns(row))
+        before = page.next_before
+        if before is None:
+            break
+    return found

@@ -1,0 +1,179 @@
+"""The end of legacy: when it may be retired, and what that means.
+
+Retired, legacy is not asked any more beside v2. Its book goes on with every operation, so a rollback still means what
+it always meant: legacy serves, from a book that misses nothing, with v2 as its shadow. The way back is open until the
+book is archived; after that the next release may leave legacy out, and only with that release do rollbacks end.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from control_plane import store as rollouts
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform import audit, settings
+from control_plane.platform.database import after_rollback
+from credits_engine.reconciliation.verifying import verify
+from credits_engine.store import retirement
+from flags.store.overrides import Effect, list_overrides
+
+QUIET = timedelta(days=30)
+BACKUP_AGE = timedelta(hours=24)
+LATEST_OPERATIONS = 1_000
+SUBJECT = "credits:legacy"
+BACKUP_SUBJECT = "credits:backup"
+COLUMNS = ("user_id", "month_start", "analysis_used", "roast_used")
+REMOVE = (
+    "credits_engine/engines/legacy.py and what imports it",
+    "the columns legacy_… of credit_journal, by a migration that keeps them in the archive of their months",
+    "the table legacy_book, once the archive has been read back",
+    "`ENABLE_CREDITS_V2` and the rollout: nothing is left to roll back to",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of retiring legacy, and what was found."""
+
+    name: str
+    passed: bool
+    words: str
+
+
+class RetirementRefused(ValueError):  # noqa: N818 - named after what the caller gets
+    """Legacy can't be retired, brought back or archived now; the message says why."""
+
+
+def checks(session: Session, now: datetime) -> list[Check]:
+    """Everything that must hold before legacy is retired."""
+    return [
+        _complete(session, now),
+        _everybody(session, now),
+        _quiet(session, now),
+        _whole(session, now),
+        _backed_up(session, now),
+    ]
+
+
+def retire(session: Session, *, now: datetime, actor: str, reason: str) -> list[Check]:
+    """Stop asking legacy beside v2. Raises RetirementRefused with every check that failed."""
+    found = checks(session, now)
+    if failed := [check for check in found if not check.passed]:
+        raise RetirementRefused(" ".join(check.words for check in failed))
+    if not retirement.retire(session, now=now, actor=actor, reason=reason):
+        raise RetirementRefused("Legacy is retired already.")
+    evidence = {check.name: check.words for check in found}
+    _record(session, "retire", now=now, actor=actor, reason=reason, after={"retired": True, "checks": evidence})
+    return found
+
+
+def bring_back(session: Session, *, now: datetime, actor: str, reason: str) -> None:
+    """Ask legacy again beside v2. Raises RetirementRefused when it is not retired, or archived."""
+    if not retirement.bring_back(session):
+        known = retirement.find(session)
+        raise RetirementRefused(f"{_archived(known)} A rollback still works." if known else "Legacy is not retired.")
+    _record(session, "bring_back", now=now, actor=actor, reason=reason, after={"retired": False})
+
+
+def archive(session: Session, path: Path, *, now: datetime, actor: str, reason: str) -> int:
+    """Write legacy's book to `path` as CSV in gzip and close the way back; returns the number of rows.
+
+    Raises RetirementRefused when legacy is not retired or was archived before, and for a file that exists.
+    """
+    if path.exists():
+        raise RetirementRefused(f"{path} exists; name another file.")
+    if not retirement.note_archive(session, path.name, now=now):
+        known = retirement.find(session)
+        raise RetirementRefused(_archived(known) if known else "Legacy is not retired; retire it first.")
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        rows = _write(session, partial)
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        partial.replace(path)
+        after_rollback(session, path.unlink)
+    finally:
+        partial.unlink(missing_ok=True)
+    after = {"archive": path.name, "rows": rows, "sha256": digest}
+    _record(session, "archive", now=now, actor=actor, reason=reason, after=after)
+    return rows
+
+
+def _complete(session: Session, now: datetime) -> Check:
+    rollout = rollouts.load(session, FLAG)
+    if rollout is None or rollout.state is not RolloutState.COMPLETE:
+        state = "was never planned" if rollout is None else f"is {rollout.state}"
+        return Check("complete", passed=False, words=f"The rollout {state}, not complete.")
+    since = rollout.state_changed_at
+    words = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are asked for."
+    return Check("complete", passed=now - since >= QUIET, words=words)
+
+
+def _everybody(session: Session, now: datetime) -> Check:
+    denied = [
+        each.user_id
+        for each in list_overrides(session, FLAG)
+        if each.effect is Effect.DENY and (each.expires_at is None or now < each.expires_at)
+    ]
+    served = retirement.served_by_legacy(session, most=LATEST_OPERATIONS)
+    found = [f"{len(denied)} users are kept on legacy by name."] if denied else []
+    found += [f"Legacy served {served} of the last {LATEST_OPERATIONS:,} journal rows."] if served else []
+    found += ["ENABLE_CREDITS_V2 is false here."] if settings.current().credits_v2_override is False else []
+    return Check("everybody", passed=not found, words=" ".join(found) or "v2 serves everybody.")
+
+
+def _quiet(session: Session, now: datetime) -> Check:
+    recent = {each: at for each, at in retirement.newest_open(session).items() if now - at < QUIET}
+    seen = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
+    return Check("quiet", passed=not seen, words=" ".join(seen) or f"No variance is open for {QUIET.days} days.")
+
+
+def _whole(session: Session, now: datetime) -> Check:
+    found = verify(session, now)
+    words = (
+        f"{len(found.without_period):,} users without a period, {len(found.overlapping):,} with overlaps, "
+        f"{found.books.found:,} of {found.books.checked:,} rows differ from the journal."
+    )
+    return Check("verify", passed=found.whole, words=words)
+
+
+def _backed_up(session: Session, now: datetime) -> Check:
+    last = next(iter(audit.latest(session, subject=BACKUP_SUBJECT, limit=1)), None)
+    if last is None:
+        return Check("backup", passed=False, words="There is no backup; `rollout credits backup` makes one.")
+    words = f"The last backup is from {last.at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
+    return Check("backup", passed=now - last.at <= BACKUP_AGE, words=words)
+
+
+def _archived(known: retirement.Retired) -> str:
+    return f"Legacy was archived at {known.archived_at:%Y-%m-%d %H:%M} UTC as {known.archive}; that is final."
+
+
+def _write(session: Session, path: Path) -> int:
+    # Without a name and a time in it, the same book makes the same file.
+    with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+        text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        count = 0
+        for count, row in enumerate(_rows(session), start=1):  # noqa: B007 - the last number is the count
+            writer.writerow(row)
+        text.flush()
+        text.detach()
+    return count
+
+
+def _rows(session: Session) -> Iterator[tuple[str, str, int, int]]:
+    for row in retirement.rows(session):
+        yield row.user_id, row.month_start.isoformat(), row.analysis_used, row.roast_used
+
+
+def _record(session: Session, action: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]) -> None:
+    action = f"credits.{action}"
+    audit.record(session, now=now, actor=actor, action=action, subject=SUBJECT, before=None, after=after, reason=reason)

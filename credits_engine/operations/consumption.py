@@ -1,0 +1,226 @@
+"""The use case: one operation is decided by both engines, posted to both books and journalled once, in one transaction.
+
+The flag decides who judges, never who writes: what the served engine charged goes into both books, so either engine
+can take over at any instant.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from time import perf_counter_ns
+
+from sqlalchemy.orm import Session
+
+from credits_engine.billing.settlement import settled_account
+from credits_engine.engines import dual, legacy, receipts
+from credits_engine.engines.comparison import compare
+from credits_engine.engines.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
+from credits_engine.engines.observation import Observation, Timer, observe, retired, shed
+from credits_engine.engines.packs import Pack, beyond_plan
+from credits_engine.engines.packs import drawn as drawn_from
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType, Receipt
+from credits_engine.engines.shedding import ShadowBudget
+from credits_engine.operations.books import Books, locked
+from credits_engine.store import accounts, books, entries, packs
+from credits_engine.store.accounts import Account, KnownKey
+
+UNWRITTEN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlagEvaluation:
+    """What the flag said about this user: whether v2 serves, why, and at which revision of the flags."""
+
+    enabled: bool
+    reason: str
+    revision: int
+
+    @property
+    def engine(self) -> EngineName:
+        return EngineName.V2 if self.enabled else EngineName.LEGACY
+
+
+Evaluate = Callable[[Account], FlagEvaluation]
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Who judges. The product has these two; only a replay puts something else in their place."""
+
+    legacy: Engine = legacy.decide
+    v2: Engine = dual.decide
+
+    def of(self, name: EngineName) -> Engine:
+        """The engine of that name."""
+        return self.legacy if name is EngineName.LEGACY else self.v2
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How this process treats its engines: how long it waits for the shadow, and what a failure means to the caller.
+
+    An operation whose kinds are all in `allowed_on_error` goes ahead uncharged when the served engine fails; any other
+    is refused as undecided.
+    """
+
+    shadow: ShadowBudget = field(default_factory=ShadowBudget)
+    allowed_on_error: frozenset[Kind] = frozenset()
+
+    def lets_pass(self, amounts: Amounts) -> bool:
+        """Whether an operation that could not be decided goes ahead."""
+        asked = {kind for kind in Kind if getattr(amounts, kind.value)}
+        return asked <= self.allowed_on_error
+
+
+ENGINES = Engines()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is asked: amounts per kind for a user, under a key that the caller chose and keeps for its retries."""
+
+    user_id: str
+    key: str
+    amounts: Amounts
+    actor: str = ""
+    type: EntryType = EntryType.CONSUME
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two requests exactly when they ask for the same."""
+        return f"{self.type} {self.amounts.analysis} {self.amounts.roast}"
+
+
+class UnknownUserError(LookupError):
+    """The directory has no such user."""
+
+
+class KeyConflictError(Exception):
+    """The key was used before for something else."""
+
+
+class LostRaceError(Exception):
+    """Another transaction took the same key at the same moment; run the whole transaction again to get its answer."""
+
+
+def consume(
+    session: Session,
+    operation: Operation,
+    *,
+    now: datetime,
+    evaluate: Evaluate,
+    engines: Engines = ENGINES,
+    timer: Timer = perf_counter_ns,
+    manners: Manners | None = None,
+) -> Receipt:
+    """Answer `operation` once: a known key gets its first receipt again, unless that was an error, which is retried.
+
+    Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
+    """
+    found = accounts.find(session, operation.user_id, key=operation.key)
+    if found is None:
+        raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
+    account, known = found
+    if earlier := _answered(session, operation, known):
+        return earlier
+    account = settled_account(session, account, now=now)
+    both, known = locked(session, account, key=operation.key, known=known, now=now)
+    if earlier := _answered(session, operation, known):
+        return earlier
+    evaluation = evaluate(account)
+    receipt = judged(operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners)
+    return _written(session, operation, replace(receipt, retry_of=known.journal_id if known else None), both.packs)
+
+
+def judged(
+    operation: Operation,
+    both: Books,
+    *,
+    evaluation: FlagEvaluation,
+    now: datetime,
+    engines: Engines = ENGINES,
+    timer: Timer = perf_counter_ns,
+    manners: Manners | None = None,
+) -> Receipt:
+    """Let both engines decide and compare them; what the served one says stands. Writes nothing."""
+    manners = manners or Manners()
+    request = Request(operation.user_id, operation.amounts)
+    served_name = evaluation.engine
+    served_book, shadow_book = both.of(served_name), both.of(served_name.other)
+    served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
+    shadow = _shadowed(engines, both, served_name.other, request, timer=timer, budget=manners.shadow)
+    charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
+    drawn = beyond_plan(served_book, charged)
+    side = receipts.side(served, served_book, charged - drawn, drawn)
+    return Receipt(
+        journal_id=UNWRITTEN,
+        type=operation.type,
+        occurred_at=now,
+        user_id=operation.user_id,
+        operation_key=operation.key,
+        requested=operation.amounts,
+        charged=charged,
+        outcome=served.outcome,
+        reason=side.reason,
+        served=side,
+        shadow=receipts.side(shadow, shadow_book, charged - drawn, drawn),
+        comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
+        flag_revision=evaluation.revision,
+        evaluation_reason=evaluation.reason,
+        actor=operation.actor,
+        uncharged=served.decision is None and manners.lets_pass(operation.amounts),
+    )
+
+
+def _shadowed(
+    engines: Engines, both: Books, name: EngineName, request: Request, *, timer: Timer, budget: ShadowBudget
+) -> Observation:
+    """What the shadow says, as long as it keeps to its time and is not retired."""
+    if both.legacy_retired and name is EngineName.LEGACY:
+        return retired(name)
+    if not budget.admits(timer()):
+        return shed(name)
+    observation = observe(engines.of(name), name, book=both.of(name), request=request, timer=timer)
+    budget.spend(observation.duration_us, timer())
+    return observation
+
+
+def _answered(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
+    """The receipt that answers a known key again; None when the key is new or its last attempt was an error."""
+    if known is None:
+        return None
+    if known.fingerprint != operation.fingerprint:
+        raise KeyConflictError(
+            f"Key {operation.key!r} was used before for another request; use a new key or repeat it unchanged."
+        )
+    if known.outcome is Outcome.ERROR and not known.uncharged:
+        return None
+    return receipts.replayed(receipts.from_columns(entries.fetch(session, known.journal_id)))
+
+
+def _written(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
+    sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
+    if receipt.served.posted != NOTHING:
+        books.post(
+            session,
+            receipt.user_id,
+            period_start=sides[EngineName.V2].period.start,
+            month_start=sides[EngineName.LEGACY].period.start,
+            amounts=receipt.served.posted,
+        )
+    journal_id = entries.append(session, receipts.to_columns(receipt))
+    if receipt.drawn != NOTHING:
+        packs.move(session, journal_id, drawn_from(bought, receipt.drawn))
+    if receipt.retry_of is not None:
+        entries.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
+    elif not entries.remember(
+        session,
+        operation.user_id,
+        operation.key,
+        fingerprint=operation.fingerprint,
+        journal_id=journal_id,
+        now=receipt.occurred_at,
+    ):
+        raise LostRaceError(f"Key {operation.key!r} is being answered by another request; try again.")
+    return replace(receipt, journal_id=journal_id)

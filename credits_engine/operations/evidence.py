@@ -1,0 +1,109 @@
+"""What one receipt tells the guard; record it after the commit."""
+
+from zlib import crc32
+
+from flask import current_app, has_app_context
+
+from control_plane.platform.signals import Observation as Signal
+from control_plane.platform.signals import bound_seconds
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.receipts import Receipt, Side
+
+FAILURE = "credit_consumption_failure"
+VARIANCE = "credit_variance"
+DRIFT = "credit_drift"
+SLOW, SLOW_SECONDS = "credit_consumption_slow", 0.05
+UNSHADOWED = "credit_unshadowed"
+REFUSED_ALONE = "credit_refused_by_v2_only"
+ALLOWED_ALONE = "credit_allowed_by_v2_only"
+V2 = EngineName.V2
+UNCOUNTED = "credit_uncounted"
+UNCOMPARED = "credit_uncompared"
+FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
+COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
+
+
+def observations(receipt: Receipt) -> tuple[Signal, ...]:
+    """Who failed in which role, whether the answers contradict each other, and who failed alone.
+
+    An operation counts once: replays and retries add nothing. A refusal is not a failure.
+    """
+    if receipt.replayed or receipt.retry_of is not None:
+        return ()
+    account = receipt.user_id
+    signals = [_failure(receipt.served, "served", account), *_unshadowed(receipt), *_slow(receipt)]
+    if receipt.shadow.outcome is not None:
+        signals.append(_failure(receipt.shadow, "shadow", account))
+        signals += _failed_alone(receipt)
+    if receipt.comparison.variance in COMPARED:
+        defect = receipt.comparison.variance is Variance.DEFECT
+        signals.append(Signal(VARIANCE, defect, account=account))
+        signals += _flips(receipt, defect=defect)
+    if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
+        signals += _drift(receipt)
+    return tuple(signals)
+
+
+def excused(receipt: Receipt) -> tuple[Signal, ...]:
+    """That an operation that was routed owes the guard no good outcome, or no comparison, or neither.
+
+    Otherwise one account that fails all night, whose failures count once, would look as if nobody counted.
+    """
+    if receipt.replayed:
+        return ()
+    engine, again = receipt.served.engine.value, receipt.retry_of is not None
+    failed = receipt.outcome is Outcome.ERROR
+    owed = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
+    return tuple(Signal(signal, bad=False, engine=engine) for signal, due in owed.items() if not due)
+
+
+def _unshadowed(receipt: Receipt) -> list[Signal]:
+    """Whether the shadow was asked at all: what was not compared is not guarded."""
+    missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
+    return [Signal(UNSHADOWED, missing, engine=receipt.served.engine.value)]
+
+
+def _slow(receipt: Receipt) -> list[Signal]:
+    """Whether an engine took longer over its answer than it may."""
+    seconds = bound_seconds(current_app, SLOW, SLOW_SECONDS) if has_app_context() else SLOW_SECONDS
+    return [
+        Signal(SLOW, side.duration_us > seconds * 1e6, side.engine.value, role)
+        for side, role in ((receipt.served, "served"), (receipt.shadow, "shadow"))
+        if side.outcome is not None
+    ]
+
+
+def _flips(receipt: Receipt, *, defect: bool) -> list[Signal]:
+    """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses."""
+    v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
+    flipped = defect and v2 is not legacy
+    return [
+        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, account=receipt.user_id),
+        Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, account=receipt.user_id),
+    ]
+
+
+def _failure(side: Side, role: str, account: str) -> Signal:
+    return Signal(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account)
+
+
+def _failed_alone(receipt: Receipt) -> list[Signal]:
+    """The discordant pairs: an outage that both engines share says nothing about either."""
+    failed = [side.engine for side in (receipt.served, receipt.shadow) if side.outcome is Outcome.ERROR]
+    return [Signal(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []
+
+
+def _drift(receipt: Receipt) -> list[Signal]:
+    """By how much the two charges differ, as one outcome that is bad with the probability of the relative difference.
+
+    So the bad rate is the mean relative difference, whatever its shape, and over- and undercharging can't hide each
+    other. The operation's own key draws the lot: the same operation always counts the same.
+    """
+    charged = {each.engine: each.charged for each in (receipt.served, receipt.shadow)}
+    legacy, apart = charged[EngineName.LEGACY], charged[EngineName.V2] - charged[EngineName.LEGACY]
+    expected = legacy.analysis + legacy.roast
+    if not expected:
+        return []
+    lot = crc32(f"{receipt.user_id}:{receipt.operation_key}".encode()) / 2**32
+    return [Signal(DRIFT, lot * expected < abs(apart.analysis) + abs(apart.roast), account=receipt.user_id)]

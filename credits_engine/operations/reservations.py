@@ -1,0 +1,173 @@
+"""The life of an operation that takes time: reserve, then commit or release; what is forgotten expires.
+
+A reservation is charged to both books when it is made, so nobody can spend the same credit meanwhile. Settling it
+gives back what was not needed, to the packs and in the periods that were charged. The engine that granted it stays its
+engine: nothing is judged again, whatever the flag says by then.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import perf_counter_ns
+
+from sqlalchemy.orm import Session
+
+from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
+from credits_engine.engines.observation import Timer
+from credits_engine.engines.packs import returned, total
+from credits_engine.engines.receipts import EntryType, Receipt
+from credits_engine.operations.consumption import ENGINES, Engines, Evaluate, Manners, Operation, consume
+from credits_engine.store import entries, packs, reservations
+from credits_engine.store.reservations import Held, ReservationState
+
+DEFAULT_TTL = timedelta(minutes=15)
+SYSTEM = "credits"
+ENTRIES = {
+    ReservationState.COMMITTED: EntryType.COMMIT,
+    ReservationState.RELEASED: EntryType.RELEASE,
+    ReservationState.EXPIRED: EntryType.EXPIRE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a reservation ended: `committed` stays charged, the rest went back. `replayed` marks a repeated answer."""
+
+    journal_id: int
+    user_id: str
+    key: str
+    state: ReservationState
+    reserved: Amounts
+    committed: Amounts
+    engine: EngineName
+    replayed: bool = False
+
+
+class UnknownReservationError(LookupError):
+    """No reservation was granted under that key."""
+
+
+class SettledOtherwiseError(Exception):
+    """The reservation has already ended in another way."""
+
+
+class CommitTooLargeError(ValueError):
+    """More is to be committed than was reserved."""
+
+
+def reserve(
+    session: Session,
+    operation: Operation,
+    *,
+    now: datetime,
+    evaluate: Evaluate,
+    ttl: timedelta = DEFAULT_TTL,
+    engines: Engines = ENGINES,
+    timer: Timer = perf_counter_ns,
+    manners: Manners | None = None,
+) -> Receipt:
+    """Decide and charge like `consume`; what is granted is held until it is settled or `ttl` is over."""
+    assert operation.type is EntryType.RESERVE
+    receipt = consume(session, operation, now=now, evaluate=evaluate, engines=engines, timer=timer, manners=manners)
+    if receipt.granted and not receipt.replayed:
+        sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
+        reservations.add(
+            session,
+            Held(
+                user_id=receipt.user_id,
+                key=receipt.operation_key,
+                state=ReservationState.PENDING,
+                journal_id=receipt.journal_id,
+                settled_by=None,
+                engine=receipt.served.engine,
+                amounts=receipt.charged,
+                committed=NOTHING,
+                v2_period_start=sides[EngineName.V2].period.start,
+                legacy_period_start=sides[EngineName.LEGACY].period.start,
+                reserved_at=now,
+                expires_at=now + ttl,
+            ),
+        )
+    return receipt
+
+
+def commit(
+    session: Session, user_id: str, key: str, *, now: datetime, actor: str, amounts: Amounts | None = None
+) -> Settlement:
+    """Keep what was reserved, or `amounts` of it, and give the rest back.
+
+    Raises UnknownReservationError, SettledOtherwiseError and CommitTooLargeError; nothing is written then.
+    """
+    held = _locked(session, user_id, key)
+    # What was let through uncharged holds nothing, however much of it was needed.
+    kept = held.amounts if amounts is None or held.amounts == NOTHING else amounts
+    if kept.analysis > held.amounts.analysis or kept.roast > held.amounts.roast:
+        raise CommitTooLargeError(f"{kept} can't be committed: {held.amounts} were reserved under {key!r}.")
+    if held.state is ReservationState.PENDING and now >= held.expires_at:
+        raise SettledOtherwiseError(f"The reservation {key!r} expired at {held.expires_at.isoformat()}; reserve again.")
+    return _settled(session, held, ReservationState.COMMITTED, kept=kept, now=now, actor=actor, reason="Work done.")
+
+
+def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> Settlement:
+    """Give back everything that was reserved. Raises UnknownReservationError and SettledOtherwiseError."""
+    held = _locked(session, user_id, key)
+    return _settled(session, held, ReservationState.RELEASED, kept=NOTHING, now=now, actor=actor, reason=reason)
+
+
+def expire(session: Session, user_id: str, key: str, *, now: datetime) -> Settlement | None:
+    """Give back what a forgotten reservation holds; None when it was settled meanwhile or has time left."""
+    held = reservations.lock(session, user_id, key)
+    if held is None or held.state is not ReservationState.PENDING or now < held.expires_at:
+        return None
+    reason = f"Neither committed nor released by {held.expires_at.isoformat()}."
+    return _settled(session, held, ReservationState.EXPIRED, kept=NOTHING, now=now, actor=SYSTEM, reason=reason)
+
+
+def _locked(session: Session, user_id: str, key: str) -> Held:
+    held = reservations.lock(session, user_id, key)
+    if held is None:
+        raise UnknownReservationError(f"Nothing is reserved for {user_id!r} under {key!r}; reserve first.")
+    return held
+
+
+def _settled(
+    session: Session, held: Held, state: ReservationState, *, kept: Amounts, now: datetime, actor: str, reason: str
+) -> Settlement:
+    if held.state is not ReservationState.PENDING:
+        return _repeated(held, state, kept)
+    back = held.amounts - kept
+    to_packs = returned(packs.moves_of(session, held.journal_id), back) if held.drew else ()
+    undrawn = total(to_packs)
+    lowered = reservations.give_back(session, held, back - undrawn)
+    journal_id = entries.append(
+        session,
+        {
+            "type": ENTRIES[state].value,
+            "occurred_at": now,
+            "user_id": held.user_id,
+            "operation_key": held.key,
+            "charged_analysis": -back.analysis,
+            "charged_roast": -back.roast,
+            "served_engine": held.engine.value,
+            "reason": reason,
+            "corrects": held.journal_id,
+            "actor": actor,
+            "context": {"drawn": [-undrawn.analysis, -undrawn.roast]} if to_packs else None,
+            "v2_period_start": held.v2_period_start,
+            "legacy_period_start": held.legacy_period_start,
+            **{f"{engine.value}_posted_analysis": -amounts.analysis for engine, amounts in lowered.items()},
+            **{f"{engine.value}_posted_roast": -amounts.roast for engine, amounts in lowered.items()},
+        },
+    )
+    packs.move(session, journal_id, to_packs)
+    reservations.settle(session, held, state=state, journal_id=journal_id, kept=kept)
+    return Settlement(journal_id, held.user_id, held.key, state, held.amounts, kept, held.engine)
+
+
+def _repeated(held: Held, state: ReservationState, kept: Amounts) -> Settlement:
+    """The same answer to the same settlement, and a refusal of any other."""
+    if held.state is not state or held.committed != kept or held.settled_by is None:
+        ended = f"with {held.committed}" if held.state is ReservationState.COMMITTED else "and gave everything back"
+        raise SettledOtherwiseError(f"The reservation {held.key!r} was already {held.state} {ended}.")
+    return Settlement(
+        held.settled_by, held.user_id, held.key, state, held.amounts, held.committed, held.engine, replayed=True
+    )

@@ -1,0 +1,67 @@
+"""Which engine serves a user: the flag, evaluated inside the transaction that charges them."""
+
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from control_plane.phases import FLAG
+from control_plane.platform import signals
+from control_plane.platform.settings import current
+from control_plane.platform.signals import Observation
+from credits_engine.engines.decisions import EngineName
+from credits_engine.operations.consumption import Evaluate, FlagEvaluation
+from credits_engine.store.accounts import Account
+from flags import snapshot
+from flags.phased import EvaluationContext
+from flags.snapshot import RoutingState, UnknownFlagError
+
+ROUTED = {
+    is_on: Observation("credit_routed", bad=False, engine=engine.value)
+    for is_on, engine in ((True, EngineName.V2), (False, EngineName.LEGACY))
+}
+UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)
+
+
+def evaluate_flag(session: Session, now: datetime) -> Evaluate:
+    """The evaluation that routes an operation; the guard learns of it and waits for what becomes of the operation."""
+    look_up = look_up_flag(session, now)
+
+    def evaluate(account: Account) -> FlagEvaluation:
+        found = look_up(account)
+        if found is not UNPLANNED:
+            # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
+            signals.record(ROUTED[found.enabled])
+        return found
+
+    return evaluate
+
+
+def look_up_flag(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:
+    """Who would serve a user, as `session` sees the flag: for whoever looks, as nothing is counted afterwards.
+
+    `state` is given by whoever has read it already. No operation is routed by a rollout that was rolled back. Before a
+    rollout is planned, legacy serves everybody.
+    """
+
+    def look_up(account: Account) -> FlagEvaluation:
+        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
+        try:
+            revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now, state=state)
+        except UnknownFlagError:
+            return UNPLANNED
+        return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
+
+    return look_up
+
+
+def is_v2_on(session: Session, now: datetime) -> bool:
+    """Whether v2 may serve anybody here at all."""
+    try:
+        flag = current_app.extensions["flag_snapshots"].current(session, current().environment).find(FLAG)
+    except UnknownFlagError:
+        return False
+    if flag.forced is not None:
+        return bool(flag.forced)
+    watched = flag.guard_expires_at is None or now < flag.guard_expires_at
+    return watched and flag.latched is None and not flag.exposure.empty

@@ -1,0 +1,74 @@
+"""One operation from the edge: its transaction, repeated when another request took the same key, and its signals."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from flask import Flask, current_app
+
+from control_plane.platform import signals
+from control_plane.platform.database import transaction
+from control_plane.platform.settings import SettingsError
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations import in_database
+from credits_engine.operations.consumption import LostRaceError, Manners, Operation, consume
+from credits_engine.operations.evidence import excused, observations
+from credits_engine.operations.reservations import reserve
+from credits_engine.operations.routing import evaluate_flag
+
+ATTEMPTS = 3
+
+
+def serve(operation: Operation, *, now: datetime) -> Receipt:
+    """Answer `operation` in a transaction of its own and tell the guard once that is committed.
+
+    Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
+    """
+    manners = _manners()
+
+    def decide() -> Receipt:
+        if receipt := in_database.answer(operation, now=now, manners=manners):
+            return receipt
+        with transaction() as session:
+            return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), manners=manners)
+
+    return _answered(decide)
+
+
+def serve_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
+    """The same for an operation that is held until it is settled."""
+
+    def decide() -> Receipt:
+        with transaction() as session:
+            return reserve(
+                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=_manners()
+            )
+
+    return _answered(decide)
+
+
+def init_app(app: Flask) -> None:
+    """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
+    named = app.extensions["settings"].credits_allowed_on_error
+    if unknown := set(named) - set(Kind):
+        raise SettingsError(f"CREDITS_ALLOWED_ON_ERROR names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
+    in_database.init_app(app)
+    app.extensions["credit_manners"] = Manners(allowed_on_error=frozenset(map(Kind, named)))
+
+
+def _manners() -> Manners:
+    found = current_app.extensions["credit_manners"]
+    assert isinstance(found, Manners)
+    return found
+
+
+def _answered(decide: Callable[[], Receipt]) -> Receipt:
+    for attempt in range(ATTEMPTS):
+        try:
+            receipt = decide()
+            break
+        except LostRaceError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    signals.record(*observations(receipt), *excused(receipt))
+    return receipt
