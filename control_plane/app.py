@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane import api, described, migrations
 from control_plane.platform import (
+    addresses,
     announce,
     database,
     health,
@@ -37,7 +38,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (telemetry, problems, security, health, announce, signals, jobs, identity, openapi):
+    for part in (addresses, telemetry, problems, security, health, announce, signals, jobs, identity, openapi):
         part.init_app(app)
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)

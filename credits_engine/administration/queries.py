@@ -6,13 +6,13 @@ from typing import TypeVar
 
 from flask import request
 
+from control_plane.platform.addresses import ROW_ID_MAX
 from control_plane.platform.problems import Problem
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.plans import Kind
 
 LIMIT_MAX = 200
 LIMIT_DEFAULT = 50
-ROW_ID_MAX = 2**63 - 1
 TEXT_MAX = 200
 
 Word = TypeVar("Word", bound=StrEnum)

@@ -8,6 +8,7 @@ from functools import partial
 from flask import Flask
 
 from control_plane.platform import (
+    addresses,
     announce,
     database,
     health,
@@ -76,7 +77,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (telemetry, problems, security, health, announce, signals, jobs):
+    for part in (addresses, telemetry, problems, security, health, announce, signals, jobs):
         part.init_app(app)
     upstream, heard = Upstream(url), Reporting()
     by_environment = {_environment(token): token for token in own_tokens}

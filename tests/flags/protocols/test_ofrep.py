@@ -78,7 +78,7 @@ def test_a_body_that_cant_be_used_is_refused_with_a_code(call: Call, body: bytes
     assert (every.status_code, every.json["errorCode"]) == (400, code)
 
 
-@pytest.mark.parametrize("key", ["NOT_THERE", "a%20b", "a/b", "%F0%9F%98%80", "a%2Fb"])
+@pytest.mark.parametrize("key", ["NOT_THERE", "a%20b", "a/b", "%F0%9F%98%80", "a%2Fb", "a%0Ab", "%0D%0A"])
 def test_an_unknown_flag_is_not_found(call: Call, key: str) -> None:
     answer = call("POST", f"{ALL}/{key}", kind="client", json=asks("7"))
     assert (answer.status_code, answer.json["errorCode"]) == (404, "FLAG_NOT_FOUND")
