@@ -9,6 +9,7 @@ from flask import Flask
 
 from alerts import store, watch
 from alerts.counters import FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
+from alerts.definitions import rules_file
 from alerts.guarding import guard
 from alerts.judgement.metrics import FAILED_V2_ONLY
 from control_plane import rollouts
@@ -99,6 +100,26 @@ def test_a_second_tick_on_the_same_counts_does_nothing(now: datetime) -> None:
     version = rollout().version
     assert guard(now + 2 * SECOND, 1) == []
     assert rollout().version == version
+
+
+TRIPWIRES = (
+    "credit_ledger_difference",
+    "credit_double_charge",
+    "credits_at_risk",
+    "billing_applied_twice",
+    "billing_reset_twice",
+)
+
+
+@pytest.mark.parametrize("wire", TRIPWIRES)
+def test_the_first_event_of_a_tripwire_rolls_back(now: datetime, wire: str) -> None:
+    signals.record(Observation(wire, bad=True))
+    (done,) = guard(now + SECOND, 1)
+    assert (rollout().state, done.reason.partition(":")[0]) == (RolloutState.ROLLED_BACK, wire)
+
+
+def test_every_tripwire_of_the_file_is_tried_here() -> None:
+    assert {rule.name for rule in rules_file.current().rules if rule.tripwire} == set(TRIPWIRES)
 
 
 def test_a_shared_outage_holds_and_does_not_roll_back(now: datetime) -> None:
