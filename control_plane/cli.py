@@ -204,12 +204,18 @@ rollout.add_command(token)
 rollout.add_command(user)
 
 
-def main() -> None:
-    """Run the command line: one sentence for a failure, exit code 0 done, 1 refused or failed, 2 misused."""
+def command_line() -> click.Group:
+    """Every command of every package."""
     for package in PACKAGES:
         import_module(f"{package}.cli").register(rollout)
+    return rollout
+
+
+def main() -> None:
+    """Run the command line: one sentence for a failure, exit code 0 done, 1 refused or failed, 2 misused."""
+    commands = command_line()
     try:
-        rollout()
+        commands()
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
     except OperationalError as error:
