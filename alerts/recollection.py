@@ -28,7 +28,7 @@ Memories = Mapping[tuple[str, str], Memory]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Decided:
     """What people decided as of a revision: every rollout, and the overrides that had not run out by then."""
 
     revision: int
@@ -44,20 +44,20 @@ class Standing:
 @dataclass(slots=True)
 class _Kept:
     term: int
-    standing: Standing | None = None
+    decided: Decided | None = None
     memories: dict[tuple[str, int], Memories] = field(default_factory=dict)
     """By flag and attempt."""
 
 
-def standing(session: Session, *, now: datetime, term: int) -> Standing:
+def decided(session: Session, *, now: datetime, term: int) -> Decided:
     """The rollouts and overrides in force."""
     kept, revision = _kept(term), announce.revision(session)
-    if kept.standing is not None and kept.standing.revision == revision:
-        return kept.standing
-    found = Standing(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
+    if kept.decided is not None and kept.decided.revision == revision:
+        return kept.decided
+    found = Decided(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
 
     def keep() -> None:
-        kept.standing = found
+        kept.decided = found
 
     after_commit(session, keep)
     return found

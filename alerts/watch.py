@@ -43,10 +43,10 @@ def tick(
     if not leases.beat(session, now=now, term=term, ttl_seconds=lease_seconds):
         raise FencedError(f"Term {term} is over; a newer leader guards.")
     counters = Counters.read(session, rules, now)
-    standing = recollection.standing(session, now=now, term=term)
+    decided = recollection.decided(session, now=now, term=term)
     done = []
-    for rollout in standing.rollouts:
-        overridden = standing.overridden(rollout, now)
+    for rollout in decided.rollouts:
+        overridden = decided.overridden(rollout, now)
         verdicts = _judge_rollout(session, rollout, rules, counters, overridden=overridden, now=now, term=term)
         decision = _act(session, rollout, verdicts, now) or caps.enforce(session, rollout, now=now, actor=ACTOR)
         if isinstance(decision, Transition):

@@ -41,7 +41,7 @@ def replay(*, path: Path, faults: tuple[str, ...], seed: int, database: str | No
         ordered = _ordered(faults, found)
     except (UsageLogError, ValueError) as error:
         raise CommandFailed(str(error)) from error
-    with _application(database) as app, app.app_context():
+    with rehearsal_application(database) as app, app.app_context():
         report = _rehearse(path, found, FaultyV2(ordered, seed=seed), quiet=as_json)
     report.unusable_rows = found.unusable
     click.echo(json.dumps(report.document(), indent=2) if as_json else report.words(found.mistakes))
@@ -67,7 +67,7 @@ def _ordered(faults: tuple[str, ...], found: Survey) -> list[fault_orders.Fault]
 
 
 @contextmanager
-def _application(database: str | None) -> Iterator[Flask]:
+def rehearsal_application(database: str | None) -> Iterator[Flask]:
     """An application of its own: a rehearsal never touches the served database unless it is named."""
     with tempfile.TemporaryDirectory(prefix="rollout-replay-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
@@ -77,7 +77,8 @@ def _application(database: str | None) -> Iterator[Flask]:
                 instance_dir=Path(folder),
                 secret_key="a rehearsal signs nothing",  # noqa: S106 - nobody can reach this application
                 alerts_file=Settings.from_env().alerts_file,
-                sqlite_synchronous="OFF",
+                # What is thrown away need not survive a power cut; what somebody named keeps the setting it would have.
+                sqlite_synchronous=Settings.from_env().sqlite_synchronous if database else "OFF",
                 background=False,
             )
         )

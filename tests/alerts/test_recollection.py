@@ -106,7 +106,7 @@ def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk)
 def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(desk: Desk) -> None:
     def in_force(now: datetime) -> set[str]:
         with transaction() as session:
-            return recollection.standing(session, now=now, term=1).overridden(desk.rollout, now)
+            return recollection.decided(session, now=now, term=1).overridden(desk.rollout, now)
 
     now, wish = desk.now + SECOND, Wish(FLAG, FAILURE, 10, "A known fault of the network.")
     assert in_force(now) == set()

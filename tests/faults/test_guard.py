@@ -1,14 +1,12 @@
 """What happens to the guard when what it stands on gives way, on both databases."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from alerts import guarding, store, watch
@@ -18,11 +16,12 @@ from alerts.guarding import guard
 from alerts.notices import store as notices
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform import leases, signals
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import Settings
 from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
 from tests.conftest import ROOT
+from tests.outages import unreachable
 
 SECOND = timedelta(seconds=1)
 NEVER_MEASURED = """
@@ -99,7 +98,7 @@ def test_of_two_leaders_the_older_one_is_refused(desk: Desk) -> None:
 
 def test_a_database_that_is_away_for_a_minute_costs_no_evidence_and_ends_exposure(app: Flask, desk: Desk) -> None:
     fail()
-    with away(app):
+    with unreachable(app):
         for second in range(1, 61, 10):
             with pytest.raises(OperationalError):
                 guard(desk.now + second * SECOND, 1)
@@ -165,20 +164,3 @@ def test_a_tick_that_fails_is_no_heartbeat(desk: Desk, monkeypatch: pytest.Monke
         guard(desk.now + SECOND, 1)
     with reading() as session:
         assert leases.guard_expires_at(session) == before
-
-
-@contextmanager
-def away(app: Flask) -> Iterator[None]:
-    """The database takes no new connection and has lost the old ones."""
-
-    def refuse(*_: object) -> None:
-        raise OperationalError("connect", None, ConnectionRefusedError())
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "do_connect", refuse)
-    engine.dispose()
-    try:
-        yield
-    finally:
-        event.remove(engine, "do_connect", refuse)

@@ -1,24 +1,22 @@
 """Alertmanager's posts on both databases: acted upon once, stored always, refused only when they are none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from alerts.guarding import guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform.database import db, transaction
+from control_plane.platform.database import transaction
 from control_plane.transitions import Refusal
 from tests.alerts.conftest import Desk
 from tests.alerts.intake.notifications import alert, notification
+from tests.outages import unreachable
 
 PATH = "/webhooks/alertmanager"
 
@@ -189,20 +187,3 @@ def test_while_the_database_is_away_the_alert_stays_with_alertmanager(app: Flask
     assert response.status_code == 503
     assert int(response.headers["Retry-After"]) > 0
     assert only(post(body)) == "rollback"
-
-
-@contextmanager
-def unreachable(app: Flask) -> Iterator[None]:
-    """The database takes no new connection and has lost the old ones."""
-
-    def refuse(*_: object) -> None:
-        raise OperationalError("connect", None, ConnectionRefusedError())
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "do_connect", refuse)
-    engine.dispose()
-    try:
-        yield
-    finally:
-        event.remove(engine, "do_connect", refuse)
