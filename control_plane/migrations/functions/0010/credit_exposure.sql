@@ -1,0 +1,19 @@
+CREATE FUNCTION credit_exposure(plan jsonb, phase integer, step integer, environment text,
+    OUT everybody boolean, OUT allowlist boolean, OUT newcomers integer, OUT everyone integer)
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    here jsonb;
+    percentage integer;
+BEGIN
+    everybody := false; allowlist := false; newcomers := 0; everyone := 0;
+    FOR i IN 0..phase LOOP
+        here := plan -> 'phases' -> i;
+        percentage := (here -> 'steps' ->> CASE WHEN i = phase THEN step ELSE -1 END)::integer;
+        CASE here ->> 'audience'
+            WHEN 'environments' THEN everybody := here -> 'environments' ? environment;
+            WHEN 'allowlist' THEN allowlist := environment = 'production';
+            WHEN 'new_signups' THEN newcomers := CASE WHEN environment = 'production' THEN percentage ELSE 0 END;
+            WHEN 'everyone' THEN everyone := CASE WHEN environment = 'production' THEN percentage ELSE 0 END;
+        END CASE;
+    END LOOP;
+END $$
