@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from hmac import compare_digest
@@ -104,9 +105,9 @@ def is_in_force(selector: str, now: datetime) -> bool:
     return token is not None and _ended(token, now) is None
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, *, clock: Callable[[], float] = time.monotonic) -> None:
     """Give the application its memory of tokens; the schedule keeps it confirmed once it runs."""
-    cache = TokenCache(_fetch, _recall, is_transient)
+    cache = TokenCache(_fetch, _recall, is_transient, clock=clock)
     app.extensions["tokens"] = cache
     jobs.of(app).everywhere(CONFIRM_SECONDS, "confirm-tokens", lambda _now: cache.confirm())
     jobs.of(app).everywhere(NOTE_SECONDS, "note-tokens", lambda _now: keep_notes())

@@ -4,6 +4,7 @@ Deliveries that wait for the same commit share it, so that one disk write acknow
 """
 
 import json
+import math
 import re
 import threading
 import time
@@ -62,9 +63,17 @@ class _Ticket:
 class Intake:
     """Commits deliveries in groups: whoever comes first writes for all who came meanwhile."""
 
-    def __init__(self, write: Write) -> None:
+    def __init__(
+        self,
+        write: Write,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._write = write
-        self._rushed_until = 0.0
+        self._clock = clock
+        self._pause = pause
+        self._rushed_until = -math.inf
         self._waiting: list[_Ticket] = []
         self._adding = threading.Lock()
         self._writing = threading.Lock()
@@ -75,7 +84,7 @@ class Intake:
         with self._adding:
             self._waiting.append(ticket)
             if len(self._waiting) > 1:
-                self._rushed_until = time.monotonic() + RUSH_SECONDS
+                self._rushed_until = self._clock() + RUSH_SECONDS
         while not ticket.is_done:
             with self._writing:
                 if not ticket.is_done:
@@ -85,9 +94,9 @@ class Intake:
 
     def give_way(self) -> None:
         """Wait a moment while deliveries come in crowds: storing can't wait, applying can. Never for long."""
-        give_up = time.monotonic() + WAY_SECONDS
-        while time.monotonic() < min(self._rushed_until, give_up):
-            time.sleep(RUSH_SECONDS / 4)
+        give_up = self._clock() + WAY_SECONDS
+        while self._clock() < min(self._rushed_until, give_up):
+            self._pause(RUSH_SECONDS / 4)
 
     def _write_group(self) -> None:
         with self._adding:

@@ -20,6 +20,8 @@ from control_plane.platform.tokens import check_token, create_token, list_tokens
 
 @pytest.fixture(autouse=True)
 def context(app: Flask) -> object:
+    """Time stands still for the memory of tokens, so that a slow machine changes no answer."""
+    tokens.init_app(app, clock=lambda: 0.0)
     with app.app_context():
         yield
 
@@ -203,7 +205,7 @@ def test_a_start_during_an_outage_knows_the_tokens_kept_on_disk(
 ) -> None:
     text = make(now)
     tokens.keep_notes()
-    tokens.init_app(app)
+    tokens.init_app(app, clock=lambda: 0.0)
     unplug(monkeypatch)
     checked(text, now)
 
@@ -212,7 +214,7 @@ def test_a_revoked_token_is_not_kept_on_disk(app: Flask, now: datetime, monkeypa
     text = make(now)
     revoke(now)
     tokens.keep_notes()
-    tokens.init_app(app)
+    tokens.init_app(app, clock=lambda: 0.0)
     unplug(monkeypatch)
     with pytest.raises(OperationalError):
         check_token(text, now)

@@ -1,7 +1,7 @@
 import json
 import threading
-import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
@@ -93,26 +93,67 @@ def test_the_roll_goes_round_the_directory_in_pages(office: Office, monkeypatch:
     assert [(roll.tick(later), roll.after) for _ in range(4)] == [(2, "user1"), (2, "user3"), (1, ""), (0, "user1")]
 
 
-def test_work_gives_way_to_a_crowd_of_deliveries_and_never_for_long(office: Office) -> None:
-    slow = threading.Event()
-    deliveries = Intake(lambda _: slow.wait(5) and None)
-    started = time.monotonic()
-    deliveries.give_way()
-    assert time.monotonic() - started < RUSH_SECONDS
-    bodies = [json.dumps({"id": f"evt_{number}", "type": "x"}).encode() for number in range(4)]
-    threads = [
-        threading.Thread(target=deliveries.store, args=(intake.parse(body, datetime.now(UTC)),)) for body in bodies
-    ]
-    for thread in threads:
-        thread.start()
-    while len(deliveries._waiting) < 3:
-        time.sleep(0.001)
-    started = time.monotonic()
-    deliveries.give_way()
-    assert 0 < time.monotonic() - started < 10 * WAY_SECONDS
-    slow.set()
-    for thread in threads:
-        thread.join()
+class Rush:
+    """An intake whose clock only a pause moves, and crowds for it."""
+
+    def __init__(self, *, lasts: bool = False) -> None:
+        self.seconds = 0.0
+        self.is_seen = threading.Event()
+        self.lasts = lasts
+        self.writing: list[Callable[[], None]] = []
+        self.deliveries = Intake(self.write, clock=self.clock, pause=self.pause)
+
+    def clock(self) -> float:
+        self.is_seen.set()
+        return self.seconds
+
+    def pause(self, seconds: float) -> None:
+        self.seconds += seconds
+        if self.lasts:
+            self.crowd()
+
+    def write(self, _: object) -> None:
+        if self.writing:
+            self.writing.pop()()
+
+    def store(self, number: int) -> None:
+        self.deliveries.store(intake.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
+
+    def crowd(self) -> None:
+        """Two more arrive while the first one's write is under way."""
+        others = [threading.Thread(target=self.store, args=(number,)) for number in (2, 3)]
+
+        def gather() -> None:
+            for each in others:
+                each.start()
+            self.is_seen.wait()
+
+        self.is_seen.clear()
+        self.writing.append(gather)
+        self.store(1)
+        for each in others:
+            each.join()
+
+
+def test_work_waits_for_no_delivery_that_comes_alone() -> None:
+    rush = Rush()
+    rush.store(1)
+    rush.deliveries.give_way()
+    assert rush.seconds == 0
+
+
+def test_work_gives_way_to_a_crowd_of_deliveries_until_it_has_passed() -> None:
+    rush = Rush()
+    rush.crowd()
+    rush.deliveries.give_way()
+    assert rush.seconds == pytest.approx(RUSH_SECONDS)
+
+
+def test_work_gives_way_to_a_lasting_crowd_for_a_moment_only() -> None:
+    rush = Rush(lasts=True)
+    rush.crowd()
+    rush.deliveries.give_way()
+    assert rush.seconds == pytest.approx(WAY_SECONDS)
 
 
 @pytest.mark.database("sqlite")
