@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from hmac import compare_digest
+from typing import cast
 
 from flask import Flask, current_app
 from sqlalchemy.orm import Session
@@ -84,16 +85,17 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
 
     Raises the database's error for a token this process doesn't know yet while the database can't answer.
     """
-    if (elsewhere := current_app.extensions.get(ELSEWHERE)) is not None:
+    extensions = current_app.extensions
+    if (elsewhere := extensions.get(ELSEWHERE)) is not None:
         checked: Token | TokenRefusal = elsewhere.check(text, now)
         return checked
-    selector = selector_of(text)
-    token = _cache().find(selector) if selector else None
+    selector, cache = selector_of(text), cast(TokenCache, extensions["tokens"])
+    token = cache.find(selector) if selector else None
     if token is None or not compare_digest(token.digest, digest_of(text)):
         return UNKNOWN
     if (refusal := _ended(token, now)) is not None:
         return refusal
-    _cache().note_seen(token.id, now)
+    cache.note_seen(token.id, now)
     return token
 
 

@@ -74,9 +74,18 @@ def make(source: Source, now: datetime, *, guard_ended_at: datetime | None, befo
 
 def is_current(edition: Edition, now: datetime, *, guard_ended_at: datetime | None) -> bool:
     """Whether nothing that comes with time alone has changed since the edition was made."""
+    guard_is_back = edition.guard_ended_at is not None and guard_ended_at is None
+    return not guard_is_back and may_be_given(edition, now, guard_ended_at=guard_ended_at)
+
+
+def may_be_given(edition: Edition, now: datetime, *, guard_ended_at: datetime | None) -> bool:
+    """Whether a caller may still be given this edition, if need be until a newer one is made without haste.
+
+    That can be said of one made while the guard was away: it lets in too few, never too many.
+    """
     if edition.next_change_at is not None and now >= edition.next_change_at:
         return False
-    return (edition.guard_ended_at is None) == (guard_ended_at is None)
+    return edition.guard_ended_at is not None or guard_ended_at is None
 
 
 def _guarded(flag: PhasedFlag, ended_at: datetime | None) -> PhasedFlag:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from flask import Flask, current_app
@@ -23,7 +24,7 @@ from control_plane.platform.settings import Settings
 from flags import store
 from flags.publication import edition as editions
 from flags.publication import kept
-from flags.publication.edition import Source
+from flags.publication.edition import Edition, Source
 from flags.publication.guard_lease import GuardLease
 from flags.publication.published import Published
 from flags.publication.reading import read, with_own_switch
@@ -35,6 +36,12 @@ KEEP_SECONDS = 1.0
 STALE_SECONDS = 10.0
 
 log = structlog.get_logger()
+
+
+class Test(Protocol):
+    """What can be asked of an edition."""
+
+    def __call__(self, edition: Edition, now: datetime, /, *, guard_ended_at: datetime | None) -> bool: ...
 
 
 class Publisher:
@@ -57,7 +64,7 @@ class Publisher:
         published = self.shelf.find(environment)
         if published is None:
             return self._open(environment)
-        return self._make_due(environment) if self._is_due(published) else published
+        return published if self._passes(published, editions.may_be_given) else self._make_due(environment)
 
     @property
     def stale_seconds(self) -> float:
@@ -92,7 +99,7 @@ class Publisher:
     def keep_time(self) -> None:
         """Make again what time alone has changed; needs no database."""
         for environment in self.shelf.environments():
-            self.current(environment)
+            self._make_due(environment)
 
     def keep(self) -> None:
         """Keep on disk what has changed since the last time, and note what is still confirmed."""
@@ -147,7 +154,7 @@ class Publisher:
         with self._making:
             before = self.shelf.find(environment)
             assert before is not None
-            return self._make(before.edition.source, before) if self._is_due(before) else before
+            return before if self._passes(before, editions.is_current) else self._make(before.edition.source, before)
 
     def _make(self, source: Source, before: Published | None) -> Published:
         known = before.edition if before else None
@@ -157,10 +164,9 @@ class Publisher:
             log.info("flags.published", environment=source.environment, edition=edition.id)
         return self.shelf.put(edition)
 
-    def _is_due(self, published: Published) -> bool:
+    def _passes(self, published: Published, test: Test) -> bool:
         edition = published.edition
-        guard_ended_at = self._guard_ended_at(edition.environment)
-        return not editions.is_current(edition, datetime.now(UTC), guard_ended_at=guard_ended_at)
+        return test(edition, datetime.now(UTC), guard_ended_at=self._guard_ended_at(edition.environment))
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
         return self._lease.ended_at if environment == PRODUCTION else None

@@ -38,6 +38,7 @@ FLAGS = 350
 STREAMS, LISTENERS = 500, 200
 CHANGES = 200
 SECONDS = 4.0
+SETTLE_SECONDS = 2.0
 USERS = [f"user-{number}" for number in range(1000)]
 SPEC = {"Unleash-Client-Spec": "6.1.0"}
 JSON = {"Content-Type": "application/json"}
@@ -57,7 +58,7 @@ class Goal:
 def main() -> int:
     """Print every figure; 0 when all were reached, else 1."""
     goals: list[Goal] = []
-    for measure in (in_process, with_phased_flags, with_imported_flags, on_sqlite, on_postgresql):
+    for measure in (in_process, with_one_rollout, with_phased_flags, with_imported_flags, on_sqlite, on_postgresql):
         for goal in measure():
             goals.append(goal)
             sys.stdout.write(f"{'ok  ' if goal.met else 'MISS'} {goal.name:66} {goal.wanted:>12} {goal.seen:>12}\n")
@@ -75,17 +76,28 @@ def in_process() -> Iterator[Goal]:
         yield Goal(name, "<= 5 us", f"{micros:.1f} us", micros <= 5)
 
 
+def with_one_rollout() -> Iterator[Goal]:
+    """A server with the rollout that it is made for."""
+    with _served(_plan_one) as (served, office):
+        sdk = office.token("client")
+        yield from _single("OFREP, one flag", served, [_evaluation(sdk, FLAG, user) for user in USERS])
+
+
 def with_phased_flags() -> Iterator[Goal]:
-    """A server whose 350 flags are all under a rollout."""
+    """A server whose 350 flags are all under a rollout, each of which the guard watches."""
     with _served(_plan_many) as (served, office):
         browser, sdk = office.token("frontend"), office.token("client")
         frontend = [_toggles(browser, user) for user in USERS]
-        single = [_evaluation(sdk, f"FLAG_{number % FLAGS}", user) for number, user in enumerate(USERS)]
         yield _rate(f"frontend API, {FLAGS} phased flags", 1000, load(served.url, frontend, seconds=SECONDS))
-        yield _rate("OFREP, one flag", 5000, load(served.url, single, seconds=SECONDS))
-        steady = load(served.url, single, seconds=SECONDS, per_second=1000)
-        p99 = steady.percentile(0.99)
-        yield Goal("OFREP, one flag, p99 at 1,000/s", "< 5 ms", f"{p99:.1f} ms", p99 < 5)
+        single = [_evaluation(sdk, f"FLAG_{number % FLAGS}", user) for number, user in enumerate(USERS)]
+        yield from _single(f"OFREP, one flag of {FLAGS} phased ones", served, single)
+
+
+def _single(name: str, served: Served, single: list[Request]) -> Iterator[Goal]:
+    yield _rate(name, 5000, load(served.url, single, seconds=SECONDS))
+    steady = load(served.url, single, seconds=SECONDS, per_second=1000)
+    p99 = steady.percentile(0.99)
+    yield Goal(f"{name}, p99 at 1,000/s", "< 5 ms", f"{p99:.1f} ms", p99 < 5)
 
 
 def with_imported_flags() -> Iterator[Goal]:
@@ -159,7 +171,18 @@ def _served(prepare: Callable[[Office], None], *, database_url: str = "") -> Ite
             office = Office(app)
             prepare(office)
             with serving(place, DATABASE_URL=url) as served:
+                _settle(served, office)
                 yield served, office
+
+
+def _settle(served: Served, office: Office) -> None:
+    """Let the guard take the lead, and the paths to be measured be walked once: that is a start, not a service."""
+    load(served.url, [_evaluation(office.token("client"), FLAG, USERS[0])], seconds=SETTLE_SECONDS)
+
+
+def _plan_one(office: Office) -> None:
+    office.plan()
+    office.move(3, 1)
 
 
 def _plan_many(office: Office) -> None:

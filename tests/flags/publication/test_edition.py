@@ -11,7 +11,7 @@ from flags.evaluation import EvaluationContext, evaluate
 from flags.folding import Holdings
 from flags.phased import Override
 from flags.publication.contents import Contents
-from flags.publication.edition import Edition, Source, is_current, make
+from flags.publication.edition import Edition, Source, is_current, make, may_be_given
 from flags.publication.history import History, Step
 from flags.publication.published import publish
 from tests.flags.examples import EVERYTHING, FLAG, NOW, SECOND, flag
@@ -49,7 +49,14 @@ def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
     assert not answer.value
     assert "2026-08-01 12:00:00 UTC" in answer.sentence
     assert not is_current(watched, NOW, guard_ended_at=NOW)
+    assert not may_be_given(watched, NOW, guard_ended_at=NOW)
     assert make(source(exposure=EVERYTHING), NOW, guard_ended_at=None, before=left_alone).id == watched.id
+
+
+def test_that_the_guard_is_back_makes_another_edition_which_nobody_has_to_wait_for() -> None:
+    left_alone = make(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW)
+    assert not is_current(left_alone, NOW, guard_ended_at=None)
+    assert may_be_given(left_alone, NOW, guard_ended_at=None)
 
 
 def test_the_end_of_an_override_makes_another_edition() -> None:
@@ -58,6 +65,7 @@ def test_the_end_of_an_override_makes_another_edition() -> None:
     assert first.next_change_at == LATER
     assert is_current(first, LATER - SECOND, guard_ended_at=None)
     assert not is_current(first, LATER, guard_ended_at=None)
+    assert not may_be_given(first, LATER, guard_ended_at=None)
     then = make(source(allowed=allowed), LATER, guard_ended_at=None, before=first)
     assert then.id > first.id
     assert then.contents.digest != first.contents.digest
