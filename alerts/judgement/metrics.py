@@ -63,6 +63,7 @@ METRICS = {
     "billing_reset_twice": Metric("billing_reset_twice"),
     "database_query_slow": Metric("database_query_slow", Unit.DURATION),
     "database_error": Metric("database_error"),
+    "database_pool_wait_slow": Metric("database_pool_wait_slow", Unit.DURATION),
     "credit_period_overlap": Metric("credit_period_overlap"),
     "notice_failure": Metric("notice_failure"),
     "alertmanager_refused": Metric("alertmanager_refused"),

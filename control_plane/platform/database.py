@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from control_plane.platform.checkouts import TimedPool
 from control_plane.platform.settings import Settings, current
 
 READ_ONLY = "rollout_read_only"
@@ -68,7 +69,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         url = url.set(drivername="postgresql+psycopg")
     app.config["SQLALCHEMY_DATABASE_URI"] = url.render_as_string(hide_password=False)
     # Without the parameters, an error that is logged repeats no password hash and no user's data.
-    options = {"hide_parameters": True} | _engine_options(url.get_backend_name(), settings)
+    options = {"hide_parameters": True, "poolclass": TimedPool} | _engine_options(url.get_backend_name(), settings)
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     # SQLite has one writer. A turnstile in front of it is fair and wakes at once, where its own busy wait sleeps.

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import logs, settings
+from control_plane.platform import checkouts, logs, settings
 from control_plane.platform.database import db
 from control_plane.platform.problems import PROBLEM_CODE
 from control_plane.platform.signals import Observation, bound_seconds, record
@@ -30,6 +30,7 @@ UNMATCHED = "(unmatched)"
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 FLAG_PREFIXES = ("/api/client", "/api/frontend")
 SLOW_STATEMENT_SECONDS = 0.5
+SLOW_CHECKOUT_SECONDS = 0.1
 # The guide's limits are bounds of their own, so that Prometheus counts exactly what the guard counts.
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
@@ -44,6 +45,8 @@ STATEMENT_GOOD = Observation("database_query_slow", bad=False)
 STATEMENT_BAD = Observation("database_query_slow", bad=True)
 ANSWERED = Observation("database_error", bad=False)
 UNANSWERED = Observation("database_error", bad=True)
+WAITED_LITTLE = Observation("database_pool_wait_slow", bad=False)
+WAITED_LONG = Observation("database_pool_wait_slow", bad=True)
 WATCHED = "watched_endpoints"
 
 Collect = Callable[[], Iterable[Metric]]
@@ -58,6 +61,7 @@ def init_app(app: Flask) -> None:
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine, app)
         _observe_errors(db.engine, app)
+    _observe_checkouts(app)
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []
     app.extensions[WATCHED] = {}
@@ -180,7 +184,6 @@ def _observe_statements(engine: Engine, app: Flask) -> None:
         seconds = perf_counter() - started
         slow = seconds > _slow_after(app)
         report(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
-        app.extensions["signals"].add(ANSWERED)
         if slow:
             log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
 
@@ -217,3 +220,11 @@ def _observe_errors(engine: Engine, app: Flask) -> None:
 
     event.listen(engine, "after_cursor_execute", answered)
     event.listen(engine, "handle_error", fail)
+
+
+def _observe_checkouts(app: Flask) -> None:
+    def told(seconds: float) -> None:
+        slow = seconds > bound_seconds(app, WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
+        app.extensions["signals"].add(WAITED_LONG if slow else WAITED_LITTLE)
+
+    checkouts.tell(app, told)

@@ -228,6 +228,14 @@ def test_a_database_that_does_not_answer_is_an_error_and_a_wrong_statement_is_no
 
 
 @pytest.mark.database("sqlite", "postgresql")
+def test_a_statement_that_was_answered_counts_once(app: Flask) -> None:
+    with app.test_request_context(), reading() as session:
+        app.extensions["signals"].take()
+        session.execute(text("SELECT 1"))
+        assert counted(app, "database_error") == (1, 0)
+
+
+@pytest.mark.database("sqlite", "postgresql")
 def test_statements_are_timed_and_reported(app: Flask) -> None:
     before = value(STATEMENTS)
     app.extensions["signals"].take()

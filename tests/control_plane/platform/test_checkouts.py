@@ -1,0 +1,66 @@
+"""Requests that wait for a connection of the pool tell the guard so; whoever else takes one does not."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from control_plane.platform import signals
+from control_plane.platform.checkouts import TimedPool
+from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.signals import Series
+
+SIGNAL = "database_pool_wait_slow"
+
+
+@pytest.fixture
+def counted(app: Flask) -> Callable[[], tuple[int, int]]:
+    """Good and bad outcomes since the last look; nothing has been counted before the test."""
+
+    def look() -> tuple[int, int]:
+        good, bad, _ = app.extensions["signals"].take()
+        return good[Series(SIGNAL)], bad[Series(SIGNAL)]
+
+    look()
+    return look
+
+
+@pytest.mark.parametrize(("bound", "expected"), [(3600.0, (2, 0)), (-1.0, (0, 2))])
+def test_a_wait_is_slow_by_the_bound_of_its_alert(
+    app: Flask, counted: Callable[[], tuple[int, int]], bound: float, expected: tuple[int, int]
+) -> None:
+    with app.test_request_context():
+        signals.set_bounds({SIGNAL: bound})
+        with transaction() as session:
+            session.execute(text("SELECT 1"))
+        with reading() as session:
+            session.execute(text("SELECT 1"))
+    assert counted() == expected
+
+
+def test_a_connection_that_the_engine_itself_is_asked_for_is_timed_too(
+    app: Flask, counted: Callable[[], tuple[int, int]]
+) -> None:
+    with app.test_request_context(), db.engine.connect():
+        pass
+    assert sum(counted()) == 1
+
+
+def test_work_that_no_request_waits_for_is_no_evidence(app: Flask, counted: Callable[[], tuple[int, int]]) -> None:
+    with app.app_context(), reading() as session:
+        session.execute(text("SELECT 1"))
+    assert counted() == (0, 0)
+
+
+def test_whoever_gets_no_connection_in_time_has_waited_longest(
+    app: Flask, counted: Callable[[], tuple[int, int]]
+) -> None:
+    with app.test_request_context():
+        signals.set_bounds({SIGNAL: 3600.0})
+        small = create_engine(db.engine.url, poolclass=TimedPool, pool_size=1, max_overflow=0, pool_timeout=0)
+        with small.connect(), pytest.raises(PoolTimeoutError):
+            small.connect()
+        small.dispose()
+    assert counted() == (1, 1)
