@@ -59,6 +59,8 @@ METRICS = {
     "billing_webhook_failure": Metric("billing_webhook_failure"),
     "billing_lag_slow": Metric("billing_lag_slow", Unit.DURATION),
     "billing_dead_letter": Metric("billing_dead_letter"),
+    "billing_signature_failure": Metric("billing_signature_failure"),
+    "billing_period_differs": Metric("billing_period_differs"),
     "billing_applied_twice": Metric("billing_applied_twice"),
     "billing_reset_twice": Metric("billing_reset_twice"),
     "database_query_slow": Metric("database_query_slow", Unit.DURATION),

@@ -20,6 +20,9 @@ APPLIED_TWICE = "billing_applied_twice"
 RESET_TWICE = "billing_reset_twice"
 LATE, LATE_SECONDS = "billing_lag_slow", 60.0
 DEAD = "billing_dead_letter"
+SIGNATURE = "billing_signature_failure"
+PERIOD_DIFFERS = "billing_period_differs"
+DIFFERENCE_SECONDS = 60.0
 ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.DEAD)
 SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
 
@@ -34,6 +37,17 @@ log = structlog.get_logger()
 def report(event_id: str, *, failed: bool) -> None:
     """Tell the guard how an event went at its first attempt; call it after the commit."""
     signals.record(Observation(FAILURE, failed, account=event_id))
+
+
+def report_signature(*, refused: bool) -> None:
+    """Tell the guard whether a delivery was believed: a secret that was changed on one side alone refuses them all."""
+    signals.record(Observation(SIGNATURE, bad=refused))
+
+
+def report_period(subscription_id: str, *, ours: datetime, theirs: datetime) -> None:
+    """Tell the guard whether a subscription's period ends with us when it ends with Stripe."""
+    apart = abs((ours - theirs).total_seconds())
+    signals.record(Observation(PERIOD_DIFFERS, bad=apart > DIFFERENCE_SECONDS, account=subscription_id))
 
 
 def trip(session: Session, tripwire: str, **words: str) -> None:

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import audit
 from control_plane.platform.database import reading, transaction
+from credits_engine.billing import evidence
 from credits_engine.billing.effects import standing
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
-from credits_engine.billing.prices import UnsoldPriceError, is_sold
+from credits_engine.billing.prices import UnsoldPriceError, is_sold, service_period
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_client import Truth
@@ -56,6 +57,7 @@ def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False)
             seen.add(snapshot.subscription_id)
             with reading() as session:
                 finding = compare(session, snapshot, fetched, now=now)
+                _compare_periods(session, snapshot)
             if finding and correct and finding.kind not in (Kind.UNKNOWN_CUSTOMER, Kind.UNKNOWN_PRICE):
                 yield _corrected(finding, snapshot, fetched, now=now, actor=actor)
             elif finding:
@@ -99,6 +101,16 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
                 Kind.MISSED_PAYMENT, name, user_id, f"Invoice {fact.invoice_id} is paid, and we do not know."
             )
     return _wrong_plan(session, name, user_id, known, now=now)
+
+
+def _compare_periods(session: Session, snapshot: Snapshot) -> None:
+    """Where a user's rights rest on this subscription: whether their period ends when it ends with Stripe."""
+    user_id = accounts.user_of(session, snapshot.customer_id)
+    account = accounts.show_account(session, user_id) if user_id else None
+    if account is None or account.service_end is None or account.subscription_id != snapshot.subscription_id:
+        return
+    if period := service_period(snapshot, CATALOGUE):
+        evidence.report_period(snapshot.subscription_id, ours=account.service_end, theirs=period.end)
 
 
 def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Finding | None:

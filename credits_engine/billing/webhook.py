@@ -8,7 +8,7 @@ from prometheus_client import Counter
 
 from control_plane.platform import settings
 from control_plane.platform.problems import Problem
-from credits_engine.billing import signature
+from credits_engine.billing import evidence, signature
 from credits_engine.billing.intake import Intake, UnusableBodyError, parse
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -28,7 +28,9 @@ def receive() -> ResponseReturnValue:
     if not secrets:
         raise _counted("not_configured", 503, "WEBHOOK_NOT_CONFIGURED", "Set STRIPE_WEBHOOK_SECRETS to receive events.")
     body = request.get_data(cache=False)
-    if reason := signature.refusal(body, request.headers.get("Stripe-Signature"), secrets, now):
+    reason = signature.refusal(body, request.headers.get("Stripe-Signature"), secrets, now)
+    evidence.report_signature(refused=reason is not None)
+    if reason:
         raise _counted("bad_signature", 400, "INVALID_SIGNATURE", reason)
     try:
         delivery = parse(body, now)

@@ -1,0 +1,79 @@
+"""What billing tells the guard about deliveries and periods."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from control_plane.platform.database import transaction
+from control_plane.platform.signals import Series
+from credits_engine.billing import evidence
+from credits_engine.billing.reconciling import reconcile
+from credits_engine.billing.store.tables import ACCOUNTS
+from credits_engine.billing.stripe_client import connect
+from tests.credits_engine.billing import fake_api
+from tests.credits_engine.billing.conftest import Office, sign
+from tests.credits_engine.billing.fake_api import KEY, FakeApi
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with fake_api.serving(VirtualStripe()) as found:
+        yield found
+
+
+def counted(office: Office, signal: str) -> tuple[int, list[str]]:
+    """How many were good since the last look, and which accounts were bad; an anonymous one is `-`."""
+    good, bad, accounts = office.app.extensions["signals"].take()
+    named = [account for series, account in accounts if series.signal == signal]
+    return good[Series(signal)], named + ["-"] * bad[Series(signal)]
+
+
+def compare(api: FakeApi, office: Office) -> None:
+    counted(office, evidence.PERIOD_DIFFERS)
+    list(reconcile(connect(KEY, base_url=api.url), now=office.now, actor="olga"))
+
+
+def test_a_delivery_is_judged_by_its_signature_and_not_by_what_it_holds(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    for body in (stripe.events[0], stripe.events[0], b"no event at all"):
+        office.post(body)
+    assert counted(office, evidence.SIGNATURE) == (3, [])
+    for header in ("", "t=1,v1=" + "0" * 64, sign(b"another body")):
+        office.post(stripe.events[0], header=header)
+    assert counted(office, evidence.SIGNATURE) == (0, ["-"] * 3)
+
+
+def test_periods_that_end_as_stripe_ends_them_are_good(api: FakeApi, office: Office) -> None:
+    for name, price in (("ada", "pro_monthly"), ("bob", "starter_monthly"), ("eve", "pro_yearly")):
+        api.stripe.checkout(name, price)
+    office.tell(api.stripe.events, at=START)
+    compare(api, office)
+    assert counted(office, evidence.PERIOD_DIFFERS) == (3, [])
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60, (1, [])), (61, (0, ["sub_1"])), (-61, (0, ["sub_1"]))])
+def test_more_than_a_minute_apart_is_bad(
+    api: FakeApi, office: Office, seconds: int, expected: tuple[int, list[str]]
+) -> None:
+    subscription = api.stripe.checkout("ada", "pro_monthly")
+    assert subscription.id == "sub_1"
+    office.tell(api.stripe.events, at=START)
+    moved = office.account("ada")["service_end"] + timedelta(seconds=seconds)
+    with transaction() as session:
+        session.execute(update(ACCOUNTS).values(service_end=moved))
+    compare(api, office)
+    assert counted(office, evidence.PERIOD_DIFFERS) == expected
+
+
+def test_a_renewal_that_we_never_heard_of_is_bad_and_a_stranger_is_no_evidence(api: FakeApi, office: Office) -> None:
+    renewed = api.stripe.checkout("ada", "pro_monthly")
+    api.stripe.open("cus_stranger", "pro_monthly")
+    office.tell(api.stripe.events, at=START)
+    api.stripe.pass_time(START + timedelta(days=40))
+    office.now = api.stripe.now
+    compare(api, office)
+    assert counted(office, evidence.PERIOD_DIFFERS) == (0, [renewed.id])
