@@ -8,6 +8,7 @@ from credits_engine.api import card, described
 from credits_engine.api import operations as api
 from credits_engine.billing import described as billing_described
 from credits_engine.billing import mounting
+from credits_engine.migration import advancing
 from credits_engine.operations import serving
 from credits_engine.reconciliation import checking, watching
 
@@ -21,6 +22,7 @@ def init_app(app: Flask) -> None:
     sweeping.init_app(app)
     watching.init_app(app)
     checking.init_app(app)
+    advancing.init_app(app)
     aftermath.init_app(app)
     described.init_app(app)
     billing_described.init_app(app)

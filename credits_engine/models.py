@@ -222,3 +222,20 @@ class ReconciliationRun(Base):
     cause: Mapped[str] = mapped_column(Text)
     checked: Mapped[int] = mapped_column(BigInteger)
     found: Mapped[int] = mapped_column(BigInteger)
+
+
+class ReadinessRun(Base):
+    """What was found out about the step that follows a rollout's version: who would be refused, what differed."""
+
+    __tablename__ = "credit_readiness"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    flag: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(BigInteger)
+    users: Mapped[int] = mapped_column(BigInteger)
+    entering: Mapped[int] = mapped_column(BigInteger)
+    refused: Mapped[int] = mapped_column(BigInteger)
+    operations: Mapped[int] = mapped_column(BigInteger)
+    mismatches: Mapped[int] = mapped_column(BigInteger)
+    unlike: Mapped[int] = mapped_column(BigInteger)

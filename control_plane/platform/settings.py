@@ -52,6 +52,8 @@ class Settings:
     """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
     credits_at_risk_max: int = 1_000
     """`CREDITS_AT_RISK_MAX`: credits that v2 may charge differently in one step before it is rolled back."""
+    credits_refused_percent_max: int = 5
+    """`CREDITS_REFUSED_PERCENT_MAX`: of the users a step lets in, how many in 100 v2 may refuse what legacy grants."""
     upgrade_url: str = UPGRADE_URL
     """`UPGRADE_URL`: where refusals and the card send users who want more credits: a path or an https address."""
     stripe_webhook_secrets: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class Settings:
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
             credits_at_risk_max=_whole(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
+            credits_refused_percent_max=_whole(env, "CREDITS_REFUSED_PERCENT_MAX", 5, range(101)),
             upgrade_url=_address(env, "UPGRADE_URL", UPGRADE_URL),
             stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
             stripe_api_key=env.get("STRIPE_API_KEY", ""),

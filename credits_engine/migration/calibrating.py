@@ -1,5 +1,7 @@
 """The calibration run over the latest operations of the journal, a page at a time."""
 
+from datetime import datetime
+
 from sqlalchemy.orm import Session
 
 from credits_engine.engines.calibration import Calibration
@@ -12,13 +14,16 @@ PAGE = 1_000
 OPERATIONS_DEFAULT = 10_000
 
 
-def calibrate(session: Session, *, most: int = OPERATIONS_DEFAULT) -> Calibration:
-    """Judge the latest `most` operations again, each from its own row."""
+def calibrate(session: Session, *, most: int = OPERATIONS_DEFAULT, since: datetime | None = None) -> Calibration:
+    """Judge the latest `most` operations again, each from its own row; none that is older than `since`."""
     found, before = Calibration(), None
     while found.operations < most:
         limit = min(PAGE, most - found.operations)
         page = pages.journal(session, Filters(types=OPERATIONS, before_id=before), limit=limit)
         for row in page.rows:
+            if since is not None and row["occurred_at"] < since:
+                # Asked of the database, it would look for more of them through all of the journal.
+                return found
             found.take(from_columns(row))
         before = page.next_before
         if before is None:

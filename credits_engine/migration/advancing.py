@@ -1,0 +1,155 @@
+"""An advance is tied to the evidence of the migration: whom v2 would refuse next, and whether the comparison is sound.
+
+The leader looks at the whole directory whenever the rollout has moved, and every hour. Where nobody has looked yet, a
+small directory is looked at by whoever asks; of a large one nothing is known until the leader has.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, RolloutState, exposure_at, following
+from control_plane.platform import jobs
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.settings import current
+from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.flipping import flips
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.engines.readiness import Readiness, judged
+from credits_engine.migration.calibrating import OPERATIONS_DEFAULT, calibrate
+from credits_engine.operations import books
+from credits_engine.store import previewing
+from credits_engine.store import readiness as store
+from credits_engine.store.accounts import Account
+from flags.evaluation import EvaluationContext, evaluate
+from flags.snapshot import phased_flag
+from flags.store import beta_members
+
+GATE = "migration"
+LOOK_SECONDS = 15.0
+EVERY, FRESH = timedelta(hours=1), timedelta(hours=24)
+PAGE = 1_000
+AT_ONCE_USERS, AT_ONCE_OPERATIONS = 2_000, 200
+"""What whoever asks looks at, where the leader has not looked yet."""
+
+Enters = Callable[[Account], bool]
+
+
+def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
+    """Closed while the next step would have v2 refuse too many, or the comparison contradicts itself."""
+    here, there = _exposures(rollout)
+    if rollout.flag != FLAG or there is None or there == here:
+        return GateResult(GATE, GateStatus.OPEN, "The next step lets nobody in whose credits would be judged anew.")
+    found = store.latest(session, rollout.flag, rollout.version)
+    if found is None or not timedelta() <= now - found.at <= FRESH:
+        found = examine(session, rollout, now=now, users=AT_ONCE_USERS, operations=AT_ONCE_OPERATIONS)
+    if found is None:
+        reason = "Nobody has looked yet whom v2 would refuse; the leader does so within minutes of each step."
+        return GateResult(GATE, GateStatus.UNKNOWN, reason)
+    percent_max, beyond = current().credits_refused_percent_max, _widens_beyond_allowlist(here, there)
+    status, reason = judged(found, percent_max=percent_max, beyond_allowlist=beyond)
+    return GateResult(GATE, status, reason, found.documented | {"refused_percent_max": percent_max})
+
+
+def examine(
+    session: Session, rollout: Rollout, *, now: datetime, users: int = sys.maxsize, operations: int = OPERATIONS_DEFAULT
+) -> Readiness | None:
+    """What speaks for or against the next step of `rollout`; None with more than `users` in the directory.
+
+    There must be a next step.
+    """
+    enters = _door(session, rollout, now)
+    after, looked_at, entering, refused = "", 0, 0, 0
+    while page := previewing.page(session, after, now=now, most=PAGE):
+        looked_at += len(page)
+        if looked_at > users:
+            return None
+        entrants = [each for each in page if enters(each.account)]
+        entering += len(entrants)
+        refused += sum(_is_refused(each, now) for each in entrants)
+        after = page[-1].account.user_id
+    found = calibrate(session, most=operations, since=rollout.entered_at)
+    return Readiness(
+        at=now,
+        version=rollout.version,
+        users=looked_at,
+        entering=entering,
+        refused=refused,
+        operations=found.operations,
+        mismatches=len(found.mismatches),
+        unlike=len(found.unlike),
+    )
+
+
+def look(now: datetime) -> Readiness | None:
+    """Examine and remember if it is due; None if it is not."""
+    with reading() as session:
+        rollout = rollout_store.load(session, FLAG)
+        found = examine(session, rollout, now=now) if rollout and _is_due(session, rollout, now) else None
+    if found is not None:
+        with transaction() as session:
+            store.add(session, FLAG, found)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Give the migration a say in every advance, and the leader its part in it."""
+    rollouts.register_gate(GATE, gate)
+    jobs.every(app, LOOK_SECONDS, "examine-next-step", _look)
+
+
+def _look(now: datetime, _term: int) -> None:
+    look(now)
+
+
+def _is_due(session: Session, rollout: Rollout, now: datetime) -> bool:
+    here, there = _exposures(rollout)
+    if there is None or there == here:
+        return False
+    last = store.latest(session, rollout.flag, rollout.version)
+    return last is None or not timedelta() <= now - last.at < EVERY
+
+
+def _exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
+    """Whom this step and the next let in in production, rolled back or not; None behind the last step."""
+    here, there = (
+        None if position is None else exposure_at(rollout.plan, position, PRODUCTION)
+        for position in (rollout.position, following(rollout.plan, rollout.position))
+    )
+    assert here is not None
+    return here, there
+
+
+def _widens_beyond_allowlist(here: Exposure, there: Exposure) -> bool:
+    return replace(here, allowlist=True, environment=True) != replace(there, allowlist=True, environment=True)
+
+
+def _door(session: Session, rollout: Rollout, now: datetime) -> Enters:
+    """Whether a user is off in this step and on in the next one, in production and under a guard."""
+    here, there = _exposures(rollout)
+    assert there is not None
+    running, beta = replace(rollout, state=RolloutState.RUNNING), beta_members(session)
+    flag = phased_flag(session, running, PRODUCTION, revision=0, beta=beta, override=None)
+    closed, opened = (replace(flag, exposure=each, guard_expires_at=None) for each in (here, there))
+
+    def enters(account: Account) -> bool:
+        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
+        return evaluate(opened, context, now).value and not evaluate(closed, context, now).value
+
+    return enters
+
+
+def _is_refused(standing: previewing.Standing, now: datetime) -> bool:
+    try:
+        both = books.standing(standing, now)
+    except UnknownPlanError:
+        return False  # neither engine judges such a user; `verify` names the plan
+    account = standing.account
+    return any(flip.refused for flip in flips(account.user_id, account.plan, both.of, serving=EngineName.LEGACY))

@@ -1,0 +1,157 @@
+"""The gate of the migration: closed while the next step would have v2 refuse too many, or the comparison is unsound."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import FLAG, Position, Rollout, guide_plan
+from control_plane.platform.database import reading, transaction
+from credits_engine.engines import dual
+from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
+from credits_engine.engines.readiness import Readiness, judged, tolerated
+from credits_engine.migration import advancing
+from credits_engine.operations.consumption import Engines
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import NOW
+
+BETA, LAST_OF_NEWCOMERS = Position(1, 0), Position(2, 3)
+FOUND = Readiness(NOW, version=1, users=100, entering=100, refused=0, operations=10, mismatches=0, unlike=0)
+
+
+@pytest.fixture
+def rollout(till: Till) -> Rollout:
+    """The guide's plan at its first step; everybody of the directory signed up before its newcomers."""
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW - timedelta(days=1), actor="test", reason="A plan.")
+        return rollouts.find(session, FLAG)
+
+
+def at(rollout: Rollout, position: Position) -> Rollout:
+    """The rollout moved to `position` in the database, its version one higher."""
+    moved = replace(rollout, position=position, version=rollout.version + 1)
+    with transaction() as session:
+        assert rollout_store.compare_and_set(session, moved, expected_version=rollout.version)
+    return moved
+
+
+def asked(rollout: Rollout, now: datetime = NOW) -> GateResult:
+    with reading() as session:
+        return advancing.gate(session, rollout, now)
+
+
+def spend(till: Till, *users: str, roast: int = 12) -> None:
+    """Each user spends what legacy grants; v2's limit of the free plan is 10 roasts."""
+    for user in users:
+        till.user(user)
+        till.take(user, "k1", roast=roast)
+
+
+@pytest.fixture
+def everybody_enters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets decide who enters at 10 %; here everybody is in one of the first."""
+    monkeypatch.setattr("flags.evaluation.bucket", lambda _flag, _user: 0)
+
+
+@pytest.mark.usefixtures("everybody_enters")
+def test_a_step_that_would_refuse_too_many_is_closed_and_says_whom_it_counts(till: Till, rollout: Rollout) -> None:
+    spend(till, "ada", "bob")
+    till.user("cyd")
+    gate = asked(at(rollout, LAST_OF_NEWCOMERS))
+    assert gate.status is GateStatus.CLOSED
+    assert "v2 would refuse 2 of the 3 users who would enter" in gate.reason
+    assert "66.7%" in gate.reason
+    assert "at most 5 %" in gate.reason
+    assert (gate.evidence["entering"], gate.evidence["refused"], gate.evidence["operations"]) == (3, 2, 2)
+
+
+@pytest.mark.usefixtures("everybody_enters")
+def test_one_of_few_closes_nothing(till: Till, rollout: Rollout) -> None:
+    spend(till, "ada")
+    till.user("cyd")
+    gate = asked(at(rollout, LAST_OF_NEWCOMERS))
+    assert gate.status is GateStatus.OPEN
+    assert "v2 would refuse 1 of the 2 users" in gate.reason
+
+
+def test_only_who_would_enter_counts(till: Till, rollout: Rollout) -> None:
+    spend(till, *(f"u{number}" for number in range(60)))
+    gate = asked(at(rollout, LAST_OF_NEWCOMERS))
+    assert gate.evidence["users"] == 60
+    assert 0 < int(str(gate.evidence["entering"])) < 30
+    assert gate.evidence["entering"] == gate.evidence["refused"]
+
+
+def test_a_step_that_lets_nobody_in_looks_at_nobody(till: Till, rollout: Rollout) -> None:
+    spend(till, "ada", "bob")
+    last = Position(len(rollout.plan.phases) - 1, len(rollout.plan.phases[-1].steps) - 1)
+    assert (asked(at(rollout, last)).status, asked(replace(rollout, flag="ANOTHER")).status) == (
+        GateStatus.OPEN,
+        GateStatus.OPEN,
+    )
+    assert asked(replace(rollout, flag="ANOTHER")).evidence == {}
+
+
+def test_people_chosen_by_name_may_be_refused(till: Till, rollout: Rollout) -> None:
+    spend(till, "ada", "bob")
+    assert asked(rollout).status is GateStatus.OPEN
+
+
+def lying(loaded: Book, request: Request) -> Decision:
+    return replace(dual.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
+
+
+def test_a_journal_that_contradicts_the_engines_closes_even_the_allowlist(till: Till, rollout: Rollout) -> None:
+    till.user("ada")
+    till.engines = Engines(v2=lying)
+    till.take("ada", "k1", analysis=1)
+    gate = asked(rollout)
+    assert gate.status is GateStatus.CLOSED
+    assert "1 from what was journalled" in gate.reason
+    later = replace(rollout, entered_at=NOW + timedelta(seconds=1))
+    assert asked(later).status is GateStatus.OPEN, "what an earlier attempt left is no evidence of this one"
+
+
+@pytest.mark.usefixtures("everybody_enters")
+def test_the_leader_looks_when_the_rollout_has_moved_and_every_hour(till: Till, rollout: Rollout) -> None:
+    spend(till, "ada", "bob")
+    at(rollout, LAST_OF_NEWCOMERS)
+    first = advancing.look(NOW)
+    assert first is not None
+    assert (first.entering, first.refused) == (2, 2)
+    assert advancing.look(NOW + advancing.EVERY / 2) is None
+    assert advancing.look(NOW + advancing.EVERY) is not None
+    moved = at(replace(rollout, version=2), Position(3, 0))
+    assert (advancing.look(NOW + advancing.EVERY) or first).version == moved.version
+
+
+@pytest.mark.usefixtures("everybody_enters")
+def test_what_the_leader_found_is_the_answer_for_a_day(
+    till: Till, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend(till, "ada", "bob")
+    moved = at(rollout, LAST_OF_NEWCOMERS)
+    advancing.look(NOW)
+    monkeypatch.setattr(advancing, "AT_ONCE_USERS", 1)
+    assert asked(moved, NOW + advancing.FRESH).status is GateStatus.CLOSED
+    for stale in (asked(moved, NOW + 2 * advancing.FRESH), asked(replace(moved, version=9))):
+        assert stale.status is GateStatus.UNKNOWN
+        assert "Nobody has looked yet" in stale.reason
+
+
+def test_nothing_is_looked_at_where_nothing_is_planned(till: Till) -> None:
+    assert advancing.look(NOW) is None
+
+
+@given(entering=st.integers(0, 10_000), refused=st.integers(0, 10_000), percent=st.integers(0, 100))
+def test_the_share_is_kept_to_the_user(entering: int, refused: int, percent: int) -> None:
+    found = replace(FOUND, entering=entering, refused=min(refused, entering))
+    closed = judged(found, percent_max=percent, beyond_allowlist=True)[0] is GateStatus.CLOSED
+    one_alone = percent > 0 and found.refused == 1
+    assert closed is (found.refused * 100 > percent * entering and not one_alone)
+    assert tolerated(entering, 100) >= entering
