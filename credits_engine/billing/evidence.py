@@ -1,6 +1,6 @@
 """What billing shows: to the guard whether events fail, to Prometheus how many wait and for how long."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -23,6 +23,10 @@ DEAD = "billing_dead_letter"
 SIGNATURE = "billing_signature_failure"
 PERIOD_DIFFERS = "billing_period_differs"
 DIFFERENCE_SECONDS = 60.0
+RESET_LATE, RESET_LATE_SECONDS = "credit_reset_late", 900.0
+RESET_SKIPPED = "credit_reset_skipped"
+PLAN_LATE, PLAN_LATE_SECONDS = "plan_limits_late", 60.0
+LOGGED = 10
 ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.DEAD)
 SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
 
@@ -48,6 +52,37 @@ def report_period(subscription_id: str, *, ours: datetime, theirs: datetime) -> 
     """Tell the guard whether a subscription's period ends with us when it ends with Stripe."""
     apart = abs((ours - theirs).total_seconds())
     signals.record(Observation(PERIOD_DIFFERS, bad=apart > DIFFERENCE_SECONDS, account=subscription_id))
+
+
+def report_reset(session: Session, user_id: str, *, due_at: datetime, starts_at: datetime, now: datetime) -> None:
+    """Tell the guard, once it is committed, that credits due to be reset at `due_at` were, by a period from then on.
+
+    One that starts later leaves out a whole cycle.
+    """
+    late = (now - due_at).total_seconds() > signals.bound_seconds(current_app, RESET_LATE, RESET_LATE_SECONDS)
+    found = (
+        Observation(RESET_LATE, late, account=user_id),
+        Observation(RESET_SKIPPED, starts_at > due_at, account=user_id),
+    )
+    after_commit(session, lambda: signals.record(*found))
+
+
+def report_plan(session: Session, user_id: str, *, due_at: datetime, now: datetime) -> None:
+    """Tell the guard, once it is committed, how long after it was due a change of plan is in the limits."""
+    late = (now - due_at).total_seconds() > plan_late_seconds()
+    after_commit(session, lambda: signals.record(Observation(PLAN_LATE, late, account=user_id)))
+
+
+def plan_late_seconds() -> float:
+    """From when on limits that do not follow a change of plan are late."""
+    return signals.bound_seconds(current_app, PLAN_LATE, PLAN_LATE_SECONDS)
+
+
+def report_behind(user_ids: Sequence[str]) -> None:
+    """Tell the guard whose limits have not followed their plan at all."""
+    if user_ids:
+        log.error("billing.limits_behind", users=user_ids[:LOGGED], found=len(user_ids))
+    signals.record(*(Observation(PLAN_LATE, bad=True, account=user_id) for user_id in user_ids))
 
 
 def trip(session: Session, tripwire: str, **words: str) -> None:

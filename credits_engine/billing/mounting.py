@@ -60,8 +60,9 @@ def sweep_tables(roll: sweep.Roll, now: datetime) -> None:
 
 
 def tidy(now: datetime) -> None:
-    """Let parked events go on where what they waited for is there, and drop bodies that were kept long enough."""
+    """Let parked events go on where what they waited for is there, drop old bodies, and look for limits left behind."""
     sweep.release_priced(now)
     if current_app.extensions["billing_truth"] is not None:
         sweep.release_pointers(now)
     sweep.forget_bodies(now)
+    sweep.watch_limits(now)

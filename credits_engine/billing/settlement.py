@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from credits_engine.billing import evidence
+from credits_engine.billing import evidence, resets
 from credits_engine.billing.effects import Row, Standing, across, cut, limits, moved, plan_within, standing
-from credits_engine.billing.facts import Fact
+from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
@@ -20,7 +20,6 @@ from credits_engine.billing.subscriptions import FREE, History, histories
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.operations import books
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
 from credits_engine.store import entries
@@ -65,7 +64,10 @@ def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK)
     if running is None:
         running = _open(session, user_id, now)
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
-    changes += _limit(session, account, found, known, running, now=now, cause=cause)
+    limited = _limit(session, account, found, known, running, now=now, cause=cause)
+    changes += limited
+    if limited or account.plan != found.plan.name:
+        _report_plan(session, account, told, now=now, cause=cause)
     _remember(session, account, found, running, now=now)
     return Settlement(tuple(known), found, tuple(changes))
 
@@ -153,7 +155,7 @@ def _running(rows: Sequence[Row], now: datetime) -> Row | None:
 def _open(session: Session, user_id: str, now: datetime) -> Row:
     found = directory.find(session, user_id)
     assert found is not None, f"{user_id} was locked in the directory and is gone"
-    books.locked(session, found[0], key="", now=now)
+    resets.open_running(session, found[0], now)
     running = _running(counters.lock_rows(session, user_id, now), now)
     assert running is not None
     return running
@@ -179,6 +181,17 @@ def _limit(
         session, account, change.period, change.plan, type_=EntryType.LIMIT_CHANGE, now=now, reason=reason, cause=cause
     )
     return [reason]
+
+
+def _report_plan(session: Session, account: BillingAccount, told: Sequence[Fact], *, now: datetime, cause: str) -> None:
+    """How long the change took: since the clock should have made it, or since the latest that Stripe said by itself.
+
+    What we asked for ourselves is dated by our question, and the change that it told of is older than that.
+    """
+    said = [fact.at for fact in told if not (isinstance(fact, Snapshot) and fact.source is Source.FETCHED)]
+    due_at = account.due_at if cause == CLOCK else max(said, default=None)
+    if due_at is not None:
+        evidence.report_plan(session, account.user_id, due_at=due_at, now=now)
 
 
 def _remember(session: Session, account: BillingAccount, found: Standing, running: Row, *, now: datetime) -> None:

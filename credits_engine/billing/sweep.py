@@ -10,12 +10,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import reading, transaction
+from credits_engine.billing import evidence, resets
 from credits_engine.billing.applying import PRICE, STRIPE
 from credits_engine.billing.prices import UnsoldPriceError, is_sold
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, inbox, sweeping
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
-from credits_engine.operations import books
 from credits_engine.store import accounts as directory
 
 DUE_MAX = 100
@@ -62,6 +62,19 @@ def forget_bodies(now: datetime) -> int:
         return inbox.forget_bodies(session, before=now - BODIES_KEPT, most=BODIES_MAX)
 
 
+def watch_limits(now: datetime) -> list[str]:
+    """Tell the guard which subscribers have the limits of a lower plan than theirs; settling should have raised them.
+
+    Higher ones are no mistake: a downgrade waits for the next period.
+    """
+    since = now - timedelta(seconds=evidence.plan_late_seconds())
+    with reading() as session:
+        unlike = sweeping.unlike_plan(session, now=now, since=since)
+    behind = [user_id for user_id, plan, limited_as in unlike if _is_behind(limited_as, plan)]
+    evidence.report_behind(behind)
+    return behind
+
+
 @dataclass(slots=True)
 class Roll:
     """Goes round the directory, a page at a tick, and opens the running period of whoever has none."""
@@ -85,8 +98,15 @@ def _opened(session: Session, user_id: str, now: datetime) -> bool:
     if found is None:
         return False
     try:
-        books.locked(session, found[0], key="", now=now)
+        resets.open_running(session, found[0], now)
     except UnknownPlanError as error:
         log.warning("billing.roll_refused", user=user_id, reason=str(error))
         return False
     return True
+
+
+def _is_behind(limited_as: str, plan: str) -> bool:
+    try:
+        return CATALOGUE.is_upgrade(CATALOGUE.plan(limited_as), CATALOGUE.plan(plan))
+    except UnknownPlanError:
+        return False  # operations refuse such a plan with a sentence of their own

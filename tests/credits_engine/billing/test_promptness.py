@@ -1,0 +1,183 @@
+"""What the guard is told about resets and changes of plan: whether they came when they were due."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from control_plane.platform import signals
+from control_plane.platform.database import transaction
+from credits_engine.billing import evidence, sweep
+from credits_engine.billing.store import accounts
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
+from credits_engine.store.tables import COUNTERS, USERS
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.virtual_stripe import START, Subscription, VirtualStripe
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+NEXT = START.replace(month=12)
+QUARTER = 15 * MINUTE
+GOOD, BAD, NONE = (1, []), (0, ["ada"]), (0, [])
+
+Look = Callable[[str], tuple[int, list[str]]]
+
+
+@pytest.fixture
+def counted(office: Office) -> Look:
+    """Since the last look: how many were good, and whose were bad."""
+
+    def look(signal: str) -> tuple[int, list[str]]:
+        good, _, bad = office.app.extensions["signals"].take()
+        total = sum(number for series, number in good.items() if series.signal == signal)
+        return total, [account for series, account in bad if series.signal == signal]
+
+    return look
+
+
+@pytest.fixture
+def subscription(office: Office, counted: Look) -> tuple[VirtualStripe, Subscription]:
+    """Ada's, settled when she paid; nothing has been counted since."""
+    stripe = VirtualStripe()
+    found = stripe.checkout("ada", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    counted("")
+    return stripe, found
+
+
+# Resets
+
+
+@pytest.mark.usefixtures("subscription")
+@pytest.mark.parametrize(("late", "expected"), [(timedelta(0), GOOD), (QUARTER, GOOD), (QUARTER + SECOND, BAD)])
+def test_a_reset_by_the_clock_is_late_from_a_quarter_of_an_hour_on(
+    counted: Look, late: timedelta, expected: tuple[int, list[str]]
+) -> None:
+    assert sweep.settle_due(NEXT + late) == 1
+    assert counted(evidence.RESET_LATE) == expected
+
+
+@pytest.mark.parametrize(("late", "expected"), [(QUARTER, GOOD), (QUARTER + SECOND, BAD)])
+def test_the_roll_of_those_without_a_subscription_tells_the_same(
+    office: Office, counted: Look, late: timedelta, expected: tuple[int, list[str]]
+) -> None:
+    free(office)
+    assert sweep.Roll().tick(START) == 1
+    assert counted(evidence.RESET_LATE) == NONE, "a first period resets nothing"
+    assert sweep.Roll().tick(START.replace(month=12, day=1, hour=0) + late) == 1
+    assert counted(evidence.RESET_LATE) == expected
+
+
+@pytest.mark.usefixtures("subscription")
+def test_the_bound_is_the_one_of_the_alert(counted: Look) -> None:
+    signals.set_bounds({evidence.RESET_LATE: 2.0})
+    sweep.settle_due(NEXT + 3 * SECOND)
+    assert counted(evidence.RESET_LATE) == BAD
+
+
+@pytest.mark.usefixtures("subscription")
+def test_whoever_comes_before_the_clock_is_reset_in_time(office: Office, counted: Look) -> None:
+    take(office, NEXT + SECOND)
+    assert counted(evidence.RESET_LATE) == GOOD
+    sweep.Roll().tick(NEXT + DAY)
+    assert counted(evidence.RESET_LATE) == NONE
+
+
+@pytest.mark.usefixtures("subscription")
+@pytest.mark.parametrize(("months", "expected"), [(0, GOOD), (1, BAD), (7, BAD)])
+def test_a_cycle_without_a_period_was_skipped(counted: Look, months: int, expected: tuple[int, list[str]]) -> None:
+    year, month = divmod(NEXT.month - 1 + months, 12)
+    sweep.settle_due(NEXT.replace(year=NEXT.year + year, month=month + 1))
+    assert counted(evidence.RESET_SKIPPED) == expected
+
+
+# Changes of plan
+
+
+@pytest.mark.parametrize(("late", "expected"), [(MINUTE, GOOD), (MINUTE + SECOND, BAD)])
+def test_an_upgrade_is_late_from_a_minute_after_stripe_made_it(
+    office: Office,
+    counted: Look,
+    subscription: tuple[VirtualStripe, Subscription],
+    late: timedelta,
+    expected: tuple[int, list[str]],
+) -> None:
+    stripe, ours = subscription
+    stripe.pass_time(START + DAY)
+    stripe.change_price(ours, "pro_monthly")
+    office.tell(stripe.events, at=stripe.now + late)
+    assert office.user("ada")[0] == "pro"
+    assert counted(evidence.PLAN_LATE) == expected
+
+
+@pytest.mark.parametrize(("late", "expected"), [(MINUTE, GOOD), (MINUTE + SECOND, BAD)])
+def test_a_downgrade_is_late_from_a_minute_after_its_period(
+    office: Office,
+    counted: Look,
+    subscription: tuple[VirtualStripe, Subscription],
+    late: timedelta,
+    expected: tuple[int, list[str]],
+) -> None:
+    stripe, ours = subscription
+    stripe.cancel(ours)
+    office.tell(stripe.events, at=stripe.now)
+    assert counted(evidence.PLAN_LATE) == NONE, "it has not come into force"
+    sweep.settle_due(NEXT + late)
+    assert office.user("ada")[0] == "free"
+    assert counted(evidence.PLAN_LATE) == expected
+
+
+@pytest.mark.usefixtures("subscription")
+def test_a_renewal_changes_no_plan(counted: Look) -> None:
+    sweep.settle_due(NEXT + DAY)
+    assert counted(evidence.PLAN_LATE) == NONE
+
+
+@pytest.mark.usefixtures("subscription")
+@pytest.mark.parametrize(
+    ("limited_as", "since", "expected"),
+    [("free", MINUTE, ["ada"]), ("free", MINUTE - SECOND, []), ("pro", MINUTE, []), ("starter", MINUTE, [])],
+)
+def test_limits_that_never_follow_are_found(
+    counted: Look, limited_as: str, since: timedelta, expected: list[str]
+) -> None:
+    with transaction() as session:
+        session.execute(update(COUNTERS).values(plan=limited_as))
+    assert sweep.watch_limits(START + since) == expected
+    assert counted(evidence.PLAN_LATE) == (0, expected)
+
+
+def test_nobody_without_a_subscription_is_waited_for(office: Office) -> None:
+    free(office)
+    sweep.Roll().tick(START)
+    with transaction() as session:
+        session.execute(update(USERS).values(plan="pro"))
+    assert sweep.watch_limits(START + DAY) == []
+
+
+@pytest.mark.usefixtures("subscription")
+def test_what_is_rolled_back_is_not_told(counted: Look) -> None:
+    def settle_in_vain() -> None:
+        with transaction() as session:
+            sweep.settle(session, "ada", now=NEXT + DAY)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        settle_in_vain()
+    assert counted(evidence.RESET_LATE) == NONE
+
+
+def free(office: Office) -> None:
+    """Ada is in the directory and has never paid."""
+    with transaction() as session:
+        accounts.lock_account(session, "ada", now=office.now, default_plan="free")
+
+
+def take(office: Office, at: datetime) -> None:
+    office.now = at
+    with transaction() as session:
+        operation = Operation("ada", "k1", Amounts(1, 0), actor="test")
+        consume(session, operation, now=at, evaluate=lambda _: FlagEvaluation(enabled=True, reason="test", revision=1))
