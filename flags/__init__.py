@@ -5,7 +5,7 @@ from flask import Flask
 from flags import api, reporting, snapshot
 from flags.administration import overrides
 from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
-from flags.publication import directory, publisher
+from flags.publication import directory, freshness, publisher
 
 
 def init_app(app: Flask) -> None:
@@ -13,6 +13,7 @@ def init_app(app: Flask) -> None:
     settings = app.extensions["settings"]
     snapshot.init_app(app, settings)
     publisher.init_app(app, settings)
+    freshness.init_app(app)
     directory.init_app(app, settings)
     reporting.init_app(app)
     overrides.init_app(app)

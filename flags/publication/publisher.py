@@ -69,8 +69,13 @@ class Publisher:
     @property
     def stale_seconds(self) -> float:
         """How long ago the database last confirmed what is served, 0 while that is a matter of course."""
-        age = time.monotonic() - self._confirmed_at
+        age = self.unconfirmed_seconds
         return age if age > STALE_SECONDS else 0.0
+
+    @property
+    def unconfirmed_seconds(self) -> float:
+        """How long ago the database last answered, or confirmed what was kept by an earlier process."""
+        return time.monotonic() - self._confirmed_at
 
     def refresh(self) -> None:
         """Read what has changed; what can't be read stays as it is and is tried again with `confirm`."""
