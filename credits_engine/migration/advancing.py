@@ -36,7 +36,7 @@ GATE = "migration"
 LOOK_SECONDS = 15.0
 EVERY, FRESH = timedelta(hours=1), timedelta(hours=24)
 PAGE = 1_000
-AT_ONCE_USERS, AT_ONCE_OPERATIONS = 2_000, 200
+AT_ONCE_USERS, AT_ONCE_OPERATIONS = 10_000, 200
 """What whoever asks looks at, where the leader has not looked yet."""
 
 Enters = Callable[[Account], bool]
@@ -88,11 +88,13 @@ def examine(
     )
 
 
-def look(now: datetime) -> Readiness | None:
-    """Examine and remember if it is due; None if it is not."""
+def look(now: datetime, *, every: timedelta = EVERY, operations: int = OPERATIONS_DEFAULT) -> Readiness | None:
+    """Examine and remember if the rollout has moved or the last look is `every` ago; None if neither."""
+    found = None
     with reading() as session:
         rollout = rollout_store.load(session, FLAG)
-        found = examine(session, rollout, now=now) if rollout and _is_due(session, rollout, now) else None
+        if rollout is not None and _is_due(session, rollout, now, every):
+            found = examine(session, rollout, now=now, operations=operations)
     if found is not None:
         with transaction() as session:
             store.add(session, FLAG, found)
@@ -109,12 +111,12 @@ def _look(now: datetime, _term: int) -> None:
     look(now)
 
 
-def _is_due(session: Session, rollout: Rollout, now: datetime) -> bool:
+def _is_due(session: Session, rollout: Rollout, now: datetime, every: timedelta) -> bool:
     here, there = _exposures(rollout)
     if there is None or there == here:
         return False
     last = store.latest(session, rollout.flag, rollout.version)
-    return last is None or not timedelta() <= now - last.at < EVERY
+    return last is None or not timedelta() <= now - last.at < every
 
 
 def _exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:

@@ -16,6 +16,7 @@ from control_plane.platform import announce
 from control_plane.platform.database import reading, transaction
 from control_plane.transitions import Action, Transition
 from credits_engine.engines.receipts import Receipt
+from credits_engine.migration import advancing
 from credits_engine.reconciliation.journal import reconcile
 from dashboards.rehearsal import store
 from dashboards.rehearsal.faults import FaultyV2
@@ -84,6 +85,7 @@ class Replay:
         if now < self._look_at_gates_at:
             return
         self._look_at_gates_at = now + GATES_EVERY
+        advancing.look(now, every=advancing.FRESH, operations=advancing.AT_ONCE_OPERATIONS)
         with transaction() as session:
             advanced = try_advance(session, now)
         if advanced is None:
