@@ -70,6 +70,7 @@ METRICS = {
     "database_error": Metric("database_error"),
     "database_pool_wait_slow": Metric("database_pool_wait_slow", Unit.DURATION),
     "credit_period_overlap": Metric("credit_period_overlap"),
+    "credit_manual_correction": Metric("credit_manual_correction"),
     "flags_stale": Metric("flags_stale", Unit.DURATION),
     "notice_failure": Metric("notice_failure"),
     "alertmanager_refused": Metric("alertmanager_refused"),

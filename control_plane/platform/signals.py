@@ -23,6 +23,8 @@ RESERVED = "reserved_signals"
 BOUNDS = "signal_bounds"
 ACCOUNT_WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
+WHOLE_HOUR = "*"
+"""Stands for everybody where an hour is counted as a whole."""
 
 
 def _adding(table: Table) -> Statements:
@@ -163,6 +165,19 @@ def add(session: Session, series: Series, count: Count, now: datetime) -> None:
     """Add what somebody else counted, in the caller's transaction."""
     good, bad = Counter({series: count.total - count.bad}), Counter({series: count.bad})
     _write(session, good, bad, now)
+
+
+def add_hour(session: Session, series: Series, count: Count, *, began_at: datetime, now: datetime) -> bool:
+    """Add what was counted over a full hour, in the caller's transaction; False where that hour was added before.
+
+    A series is counted either in this way or outcome by outcome.
+    """
+    window = int(began_at.timestamp()) // ACCOUNT_WINDOW_SECONDS
+    row = {"signal": series.signal, "engine": series.engine, "window": window, "account": WHOLE_HOUR}
+    if database.run(session, FIRST_FAILURE, row).first() is None:
+        return False
+    add(session, series, count, now)
+    return True
 
 
 def totals(session: Session) -> dict[Series, Count]:

@@ -3,7 +3,7 @@
 Each difference is a bad outcome of a tripwire: the first one rolls back.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from flask import Flask, current_app
@@ -12,9 +12,9 @@ from control_plane import blast_radius, sample_ratio
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, PRODUCTION, exposure
 from control_plane.platform import jobs, signals, telemetry
-from control_plane.platform.database import reading
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import current
-from control_plane.platform.signals import Observation
+from control_plane.platform.signals import Count, Observation, Series
 from credits_engine.store import guardrails, migrating
 from credits_engine.store.reconciliation import BookTotal, page_differences
 
@@ -26,6 +26,9 @@ DOUBLE_CHARGE = "credit_double_charge"
 AT_RISK = "credits_at_risk"
 OVERLAP = "credit_period_overlap"
 PERIODS_SECONDS = 600.0
+CORRECTED = "credit_manual_correction"
+CORRECTED_SECONDS = 300.0
+HOUR = timedelta(hours=1)
 LOGGED = 10
 
 CONSUMING = ("credits.consume_view", "credits.reserve_view")
@@ -70,6 +73,21 @@ def check_periods(_now: datetime, _term: int) -> None:
     signals.record(Observation(OVERLAP, bad=bool(found)))
 
 
+def count_corrections(now: datetime, _term: int) -> None:
+    """Tell the guard, once for each full hour, how many of the users who were active somebody had to correct by hand.
+
+    Of users and not of operations: whoever consumes a thousand times must not hide those who had reason to complain.
+    """
+    ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if current_app.extensions.get(CORRECTED) == ended_at:
+        return
+    with reading() as session:
+        by_hand, active = guardrails.corrected(session, ended_at - HOUR, ended_at)
+    with transaction() as session:
+        signals.add_hour(session, Series(CORRECTED), Count(by_hand, active), began_at=ended_at - HOUR, now=now)
+    current_app.extensions[CORRECTED] = ended_at
+
+
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule and let the control plane measure what is at stake."""
     blast_radius.register_meter(guardrails.blast)
@@ -78,6 +96,7 @@ def init_app(app: Flask) -> None:
     telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     jobs.every(app, CHECK_SECONDS, "check-books", _check)
     jobs.every(app, PERIODS_SECONDS, "check-periods", check_periods)
+    jobs.every(app, CORRECTED_SECONDS, "count-corrections", count_corrections)
 
 
 def _check(now: datetime, _term: int) -> None:

@@ -34,6 +34,18 @@ BLAST = select(
 APART = select(func.sum(_apart("analysis") + _apart("roast"))).where(
     SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS
 )
+ROLLBACK_KEYS = "rollback:%"
+"""The keys of corrections that an approved report posts: they follow from a rollback and are no sign of a new fault."""
+BY_HAND = JOURNAL.c.type.in_((EntryType.ADJUST.value, EntryType.RESET.value)) & func.coalesce(
+    JOURNAL.c.operation_key, ""
+).not_like(ROLLBACK_KEYS)
+CORRECTED = select(
+    func.count(case((BY_HAND, JOURNAL.c.user_id)).distinct()), func.count(JOURNAL.c.user_id.distinct())
+).where(
+    JOURNAL.c.occurred_at >= bindparam("since"),
+    JOURNAL.c.occurred_at < bindparam("until"),
+    BY_HAND | JOURNAL.c.type.in_(OPERATIONS),
+)
 SPLITS = {
     AudienceKind.NEW_SIGNUPS: "SPLIT: new_signup_inside",
     AudienceKind.EVERYONE: "SPLIT: everyone_inside",
@@ -91,6 +103,12 @@ def blast(session: Session, since: datetime) -> Blast:
     """What v2 served since `since`."""
     users, operations, apart = run(session, BLAST, {"since": since}).one()
     return Blast(users, operations, int(apart or 0))
+
+
+def corrected(session: Session, since: datetime, until: datetime) -> tuple[int, int]:
+    """How many users somebody corrected by hand, and how many were active: consumed something or were corrected."""
+    by_hand, active = run(session, CORRECTED, {"since": since, "until": until}).one()
+    return by_hand, active
 
 
 def charged_twice(session: Session, since: datetime) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The books are held against the journal all the time, and what v2 puts at stake is measured."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -11,6 +11,7 @@ from control_plane.platform import signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Count, Series
 from control_plane.sample_ratio import Split
+from credits_engine.administration import corrections
 from credits_engine.engines import dual
 from credits_engine.engines.decisions import Amounts, Book, Decision, Request
 from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
@@ -153,3 +154,53 @@ def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:
     signals.flush(till.now)
     with reading() as session:
         assert signals.totals(session)[Series(checking.OVERLAP)] == Count(1, 2)
+
+
+def corrected(till: Till, at: datetime) -> Count:
+    checking.count_corrections(at, 1)
+    with reading() as session:
+        return signals.totals(session).get(Series(checking.CORRECTED), Count(0, 0))
+
+
+def give_back(till: Till, user: str, key: str | None = None) -> None:
+    evaluation = FlagEvaluation(enabled=True, reason="test", revision=1)
+    with transaction() as session:
+        corrections.adjust(
+            session,
+            user,
+            Amounts(1),
+            evaluate=lambda _: evaluation,
+            now=till.now,
+            actor="olga",
+            reason="They asked.",
+            key=key,
+        )
+
+
+def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(till: Till) -> None:
+    for user in ("ada", "bob", "eve"):
+        till.take(till.user(user), "k1", analysis=2)
+        till.take(user, "k2", analysis=2)
+    give_back(till, "ada")
+    give_back(till, "ada", key="ticket 7")
+    with transaction() as session:
+        corrections.reset(session, "bob", now=till.now, actor="olga", reason="They asked.")
+    assert corrected(till, till.now) == Count(0, 0), "the hour is not over"
+    an_hour_later = till.now + checking.HOUR
+    assert corrected(till, an_hour_later) == Count(2, 3)
+    assert corrected(till, an_hour_later) == Count(2, 3)
+    assert corrected(till, an_hour_later + checking.HOUR) == Count(2, 3)
+
+
+def test_another_leader_does_not_count_the_hour_again(till: Till) -> None:
+    till.take(till.user("ada"), "k1", analysis=2)
+    an_hour_later = till.now + checking.HOUR
+    assert corrected(till, an_hour_later) == Count(0, 1)
+    del till.app.extensions[checking.CORRECTED]
+    assert corrected(till, an_hour_later) == Count(0, 1)
+
+
+def test_what_a_rollback_gives_back_is_no_sign_of_a_new_fault(till: Till) -> None:
+    till.take(till.user("ada"), "k1", analysis=2)
+    give_back(till, "ada", key="rollback:ENABLE_CREDITS_V2:1")
+    assert corrected(till, till.now + checking.HOUR) == Count(0, 1)
