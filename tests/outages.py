@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.database import db
+
+# In the words and with the code of the server's own error.
+NO_ROOM = """
+CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+END $$
+"""
 
 
 @contextmanager
@@ -25,3 +33,40 @@ def unreachable(app: Flask) -> Iterator[None]:
         yield
     finally:
         event.remove(engine, "do_connect", refuse)
+
+
+@contextmanager
+def full(app: Flask, table: str = "credit_journal") -> Iterator[None]:
+    """The disk has no room: SQLite's file may not grow, PostgreSQL says so at each row for `table`."""
+    with app.app_context():
+        engine = db.engine
+    with _no_growth(engine) if engine.dialect.name == "sqlite" else _no_rows(engine, table):
+        yield
+
+
+@contextmanager
+def _no_growth(engine: Engine) -> Iterator[None]:
+    def limit(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite takes it for the pages that there are
+
+    event.listen(engine, "connect", limit)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", limit)
+        engine.dispose()
+
+
+@contextmanager
+def _no_rows(engine: Engine, table: str) -> Iterator[None]:
+    with engine.begin() as connection:
+        connection.execute(text(NO_ROOM))
+        connection.execute(
+            text(f"CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION no_room()")
+        )
+    try:
+        yield
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("DROP FUNCTION no_room CASCADE"))

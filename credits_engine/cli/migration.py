@@ -61,20 +61,23 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
 @json_option
 @in_application
 def verify_command(*, as_json: bool) -> None:
-    """Whether every user has one running period and both books equal the journal. Exit code 1 if not."""
+    """One running period each, both books equal the journal, keys lead to their rows. Exit code 1 if not."""
     with reading() as session:
         found = verify(session, datetime.now(UTC))
     words = [
         f"{len(found.without_period):,} users without a running period, {len(found.overlapping)} with overlaps.",
         f"{found.books.checked:,} book rows checked, {found.books.found} differ from the journal.",
+        f"{len(found.keys_astray):,} keys lead to no operation of their own.",
         *(f"  no period: {user_id}" for user_id in found.without_period[:LISTED]),
         *(f"  overlapping: {user_id}" for user_id in found.overlapping[:LISTED]),
+        *(f"  key of {user_id}: {key}" for user_id, key in found.keys_astray[:LISTED]),
     ]
     document = {
         "withoutPeriod": found.without_period,
         "overlapping": found.overlapping,
         "checked": found.books.checked,
         "found": found.books.found,
+        "keysAstray": found.keys_astray,
     }
     show(document, "\n".join(words), as_json=as_json)
     sys.exit(0 if found.whole else 1)

@@ -1,4 +1,4 @@
-"""Whether the credits are whole: every user has one running period, none overlap, both books equal the journal."""
+"""Whether the credits are whole: one running period each, none overlap, books equal the journal, keys lead to rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from credits_engine.billing.store import sweeping
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
-from credits_engine.store import migrating
+from credits_engine.store import keys, migrating
 
 PAGE = 1_000
 
@@ -19,10 +19,12 @@ class Verification:
     without_period: tuple[str, ...]
     overlapping: tuple[str, ...]
     books: Reconciliation
+    keys_astray: tuple[tuple[str, str], ...] = ()
+    """User and key, a thousand at most, where a retry would not find the row that answers it."""
 
     @property
     def whole(self) -> bool:
-        return not self.without_period and not self.overlapping and self.books.clean
+        return not self.without_period and not self.overlapping and self.books.clean and not self.keys_astray
 
 
 def verify(session: Session, now: datetime) -> Verification:
@@ -33,4 +35,5 @@ def verify(session: Session, now: datetime) -> Verification:
         page = sweeping.without_period(session, after=after, now=now, page=PAGE, most=PAGE)
         missing += page.users
         after = page.last or None
-    return Verification(tuple(missing), tuple(migrating.overlapping(session)), reconcile(session))
+    overlapping, books = tuple(migrating.overlapping(session)), reconcile(session)
+    return Verification(tuple(missing), overlapping, books, keys.astray(session, most=PAGE))
