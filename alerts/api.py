@@ -51,6 +51,7 @@ def _rule(rule: Rule, shares: dict[str, float]) -> dict[str, Any]:
         "compare": rule.compare,
         "alpha": shares.get(rule.name),
         "flag": rule.flag,
+        "budget": rule.budget,
     }
 
 

@@ -1,6 +1,6 @@
-"""From when on a duration is bad, as alerts.yaml has it now: told to every process, since each of them counts."""
+"""From when on what is counted is bad, as alerts.yaml has it now: told to every process, since each of them counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from flask import Flask
@@ -22,11 +22,25 @@ def bounds(rules: Iterable[Rule]) -> dict[str, float]:
     return found
 
 
+def budgets(rules: Iterable[Rule]) -> dict[str, int]:
+    """Credits by signal, where an alert says how many; of two the smaller budget."""
+    found: dict[str, int] = {}
+    for rule in rules:
+        if rule.budget is not None:
+            found[rule.metric.signal] = min(found.get(rule.metric.signal, rule.budget), rule.budget)
+    return found
+
+
 def init_app(app: Flask) -> None:
     """Tell this process now, and again whenever the file was changed."""
-    signals.set_bounds(bounds(rules_file.current().rules))
+    _tell(rules_file.current().rules)
     jobs.of(app).everywhere(LOOK_SECONDS, "alert-bounds", _look)
 
 
 def _look(_now: datetime) -> None:
-    signals.set_bounds(bounds(rules_file.current().refresh()))
+    _tell(rules_file.current().refresh())
+
+
+def _tell(rules: Sequence[Rule]) -> None:
+    signals.set_bounds(bounds(rules))
+    signals.set_budgets(budgets(rules))

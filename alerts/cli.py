@@ -61,7 +61,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
     shares = alphas(rules)
     words = [f"{file}: {len(rules)} alerts, no mistake."] + [
         f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, {rule.action}, "
-        f"alpha {shares.get(rule.name, 0):.2%}"
+        f"alpha {shares.get(rule.name, 0):.2%}{_budget(rule)}"
         for rule in rules
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
@@ -170,6 +170,10 @@ def _rules(path: Path | None) -> tuple[Rule, ...]:
         raise CommandFailed(f"{file} can't be read: {error.strerror}.") from error
     except (RulesRefused, UnicodeDecodeError) as error:
         raise CommandFailed(f"{file} can't be used. {error}") from error
+
+
+def _budget(rule: Rule) -> str:
+    return "" if rule.budget is None else f", budget {rule.budget:,} credits"
 
 
 def _line(outcome: Outcome) -> str:

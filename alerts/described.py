@@ -23,6 +23,7 @@ class AlertRule(BaseModel):
     compare: str
     alpha: float | None
     flag: str | None
+    budget: int | None
 
 
 class AlertRules(Answer):

@@ -45,6 +45,8 @@ def explained(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     alpha = alphas(rules).get(rule.name)
     yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
+    if rule.metric.budget_setting:
+        yield _budget(rule)
     if rule.tripwire:
         yield "It is a tripwire: the first bad outcome decides, and nobody may override it."
         return
@@ -57,6 +59,12 @@ def explained(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     yield f"  {'of':>6} {'to hold':>8} {'to roll back':>13}"
     for needed in errors_needed(rule, alpha):
         yield f"  {needed.total:>6,} {_shown(needed.hold):>8} {_shown(needed.rollback):>13}"
+
+
+def _budget(rule: Rule) -> str:
+    if rule.budget is None:
+        return f"How many credits a step may cost is in the setting {rule.metric.budget_setting}."
+    return f"A step may cost {rule.budget:,} credits; a look that finds more is bad."
 
 
 def _shown(number: int | None) -> str:

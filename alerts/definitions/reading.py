@@ -5,28 +5,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
+from alerts.definitions import writing
+from alerts.definitions.writing import FLAG_PATTERN, NAME_PATTERN
 from alerts.judgement import quantities
 from alerts.judgement.evidence import HIGHEST_NULL
 from alerts.judgement.metrics import METRICS, Compare, Metric, Unit
-from alerts.judgement.rules import PHASE_ALPHA, Action, NoData, Query, Rule, Severity
+from alerts.judgement.rules import PHASE_ALPHA, Action, NoData, Rule, Severity
 
 DEFAULT_FLAG = "ENABLE_CREDITS_V2"
 DEFAULT_QUANTILE = Decimal(95)
 WINDOW_SECONDS = (Decimal(10), Decimal(86_400))
 ALERTS_MAX = 100
 CHARACTERS_MAX = 1_000_000
-NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
-FLAG_PATTERN = "[A-Za-z][A-Za-z0-9_.-]{0,99}"
 REQUIRED = ("threshold", "window", "severity")
 ACTIONS = {Severity.CRITICAL: Action.ROLLBACK, Severity.WARNING: Action.ROLLBACK, Severity.INFO: Action.NOTIFY}
 NO_DATA = {Severity.CRITICAL: NoData.ROLLBACK, Severity.WARNING: NoData.HOLD, Severity.INFO: NoData.IGNORE}
-
-Word = TypeVar("Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +150,9 @@ def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
     if not values.get("weight", Decimal(1)):
         yield "weight", "a weight is above 0."
+    if "budget" in values and metric.budget_setting is None:
+        names = ", ".join(name for name, each in METRICS.items() if each.budget_setting)
+        yield "budget", f"{metric.signal} has no budget that could be used up; only {names} has."
 
 
 def _threshold_contradictions(
@@ -201,6 +201,7 @@ def _rule(name: str, values: Mapping[str, Any]) -> Rule:
         flag=values.get("flag", DEFAULT_FLAG),
         environments=values.get("environments", ()),
         query=values.get("query"),
+        budget=values.get("budget"),
     )
 
 
@@ -226,73 +227,25 @@ def _alpha_mistakes(rules: list[tuple[Rule, int]]) -> Iterator[Mistake]:
             yield Mistake(line, f"alerts.{rule.name}", expected)
 
 
-def _text(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null":
-        raise ValueError("expected one value here.")
-    return str(node.value)
-
-
-def _written(pattern: str, example: str) -> Callable[[yaml.Node], str]:
-    def read(node: yaml.Node) -> str:
-        text = _text(node)
-        if node.tag != "tag:yaml.org,2002:str" or not re.fullmatch(pattern, text):
-            raise ValueError(f"{text!r} is not a valid name; write it like {example}.")
-        return text
-
-    return read
-
-
-def _one_of(words: type[Word]) -> Callable[[yaml.Node], Word]:
-    def read(node: yaml.Node) -> Word:
-        text = _text(node)
-        if text not in [*words]:
-            raise ValueError(f"{text!r} is none of {', '.join(words)}.")
-        return words(text)
-
-    return read
-
-
-def _number(node: yaml.Node) -> Decimal:
-    text = _text(node)
-    if node.tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
-        raise ValueError(f"{text!r} is not a plain number; write it like 2 or 99.9.")
-    return quantities.number(text)
-
-
-def _environments(node: yaml.Node) -> tuple[str, ...]:
-    if not isinstance(node, yaml.SequenceNode) or not node.value:
-        raise ValueError("expected a list of environments, like [production].")
-    names = tuple(map(_written(NAME_PATTERN, "production"), node.value))
-    if len(set(names)) < len(names):
-        raise ValueError("an environment is listed twice.")
-    return names
-
-
-def _query(node: yaml.Node) -> Query:
-    found = {key.value: value.value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
-    if found.keys() != {"bad", "total"} or not all(isinstance(each, str) and each for each in found.values()):
-        raise ValueError("expected the keys bad and total, each with a query for the number so far.")
-    return Query(found["bad"], found["total"])
-
-
 def _unknown(key: str) -> str:
     close = get_close_matches(key, FIELDS, n=1)
     return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known are {', '.join(FIELDS)}."
 
 
 FIELDS: Mapping[str, Callable[[yaml.Node], Any]] = {
-    "threshold": lambda node: quantities.threshold(_text(node)),
-    "window": lambda node: quantities.duration(_text(node)),
-    "severity": _one_of(Severity),
-    "metric": _written(NAME_PATTERN, "credit_variance"),
-    "compare": _one_of(Compare),
-    "quantile": _number,
-    "action": _one_of(Action),
-    "alpha": lambda node: quantities.ratio(_text(node)),
-    "weight": _number,
-    "no_data": _one_of(NoData),
-    "for": lambda node: quantities.duration(_text(node)),
-    "flag": _written(FLAG_PATTERN, DEFAULT_FLAG),
-    "query": _query,
-    "environments": _environments,
+    "threshold": lambda node: quantities.threshold(writing.text(node)),
+    "window": lambda node: quantities.duration(writing.text(node)),
+    "severity": writing.one_of(Severity),
+    "metric": writing.name(NAME_PATTERN, "credit_variance"),
+    "compare": writing.one_of(Compare),
+    "quantile": writing.number,
+    "action": writing.one_of(Action),
+    "alpha": lambda node: quantities.ratio(writing.text(node)),
+    "weight": writing.number,
+    "no_data": writing.one_of(NoData),
+    "for": lambda node: quantities.duration(writing.text(node)),
+    "flag": writing.name(FLAG_PATTERN, DEFAULT_FLAG),
+    "query": writing.query,
+    "budget": writing.whole_credits,
+    "environments": writing.environments,
 }

@@ -36,6 +36,8 @@ class Metric:
     """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
+    budget_setting: str | None = None
+    """For what is bad once a budget is used up: the setting that says how much that is where no alert does."""
 
 
 FAILED_V2_ONLY = "credit_failure_v2_only"
@@ -52,7 +54,7 @@ METRICS = {
     "credit_refused_by_v2_only": Metric("credit_refused_by_v2_only", compare=Compare.PAIRED),
     "credit_allowed_by_v2_only": Metric("credit_allowed_by_v2_only", compare=Compare.PAIRED),
     "credit_unshadowed": Metric("credit_unshadowed", engine="v2"),
-    "credits_at_risk": Metric("credits_at_risk"),
+    "credits_at_risk": Metric("credits_at_risk", budget_setting="CREDITS_AT_RISK_MAX"),
     "credit_ledger_difference": Metric("credit_ledger_difference"),
     "credit_double_charge": Metric("credit_double_charge"),
     "api_error_rate": Metric("api_error_rate"),

@@ -72,6 +72,8 @@ class Rule:
     """Where the alert acts; empty means everywhere."""
     query: Query | None = None
     """Where the counts come from when it is not this program that counts."""
+    budget: int | None = None
+    """How many credits a step may cost before an outcome is bad; None leaves it to the metric's setting."""
     fingerprint: str = field(init=False, compare=False)
     """Changes exactly when stored evidence no longer answers the question that this alert asks."""
 
@@ -86,7 +88,9 @@ class Rule:
 
     @property
     def allowed(self) -> str:
-        """The threshold in words: `1%`, or `5% slower than 500ms`."""
+        """The threshold in words: `1%`, `5% slower than 500ms`, or `0% above 500 credits`."""
+        if self.budget is not None:
+            return f"{self.threshold_text} above {self.budget:,} credits"
         if self.slow_ms is None:
             return self.threshold_text
         return f"{self.threshold * 100:.3g}% slower than {self.threshold_text}"
@@ -170,7 +174,7 @@ def fingerprint(rules: Iterable[Rule]) -> str:
 
 
 def _fingerprint(rule: Rule) -> str:
-    asked = (rule.query,) if rule.query else ()
+    asked = tuple(each for each in (rule.query, rule.budget) if each is not None)
     thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
     question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]

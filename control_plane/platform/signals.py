@@ -21,6 +21,7 @@ from control_plane.platform.models import SignalAccount, SignalMinute, SignalTot
 
 RESERVED = "reserved_signals"
 BOUNDS = "signal_bounds"
+BUDGETS = "signal_budgets"
 ACCOUNT_WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 WHOLE_HOUR = "*"
@@ -132,6 +133,17 @@ def set_bounds(seconds: Mapping[str, float]) -> None:
 def bound_seconds(app: Flask, signal: str, default: float) -> float:
     """From when on a duration is bad."""
     found: float = app.extensions.get(BOUNDS, {}).get(signal, default)
+    return found
+
+
+def set_budgets(credits_by_signal: Mapping[str, int]) -> None:
+    """Say for each budget how much it is, as the alerts in force have it; inside an application context."""
+    current_app.extensions[BUDGETS] = dict(credits_by_signal)
+
+
+def budget(app: Flask, signal: str, default: int) -> int:
+    """How much may be used up before it is bad."""
+    found: int = app.extensions.get(BUDGETS, {}).get(signal, default)
     return found
 
 

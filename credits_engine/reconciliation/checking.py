@@ -52,13 +52,16 @@ def check(now: datetime) -> list[BookTotal]:
 
 
 def check_stake(_now: datetime) -> None:
-    """Tell the guard whether v2 has charged differently by more credits than the settings put at stake in a step."""
+    """Tell the guard whether v2 has charged differently by more credits than a step may put at stake.
+
+    The alert says how many that are, or else the settings.
+    """
     with reading() as session:
         rollout = rollout_store.load(session, FLAG)
         if rollout is None or exposure(rollout, PRODUCTION).empty:
             return
         apart = guardrails.credits_apart(session, rollout.entered_at)
-    most = current().credits_at_risk_max
+    most = signals.budget(current_app, AT_RISK, current().credits_at_risk_max)
     if apart > most:
         log.error("credits.at_risk", charged_differently=apart, allowed=most)
     signals.record(Observation(AT_RISK, bad=apart > most))

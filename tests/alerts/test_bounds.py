@@ -1,4 +1,4 @@
-"""A duration is bad from when on alerts.yaml says so, in every process that counts it."""
+"""What is counted is bad from where on alerts.yaml says so, in every process that counts it."""
 
 from pathlib import Path
 
@@ -12,12 +12,20 @@ from control_plane.platform import jobs, signals
 
 SLOW = "database_query_slow"
 TEXT = "alerts:\n  database_query_slow: {{threshold: {}, window: 1m, severity: warning}}\n"
+RISK = "alerts:\n  credits_at_risk: {{threshold: 0%, window: 1m, severity: critical, {}}}\n"
 
 
 def test_each_duration_has_the_bound_of_its_alert_and_of_two_the_stricter_one() -> None:
     text = TEXT.format("300ms") + "  quicker: {threshold: 20ms, window: 1m, severity: info, metric: credit_api_slow}\n"
     text += "  quick: {threshold: 50ms, window: 1m, severity: info, metric: credit_api_slow}\n"
     assert bounds.bounds(parse(text)) == {SLOW: 0.3, "credit_api_slow": 0.02}
+
+
+def test_of_two_budgets_the_smaller_one_counts_and_an_alert_without_one_says_nothing() -> None:
+    assert bounds.budgets(parse(RISK.format("budget: 500"))) == {"credits_at_risk": 500}
+    assert bounds.budgets(parse(RISK.format(""))) == {}
+    second = "  lower: {threshold: 0%, window: 1m, severity: info, metric: credits_at_risk, budget: 20}\n"
+    assert bounds.budgets(parse(RISK.format("budget: 500") + second)) == {"credits_at_risk": 20}
 
 
 @pytest.mark.database("sqlite")
@@ -29,7 +37,9 @@ def test_a_changed_file_changes_what_is_counted_in_each_process(app: Flask, tmp_
         bounds.init_app(app)
         assert signals.bound_seconds(app, SLOW, 0.5) == 0.3
         assert signals.bound_seconds(app, "no_such_duration", 0.5) == 0.5
-        file.write_text(TEXT.format("100ms") + "\n")
+        assert signals.budget(app, "credits_at_risk", 1000) == 1000
+        file.write_text(TEXT.format("100ms") + RISK.format("budget: 7").removeprefix("alerts:\n"))
         for _ in range(2):
             jobs.of(app)._scheduler.get_job("alert-bounds").func("alert-bounds", bounds._look)
         assert signals.bound_seconds(app, SLOW, 0.5) == 0.1
+        assert signals.budget(app, "credits_at_risk", 1000) == 7

@@ -87,6 +87,17 @@ def test_a_tripwire_is_explained_as_one() -> None:
     assert "the first bad outcome decides" in run("explain", "credit_double_charge").output
 
 
+def test_a_budget_is_shown_and_explained_wherever_it_comes_from(tmp_path: Path) -> None:
+    assert "is in the setting CREDITS_AT_RISK_MAX." in run("explain", "credits_at_risk").output
+    own = tmp_path / "alerts.yaml"
+    own.write_text("alerts:\n  credits_at_risk: {threshold: 0%, window: 5m, severity: critical, budget: 2500}\n")
+    explained = CliRunner().invoke(alerts_group, ["explain", "credits_at_risk", "--file", str(own)]).output
+    assert "bad may be 0% above 2,500 credits" in explained
+    assert "A step may cost 2,500 credits; a look that finds more is bad." in explained
+    checked = CliRunner().invoke(alerts_group, ["check", str(own)]).output
+    assert "rollback, alpha 1.00%, budget 2,500 credits\n" in checked
+
+
 def test_an_unknown_alert_is_answered_with_the_known_ones() -> None:
     done = run("explain", "nothing")
     assert done.exit_code == 1

@@ -1,11 +1,17 @@
 """What docs/guard.md promises in figures and words is what the code does."""
 
+import re
+
 from alerts.definitions import explaining, reading
+from alerts.judgement.metrics import METRICS
 from alerts.judgement.rules import alphas
 from alerts.judgement.verdicts import Status
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
+SIGNALS = re.findall(
+    r"^\| (● )?`([a-z0-9_]+)` \|", (ROOT / "docs" / "guard-signals.md").read_text("utf-8"), re.MULTILINE
+)
 RULES = reading.parse((ROOT / "alerts.yaml").read_text(encoding="utf-8"))
 
 
@@ -29,3 +35,8 @@ def test_the_table_of_errors_is_what_the_guard_computes() -> None:
 
 def test_every_verdict_is_explained() -> None:
     assert {row[0] for row in table("it says")[1:]} == {status.value for status in Status}
+
+
+def test_every_measurement_is_listed_once_and_the_shipped_ones_are_marked() -> None:
+    assert sorted(name for _, name in SIGNALS) == sorted(METRICS)
+    assert {name for mark, name in SIGNALS if mark} == {rule.metric_name for rule in RULES}

@@ -110,6 +110,16 @@ def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(till: 
     assert stake(till) == Count(1, 2)
 
 
+def test_the_budget_of_the_alert_counts_before_the_one_of_the_settings(till: Till) -> None:
+    at_step(3)
+    till.v2, till.engines = True, Engines(v2=doubling)
+    till.take(till.user("bob", plan="custom"), "k1", analysis=3)
+    signals.set_budgets({checking.AT_RISK: 3})
+    assert stake(till) == Count(0, 1)
+    signals.set_budgets({checking.AT_RISK: 2})
+    assert stake(till) == Count(1, 2)
+
+
 def asked(till: Till, users: int, *, reason: str, signed_up_days_ago: int = 90, named: str = "u") -> None:
     """Operations of that many users, for whom the flag gave this reason."""
     evaluation = FlagEvaluation(enabled="inside" in reason, reason=reason, revision=1)

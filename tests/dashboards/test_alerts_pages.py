@@ -167,6 +167,18 @@ def test_an_alert_that_may_not_roll_back_never_does() -> None:
     assert {need.rollback for need in screens.needs(rule, alpha=None)} == {None}
 
 
+@pytest.mark.usefixtures("planned")
+@pytest.mark.database("sqlite")
+def test_a_budget_is_shown_where_the_alert_has_one(app: Flask, sign_in: SignIn) -> None:
+    for extra, shown in ((", budget: 2500", True), ("", False)):
+        rules = f"alerts:\n  credits_at_risk: {{threshold: 0%, window: 5m, severity: critical{extra}}}\n"
+        rules_of(app).rules = parse(rules)
+        page = words(sign_in("victor").get("/alerts/credits_at_risk").get_data(as_text=True))
+        assert ("Budget 2,500 credits a step" in page) is shown
+        (told,) = sign_in("victor").get("/api/alerts").get_json()["alerts"]
+        assert told["budget"] == (2500 if shown else None)
+
+
 def test_alerts_of_another_flag_are_not_shown_here(app: Flask, planned: Rollout) -> None:
     rules_of(app).rules = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: info, flag: OTHER}\n")
     with looking(app) as session:

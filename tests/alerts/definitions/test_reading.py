@@ -15,6 +15,7 @@ from alerts.judgement.rules import Action, NoData, Rule, Severity
 ROOT = Path(__file__).parents[3]
 SHIPPED = (ROOT / "alerts.yaml").read_text()
 SCHEMA = json.loads((Path(reading.__file__).parent / "alerts.schema.json").read_text())
+AT_RISK = "credits_at_risk"
 GUIDE = """\
 alerts:
   credit_consumption_failure:
@@ -105,6 +106,18 @@ def test_every_optional_key_is_read() -> None:
     assert rule("alpha: 0.1%").alpha == 0.001
 
 
+def test_an_alert_on_credits_at_risk_may_say_its_budget() -> None:
+    said, unsaid = (rule(extra, name=AT_RISK, threshold="0%") for extra in ("budget: 1500", ""))
+
+    assert (said.budget, said.allowed, said.tripwire) == (1500, "0% above 1,500 credits", True)
+    assert (unsaid.budget, unsaid.allowed) == (None, "0%")
+
+
+def test_another_budget_is_another_question_and_begins_a_new_attempt() -> None:
+    budgets = ("", "budget: 0", "budget: 500", "budget: 501")
+    assert len({rule(extra, name=AT_RISK, threshold="0%").fingerprint for extra in budgets}) == len(budgets)
+
+
 @pytest.mark.parametrize(
     ("severity", "action", "no_data"),
     [("critical", "rollback", "rollback"), ("warning", "rollback", "hold"), ("info", "notify", "ignore")],
@@ -139,6 +152,14 @@ def test_severity_sets_what_happens_by_default(severity: str, action: str, no_da
         (alert("alpha: 0.1%; weight: 2"), "an alpha of its own or a weight in the common one, not both."),
         (alert("weight: 0"), "a weight is above 0."),
         (alert("for: 2d"), "a breach may be waited out for at most 1d."),
+        (
+            alert("budget: 5"),
+            "credit_consumption_failure has no budget that could be used up; only credits_at_risk has.",
+        ),
+        (alert("budget: 2.5", name=AT_RISK), "Line 6, alerts.credits_at_risk.budget: '2.5' is no whole number of"),
+        (alert("budget: -1", name=AT_RISK), "'-1' is no whole number of credits up to 999999999; write it like 1000."),
+        (alert("budget: '5'", name=AT_RISK), "'5' is no whole number of credits"),
+        (alert("budget: 1000000000", name=AT_RISK), "'1000000000' is no whole number of credits"),
         (alert("flag: 7"), "'7' is not a valid name; write it like ENABLE_CREDITS_V2."),
         (alert("flag:"), "flag: expected one value here."),
         (alert("environments: production"), "expected a list of environments, like [production]."),
@@ -210,6 +231,12 @@ def _read(text: str) -> tuple[Rule | Mistake, ...]:
         alert("quantile: 99.5; weight: 3; environments: [production]", name="database_query_slow", threshold="500ms"),
         alert("metric: beans; alpha: 0.25%; no_data: hold; compare: paired", name="coffee"),
         alert(threshold="50%", name="credit_failure_discordant"),
+        alert("budget: 0", name=AT_RISK, threshold="0%"),
+        alert("budget: 999999999", name=AT_RISK, threshold="0%"),
+        alert("budget: 500.0", name=AT_RISK, threshold="0%"),
+        alert("budget: 1000000000", name=AT_RISK, threshold="0%"),
+        alert("budget: 2.5", name=AT_RISK, threshold="0%"),
+        alert("budget: many", name=AT_RISK, threshold="0%"),
         alert(threshold="1 parsec"),
         alert(threshold="1"),
         alert("colour: red"),
