@@ -97,7 +97,7 @@ def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
     if rule is None:
         raise CommandFailed(f"There is no alert {name!r}; known are {', '.join(each.name for each in rules)}.")
     needed = [] if rule.tripwire else explaining.errors_needed(rule, alphas(rules).get(name))
-    document = {"alert": name, "errors_needed": [asdict(each) for each in needed]}
+    document = {"alert": name, "budget": rule.budget, "errors_needed": [asdict(each) for each in needed]}
     show(document, "\n".join(explaining.explained(rule, rules)), as_json=as_json)
 
 

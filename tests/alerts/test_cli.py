@@ -94,6 +94,8 @@ def test_a_budget_is_shown_and_explained_wherever_it_comes_from(tmp_path: Path) 
     explained = CliRunner().invoke(alerts_group, ["explain", "credits_at_risk", "--file", str(own)]).output
     assert "bad may be 0% above 2,500 credits" in explained
     assert "A step may cost 2,500 credits; a look that finds more is bad." in explained
+    document = CliRunner().invoke(alerts_group, ["explain", "credits_at_risk", "--file", str(own), "--json"]).output
+    assert json.loads(document)["budget"] == 2500
     checked = CliRunner().invoke(alerts_group, ["check", str(own)]).output
     assert "rollback, alpha 1.00%, budget 2,500 credits\n" in checked
 

@@ -8,12 +8,17 @@ from sqlalchemy import update
 
 from control_plane.platform import signals
 from control_plane.platform.database import transaction
-from credits_engine.billing import evidence, sweep
+from credits_engine.billing import evidence, resets, sweep
+from credits_engine.billing.reconciling import reconcile
 from credits_engine.billing.store import accounts
+from credits_engine.billing.stripe_client import connect
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
+from credits_engine.store import accounts as directory
 from credits_engine.store.tables import COUNTERS, USERS
+from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY
 from tests.credits_engine.billing.virtual_stripe import START, Subscription, VirtualStripe
 
 SECOND = timedelta(seconds=1)
@@ -94,6 +99,16 @@ def test_a_cycle_without_a_period_was_skipped(counted: Look, months: int, expect
     assert counted(evidence.RESET_SKIPPED) == expected
 
 
+@pytest.mark.usefixtures("subscription")
+def test_a_period_that_somebody_else_has_opened_is_no_second_reset(counted: Look) -> None:
+    with transaction() as session:
+        found = directory.find(session, "ada")
+        assert found is not None
+        opened = [resets.open_running(session, found[0], NEXT + SECOND) for _ in range(2)]
+    assert {period.start for period in opened} == {NEXT}
+    assert counted(evidence.RESET_LATE) == GOOD
+
+
 # Changes of plan
 
 
@@ -128,6 +143,21 @@ def test_a_downgrade_is_late_from_a_minute_after_its_period(
     sweep.settle_due(NEXT + late)
     assert office.user("ada")[0] == "free"
     assert counted(evidence.PLAN_LATE) == expected
+
+
+def test_a_change_that_came_to_light_by_asking_stripe_is_as_old_as_it_is_and_not_as_our_question(
+    office: Office, counted: Look
+) -> None:
+    with fake_api.serving(VirtualStripe()) as api:
+        ours = api.stripe.checkout("ada", "starter_monthly")
+        office.tell(api.stripe.events, at=START)
+        api.stripe.pass_time(START + DAY)
+        api.stripe.change_price(ours, "pro_monthly")
+        api.stripe.pass_time(START + DAY + 2 * MINUTE)
+        counted("")
+        list(reconcile(connect(KEY, base_url=api.url), now=api.stripe.now, actor="olga", correct=True))
+    assert office.user("ada")[0] == "pro"
+    assert counted(evidence.PLAN_LATE) == BAD
 
 
 @pytest.mark.usefixtures("subscription")
