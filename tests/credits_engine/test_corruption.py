@@ -90,7 +90,7 @@ FOUND_BY_VERIFY: dict[str, Harm] = {
     "a pack that holds more": lambda s: s.execute(update(PACKS).values(remaining=5)),
     "what moved a pack lost": lose_pack_entry,
     "a key lost": lambda s: s.execute(delete(KEYS).where(KEYS.c.key == "k1")),
-    "a key of another's operation": lambda s: s.execute(update(KEYS).where(KEYS.c.key == "k1").values(journal_id=OTHERS)),
+    "a key of another's row": lambda s: s.execute(update(KEYS).where(KEYS.c.key == "k1").values(journal_id=OTHERS)),
 }
 
 

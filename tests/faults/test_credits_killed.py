@@ -43,6 +43,8 @@ class Crowd:
 
     url: str
     token: str
+    ways: tuple[tuple[str, ...], ...] = (("consume",),)
+    """The requests that an operation takes, by turns."""
     answered: dict[str, int] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     repeated: int = 0
@@ -69,8 +71,9 @@ class Crowd:
             time.sleep(0.01)
 
     def _take_all(self, user: str) -> None:
-        for key in (f"{user}-{number}" for number in count()):
-            while (operation := self._take(user, key)) is None:
+        for number in count():
+            key, way = f"{user}-{number}", self.ways[number % len(self.ways)]
+            while (operation := self._take(user, key, way)) is None:
                 self.repeated += 1
                 if self._ended.wait(AGAIN_SECONDS):
                     self.open.add(key)
@@ -79,21 +82,27 @@ class Crowd:
             if self._ended.is_set():
                 return
 
-    def _take(self, user: str, key: str) -> int | None:
-        """The journal row that answers; None where it is unknown what became of the request."""
-        body = json.dumps({"userId": user, "creditType": "analysis", "amount": 1}).encode()
-        headers = {"Authorization": self.token, "Idempotency-Key": key, "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/api/credits/consume", body, headers)  # noqa: S310 - our own address
+    def _take(self, user: str, key: str, way: tuple[str, ...]) -> int | None:
+        """The journal row that answers; None where it is unknown what became of a request."""
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-                return int(json.load(response)["operationId"])
+            operation, *_ = [self._ask(request, user, key) for request in way]
         except urllib.error.HTTPError as error:
             self.failures.append(f"{error.code} {error.read(300)!r}")
             if error.code < 500:
                 raise
         except (OSError, HTTPException, ValueError) as error:
             self.failures.append(repr(error))
+        else:
+            return operation
         return None
+
+    def _ask(self, request: str, user: str, key: str) -> int:
+        asked = {} if request == "commit" else {"creditType": "analysis", "amount": 1}
+        body = json.dumps({"userId": user, **asked}).encode()
+        headers = {"Authorization": self.token, "Idempotency-Key": key, "Content-Type": "application/json"}
+        sent = urllib.request.Request(f"{self.url}/api/credits/{request}", body, headers)  # noqa: S310 - our own address
+        with urllib.request.urlopen(sent, timeout=10) as response:  # noqa: S310
+            return int(json.load(response)["operationId"])
 
 
 def prepared(app: Flask) -> str:
