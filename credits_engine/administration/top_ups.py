@@ -83,6 +83,15 @@ def revoke(session: Session, pack_id: int, *, now: datetime, actor: str, reason:
     return _emptied(session, pack, EntryType.PACK_REVOKE, now=now, actor=actor, reason=reason)
 
 
+def take_back(session: Session, pack_id: int, amount: int, *, now: datetime, actor: str, reason: str) -> TopUp:
+    """Take unspent credits out of a pack that goes on, as after a refund of a part. Raises UnknownPackError.
+
+    `amount` is at most what the pack holds.
+    """
+    pack = _locked(session, pack_id)
+    return _lowered(session, pack, amount, EntryType.PACK_REVOKE, now=now, actor=actor, reason=reason)
+
+
 def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
     """Journal what an expired pack still held; None when it holds nothing or has time left."""
     pack = _locked(session, pack_id)
@@ -109,7 +118,12 @@ def _noted(
 
 
 def _emptied(session: Session, pack: Pack, type_: EntryType, *, now: datetime, actor: str, reason: str) -> TopUp:
-    rest = pack.remaining
+    return _lowered(session, pack, pack.remaining, type_, now=now, actor=actor, reason=reason)
+
+
+def _lowered(
+    session: Session, pack: Pack, by: int, type_: EntryType, *, now: datetime, actor: str, reason: str
+) -> TopUp:
     journal_id = note(
         session,
         type_,
@@ -117,13 +131,13 @@ def _emptied(session: Session, pack: Pack, type_: EntryType, *, now: datetime, a
         now=now,
         actor=actor,
         reason=reason,
-        before={"pack": pack.id, "remaining": rest},
-        after={"pack": pack.id, "remaining": 0},
-        columns={f"requested_{pack.kind}": -rest, "context": {"pack": pack.id}},
+        before={"pack": pack.id, "remaining": pack.remaining},
+        after={"pack": pack.id, "remaining": pack.remaining - by},
+        columns={f"requested_{pack.kind}": -by, "context": {"pack": pack.id}},
     )
-    if rest:
-        packs.move(session, journal_id, (Move(pack.id, pack.kind, -rest),))
-    return TopUp(journal_id, _locked(session, pack.id), -rest)
+    if by:
+        packs.move(session, journal_id, (Move(pack.id, pack.kind, -by),))
+    return TopUp(journal_id, _locked(session, pack.id), -by)
 
 
 def _locked(session: Session, pack_id: int) -> Pack:

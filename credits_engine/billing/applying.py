@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.billing import events, evidence
-from credits_engine.billing.facts import Fact, InvoicePaid, Link, Payment, Snapshot, Source
+from credits_engine.billing import events, evidence, purchases
+from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.settlement import Settlement, settle
 from credits_engine.billing.shapes import UnreadableEventError
@@ -84,6 +85,9 @@ def _applied(
         _watch_for_doubles(session, claim, stated)
         return Outcome(State.APPLIED, "Another event has told the same before.")
     settled = settle(session, user_id, now=now, cause=claim.event_id)
+    if purchases.concerns(stated):
+        bought = purchases.settle(session, user_id, now=now, cause=claim.event_id)
+        settled = replace(settled, changes=(*settled.changes, *bought))
     return _outcome(stated, settled, user_id)
 
 
@@ -132,6 +136,8 @@ def _outcome(stated: Sequence[Fact], settled: Settlement, user_id: str) -> Outco
         return Outcome(State.APPLIED, changes)
     if all(isinstance(fact, Link) for fact in stated):
         return Outcome(State.APPLIED, f"The customer is user {user_id}.")
+    if any(isinstance(fact, PackPaid) for fact in stated):
+        return Outcome(State.APPLIED, "What was bought is known already.")
     if settled.standing is None:
         return Outcome(State.APPLIED, "Noted; no subscription grants anything yet.")
     return Outcome(State.APPLIED, f"Confirmed: {settled.standing.reason}")

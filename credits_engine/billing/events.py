@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from credits_engine.billing import invoices
+from credits_engine.billing import checkouts, invoices
 from credits_engine.billing.facts import TERMINAL, Fact, Item, Link, Snapshot, Source, Status
 from credits_engine.billing.shapes import (
     Json,
@@ -131,15 +131,6 @@ def _status(subscription: Json) -> Status:
         ) from None
 
 
-def _checkout(event: Json) -> Iterator[Link]:
-    session = required_object(event)
-    reference = session.get("client_reference_id")
-    user_id = reference if isinstance(reference, str) and reference else named_user(session)
-    customer_id = identifier(session.get("customer"))
-    if session.get("mode") == "subscription" and user_id and customer_id:
-        yield Link(f"{customer_id}:link", customer_id, user_id, created(event))
-
-
 def _customer(event: Json) -> Iterator[Link]:
     customer = required_object(event)
     if user_id := named_user(customer):
@@ -155,8 +146,8 @@ OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
     "invoice.voided": invoices.voided,
     "invoice_payment.paid": invoices.payment,
     "charge.refunded": invoices.refund,
-    "checkout.session.completed": _checkout,
-    "checkout.session.async_payment_succeeded": _checkout,
+    "checkout.session.completed": checkouts.completed,
+    "checkout.session.async_payment_succeeded": checkouts.completed,
     "customer.created": _customer,
     "customer.updated": _customer,
 }

@@ -155,6 +155,19 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class PackPaid:
+    """A one-off checkout of a pack is paid; `at` is when it began. Without a payment nothing had to be paid."""
+
+    identity: str
+    customer_id: str
+    at: datetime
+    price: str
+    quantity: int
+    payment_intent: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Which of our users a Stripe customer is."""
 
@@ -164,4 +177,4 @@ class Link:
     at: datetime
 
 
-Fact = Snapshot | InvoicePaid | InvoiceFailed | InvoiceVoided | Payment | Refund | Link
+Fact = Snapshot | InvoicePaid | InvoiceFailed | InvoiceVoided | Payment | Refund | PackPaid | Link

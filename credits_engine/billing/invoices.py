@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from credits_engine.billing.checkouts import guest
 from credits_engine.billing.facts import InvoiceFailed, InvoicePaid, InvoiceVoided, Payment, Refund
 from credits_engine.billing.shapes import (
     Json,
@@ -59,10 +60,11 @@ def payment(event: Json) -> Iterator[Payment]:
 
 
 def refund(event: Json) -> Iterator[Refund]:
-    """How much of a customer's charge has been given back in all."""
+    """How much of a charge has been given back in all."""
     charge = required_object(event)
-    customer_id = identifier(charge.get("customer"))
-    if customer_id is None:
+    intent = identifier(charge.get("payment_intent"))
+    customer_id = identifier(charge.get("customer")) or (intent and guest(intent))
+    if not customer_id:
         return
     charge_id, refunded = required_id(charge, "id"), whole(charge.get("amount_refunded"))
     yield Refund(
@@ -73,7 +75,7 @@ def refund(event: Json) -> Iterator[Refund]:
         amount=whole(charge.get("amount")),
         amount_refunded=refunded,
         invoice_id=identifier(charge.get("invoice")),
-        payment_intent=identifier(charge.get("payment_intent")),
+        payment_intent=intent,
     )
 
 

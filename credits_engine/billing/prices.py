@@ -1,6 +1,7 @@
 """Which plan the prices of a subscription buy."""
 
 from credits_engine.billing.facts import Item, Snapshot, Status
+from credits_engine.engines.offers import OFFERS
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 
@@ -55,8 +56,8 @@ def rank(plan: CreditPlan | None, catalogue: Catalogue) -> int:
 
 
 def is_sold(price: str, catalogue: Catalogue) -> bool:
-    """Whether a price, by lookup key or id, buys a plan."""
-    return _find(price, catalogue) is not None
+    """Whether a price, by lookup key or id, buys a plan or a pack."""
+    return _find(price, catalogue) is not None or OFFERS.find(price) is not None
 
 
 def unmapped(snapshot: Snapshot, catalogue: Catalogue) -> list[str]:

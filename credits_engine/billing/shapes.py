@@ -72,7 +72,8 @@ def nested(stated: object, *names: str) -> Json:
 def elements(value: object) -> Iterator[Json]:
     """The objects of a Stripe list."""
     found = section(value, "data")
-    yield from (each for each in found or () if isinstance(each, Mapping))
+    if isinstance(found, list):
+        yield from (each for each in found if isinstance(each, Mapping))
 
 
 def named_user(stated: object) -> str | None:

@@ -13,6 +13,7 @@ from credits_engine.billing.facts import (
     InvoicePaid,
     InvoiceVoided,
     Link,
+    PackPaid,
     Payment,
     Refund,
     Snapshot,
@@ -21,7 +22,8 @@ from credits_engine.billing.store.tables import CUSTOMERS, FACTS
 from credits_engine.store.tables import insert_if_absent, inserted, run
 
 KINDS: Mapping[str, type[Any]] = {
-    each.__name__: each for each in (Snapshot, InvoicePaid, InvoiceFailed, InvoiceVoided, Payment, Refund, Link)
+    each.__name__: each
+    for each in (Snapshot, InvoicePaid, InvoiceFailed, InvoiceVoided, Payment, Refund, PackPaid, Link)
 }
 CODECS: Mapping[str, TypeAdapter[Any]] = {name: TypeAdapter(each) for name, each in KINDS.items()}
 ADD = insert_if_absent(FACTS)

@@ -75,13 +75,13 @@ def test_a_proration_is_a_payment_of_no_period() -> None:
     assert [fact.period is None for fact in dict.fromkeys(paid)] == [False, True]
 
 
-def test_an_invoice_without_a_subscription_and_a_charge_without_a_customer_state_nothing() -> None:
+def test_an_invoice_without_a_subscription_and_a_charge_of_nobody_state_nothing() -> None:
     invoice = copy.deepcopy(of_type("invoice.paid", GENERATIONS[0]))
     del invoice["data"]["object"]["subscription"]
     invoice["data"]["object"]["lines"]["data"] = []
     assert events.facts(invoice) == ()
     charge = copy.deepcopy(of_type("charge.refunded", GENERATIONS[0]))
-    charge["data"]["object"]["customer"] = None
+    charge["data"]["object"] |= {"customer": None, "payment_intent": None}
     assert events.facts(charge) == ()
 
 

@@ -8,6 +8,7 @@ import stripe
 
 from tests.credits_engine.billing.conftest import SECRET, sign
 from tests.credits_engine.billing.stories import random_life
+from tests.credits_engine.billing.virtual_shop import give_back, receive_payment, sell
 from tests.credits_engine.billing.virtual_stripe import GENERATIONS, NEW, OLD, Json, VirtualStripe
 
 # The library's type of every object that our events carry, and of the objects within.
@@ -21,6 +22,7 @@ TYPES: dict[str, Any] = {
     "invoice_payment": stripe.InvoicePayment,
     "charge": stripe.Charge,
     "checkout.session": stripe.checkout.Session,
+    "item": stripe.LineItem,
 }
 MOVED_SINCE_OLD = {
     "subscription": {"current_period_start", "current_period_end"},
@@ -57,6 +59,15 @@ def test_every_field_of_the_newest_generation_is_one_of_the_librarys() -> None:
     events = some_events(NEW)
     assert {event["type"] for event in events} >= {"customer.subscription.deleted", "charge.refunded"}
     assert strange_fields(events) == {}
+
+
+def test_every_field_of_a_sale_is_one_of_the_librarys() -> None:
+    virtual = VirtualStripe()
+    for quantity in (None, 2):
+        session = sell(virtual, "ada", "pack_roast_10", quantity=quantity)
+        receive_payment(virtual, session)
+        give_back(virtual, session)
+    assert strange_fields(virtual.events) == {}
 
 
 def test_the_oldest_generation_has_what_the_library_no_longer_knows_and_nothing_else() -> None:

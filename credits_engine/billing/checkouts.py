@@ -1,0 +1,84 @@
+"""Facts out of checkouts: whom a subscription's customer is, and which packs a one-off payment bought."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from credits_engine.billing.facts import Link, PackPaid
+from credits_engine.billing.shapes import (
+    Json,
+    UnreadableEventError,
+    created,
+    elements,
+    identifier,
+    instant,
+    named_user,
+    nested,
+    required_id,
+    required_object,
+    section,
+)
+
+PAID = ("paid", "no_payment_required")
+PACK_KEY = "credit_pack"
+"""Under this name a session's metadata says which pack it sells: events show no line items."""
+QUANTITY_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    price: str
+    quantity: int
+
+
+def completed(event: Json) -> Iterator[Link | PackPaid]:
+    """What a checkout states; both of its events state the same of a payment, which may be paid only later."""
+    session = required_object(event)
+    match session.get("mode"):
+        case "subscription":
+            yield from _link(event, session)
+        case "payment" if session.get("payment_status") in PAID:
+            yield from _packs(event, session)
+
+
+def guest(reference: str) -> str:
+    """The customer of whoever paid without becoming one of Stripe's; charge and checkout share the payment."""
+    return f"guest:{reference}"
+
+
+def _link(event: Json, session: Json) -> Iterator[Link]:
+    user_id, customer_id = _user(session), identifier(session.get("customer"))
+    if user_id and customer_id:
+        yield Link(f"{customer_id}:link", customer_id, user_id, created(event))
+
+
+def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
+    session_id, intent = required_id(session, "id"), identifier(session.get("payment_intent"))
+    for number, line in enumerate(_lines(session)):
+        yield PackPaid(
+            identity=f"{session_id}:pack:{number}",
+            customer_id=identifier(session.get("customer")) or guest(intent or session_id),
+            # The session's own time is the same in every event about it, so what it buys ends at one instant.
+            at=instant(session.get("created")) or created(event),
+            price=line.price,
+            quantity=line.quantity,
+            payment_intent=intent,
+            user_id=_user(session),
+        )
+
+
+def _lines(session: Json) -> Iterator[_Line]:
+    named = nested(session, "metadata").get(PACK_KEY)
+    if isinstance(named, str) and named:
+        yield _Line(named, 1)
+        return
+    for item in elements(session.get("line_items")):
+        price, quantity = item.get("price"), item.get("quantity")
+        name = section(price, "lookup_key", None) or identifier(price)
+        if not isinstance(name, str) or type(quantity) is not int or not 1 <= quantity <= QUANTITY_MAX:
+            raise UnreadableEventError("no_price", f"A line of checkout {session.get('id')} names no price and number.")
+        yield _Line(name, quantity)
+
+
+def _user(session: Json) -> str | None:
+    reference = session.get("client_reference_id")
+    return reference if isinstance(reference, str) and reference else named_user(session)

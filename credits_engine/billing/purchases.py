@@ -1,0 +1,99 @@
+"""Packs as the facts have them: each that was paid is granted once, and what was given back is taken out of it.
+
+Like the entitlement it is a function of the set of facts, so neither order nor number of deliveries matters. What was
+spent stays spent.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.administration import top_ups
+from credits_engine.administration.top_ups import Purchase
+from credits_engine.billing.facts import Fact, PackPaid, Refund
+from credits_engine.billing.prices import UnsoldPriceError
+from credits_engine.billing.store import facts, purchases
+from credits_engine.engines.offers import OFFERS, Offer
+from credits_engine.engines.packs import Pack
+
+ACTOR = "billing"
+
+
+def concerns(stated: Iterable[Fact]) -> bool:
+    """Whether any of these facts can change a pack."""
+    return any(isinstance(fact, PackPaid | Refund) for fact in stated)
+
+
+def settle(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
+    """Grant and take back what the facts of a user say; a sentence for each change.
+
+    Call it with the user's books locked, as packs are locked behind them. Raises UnsoldPriceError.
+    """
+    told = facts.of_user(session, user_id)
+    changes: list[str] = []
+    bought = [each for each in told if isinstance(each, PackPaid)]
+    for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
+        pack = purchases.lock_bought(session, user_id, key_of(paid))
+        if pack is None:
+            pack, words = _granted(session, user_id, paid, now=now, cause=cause)
+            changes.append(words)
+        if pack is not None:
+            changes += _taken_back(session, pack, refunds_of(paid, told), now=now, cause=cause)
+    return changes
+
+
+def key_of(paid: PackPaid) -> str:
+    """The key under which a pack is granted once."""
+    return f"stripe:{paid.identity}"
+
+
+def refunds_of(paid: PackPaid, told: Sequence[Fact]) -> list[Refund]:
+    """What was given back of the payment behind a pack; none where nothing had to be paid."""
+    intent = paid.payment_intent
+    return [each for each in told if isinstance(each, Refund) and intent and each.payment_intent == intent]
+
+
+def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
+    """How many of `amount` credits the refunds take back, spent or not: the share of the money, rounded down.
+
+    Each refund says how much was given back in all, so the highest one counts and not their sum.
+    """
+    return max((_share(amount, each) for each in refunds), default=0)
+
+
+def _share(amount: int, refund: Refund) -> int:
+    return amount if refund.is_full else amount * refund.amount_refunded // refund.amount
+
+
+def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, cause: str) -> tuple[Pack | None, str]:
+    offer = _offer(paid)
+    ends_at, amount = paid.at + offer.valid, offer.amount * paid.quantity
+    if ends_at <= now:
+        return None, f"The pack {paid.price} was paid so long ago that it ended at {ends_at:%Y-%m-%dT%H:%M:%SZ}."
+    purchase = Purchase(user_id, offer.kind, amount, ends_at)
+    reason = f"Bought {paid.price} for {amount} {offer.kind}, told by {cause}."
+    done = top_ups.top_up(session, purchase, now=now, actor=ACTOR, reason=reason, key=key_of(paid))
+    return done.pack, f"A pack of {amount} {offer.kind} until {ends_at:%Y-%m-%dT%H:%M:%SZ}."
+
+
+def _offer(paid: PackPaid) -> Offer:
+    offer = OFFERS.find(paid.price)
+    if offer is None:
+        words = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
+        raise UnsoldPriceError(paid.price, words)
+    return offer
+
+
+def _taken_back(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: datetime, cause: str) -> list[str]:
+    wanted = to_take_back(pack.amount, refunds)
+    if wanted == 0 or pack.expires_at <= now:
+        return []
+    if wanted == pack.amount:
+        done = top_ups.revoke(session, pack.id, now=now, actor=ACTOR, reason=f"Given back in full, told by {cause}.")
+        return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
+    rest = min(wanted - purchases.taken_back(session, pack.id), pack.remaining)
+    if rest <= 0:
+        return []
+    top_ups.take_back(session, pack.id, rest, now=now, actor=ACTOR, reason=f"Given back in part, told by {cause}.")
+    return [f"{rest} {pack.kind} of pack {pack.id} are taken back with the money."]

@@ -1,0 +1,53 @@
+"""One-off sales of a virtual Stripe: packs that are paid at once or later, and given back in part or whole."""
+
+from collections.abc import Mapping
+
+from tests.credits_engine.billing.virtual_stripe import Json, VirtualStripe, _seconds
+
+CENTS = 1_000
+
+
+def sell(
+    stripe: VirtualStripe,
+    user: str | None,
+    price: str,
+    *,
+    customer: str | None = None,
+    is_paid: bool = True,
+    quantity: int | None = None,
+) -> Json:
+    """A finished checkout of a pack. Without a customer it is a guest's; with a quantity the line items are shown."""
+    line = {"id": stripe._id("li"), "object": "item", "quantity": quantity, "price": {"lookup_key": price, "id": "p"}}
+    session: Json = {
+        "id": stripe._id("cs"),
+        "object": "checkout.session",
+        "mode": "payment",
+        "created": _seconds(stripe.now),
+        "payment_status": "paid" if is_paid else "unpaid",
+        "customer": customer,
+        "payment_intent": stripe._id("pi"),
+        "client_reference_id": user,
+        "metadata": {} if quantity else {"credit_pack": price},
+        **({"line_items": {"object": "list", "data": [line]}} if quantity else {}),
+    }
+    stripe._send("checkout.session.completed", session)
+    return session
+
+
+def receive_payment(stripe: VirtualStripe, session: Mapping[str, object]) -> None:
+    """The bank transfer of a checkout has come in."""
+    stripe._send("checkout.session.async_payment_succeeded", {**session, "payment_status": "paid"})
+
+
+def give_back(stripe: VirtualStripe, session: Mapping[str, object], cents_in_all: int = CENTS) -> None:
+    """So much of the payment has been given back by now."""
+    charge = {
+        "id": f"ch_{session['payment_intent']}",
+        "object": "charge",
+        "customer": session["customer"],
+        "amount": CENTS,
+        "amount_refunded": cents_in_all,
+        "refunded": cents_in_all == CENTS,
+        "payment_intent": session["payment_intent"],
+    }
+    stripe._send("charge.refunded", charge)
