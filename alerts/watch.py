@@ -98,14 +98,14 @@ def _first_look(rule: Rule, counters: Counters) -> Memory:
 def _look_again(rule: Rule, before: Memory, counters: Counters, now: datetime) -> Memory:
     seen, pairs_seen = counters.of(rule), counters.discordant
     increment = _increment(before.seen, seen)
+    silence = listen(before.silence, due=counters.due(rule), counted=increment.total, now=now)
+    if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
+        return before
     evidence = step(bet_of(rule), before.evidence, increment, at=now)
     pairs = before.pairs
     if rule.attributable:
         bet = discordant_bet(window_seconds=rule.window_seconds)
         pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
-    silence = listen(before.silence, due=counters.due(rule), counted=increment.total, now=now)
-    if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
-        return before
     return Memory(seen, evidence, pairs_seen, pairs, before.verdict, silence)
 
 
