@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.platform.database import is_postgresql
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.packs import bought as packs_bought
@@ -51,7 +52,9 @@ def seen(session: Session, user_id: str, now: datetime) -> tuple[Glance, Books] 
     Raises UnknownPlanError.
     """
     found = glances.glance(session, user_id, now=now, month_start=calendar_month(now).start)
-    return None if found is None else (found, _shown(session, found.account, found.row, found.legacy_used, now))
+    if found is None:
+        return None
+    return found, _shown(session, found.account, found.row, found.month_used or NOTHING, now)
 
 
 def _shown(session: Session, account: Account, row: CounterRow | None, used: Amounts, now: datetime) -> Books:
@@ -73,14 +76,42 @@ def standing(found: Standing, now: datetime) -> Books:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The first look of an operation. `books` are those of the account where nobody else can change them any more."""
+
+    account: Account
+    known: KnownKey | None
+    books: Glance | None = None
+
+
+def first_sight(session: Session, user_id: str, *, key: str, now: datetime) -> Sight | None:
+    """Who asks and what became of `key`; None when the directory lacks the user.
+
+    SQLite lets one transaction write at a time, so the books are read along with it there: they are locked already.
+    """
+    if is_postgresql(session):
+        found = accounts.find(session, user_id, key=key)
+        return None if found is None else Sight(*found)
+    seen = glances.glance(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
+    return None if seen is None else Sight(seen.account, seen.known, seen)
+
+
 def locked(
-    session: Session, account: Account, *, key: str, now: datetime, known: KnownKey | None = None
+    session: Session,
+    account: Account,
+    *,
+    key: str,
+    now: datetime,
+    known: KnownKey | None = None,
+    seen: Glance | None = None,
 ) -> tuple[Books, KnownKey | None]:
     """Both books, locked until the transaction ends, and what is known of `key` under those locks.
 
-    `known` is what was known before. Raises UnknownPlanError.
+    `known` is what was known before, `seen` what this transaction saw of the books since it locked them. Raises
+    UnknownPlanError.
     """
-    row = books.lock_current(session, account.user_id, now)
+    row = seen.row if seen else books.lock_current(session, account.user_id, now)
     if account.due_at is not None and (row is None or row.plan != account.plan):
         # Billing may have changed the plan or the anchor between our first look and our lock.
         account = accounts.refreshed(session, account)
@@ -89,7 +120,11 @@ def locked(
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
-    found = books.lock_month(session, account.user_id, month.start, key=key)
+    found: tuple[Amounts, KnownKey | None] | None
+    if seen and seen.month_used is not None:
+        found = seen.month_used, known
+    else:
+        found = books.lock_month(session, account.user_id, month.start, key=key)
     if found is None and books.open_month(session, account.user_id, month.start):
         found = NOTHING, known
     elif found is None:

@@ -21,8 +21,8 @@ from credits_engine.engines.packs import drawn as drawn_from
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.engines.shedding import ShadowBudget
-from credits_engine.operations.books import Books, locked
-from credits_engine.store import accounts, books, entries, packs
+from credits_engine.operations.books import Books, first_sight, locked
+from credits_engine.store import books, entries, packs
 from credits_engine.store.accounts import Account, KnownKey
 
 UNWRITTEN = 0
@@ -118,14 +118,14 @@ def consume(
 
     Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
     """
-    found = accounts.find(session, operation.user_id, key=operation.key)
-    if found is None:
+    sight = first_sight(session, operation.user_id, key=operation.key, now=now)
+    if sight is None:
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
-    account, known = found
-    if earlier := _answered(session, operation, known):
+    if earlier := _answered(session, operation, sight.known):
         return earlier
-    account = settled_account(session, account, now=now)
-    both, known = locked(session, account, key=operation.key, known=known, now=now)
+    account = settled_account(session, sight.account, now=now)
+    seen = sight.books if account is sight.account else None  # settling may have moved them
+    both, known = locked(session, account, key=operation.key, now=now, known=sight.known, seen=seen)
     if earlier := _answered(session, operation, known):
         return earlier
     evaluation = evaluate(account)

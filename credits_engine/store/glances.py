@@ -1,4 +1,4 @@
-"""All that the status of a user needs, in one statement: account, both books, and what routes them."""
+"""All that a look at a user needs, in one statement: account, both books, what routes them, and an operation's key."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,23 +10,24 @@ from control_plane.platform.database import run
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Limits
-from credits_engine.store.accounts import ACCOUNT, Account, account_of
+from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, Account, KnownKey, account_of, known_key
 from credits_engine.store.books import CounterRow
-from credits_engine.store.tables import COUNTERS, LEGACY
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY
 from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """A user at one instant. `row` is None where no period is open.
+    """A user at one instant. `row` is None where no period is open, `month_used` where legacy counts nothing yet.
 
-    `routing` is the revision of the flags and the end of the guard's lease.
+    `routing` is the revision of the flags and the end of the guard's lease; `known` what was asked under the key.
     """
 
     account: Account
     row: CounterRow | None
-    legacy_used: Amounts
+    month_used: Amounts | None
     routing: tuple[int, datetime | None]
+    known: KnownKey | None
 
 
 GLANCE = (
@@ -42,6 +43,7 @@ GLANCE = (
         LEGACY.c.roast_used.label("legacy_roast"),
         NEWEST_CHANGE.label("revision"),
         WATCHED_UNTIL.label("watched_until"),
+        *KEY_COLUMNS,
     )
     .outerjoin(
         COUNTERS,
@@ -52,12 +54,14 @@ GLANCE = (
         ),
     )
     .outerjoin(LEGACY, and_(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start")))
+    .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
 )
 
 
-def glance(session: Session, user_id: str, *, now: datetime, month_start: datetime) -> Glance | None:
+def glance(session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str = "") -> Glance | None:
     """The user as they stand, without any lock; None when the directory lacks them."""
-    row = run(session, GLANCE, {"user_id": user_id, "now": now, "month_start": month_start}).one_or_none()
+    row = run(session, GLANCE, {"user_id": user_id, "now": now, "month_start": month_start, "key": key}).one_or_none()
     if row is None:
         return None
     counter = None
@@ -68,5 +72,5 @@ def glance(session: Session, user_id: str, *, now: datetime, month_start: dateti
             Amounts(row.analysis_used, row.roast_used),
             Limits(row.analysis_limit, row.roast_limit),
         )
-    legacy = Amounts(row.legacy_analysis or 0, row.legacy_roast or 0)
-    return Glance(account_of(row), counter, legacy, (row.revision or 0, row.watched_until))
+    month_used = None if row.legacy_analysis is None else Amounts(row.legacy_analysis, row.legacy_roast)
+    return Glance(account_of(row), counter, month_used, (row.revision or 0, row.watched_until), known_key(row))
