@@ -14,6 +14,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from control_plane import knocking
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.platform.settings import Settings, SettingsError
 
@@ -63,6 +64,7 @@ def application() -> Flask:
     app = create_app(schema_may_wait=True)
     start_background(app)
     stop_with_server(partial(stop_background, app))
+    knocking.start(app.extensions["settings"])
     return app
 
 
