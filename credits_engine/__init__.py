@@ -3,6 +3,7 @@
 from flask import Flask
 
 from credits_engine import sweeping
+from credits_engine.administration import adding_up
 from credits_engine.aftermath import mounting as aftermath
 from credits_engine.api import card, described
 from credits_engine.api import operations as api
@@ -23,6 +24,7 @@ def init_app(app: Flask) -> None:
     watching.init_app(app)
     checking.init_app(app)
     advancing.init_app(app)
+    adding_up.init_app(app)
     aftermath.init_app(app)
     described.init_app(app)
     billing_described.init_app(app)

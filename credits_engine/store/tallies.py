@@ -88,6 +88,16 @@ COUNT = {engine: select(func.count()).select_from(book) for engine, (book, _) in
 def fold(session: Session) -> int:
     """Add the next rows of the journal to the sums, at most ROWS_AT_ONCE of them; returns up to which row they go."""
     row = run(session, LOCK_MARK).one()
+    moved = advanced(session, row)
+    if moved["reached"] > row.journal_id:
+        for statement in FOLD.values():
+            run(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
+    run(session, MOVE_MARK, moved)
+    return moved["reached"]
+
+
+def advanced(session: Session, row: Any) -> dict[str, int]:
+    """How far a locked mark may go now, by at most ROWS_AT_ONCE, and what it waits for next."""
     newest, until = run(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id
     if not is_postgresql(session):
@@ -98,12 +108,7 @@ def fold(session: Session) -> int:
         until = row.pending_until
         if reached == pending:
             pending, until = newest, run(session, NEXT_TRANSACTION).scalar_one()
-    if reached > row.journal_id:
-        for statement in FOLD.values():
-            run(session, statement, {"after": row.journal_id, "reached": reached})
-    run(session, MOVE_MARK, {"reached": reached, "pending": pending, "until": until})
-    assert isinstance(reached, int)
-    return reached
+    return {"reached": int(reached), "pending": pending, "until": until}
 
 
 def differing(session: Session) -> tuple[int, list[BookTotal]]:

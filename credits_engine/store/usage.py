@@ -1,100 +1,80 @@
-"""What was consumed, added up by day and by whatever else is asked for."""
+"""What was consumed, added up by day and by whatever else is asked for.
 
-from datetime import datetime
-from enum import StrEnum
+Whole days come from kept sums and the few journal rows behind their mark; only the ends of a span that cut a day are
+read from the journal itself.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, bindparam, case, func, literal, select
+from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
-from credits_engine.store.tables import JOURNAL, USERS
+from credits_engine.store import usage_days
+from credits_engine.store.tables import JOURNAL
+from credits_engine.store.usage_rows import SEGMENTS, WRITTEN, Segment, UsageRow, divided
 
-OPERATIONS = ("consume", "reserve")
+__all__ = ["Segment", "UsageRow", "added_up"]
 
-
-class Segment(StrEnum):
-    """By what usage is divided: UTC day, serving engine, plan of today, UTC month of the sign-up."""
-
-    DAY = "day"
-    ENGINE = "engine"
-    PLAN = "plan"
-    COHORT = "cohort"
-
-
-class UsageRow(NamedTuple):
-    """One segment: how operations were answered, how many paid for each kind, what they cost after what was given back.
-
-    A segment that is not divided by is empty, and so is the cohort of whoever signed up nobody knows when.
-    """
-
-    day: str
-    engine: str
-    plan: str
-    cohort: str
-    allowed: int
-    denied: int
-    errors: int
-    analysis_operations: int
-    roast_operations: int
-    analysis: int
-    roast: int
+DAY = timedelta(days=1)
+SINCE, UNTIL = (bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until"))
 
 
 def added_up(
     session: Session, by: frozenset[Segment] = frozenset(Segment), *, since: datetime, until: datetime
 ) -> list[UsageRow]:
-    """The sums of `[since, until)`, oldest first; nothing outside of it is read."""
-    segments = len(Segment)
-    rows = run(session, _statements(by), {"since": since, "until": until})
-    return [UsageRow(*row[:segments], *map(int, row[segments:])) for row in rows]
+    """The sums of `[since, until)`, oldest first."""
+    first, last = _midnight_from(since), _midnight_before(until)
+    if first >= last:
+        return _together(_between(session, by, since, until))
+    # Days and mark are seen at one instant, and no row behind that mark is ever taken away: none is missed or doubled.
+    mark, days = usage_days.kept(session, by, first=f"{first:%Y-%m-%d}", last=f"{last:%Y-%m-%d}")
+    fresh = run(session, _behind_mark(by), {"since": first, "until": last, "mark": mark})
+    ends = [*_between(session, by, since, first), *_between(session, by, last, until)]
+    return _together([*ends, *days, *fresh])
+
+
+def _between(session: Session, by: frozenset[Segment], since: datetime, until: datetime) -> Iterable[Any]:
+    return run(session, _in_span(by), {"since": since, "until": until}) if since < until else ()
+
+
+def _together(rows: Iterable[Any]) -> list[UsageRow]:
+    """Rows of the same segment as one."""
+    sums: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        # PostgreSQL adds bigints up to numeric, which arrives as Decimal.
+        key, counts = tuple(row[:SEGMENTS]), list(map(int, row[SEGMENTS:]))
+        sums[key] = [a + b for a, b in zip(sums[key], counts, strict=True)] if key in sums else counts
+    return [UsageRow._make((*key, *counts)) for key, counts in sorted(sums.items())]
+
+
+def _midnight_before(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _midnight_from(moment: datetime) -> datetime:
+    midnight = _midnight_before(moment)
+    return midnight if midnight == moment else midnight + DAY
 
 
 @cache
-def _statements(by: frozenset[Segment]) -> dict[str, Executable]:
+def _in_span(by: frozenset[Segment]) -> dict[str, Executable]:
+    occurred_at = JOURNAL.c.occurred_at
     return {
-        "sqlite": _statement(by, lambda moment, length: func.substr(moment, 1, length)),
-        "postgresql": _statement(by, lambda moment, length: func.to_char(moment, "YYYY-MM-DD"[:length])),
+        dialect: divided(by, written, JOURNAL).where(occurred_at >= SINCE, occurred_at < UNTIL)
+        for dialect, written in WRITTEN.items()
     }
 
 
-def _statement(by: frozenset[Segment], written: Any) -> Executable:
-    whole: dict[Segment, ColumnElement[Any]] = {
-        Segment.DAY: written(JOURNAL.c.occurred_at, len("2027-03-14")),
-        Segment.ENGINE: JOURNAL.c.served_engine,
-        Segment.PLAN: func.coalesce(USERS.c.plan, ""),
-        Segment.COHORT: func.coalesce(written(USERS.c.signed_up_at, len("2027-03")), ""),
+@cache
+def _behind_mark(by: frozenset[Segment]) -> dict[str, Executable]:
+    # Materialised, so that the rows are found by their number and not by the span, which is what is to be saved.
+    behind = select(JOURNAL).where(JOURNAL.c.id > bindparam("mark")).cte("behind").prefix_with("MATERIALIZED")
+    occurred_at = behind.c.occurred_at
+    return {
+        dialect: divided(by, written, behind).where(occurred_at >= SINCE, occurred_at < UNTIL)
+        for dialect, written in WRITTEN.items()
     }
-    asked = [whole[each].label(each.value) if each in by else literal("").label(each.value) for each in Segment]
-    divided = [column for each, column in whole.items() if each in by]
-    source = JOURNAL
-    if by & {Segment.PLAN, Segment.COHORT}:
-        source = JOURNAL.outerjoin(USERS, USERS.c.user_id == JOURNAL.c.user_id)  # type: ignore[assignment]
-    return (
-        select(*asked, *_sums())
-        .select_from(source)
-        .where(JOURNAL.c.occurred_at >= bindparam("since", type_=JOURNAL.c.occurred_at.type))
-        .where(JOURNAL.c.occurred_at < bindparam("until", type_=JOURNAL.c.occurred_at.type))
-        .where(JOURNAL.c.served_engine.is_not(None))
-        .group_by(*divided)
-        .order_by(*divided)
-        .having(func.count() > 0)
-    )
-
-
-def _sums() -> list[ColumnElement[Any]]:
-    asked, outcome = JOURNAL.c.type.in_(OPERATIONS), JOURNAL.c.outcome
-
-    def number(condition: ColumnElement[bool]) -> ColumnElement[Any]:
-        return func.sum(case((asked & condition, 1), else_=0))
-
-    return [
-        number(outcome == "allowed"),
-        number(outcome.in_(("denied_limit", "denied_state"))),
-        number(outcome == "error"),
-        number((outcome == "allowed") & (JOURNAL.c.requested_analysis > 0)),
-        number((outcome == "allowed") & (JOURNAL.c.requested_roast > 0)),
-        func.sum(JOURNAL.c.charged_analysis),
-        func.sum(JOURNAL.c.charged_roast),
-    ]

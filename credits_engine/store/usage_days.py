@@ -1,0 +1,76 @@
+"""Usage by day, kept: journal rows up to a mark are added up once, so that a month of millions is a few hundred rows.
+
+The mark is moved like the one of the books' sums (`tallies.py`): only past rows that no lower number can join any more.
+So each row is either in the sums or behind the mark, whenever it occurred.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, literal, select, true, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.database import Base, Statements, on_each, run
+from credits_engine.store import tallies
+from credits_engine.store.tables import JOURNAL
+from credits_engine.store.usage_rows import COUNTS, WRITTEN, Segment, divided
+
+DAYS = Table(
+    "credit_usage_day",
+    Base.metadata,
+    *(Column(each.value, Text, primary_key=True) for each in Segment),
+    *(Column(name, BigInteger, nullable=False) for name in COUNTS),
+)
+MARK = Table(
+    "credit_usage_mark",
+    Base.metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("journal_id", "pending_id", "pending_until")),
+)
+KEY = [each.value for each in Segment]
+LOCK_MARK = select(MARK).with_for_update()
+MOVE_MARK = update(MARK).values(
+    journal_id=bindparam("reached"), pending_id=bindparam("pending"), pending_until=bindparam("until")
+)
+
+
+def _fold(dialect: str) -> Any:
+    def build(insert_into: Any) -> Any:
+        fresh = JOURNAL.c.id.between(bindparam("after") + 1, bindparam("reached"))
+        rows = divided(frozenset(Segment), WRITTEN[dialect], JOURNAL).where(fresh)
+        statement = insert_into(DAYS).from_select([*KEY, *COUNTS], rows)
+        sums = {name: DAYS.c[name] + statement.excluded[name] for name in COUNTS}
+        return statement.on_conflict_do_update(index_elements=KEY, set_=sums)
+
+    return build
+
+
+FOLD: Statements = {dialect: on_each(_fold(dialect))[dialect] for dialect in WRITTEN}
+
+
+def fold(session: Session) -> int:
+    """Add the next rows of the journal to their days, a few thousand at most; returns up to which row they go."""
+    row = run(session, LOCK_MARK).one()
+    moved = tallies.advanced(session, row)
+    if moved["reached"] > row.journal_id:
+        run(session, FOLD, {"after": row.journal_id, "reached": moved["reached"]})
+    run(session, MOVE_MARK, moved)
+    return moved["reached"]
+
+
+def kept(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[Any]]:
+    """The mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
+    rows = run(session, _statement(by), {"first": first, "last": last}).all()
+    return rows[0].mark, [row[1:] for row in rows if row[-1] is not None]
+
+
+@cache
+def _statement(by: frozenset[Segment]) -> Executable:
+    asked = [DAYS.c[each.value] if each in by else literal("").label(each.value) for each in Segment]
+    days = (
+        select(*asked, *(func.sum(DAYS.c[name]).label(name) for name in COUNTS))
+        .where(DAYS.c.day >= bindparam("first"), DAYS.c.day < bindparam("last"))
+        .group_by(*(DAYS.c[each.value] for each in Segment if each in by))
+        .subquery()
+    )
+    return select(MARK.c.journal_id.label("mark"), *days.c).select_from(MARK.outerjoin(days, true()))
