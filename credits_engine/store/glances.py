@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, bindparam
 from sqlalchemy.orm import Session
@@ -43,7 +44,6 @@ GLANCE = (
         LEGACY.c.roast_used.label("legacy_roast"),
         NEWEST_CHANGE.label("revision"),
         WATCHED_UNTIL.label("watched_until"),
-        *KEY_COLUMNS,
     )
     .outerjoin(
         COUNTERS,
@@ -54,23 +54,34 @@ GLANCE = (
         ),
     )
     .outerjoin(LEGACY, and_(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start")))
+)
+FIRST_GLANCE = (
+    GLANCE.add_columns(*KEY_COLUMNS)
     .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
 )
 
 
-def glance(session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str = "") -> Glance | None:
-    """The user as they stand, without any lock; None when the directory lacks them."""
-    row = run(session, GLANCE, {"user_id": user_id, "now": now, "month_start": month_start, "key": key}).one_or_none()
+def glance(
+    session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str | None = None
+) -> Glance | None:
+    """The user as they stand, and what is known of `key` if one is given, without any lock; None for a stranger."""
+    asked = {"user_id": user_id, "now": now, "month_start": month_start}
+    found = run(session, GLANCE, asked) if key is None else run(session, FIRST_GLANCE, {**asked, "key": key})
+    row = found.one_or_none()
     if row is None:
         return None
-    counter = None
-    if row.period_start is not None:
-        counter = CounterRow(
-            Period(row.period_start, row.period_end),
-            row.period_plan,
-            Amounts(row.analysis_used, row.roast_used),
-            Limits(row.analysis_limit, row.roast_limit),
-        )
     month_used = None if row.legacy_analysis is None else Amounts(row.legacy_analysis, row.legacy_roast)
-    return Glance(account_of(row), counter, month_used, (row.revision or 0, row.watched_until), known_key(row))
+    known = None if key is None else known_key(row)
+    return Glance(account_of(row), _counter(row), month_used, (row.revision or 0, row.watched_until), known)
+
+
+def _counter(row: Any) -> CounterRow | None:
+    if row.period_start is None:
+        return None
+    return CounterRow(
+        Period(row.period_start, row.period_end),
+        row.period_plan,
+        Amounts(row.analysis_used, row.roast_used),
+        Limits(row.analysis_limit, row.roast_limit),
+    )
