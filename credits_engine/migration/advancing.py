@@ -4,10 +4,10 @@ The leader looks at the whole directory whenever the rollout has moved, and ever
 small directory is looked at by whoever asks; of a large one nothing is known until the leader has.
 """
 
-import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import sleep
 
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, RolloutSta
 from control_plane.platform import jobs
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import current
+from credits_engine.engines.calibration import Calibration
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.flipping import flips
 from credits_engine.engines.plans import UnknownPlanError
@@ -28,6 +29,7 @@ from credits_engine.operations import books
 from credits_engine.store import previewing
 from credits_engine.store import readiness as store
 from credits_engine.store.accounts import Account
+from credits_engine.store.previewing import Standing
 from flags.evaluation import EvaluationContext, evaluate
 from flags.snapshot import phased_flag
 from flags.store import beta_members
@@ -35,7 +37,7 @@ from flags.store import beta_members
 GATE = "migration"
 LOOK_SECONDS = 15.0
 EVERY, FRESH = timedelta(hours=1), timedelta(hours=24)
-PAGE = 1_000
+PAGE, REST_SECONDS = 1_000, 0.1
 AT_ONCE_USERS, AT_ONCE_OPERATIONS = 10_000, 200
 """What whoever asks looks at, where the leader has not looked yet."""
 
@@ -49,7 +51,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
         return GateResult(GATE, GateStatus.OPEN, "The next step lets nobody in whose credits would be judged anew.")
     found = store.latest(session, rollout.flag, rollout.version)
     if found is None or not timedelta() <= now - found.at <= FRESH:
-        found = examine(session, rollout, now=now, users=AT_ONCE_USERS, operations=AT_ONCE_OPERATIONS)
+        found = examine(session, rollout, now=now)
     if found is None:
         reason = "Nobody has looked yet whom v2 would refuse; the leader does so within minutes of each step."
         return GateResult(GATE, GateStatus.UNKNOWN, reason)
@@ -58,47 +60,75 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     return GateResult(GATE, status, reason, found.documented | {"refused_percent_max": percent_max})
 
 
-def examine(
-    session: Session, rollout: Rollout, *, now: datetime, users: int = sys.maxsize, operations: int = OPERATIONS_DEFAULT
-) -> Readiness | None:
-    """What speaks for or against the next step of `rollout`; None with more than `users` in the directory.
-
-    There must be a next step.
-    """
-    enters = _door(session, rollout, now)
-    after, looked_at, entering, refused = "", 0, 0, 0
+def examine(session: Session, rollout: Rollout, *, now: datetime) -> Readiness | None:
+    """What speaks for or against the next step, looked at at once; None where the directory is too large for that."""
+    enters, census, after = _door(session, rollout, now), _Census(), ""
     while page := previewing.page(session, after, now=now, most=PAGE):
-        looked_at += len(page)
-        if looked_at > users:
+        census.take(page, enters, now)
+        if census.users > AT_ONCE_USERS:
             return None
-        entrants = [each for each in page if enters(each.account)]
-        entering += len(entrants)
-        refused += sum(_is_refused(each, now) for each in entrants)
         after = page[-1].account.user_id
-    found = calibrate(session, most=operations, since=rollout.entered_at)
-    return Readiness(
-        at=now,
-        version=rollout.version,
-        users=looked_at,
-        entering=entering,
-        refused=refused,
-        operations=found.operations,
-        mismatches=len(found.mismatches),
-        unlike=len(found.unlike),
-    )
+    return census.result(rollout, calibrate(session, most=AT_ONCE_OPERATIONS, since=rollout.entered_at), now)
 
 
-def look(now: datetime, *, every: timedelta = EVERY, operations: int = OPERATIONS_DEFAULT) -> Readiness | None:
-    """Examine and remember if the rollout has moved or the last look is `every` ago; None if neither."""
-    found = None
+def look(
+    now: datetime,
+    *,
+    every: timedelta = EVERY,
+    operations: int = OPERATIONS_DEFAULT,
+    rest: Callable[[], None] = lambda: sleep(REST_SECONDS),
+) -> Readiness | None:
+    """Examine at leisure and remember, if the rollout has moved or the last look is `every` ago; None if neither.
+
+    After each page of users it takes a `rest`, with no transaction open, so that a large directory hinders nobody.
+    """
     with reading() as session:
         rollout = rollout_store.load(session, FLAG)
-        if rollout is not None and _is_due(session, rollout, now, every):
-            found = examine(session, rollout, now=now, operations=operations)
-    if found is not None:
-        with transaction() as session:
-            store.add(session, FLAG, found)
+        if rollout is None or not _is_due(session, rollout, now, every):
+            return None
+        enters = _door(session, rollout, now)
+        calibration = calibrate(session, most=operations, since=rollout.entered_at)
+    census, after = _Census(), ""
+    while page := _page(after, now):
+        census.take(page, enters, now)
+        after = page[-1].account.user_id
+        rest()
+    found = census.result(rollout, calibration, now)
+    with transaction() as session:
+        store.add(session, FLAG, found)
     return found
+
+
+@dataclass(slots=True)
+class _Census:
+    """How many users were looked at, would be let in, and would then be refused."""
+
+    users: int = 0
+    entering: int = 0
+    refused: int = 0
+
+    def take(self, page: Sequence[Standing], enters: Enters, now: datetime) -> None:
+        entrants = [each for each in page if enters(each.account)]
+        self.users += len(page)
+        self.entering += len(entrants)
+        self.refused += sum(_is_refused(each, now) for each in entrants)
+
+    def result(self, rollout: Rollout, calibration: Calibration, now: datetime) -> Readiness:
+        return Readiness(
+            at=now,
+            version=rollout.version,
+            users=self.users,
+            entering=self.entering,
+            refused=self.refused,
+            operations=calibration.operations,
+            mismatches=len(calibration.mismatches),
+            unlike=len(calibration.unlike),
+        )
+
+
+def _page(after: str, now: datetime) -> list[Standing]:
+    with reading() as session:
+        return previewing.page(session, after, now=now, most=PAGE)
 
 
 def init_app(app: Flask) -> None:
@@ -148,7 +178,7 @@ def _door(session: Session, rollout: Rollout, now: datetime) -> Enters:
     return enters
 
 
-def _is_refused(standing: previewing.Standing, now: datetime) -> bool:
+def _is_refused(standing: Standing, now: datetime) -> bool:
     try:
         both = books.standing(standing, now)
     except UnknownPlanError:

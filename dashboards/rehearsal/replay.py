@@ -85,7 +85,7 @@ class Replay:
         if now < self._look_at_gates_at:
             return
         self._look_at_gates_at = now + GATES_EVERY
-        advancing.look(now, every=advancing.FRESH, operations=advancing.AT_ONCE_OPERATIONS)
+        advancing.look(now, every=advancing.FRESH, operations=advancing.AT_ONCE_OPERATIONS, rest=lambda: None)
         with transaction() as session:
             advanced = try_advance(session, now)
         if advanced is None:
