@@ -14,10 +14,15 @@ PATIENCE = 2
 """How many soak times a phase that is too small to prove anything is given before it is approved by hand."""
 
 
+def thinks_of_advancing(session: Session, now: datetime) -> bool:
+    """Whether the rollout has run in its step for as long as it has to."""
+    return _has_soaked(rollouts.find(session, FLAG), now)
+
+
 def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | None:
     """Advance if the gates allow it; returns what was done and the approval it took, empty where none was needed."""
     rollout = rollouts.find(session, FLAG)
-    if rollout.state is not RolloutState.RUNNING or soak_gate(rollout, now).status is not GateStatus.OPEN:
+    if not _has_soaked(rollout, now):
         return None
     gates = rollouts.gates(session, rollout, now)
     approval = _approval(rollout, gates, now)
@@ -27,6 +32,10 @@ def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | Non
         session, FLAG, now=now, actor=ACTOR, expected_version=rollout.version, approval=approval
     )
     return (decision, approval) if isinstance(decision, Transition) else None
+
+
+def _has_soaked(rollout: Rollout, now: datetime) -> bool:
+    return rollout.state is RolloutState.RUNNING and soak_gate(rollout, now).status is GateStatus.OPEN
 
 
 def _approval(rollout: Rollout, gates: list[GateResult], now: datetime) -> str:

@@ -20,7 +20,7 @@ from credits_engine.migration import advancing
 from credits_engine.reconciliation.journal import reconcile
 from dashboards.rehearsal import store
 from dashboards.rehearsal.faults import FaultyV2
-from dashboards.rehearsal.owner import try_advance
+from dashboards.rehearsal.owner import thinks_of_advancing, try_advance
 from dashboards.rehearsal.report import PhaseReport, Report, RollbackReport
 from dashboards.rehearsal.stage import ACTOR, Stage
 from dashboards.rehearsal.usage_log import UsageRow
@@ -85,6 +85,9 @@ class Replay:
         if now < self._look_at_gates_at:
             return
         self._look_at_gates_at = now + GATES_EVERY
+        with reading() as session:
+            if not thinks_of_advancing(session, now):
+                return
         advancing.look(now, every=advancing.FRESH, operations=advancing.AT_ONCE_OPERATIONS, rest=lambda: None)
         with transaction() as session:
             advanced = try_advance(session, now)
