@@ -70,3 +70,23 @@ def _no_rows(engine: Engine, table: str) -> Iterator[None]:
     finally:
         with engine.begin() as connection:
             connection.execute(text("DROP FUNCTION no_room CASCADE"))
+
+
+@contextmanager
+def read_only(app: Flask) -> Iterator[None]:
+    """Nothing may be written: a file system that was mounted anew after an error, or a standby that took over."""
+    with app.app_context():
+        engine = db.engine
+    words = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
+
+    def forbid(connection: Any, *_: object) -> None:
+        connection.execute(words[engine.dialect.name])
+        connection.commit()
+
+    event.listen(engine, "connect", forbid)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", forbid)
+        engine.dispose()

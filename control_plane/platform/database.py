@@ -1,6 +1,7 @@
 """One door to SQLite and PostgreSQL. What differs between them ends in this file and in `announce.py`."""
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -13,6 +14,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import CursorResult, DateTime, Dialect, Engine, Executable, String, TypeDecorator, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -192,4 +194,9 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
         read_only = connection.get_execution_options().get(READ_ONLY, False)
         driver = connection.connection.driver_connection
         assert driver is not None
-        driver.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        words = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        try:
+            driver.execute(words)
+        except sqlite3.Error as error:
+            # Past SQLAlchemy, and told in its words: a database that is locked or read only is an outage, no defect.
+            raise OperationalError(words, None, error) from error

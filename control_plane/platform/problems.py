@@ -20,6 +20,8 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEM_CODE = "rollout.problem_code"
 API_PREFIXES = ("/api/", "/ofrep/", "/edge/", "/openapi/")
 RETRY_SECONDS = 2
+READ_ONLY = "25006"
+"""What PostgreSQL answers to a write where it may only be read, as after a standby took over."""
 RENAMED_STATUSES = {413: "CONTENT_TOO_LARGE", 422: "UNPROCESSABLE_CONTENT"}  # RFC 9110's words on every Python
 FALLBACK_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
@@ -94,7 +96,7 @@ def is_transient(error: Exception) -> bool:
         case OperationalError() | InterfaceError() | PoolTimeoutError():
             return True
         case DBAPIError():
-            return error.connection_invalidated
+            return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == READ_ONLY
         case _:
             return False
 

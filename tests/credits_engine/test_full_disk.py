@@ -1,4 +1,4 @@
-"""A disk without room: nothing is half written, callers learn that they may try again, and it goes on by itself."""
+"""A disk without room or rights: nothing is half written, callers learn that they may try again, and it goes on."""
 
 import pytest
 import structlog
@@ -11,7 +11,7 @@ from credits_engine.store.tables import JOURNAL
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_api import Service
 from tests.faults.ledger import assert_whole
-from tests.outages import full
+from tests.outages import full, read_only
 
 PLENTY = 400
 """More operations than the free room of the pages that a nearly empty database already has."""
@@ -65,6 +65,17 @@ def test_whichever_row_finds_no_room_none_is_written(till: Till, service: Servic
     with full(till.app, table):
         refused = service.consume(key="k1")
         assert (refused.status_code, refused.get_json()["code"]) == (503, "DATABASE_UNAVAILABLE")
+        assert len(assert_whole(till.app)) == 1
+    answered(service.consume(key="k1"))
+    assert len(assert_whole(till.app)) == 2
+
+
+def test_a_database_that_became_read_only_refuses_in_words_and_goes_on_afterwards(till: Till, service: Service) -> None:
+    answered(service.consume(key="before"))
+    with read_only(till.app):
+        refused = service.consume(key="k1")
+        assert (refused.status_code, refused.get_json()["code"]) == (503, "DATABASE_UNAVAILABLE"), refused.text
+        assert service.status("ada").status_code == 200, "what is there can be read"
         assert len(assert_whole(till.app)) == 1
     answered(service.consume(key="k1"))
     assert len(assert_whole(till.app)) == 2
