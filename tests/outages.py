@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, QueuePool, event, text
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.database import db
@@ -90,3 +90,20 @@ def read_only(app: Flask) -> Iterator[None]:
     finally:
         event.remove(engine, "connect", forbid)
         engine.dispose()
+
+
+@contextmanager
+def exhausted(app: Flask) -> Iterator[None]:
+    """Every connection is taken by somebody who doesn't give it back, and nobody waits for one."""
+    with app.app_context():
+        pool = db.engine.pool
+    assert isinstance(pool, QueuePool)
+    limits = pool._timeout, pool._max_overflow
+    pool._timeout, pool._max_overflow = 0, 0
+    taken = [pool.connect() for _ in range(pool.size())]
+    try:
+        yield
+    finally:
+        for each in taken:
+            each.close()
+        pool._timeout, pool._max_overflow = limits

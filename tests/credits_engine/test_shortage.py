@@ -1,4 +1,4 @@
-"""A disk without room or rights: nothing is half written, callers learn that they may try again, and it goes on."""
+"""No room, no right to write, no connection: nothing is half written, callers learn to try again, and it goes on."""
 
 import pytest
 import structlog
@@ -11,7 +11,7 @@ from credits_engine.store.tables import JOURNAL
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_api import Service
 from tests.faults.ledger import assert_whole
-from tests.outages import full, read_only
+from tests.outages import exhausted, full, read_only
 
 PLENTY = 400
 """More operations than the free room of the pages that a nearly empty database already has."""
@@ -77,5 +77,14 @@ def test_a_database_that_became_read_only_refuses_in_words_and_goes_on_afterward
         assert (refused.status_code, refused.get_json()["code"]) == (503, "DATABASE_UNAVAILABLE"), refused.text
         assert service.status("ada").status_code == 200, "what is there can be read"
         assert len(assert_whole(till.app)) == 1
+    answered(service.consume(key="k1"))
+    assert len(assert_whole(till.app)) == 2
+
+
+def test_without_a_free_connection_callers_are_told_to_try_again(till: Till, service: Service) -> None:
+    answered(service.consume(key="before"))
+    with exhausted(till.app):
+        refused = service.consume(key="k1")
+        assert (refused.status_code, refused.get_json()["code"]) == (503, "DATABASE_UNAVAILABLE"), refused.text
     answered(service.consume(key="k1"))
     assert len(assert_whole(till.app)) == 2
