@@ -87,6 +87,14 @@ def test_only_who_would_enter_counts(till: Till, rollout: Rollout) -> None:
     assert gate.evidence["entering"] == gate.evidence["refused"]
 
 
+def test_whoever_is_in_already_is_not_counted_again(till: Till, rollout: Rollout) -> None:
+    spend(till, *(f"u{number}" for number in range(60)))
+    newcomers = replace(rollout, plan=guide_plan(NOW - timedelta(days=1)))
+    assert asked(at(newcomers, LAST_OF_NEWCOMERS)).evidence["entering"] == 0
+    half = asked(at(replace(newcomers, version=2), Position(2, 2)))
+    assert 0 < int(str(half.evidence["entering"])) < 60
+
+
 def test_a_step_that_lets_nobody_in_looks_at_nobody(till: Till, rollout: Rollout) -> None:
     spend(till, "ada", "bob")
     last = Position(len(rollout.plan.phases) - 1, len(rollout.plan.phases[-1].steps) - 1)
