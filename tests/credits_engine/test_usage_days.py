@@ -99,7 +99,7 @@ def test_adding_up_again_adds_nothing(till: Till) -> None:
 def test_days_are_added_up_again_after_going_down_and_up(till: Till) -> None:
     consumed(till, 10)
     adding_up.add_up()
-    downgrade("0014")
+    downgrade("0013")
     upgrade()
     assert_as_the_journal()
     adding_up.add_up()

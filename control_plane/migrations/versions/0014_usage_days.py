@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014b"
-down_revision = "0014"
+revision = "0014"
+down_revision = "0013"
 
 SEGMENTS = ("day", "engine", "plan", "cohort")
 COUNTS = ("allowed", "denied", "errors", "analysis_operations", "roast_operations", "analysis", "roast")

@@ -7,7 +7,7 @@ from control_plane.migrations import keeping
 from control_plane.platform.database import UtcDateTime
 from control_plane.platform.models import RowId
 
-revision = "0014"
+revision = "0013"
 down_revision = "0012"
 
 TABLE = "credit_readiness"
