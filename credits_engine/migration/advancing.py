@@ -37,7 +37,7 @@ from flags.store import beta_members
 GATE = "migration"
 LOOK_SECONDS = 15.0
 EVERY, FRESH = timedelta(hours=1), timedelta(hours=24)
-PAGE, REST_SECONDS = 1_000, 0.1
+PAGE, REST_SECONDS = 200, 0.02
 AT_ONCE_USERS, AT_ONCE_OPERATIONS = 10_000, 200
 """What whoever asks looks at, where the leader has not looked yet."""
 
