@@ -1,6 +1,6 @@
 """Outages of the database that a test makes and ends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,13 +49,8 @@ def _no_growth(engine: Engine) -> Iterator[None]:
     def limit(connection: Any, *_: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")  # SQLite takes it for the pages that there are
 
-    event.listen(engine, "connect", limit)
-    engine.dispose()
-    try:
+    with _each_connection(engine, limit):
         yield
-    finally:
-        event.remove(engine, "connect", limit)
-        engine.dispose()
 
 
 @contextmanager
@@ -83,12 +78,19 @@ def read_only(app: Flask) -> Iterator[None]:
         connection.execute(words[engine.dialect.name])
         connection.commit()
 
-    event.listen(engine, "connect", forbid)
+    with _each_connection(engine, forbid):
+        yield
+
+
+@contextmanager
+def _each_connection(engine: Engine, limited: Callable[..., None]) -> Iterator[None]:
+    """Only connections that were `limited` as they were made; the others are closed before and these afterwards."""
+    event.listen(engine, "connect", limited)
     engine.dispose()
     try:
         yield
     finally:
-        event.remove(engine, "connect", forbid)
+        event.remove(engine, "connect", limited)
         engine.dispose()
 
 

@@ -38,7 +38,7 @@ STALE_SECONDS = 10.0
 log = structlog.get_logger()
 
 
-class Test(Protocol):
+class Question(Protocol):
     """What can be asked of an edition."""
 
     def __call__(self, edition: Edition, now: datetime, /, *, guard_ended_at: datetime | None) -> bool: ...
@@ -169,9 +169,9 @@ class Publisher:
             log.info("flags.published", environment=source.environment, edition=edition.id)
         return self.shelf.put(edition)
 
-    def _passes(self, published: Published, test: Test) -> bool:
+    def _passes(self, published: Published, question: Question) -> bool:
         edition = published.edition
-        return test(edition, datetime.now(UTC), guard_ended_at=self._guard_ended_at(edition.environment))
+        return question(edition, datetime.now(UTC), guard_ended_at=self._guard_ended_at(edition.environment))
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
         return self._lease.ended_at if environment == PRODUCTION else None
