@@ -59,8 +59,8 @@ def init_app(app: Flask) -> None:
     """Observe every request and every statement of the application."""
     with app.app_context():
         logs.configure(settings.current().log_format)
-        _observe_statements(db.engine, app)
-        _observe_errors(db.engine, app)
+        _observe_statements(db.engine)
+        _observe_errors(db.engine)
     _observe_checkouts(app)
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []
@@ -170,56 +170,60 @@ def _log(response: Response, route: str, seconds: float) -> None:
     log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=environ.get(ACTOR, ""))
 
 
-def _observe_statements(engine: Engine, app: Flask) -> None:
+def _observe_statements(engine: Engine) -> None:
     """Only while a request waits: the guard's own statements are no evidence of what users wait for."""
-
-    def start(connection: Connection, *_: object) -> None:
-        if has_request_context():
-            connection.info["statement_started"] = perf_counter()
-
-    def finish(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        started = connection.info.pop("statement_started", None)
-        if started is None:
-            return
-        seconds = perf_counter() - started
-        slow = seconds > _slow_after(app)
-        report(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
-        if slow:
-            log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
-
-    def fail(context: ExceptionContext) -> None:
-        # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
-        started = context.connection.info.pop("statement_started", None) if context.connection else None
-        if started is not None and perf_counter() - started > _slow_after(app):
-            report(perf_counter() - started, STATEMENT_BAD)
-
-    def report(seconds: float, observation: Observation) -> None:
-        STATEMENTS.observe(seconds)
-        app.extensions["signals"].add(observation)
-
-    event.listen(engine, "before_cursor_execute", start)
-    event.listen(engine, "after_cursor_execute", finish)
-    event.listen(engine, "handle_error", fail)
+    event.listen(engine, "before_cursor_execute", _statement_starts)
+    event.listen(engine, "after_cursor_execute", _statement_ends)
+    event.listen(engine, "handle_error", _statement_fails)
 
 
-def _slow_after(app: Flask) -> float:
+def _statement_starts(connection: Connection, *_: object) -> None:
+    if has_request_context():
+        connection.info["statement_started"] = perf_counter()
+
+
+def _statement_ends(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+    started = connection.info.pop("statement_started", None)
+    if started is None:
+        return
+    seconds = perf_counter() - started
+    slow = seconds > _slow_after()
+    _count_statement(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
+    if slow:
+        log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
+
+
+def _statement_fails(context: ExceptionContext) -> None:
+    # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
+    started = context.connection.info.pop("statement_started", None) if context.connection else None
+    if started is not None and perf_counter() - started > _slow_after():
+        _count_statement(perf_counter() - started, STATEMENT_BAD)
+
+
+def _count_statement(seconds: float, observation: Observation) -> None:
+    STATEMENTS.observe(seconds)
+    current_app.extensions["signals"].add(observation)
+
+
+def _slow_after() -> float:
     """Seconds from which on a statement is slow."""
-    return bound_seconds(app, STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
+    return bound_seconds(current_app, STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
 
 
-def _observe_errors(engine: Engine, app: Flask) -> None:
+def _observe_errors(engine: Engine) -> None:
     """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
+    event.listen(engine, "after_cursor_execute", _database_answers)
+    event.listen(engine, "handle_error", _database_fails)
 
-    def answered(*_: object) -> None:
-        if has_request_context():
-            app.extensions["signals"].add(ANSWERED)
 
-    def fail(context: ExceptionContext) -> None:
-        if has_request_context() and isinstance(context.sqlalchemy_exception, OperationalError):
-            app.extensions["signals"].add(UNANSWERED)
+def _database_answers(*_: object) -> None:
+    if has_request_context():
+        current_app.extensions["signals"].add(ANSWERED)
 
-    event.listen(engine, "after_cursor_execute", answered)
-    event.listen(engine, "handle_error", fail)
+
+def _database_fails(context: ExceptionContext) -> None:
+    if has_request_context() and isinstance(context.sqlalchemy_exception, OperationalError):
+        current_app.extensions["signals"].add(UNANSWERED)
 
 
 def _observe_checkouts(app: Flask) -> None:
