@@ -1,57 +1,16 @@
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.definitions.reading import parse
-from alerts.judgement.attribution import Attribution, Pairs
-from alerts.judgement.evidence import Counts, Evidence, discordant_bet, step
-from alerts.judgement.rules import Action, NoData, Rule, bet_of
-from alerts.judgement.verdicts import (
-    Facts,
-    Status,
-    Verdict,
-    certificate,
-    from_json,
-    judge,
-    to_json,
-)
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-ALPHA = 0.002
-TEXT = """
-alerts:
-  credit_consumption_failure: {threshold: 1%, window: 5m, severity: warning}
-  api_error_rate: {threshold: 1%, window: 5m, severity: critical}
-  database_query_slow: {threshold: 500ms, window: 5m, severity: warning}
-  credit_variance: {threshold: 0.1%, window: 5m, severity: critical}
-  credit_drift: {threshold: 5%, window: 5m, severity: critical}
-"""
-FAILURE, ERRORS, SLOW, VARIANCE, DRIFT = parse(TEXT)
-CLEAN_LEGACY = Pairs(decided=20, compared=20, v2_only=5, legacy_only=0, legacy_failed=0)
-
-
-class Guarded:
-    """One alert, tick by tick."""
-
-    def __init__(self, rule: Rule = ERRORS, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:
-        self.rule, self.exposed, self.alpha = rule, exposed, alpha
-        self.evidence, self.verdict, self.at = Evidence(), None, START
-        self.pairs: Pairs | None = None
-
-    verdict: Verdict | None
-
-    def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, silent_seconds: float = 0) -> Verdict:
-        """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
-        self.at += timedelta(seconds=seconds)
-        self.evidence = step(bet_of(self.rule), self.evidence, Counts(bad, total), at=self.at)
-        facts = Facts(self.exposed, Counts(bad, total), silent_seconds=silent_seconds, pairs=self.pairs)
-        self.verdict = judge(self.rule, self.evidence, facts, alpha=self.alpha, previous=self.verdict, now=self.at)
-        return self.verdict
+from alerts.judgement.attribution import Pairs
+from alerts.judgement.evidence import Evidence
+from alerts.judgement.rules import Action, NoData
+from alerts.judgement.verdicts import Status, certificate, from_json, to_json
+from tests.alerts.judgement.guarded import ALPHA, ERRORS, FAILURE, SLOW, Guarded
 
 
 def test_no_failure_is_fine() -> None:
@@ -115,95 +74,6 @@ def test_nothing_exposed_means_nothing_to_roll_back() -> None:
 
     assert verdict.status is Status.HOLD
     assert "Nobody is exposed in production, so this holds." in verdict.reason
-
-
-def test_v2_failing_alone_rolls_back() -> None:
-    guarded = Guarded(FAILURE)
-    guarded.pairs = CLEAN_LEGACY
-    verdict = guarded.tick(5, 20)
-
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
-
-
-def test_a_total_outage_of_v2_rolls_back_at_the_third_request() -> None:
-    guarded = Guarded(FAILURE)
-    guarded.pairs = Pairs(decided=3, compared=3, v2_only=3, legacy_only=0, legacy_failed=0)
-
-    assert guarded.tick(3, 3).status is Status.ROLLBACK
-
-
-@pytest.mark.parametrize(("v2_only", "legacy_only", "legacy_failed"), [(0, 0, 10), (5, 5, 10), (6, 4, 4), (9, 1, 1)])
-def test_a_breach_that_legacy_shares_holds(v2_only: int, legacy_only: int, legacy_failed: int) -> None:
-    guarded = Guarded(FAILURE)
-    guarded.pairs = Pairs(20, 20, v2_only, legacy_only, legacy_failed)
-    verdict = guarded.tick(10, 20)
-
-    assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.SHARED)
-    assert "legacy fails as well" in verdict.reason
-
-
-def test_v2_failing_far_more_often_than_legacy_is_its_own_fault() -> None:
-    guarded = Guarded(FAILURE)
-    guarded.pairs = Pairs(100, 100, v2_only=15, legacy_only=1, legacy_failed=2)
-
-    assert guarded.tick(16, 100).attribution is Attribution.V2_ONLY
-
-
-def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
-    guarded = Guarded(FAILURE)
-    bet = discordant_bet(window_seconds=300)
-    worse = step(bet, Evidence(), Counts(12, 13), at=START)
-    alike = step(bet, Evidence(), Counts(12, 23), at=START)
-
-    guarded.pairs = Pairs(20, 20, v2_only=1, legacy_only=0, legacy_failed=0, discordant=worse)
-    assert guarded.tick(13, 300).attribution is Attribution.V2_ONLY
-    guarded.pairs = replace(guarded.pairs, discordant=alike)
-    assert guarded.tick().attribution is Attribution.SHARED
-
-
-def test_a_few_slow_failures_are_v2s_while_legacy_has_none() -> None:
-    guarded = Guarded(FAILURE)
-    alone = step(discordant_bet(window_seconds=300), Evidence(), Counts(6, 6), at=START)
-    guarded.pairs = Pairs(20, 20, v2_only=0, legacy_only=0, legacy_failed=0, discordant=alone)
-
-    assert guarded.tick(6, 50).attribution is Attribution.V2_ONLY
-
-
-def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engines_had() -> None:
-    guarded = Guarded(FAILURE)
-    background = step(discordant_bet(window_seconds=300), Evidence(), Counts(9, 9), at=START)
-    guarded.pairs = Pairs(500, 500, v2_only=1, legacy_only=0, legacy_failed=0, discordant=background)
-
-    assert guarded.tick(109, 1000).attribution is Attribution.SHARED
-
-
-def test_worse_background_of_v2_does_not_make_a_shared_outage_its_own() -> None:
-    guarded = Guarded(FAILURE)
-    background = step(discordant_bet(window_seconds=300), Evidence(), Counts(14, 14), at=START)
-    guarded.pairs = Pairs(500, 500, v2_only=0, legacy_only=0, legacy_failed=1, discordant=background)
-
-    assert guarded.tick(114, 1000).attribution is Attribution.SHARED
-
-
-@pytest.mark.parametrize("pairs", [None, replace(CLEAN_LEGACY, compared=17), Pairs(0, 0, 0, 0, 0)])
-def test_a_breach_that_was_hardly_compared_is_not_excused(pairs: Pairs | None) -> None:
-    guarded = Guarded(FAILURE)
-    guarded.pairs = pairs
-    verdict = guarded.tick(5, 20)
-
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.UNKNOWN)
-
-
-def test_a_mismatch_is_always_v2s() -> None:
-    verdict = Guarded(VARIANCE).tick(3, 40)
-
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
-
-
-def test_a_mean_difference_of_a_tenth_is_drift_and_v2s() -> None:
-    verdict = Guarded(DRIFT).tick(50, 500)
-
-    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
 
 
 def test_exposed_but_uncounted_traffic_holds_at_once_and_rolls_back_after_two_windows() -> None:

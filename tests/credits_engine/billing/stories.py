@@ -30,6 +30,13 @@ def created(event: Json) -> datetime:
     return datetime.fromtimestamp(event["created"], UTC)
 
 
+def a_subscriber(user: str = "ada", generation: str = NEW) -> list[Json]:
+    """The events of a user who subscribes to pro and pays."""
+    stripe = VirtualStripe(generation, name=user)
+    stripe.checkout(user, "pro_monthly")
+    return stripe.events
+
+
 def random_life(seed: int, *, user: str = "ada", days: int = 120, generation: str = NEW) -> VirtualStripe:
     """A customer who subscribes and then, every few days, does something."""
     choose = random.Random(seed)

@@ -77,3 +77,35 @@ def test_a_renewal_that_we_never_heard_of_is_bad_and_a_stranger_is_no_evidence(a
     office.now = api.stripe.now
     compare(api, office)
     assert counted(office, evidence.PERIOD_DIFFERS) == (0, [renewed.id])
+
+
+def test_what_stripe_has_and_no_event_told_is_missed_until_it_is_told(api: FakeApi, office: Office) -> None:
+    renewed = api.stripe.checkout("ada", "pro_monthly")
+    api.stripe.checkout("bob", "pro_yearly")
+    office.tell(api.stripe.events, at=START)
+    compare(api, office)
+    assert counted(office, evidence.MISSED) == (2, [])
+    api.stripe.pass_time(START + timedelta(days=40))
+    office.now = api.stripe.now
+    compare(api, office)
+    assert counted(office, evidence.MISSED) == (1, [renewed.id])
+    office.tell(api.stripe.events, at=office.now)
+    compare(api, office)
+    assert counted(office, evidence.MISSED) == (2, [])
+
+
+def test_money_that_was_given_back_counts_once_for_each_charge(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    stripe.checkout("bob", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    assert counted(office, evidence.REFUNDED) == (2, [])
+    office.tell(stripe.events, at=START)
+    assert counted(office, evidence.REFUNDED) == (0, []), "what is told again was paid once"
+    stripe.refund(subscription, 0.25)
+    stripe.refund(subscription)
+    office.tell(stripe.events, at=START + timedelta(days=1))
+    (charge,) = {
+        each["id"] for event in stripe.events if "refund" in event["type"] for each in [event["data"]["object"]]
+    }
+    assert counted(office, evidence.REFUNDED) == (0, [charge])

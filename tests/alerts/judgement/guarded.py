@@ -1,0 +1,41 @@
+"""One alert under guard, judged tick by tick."""
+
+from datetime import UTC, datetime, timedelta
+
+from alerts.definitions.reading import parse
+from alerts.judgement.attribution import Pairs
+from alerts.judgement.evidence import Counts, Evidence, step
+from alerts.judgement.rules import Rule, bet_of
+from alerts.judgement.verdicts import Facts, Verdict, judge
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+ALPHA = 0.002
+TEXT = """
+alerts:
+  credit_consumption_failure: {threshold: 1%, window: 5m, severity: warning}
+  api_error_rate: {threshold: 1%, window: 5m, severity: critical}
+  database_query_slow: {threshold: 500ms, window: 5m, severity: warning}
+  credit_variance: {threshold: 0.1%, window: 5m, severity: critical}
+  credit_drift: {threshold: 5%, window: 5m, severity: critical}
+"""
+
+FAILURE, ERRORS, SLOW, VARIANCE, DRIFT = parse(TEXT)
+
+
+class Guarded:
+    """One alert, tick by tick."""
+
+    def __init__(self, rule: Rule = ERRORS, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:
+        self.rule, self.exposed, self.alpha = rule, exposed, alpha
+        self.evidence, self.verdict, self.at = Evidence(), None, START
+        self.pairs: Pairs | None = None
+
+    verdict: Verdict | None
+
+    def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, silent_seconds: float = 0) -> Verdict:
+        """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
+        self.at += timedelta(seconds=seconds)
+        self.evidence = step(bet_of(self.rule), self.evidence, Counts(bad, total), at=self.at)
+        facts = Facts(self.exposed, Counts(bad, total), silent_seconds=silent_seconds, pairs=self.pairs)
+        self.verdict = judge(self.rule, self.evidence, facts, alpha=self.alpha, previous=self.verdict, now=self.at)
+        return self.verdict

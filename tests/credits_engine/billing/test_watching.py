@@ -1,0 +1,100 @@
+"""What billing finds out by looking: a Stripe that can't be asked, and events that nobody applies."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import stripe as stripe_library
+
+from control_plane.platform import jobs, signals
+from control_plane.platform.signals import Series
+from credits_engine.billing import watching
+from credits_engine.billing.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker
+from credits_engine.billing.stripe_client import StripeUnavailableError, Truth, connect
+from credits_engine.billing.watching import BREAKER_OPEN, WAITING, WAITING_SECONDS
+from tests.credits_engine.billing import fake_api
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY, FakeApi
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+GOOD, BAD, NONE = (1, 0), (0, 1), (0, 0)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    monkeypatch.setattr(stripe_library.HTTPClient, "INITIAL_DELAY", 0.0)
+    monkeypatch.setattr(stripe_library.HTTPClient, "MAX_DELAY", 0.0)
+    with fake_api.serving(VirtualStripe()) as found:
+        yield found
+
+
+def run(office: Office, job: str) -> None:
+    """What the schedule would run, on the leader."""
+    office.app.extensions["signals"].take()
+    found = jobs.of(office.app)._scheduler.get_job(job)
+    found.args[1](office.now, *([1] if found.func.__name__ == "_run" else []))
+
+
+def counted(office: Office, signal: str) -> tuple[int, int]:
+    good, bad, _ = office.app.extensions["signals"].take()
+    return good[Series(signal)], bad[Series(signal)]
+
+
+@pytest.mark.database("sqlite")
+def test_without_a_key_nobody_asks_stripe_and_nothing_is_known_of_it(office: Office) -> None:
+    run(office, "billing-breaker")
+    assert counted(office, BREAKER_OPEN) == NONE
+
+
+@pytest.mark.database("sqlite")
+def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeApi, office: Office) -> None:
+    seconds = [0.0]
+    truth = Truth(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
+    office.app.extensions["billing_truth"] = truth
+    api.stripe.checkout("ada", "pro_monthly")
+
+    def look() -> tuple[int, int]:
+        run(office, "billing-breaker")
+        return counted(office, BREAKER_OPEN)
+
+    assert look() == GOOD
+    api.statuses = [500] * 100
+    for _ in range(FAILURES_MAX):
+        assert look() == GOOD
+        with pytest.raises(StripeUnavailableError):
+            truth.subscription("sub_1")
+    assert look() == BAD
+    seconds[0], api.statuses = PAUSE_SECONDS, []
+    assert look() == GOOD, "somebody may try again"
+    assert truth.subscription("sub_1")
+    assert look() == GOOD
+
+
+def test_an_event_that_nobody_applies_is_seen_though_it_never_ends(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+
+    def look(seconds: float) -> tuple[int, int]:
+        office.now = START + timedelta(seconds=seconds)
+        run(office, "billing-waiting")
+        return counted(office, WAITING)
+
+    assert look(0) == GOOD, "nothing has come in"
+    office.now = START
+    office.deliver(*stripe.events)
+    assert look(WAITING_SECONDS) == GOOD
+    assert look(WAITING_SECONDS + 1) == BAD
+    signals.set_bounds({WAITING: 3600.0})
+    assert look(WAITING_SECONDS + 1) == GOOD
+    office.work(at=office.now)
+    assert look(86_400) == GOOD
+    assert watching.look_at_waiting(office.now) == 0
+
+
+def test_an_event_that_is_set_aside_waits_for_a_person_and_not_for_us(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.open("cus_stranger", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    assert set(office.states().values()) == {"parked"}
+    office.now += timedelta(days=1)
+    assert watching.look_at_waiting(office.now) == 0
