@@ -84,6 +84,7 @@ def _applied(
     if not fresh and claim.attempt == 1:
         _watch_for_doubles(session, claim, stated)
         return Outcome(State.APPLIED, "Another event has told the same before.")
+    evidence.report_money(session, fresh)
     settled = settle(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
         bought = purchases.settle(session, user_id, now=now, cause=claim.event_id)

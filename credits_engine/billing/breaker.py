@@ -20,6 +20,12 @@ class Breaker:
         self._failures = 0
         self._again_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody may ask at the moment."""
+        with self._lock:
+            return self._failures >= FAILURES_MAX and self._clock() < self._again_at
+
     def enter(self) -> None:
         """Ask for permission. Raises BreakerOpenError; after the pause one caller gets through to try."""
         with self._lock:

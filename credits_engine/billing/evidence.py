@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform import signals
 from control_plane.platform.database import after_commit, reading
 from control_plane.platform.signals import Observation
+from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import listing
 from credits_engine.billing.store.inbox import State
 
@@ -26,6 +27,8 @@ DIFFERENCE_SECONDS = 60.0
 RESET_LATE, RESET_LATE_SECONDS = "credit_reset_late", 900.0
 RESET_SKIPPED = "credit_reset_skipped"
 PLAN_LATE, PLAN_LATE_SECONDS = "plan_limits_late", 60.0
+REFUNDED = "billing_refund"
+MISSED = "billing_missed"
 LOGGED = 10
 ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.DEAD)
 SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
@@ -52,6 +55,18 @@ def report_period(subscription_id: str, *, ours: datetime, theirs: datetime) -> 
     """Tell the guard whether a subscription's period ends with us when it ends with Stripe."""
     apart = abs((ours - theirs).total_seconds())
     signals.record(Observation(PERIOD_DIFFERS, bad=apart > DIFFERENCE_SECONDS, account=subscription_id))
+
+
+def report_comparison(subscription_id: str, *, missed: bool) -> None:
+    """Tell the guard whether Stripe has something of a subscription that no event has told us."""
+    signals.record(Observation(MISSED, bad=missed, account=subscription_id))
+
+
+def report_money(session: Session, fresh: Sequence[Fact]) -> None:
+    """Tell the guard, once it is committed, what was paid and what was given back; a charge in parts counts once."""
+    found = [Observation(REFUNDED, bad=True, account=each.charge_id) for each in fresh if isinstance(each, Refund)]
+    found += [Observation(REFUNDED, bad=False) for each in fresh if isinstance(each, InvoicePaid | PackPaid)]
+    after_commit(session, lambda: signals.record(*found))
 
 
 def report_reset(session: Session, user_id: str, *, due_at: datetime, starts_at: datetime, now: datetime) -> None:

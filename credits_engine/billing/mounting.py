@@ -8,7 +8,7 @@ from flask import Flask, current_app
 
 from control_plane.platform import jobs, settings, telemetry
 from control_plane.platform.database import reading
-from credits_engine.billing import api, evidence, intake, stripe_client, sweep, webhook
+from credits_engine.billing import api, evidence, intake, stripe_client, sweep, watching, webhook
 from credits_engine.billing.doubts import AskStripe
 from credits_engine.billing.prices import check_prices
 from credits_engine.billing.store import inbox
@@ -34,6 +34,7 @@ def init_app(app: Flask) -> None:
     telemetry.quiet(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
     doubts = AskStripe(truth) if truth else no_doubts
+    watching.init_app(app)
     _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), doubts, deliveries.give_way))
 
 

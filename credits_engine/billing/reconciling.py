@@ -33,6 +33,10 @@ class Kind(StrEnum):
     GONE = "gone"
 
 
+MISSED = (Kind.MISSED_STATE, Kind.MISSED_PAYMENT)
+"""What an event should have told us."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One difference, as a sentence, and whether it was corrected."""
@@ -58,6 +62,7 @@ def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False)
             with reading() as session:
                 finding = compare(session, snapshot, fetched, now=now)
                 _compare_periods(session, snapshot)
+            evidence.report_comparison(snapshot.subscription_id, missed=finding is not None and finding.kind in MISSED)
             if finding and correct and finding.kind not in (Kind.UNKNOWN_CUSTOMER, Kind.UNKNOWN_PRICE):
                 yield _corrected(finding, snapshot, fetched, now=now, actor=actor)
             elif finding:

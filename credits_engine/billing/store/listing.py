@@ -28,8 +28,13 @@ def unfinished(session: Session, now: datetime) -> Unfinished:
     for part in (IS_OPEN, IS_STUCK):
         query = select(EVENTS.c.state, func.count().label("number")).where(part).group_by(EVENTS.c.state)
         counts |= {row.state: row.number for row in session.execute(query)}
+    return Unfinished(counts, oldest_seconds(session, now))
+
+
+def oldest_seconds(session: Session, now: datetime) -> float:
+    """For how long the oldest event that is still to be applied has waited; 0 where none is."""
     oldest: datetime | None = session.scalar(select(func.min(EVENTS.c.received_at)).where(IS_OPEN))
-    return Unfinished(counts, (now - oldest).total_seconds() if oldest else 0.0)
+    return (now - oldest).total_seconds() if oldest else 0.0
 
 
 def recent(session: Session, now: datetime) -> list[tuple[str, str, int]]:

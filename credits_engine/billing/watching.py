@@ -1,0 +1,46 @@
+"""What billing looks at by itself for the guard: whether Stripe can be asked, and for how long events have waited."""
+
+from datetime import datetime
+
+import structlog
+from flask import Flask, current_app
+
+from control_plane.platform import jobs, signals
+from control_plane.platform.database import reading
+from control_plane.platform.signals import Observation
+from credits_engine.billing.store import listing
+from credits_engine.billing.stripe_client import Truth
+
+BREAKER_OPEN = "billing_breaker_open"
+BREAKER_SECONDS = 5.0
+WAITING, WAITING_SECONDS = "billing_waiting_long", 600.0
+WAITING_LOOK_SECONDS = 15.0
+
+log = structlog.get_logger()
+
+
+def look_at_breaker(_now: datetime) -> None:
+    """Tell the guard whether this process has given up asking Stripe for the moment; without a key nobody asks."""
+    truth: Truth | None = current_app.extensions["billing_truth"]
+    if truth is not None:
+        signals.record(Observation(BREAKER_OPEN, truth.breaker.is_open))
+
+
+def look_at_waiting(now: datetime, _term: int) -> None:
+    """Tell the guard whether the oldest event that is still to be applied has waited too long.
+
+    The lag of an event is counted at its end. One that never ends is seen here alone.
+    """
+    with reading() as session:
+        seconds = listing.oldest_seconds(session, now)
+    is_late = seconds > signals.bound_seconds(current_app, WAITING, WAITING_SECONDS)
+    if is_late:
+        log.error("billing.waiting_long", seconds=round(seconds))
+    signals.record(Observation(WAITING, is_late))
+
+
+def init_app(app: Flask) -> None:
+    """Let every process look at its breaker, and the leader at the inbox."""
+    schedule = jobs.of(app)
+    schedule.everywhere(BREAKER_SECONDS, "billing-breaker", look_at_breaker)
+    schedule.every(WAITING_LOOK_SECONDS, "billing-waiting", look_at_waiting)
