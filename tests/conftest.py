@@ -1,5 +1,6 @@
 """What every test may ask for: an application on either database, an instant, and people who use it."""
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -34,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     if chromium.is_required() and not is_worker:
         config.pluginmanager.register(chromium.Witness())
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays until the end, so the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

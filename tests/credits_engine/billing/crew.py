@@ -52,6 +52,11 @@ class Crew:
         self._numbers = count()
         self._members = [self._hire() for _ in range(size)]
 
+    @property
+    def names(self) -> set[str]:
+        """What the living call themselves."""
+        return {member.name for member in self._members}
+
     def kill_one(self, chance: random.Random) -> None:
         """End a worker without any notice, wherever it is, and hire another."""
         place = chance.randrange(len(self._members))
@@ -68,7 +73,7 @@ class Crew:
 
     def _hire(self) -> BaseProcess:
         name = f"worker{next(self._numbers)}"
-        member = PROCESSES.Process(target=_work, args=(self._url, self._place, name), daemon=True)
+        member = PROCESSES.Process(target=_work, args=(self._url, self._place, name), name=name, daemon=True)
         member.start()
         return member
 
