@@ -9,6 +9,7 @@ from control_plane import api, described, migrations
 from control_plane.platform import (
     addresses,
     announce,
+    crowding,
     database,
     health,
     identity,
@@ -23,6 +24,8 @@ from control_plane.platform import (
 )
 from control_plane.platform.settings import Settings
 
+PLATFORM = (addresses, telemetry, problems, security, health, announce, signals, jobs, crowding, identity, openapi)
+"""What stands below every package, each part after those that it needs."""
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
 """Composed by name and imported late: nothing below knows what stands above it."""
 SCHEMA_SECONDS = 2.0
@@ -38,7 +41,19 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (addresses, telemetry, problems, security, health, announce, signals, jobs, identity, openapi):
+    for part in (
+        addresses,
+        telemetry,
+        problems,
+        security,
+        health,
+        announce,
+        signals,
+        jobs,
+        crowding,
+        identity,
+        openapi,
+    ):
         part.init_app(app)
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)

@@ -74,6 +74,8 @@ METRICS = {
     "billing_reset_twice": Metric("billing_reset_twice"),
     "database_query_slow": Metric("database_query_slow", Unit.DURATION),
     "database_error": Metric("database_error"),
+    "database_lock_failure": Metric("database_lock_failure"),
+    "database_pool_crowded": Metric("database_pool_crowded"),
     "database_pool_wait_slow": Metric("database_pool_wait_slow", Unit.DURATION),
     "credit_period_overlap": Metric("credit_period_overlap"),
     "credit_manual_correction": Metric("credit_manual_correction"),

@@ -19,6 +19,11 @@ TOLD = "checkouts_told"
 class TimedPool(QueuePool):
     """A pool that tells how long requests wait: the guard's own work is no evidence of what users wait for."""
 
+    @property
+    def share_taken(self) -> float:
+        """Which share of the connections that it may ever give out is in use now."""
+        return self.checkedout() / (self.size() + self._max_overflow)
+
     def connect(self) -> PoolProxiedConnection:
         """A connection, taken out of the pool. Raises SQLAlchemy's TimeoutError."""
         if not has_request_context():

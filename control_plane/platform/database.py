@@ -23,6 +23,7 @@ from control_plane.platform.settings import Settings, current
 
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
+BEGIN_REFUSED = "begin_refused"
 AFTER_COMMIT = "after_commit"
 AFTER_ROLLBACK = "after_rollback"
 
@@ -168,7 +169,9 @@ def is_postgresql(session: Session) -> bool:
 
 def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
     if backend == "sqlite":
-        return {"connect_args": {"timeout": 10}, "pool_size": 8, "max_overflow": settings.threads}
+        # The connection that wrote last still has the pages it wrote; any other one has to read them again.
+        sizes = {"pool_size": 8, "max_overflow": settings.threads, "pool_use_lifo": True}
+        return {"connect_args": {"timeout": 10}, **sizes}
     limits = "-c timezone=UTC -c lock_timeout=5000 -c statement_timeout=15000"
     return {
         "connect_args": {"connect_timeout": 3, "options": limits},
@@ -199,4 +202,6 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
             driver.execute(words)
         except sqlite3.Error as error:
             # Past SQLAlchemy, and told in its words: a database that is locked or read only is an outage, no defect.
-            raise OperationalError(words, None, error) from error
+            refused = OperationalError(words, None, error)
+            current_app.extensions[BEGIN_REFUSED](refused)
+            raise refused from error

@@ -17,8 +17,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import checkouts, logs, settings
-from control_plane.platform.database import db
+from control_plane.platform import checkouts, locks, logs, settings
+from control_plane.platform.database import BEGIN_REFUSED, db
 from control_plane.platform.problems import PROBLEM_CODE
 from control_plane.platform.signals import Observation, bound_seconds, record
 
@@ -45,6 +45,8 @@ STATEMENT_GOOD = Observation("database_query_slow", bad=False)
 STATEMENT_BAD = Observation("database_query_slow", bad=True)
 ANSWERED = Observation("database_error", bad=False)
 UNANSWERED = Observation("database_error", bad=True)
+LOCK_HAD = Observation("database_lock_failure", bad=False)
+LOCK_HELD = Observation("database_lock_failure", bad=True)
 WAITED_LITTLE = Observation("database_pool_wait_slow", bad=False)
 WAITED_LONG = Observation("database_pool_wait_slow", bad=True)
 WATCHED = "watched_endpoints"
@@ -60,7 +62,7 @@ def init_app(app: Flask) -> None:
     with app.app_context():
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine)
-        _observe_errors(db.engine)
+        _observe_errors(db.engine, app)
     _observe_checkouts(app)
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []
@@ -210,20 +212,21 @@ def _slow_after() -> float:
     return bound_seconds(current_app, STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
 
 
-def _observe_errors(engine: Engine) -> None:
+def _observe_errors(engine: Engine, app: Flask) -> None:
     """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
     event.listen(engine, "after_cursor_execute", _database_answers)
-    event.listen(engine, "handle_error", _database_fails)
+    event.listen(engine, "handle_error", lambda context: _database_fails(context.sqlalchemy_exception))
+    app.extensions[BEGIN_REFUSED] = _database_fails
 
 
 def _database_answers(*_: object) -> None:
     if has_request_context():
-        current_app.extensions["signals"].add(ANSWERED)
+        record(ANSWERED, LOCK_HAD)
 
 
-def _database_fails(context: ExceptionContext) -> None:
-    if has_request_context() and isinstance(context.sqlalchemy_exception, OperationalError):
-        current_app.extensions["signals"].add(UNANSWERED)
+def _database_fails(error: Exception | None) -> None:
+    if has_request_context() and isinstance(error, OperationalError):
+        record(UNANSWERED, *([LOCK_HELD] if locks.is_held(error.orig) else []))
 
 
 def _observe_checkouts(app: Flask) -> None:

@@ -1,0 +1,22 @@
+"""Which errors of a database mean that somebody else held a lock."""
+
+import sqlite3
+
+import psycopg
+
+CODES = ("40P01", "40001", "55P03")
+"""PostgreSQL: a deadlock, a transaction that must be run again, and a lock that was not to be had in time."""
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+PRIMARY = 0xFF
+"""SQLite says in the higher bits which kind of busy it was."""
+
+
+def is_held(cause: BaseException | None) -> bool:
+    """Whether the driver's error `cause` says that a lock was held for too long, or in a circle."""
+    match cause:
+        case psycopg.Error():
+            return cause.sqlstate in CODES
+        case sqlite3.Error():
+            return getattr(cause, "sqlite_errorcode", 0) & PRIMARY in BUSY
+        case _:
+            return False
