@@ -41,19 +41,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (
-        addresses,
-        telemetry,
-        problems,
-        security,
-        health,
-        announce,
-        signals,
-        jobs,
-        crowding,
-        identity,
-        openapi,
-    ):
+    for part in PLATFORM:
         part.init_app(app)
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)
