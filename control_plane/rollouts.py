@@ -3,7 +3,7 @@
 Each runs in the caller's transaction, so use cases compose and nothing is half done.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,10 +71,11 @@ def register_testimony(name: str, testimony: Testimony) -> None:
     current_app.extensions.setdefault("testimonies", {})[name] = testimony
 
 
-def gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
-    """What every gate says of an advance now, the soak time first."""
+def gates(session: Session, rollout: Rollout, now: datetime, *, but: Collection[str] = ()) -> list[GateResult]:
+    """What every gate says of an advance now, the soak time first; those named in `but` are not asked."""
     registered: dict[str, Gate] = current_app.extensions.get("gates", {})
-    return [soak_gate(rollout, now), *(gate(session, rollout, now) for gate in registered.values())]
+    asked = [gate for name, gate in registered.items() if name not in but]
+    return [soak_gate(rollout, now), *(gate(session, rollout, now) for gate in asked)]
 
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:

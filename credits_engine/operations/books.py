@@ -94,7 +94,7 @@ def first_sight(session: Session, user_id: str, *, key: str, now: datetime) -> S
         found = accounts.find(session, user_id, key=key)
         return None if found is None else Sight(*found)
     seen = glances.glance(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
-    return None if seen is None else Sight(seen.account, seen.known, seen)
+    return None if seen is None else Sight(replace(seen.account, routing=seen.routing), seen.known, seen)
 
 
 def locked(
@@ -120,19 +120,24 @@ def locked(
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
-    found: tuple[Amounts, KnownKey | None] | None
     if seen and seen.month_used is not None:
-        found = seen.month_used, known
+        used = seen.month_used
     else:
-        found = books.lock_month(session, account.user_id, month.start, key=key)
-    if found is None and books.open_month(session, account.user_id, month.start):
-        found = NOTHING, known
-    elif found is None:
-        found = books.lock_month(session, account.user_id, month.start, key=key)
-    assert found is not None
-    used, known = found
+        used, known = _month(session, account, month, key=key, known=known, unopened=seen is not None)
     bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
     return _books(account, plan, row, (month, used), bought), known
+
+
+def _month(
+    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, unopened: bool
+) -> tuple[Amounts, KnownKey | None]:
+    """What legacy counted in `month`, its row opened if there is none, and what is known of `key` under its lock."""
+    found = None if unopened else books.lock_month(session, account.user_id, month.start, key=key)
+    if found is None and books.open_month(session, account.user_id, month.start):
+        return NOTHING, known
+    found = found or books.lock_month(session, account.user_id, month.start, key=key)
+    assert found is not None  # somebody has just opened it
+    return found
 
 
 def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Period, Amounts], usable: Packs) -> Books:

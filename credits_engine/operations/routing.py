@@ -47,7 +47,7 @@ def look_up_flag(session: Session, now: datetime, state: RoutingState | None = N
     def look_up(account: Account) -> FlagEvaluation:
         context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
         try:
-            revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now, state=state)
+            revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now, state=state or account.routing)
         except UnknownFlagError:
             return UNPLANNED
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)

@@ -22,7 +22,8 @@ class Account:
 
     `due_at` is when the clock changes something about a user with a subscription; None for the others. `has_packs` is
     true where a pack that was bought still holds something, expired or not; `legacy_retired` where legacy is not asked
-    any more beside v2, for anybody.
+    any more beside v2, for anybody. `routing` is the revision of the flags and the end of the guard's lease as read
+    along with the locked books, where they were; None where that is still to be read.
     """
 
     user_id: str
@@ -34,6 +35,7 @@ class Account:
     due_at: datetime | None = None
     has_packs: bool = False
     legacy_retired: bool = False
+    routing: tuple[int, datetime | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

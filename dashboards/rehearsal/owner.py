@@ -8,6 +8,7 @@ from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus, soak_gate
 from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.transitions import Transition
+from credits_engine.migration import advancing
 from dashboards.rehearsal.stage import ACTOR
 
 PATIENCE = 2
@@ -15,8 +16,15 @@ PATIENCE = 2
 
 
 def thinks_of_advancing(session: Session, now: datetime) -> bool:
-    """Whether the rollout has run in its step for as long as it has to."""
-    return _has_soaked(rollouts.find(session, FLAG), now)
+    """Whether the step has lasted as long as it has to, and nothing but the migration's own gate may speak against it.
+
+    That gate looks at every user, so it is asked last.
+    """
+    rollout = rollouts.find(session, FLAG)
+    if not _has_soaked(rollout, now):
+        return False
+    gates = rollouts.gates(session, rollout, now, but={advancing.GATE})
+    return _lets_pass(gates, _approval(rollout, gates, now))
 
 
 def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | None:
@@ -26,7 +34,7 @@ def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | Non
         return None
     gates = rollouts.gates(session, rollout, now)
     approval = _approval(rollout, gates, now)
-    if not approval and any(gate.status is not GateStatus.OPEN for gate in gates):
+    if not _lets_pass(gates, approval):
         return None
     decision = rollouts.advance(
         session, FLAG, now=now, actor=ACTOR, expected_version=rollout.version, approval=approval
@@ -36,6 +44,11 @@ def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | Non
 
 def _has_soaked(rollout: Rollout, now: datetime) -> bool:
     return rollout.state is RolloutState.RUNNING and soak_gate(rollout, now).status is GateStatus.OPEN
+
+
+def _lets_pass(gates: list[GateResult], approval: str) -> bool:
+    shut = {gate.status for gate in gates} - {GateStatus.OPEN}
+    return not shut or (bool(approval) and shut == {GateStatus.UNKNOWN})
 
 
 def _approval(rollout: Rollout, gates: list[GateResult], now: datetime) -> str:
