@@ -27,7 +27,7 @@ from credits_engine.billing.store import inbox
 from credits_engine.billing.worker import Worker
 from tests import postgres
 from tests.credits_engine.billing.stories import random_life
-from tests.credits_engine.billing.virtual_stripe import Json
+from tests.credits_engine.billing.stripe_objects import Json
 from tests.serving import serving
 
 SECRET = "whsec_bench"

@@ -24,7 +24,7 @@ from credits_engine.engines.decisions import Amounts
 from credits_engine.operations import books
 from credits_engine.store import accounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
-from tests.credits_engine.billing.virtual_stripe import Json
+from tests.credits_engine.billing.stripe_objects import Json
 
 SECRET = "whsec_of_the_tests"
 OLD_SECRET = "whsec_before_the_rotation"

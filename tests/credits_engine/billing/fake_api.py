@@ -12,7 +12,8 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.credits_engine.billing.virtual_stripe import Json, Subscription, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import Json, Subscription
+from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 KEY = "sk_test_of_the_tests"
 

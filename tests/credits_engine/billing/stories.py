@@ -10,7 +10,8 @@ from credits_engine.billing.effects import Standing, standing
 from credits_engine.billing.facts import Fact
 from credits_engine.billing.subscriptions import histories
 from credits_engine.engines.plans import CATALOGUE
-from tests.credits_engine.billing.virtual_stripe import NEW, START, Json, Subscription, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import NEW, Json, Subscription
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 PLANS = ("starter_monthly", "pro_monthly", "plus_monthly")
 

@@ -24,7 +24,8 @@ from credits_engine.store.tables import JOURNAL
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.crew import Crew, at_work
 from tests.credits_engine.billing.stories import created, random_life
-from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, Json
+from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
+from tests.credits_engine.billing.virtual_stripe import START
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

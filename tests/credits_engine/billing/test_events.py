@@ -11,7 +11,8 @@ from credits_engine.billing.events import OTHERS, SUBSCRIPTION
 from credits_engine.billing.facts import InvoicePaid, Link, Refund, Snapshot
 from credits_engine.billing.shapes import UnreadableEventError
 from tests.credits_engine.billing.stories import random_life, told
-from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, Json, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -19,7 +19,8 @@ from credits_engine.store.tables import COUNTERS, USERS
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY
-from tests.credits_engine.billing.virtual_stripe import START, Subscription, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import Subscription
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

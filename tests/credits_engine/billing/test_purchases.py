@@ -19,8 +19,9 @@ from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.stripe_objects import Json
 from tests.credits_engine.billing.virtual_shop import CENTS, give_back, receive_payment, sell
-from tests.credits_engine.billing.virtual_stripe import START, Json, VirtualStripe
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 from tests.faults.ledger import assert_whole
 
 PRICE = "pack_roast_100"

@@ -13,7 +13,8 @@ from credits_engine.store.tables import USERS
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
-from tests.credits_engine.billing.virtual_stripe import START, Json, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import Json
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY = timedelta(days=1)
 

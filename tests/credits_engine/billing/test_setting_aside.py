@@ -8,7 +8,8 @@ from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.seen_by_guard import failures
 from tests.credits_engine.billing.stories import a_subscriber
-from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import GENERATIONS
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 MINUTE = timedelta(minutes=1)
 

@@ -10,7 +10,8 @@ from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.virtual_stripe import GENERATIONS, START, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import GENERATIONS
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -14,7 +14,8 @@ from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.stories import told
-from tests.credits_engine.billing.virtual_stripe import NEW, START, Json, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import NEW, Json
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from credits_engine.billing.effects import Standing
 from tests.credits_engine.billing.stories import created, random_life, stands
-from tests.credits_engine.billing.virtual_stripe import GENERATIONS, OLD, START, VirtualStripe
+from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tests.credits_engine.billing.virtual_stripe import Json, VirtualStripe, _seconds
+from tests.credits_engine.billing.stripe_objects import Json, seconds
+from tests.credits_engine.billing.virtual_stripe import VirtualStripe
 
 CENTS = 1_000
 
@@ -22,7 +23,7 @@ def sell(
         "id": stripe._id("cs"),
         "object": "checkout.session",
         "mode": "payment",
-        "created": _seconds(stripe.now),
+        "created": seconds(stripe.now),
         "payment_status": "paid" if is_paid else "unpaid",
         "customer": customer,
         "payment_intent": stripe._id("pi"),

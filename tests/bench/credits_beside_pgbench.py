@@ -1,0 +1,145 @@
+"""The engine path from Python and inside the database, beside what the same PostgreSQL makes of `pgbench`."""
+
+import multiprocessing
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from random import Random
+from typing import Any
+
+from credits_engine.engines.decisions import Amounts
+from credits_engine.operations.consumption import Operation
+from credits_engine.operations.serving import serve
+from tests import postgres
+from tests.bench import processor
+from tests.bench.credit_goals import Goal, office_on
+from tests.bench.credit_stock import Stock
+
+PROCESSES, THREADS = 2, 4
+CLIENTS = PROCESSES * THREADS
+PAIRS, SECONDS = 3, 5.0
+SCALE = 10
+TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
+BY_FUNCTION = """\\set n random(0, {users} - 1)
+SELECT replayed
+    FROM credit_operate('user-' || ({first} + :n), 'bench-' || gen_random_uuid(), 1, 0, 'bench', clock_timestamp());
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Transactions per second, and what each cost its client in microseconds of CPU."""
+
+    per_second: float
+    client_micros: float
+
+
+def beside_pgbench(pgbench: str, url: str, stock: Stock) -> Iterator[Goal]:
+    """Alternating runs, so that whatever else the machine does hits all of them."""
+    _pgbench(pgbench, "-i", "-q", "-s", str(SCALE))
+    script = BY_FUNCTION.format(users=len(stock.active), first=stock.active.start)
+    seen: dict[str, list[float]] = {"tpc": [], "python": [], "function": []}
+    spent: dict[str, list[float]] = {"tpc": [], "python": [], "function": []}
+    server = processor.server_of(url)
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script)
+        file.flush()
+        runs: dict[str, Callable[[], Run]] = {
+            "tpc": lambda: _rate_of(pgbench),
+            "python": lambda: _through_python(url, stock),
+            "function": lambda: _rate_of(url, "-f", file.name),
+        }
+        for pair in range(PAIRS):
+            for name in runs if pair % 2 == 0 else reversed(list(runs)):
+                with processor.spent(server) as micros:
+                    run = runs[name]()
+                seen[name].append(run.per_second)
+                spent[name].append(run.client_micros + micros.taken / (run.per_second * SECONDS))
+    cost = {name: statistics.median(each) for name, each in spent.items()}
+    tpc, python, function = (statistics.median(seen[name]) for name in ("tpc", "python", "function"))
+    yield Goal(f"pgbench, TPC-B-like, prepared, {CLIENTS} clients", f"{tpc:,.0f}/s")
+    name = f"the use case in Python, {CLIENTS} connections in {PROCESSES} processes"
+    yield Goal(name, f"{python:,.0f}/s")
+    yield Goal("… beside TPC-B", f"{python / tpc:.2f}", ">= 0.6", python >= 0.6 * tpc)
+    yield Goal(f"credit_operate by pgbench, {CLIENTS} clients", f"{function:,.0f}/s")
+    yield Goal("… beside TPC-B", f"{function / tpc:.2f}")
+    each = " / ".join(f"{cost[name]:.0f}" for name in ("tpc", "python", "function"))
+    yield Goal("µs of CPU each, client and server: TPC-B / Python / function", each)
+    yield Goal("TPC-B's by Python's: the ratio where nothing but CPU is short", f"{cost['tpc'] / cost['python']:.2f}")
+
+
+def _pgbench(url: str, *arguments: str) -> str:
+    command = [str(postgres.program("pgbench")), *arguments, url]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _rate_of(url: str, *arguments: str) -> Run:
+    clients = ("-c", str(CLIENTS), "-j", str(PROCESSES), "-T", str(int(SECONDS)))
+    before = processor.of_children()
+    shown = _pgbench(url, "-M", "prepared", "-n", *clients, *arguments)
+    found = TPS.search(shown)
+    assert found, shown
+    rate = float(found[1])
+    return Run(rate, (processor.of_children() - before) / (rate * SECONDS))
+
+
+def _through_python(url: str, stock: Stock) -> Run:
+    """Operations per second of all processes together."""
+    spawn = multiprocessing.get_context("spawn")
+    ready, results = spawn.Barrier(PROCESSES), spawn.Queue()
+    processes = [
+        spawn.Process(target=_till, args=(url, stock.active, seed, ready, results)) for seed in range(PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    rates: list[tuple[float, float]] = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    per_second = sum(rate for rate, _ in rates)
+    return Run(per_second, sum(rate * micros for rate, micros in rates) / per_second)
+
+
+def _till(url: str, users: range, seed: int, ready: Any, results: Any) -> None:
+    """One process with its threads, each taking one operation after the other."""
+    with office_on(url) as office:
+        done = [0] * THREADS
+        serve_one = _server_of(users, Random(seed))
+        with office.app.app_context():
+            for _ in range(50):
+                serve_one()
+        ready.wait()
+        until = time.perf_counter() + SECONDS
+
+        def run(number: int) -> None:
+            with office.app.app_context():
+                while time.perf_counter() < until:
+                    serve_one()
+                    done[number] += 1
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+        begun, used = time.perf_counter(), time.process_time()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        micros = (time.process_time() - used) / sum(done) * 1e6
+        results.put((sum(done) / (time.perf_counter() - begun), micros))
+
+
+def _server_of(users: range, random: Random) -> Callable[[], object]:
+    numbers, unique = count(), f"{os.getpid()}-{time.time_ns()}"
+
+    def serve_one() -> object:
+        user = f"user-{random.choice(users)}"
+        operation = Operation(user, f"{unique}-{next(numbers)}", Amounts(1, 0), actor="bench")
+        return serve(operation, now=datetime.now(UTC))
+
+    return serve_one

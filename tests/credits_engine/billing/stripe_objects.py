@@ -1,0 +1,177 @@
+"""Stripe's objects as one generation of its API has them, with only the fields that the official library knows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+GENERATIONS = (
+    "2025-02-24.acacia",
+    "2025-03-31.basil",
+    "2025-09-30.clover",
+    "2026-03-25.dahlia",
+    "2026-10-28.endive",
+)
+OLD, NEW = GENERATIONS[0], GENERATIONS[-1]
+CENTS = {"free": 0, "galaxy": 19900, "starter": 900, "pro": 2900, "plus": 9900, "custom": 49900}
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Subscription:
+    """What Stripe holds of a subscription."""
+
+    id: str
+    customer: str
+    price: str
+    status: str
+    created: datetime
+    anchor: datetime
+    start: datetime
+    end: datetime
+    ends_with_period: bool = False
+    ended_at: datetime | None = None
+    card_works: bool = True
+    extra_prices: tuple[str, ...] = ()
+    open_invoice: Json | None = None
+    last_invoice: Json | None = None
+    metadata: Json = field(default_factory=dict)
+
+    @property
+    def months(self) -> int:
+        """The length of the service period."""
+        return 12 if self.price.endswith("_yearly") else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Writes down what Stripe holds as objects of a generation; `new_id("in")` is the next invoice's id."""
+
+    generation: str
+    new_id: Callable[[str], str]
+
+    def subscription(self, held: Subscription) -> Json:
+        """The subscription as it stands."""
+        bounds = {"current_period_start": seconds(held.start), "current_period_end": seconds(held.end)}
+        items = [
+            {
+                "id": f"si_{held.id}_{number}",
+                "object": "subscription_item",
+                "quantity": 1,
+                "price": {"id": f"price_{price}", "object": "price", "lookup_key": price},
+                **({} if self._is_old else bounds),
+            }
+            for number, price in enumerate((held.price, *held.extra_prices))
+        ]
+        return {
+            "id": held.id,
+            "object": "subscription",
+            "customer": held.customer,
+            "status": held.status,
+            "created": seconds(held.created),
+            "billing_cycle_anchor": seconds(held.anchor),
+            "cancel_at": seconds(held.end) if held.ends_with_period else None,
+            "cancel_at_period_end": held.ends_with_period,
+            "ended_at": seconds(held.ended_at),
+            "metadata": held.metadata,
+            "items": {"object": "list", "data": items, "has_more": False, "url": "/v1/subscription_items"},
+            **(bounds if self._is_old else {}),
+        }
+
+    def checkout(self, held: Subscription, user: str | None) -> Json:
+        """The finished session in which a user subscribed."""
+        return {
+            "id": self.new_id("cs"),
+            "object": "checkout.session",
+            "mode": "subscription",
+            "payment_status": "paid",
+            "customer": held.customer,
+            "subscription": held.id,
+            "client_reference_id": user,
+            "metadata": {},
+        }
+
+    def invoice(self, held: Subscription, reason: str, lines: Sequence[Json]) -> Json:
+        """An invoice over these lines that nobody has paid yet."""
+        invoice: Json = {
+            "id": self.new_id("in"),
+            "object": "invoice",
+            "customer": held.customer,
+            "billing_reason": reason,
+            "total": sum(line["amount"] for line in lines),
+            "amount_paid": 0,
+            # As Stripe has it, these look back at the period before and must not be used.
+            "period_start": seconds(held.start - timedelta(days=30)),
+            "period_end": seconds(held.start),
+            "lines": {"object": "list", "data": [*lines], "has_more": False, "url": "/v1/invoices/lines"},
+        }
+        if self._is_old:
+            return {**invoice, "subscription": held.id, "payment_intent": f"pi_{invoice['id']}"}
+        details = {"subscription": held.id, "metadata": held.metadata}
+        return {**invoice, "parent": {"type": "subscription_details", "subscription_details": details}}
+
+    def line(self, held: Subscription, *, start: datetime, proration: bool) -> Json:
+        """What an invoice asks for a period from `start`, or for the rest of one."""
+        cents = CENTS[held.price.partition("_")[0]]
+        line: Json = {
+            "id": self.new_id("il"),
+            "object": "line_item",
+            "amount": cents // 3 if proration else cents,
+            "period": {"start": seconds(start), "end": seconds(held.end)},
+        }
+        price = f"price_{held.price}"
+        if self._is_old:
+            own = {"type": "subscription", "subscription": held.id, "proration": proration}
+            return {**line, **own, "price": {"id": price, "object": "price", "lookup_key": held.price}}
+        details = {"subscription": held.id, "proration": proration}
+        parent = {"type": "subscription_item_details", "subscription_item_details": details}
+        return {**line, "parent": parent, "pricing": {"type": "price_details", "price_details": {"price": price}}}
+
+    def payment(self, invoice: Json) -> Json | None:
+        """What newer generations tell of a payment beside its invoice."""
+        if self._is_old:
+            return None
+        return {
+            "id": f"inpay_{invoice['id']}",
+            "object": "invoice_payment",
+            "invoice": invoice["id"],
+            "status": "paid",
+            "payment": {"type": "payment_intent", "payment_intent": f"pi_{invoice['id']}"},
+        }
+
+    def refunded_charge(self, held: Subscription, invoice: Json, share: float) -> Json:
+        """The charge of an invoice after this share of it was given back."""
+        amount = invoice["amount_paid"]
+        charge = {
+            "id": f"ch_{invoice['id']}",
+            "object": "charge",
+            "customer": held.customer,
+            "amount": amount,
+            "amount_refunded": int(amount * share),
+            "refunded": share >= 1.0,
+            "payment_intent": f"pi_{invoice['id']}",
+        }
+        return {**charge, "invoice": invoice["id"]} if self._is_old else charge
+
+    def event(self, kind: str, stated: Json, previous: Json | None, now: datetime) -> Json:
+        """The event that tells of an object; `previous` holds what was changed, as it was."""
+        return {
+            "id": self.new_id("evt"),
+            "object": "event",
+            "api_version": self.generation,
+            "created": seconds(now),
+            "livemode": False,
+            "pending_webhooks": 1,
+            "type": kind,
+            "data": {"object": stated} if previous is None else {"object": stated, "previous_attributes": previous},
+        }
+
+    @property
+    def _is_old(self) -> bool:
+        return self.generation == OLD
+
+
+def seconds(moment: datetime | None) -> int | None:
+    """A moment as Stripe writes it."""
+    return None if moment is None else int(moment.timestamp())
