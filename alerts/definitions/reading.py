@@ -138,6 +138,7 @@ def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "metric", f"nothing is measured under the name {name!r}; name what to measure. Built in are {known}."
         return
     yield from _threshold_contradictions(metric, threshold, values)
+    yield from _metric_contradictions(metric, values)
     if not WINDOW_SECONDS[0] <= values["window"] <= WINDOW_SECONDS[1]:
         yield "window", "a window lasts from 10s to 1d."
     if values.get("for", Decimal(0)) > WINDOW_SECONDS[1]:
@@ -146,13 +147,19 @@ def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "weight", "an alert has an alpha of its own or a weight in the common one, not both."
     if not 0 < values.get("alpha", Decimal("0.001")) <= Decimal(str(PHASE_ALPHA)):
         yield "alpha", "an alert's alpha is above 0% and at most the 1% of the whole phase."
-    if "query" in values and metric in METRICS.values():
-        yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
     if not values.get("weight", Decimal(1)):
         yield "weight", "a weight is above 0."
+
+
+def _metric_contradictions(metric: Metric, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is asked of a measurement that it can't give."""
+    if "query" in values and metric in METRICS.values():
+        yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
     if "budget" in values and metric.budget_setting is None:
         names = ", ".join(name for name, each in METRICS.items() if each.budget_setting)
         yield "budget", f"{metric.signal} has no budget that could be used up; only {names} has."
+    if metric.notifies_only and values.get("action", Action.NOTIFY) is not Action.NOTIFY:
+        yield "action", f"{metric.signal} shows what callers do as well, so an alert on it can only notify."
 
 
 def _threshold_contradictions(
@@ -193,7 +200,7 @@ def _rule(name: str, values: Mapping[str, Any]) -> Rule:
         compare=values.get("compare", metric.compare),
         slow_ms=float(threshold.amount * 1000) if slow else None,
         quantile=float(quantile) if quantile else None,
-        action=values.get("action", ACTIONS[severity]),
+        action=values.get("action", Action.NOTIFY if metric.notifies_only else ACTIONS[severity]),
         no_data=values.get("no_data", NO_DATA[severity]),
         alpha=float(values["alpha"]) if "alpha" in values else None,
         weight=float(values.get("weight", 1)),

@@ -36,6 +36,8 @@ class Metric:
     """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
+    notifies_only: bool = False
+    """What callers do shows here whatever v2 does: an alert on it tells people, and nobody's retries end a rollout."""
     budget_setting: str | None = None
     """For what is bad once a budget is used up: the setting that says how much that is where no alert does."""
 
@@ -50,9 +52,13 @@ METRICS = {
     "credit_variance": Metric("credit_variance", compare=Compare.PAIRED, certifies=True),
     "credit_drift": Metric("credit_drift", compare=Compare.DRIFT),
     "credit_failure_discordant": Metric(FAILED_V2_ONLY, compare=Compare.DISCORDANT),
+    "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION),
     "credit_refused_by_v2_only": Metric("credit_refused_by_v2_only", compare=Compare.PAIRED),
     "credit_allowed_by_v2_only": Metric("credit_allowed_by_v2_only", compare=Compare.PAIRED),
+    "credit_answer_differs": Metric("credit_answer_differs", compare=Compare.PAIRED),
+    "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
+    "credit_repeated": Metric("credit_repeated", notifies_only=True),
     "credit_unshadowed": Metric("credit_unshadowed", engine="v2"),
     "credits_at_risk": Metric("credits_at_risk", budget_setting="CREDITS_AT_RISK_MAX"),
     "credit_ledger_difference": Metric("credit_ledger_difference"),

@@ -50,6 +50,7 @@ LOCK_HELD = Observation("database_lock_failure", bad=True)
 WAITED_LITTLE = Observation("database_pool_wait_slow", bad=False)
 WAITED_LONG = Observation("database_pool_wait_slow", bad=True)
 WATCHED = "watched_endpoints"
+WATCHED_STATUSES = "watched_statuses"
 
 Collect = Callable[[], Iterable[Metric]]
 """Metrics that are read from the database at each scrape."""
@@ -67,6 +68,7 @@ def init_app(app: Flask) -> None:
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []
     app.extensions[WATCHED] = {}
+    app.extensions[WATCHED_STATUSES] = {}
     app.before_request(_start)
     app.after_request(_finish)
 
@@ -79,6 +81,11 @@ def quiet(app: Flask, *endpoints: str) -> None:
 def watch_latency(app: Flask, signal: str, *endpoints: str, slow_after_seconds: float) -> None:
     """Tell the guard which answers of these endpoints were slow; an alert on `signal` may say another bound."""
     app.extensions[WATCHED].update(dict.fromkeys(endpoints, (signal, slow_after_seconds)))
+
+
+def watch_statuses(app: Flask, signal: str, *endpoints: str, bad: frozenset[int]) -> None:
+    """Tell the guard which answers of these endpoints had one of the statuses in `bad`."""
+    app.extensions[WATCHED_STATUSES].update(dict.fromkeys(endpoints, (signal, bad)))
 
 
 def collect_at_scrape(app: Flask, collect: Collect) -> None:
@@ -151,6 +158,9 @@ def _finish(response: Response) -> Response:
     if rule and (watched := current_app.extensions[WATCHED].get(rule.endpoint)):
         signal, default = watched
         record(Observation(signal, seconds > bound_seconds(current_app, signal, default)))
+    if rule and (watched := current_app.extensions[WATCHED_STATUSES].get(rule.endpoint)):
+        signal, statuses = watched
+        record(Observation(signal, response.status_code in statuses))
     if rule is None or rule.endpoint not in current_app.extensions["quiet_endpoints"]:
         _log(response, route, seconds)
     response.headers["X-Request-Id"] = g.request_id

@@ -14,9 +14,12 @@ FAILURE = "credit_consumption_failure"
 VARIANCE = "credit_variance"
 DRIFT = "credit_drift"
 SLOW, SLOW_SECONDS = "credit_consumption_slow", 0.05
+SHADOW_SLOW, SHADOW_SLOW_SECONDS = "credit_shadow_slow", 0.005
 UNSHADOWED = "credit_unshadowed"
 REFUSED_ALONE = "credit_refused_by_v2_only"
 ALLOWED_ALONE = "credit_allowed_by_v2_only"
+ANSWER_DIFFERS = "credit_answer_differs"
+REPEATED = "credit_repeated"
 V2 = EngineName.V2
 UNCOUNTED = "credit_uncounted"
 UNCOMPARED = "credit_uncompared"
@@ -58,6 +61,14 @@ def excused(receipt: Receipt) -> tuple[Signal, ...]:
     return tuple(Signal(signal, bad=False, engine=engine) for signal, due in owed.items() if not due)
 
 
+def repeated(receipt: Receipt) -> Signal:
+    """Whether the caller had asked this before, for an answer that was lost or an operation that failed.
+
+    Each time counts, unlike everywhere else: a storm of retries is what this is to show, and it shows nowhere else.
+    """
+    return Signal(REPEATED, receipt.replayed or receipt.retry_of is not None)
+
+
 def _unshadowed(receipt: Receipt) -> list[Signal]:
     """Whether the shadow was asked at all: what was not compared is not guarded."""
     missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
@@ -65,22 +76,32 @@ def _unshadowed(receipt: Receipt) -> list[Signal]:
 
 
 def _slow(receipt: Receipt) -> list[Signal]:
-    """Whether an engine took longer over its answer than it may."""
-    seconds = bound_seconds(current_app, SLOW, SLOW_SECONDS) if has_app_context() else SLOW_SECONDS
-    return [
-        Signal(SLOW, side.duration_us > seconds * 1e6, side.engine.value, role)
-        for side, role in ((receipt.served, "served"), (receipt.shadow, "shadow"))
-        if side.outcome is not None
-    ]
+    """Whether an engine took longer over its answer than it may, and the shadow longer than callers may notice."""
+    seconds = _bound(SLOW, SLOW_SECONDS)
+    found = [Signal(SLOW, receipt.served.duration_us > seconds * 1e6, receipt.served.engine.value)]
+    if receipt.shadow.outcome is not None:
+        found.append(Signal(SLOW, receipt.shadow.duration_us > seconds * 1e6, receipt.shadow.engine.value, "shadow"))
+        added = _bound(SHADOW_SLOW, SHADOW_SLOW_SECONDS)
+        found.append(Signal(SHADOW_SLOW, receipt.shadow.duration_us > added * 1e6))
+    return found
+
+
+def _bound(signal: str, default: float) -> float:
+    return bound_seconds(current_app, signal, default) if has_app_context() else default
 
 
 def _flips(receipt: Receipt, *, defect: bool) -> list[Signal]:
-    """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses."""
+    """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses.
+
+    For whatever reason: one answers 200, 402 or 403 and the other does not. On the same requests the share of none of
+    them can differ between the engines by more than this rate, whoever they serve.
+    """
     v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
     flipped = defect and v2 is not legacy
     return [
         Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, account=receipt.user_id),
         Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, account=receipt.user_id),
+        Signal(ANSWER_DIFFERS, v2 is not legacy, account=receipt.user_id),
     ]
 
 

@@ -12,7 +12,7 @@ from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import in_database
 from credits_engine.operations.consumption import LostRaceError, Manners, Operation, consume
-from credits_engine.operations.evidence import excused, observations
+from credits_engine.operations.evidence import excused, observations, repeated
 from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
 
@@ -70,5 +70,5 @@ def _answered(decide: Callable[[], Receipt]) -> Receipt:
         except LostRaceError:
             if attempt == ATTEMPTS - 1:
                 raise
-    signals.record(*observations(receipt), *excused(receipt))
+    signals.record(*observations(receipt), *excused(receipt), repeated(receipt))
     return receipt

@@ -31,6 +31,7 @@ CORRECTED_SECONDS = 300.0
 HOUR = timedelta(hours=1)
 LOGGED = 10
 
+CONFLICTS = frozenset({409, 429})
 CONSUMING = ("credits.consume_view", "credits.reserve_view")
 
 log = structlog.get_logger()
@@ -97,6 +98,7 @@ def init_app(app: Flask) -> None:
     sample_ratio.register_meter(guardrails.split)
     telemetry.watch_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
+    telemetry.watch_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)
     jobs.every(app, CHECK_SECONDS, "check-books", _check)
     jobs.every(app, PERIODS_SECONDS, "check-periods", check_periods)
     jobs.every(app, CORRECTED_SECONDS, "count-corrections", count_corrections)

@@ -4,18 +4,28 @@ import pytest
 from hypothesis import given
 
 from control_plane.platform.signals import Observation as Signal
+from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Outcome, Request
 from credits_engine.engines.legacy import decide
 from credits_engine.engines.receipts import Receipt, replayed
 from credits_engine.operations import evidence
 from credits_engine.operations.books import Books
 from credits_engine.operations.consumption import Engines, Operation, judged
-from credits_engine.operations.evidence import ALLOWED_ALONE, REFUSED_ALONE, SLOW, UNSHADOWED, excused
+from credits_engine.operations.evidence import (
+    ALLOWED_ALONE,
+    ANSWER_DIFFERS,
+    REFUSED_ALONE,
+    SHADOW_SLOW,
+    SLOW,
+    UNSHADOWED,
+    excused,
+    repeated,
+)
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
 from tests.credits_engine.examples import NOW, asked, book, books
 
 OPERATION = Operation("ada", "k1", Amounts(analysis=3))
-BESIDES = (UNSHADOWED, SLOW, REFUSED_ALONE, ALLOWED_ALONE)
+BESIDES = (UNSHADOWED, SLOW, SHADOW_SLOW, REFUSED_ALONE, ALLOWED_ALONE, ANSWER_DIFFERS)
 
 
 def failing(_book: Book, _request: Request) -> Decision:
@@ -161,3 +171,29 @@ def test_an_engine_that_takes_its_time_is_slow() -> None:
     slow = replace(quick, served=replace(quick.served, duration_us=60_000))
     assert (SLOW, "v2", "served") in bad(evidence.observations(slow))
     assert (SLOW, "legacy", "shadow") not in bad(evidence.observations(slow))
+
+
+@pytest.mark.parametrize(("duration_us", "is_slow"), [(5_000, False), (5_001, True)])
+def test_a_shadow_that_callers_may_notice_is_slow(duration_us: int, is_slow: bool) -> None:
+    quick = receipt(v2_serves=True)
+    one = replace(quick, shadow=replace(quick.shadow, duration_us=duration_us))
+    assert [signal.bad for signal in evidence.observations(one) if signal.signal == SHADOW_SLOW] == [is_slow]
+
+
+def test_answers_differ_by_their_status_whether_that_was_declared_or_not() -> None:
+    def differs(one: Receipt) -> list[bool]:
+        return [signal.bad for signal in evidence.observations(one) if signal.signal == ANSWER_DIFFERS]
+
+    used_up = replace(book(), used=Amounts(analysis=100))
+    assert differs(receipt(v2_serves=True)) == [False]
+    assert differs(receipt(v2_serves=True, loaded=used_up)) == [False]
+    assert differs(receipt(v2_serves=True, v2=refusing)) == [True]
+    assert differs(receipt(v2_serves=True, v2=failing)) == []
+    declared = judged(OPERATION, Books(used_up, book()), evaluation=V2_SERVES, now=NOW)
+    assert (declared.comparison.variance, declared.outcome) == (Variance.POLICY, Outcome.ALLOWED)
+    assert differs(declared) == [True]
+
+
+def test_every_replay_and_every_new_try_was_asked_before() -> None:
+    one = receipt(v2_serves=True)
+    assert [repeated(each).bad for each in (one, replayed(one), replace(one, retry_of=7))] == [False, True, True]
