@@ -47,6 +47,7 @@ FAILED_LEGACY_ONLY = "credit_failure_legacy_only"
 
 METRICS = {
     "credit_consumption_failure": Metric("credit_consumption_failure", engine="v2", legacy_twin=True, certifies=True),
+    "credit_error_new_in_v2": Metric("credit_error_new_in_v2"),
     "credit_consumption_slow": Metric("credit_consumption_slow", Unit.DURATION, engine="v2"),
     "credit_api_slow": Metric("credit_api_slow", Unit.DURATION),
     "credit_variance": Metric("credit_variance", compare=Compare.PAIRED, certifies=True),

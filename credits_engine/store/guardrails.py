@@ -1,5 +1,6 @@
 """What the guard asks of the journal and the books: how much is at stake, and whether anything is wrong."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from control_plane.blast_radius import Blast
 from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Rollout, exposure
 from control_plane.sample_ratio import Split
 from credits_engine.engines.comparison import Variance
-from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store.pages import DIFFERS
 from credits_engine.store.tables import JOURNAL, USERS, run
@@ -64,6 +65,35 @@ CHARGED_TWICE = (
     .group_by(CHARGED.c.user_id, CHARGED.c.operation_key)
     .having(func.count() > 1)
 )
+
+FAILED = (
+    select(*JOURNAL.c["occurred_at", "served_engine", "reason", "shadow_reason", "v2_outcome", "legacy_outcome"])
+    .where(JOURNAL.c.variance == bindparam("variance"), DIFFERS)
+    .order_by(JOURNAL.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """That an engine gave no answer, and its error in words."""
+
+    engine: EngineName
+    occurred_at: datetime
+    words: str
+
+
+def failures(session: Session, *, most: int) -> list[Failure]:
+    """Who failed in the newest operations that an engine failed, so many of each role; an index holds just those."""
+    found = []
+    for variance in (Variance.SERVED_ERROR, Variance.SHADOW_ERROR):
+        for row in run(session, FAILED, {"variance": variance.value, "most": most}):
+            served = EngineName(row.served_engine)
+            outcomes = {EngineName.V2: row.v2_outcome, EngineName.LEGACY: row.legacy_outcome}
+            words = {served: row.reason, served.other: row.shadow_reason}
+            failed = [engine for engine, outcome in outcomes.items() if outcome == Outcome.ERROR.value]
+            found += [Failure(engine, row.occurred_at, words[engine] or "") for engine in failed]
+    return found
 
 
 def split(session: Session, rollout: Rollout, since: datetime) -> Split | None:

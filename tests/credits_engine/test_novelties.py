@@ -1,0 +1,101 @@
+"""An error that only v2 knows is told once, whichever role it was made in; one that legacy knows too is told never."""
+
+from datetime import timedelta
+
+import pytest
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Count, Series
+from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
+from credits_engine.operations.consumption import Engines, Operation
+from credits_engine.operations.serving import serve
+from credits_engine.reconciliation.novelties import SIGNAL, UNSOUND, Novelties, type_of
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.test_in_database import broken
+
+
+def raising(error: type[Exception]) -> Engine:
+    def decide(_book: Book, _request: Request) -> Decision:
+        raise error("in the engine: of all places")
+
+    return decide
+
+
+@pytest.fixture
+def looking(till: Till) -> Novelties:
+    """Whoever looks, with a rollout that began when the till did."""
+    till.user("ada")
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
+    return Novelties()
+
+
+def fail(till: Till, key: str, *, v2_serves: bool = True, **engines: Engine) -> None:
+    till.v2, till.engines = v2_serves, Engines(**engines)
+    till.take("ada", key, analysis=1)
+
+
+def counted(till: Till) -> Count:
+    signals.flush(till.now)
+    with reading() as session:
+        return signals.totals(session).get(Series(SIGNAL), Count(0, 0))
+
+
+@pytest.mark.parametrize("v2_serves", [True, False])
+def test_a_type_that_only_v2_shows_is_told_once(till: Till, looking: Novelties, v2_serves: bool) -> None:
+    assert looking.look(till.now) == []
+    fail(till, "k1", v2_serves=v2_serves, v2=raising(KeyError))
+    fail(till, "k2", v2_serves=v2_serves, v2=raising(KeyError))
+    assert looking.look(till.now) == ["KeyError"]
+    assert looking.look(till.now) == []
+    fail(till, "k3", v2_serves=v2_serves, v2=raising(ZeroDivisionError))
+    assert looking.look(till.now) == ["ZeroDivisionError"]
+    assert counted(till) == Count(2, 4)
+
+
+def test_a_type_that_legacy_has_shown_too_is_not_new(till: Till, looking: Novelties) -> None:
+    fail(till, "k1", legacy=raising(TimeoutError))
+    fail(till, "k2", v2=raising(TimeoutError))
+    fail(till, "k3", v2=raising(OSError), legacy=raising(OSError))
+    assert looking.look(till.now) == []
+    fail(till, "k4", legacy=raising(KeyError), v2_serves=False)
+    fail(till, "k5", v2=raising(ValueError))
+    assert looking.look(till.now) == ["ValueError"]
+    assert counted(till) == Count(1, 2)
+
+
+def test_what_v2_showed_before_this_step_says_nothing_about_it(till: Till, looking: Novelties) -> None:
+    till.now -= timedelta(seconds=1)
+    fail(till, "k1", v2=raising(KeyError))
+    assert looking.look(till.now) == []
+
+
+def test_before_a_rollout_nothing_is_looked_at(till: Till) -> None:
+    till.user("ada")
+    fail(till, "k1", v2=raising(KeyError))
+    assert Novelties().look(till.now) == []
+    assert counted(till) == Count(0, 0)
+
+
+@pytest.mark.database("postgresql")
+def test_the_databases_own_errors_have_their_codes_for_types(till: Till, looking: Novelties) -> None:
+    broken("credit_judge_v2")
+    serve(Operation("ada", "k1", Amounts(1)), now=till.now)
+    assert looking.look(till.now) == ["P0001"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("KeyError: 'x: y'", "KeyError"),
+        ("KeyError", "KeyError"),
+        ("22012: division by zero", "22012"),
+        ("The engine answered with NoneType instead of a decision.", UNSOUND),
+        ("", UNSOUND),
+    ],
+)
+def test_the_type_is_what_stands_before_the_words(words: str, expected: str) -> None:
+    assert type_of(words) == expected
