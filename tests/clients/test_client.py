@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,7 +17,28 @@ from tests.office import CUTOVER, Office
 from tests.processes import free_port
 
 Wait = Callable[[Callable[[], bool]], None]
+Alone = Callable[..., Flags]
 NOBODY = f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def lonely() -> Iterator[list[Flags]]:
+    """Those without a server: each waits some seconds for its stream to end, so they are closed all at once."""
+    lonely: list[Flags] = []
+    yield lonely
+    with ThreadPoolExecutor(len(lonely) or 1) as threads:
+        list(threads.map(Flags.close, lonely))
+
+
+@pytest.fixture
+def alone(lonely: list[Flags], tmp_path: Path) -> Alone:
+    """`alone(token)` is what a service holds whose server is away."""
+
+    def connect(token: str, *, patience_seconds: float = client.PATIENCE_SECONDS) -> Flags:
+        lonely.append(client.connect(NOBODY, token, cache_dir=tmp_path, patience_seconds=patience_seconds))
+        return lonely[-1]
+
+    return connect
 
 
 @pytest.fixture
@@ -51,7 +73,9 @@ def test_a_signup_without_a_time_zone_is_a_mistake_of_the_caller(flags: Flags) -
         flags.is_enabled(FLAG, "7", signed_up_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake
 
 
-def test_it_starts_from_what_it_knew_when_the_server_is_away(url: str, office: Office, tmp_path: Path) -> None:
+def test_it_starts_from_what_it_knew_when_the_server_is_away(
+    url: str, office: Office, tmp_path: Path, alone: Alone
+) -> None:
     token = office.token("client", environment="staging")
     first = client.connect(url, token, cache_dir=tmp_path)
     assert first.is_enabled(FLAG)
@@ -59,16 +83,13 @@ def test_it_starts_from_what_it_knew_when_the_server_is_away(url: str, office: O
     for path in tmp_path.rglob("*"):
         renamed = path.with_name(path.name.replace(_name(url, token), _name(NOBODY, token)))
         path.rename(renamed)
-    later = client.connect(NOBODY, token, cache_dir=tmp_path)
-    assert later.is_enabled(FLAG)
-    later.close()
+    assert alone(token).is_enabled(FLAG)
 
 
-def test_without_server_and_memory_it_answers_the_default_soon(tmp_path: Path) -> None:
-    alone = client.connect(NOBODY, "*:production.x", cache_dir=tmp_path, patience_seconds=0.1)
-    assert alone.is_enabled(FLAG, "7", default=True)
-    assert not alone.is_enabled(FLAG, "7")
-    alone.close()
+def test_without_server_and_memory_it_answers_the_default_soon(alone: Alone) -> None:
+    flags = alone("*:production.x", patience_seconds=0.1)
+    assert flags.is_enabled(FLAG, "7", default=True)
+    assert not flags.is_enabled(FLAG, "7")
 
 
 @pytest.mark.parametrize(
@@ -76,13 +97,12 @@ def test_without_server_and_memory_it_answers_the_default_soon(tmp_path: Path) -
     [("production", "false", False), ("production", "true", None), ("staging", "true", True), ("staging", "0", False)],
 )
 def test_the_environment_variable_decides_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str, word: str, answer: bool | None
+    monkeypatch: pytest.MonkeyPatch, alone: Alone, environment: str, word: str, answer: bool | None
 ) -> None:
     monkeypatch.setenv(FLAG, word)
-    alone = client.connect(NOBODY, f"*:{environment}.x", cache_dir=tmp_path, patience_seconds=0.0)
+    flags = alone(f"*:{environment}.x", patience_seconds=0.0)
     for default in (True, False):
-        assert alone.is_enabled(FLAG, "7", default=default) is (default if answer is None else answer)
-    alone.close()
+        assert flags.is_enabled(FLAG, "7", default=default) is (default if answer is None else answer)
 
 
 def test_a_forked_process_has_threads_of_its_own(flags: Flags, office: Office) -> None:

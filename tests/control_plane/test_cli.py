@@ -4,49 +4,86 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from control_plane.cli import command_line
+from control_plane.cli import command_line, main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "serve replay demo status plan advance hold resume step-back rollback rearm explain token user db alerts credits "
     "audit users"
 )
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ended]
 
 
 @pytest.fixture
-def rollout(tmp_path: Path, sqlite_url: str) -> Run:
-    """`rollout …` in a process of its own, on a database of its own."""
+def console(tmp_path: Path, sqlite_url: str) -> dict[str, str]:
+    """The settings of a terminal with a database of its own."""
+    return {"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": sqlite_url, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
 
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        settings = {"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": sqlite_url, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
-        return subprocess.run(
-            [sys.executable, "-m", "control_plane", *arguments],
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)} | settings | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            timeout=60,
-        )
+
+@pytest.fixture
+def rollout(console: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """`rollout …` in this process: to start a new one costs far more than most commands."""
+
+    def run(*arguments: str, **environment: str) -> Ended:
+        with monkeypatch.context() as patch:
+            patch.chdir(console["INSTANCE_DIR"])
+            patch.setattr(sys, "argv", ["rollout", *arguments])
+            for name, value in (console | environment).items():
+                patch.setenv(name, value)
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *capfd.readouterr())
 
     return run
 
 
-def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+@pytest.fixture
+def program(console: dict[str, str]) -> Run:
+    """`rollout …` in a process of its own."""
+
+    def run(*arguments: str, **environment: str) -> Ended:
+        done = subprocess.run(
+            [sys.executable, "-m", "control_plane", *arguments],
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)} | console | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=console["INSTANCE_DIR"],
+            timeout=60,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def answer(done: Ended) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
 
 
-def test_help_tells_of_every_command(rollout: Run) -> None:
-    listed, commands = rollout("--help").stdout, command_line()
+def test_help_tells_of_every_command(program: Run) -> None:
+    listed, commands = program("--help").stdout, command_line()
     for command in COMMANDS.split():
         assert f"  {command} " in listed, command
         help_text = CliRunner().invoke(commands, [command, "--help"])
@@ -54,21 +91,21 @@ def test_help_tells_of_every_command(rollout: Run) -> None:
         assert len(help_text.output.splitlines()) > 3
 
 
-def test_a_rollout_is_planned_held_and_rolled_back(rollout: Run) -> None:
+def test_a_rollout_is_planned_held_and_rolled_back(rollout: Run, program: Run) -> None:
     assert answer(rollout("plan", "--json"))["phase"] == "development"
     assert answer(rollout("hold", "--reason", "Support asked.", "--json"))["state"] == "held"
     assert answer(rollout("resume", "--reason", "Settled.", "--json"))["state"] == "running"
     for _ in range(2):
         assert answer(rollout("rollback", "--reason", "Double charges.", "--json"))["state"] == "rolled_back"
-    status = rollout("status")
+    status = program("status")
     assert status.returncode == 0
     assert "rolled back" in status.stdout
     assert answer(rollout("audit", "verify", "--json"))["first_broken"] is None
 
 
-def test_a_refusal_is_one_sentence_with_exit_code_1(rollout: Run) -> None:
+def test_a_refusal_is_one_sentence_with_exit_code_1(program: Run, rollout: Run) -> None:
     rollout("plan")
-    refused = rollout("advance")
+    refused = program("advance")
     assert refused.returncode == 1
     assert refused.stdout == ""
     assert "soaks until" in refused.stderr
@@ -77,8 +114,8 @@ def test_a_refusal_is_one_sentence_with_exit_code_1(rollout: Run) -> None:
     assert "not rolled back" in early.stderr
 
 
-def test_misuse_ends_with_exit_code_2(rollout: Run) -> None:
-    assert rollout("rollback").returncode == 2
+def test_misuse_ends_with_exit_code_2(program: Run, rollout: Run) -> None:
+    assert program("rollback").returncode == 2
     assert rollout("no-such-command").returncode == 2
 
 
@@ -98,20 +135,21 @@ def test_misuse_ends_with_exit_code_2(rollout: Run) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
-    rollout: Run, arguments: tuple[str, ...], environment: dict[str, str], sentence: str
+    rollout: Run, program: Run, arguments: tuple[str, ...], environment: dict[str, str], sentence: str
 ) -> None:
-    failed = rollout(*arguments, **environment)
+    run = program if "serve" in arguments else rollout  # what serves by mistake must not do so in this process
+    failed = run(*arguments, **environment)
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
     assert sentence in failed.stderr
 
 
-def test_broken_alerts_are_named_by_line_and_stop_the_start(rollout: Run, tmp_path: Path) -> None:
+def test_broken_alerts_are_named_by_line_and_stop_the_start(rollout: Run, program: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("alerts:\n  api_error_rate:\n    threshold: 5 apples\n    window: 1m\n    severity: critical\n")
     checked = rollout("alerts", "check", str(broken))
     assert (checked.returncode, checked.stdout.startswith("Line 3")) == (1, True)
-    started = rollout("serve", ALERTS_FILE=str(broken))
+    started = program("serve", ALERTS_FILE=str(broken))
     assert started.returncode == 1
     assert "Line 3" in started.stderr
 
