@@ -5,7 +5,7 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import api, described, migrations
+from control_plane import api, described, migrations, schema_versions
 from control_plane.platform import (
     addresses,
     announce,
@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         _upgrade_schema(app, may_wait=schema_may_wait)
         api.init_app(app)
         described.init_app(app)
+        schema_versions.init_app(app)
         for name in PACKAGES:
             import_module(name).init_app(app)
     proxies.init_app(app, settings)

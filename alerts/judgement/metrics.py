@@ -79,6 +79,7 @@ METRICS = {
     "plan_limits_late": Metric("plan_limits_late", Unit.DURATION),
     "billing_applied_twice": Metric("billing_applied_twice"),
     "billing_reset_twice": Metric("billing_reset_twice"),
+    "schema_differs": Metric("schema_differs"),
     "database_query_slow": Metric("database_query_slow", Unit.DURATION),
     "database_error": Metric("database_error"),
     "database_lock_failure": Metric("database_lock_failure"),

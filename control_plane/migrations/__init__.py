@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
 
 from control_plane.platform.database import db
 
@@ -45,6 +46,12 @@ def downgrade(revision: str) -> None:
 def head() -> str | None:
     """The newest version this code knows."""
     return ScriptDirectory.from_config(_config(None)).get_current_head()
+
+
+def current(session: Session) -> str | None:
+    """The version of the database; None before the first."""
+    found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _current(connection: Connection, config: Config) -> str | None:

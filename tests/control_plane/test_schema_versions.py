@@ -1,0 +1,75 @@
+"""A process that an upgrade left behind says so, and nothing is armed until it has been restarted."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from control_plane import migrations, rollouts, schema_versions
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform import signals
+from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.signals import Count, Series
+from control_plane.schema_versions import SIGNAL, known
+from control_plane.transitions import Decision, Refusal, Transition
+
+COOLED = timedelta(hours=1)
+
+
+def counted(now: datetime) -> Count:
+    signals.flush(now)
+    with reading() as session:
+        return signals.totals(session).get(Series(SIGNAL), Count(0, 0))
+
+
+def rearm(now: datetime) -> Decision:
+    with transaction() as session:
+        return rollouts.rearm(session, FLAG, now=now, actor="alice", expected_version=2, reason="It was a drill.")
+
+
+@pytest.fixture(autouse=True)
+def rolled_back(app: Flask, now: datetime) -> None:
+    app.app_context().push()
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+        rollouts.roll_back(session, FLAG, now=now, actor="olga", reason="A drill.")
+
+
+def test_the_schema_that_this_code_made_is_its_own(now: datetime) -> None:
+    schema_versions.look(now)
+    assert counted(now) == Count(0, 1)
+    assert isinstance(rearm(now + COOLED), Transition)
+
+
+def test_a_process_that_knows_another_version_keeps_everybody_from_arming(now: datetime) -> None:
+    later = now + COOLED
+    schema_versions.look(later, ours=lambda: "0001")
+    schema_versions.look(later)
+    assert counted(later) == Count(1, 2)
+    refused = rearm(later + timedelta(seconds=30))
+    assert isinstance(refused, Refusal)
+    assert "code for another version of the schema" in refused.reasons[0].sentence
+    assert isinstance(rearm(later + timedelta(minutes=2)), Transition), "it was restarted"
+
+
+def test_a_database_that_was_taken_back_differs_until_it_is_up_again(now: datetime) -> None:
+    newest = known()
+    migrations.downgrade("-1")
+    schema_versions.look(now)
+    migrations.upgrade()
+    schema_versions.look(now)
+    with reading() as session:
+        assert migrations.current(session) == newest
+    assert counted(now) == Count(1, 2)
+
+
+def test_a_database_that_is_away_has_no_version(now: datetime) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    event.listen(db.engine, "before_cursor_execute", fail)
+    schema_versions.look(now)
+    event.remove(db.engine, "before_cursor_execute", fail)
+    assert counted(now) == Count(0, 0)
