@@ -5,7 +5,7 @@ from flask import Flask
 from flags import api, reporting, snapshot
 from flags.administration import overrides
 from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
-from flags.publication import directory, freshness, publisher
+from flags.publication import directory, freshness, guard_age, publisher
 
 
 def init_app(app: Flask) -> None:
@@ -14,6 +14,7 @@ def init_app(app: Flask) -> None:
     snapshot.init_app(app, settings)
     publisher.init_app(app, settings)
     freshness.init_app(app)
+    guard_age.init_app(app)
     directory.init_app(app, settings)
     reporting.init_app(app)
     overrides.init_app(app)

@@ -88,6 +88,7 @@ METRICS = {
     "credit_period_overlap": Metric("credit_period_overlap"),
     "credit_manual_correction": Metric("credit_manual_correction"),
     "flags_stale": Metric("flags_stale", Unit.DURATION),
+    "guard_late": Metric("guard_late", Unit.DURATION),
     "notice_failure": Metric("notice_failure"),
     "alertmanager_refused": Metric("alertmanager_refused"),
 }

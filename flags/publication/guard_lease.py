@@ -37,3 +37,8 @@ class GuardLease:
     def seconds_left(self) -> float:
         """How long the lease lasts without another heartbeat, 0 once it has ended."""
         return max(0.0, self._ends - self._clock())
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long ago the guard's last heartbeat was, as far as this process has seen; None before the first."""
+        return None if self._expires_at is None else self._clock() - self._ends + self._seconds_max

@@ -77,6 +77,11 @@ class Publisher:
         """How long ago the database last answered, or confirmed what was kept by an earlier process."""
         return time.monotonic() - self._confirmed_at
 
+    @property
+    def guard_age_seconds(self) -> float | None:
+        """How long ago the guard last judged, as far as this process has seen; None before it has."""
+        return self._lease.age_seconds
+
     def refresh(self) -> None:
         """Read what has changed; what can't be read stays as it is and is tried again with `confirm`."""
         self._behind = True

@@ -70,3 +70,12 @@ def test_a_lease_that_had_ended_when_it_was_first_seen_is_not_held(clock: Clock)
     lease = GuardLease(SECONDS, clock=clock)
     lease.observe(NOW, NOW)
     assert lease.ended_at == NOW
+
+
+def test_it_tells_how_old_the_last_heartbeat_is(lease: GuardLease, clock: Clock) -> None:
+    assert lease.age_seconds == 0
+    clock.seconds += 12
+    assert lease.age_seconds == 12
+    lease.observe(NOW + timedelta(seconds=40), NOW + timedelta(seconds=12))
+    assert lease.age_seconds == 2, "it was two seconds old when it was seen"
+    assert GuardLease(SECONDS, clock=clock).age_seconds is None

@@ -1,0 +1,33 @@
+"""How old the guard's last judgement is, as each process sees it: a guard that is slow shows before its lease ends."""
+
+from datetime import datetime
+
+import structlog
+from flask import Flask, current_app
+
+from control_plane.platform import jobs, signals
+from control_plane.platform.signals import Observation
+from flags.publication.publisher import Publisher
+
+SIGNAL = "guard_late"
+LATE_SECONDS = 10.0
+LOOK_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+def look(_now: datetime) -> None:
+    """Tell the guard, as soon as it judges again, whether it was late; before its first heartbeat nothing is known."""
+    publisher: Publisher = current_app.extensions["flag_publisher"]
+    seconds = publisher.guard_age_seconds
+    if seconds is None:
+        return
+    is_late = seconds > signals.bound_seconds(current_app, SIGNAL, LATE_SECONDS)
+    if is_late:
+        log.warning("guard.late", seconds=round(seconds))
+    signals.record(Observation(SIGNAL, is_late))
+
+
+def init_app(app: Flask) -> None:
+    """Let every process look."""
+    jobs.of(app).everywhere(LOOK_SECONDS, "guard-age", look)

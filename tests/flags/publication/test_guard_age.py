@@ -1,0 +1,61 @@
+"""A guard that judges late is seen by every process, well before its lease ends."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from alerts.guarding import guard
+from control_plane.platform import leases, signals
+from control_plane.platform.database import transaction
+from control_plane.platform.signals import Series
+from flags.publication import guard_age
+from flags.publication.guard_age import LATE_SECONDS, SIGNAL
+
+FRESH, LATE, NONE = (1, 0), (0, 1), (0, 0)
+
+Look = Callable[[], tuple[int, int]]
+
+
+@pytest.fixture
+def look(app: Flask) -> Look:
+    """See how the guard is doing and look once: how many good and bad outcomes that gave."""
+    app.app_context().push()
+
+    def look() -> tuple[int, int]:
+        app.extensions["flag_publisher"].confirm(datetime.now(UTC))
+        app.extensions["signals"].take()
+        guard_age.look(datetime.now(UTC))
+        good, bad, _ = app.extensions["signals"].take()
+        return good[Series(SIGNAL)], bad[Series(SIGNAL)]
+
+    return look
+
+
+def beat(seconds_ago: float) -> None:
+    """The guard's last heartbeat was so long ago."""
+    with transaction() as session:
+        leases.beat(session, now=datetime.now(UTC) - timedelta(seconds=seconds_ago), term=1, ttl_seconds=30)
+
+
+def test_before_the_guard_has_judged_nothing_is_known_of_it(look: Look) -> None:
+    assert look() == NONE
+
+
+def test_a_guard_that_ticks_is_in_time(look: Look) -> None:
+    guard(datetime.now(UTC), 1)
+    assert look() == FRESH
+
+
+def test_one_that_falls_behind_is_late_until_it_ticks_again(look: Look) -> None:
+    beat(LATE_SECONDS + 5)
+    assert look() == LATE
+    guard(datetime.now(UTC), 1)
+    assert look() == FRESH
+
+
+def test_its_alert_says_from_when_on_it_is_late(look: Look) -> None:
+    beat(LATE_SECONDS + 5)
+    signals.set_bounds({SIGNAL: 60.0})
+    assert look() == FRESH
