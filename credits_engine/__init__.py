@@ -11,7 +11,7 @@ from credits_engine.billing import described as billing_described
 from credits_engine.billing import mounting
 from credits_engine.migration import advancing
 from credits_engine.operations import serving
-from credits_engine.reconciliation import checking, novelties, watching
+from credits_engine.reconciliation import checking, moves, novelties, watching
 
 
 def init_app(app: Flask) -> None:
@@ -23,6 +23,7 @@ def init_app(app: Flask) -> None:
     sweeping.init_app(app)
     watching.init_app(app)
     checking.init_app(app)
+    moves.init_app(app)
     novelties.init_app(app)
     advancing.init_app(app)
     adding_up.init_app(app)

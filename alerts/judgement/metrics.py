@@ -87,6 +87,7 @@ METRICS = {
     "database_pool_wait_slow": Metric("database_pool_wait_slow", Unit.DURATION),
     "credit_period_overlap": Metric("credit_period_overlap"),
     "credit_manual_correction": Metric("credit_manual_correction"),
+    "credit_engine_moved": Metric("credit_engine_moved"),
     "flags_stale": Metric("flags_stale", Unit.DURATION),
     "guard_late": Metric("guard_late", Unit.DURATION),
     "notice_failure": Metric("notice_failure"),

@@ -74,6 +74,30 @@ FAILED = (
 )
 
 
+BEFORE = func.lag(JOURNAL.c.served_engine).over(
+    partition_by=(JOURNAL.c.user_id, JOURNAL.c.v2_period_start), order_by=JOURNAL.c.id
+)
+IS_MOVE = case((JOURNAL.c.served_engine != BEFORE, 1), else_=0).label("moves")
+STEPS = (
+    select(JOURNAL.c.user_id, JOURNAL.c.v2_period_start, IS_MOVE)
+    .where(
+        JOURNAL.c.occurred_at >= bindparam("since"),
+        JOURNAL.c.occurred_at < bindparam("until"),
+        JOURNAL.c.type.in_(OPERATIONS),
+    )
+    .subquery()
+)
+PERIODS = (
+    select(STEPS.c.user_id, func.sum(STEPS.c.moves).label("moves"))
+    .group_by(STEPS.c.user_id, STEPS.c.v2_period_start)
+    .subquery()
+)
+MOVED = select(
+    func.count(case((PERIODS.c.moves > bindparam("more_than"), PERIODS.c.user_id)).distinct()),
+    func.count(PERIODS.c.user_id.distinct()),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """That an engine gave no answer, and its error in words."""
@@ -139,6 +163,12 @@ def corrected(session: Session, since: datetime, until: datetime) -> tuple[int, 
     """How many users somebody corrected by hand, and how many were active: consumed something or were corrected."""
     by_hand, active = run(session, CORRECTED, {"since": since, "until": until}).one()
     return by_hand, active
+
+
+def moved(session: Session, since: datetime, until: datetime, *, more_than: int) -> tuple[int, int]:
+    """How many users went from one engine to the other more often than that within a period, of how many."""
+    often, active = run(session, MOVED, {"since": since, "until": until, "more_than": more_than}).one()
+    return often, active
 
 
 def charged_twice(session: Session, since: datetime) -> list[tuple[str, str]]:

@@ -1,0 +1,81 @@
+"""Users who go to and fro between the engines are counted, by hour; one move is nobody's fault."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from control_plane import rollouts, store
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Count, Series
+from credits_engine.reconciliation import moves
+from credits_engine.reconciliation.moves import HOUR, SIGNAL
+from tests.credits_engine.conftest import Till
+
+V2, LEGACY = True, False
+
+
+@pytest.fixture(autouse=True)
+def rollout(till: Till) -> None:
+    """A rollout whose step began with the hour in which the till opens."""
+    till.now = till.now.replace(minute=0)
+    with transaction() as session:
+        rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
+
+
+def served(till: Till, user: str, *engines: bool) -> None:
+    """Operations of a user, a minute apart, and who served each."""
+    till.user(user)
+    for v2 in engines:
+        till.v2 = v2
+        till.now += timedelta(minutes=1)
+        till.take(user, f"k{till.now.isoformat()}", analysis=1)
+
+
+def counted(till: Till, hours: int) -> Count:
+    """What was counted once so many hours are over."""
+    moves.count(till.now.replace(minute=0) + hours * HOUR, 1)
+    with reading() as session:
+        return signals.totals(session).get(Series(SIGNAL), Count(0, 0))
+
+
+def test_whoever_comes_back_has_moved_too_often(till: Till) -> None:
+    served(till, "ada", V2, V2, LEGACY, V2)
+    served(till, "bob", LEGACY, LEGACY, V2)
+    served(till, "eve", V2)
+    served(till, "joe", LEGACY, V2, LEGACY)
+    assert counted(till, 0) == Count(0, 0), "the hour is not over"
+    assert counted(till, 1) == Count(2, 4)
+    assert counted(till, 1) == Count(2, 4)
+    del till.app.extensions[SIGNAL]
+    assert counted(till, 1) == Count(2, 4), "another leader does not count the hour again"
+    assert counted(till, 2) == Count(2, 4)
+
+
+def test_a_new_period_is_a_new_beginning(till: Till) -> None:
+    boundary = till.now.replace(hour=0, day=1) + timedelta(days=31)
+    with transaction() as session:
+        found = rollouts.find(session, FLAG)
+        after = replace(found, entered_at=boundary - 2 * HOUR, version=found.version + 1)
+        assert store.compare_and_set(session, after, expected_version=found.version)
+    till.user("ada", anchor=boundary.replace(minute=30))
+    for minute, v2 in ((10, LEGACY), (20, V2), (40, V2), (50, LEGACY)):
+        till.v2, till.now = v2, boundary.replace(minute=minute)
+        till.take("ada", f"k{minute}", analysis=1)
+    assert counted(till, 1) == Count(0, 1)
+
+
+def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(till: Till) -> None:
+    served(till, "ada", V2, LEGACY)
+    with transaction() as session:
+        found = rollouts.find(session, FLAG)
+        after = replace(found, entered_at=till.now, version=found.version + 1)
+        assert store.compare_and_set(session, after, expected_version=found.version)
+    served(till, "ada", V2)
+    assert counted(till, 1) == Count(0, 1)
+    with transaction() as session:
+        rollouts.roll_back(session, FLAG, now=till.now, actor="test", reason="drill")
+    served(till, "bob", V2, LEGACY, V2)
+    assert counted(till, 2) == Count(0, 1), "legacy serves everybody"
