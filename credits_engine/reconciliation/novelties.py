@@ -4,24 +4,23 @@ Such an error is no matter of a rate: something in v2 goes wrong in a way that n
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from flask import Flask
 
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, Rollout
+from control_plane.phases import FLAG
 from control_plane.platform import jobs, signals
 from control_plane.platform.database import reading
 from control_plane.platform.signals import Observation
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guardrails
-from credits_engine.store.guardrails import Failure
 
 SIGNAL = "credit_error_new_in_v2"
 LOOK_SECONDS = 5.0
+RECENT = timedelta(minutes=10)
 FIRST_PAGE, PAGE = 10_000, 500
 """How many errors of each kind are read: more the first time, as this process knows of none yet."""
 TYPE = re.compile(r"(\w+)(: |$)", re.ASCII)
@@ -32,35 +31,27 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Novelties:
-    """What one process knows of the types of errors. It tells of each once per attempt."""
+    """Looks from time to time, and remembers every type of error that legacy has shown meanwhile."""
 
     known: set[str] = field(default_factory=set)
-    """Those of legacy."""
-    told: set[tuple[int, str]] = field(default_factory=set)
-    """Those of v2 that were new, by attempt."""
     page: int = FIRST_PAGE
 
-    def look(self, _now: datetime) -> list[str]:
-        """Tell the guard whether this step has shown a type that is new in v2; returns the new ones."""
+    def look(self, now: datetime) -> list[str]:
+        """Tell the guard whether v2 has lately failed in a new way, in this step; returns the new types."""
         with reading() as session:
             rollout = rollout_store.load(session, FLAG)
             if rollout is None:
                 return []
             found = guardrails.failures(session, most=self.page)
         self.page = PAGE
-        fresh = self._fresh(found, rollout)
-        for kind in fresh:
-            log.error("credits.error_new_in_v2", type=kind, attempt=rollout.attempt)
+        since = max(rollout.entered_at, now - RECENT)
+        self.known |= {type_of(each.words) for each in found if each.engine is EngineName.LEGACY}
+        shown = {type_of(e.words) for e in found if e.engine is EngineName.V2 and e.occurred_at >= since}
+        fresh = sorted(shown - self.known)
+        if fresh:
+            log.error("credits.error_new_in_v2", types=fresh)
         signals.record(Observation(SIGNAL, bad=bool(fresh)))
         return fresh
-
-    def _fresh(self, found: Iterable[Failure], rollout: Rollout) -> list[str]:
-        found = list(found)
-        self.known |= {type_of(each.words) for each in found if each.engine is EngineName.LEGACY}
-        ours = {type_of(e.words) for e in found if e.engine is EngineName.V2 and e.occurred_at >= rollout.entered_at}
-        fresh = {kind for kind in ours - self.known if (rollout.attempt, kind) not in self.told}
-        self.told |= {(rollout.attempt, kind) for kind in fresh}
-        return sorted(fresh)
 
 
 def type_of(words: str) -> str:
