@@ -23,6 +23,9 @@ REPEATED = "credit_repeated"
 V2 = EngineName.V2
 UNCOUNTED = "credit_uncounted"
 UNCOMPARED = "credit_uncompared"
+# Made once, for each is counted with every operation.
+ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
+ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
 FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
@@ -66,7 +69,7 @@ def repeated(receipt: Receipt) -> Signal:
 
     Each time counts, unlike everywhere else: a storm of retries is what this is to show, and it shows nowhere else.
     """
-    return Signal(REPEATED, receipt.replayed or receipt.retry_of is not None)
+    return ASKED[receipt.replayed or receipt.retry_of is not None]
 
 
 def _unshadowed(receipt: Receipt) -> list[Signal]:
@@ -82,7 +85,7 @@ def _slow(receipt: Receipt) -> list[Signal]:
     if receipt.shadow.outcome is not None:
         found.append(Signal(SLOW, receipt.shadow.duration_us > seconds * 1e6, receipt.shadow.engine.value, "shadow"))
         added = _bound(SHADOW_SLOW, SHADOW_SLOW_SECONDS)
-        found.append(Signal(SHADOW_SLOW, receipt.shadow.duration_us > added * 1e6))
+        found.append(ADDED[receipt.shadow.duration_us > added * 1e6])
     return found
 
 
