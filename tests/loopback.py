@@ -16,8 +16,8 @@ def guard() -> None:
     sys.addaudithook(_refuse)
 
 
-def _refuse(event: str, arguments: tuple[object, ...]) -> None:
-    if event not in GUARDED:
+def _refuse(event: str, arguments: tuple[object, ...], guarded: tuple[str, ...] = GUARDED) -> None:
+    if event not in guarded:  # the function's own name for it: when Python ends, the module has none any more
         return
     target = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
     host = target[0] if isinstance(target, tuple) else target  # a socket of the file system has a path, no tuple
