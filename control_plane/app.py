@@ -70,6 +70,9 @@ def stop_background(app: Flask) -> None:
 def _upgrade_schema(app: Flask, *, may_wait: bool) -> None:
     try:
         migrations.upgrade()
+    except migrations.SchemaError:
+        database.db.engine.dispose()
+        raise
     except OperationalError:
         if not may_wait:
             raise

@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import signals
+from control_plane.platform.database import db
 from control_plane.platform.settings import Settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
@@ -50,6 +51,7 @@ def in_application(command: Callable[..., Any]) -> Callable[..., Any]:
                 # Lost evidence is no reason to call a command failed that did its work.
                 with suppress(SQLAlchemyError):
                     signals.flush(datetime.now(UTC))
+                db.engine.dispose()
 
     return run
 

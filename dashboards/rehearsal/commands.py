@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from control_plane.app import create_app
 from control_plane.phases import guide_plan
 from control_plane.platform.console import CommandFailed, json_option
+from control_plane.platform.database import db
 from control_plane.platform.settings import Settings
 from dashboards.rehearsal import faults as fault_orders
 from dashboards.rehearsal.faults import FaultyV2
@@ -82,4 +83,8 @@ def rehearsal_application(database: str | None) -> Iterator[Flask]:
                 background=False,
             )
         )
-        yield app
+        try:
+            yield app
+        finally:
+            with app.app_context():
+                db.engine.dispose()

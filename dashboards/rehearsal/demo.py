@@ -18,7 +18,7 @@ from control_plane.app import create_app
 from control_plane.phases import FLAG, Plan, guide_plan
 from control_plane.platform import signals
 from control_plane.platform.console import CommandFailed
-from control_plane.platform.database import transaction
+from control_plane.platform.database import db, transaction
 from control_plane.platform.settings import Settings
 from dashboards.rehearsal import faults as fault_orders
 from dashboards.rehearsal.faults import FaultyV2
@@ -51,6 +51,7 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, manual: bool, 
         app = create_app(settings)
         with app.app_context(), _served(folder, plan):
             _perform(FaultyV2(ordered, seed=seed), rate=rate, until=until, manual=manual, seed=seed)
+            db.engine.dispose()
 
 
 def demo_plan(now: datetime) -> Plan:
