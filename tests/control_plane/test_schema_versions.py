@@ -1,5 +1,6 @@
 """A process that an upgrade left behind says so, and nothing is armed until it has been restarted."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -30,11 +31,12 @@ def rearm(now: datetime) -> Decision:
 
 
 @pytest.fixture(autouse=True)
-def rolled_back(app: Flask, now: datetime) -> None:
-    app.app_context().push()
-    with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
-        rollouts.roll_back(session, FLAG, now=now, actor="olga", reason="A drill.")
+def rolled_back(app: Flask, now: datetime) -> Iterator[None]:
+    with app.app_context():
+        with transaction() as session:
+            rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+            rollouts.roll_back(session, FLAG, now=now, actor="olga", reason="A drill.")
+        yield
 
 
 def test_the_schema_that_this_code_made_is_its_own(now: datetime) -> None:

@@ -1,6 +1,6 @@
 """A till: users in the directory of a real database, and operations taken from them in transactions of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -72,7 +72,7 @@ class Till:
 
 
 @pytest.fixture
-def till(app: Flask) -> "Till":
+def till(app: Flask) -> Iterator["Till"]:
     """The till of an application whose context is open for the test."""
-    app.app_context().push()
-    return Till(app)
+    with app.app_context():
+        yield Till(app)

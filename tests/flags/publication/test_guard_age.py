@@ -1,6 +1,6 @@
 """A guard that judges late is seen by every process, well before its lease ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,9 +19,8 @@ Look = Callable[[], tuple[int, int]]
 
 
 @pytest.fixture
-def look(app: Flask) -> Look:
+def look(app: Flask) -> Iterator[Look]:
     """See how the guard is doing and look once: how many good and bad outcomes that gave."""
-    app.app_context().push()
 
     def look() -> tuple[int, int]:
         app.extensions["flag_publisher"].confirm(datetime.now(UTC))
@@ -30,7 +29,8 @@ def look(app: Flask) -> Look:
         good, bad, _ = app.extensions["signals"].take()
         return good[Series(SIGNAL)], bad[Series(SIGNAL)]
 
-    return look
+    with app.app_context():
+        yield look
 
 
 def beat(seconds_ago: float) -> None:
