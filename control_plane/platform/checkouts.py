@@ -38,6 +38,10 @@ class TimedPool(QueuePool):
         told(perf_counter() - started)
         return taken
 
+    def lose(self, taken: PoolProxiedConnection, error: BaseException) -> None:
+        """Give up a connection that turned out to be lost, and each that is as old: they were lost with it."""
+        self._invalidate(taken, error)
+
 
 def tell(app: Flask, told: Told) -> None:
     """Let `told` know of every wait of this application's requests."""

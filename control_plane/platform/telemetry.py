@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import checkouts, locks, logs, settings
+from control_plane.platform import alone, checkouts, locks, logs, settings
 from control_plane.platform.database import BEGIN_REFUSED, db
 from control_plane.platform.problems import PROBLEM_CODE
 from control_plane.platform.signals import Observation, bound_seconds, record
@@ -64,6 +64,7 @@ def init_app(app: Flask) -> None:
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine)
         _observe_errors(db.engine, app)
+    alone.tell(app, alone.Told(_answered_alone, _failed_alone))
     _observe_checkouts(app)
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []
@@ -196,9 +197,11 @@ def _statement_starts(connection: Connection, *_: object) -> None:
 
 def _statement_ends(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
     started = connection.info.pop("statement_started", None)
-    if started is None:
-        return
-    seconds = perf_counter() - started
+    if started is not None:
+        _statement_took(perf_counter() - started, statement)
+
+
+def _statement_took(seconds: float, statement: str) -> None:
     slow = seconds > _slow_after()
     _count_statement(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
     if slow:
@@ -206,10 +209,15 @@ def _statement_ends(connection: Connection, _cursor: object, statement: str, *_:
 
 
 def _statement_fails(context: ExceptionContext) -> None:
-    # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
     started = context.connection.info.pop("statement_started", None) if context.connection else None
-    if started is not None and perf_counter() - started > _slow_after():
-        _count_statement(perf_counter() - started, STATEMENT_BAD)
+    if started is not None:
+        _statement_failed_after(perf_counter() - started)
+
+
+def _statement_failed_after(seconds: float) -> None:
+    # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
+    if seconds > _slow_after():
+        _count_statement(seconds, STATEMENT_BAD)
 
 
 def _count_statement(seconds: float, observation: Observation) -> None:
@@ -237,6 +245,18 @@ def _database_answers(*_: object) -> None:
 def _database_fails(error: Exception | None) -> None:
     if has_request_context() and isinstance(error, OperationalError):
         record(UNANSWERED, *([LOCK_HELD] if locks.is_held(error.orig) else []))
+
+
+def _answered_alone(seconds: float, statement: str) -> None:
+    if has_request_context():
+        _statement_took(seconds, statement)
+        record(ANSWERED, LOCK_HAD)
+
+
+def _failed_alone(seconds: float, error: Exception) -> None:
+    if has_request_context():
+        _statement_failed_after(seconds)
+        _database_fails(error)
 
 
 def _observe_checkouts(app: Flask) -> None:

@@ -24,7 +24,7 @@ from credits_engine.operations.routing import ROUTED, UNPLANNED
 from credits_engine.store import functions
 from flags.bucketing import bucket
 
-ENGINE = "credits_in_database"
+IN_DATABASE = "credits_in_database"
 BILLING_IS_DUE = "CRDUE"
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
@@ -39,16 +39,14 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
 
     Raises what `consume` raises.
     """
-    engine = current_app.extensions[ENGINE]
-    if engine is None or operation.type is not EntryType.CONSUME:
+    if not current_app.extensions[IN_DATABASE] or operation.type is not EntryType.CONSUME:
         return None
     settings = current()
     amounts = operation.amounts
     asked = (operation.user_id, operation.key, amounts.analysis, amounts.roast, operation.actor, now)
     around = (settings.environment, settings.credits_v2_override, bucket(FLAG, operation.user_id))
     try:
-        with engine.connect() as connection:
-            row, is_replayed = functions.operate(connection, (*asked, *around, manners.lets_pass(amounts)))
+        row, is_replayed = functions.operate((*asked, *around, manners.lets_pass(amounts)))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (BILLING_IS_DUE, *REFUSALS):
             raise
@@ -64,6 +62,5 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
 
 
 def init_app(app: Flask) -> None:
-    """Let each statement be its own transaction, where the database has the function."""
-    on_postgresql = db.engine.dialect.name == "postgresql"
-    app.extensions[ENGINE] = db.engine.execution_options(isolation_level="AUTOCOMMIT") if on_postgresql else None
+    """Note whether the database has the function."""
+    app.extensions[IN_DATABASE] = db.engine.dialect.name == "postgresql"

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
+from control_plane.platform import alone
 from credits_engine.engines.decisions import EngineName
 
 # The row as JSON: one column costs the driver and SQLAlchemy a tenth of what forty-six of them do.
@@ -20,13 +19,13 @@ INSTANTS = (
 )
 
 
-def operate(connection: Connection, parameters: tuple[Any, ...]) -> tuple[Mapping[str, Any], bool]:
+def operate(parameters: tuple[Any, ...]) -> tuple[Mapping[str, Any], bool]:
     """The journal row that answers, by column name, and whether it had been given before.
 
     `parameters` are user, key, analysis, roast, actor, now, environment, the environment variable, the user's bucket,
     and whether an operation that could not be decided goes ahead. Raises DBAPIError with the function's own SQLSTATE.
     """
-    document, replayed = connection.exec_driver_sql(OPERATE, parameters).one()
+    document, replayed = alone.row_of(OPERATE, parameters)
     row: dict[str, Any] = json.loads(document)
     for name in INSTANTS:
         row[name] = datetime.fromisoformat(row[name])

@@ -1,19 +1,18 @@
 """Operations that PostgreSQL answers by itself: one statement, and everything around it as if Python had answered."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier, Thread
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, guide_plan
 from control_plane.platform import signals
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.database import reading, transaction
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.plans import Kind, UnknownPlanError
@@ -30,17 +29,18 @@ ONE = Amounts(1, 0)
 pytestmark = pytest.mark.database("postgresql")
 
 
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """Every statement that goes to the database meanwhile."""
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that the driver sends from now on."""
     seen: list[str] = []
+    execute = psycopg.Cursor.execute
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
+    def noted(cursor: psycopg.Cursor[Any], query: Any, *rest: Any, **options: Any) -> Any:
+        seen.append(query)
+        return execute(cursor, query, *rest, **options)
 
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(db.engine, "before_cursor_execute", note)
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    return seen
 
 
 def broken(judge: str) -> None:
@@ -51,12 +51,12 @@ def broken(judge: str) -> None:
         session.connection().exec_driver_sql(whole.replace("%", "%%"))
 
 
-def test_an_operation_is_one_statement(till: Till) -> None:
+def test_an_operation_is_one_statement(till: Till, executed: list[str]) -> None:
     till.user("ada")
     serving.serve(Operation("ada", "k0", ONE), now=NOW)
-    with counted() as seen:
-        receipt = serving.serve(Operation("ada", "k1", ONE), now=NOW)
-    assert len(seen) == 1
+    executed.clear()
+    receipt = serving.serve(Operation("ada", "k1", ONE), now=NOW)
+    assert len(executed) == 1
     assert receipt.charged == ONE
     assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts(2, 0)
 
