@@ -18,7 +18,6 @@ from alerts.overrides.store import Override
 from alerts.store import Judged, Memory
 from control_plane import store as rollout_store
 from control_plane.phases import Rollout
-from control_plane.platform import announce
 from control_plane.platform.database import after_commit
 
 KEPT = "guard_recollection"
@@ -49,9 +48,9 @@ class _Kept:
     """By flag and attempt."""
 
 
-def decided(session: Session, *, now: datetime, term: int) -> Decided:
-    """The rollouts and overrides in force."""
-    kept, revision = _kept(term), announce.revision(session)
+def decided(session: Session, *, now: datetime, term: int, revision: int) -> Decided:
+    """The rollouts and overrides in force, read anew where `revision` is not the one they were read at."""
+    kept = _kept(term)
     if kept.decided is not None and kept.decided.revision == revision:
         return kept.decided
     found = Decided(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))

@@ -40,10 +40,11 @@ def tick(
     session: Session, rules: Sequence[Rule], *, now: datetime, term: int, lease_seconds: float
 ) -> list[Transition]:
     """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked."""
-    if not leases.beat(session, now=now, term=term, ttl_seconds=lease_seconds):
+    revision = leases.beat(session, now=now, term=term, ttl_seconds=lease_seconds)
+    if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
     counters = Counters.read(session, rules, now)
-    decided = recollection.decided(session, now=now, term=term)
+    decided = recollection.decided(session, now=now, term=term, revision=revision)
     done = []
     for rollout in decided.rollouts:
         overridden = decided.overridden(rollout, now)

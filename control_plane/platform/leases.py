@@ -7,13 +7,14 @@ Leadership is a hint that keeps work from being done twice; what must not happen
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Executable, case, or_, select, update
+from sqlalchemy import Executable, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import affected, insert, on_each, run
-from control_plane.platform.models import Lease
+from control_plane.platform.models import Change, Lease
 
 GUARD = "guard"
+NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
 
 
 def _beating(insert: Any) -> Executable:
@@ -23,7 +24,7 @@ def _beating(insert: Any) -> Executable:
     current = Lease.term <= statement.excluded.term
     beating: Executable = statement.on_conflict_do_update(
         index_elements=["name"], set_=renewed, where=current
-    ).returning(Lease.term)
+    ).returning(func.coalesce(NEWEST_CHANGE, 0))
     return beating
 
 
@@ -52,11 +53,14 @@ def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
     session.execute(update(Lease).where(Lease.name == name, Lease.holder == holder).values(expires_at=now, holder=""))
 
 
-def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> bool:
-    """The guard judged: exposure is allowed for `ttl_seconds`. False when a newer leader has beaten since."""
+def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> int | None:
+    """The guard judges: exposure is allowed for `ttl_seconds`. None when a newer leader has beaten since.
+
+    Otherwise the revision of the change feed, which whoever judges would ask for next; 0 before the first change.
+    """
     expires_at = now + timedelta(seconds=ttl_seconds)
     row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
-    return run(session, BEAT, row).one_or_none() is not None
+    return run(session, BEAT, row).scalar_one_or_none()
 
 
 def guard_expires_at(session: Session) -> datetime | None:

@@ -14,7 +14,7 @@ from alerts.guarding import guard
 from alerts.overrides.granting import Wish, end, grant
 from alerts.store import Memory
 from control_plane.phases import FLAG
-from control_plane.platform import signals
+from control_plane.platform import announce, signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
@@ -106,7 +106,8 @@ def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk)
 def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(desk: Desk) -> None:
     def in_force(now: datetime) -> set[str]:
         with transaction() as session:
-            return recollection.decided(session, now=now, term=1).overridden(desk.rollout, now)
+            decided = recollection.decided(session, now=now, term=1, revision=announce.revision(session))
+            return decided.overridden(desk.rollout, now)
 
     now, wish = desk.now + SECOND, Wish(FLAG, FAILURE, 10, "A known fault of the network.")
     assert in_force(now) == set()

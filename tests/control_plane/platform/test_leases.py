@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from flask import Flask
 
-from control_plane.platform import leases
+from control_plane.platform import announce, leases
 from control_plane.platform.database import reading, transaction
 
 
@@ -43,14 +43,23 @@ def test_of_many_who_reach_for_the_lead_one_gets_it(app: Flask, now: datetime) -
     assert sorted(terms, key=str) == [1] + [None] * 7
 
 
-def test_an_older_term_can_not_renew_the_guard(app: Flask, now: datetime) -> None:
-    def beat(term: int, at: datetime) -> bool:
-        with transaction() as session:
-            return leases.beat(session, now=at, term=term, ttl_seconds=30)
+def beat(term: int, at: datetime) -> int | None:
+    with transaction() as session:
+        return leases.beat(session, now=at, term=term, ttl_seconds=30)
 
+
+def test_a_heartbeat_tells_the_newest_change(app: Flask, now: datetime) -> None:
     with app.app_context():
-        assert beat(2, now)
-        assert not beat(1, now + timedelta(seconds=20))
-        assert beat(3, now + timedelta(seconds=10))
+        assert beat(1, now) == 0
+        with transaction() as session:
+            revision = announce.publish(session, "rollout", "A_FLAG", now=now)
+        assert beat(1, now + timedelta(seconds=1)) == revision > 0
+
+
+def test_an_older_term_can_not_renew_the_guard(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        assert beat(2, now) is not None
+        assert beat(1, now + timedelta(seconds=20)) is None
+        assert beat(3, now + timedelta(seconds=10)) is not None
         with reading() as session:
             assert leases.guard_expires_at(session) == now + timedelta(seconds=40)
