@@ -50,7 +50,7 @@ def test_a_process_that_knows_another_version_keeps_everybody_from_arming(now: d
     schema_versions.look(later, ours=lambda: "0001")
     schema_versions.look(later)
     assert counted(later) == Count(1, 2)
-    refused = rearm(later + timedelta(seconds=30))
+    refused = rearm(later + timedelta(seconds=70))
     assert isinstance(refused, Refusal)
     assert "code for another version of the schema" in refused.reasons[0].sentence
     assert isinstance(rearm(later + timedelta(minutes=2)), Transition), "it was restarted"

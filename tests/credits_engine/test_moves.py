@@ -61,7 +61,7 @@ def test_a_new_period_is_a_new_beginning(till: Till) -> None:
         after = replace(found, entered_at=boundary - 2 * HOUR, version=found.version + 1)
         assert store.compare_and_set(session, after, expected_version=found.version)
     till.user("ada", anchor=boundary.replace(minute=30))
-    for minute, v2 in ((10, LEGACY), (20, V2), (40, V2), (50, LEGACY)):
+    for minute, v2 in ((10, LEGACY), (20, V2), (40, LEGACY), (50, V2)):
         till.v2, till.now = v2, boundary.replace(minute=minute)
         till.take("ada", f"k{minute}", analysis=1)
     assert counted(till, 1) == Count(0, 1)
@@ -77,5 +77,6 @@ def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(till: Ti
     assert counted(till, 1) == Count(0, 1)
     with transaction() as session:
         rollouts.roll_back(session, FLAG, now=till.now, actor="test", reason="drill")
+    till.now += HOUR
     served(till, "bob", V2, LEGACY, V2)
-    assert counted(till, 2) == Count(0, 1), "legacy serves everybody"
+    assert counted(till, 1) == Count(0, 1), "legacy serves everybody"
