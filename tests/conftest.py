@@ -17,11 +17,13 @@ from control_plane.platform import identity
 from control_plane.platform.actors import Person
 from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings
+from flags.publication import publisher
 from tests import chromium, loopback, people, postgres
 from tests.applications import application
 
 ROOT = Path(__file__).parents[1]
 DIALECTS = ("sqlite", "postgresql")
+A_DAY_SECONDS = 24 * 3600.0
 
 
 # How long an example takes says more about what else runs than about the code.
@@ -85,8 +87,9 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    """The whole application on a fresh database."""
+def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """The whole application on a fresh database, where nothing confirms the flags, however long a test takes."""
+    monkeypatch.setattr(publisher, "STALE_SECONDS", A_DAY_SECONDS)
     with application(settings) as app:
         yield app
 
