@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.database import looking, reading, transaction
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_token
 from credits_engine.administration.corrections import CorrectionRefused
@@ -92,7 +92,7 @@ def release_view() -> ResponseReturnValue:
 def status_view() -> ResponseReturnValue:
     """What the user has left, from the book that serves now."""
     user_id, now = acting_user(), datetime.now(UTC)
-    with reading() as session:
+    with looking() as session:
         found = books.seen(session, user_id, now)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
