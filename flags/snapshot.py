@@ -47,12 +47,17 @@ class Snapshot:
         return self.flags[key]
 
 
+NOTHING_YET = Snapshot(-1, "", {})
+
+
 class Snapshots:
     """The newest snapshot of each environment."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._newest: dict[str, Snapshot] = {}
+        self._leased: tuple[Snapshot, datetime, Snapshot] = (NOTHING_YET, NEVER_BEATEN, NOTHING_YET)
+        """A snapshot, and the same with the lease that it was last asked for with: one for all within a second."""
         self._beta: tuple[int, frozenset[str]] = (-1, frozenset())
         self._loading = threading.Lock()
 
@@ -68,8 +73,12 @@ class Snapshots:
             snapshot = self._load(session, environment, revision)
         if environment != PRODUCTION or guard_expires_at is None:
             return snapshot
-        leased = {key: replace(flag, guard_expires_at=guard_expires_at) for key, flag in snapshot.flags.items()}
-        return replace(snapshot, flags=leased)
+        since, until, leased = self._leased
+        if since is not snapshot or until != guard_expires_at:
+            flags = {key: replace(flag, guard_expires_at=guard_expires_at) for key, flag in snapshot.flags.items()}
+            leased = replace(snapshot, flags=flags)
+            self._leased = snapshot, guard_expires_at, leased
+        return leased
 
     def flags(self, session: Session, environment: str, revision: int) -> dict[str, PhasedFlag]:
         """Every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it."""

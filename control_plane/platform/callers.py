@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from flask import Flask, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from control_plane.platform import failures, identity
 from control_plane.platform.actors import Person, Role, Token, TokenRefusal, TokenType
@@ -34,6 +34,12 @@ class Caller:
 
 class SessionCookie(SecureCookieSessionInterface):
     """Flask's signed cookie, marked secure wherever the request came over HTTPS."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Flask makes a signer before it looks for a cookie, and callers of the API send none."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
         """Not a setting: `make run` serves plain HTTP on loopback, where a secure cookie would never come back."""

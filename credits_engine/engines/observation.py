@@ -1,7 +1,7 @@
 """Asking an engine safely: it gets copies, its errors are caught, and what it returns is checked before use."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, EngineName, Outcome, Request
 from credits_engine.engines.periods import Period
@@ -36,7 +36,7 @@ def observe(candidate: Engine, engine: EngineName, *, book: Book, request: Reque
     """Ask one engine. It gets copies of its own, and nothing that it raises or returns can reach the caller."""
     started = timer()
     try:
-        answer = candidate(_copied(book), replace(request, amounts=replace(request.amounts)))
+        answer = candidate(_copied(book), Request(request.user_id, _own(request.amounts)))
         mistake = _unsound(answer)
     except Exception as error:
         answer, mistake = None, _described(error)
@@ -55,7 +55,18 @@ def retired(engine: EngineName) -> Observation:
 
 
 def _copied(book: Book) -> Book:
-    return replace(book, used=replace(book.used), limits=replace(book.limits), period=replace(book.period))
+    period, limits = book.period, book.limits
+    return Book(
+        Period(period.start, period.end),
+        _own(book.used),
+        Limits(limits.analysis, limits.roast),
+        book.blocked,
+        _own(book.bought),
+    )
+
+
+def _own(amounts: Amounts) -> Amounts:
+    return Amounts(amounts.analysis, amounts.roast)
 
 
 def _described(error: Exception) -> str:

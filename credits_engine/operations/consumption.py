@@ -130,7 +130,9 @@ def consume(
         return earlier
     evaluation = evaluate(account)
     receipt = judged(operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners)
-    return _written(session, operation, replace(receipt, retry_of=known.journal_id if known else None), both.packs)
+    if known:
+        receipt = replace(receipt, retry_of=known.journal_id)
+    return _written(session, operation, receipt, both.packs)
 
 
 def judged(
