@@ -27,8 +27,11 @@ from flags.store import UserAttributes
 FOLLOW_SECONDS = 1.0
 KEEP_SECONDS = 2.0
 PAUSE_SECONDS = 1.0
+NEARBY = timedelta(seconds=2)
+"""How far clocks differ and how long a change takes to be committed, nearly always."""
 OVERLAP = timedelta(minutes=1)
-"""How far clocks may differ, and how long after its own instant a change may still be committed."""
+"""The same at worst; such a change is known a quarter of a minute late. After an import that much is read again."""
+LOOK_BACK = timedelta(seconds=15)
 USERS_MAX = 1_000_000
 """Who signed up last is kept; the cohorts that ask for more than an id are those of new users."""
 GROWTH_MAX = USERS_MAX // 10
@@ -51,6 +54,7 @@ class Directory:
         self._folder = folder
         self._entries: dict[str, Entry] = {}
         self._followed_at: datetime | None = None
+        self._looked_back_at: datetime | None = None
         self._ask_again_at = 0.0
         self._following = threading.Lock()
         self._unkept: dict[str, Entry] = {}
@@ -70,8 +74,9 @@ class Directory:
         """Read whoever was changed since the last time; everyone the first time, or whoever was kept."""
         with self._following:
             if len(self._entries) > USERS_MAX + GROWTH_MAX:
-                self._followed_at = None
-            since = self._followed_at - OVERLAP if self._followed_at else None
+                self._followed_at = self._looked_back_at = None
+            looks_back = self._looked_back_at is None or now - self._looked_back_at >= LOOK_BACK
+            since = self._since(looks_back=looks_back)
             try:
                 found = _read(since)
             except SQLAlchemyError:
@@ -80,6 +85,8 @@ class Directory:
                 return
             self._take(found, everyone=since is None)
             self._followed_at = now
+            if looks_back:
+                self._looked_back_at = now
 
     def keep(self) -> None:
         """Keep on disk what has changed since the last time; what can't be kept is tried again."""
@@ -95,6 +102,13 @@ class Directory:
         except (OSError, sqlite3.Error) as error:
             log.warning("directory.not_kept", error=type(error).__name__, cause=str(error)[:200])
             self._all_unkept = True
+
+    def _since(self, *, looks_back: bool) -> datetime | None:
+        """From when on changes may have been missed; None before anybody was read."""
+        if looks_back:
+            # Since the last time, not since a while ago: what came late in between may bear an instant before it.
+            return self._looked_back_at and self._looked_back_at - OVERLAP
+        return self._followed_at and self._followed_at - NEARBY
 
     def _take(self, found: dict[str, Entry], *, everyone: bool) -> None:
         if everyone:

@@ -6,17 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from control_plane.phases import FLAG
+from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings
+from flags import store
 from flags.contexts import Acquaintance
 from flags.publication import directory as known
 from flags.publication import kept_directory
 from flags.publication.directory import Directory
-from flags.store import UserAttributes
+from flags.store import UserAttributes, upsert_users, users
 from tests.applications import application
 from tests.office import CUTOVER, Office
 
@@ -97,6 +100,42 @@ def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: p
         directory.follow(datetime.now(UTC))
         directory.keep()
     assert [list(each) for each in written] == [["old"]]
+
+
+def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Office, app: Flask) -> None:
+    directory, now = app.extensions["flag_directory"], datetime.now(UTC)
+
+    def plan_after(seconds: float) -> str:
+        directory.follow(now + timedelta(seconds=seconds))
+        return str(directory.find("old").plan)
+
+    with app.app_context():
+        assert plan_after(0) == "free"
+        with transaction() as session:
+            upsert_users(session, [replace(OLD, plan="pro")], now=now - timedelta(seconds=1))
+        assert plan_after(1) == "pro"
+        with transaction() as session:
+            upsert_users(session, [OLD], now=now - timedelta(seconds=50))
+        assert plan_after(14) == "pro"
+        assert plan_after(15) == "free"
+
+
+def test_whom_an_import_brought_is_not_read_again_each_second(
+    office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, now = app.extensions["flag_directory"], datetime.now(UTC)
+    read: list[int] = []
+
+    def counted(*arguments: Any, **named: Any) -> list[UserAttributes]:
+        found = list(users(*arguments, **named))
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(store, "users", counted)
+    with app.app_context():
+        for second in range(3, 33):
+            directory.follow(now + timedelta(seconds=second))
+    assert read == [3] + 14 * [0] + [3] + 14 * [0]
 
 
 def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
