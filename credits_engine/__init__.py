@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from control_plane.platform import turnstile
 from credits_engine import sweeping
 from credits_engine.administration import adding_up
 from credits_engine.aftermath import mounting as aftermath
@@ -13,9 +14,12 @@ from credits_engine.migration import advancing
 from credits_engine.operations import serving
 from credits_engine.reconciliation import checking, moves, novelties, watching
 
+BUSY = ("/api/credits/consume", "/api/user/credits/status")
+
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
+    turnstile.busy(app, *BUSY)
     serving.init_app(app)
     api.init_app(app)
     mounting.init_app(app)

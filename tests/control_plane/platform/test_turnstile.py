@@ -16,12 +16,16 @@ class Office:
         self.inside = 0
         self.most = 0
         self.may_answer = threading.Event()
+        self.reached = threading.Event()
+        """Three were inside at once."""
         self._counting = threading.Lock()
 
     def __call__(self, _environ: Any, _start_response: Any) -> Iterable[bytes]:
         with self._counting:
             self.inside += 1
             self.most = max(self.most, self.inside)
+            if self.inside == 3:
+                self.reached.set()
         assert self.may_answer.wait(PATIENCE_SECONDS)
         with self._counting:
             self.inside -= 1
@@ -41,6 +45,24 @@ def test_no_more_are_inside_than_there_are_places_and_all_get_their_turn() -> No
         caller.join(PATIENCE_SECONDS)
     assert (answers, office.inside) == ([b"ab"] * 5, 0)
     assert office.most <= 2
+
+
+def test_fewer_are_let_in_to_a_narrow_address_and_nobody_else_waits_for_them() -> None:
+    office = Office()
+    turnstile, answers = Turnstile(office, 9, {"/narrow": 1}), list[bytes]()
+
+    def call(path: str) -> None:
+        answers.append(b"".join(turnstile({"PATH_INFO": path}, lambda *_: None)))
+
+    callers = [threading.Thread(target=call, args=[path]) for path in ["/narrow"] * 4 + ["/wide"] * 2]
+    for caller in callers:
+        caller.start()
+    assert office.reached.wait(PATIENCE_SECONDS)
+    office.may_answer.set()
+    for caller in callers:
+        caller.join(PATIENCE_SECONDS)
+    assert (answers, office.inside) == ([b"ab"] * 6, 0)
+    assert office.most == 3
 
 
 def test_an_answer_that_is_still_being_sent_takes_no_place() -> None:
