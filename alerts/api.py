@@ -1,6 +1,5 @@
 """The alerts over JSON."""
 
-from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Flask, jsonify
@@ -9,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from alerts import store
 from alerts.definitions import rules_file
 from alerts.judgement.rules import Rule, alphas
-from alerts.judgement.verdicts import Verdict
+from alerts.judgement.verdicts import Verdict, to_json
 from control_plane import rollouts
 from control_plane.platform.database import reading
 from control_plane.platform.security import require_role
@@ -56,4 +55,4 @@ def _rule(rule: Rule, shares: dict[str, float]) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return asdict(verdict) | {"rate": verdict.rate, "reason": verdict.reason, "at": verdict.at.isoformat()}
+    return to_json(verdict) | {"rate": verdict.rate, "reason": verdict.reason}

@@ -16,6 +16,7 @@ from alerts.definitions.scenarios import Outcome, Scenario
 from alerts.drill.cli import guard_group
 from alerts.export import prometheus, promtool
 from alerts.judgement.rules import Rule, alphas
+from alerts.judgement.verdicts import to_json
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked
@@ -81,7 +82,7 @@ def show_command(*, flag: str, as_json: bool) -> None:
     document = {
         "flag": flag,
         "attempt": attempt,
-        "verdicts": [asdict(each) | {"reason": each.reason} for each in verdicts],
+        "verdicts": [to_json(each) | {"reason": each.reason} for each in verdicts],
     }
     show(document, "\n".join(words) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json)
 

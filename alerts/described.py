@@ -48,6 +48,8 @@ class AlertVerdict(BaseModel):
     evidence_log10: float
     rollback_log10: float | None
     attribution: str
+    breached_since: str | None
+    calm_since: str | None
     rate: float
     reason: str
 

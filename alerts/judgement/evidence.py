@@ -21,12 +21,12 @@ the mean of E: after c budgets P(E ever reached 1/alpha) <= c alpha, which is wh
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from math import ceil, exp, log
 from operator import mul
-from typing import Any
+from typing import Any, NamedTuple
 
 DESIGN = 1
 """Grows when stored evidence stops being comparable with what this module computes."""
@@ -92,8 +92,7 @@ class Bet:
     """K, the windows of one planned phase."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
 
     `carried` holds (1 - s) w_k M_k / K as the current window opened; the window's counts do the rest, so the order
@@ -195,7 +194,7 @@ def first_window_log_e(bet: Bet, counts: Counts) -> float:
     return _log_e(bet, bet.window_stakes, seen, seen)
 
 
-FIELDS = tuple(each.name for each in fields(Evidence))
+FIELDS = Evidence._fields
 
 
 def to_json(evidence: Evidence) -> dict[str, Any]:

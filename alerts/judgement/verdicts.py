@@ -6,11 +6,11 @@ going back would hide the cause and help nobody; where nobody is exposed there i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerts.judgement.attribution import Attribution, Pairs, attribute
 from alerts.judgement.certificates import SAFE_LOG_E, clean_outcomes_needed, log_safe
@@ -52,9 +52,11 @@ class Facts:
     pairs: Pairs | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The conclusion about one alert at one moment; feed it back as `previous` at the next tick."""
+class Verdict(NamedTuple):
+    """The conclusion about one alert at one moment; feed it back as `previous` at the next tick.
+
+    A named tuple, and so is `Evidence`: each tick makes one of each alert, and a frozen dataclass takes longer.
+    """
 
     alert: str
     status: Status
@@ -152,7 +154,7 @@ def certificate(rule: Rule, evidence: Evidence) -> Certificate:
     return Certificate(log_e >= SAFE_LOG_E, log_e / log(10), needed, reason)
 
 
-FIELDS = tuple(each.name for each in fields(Verdict))
+FIELDS = Verdict._fields
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
