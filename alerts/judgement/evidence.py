@@ -57,6 +57,7 @@ MISMATCH_START_SHARE = 0.95
 LIMIT = 700.0
 """Evidence is kept within e^+-LIMIT, where exp does not overflow; far beyond any alpha, so no verdict can tell."""
 CEILING, FLOOR = exp(LIMIT), exp(-LIMIT)
+LN_10 = log(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Evidence(NamedTuple):
     @property
     def log10(self) -> float:
         """The evidence as a power of ten, as shown to people."""
-        return self.log_e / log(10)
+        return self.log_e / LN_10
 
     @property
     def p_value(self) -> float:
@@ -172,7 +173,7 @@ def step(bet: Bet, evidence: Evidence, counts: Counts, *, at: datetime) -> Evide
         before.renewals,
         before.carried,
         log_e,
-        max(before.peak_log_e, log_e),
+        log_e if log_e > before.peak_log_e else before.peak_log_e,
     )
 
 
@@ -277,7 +278,7 @@ def _grown(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], ba
 
 
 def _log(value: float) -> float:
-    return log(min(CEILING, max(FLOOR, value)))
+    return log(value) if FLOOR < value < CEILING else log(min(CEILING, max(FLOOR, value)))
 
 
 def log_sum_exp(logs: list[float]) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from alerts.judgement.attribution import Attribution, Pairs, attribute
 from alerts.judgement.certificates import SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.judgement.evidence import Counts, Evidence
+from alerts.judgement.evidence import LN_10, Counts, Evidence
 from alerts.judgement.quantities import spoken_duration
 from alerts.judgement.rules import Action, NoData, Rule
 
@@ -132,7 +132,7 @@ def judge(
         threshold=rule.threshold,
         threshold_text=rule.allowed,
         evidence_log10=evidence.log10,
-        rollback_log10=None if log_bar is None else log_bar / log(10),
+        rollback_log10=None if log_bar is None else log_bar / LN_10,
         attribution=attribution,
         breached_since=breached_since,
         calm_since=calm_since,
@@ -151,7 +151,7 @@ def certificate(rule: Rule, evidence: Evidence) -> Certificate:
             reason = f"Shown to be below {rule.allowed}: bad were {_of(counts)}."
         case more:
             reason = f"Not shown yet to be below {rule.allowed}: bad were {_of(counts)}; {more:,} more good ones would."
-    return Certificate(log_e >= SAFE_LOG_E, log_e / log(10), needed, reason)
+    return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
 
 
 FIELDS = Verdict._fields
