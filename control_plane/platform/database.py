@@ -102,14 +102,14 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A consistent view that writes nothing and waits for no writer."""
+    """A view that writes nothing and waits for no writer: of one instant on SQLite, of one a statement on PostgreSQL."""
     with _session(current_app.extensions["reading_engine"], {}) as session:
         yield session
 
 
 @contextmanager
 def looking() -> Iterator[Session]:
-    """A view for looks that are one statement each: PostgreSQL is spared a transaction around them, two round trips."""
+    """The same for looks that are one statement, nearly always: PostgreSQL is spared two round trips around it."""
     with _session(current_app.extensions["looking_engine"], {}) as session:
         yield session
 
