@@ -102,7 +102,7 @@ def transaction() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A view that writes nothing and waits for no writer: of one instant on SQLite, of one a statement on PostgreSQL."""
+    """A view that writes nothing and waits for no writer; of one instant on SQLite, of one a query on PostgreSQL."""
     with _session(current_app.extensions["reading_engine"], {}) as session:
         yield session
 
