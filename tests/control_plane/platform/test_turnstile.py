@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from control_plane.platform.turnstile import Turnstile
+from flask import Flask
+
+from control_plane.platform.turnstile import BUSY, Turnstile
 
 PATIENCE_SECONDS = 10
 
@@ -86,3 +88,8 @@ def test_a_failure_gives_its_place_back() -> None:
         except RuntimeError:
             continue
         raise AssertionError("The failure was swallowed.")
+
+
+def test_the_addresses_that_are_called_busy_are_there(app: Flask) -> None:
+    assert app.extensions[BUSY]
+    assert app.extensions[BUSY] <= {rule.rule for rule in app.url_map.iter_rules()}
