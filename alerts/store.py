@@ -20,6 +20,7 @@ from alerts.models import AlertState
 from control_plane.phases import RolloutState
 from control_plane.platform.database import on_each, run
 from control_plane.platform.models import AuditEntry
+from control_plane.platform.prepared import Prepared
 
 TABLE = cast(Table, AlertState.__table__)
 
@@ -31,7 +32,7 @@ def _remembering(insert: Any) -> Executable:
     return remembering
 
 
-REMEMBER = on_each(_remembering)
+REMEMBER = Prepared(on_each(_remembering))
 OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))
 
 
@@ -64,9 +65,7 @@ def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, st
 
 def remember(session: Session, flag: str, judged: Iterable[Judged], *, now: datetime) -> None:
     """Store what was judged."""
-    rows = [_row(flag, each, now) for each in judged]
-    if rows:
-        run(session, REMEMBER, rows)
+    REMEMBER.change_each(session, [_row(flag, each, now) for each in judged])
 
 
 def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:

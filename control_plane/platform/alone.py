@@ -4,29 +4,17 @@ SQLAlchemy takes some 120 µs of CPU for what the driver does in 25, which count
 and what is told of a statement are as if SQLAlchemy had executed it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 import psycopg
-from flask import Flask, current_app
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from control_plane.platform.checkouts import TimedPool
 from control_plane.platform.database import db
-
-TOLD = "alone_told"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Who learns how many seconds a statement took: with its text, or with its error."""
-
-    answered: Callable[[float, str], None]
-    failed: Callable[[float, Exception], None]
+from control_plane.platform.told import in_sqlalchemys_words, told
 
 
 def row_of(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
@@ -35,24 +23,19 @@ def row_of(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
     try:
         taken = engine.raw_connection()
     except psycopg.Error as error:
-        raise _in_its_words(engine, error, None) from error
-    told: Told = current_app.extensions[TOLD]
+        raise in_sqlalchemys_words(engine.dialect, error, psycopg.Error, None) from error
     started = perf_counter()
     try:
         row = _executed(taken, statement, parameters)
     except psycopg.Error as error:
-        refused = _in_its_words(engine, error, statement, is_lost=_is_lost(engine, taken, error))
-        told.failed(perf_counter() - started, refused)
+        is_lost = _is_lost(engine, taken, error)
+        refused = in_sqlalchemys_words(engine.dialect, error, psycopg.Error, statement, is_lost=is_lost)
+        told().failed(perf_counter() - started, refused)
         raise refused from error
     finally:
         taken.close()
-    told.answered(perf_counter() - started, statement)
+    told().answered(perf_counter() - started, statement)
     return row
-
-
-def tell(app: Flask, told: Told) -> None:
-    """Let `told` know of every such statement of this application."""
-    app.extensions[TOLD] = told
 
 
 def _executed(taken: PoolProxiedConnection, statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
@@ -85,18 +68,3 @@ def _is_lost(engine: Engine, taken: PoolProxiedConnection, error: psycopg.Error)
     assert isinstance(engine.pool, TimedPool)
     engine.pool.lose(taken, error)
     return True
-
-
-def _in_its_words(engine: Engine, error: psycopg.Error, statement: str | None, *, is_lost: bool = False) -> DBAPIError:
-    """SQLAlchemy's error for the driver's, without the parameters, which are a user's."""
-    refused = DBAPIError.instance(
-        statement,
-        None,
-        error,
-        psycopg.Error,
-        hide_parameters=True,
-        connection_invalidated=is_lost,
-        dialect=engine.dialect,
-    )
-    assert isinstance(refused, DBAPIError)
-    return refused

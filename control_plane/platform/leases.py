@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Executable, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, insert, on_each, run
+from control_plane.platform.database import affected, insert, on_each
 from control_plane.platform.models import Change, Lease
+from control_plane.platform.prepared import Prepared
 
 GUARD = "guard"
 NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
@@ -24,11 +25,11 @@ def _beating(insert: Any) -> Executable:
     current = Lease.term <= statement.excluded.term
     beating: Executable = statement.on_conflict_do_update(
         index_elements=["name"], set_=renewed, where=current
-    ).returning(func.coalesce(NEWEST_CHANGE, 0))
+    ).returning(func.coalesce(NEWEST_CHANGE, 0).label("revision"))
     return beating
 
 
-BEAT = on_each(_beating)
+BEAT = Prepared(on_each(_beating))
 
 
 def hold(session: Session, name: str, holder: str, *, now: datetime, ttl_seconds: float) -> int | None:
@@ -60,7 +61,8 @@ def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> i
     """
     expires_at = now + timedelta(seconds=ttl_seconds)
     row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
-    return run(session, BEAT, row).scalar_one_or_none()
+    beaten = BEAT.row(session, row)
+    return None if beaten is None else int(beaten.revision)
 
 
 def guard_expires_at(session: Session) -> datetime | None:

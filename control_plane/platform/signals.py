@@ -16,8 +16,9 @@ from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform import database
-from control_plane.platform.database import Statements, on_each
+from control_plane.platform.database import on_each
 from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
+from control_plane.platform.prepared import Prepared
 
 RESERVED = "reserved_signals"
 BOUNDS = "signal_bounds"
@@ -28,7 +29,7 @@ WHOLE_HOUR = "*"
 """Stands for everybody where an hour is counted as a whole."""
 
 
-def _adding(table: Table) -> Statements:
+def _adding(table: Table) -> Prepared:
     """The INSERT that adds its counts to those stored; the database adds, so processes merge in any order."""
 
     def build(insert: Any) -> Executable:
@@ -37,18 +38,18 @@ def _adding(table: Table) -> Statements:
         added: Executable = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=increments)
         return added
 
-    return on_each(build)
+    return Prepared(on_each(build))
 
 
 TOTAL, MINUTE, ACCOUNT = (cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalAccount))
-TOTALS = select(*TOTAL.c["signal", "engine", "role", "bad", "total"])
-MINUTES = (
+TOTALS = Prepared(select(*TOTAL.c["signal", "engine", "role", "bad", "total"]))
+MINUTES = Prepared(
     select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
     .where(MINUTE.c.minute >= bindparam("since"))
     .order_by(MINUTE.c.minute)
 )
 ADD_TOTAL, ADD_MINUTE = _adding(TOTAL), _adding(MINUTE)
-FIRST_FAILURE = on_each(lambda insert: insert(ACCOUNT).on_conflict_do_nothing().returning(ACCOUNT.c.window))
+FIRST_FAILURE = Prepared(on_each(lambda insert: insert(ACCOUNT).on_conflict_do_nothing()))
 
 
 class Series(NamedTuple):
@@ -186,7 +187,7 @@ def add_hour(session: Session, series: Series, count: Count, *, began_at: dateti
     """
     window = int(began_at.timestamp()) // ACCOUNT_WINDOW_SECONDS
     row = {"signal": series.signal, "engine": series.engine, "window": window, "account": WHOLE_HOUR}
-    if database.run(session, FIRST_FAILURE, row).first() is None:
+    if not FIRST_FAILURE.change(session, row):
         return False
     add(session, series, count, now)
     return True
@@ -194,13 +195,13 @@ def add_hour(session: Session, series: Series, count: Count, *, began_at: dateti
 
 def totals(session: Session) -> dict[Series, Count]:
     """All counts since the beginning; differences between two readings are the increments."""
-    rows = database.run(session, TOTALS)
+    rows = TOTALS.rows(session)
     return {Series(signal, engine, role): Count(bad, total) for signal, engine, role, bad, total in rows}
 
 
 def minutes(session: Session, since: datetime) -> dict[tuple[Series, int], Count]:
     """Counts per series and minute of the epoch, from the minute of `since` on."""
-    rows = database.run(session, MINUTES, {"since": int(since.timestamp()) // 60})
+    rows = MINUTES.rows(session, {"since": int(since.timestamp()) // 60})
     return {
         (Series(signal, engine, role), minute): Count(bad, total) for signal, engine, role, minute, bad, total in rows
     }
@@ -212,20 +213,19 @@ def _first_failures(session: Session, accounts: list[tuple[Series, str]], now: d
     counted: Counter[Series] = Counter()
     for series, account in sorted(accounts):
         row = {"signal": series.signal, "engine": series.engine, "window": window, "account": account}
-        counted[series] += len(database.run(session, FIRST_FAILURE, row).all())
+        counted[series] += FIRST_FAILURE.change(session, row)
     return +counted
 
 
 def _write(session: Session, good: Counter[Series], bad: Counter[Series], now: datetime) -> None:
     # One order for everybody: two processes that flush at once must not wait for each other in a circle.
+    minute = int(now.timestamp()) // 60
     rows = [
-        {**series._asdict(), "bad": bad[series], "total": good[series] + bad[series]}
+        {**series._asdict(), "minute": minute, "bad": bad[series], "total": good[series] + bad[series]}
         for series in sorted(good.keys() | bad.keys())
     ]
-    if rows:
-        minute = int(now.timestamp()) // 60
-        database.run(session, ADD_MINUTE, [{**row, "minute": minute} for row in rows])
-        database.run(session, ADD_TOTAL, rows)
+    ADD_MINUTE.change_each(session, rows)
+    ADD_TOTAL.change_each(session, rows)
 
 
 def _buffer() -> SignalBuffer:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import alone, checkouts, locks, logs, settings
+from control_plane.platform import checkouts, locks, logs, settings, told
 from control_plane.platform.database import BEGIN_REFUSED, db
 from control_plane.platform.problems import PROBLEM_CODE
 from control_plane.platform.signals import Observation, bound_seconds, record
@@ -64,7 +64,7 @@ def init_app(app: Flask) -> None:
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine)
         _observe_errors(db.engine, app)
-    alone.tell(app, alone.Told(_answered_alone, _failed_alone))
+    told.tell(app, told.Told(_answered_alone, _failed_alone))
     _observe_checkouts(app)
     app.extensions["quiet_endpoints"] = set()
     app.extensions["collectors"] = []

@@ -7,6 +7,7 @@ from sqlalchemy import Executable, and_, bindparam, func, insert, select, text, 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import is_postgresql, run
+from control_plane.platform.prepared import Prepared
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan, Limits
@@ -46,7 +47,7 @@ MONTH = (
 )
 LOCK_CURRENT = CURRENT.with_for_update()
 LOCK_MONTH = MONTH.with_for_update(of=LEGACY)
-POST_V2 = (
+POST_V2 = Prepared(
     update(COUNTERS)
     .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
     .values(
@@ -54,7 +55,7 @@ POST_V2 = (
         roast_used=COUNTERS.c.roast_used + bindparam("roast"),
     )
 )
-POST_LEGACY = (
+POST_LEGACY = Prepared(
     update(LEGACY)
     .where(LEGACY.c.user_id == bindparam("of_user"), LEGACY.c.month_start == bindparam("at_start"))
     .values(
@@ -62,17 +63,19 @@ POST_LEGACY = (
         roast_used=LEGACY.c.roast_used + bindparam("roast"),
     )
 )
-OPEN_PERIOD = insert(COUNTERS)
+OPEN_PERIOD = Prepared(insert(COUNTERS))
 LOCK_OPENINGS = text("SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 297))")
-NEIGHBOURS = select(
-    select(COUNTERS.c.period_end)
-    .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start <= bindparam("now"))
-    .order_by(COUNTERS.c.period_start.desc())
-    .limit(1)
-    .scalar_subquery(),
-    select(func.min(COUNTERS.c.period_start))
-    .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start > bindparam("now"))
-    .scalar_subquery(),
+NEIGHBOURS = Prepared(
+    select(
+        select(COUNTERS.c.period_end)
+        .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start <= bindparam("now"))
+        .order_by(COUNTERS.c.period_start.desc())
+        .limit(1)
+        .scalar_subquery(),
+        select(func.min(COUNTERS.c.period_start))
+        .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start > bindparam("now"))
+        .scalar_subquery(),
+    )
 )
 OPEN_MONTH = insert_if_absent(LEGACY)
 
@@ -89,7 +92,7 @@ def show_current(session: Session, user_id: str, now: datetime) -> CounterRow | 
 
 def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime | None, datetime | None]:
     """Where the last period before `now` ends and the first one after it starts."""
-    before, after = run(session, NEIGHBOURS, {"user_id": user_id, "now": now}).one()
+    before, after = NEIGHBOURS.row(session, {"user_id": user_id, "now": now})
     return before, after
 
 
@@ -116,7 +119,7 @@ def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan
         "roast_used": 0,
         "roast_limit": plan.v2.roast,
     }
-    run(session, OPEN_PERIOD, row)
+    OPEN_PERIOD.change(session, row)
     return CounterRow(period, plan.name, NOTHING, plan.v2)
 
 
@@ -155,8 +158,8 @@ def open_month(session: Session, user_id: str, month_start: datetime) -> bool:
 def post(session: Session, user_id: str, *, period_start: datetime, month_start: datetime, amounts: Amounts) -> None:
     """Move both books by the same amounts, whichever engine decided."""
     moved = {"of_user": user_id, "analysis": amounts.analysis, "roast": amounts.roast}
-    run(session, POST_V2, {**moved, "at_start": period_start})
-    run(session, POST_LEGACY, {**moved, "at_start": month_start})
+    POST_V2.change(session, {**moved, "at_start": period_start})
+    POST_LEGACY.change(session, {**moved, "at_start": month_start})
 
 
 def _counter_row(session: Session, statement: Executable, user_id: str, now: datetime) -> CounterRow | None:

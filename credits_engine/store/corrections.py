@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, run
+from control_plane.platform.database import affected
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.store.books import POST_LEGACY, POST_V2
@@ -19,7 +19,7 @@ def post_each(session: Session, user_id: str, *, v2: tuple[Period, Amounts], leg
     for statement, (period, amounts) in ((POST_V2, v2), (POST_LEGACY, legacy)):
         if amounts != NOTHING:
             moved = {"analysis": amounts.analysis, "roast": amounts.roast}
-            run(session, statement, {"of_user": user_id, "at_start": period.start, **moved})
+            statement.change(session, {"of_user": user_id, "at_start": period.start, **moved})
 
 
 def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:

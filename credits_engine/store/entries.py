@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import run
+from control_plane.platform.prepared import Prepared
 from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
 
 COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id")
@@ -17,10 +18,10 @@ COUNTS = tuple(
     for kind in ("analysis", "roast")
 )
 BLANK: Mapping[str, Any] = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, 0)}
-APPEND = insert(JOURNAL)
+APPEND = Prepared(insert(JOURNAL).returning(JOURNAL.c.id))
 FETCH = select(JOURNAL).where(JOURNAL.c.id == bindparam("journal_id"))
 REMEMBER = insert_if_absent(KEYS)
-REDIRECT = (
+REDIRECT = Prepared(
     update(KEYS)
     .where(KEYS.c.user_id == bindparam("of_user"), KEYS.c.key == bindparam("of_key"))
     .values(journal_id=bindparam("to"))
@@ -29,9 +30,7 @@ REDIRECT = (
 
 def append(session: Session, columns: Mapping[str, Any]) -> int:
     """Write one journal row; columns not given stay empty, amounts not given are 0. Returns its id."""
-    key = run(session, APPEND, {**BLANK, **columns}).inserted_primary_key
-    assert key is not None
-    journal_id: int = key[0]
+    journal_id: int = APPEND.row(session, {**BLANK, **columns}).id
     return journal_id
 
 
@@ -48,4 +47,4 @@ def remember(session: Session, user_id: str, key: str, *, fingerprint: str, jour
 
 def redirect(session: Session, user_id: str, key: str, *, journal_id: int) -> None:
     """Lead a known key on to the row of its latest attempt."""
-    run(session, REDIRECT, {"of_user": user_id, "of_key": key, "to": journal_id})
+    REDIRECT.change(session, {"of_user": user_id, "of_key": key, "to": journal_id})

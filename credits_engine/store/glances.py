@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.prepared import Prepared
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Limits
@@ -31,7 +31,7 @@ class Glance:
     known: KnownKey | None
 
 
-GLANCE = (
+SIGHT = (
     ACCOUNT.add_columns(
         COUNTERS.c.period_start,
         COUNTERS.c.period_end,
@@ -55,8 +55,9 @@ GLANCE = (
     )
     .outerjoin(LEGACY, and_(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start")))
 )
-FIRST_GLANCE = (
-    GLANCE.add_columns(*KEY_COLUMNS)
+GLANCE = Prepared(SIGHT)
+FIRST_GLANCE = Prepared(
+    SIGHT.add_columns(*KEY_COLUMNS)
     .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
 )
@@ -67,8 +68,7 @@ def glance(
 ) -> Glance | None:
     """The user as they stand, and what is known of `key` if one is given, without any lock; None for a stranger."""
     asked = {"user_id": user_id, "now": now, "month_start": month_start}
-    found = run(session, GLANCE, asked) if key is None else run(session, FIRST_GLANCE, {**asked, "key": key})
-    row = found.one_or_none()
+    row = GLANCE.row(session, asked) if key is None else FIRST_GLANCE.row(session, {**asked, "key": key})
     if row is None:
         return None
     month_used = None if row.legacy_analysis is None else Amounts(row.legacy_analysis, row.legacy_roast)

@@ -6,7 +6,8 @@ from typing import Any, cast
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import Statements, on_each, run
+from control_plane.platform.database import on_each, run
+from control_plane.platform.prepared import Prepared
 from credits_engine.billing.models import BillingAccount
 from credits_engine.models import (
     CreditFreeze,
@@ -51,12 +52,11 @@ PACKS = cast(Table, Pack.__table__)
 PACK_ENTRIES = cast(Table, PackEntry.__table__)
 
 
-def insert_if_absent(table: Table) -> Statements:
+def insert_if_absent(table: Table) -> Prepared:
     """The INSERT that leaves a row of the same key as it is; see `inserted`."""
-    first_column = next(iter(table.c))
-    return on_each(lambda insert: insert(table).on_conflict_do_nothing().returning(first_column))
+    return Prepared(on_each(lambda insert: insert(table).on_conflict_do_nothing()))
 
 
-def inserted(session: Session, statement: Statements, row: Mapping[str, Any]) -> bool:
+def inserted(session: Session, statement: Prepared, row: Mapping[str, Any]) -> bool:
     """Run such an INSERT; False when the row was there already."""
-    return run(session, statement, row).first() is not None
+    return statement.change(session, row) == 1

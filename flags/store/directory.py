@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Executable, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import on_each, run
+from control_plane.platform.database import on_each
+from control_plane.platform.prepared import Prepared
 from flags.models import DirectoryUser
 
 UPSERT_BATCH = 500
@@ -24,7 +25,7 @@ def _upserting(insert: Any) -> Executable:
     return upserting
 
 
-UPSERT = on_each(_upserting)
+UPSERT = Prepared(on_each(_upserting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,5 @@ def _row(attributes: UserAttributes, now: datetime) -> dict[str, object]:
 
 
 def _upsert(session: Session, rows: list[Mapping[str, object]]) -> int:
-    if rows:
-        run(session, UPSERT, rows)
+    UPSERT.change_each(session, rows)
     return len(rows)

@@ -6,8 +6,8 @@ from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session
 
 from control_plane.platform import leases
-from control_plane.platform.database import run
 from control_plane.platform.models import Change, Lease
+from control_plane.platform.prepared import Prepared
 from control_plane.rollouts import TOPIC as ROLLOUT
 
 DIRECTORY = "directory"
@@ -17,12 +17,12 @@ TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY)
 """The topics whose changes can change what SDKs are given."""
 NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
 WATCHED_UNTIL = select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery()
-ROUTING_STATE = select(NEWEST_CHANGE, WATCHED_UNTIL)
+ROUTING_STATE = Prepared(select(NEWEST_CHANGE.label("revision"), WATCHED_UNTIL.label("watched_until")))
 
 
 def routing_state(session: Session) -> tuple[int, datetime | None]:
     """The revision and the end of the guard's lease, in one round trip: all that each evaluation must know afresh."""
-    revision, expires_at = run(session, ROUTING_STATE).one()
+    revision, expires_at = ROUTING_STATE.row(session)
     return revision or 0, expires_at
 
 

@@ -1,0 +1,180 @@
+"""A prepared statement says and does what SQLAlchemy would have said and done, whoever executes it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+
+from control_plane.platform.database import UtcDateTime, db, on_each, run, transaction
+from control_plane.platform.prepared import Prepared
+from control_plane.platform.signals import Series
+
+NOTES = Table(
+    "note",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("word", Text, nullable=False),
+    Column("at", UtcDateTime),
+    Column("beta", Boolean),
+    Column("said", JSON),
+    Column("rank", BigInteger, default=lambda: 7),
+)
+WRITE = insert(NOTES)
+ABSENT = on_each(lambda insert: insert(NOTES).on_conflict_do_nothing())
+BY_RANK = select(NOTES, literal("held").label("held")).where(NOTES.c.rank >= bindparam("least")).order_by(NOTES.c.id)
+RAISE = update(NOTES).where(NOTES.c.id == bindparam("of")).values(rank=NOTES.c.rank + bindparam("by"))
+TOKYO = timezone(timedelta(hours=9))
+
+
+def note(number: int, **changed: Any) -> dict[str, Any]:
+    blank = {"id": number, "word": "a", "at": None, "beta": None, "said": None, "rank": 1}
+    return blank | changed
+
+
+ROWS = [
+    note(1, at=datetime(2026, 3, 29, 3, 30, tzinfo=TOKYO), beta=True, said={"it's": ["é", None, 1.5]}),
+    note(2, at=datetime(2026, 3, 29, 3, 30, 0, 1, tzinfo=UTC), beta=False, said=[]),
+    note(3),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_the_app(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        NOTES.metadata.create_all(db.engine)
+        yield
+        NOTES.metadata.drop_all(db.engine)
+
+
+def test_values_go_in_and_come_out_as_with_sqlalchemy() -> None:
+    with transaction() as session:
+        Prepared(WRITE).change_each(session, ROWS)
+        found = Prepared(BY_RANK).rows(session, {"least": 1})
+        expected = run(session, BY_RANK, {"least": 1}).all()
+    assert [tuple(row) for row in found] == [tuple(row) for row in expected]
+    assert [(row.id, row.at, row.beta, row.said, row.held) for row in found] == [
+        (each["id"], each["at"], each["beta"], each["said"], "held") for each in ROWS
+    ]
+    assert found[0].at.utcoffset() == timedelta(0)
+
+
+def test_what_it_writes_sqlalchemy_reads() -> None:
+    with transaction() as session:
+        Prepared(WRITE).change_each(session, ROWS)
+        run(session, WRITE, [each | {"id": each["id"] + 10} for each in ROWS])
+        written = run(session, select(NOTES).order_by(NOTES.c.id)).all()
+    assert [tuple(row)[1:] for row in written[:3]] == [tuple(row)[1:] for row in written[3:]]
+
+
+def test_a_statement_that_answers_one_row_at_most() -> None:
+    newest = Prepared(select(func.max(NOTES.c.id).label("newest")))
+    one = Prepared(BY_RANK)
+    with transaction() as session:
+        assert newest.row(session).newest is None
+        assert one.row(session, {"least": 0}) is None
+        Prepared(WRITE).change_each(session, ROWS)
+        assert newest.row(session).newest == 3
+        with pytest.raises(AssertionError):
+            one.row(session, {"least": 0})
+
+
+def test_a_change_says_how_many_rows_it_touched_and_can_answer() -> None:
+    written = Prepared(insert(NOTES).returning(NOTES.c.rank))
+    with transaction() as session:
+        assert written.row(session, note(1)).rank == 1
+        assert [Prepared(ABSENT).change(session, note(number)) for number in (1, 2)] == [0, 1]
+        assert [Prepared(RAISE).change(session, {"of": number, "by": 5}) for number in (2, 3)] == [1, 0]
+        Prepared(RAISE).change_each(session, [{"of": 1, "by": 1}, {"of": 2, "by": 1}])
+        Prepared(RAISE).change_each(session, [])
+        assert [row.rank for row in Prepared(BY_RANK).rows(session, {"least": 0})] == [2, 7]
+
+
+def test_it_belongs_to_the_transaction() -> None:
+    def fail() -> None:
+        with transaction() as session:
+            Prepared(WRITE).change(session, note(1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with transaction() as session:
+        assert Prepared(BY_RANK).rows(session, {"least": 0}) == []
+
+
+def test_one_insert_may_set_other_columns_at_another_time() -> None:
+    write = Prepared(WRITE)
+    with transaction() as session:
+        write.change(session, note(1))
+        write.change(session, {"id": 2, "word": "b", "rank": 3})
+        assert [row.word for row in Prepared(BY_RANK).rows(session, {"least": 0})] == ["a", "b"]
+
+
+def test_a_value_that_is_missing_is_an_error_and_no_null() -> None:
+    with transaction() as session:
+        Prepared(WRITE).change(session, note(1))
+        with pytest.raises((KeyError, StatementError)):
+            Prepared(RAISE).change(session, {"of": 1})
+
+
+@pytest.mark.database("sqlite")
+def test_what_python_would_have_to_compute_is_refused() -> None:
+    with transaction() as session, pytest.raises(AssertionError, match="has to be given"):
+        Prepared(WRITE).change(session, {"id": 1, "word": "a"})
+
+
+def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_value() -> None:
+    write = Prepared(WRITE)
+
+    def twice() -> None:
+        with transaction() as session:
+            write.change(session, note(1, word="secret"))
+            write.change(session, note(1, word="secret"))
+
+    with pytest.raises(IntegrityError) as caught:
+        twice()
+    assert "INSERT INTO note" in str(caught.value)
+    assert "hidden" in str(caught.value) or caught.value.params is None
+    assert "secret" not in str(caught.value)
+
+
+def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask) -> None:
+    counted = app.extensions["signals"]
+    with transaction() as session:
+        counted.take()
+        Prepared(BY_RANK).rows(session, {"least": 0})
+        assert not counted.filled, "nobody waited for it"
+    with app.test_request_context(), transaction() as session:
+        counted.take()
+        Prepared(BY_RANK).rows(session, {"least": 0})
+        good, _, _ = counted.take()
+        assert good[Series("database_error")] == good[Series("database_query_slow")] == 1
+
+
+@pytest.mark.database("sqlite")
+def test_the_guard_learns_what_the_database_refused_a_request(app: Flask) -> None:
+    counted = app.extensions["signals"]
+    nowhere = Prepared(select(Table("nowhere", MetaData(), Column("id", BigInteger))))
+    with app.test_request_context(), transaction() as session:
+        counted.take()
+        with pytest.raises(OperationalError):
+            nowhere.rows(session)
+        _, bad, _ = counted.take()
+    assert bad[Series("database_error")] == 1
