@@ -42,7 +42,7 @@ class Prepared:
         if connection.dialect.name != "sqlite":
             return connection.execute(self._of(connection), values).all()
         worded = self._wording(connection, values)
-        return worded.read(_executed(connection, worded.sql, worded.bound(values))[0])
+        return worded.read(executed(connection, worded.sql, worded.bound(values))[0])
 
     def row(self, session: Session, values: Values = NOTHING) -> Any:
         """The one row that is answered, or None. Only for statements that answer one row at most."""
@@ -58,7 +58,7 @@ class Prepared:
             counting = {"preserve_rowcount": True}
             return connection.execute(self._of(connection), values, execution_options=counting).rowcount
         worded = self._wording(connection, values)
-        return _executed(connection, worded.sql, worded.bound(values))[1]
+        return executed(connection, worded.sql, worded.bound(values))[1]
 
     def change_each(self, session: Session, values: Sequence[Values]) -> None:
         """The same once for each of `values`, which all name the same; nothing for none."""
@@ -69,7 +69,7 @@ class Prepared:
             connection.execute(self._of(connection), values)
             return
         worded = self._wording(connection, values[0])
-        _executed(connection, worded.sql, [worded.bound(each) for each in values], many=True)
+        executed(connection, worded.sql, [worded.bound(each) for each in values], many=True)
 
     def _of(self, connection: Connection) -> Executable:
         return self._statement[connection.dialect.name] if isinstance(self._statement, Mapping) else self._statement
@@ -138,7 +138,7 @@ def _out_of(kind: Any, dialect: Dialect) -> Convert | None:
     return cast(Convert | None, kind.dialect_impl(dialect).result_processor(dialect, None))
 
 
-def _executed(connection: Connection, sql: str, values: list[Any], *, many: bool = False) -> tuple[list[Any], int]:
+def executed(connection: Connection, sql: str, values: list[Any], *, many: bool = False) -> tuple[list[Any], int]:
     """What is answered, and how many rows were changed."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)

@@ -60,8 +60,7 @@ class Series(NamedTuple):
     role: str = "served"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One outcome. A bad one with an `account` counts once per account and hour."""
 
     signal: str
@@ -88,16 +87,17 @@ class SignalBuffer:
         self._bad: Counter[Series] = Counter()
         self._accounts: dict[tuple[Series, str], None] = {}
 
-    def add(self, observation: Observation) -> None:
-        """Count one outcome."""
-        series = Series(observation.signal, observation.engine, observation.role)
+    def add(self, *observations: Observation) -> None:
+        """Count outcomes."""
         with self._lock:
-            if not observation.bad:
-                self._good[series] += 1
-            elif observation.account is None:
-                self._bad[series] += 1
-            else:
-                self._accounts[series, observation.account] = None
+            for signal, bad, engine, role, account in observations:
+                series = Series(signal, engine, role)
+                if not bad:
+                    self._good[series] += 1
+                elif account is None:
+                    self._bad[series] += 1
+                else:
+                    self._accounts[series, account] = None
 
     def take(self) -> tuple[Counter[Series], Counter[Series], list[tuple[Series, str]]]:
         """Everything counted so far; the buffer is empty afterwards."""
@@ -121,9 +121,7 @@ class SignalBuffer:
 
 def record(*observations: Observation) -> None:
     """Count outcomes in this process; call it after the commit they speak of."""
-    buffer = _buffer()
-    for observation in observations:
-        buffer.add(observation)
+    _buffer().add(*observations)
 
 
 def set_bounds(seconds: Mapping[str, float]) -> None:

@@ -50,14 +50,17 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     if rollout.flag != FLAG or there is None or there == here:
         return GateResult(GATE, GateStatus.OPEN, "The next step lets nobody in whose credits would be judged anew.")
     found = store.latest(session, rollout.flag, rollout.version)
-    if found is None or not timedelta() <= now - found.at <= FRESH:
+    looked_at_once = found is None or not timedelta() <= now - found.at <= FRESH
+    if looked_at_once:
         found = examine(session, rollout, now=now)
     if found is None:
         reason = "Nobody has looked yet whom v2 would refuse; the leader does so within minutes of each step."
         return GateResult(GATE, GateStatus.UNKNOWN, reason)
     percent_max, beyond = current().credits_refused_percent_max, _widens_beyond_allowlist(here, there)
     status, reason = judged(found, percent_max=percent_max, beyond_allowlist=beyond)
-    return GateResult(GATE, status, reason, found.documented | {"refused_percent_max": percent_max})
+    # An instant that moves with each look would have every open page drawn again each second.
+    since = {"examined_at": "now"} if looked_at_once else {}
+    return GateResult(GATE, status, reason, found.documented | since | {"refused_percent_max": percent_max})
 
 
 def examine(session: Session, rollout: Rollout, *, now: datetime) -> Readiness | None:

@@ -1,12 +1,11 @@
 """What is asked all the time reads what it needs, however long the journal is: rows are counted, and plans are read."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
@@ -25,6 +24,7 @@ from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
 from flags.store import beta_members
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import MONTH, NOW
+from tests.statements import noted
 
 USERS_STORED, EACH = 400, 25
 GROWING = ("credit_journal", "usage_counters", "legacy_book", "operation_key", "directory_user", "credit_tally")
@@ -102,7 +102,7 @@ def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> Non
 
 def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till) -> None:
     with reading() as session:
-        with _noted() as statements:
+        with noted() as statements:
             both = status(session)
         found = accounts.find(session, "user7")
         assert found
@@ -133,7 +133,7 @@ def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_jo
 @pytest.mark.parametrize("name", WORK)
 def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
     work, _ = WORK[name]
-    with transaction() as session, _noted() as statements:
+    with transaction() as session, noted() as statements:
         work(session)
     assert statements
     assert [step for statement in statements for step in _plan(*statement) if _scans(step)] == []
@@ -141,7 +141,7 @@ def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
 
 @pytest.mark.database("sqlite")
 def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Till) -> None:
-    with reading() as session, _noted() as statements:
+    with reading() as session, noted() as statements:
         assert tallies.differing(session)[1] == []
     steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]
     assert steps
@@ -152,18 +152,6 @@ def _rows_read(session: Session) -> dict[str, int]:
     """Rows that this transaction has read so far, by scans and through indexes."""
     query = text("SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables")
     return {name: rows for name, rows in session.execute(query) if name in GROWING}
-
-
-@contextmanager
-def _noted() -> Iterator[list[tuple[str, Any]]]:
-    seen: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def _plan(statement: str, parameters: Any) -> list[str]:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from sqlalchemy import event
 
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.database import reading, transaction
 from credits_engine.administration import corrections
 from credits_engine.engines import dual, flipping
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
@@ -25,6 +24,7 @@ from tests.credits_engine.examples import book, books
 from tests.credits_engine.test_admin_api import Admin, admin, found
 from tests.credits_engine.test_cli import terminal
 from tests.credits_engine.test_top_ups import buy
+from tests.statements import Sent, noted
 
 __all__ = ["admin"]
 
@@ -102,24 +102,18 @@ def test_a_look_is_bounded_and_goes_on_where_it_ended(till: Till) -> None:
 
 
 @pytest.fixture
-def statements(till: Till) -> Iterator[list[str]]:
+def statements(till: Till) -> Iterator[list[Sent]]:
     """What is sent to the database."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(db.engine, "before_cursor_execute", note)
+    with noted() as sent:
+        yield sent
 
 
-def test_a_page_of_the_directory_takes_one_statement(till: Till, statements: list[str]) -> None:
+def test_a_page_of_the_directory_takes_one_statement(till: Till, statements: list[Sent]) -> None:
     for number in range(40):
         till.user(f"u{number}")
     statements.clear()
     looked_at(till)
-    assert len([each for each in statements if "usage_counters" in each]) == 2
+    assert len([each for each in statements if "usage_counters" in each[0]]) == 2
 
 
 def test_an_unknown_plan_is_passed_over(till: Till) -> None:

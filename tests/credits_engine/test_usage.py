@@ -1,14 +1,13 @@
 """Usage added up by day, engine, plan and cohort, and the days that stand out."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, update
+from sqlalchemy import update
 
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.database import reading, transaction
 from credits_engine.administration.analytics import changes
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations import reservations
@@ -18,6 +17,7 @@ from credits_engine.store.usage import Segment, UsageRow
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_admin_api import Admin, admin, found
 from tests.credits_engine.test_reservations import Desk
+from tests.statements import noted
 
 __all__ = ["admin"]
 
@@ -79,10 +79,7 @@ def test_what_was_given_back_is_not_usage(till: Till) -> None:
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("by", [frozenset(Segment), frozenset({Segment.ENGINE})])
 def test_only_the_days_asked_for_are_read(till: Till, by: frozenset[Segment]) -> None:
-    sent: list[tuple[str, Any]] = []
-    note = event.listens_for(db.engine, "before_cursor_execute")
-    note(lambda _connection, _cursor, statement, parameters, *_: sent.append((statement, parameters)))
-    with reading() as session:
+    with noted() as sent, reading() as session:
         usage.added_up(session, by, since=till.now, until=till.now + timedelta(days=1))
         ((statement, parameters),) = [each for each in sent if "credit_journal" in each[0]]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()

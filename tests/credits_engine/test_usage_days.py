@@ -2,10 +2,9 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.database import db, reading, transaction
@@ -14,6 +13,7 @@ from credits_engine.engines.decisions import EngineName
 from credits_engine.store import tallies, usage, usage_days
 from credits_engine.store.usage import Segment, UsageRow
 from tests.credits_engine.conftest import Till
+from tests.statements import noted
 
 FIRST = datetime(2027, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -110,10 +110,7 @@ def test_days_are_added_up_again_after_going_down_and_up(till: Till) -> None:
 def test_of_whole_days_no_journal_row_is_read_but_those_behind_the_mark(till: Till) -> None:
     consumed(till, 10)
     adding_up.add_up()
-    sent: list[tuple[str, Any]] = []
-    note = event.listens_for(db.engine, "before_cursor_execute")
-    note(lambda _connection, _cursor, statement, parameters, *_: sent.append((statement, parameters)))
-    with reading() as session:
+    with noted() as sent, reading() as session:
         usage.added_up(session, since=FIRST, until=FIRST + 5 * DAY)
         ((statement, parameters),) = [each for each in sent if "credit_journal" in each[0]]
         plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]

@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import database, signals
+from control_plane.platform import signals
 from control_plane.platform.database import reading
+from control_plane.platform.prepared import Prepared
 from control_plane.platform.signals import Count, Observation, Series
 
 FAILURE = Series("credit_consumption_failure", "v2", "served")
@@ -71,7 +72,7 @@ def test_counts_that_could_not_be_written_are_written_by_the_next_flush(
     with app.app_context():
         signals.record(observe(bad=False), observe(bad=True), observe(bad=True, account="u1"))
         with monkeypatch.context() as patch:
-            patch.setattr(database, "run", unreachable)
+            patch.setattr(Prepared, "change_each", unreachable)
             with pytest.raises(OperationalError):
                 signals.flush(now)
         signals.record(observe(bad=False))

@@ -7,15 +7,15 @@ from functools import partial
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform import audit, identity_store, jobs, tokens
 from control_plane.platform.actors import Token, TokenRefusal, TokenType, digest_of
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.token_cache import BELIEVED_SECONDS
 from control_plane.platform.tokens import check_token, create_token, list_tokens, revoke_token
+from tests.statements import noted
 
 
 @pytest.fixture(autouse=True)
@@ -50,15 +50,9 @@ def checked(text: str, now: datetime) -> Token:
 
 
 def counting(act: Callable[[], object]) -> int:
-    statements: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    act()
-    event.remove(db.engine, "before_cursor_execute", note)
-    return len(statements)
+    with noted() as sent:
+        act()
+    return len(sent)
 
 
 def unplug(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,39 @@
+"""What is sent to the database, by SQLAlchemy or past it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from control_plane.platform import prepared
+from control_plane.platform.database import db
+
+Sent = tuple[str, Any]
+"""A statement and what is bound in it."""
+
+
+@contextmanager
+def noted() -> Iterator[list[Sent]]:
+    """Every statement while the block lasts; the block stands inside an application context."""
+    sent: list[Sent] = []
+    executed = prepared.executed
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
+        sent.append((statement, parameters))
+
+    def note_past_sqlalchemy(
+        connection: Connection, sql: str, values: Sequence[Any], *, many: bool = False
+    ) -> tuple[list[Any], int]:
+        sent.append((sql, tuple(values)))
+        return executed(connection, sql, list(values), many=many)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared, "executed", note_past_sqlalchemy)
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            yield sent
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
