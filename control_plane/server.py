@@ -5,7 +5,6 @@ import os
 import resource
 import select
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -25,9 +24,6 @@ CONNECTIONS_MAX = 10_000
 KILL_SECONDS = 1
 RESPAWN_SECONDS = 0.5
 ORPHAN_CHECK_SECONDS = 1.0
-SWITCH_SECONDS = 0.001
-"""How long a thread that has something to compute keeps the interpreter from those whose answer has come in. A request
-lets go of it at every word with the database, so Python's own 5 ms were waited for several times over."""
 
 # Inherited by the forked workers: the server replaces their signal handlers, so this is how they learn to stop.
 # A pipe that nobody reads empty, not an event: one that a killed worker was waiting for could never be set again.
@@ -66,7 +62,6 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
 
 def application() -> Flask:
     """The application of one worker, with its background threads running. Called in the worker, after the fork."""
-    sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(schema_may_wait=True)
     start_background(app)
     stop_with_server(partial(stop_background, app))

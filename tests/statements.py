@@ -1,6 +1,6 @@
 """What is sent to the database, by SQLAlchemy or past it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from control_plane.platform import prepared
 from control_plane.platform.database import db
+from control_plane.platform.prepared import Worded
 
 Sent = tuple[str, Any]
 """A statement and what is bound in it."""
@@ -25,10 +26,10 @@ def noted() -> Iterator[list[Sent]]:
         sent.append((statement, parameters))
 
     def note_past_sqlalchemy(
-        connection: Connection, sql: str, values: Sequence[Any], *, many: bool = False
+        connection: Connection, worded: Worded, values: Any, *, many: bool = False
     ) -> tuple[list[Any], int]:
-        sent.append((sql, tuple(values)))
-        return executed(connection, sql, list(values), many=many)
+        sent.append((worded.sql, tuple(values) if worded.in_order else values))
+        return executed(connection, worded, values, many=many)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared, "executed", note_past_sqlalchemy)

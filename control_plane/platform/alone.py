@@ -4,7 +4,7 @@ SQLAlchemy takes some 120 µs of CPU for what the driver does in 25, which count
 and what is told of a statement are as if SQLAlchemy had executed it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +16,11 @@ from control_plane.platform.checkouts import TimedPool
 from control_plane.platform.database import db
 from control_plane.platform.told import in_sqlalchemys_words, told
 
+Values = Sequence[Any] | Mapping[str, Any]
 
-def row_of(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
-    """The one row that `statement` gives, committed. Raises SQLAlchemy's DBAPIError, and nothing was done then."""
+
+def rows_of(statement: str, parameters: Values) -> list[tuple[Any, ...]]:
+    """The rows that `statement` answers, committed. Raises SQLAlchemy's DBAPIError, and nothing was done then."""
     engine = db.engine
     try:
         taken = engine.raw_connection()
@@ -26,7 +28,7 @@ def row_of(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
         raise in_sqlalchemys_words(engine.dialect, error, psycopg.Error, None) from error
     started = perf_counter()
     try:
-        row = _executed(taken, statement, parameters)
+        rows = _executed(taken, statement, parameters)
     except psycopg.Error as error:
         is_lost = _is_lost(engine, taken, error)
         refused = in_sqlalchemys_words(engine.dialect, error, psycopg.Error, statement, is_lost=is_lost)
@@ -35,14 +37,14 @@ def row_of(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
     finally:
         taken.close()
     told().answered(perf_counter() - started, statement)
-    return row
+    return rows
 
 
-def _executed(taken: PoolProxiedConnection, statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
+def _executed(taken: PoolProxiedConnection, statement: str, parameters: Values) -> list[tuple[Any, ...]]:
     driver = _driver_of(taken)
     driver.autocommit = True
     try:
-        row = driver.cursor().execute(statement, parameters, prepare=True).fetchone()
+        rows = driver.cursor().execute(statement, parameters, prepare=True).fetchall()
     except psycopg.Error:
         if not driver.closed:
             driver.autocommit = False
@@ -51,8 +53,7 @@ def _executed(taken: PoolProxiedConnection, statement: str, parameters: Sequence
         taken.invalidate()  # interrupted, with an answer under way that nobody waits for
         raise
     driver.autocommit = False
-    assert row is not None
-    return row
+    return rows
 
 
 def _driver_of(taken: PoolProxiedConnection) -> psycopg.Connection[tuple[Any, ...]]:

@@ -81,7 +81,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         if db.engine.dialect.name == "sqlite":
             _prepare_sqlite(db.engine, settings)
         app.extensions["reading_engine"] = db.engine.execution_options(**{READ_ONLY: True})
-        app.extensions["looking_engine"] = _looking_engine(app)
+        if db.engine.dialect.name == "postgresql":
+            app.extensions["looking_engine"] = db.engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -109,9 +110,13 @@ def reading() -> Iterator[Session]:
 
 @contextmanager
 def looking() -> Iterator[Session]:
-    """The same for looks that are one statement, nearly always: PostgreSQL is spared two round trips around it."""
-    with _session(current_app.extensions["looking_engine"], {}) as session:
-        yield session
+    """The same for looks that are one statement, nearly always: PostgreSQL is spared what a transaction costs."""
+    if db.engine.dialect.name == "sqlite":
+        with reading() as session:
+            yield session
+    else:
+        with Session(current_app.extensions["looking_engine"], expire_on_commit=False) as session:
+            yield session
 
 
 @contextmanager
@@ -158,7 +163,7 @@ def run(session: Session, statement: Executable | Statements, parameters: Any = 
 
     `parameters` is one mapping of bind parameters, or a list of them.
     """
-    connection: Connection = session.info[CONNECTION]
+    connection: Connection = session.info.get(CONNECTION) or session.connection()
     chosen = statement[connection.dialect.name] if isinstance(statement, Mapping) else statement
     return connection.execute(chosen, parameters)
 
@@ -188,12 +193,6 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
         "pool_timeout": 5,
         "pool_use_lifo": True,
     }
-
-
-def _looking_engine(app: Flask) -> Engine:
-    engine: Engine = app.extensions["reading_engine"]
-    on_postgresql = engine.dialect.name == "postgresql"
-    return engine.execution_options(isolation_level="AUTOCOMMIT") if on_postgresql else engine
 
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:

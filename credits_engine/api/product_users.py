@@ -4,6 +4,9 @@ A token is proved by the shared secret (HS256) or by the keys that the product p
 decided by what is configured and by the token's algorithm: a published key is never taken for a shared secret.
 """
 
+import time
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -21,6 +24,9 @@ KEYS_SECONDS = 300
 KEYS_TIMEOUT_SECONDS = 2
 LEEWAY_SECONDS = 30
 JWT_DOTS = 2
+TOKENS_KNOWN, HEADERS_KNOWN = 4096, 64
+
+Claims = Mapping[str, Any]
 
 log = structlog.get_logger()
 
@@ -55,9 +61,7 @@ def _require_service() -> None:
 def _subject(token: str) -> str:
     try:
         key, algorithm = _key(token)
-        claims = jwt.decode(
-            token, key, algorithms=[algorithm], leeway=LEEWAY_SECONDS, options={"require": ["exp", "sub"]}
-        )
+        claims = _in_force(_remembered(token, key)) if algorithm == SHARED else _proved(token, key, algorithm)
     except jwt.ExpiredSignatureError:
         raise _refusal("The token has expired; sign in to the product again.") from None
     except jwt.PyJWKClientConnectionError as error:
@@ -70,8 +74,31 @@ def _subject(token: str) -> str:
     return subject
 
 
+@lru_cache(TOKENS_KNOWN)
+def _remembered(token: str, secret: str) -> Claims:
+    """What a token says that `secret` proves, proved once: a front end shows the same one all day.
+
+    Nothing but time ends what a shared secret has proved. A published key may be withdrawn: its proofs are not kept.
+    """
+    return _proved(token, secret, SHARED)
+
+
+def _proved(token: str, key: Any, algorithm: str) -> Claims:
+    claims: Claims = jwt.decode(
+        token, key, algorithms=[algorithm], leeway=LEEWAY_SECONDS, options={"require": ["exp", "sub"]}
+    )
+    return claims
+
+
+def _in_force(claims: Claims) -> Claims:
+    """What was proved before, if time has not ended it since."""
+    if int(claims["exp"]) <= time.time() - LEEWAY_SECONDS:
+        raise jwt.ExpiredSignatureError
+    return claims
+
+
 def _key(token: str) -> tuple[Any, str]:
-    algorithm = str(jwt.get_unverified_header(token).get("alg", ""))
+    algorithm = _algorithm(token.partition(".")[0])
     secret, keys = settings.current().user_jwt_secret, current_app.extensions["user_keys"]
     if algorithm == SHARED and secret:
         return secret, SHARED
@@ -80,6 +107,12 @@ def _key(token: str) -> tuple[Any, str]:
     if not secret and keys is None:
         raise _refusal("This installation accepts no user tokens; set USER_JWT_SECRET or USER_JWT_JWKS_URL.")
     raise _refusal(f"The token is signed with {algorithm[:20]!r}, which is not accepted here.")
+
+
+@lru_cache(HEADERS_KNOWN)
+def _algorithm(header: str) -> str:
+    """The algorithm that a token's first part names, which is the same in every token of a product."""
+    return str(jwt.get_unverified_header(f"{header}..").get("alg", ""))
 
 
 def _refusal(detail: str) -> Problem:

@@ -25,7 +25,7 @@ def operate(parameters: tuple[Any, ...]) -> tuple[Mapping[str, Any], bool]:
     `parameters` are user, key, analysis, roast, actor, now, environment, the environment variable, the user's bucket,
     and whether an operation that could not be decided goes ahead. Raises DBAPIError with the function's own SQLSTATE.
     """
-    document, replayed = alone.row_of(OPERATE, parameters)
+    ((document, replayed),) = alone.rows_of(OPERATE, parameters)
     row: dict[str, Any] = json.loads(document)
     for name in INSTANTS:
         row[name] = datetime.fromisoformat(row[name])

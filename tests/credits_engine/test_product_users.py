@@ -1,5 +1,6 @@
 import hmac
 import json
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,8 @@ from jwt.algorithms import RSAAlgorithm
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
+from credits_engine.api import product_users
+from credits_engine.api.product_users import LEEWAY_SECONDS
 from tests.applications import application
 from tests.credits_engine.conftest import Till
 
@@ -97,3 +100,21 @@ def test_keys_that_cannot_be_fetched_are_a_503_and_no_refusal(settings: Settings
     away = replace(settings, user_jwt_jwks_url="http://127.0.0.1:9/keys")
     response = status(away, signed(private_key, "RS256"))
     assert (response.status_code, response.get_json()["code"]) == (503, "USER_KEYS_UNAVAILABLE")
+
+
+def test_a_token_that_was_accepted_is_refused_once_it_has_expired(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, token = replace(settings, user_jwt_secret=SECRET), signed(SECRET, "HS256")
+    assert status(shared, token).status_code == 200
+    later = time.time() + timedelta(minutes=5, seconds=LEEWAY_SECONDS + 1).total_seconds()
+    monkeypatch.setattr(product_users.time, "time", lambda: later)
+    response = status(shared, token)
+    assert (response.status_code, response.get_json()["code"]) == (401, "INVALID_USER_TOKEN")
+    assert "expired" in response.get_json()["detail"]
+
+
+def test_what_one_secret_proved_another_does_not(settings: Settings) -> None:
+    token = signed(SECRET, "HS256")
+    assert status(replace(settings, user_jwt_secret=SECRET), token).status_code == 200
+    assert status(replace(settings, user_jwt_secret=f"{SECRET}, once more"), token).status_code == 401

@@ -34,7 +34,7 @@ def words() -> list[str]:
 
 def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask, engine: Engine) -> None:
     with app.app_context():
-        assert [alone.row_of(WRITE, (word,)) for word in "ab"] == [("a",), ("b",)]
+        assert [alone.rows_of(WRITE, (word,)) for word in "ab"] == [[("a",)], [("b",)]]
         assert words() == ["a", "b"]
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         # Whoever gets that connection next has a transaction again.
@@ -47,16 +47,16 @@ def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask
 def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_parameter(app: Flask, engine: Engine) -> None:
     with app.app_context():
         with pytest.raises(ProgrammingError) as caught:
-            alone.row_of("SELECT %s::text FROM nowhere", ("secret",))
+            alone.rows_of("SELECT %s::text FROM nowhere", ("secret",))
         assert isinstance(caught.value.orig, psycopg.errors.UndefinedTable)
         assert "secret" not in str(caught.value)
-        assert alone.row_of(WRITE, ("a",)) == ("a",)
+        assert alone.rows_of(WRITE, ("a",)) == [("a",)]
 
 
 def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask, engine: Engine) -> None:
     def backend(_: int) -> int:
         with app.app_context():
-            return int(alone.row_of("SELECT pg_backend_pid() FROM pg_sleep(0.1)", ())[0])
+            return int(alone.rows_of("SELECT pg_backend_pid() FROM pg_sleep(0.1)", ())[0][0])
 
     with app.app_context(), ThreadPoolExecutor(4) as pool:
         before = set(pool.map(backend, range(4)))
@@ -65,7 +65,7 @@ def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask,
             for each in before:
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", (each,))
         with pytest.raises(OperationalError) as caught:
-            alone.row_of(BACKEND, ())
+            alone.rows_of(BACKEND, ())
         assert caught.value.connection_invalidated
         assert not before & set(pool.map(backend, range(4)))
 
@@ -73,26 +73,26 @@ def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask,
 def test_without_a_connection_it_is_an_outage(app: Flask, engine: Engine) -> None:
     with app.app_context():
         with unreachable(app), pytest.raises(OperationalError):
-            alone.row_of(BACKEND, ())
+            alone.rows_of(BACKEND, ())
         with exhausted(app), pytest.raises(Exception, match="QueuePool limit"):
-            alone.row_of(BACKEND, ())
-        assert alone.row_of(WRITE, ("a",)) == ("a",)
+            alone.rows_of(BACKEND, ())
+        assert alone.rows_of(WRITE, ("a",)) == [("a",)]
 
 
 def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask, engine: Engine) -> None:
     counted = app.extensions["signals"]
     with app.app_context():
         counted.take()
-        alone.row_of(WRITE, ("a",))
+        alone.rows_of(WRITE, ("a",))
         assert not counted.filled
     with app.test_request_context():
-        alone.row_of(WRITE, ("a",))
+        alone.rows_of(WRITE, ("a",))
         good, _, _ = counted.take()
         assert good[Series("database_error")] == good[Series("database_query_slow")] == 1
         with transaction() as session:
             session.execute(text("LOCK TABLE note"))
             counted.take()
             with pytest.raises(OperationalError):
-                alone.row_of("SELECT 1 FROM note, set_config('lock_timeout', '10', false)", ())
+                alone.rows_of("SELECT 1 FROM note, set_config('lock_timeout', '10', false)", ())
             _, bad, _ = counted.take()
         assert bad[Series("database_error")] == 1

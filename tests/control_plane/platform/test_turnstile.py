@@ -1,12 +1,13 @@
 """A few at a time: who has to wait, and who no longer counts."""
 
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask
 
-from control_plane.platform.turnstile import BUSY, Turnstile
+from control_plane.platform.turnstile import BUSY, Line, Turnstile
 
 PATIENCE_SECONDS = 10
 
@@ -51,7 +52,7 @@ def test_no_more_are_inside_than_there_are_places_and_all_get_their_turn() -> No
 
 def test_fewer_are_let_in_to_a_narrow_address_and_nobody_else_waits_for_them() -> None:
     office = Office()
-    turnstile, answers = Turnstile(office, 9, {"/narrow": 1}), list[bytes]()
+    turnstile, answers = Turnstile(office, 9, {"/narrow"}, Line(1, PATIENCE_SECONDS)), list[bytes]()
 
     def call(path: str) -> None:
         answers.append(b"".join(turnstile({"PATH_INFO": path}, lambda *_: None)))
@@ -65,6 +66,35 @@ def test_fewer_are_let_in_to_a_narrow_address_and_nobody_else_waits_for_them() -
         caller.join(PATIENCE_SECONDS)
     assert (answers, office.inside) == ([b"ab"] * 6, 0)
     assert office.most == 3
+
+
+def test_places_are_handed_on_in_the_order_of_coming() -> None:
+    line, order = Line(1, PATIENCE_SECONDS), list[int]()
+    line.enter()
+
+    def stand(number: int) -> None:
+        line.enter()
+        order.append(number)
+        line.leave()
+
+    callers = [threading.Thread(target=stand, args=[number]) for number in range(5)]
+    for number, caller in enumerate(callers, start=1):
+        caller.start()
+        while line.waiting < number:
+            time.sleep(0.001)
+    line.leave()
+    for caller in callers:
+        caller.join(PATIENCE_SECONDS)
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_who_has_waited_too_long_goes_ahead_and_leaves_no_trace() -> None:
+    line = Line(1, 0.001)
+    assert line.enter()
+    assert not line.enter()
+    assert line.waiting == 0
+    line.leave()
+    assert line.enter(), "the place was handed on to nobody"
 
 
 def test_an_answer_that_is_still_being_sent_takes_no_place() -> None:
