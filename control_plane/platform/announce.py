@@ -22,6 +22,7 @@ from control_plane.platform.models import Change
 CHANNEL = "rollout_change"
 ORDER_LOCK = 7_210_001
 POLL_SECONDS = {"sqlite": 0.1, "postgresql": 1.0}
+STOP_SECONDS = 0.5
 
 NEWEST = select(func.max(Change.id))
 
@@ -61,6 +62,7 @@ class ChangeFeed:
         self._revision = -1
         self._listeners: list[Callable[[int], None]] = []
         self._stopped = False
+        self._follower = threading.Thread(target=self._follow, name="change-feed", daemon=True)
 
     @property
     def stopped(self) -> bool:
@@ -82,7 +84,7 @@ class ChangeFeed:
 
     def start(self) -> None:
         """Follow in threads of their own. Call it in the serving process, never before a fork."""
-        threading.Thread(target=self._follow, name="change-feed", daemon=True).start()
+        self._follower.start()
         with self._app.app_context():
             if db.engine.dialect.name == "postgresql":
                 threading.Thread(target=self._listen, name="change-listen", daemon=True).start()
@@ -93,6 +95,9 @@ class ChangeFeed:
         self._nudge.set()
         with self._changed:
             self._changed.notify_all()
+        if self._follower.is_alive():
+            # A look that is under way would give its connection back to a pool that is closed by then.
+            self._follower.join(STOP_SECONDS)
 
     def refresh(self) -> None:
         """Read the revision once and tell the listeners if it moved."""
