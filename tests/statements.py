@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from control_plane.platform import prepared
 from control_plane.platform.database import db
-from control_plane.platform.prepared import Worded
+from control_plane.platform.wording import Worded
 
 Sent = tuple[str, Any]
 """A statement and what is bound in it."""
@@ -26,10 +26,10 @@ def noted() -> Iterator[list[Sent]]:
         sent.append((statement, parameters))
 
     def note_past_sqlalchemy(
-        connection: Connection, worded: Worded, values: Any, *, many: bool = False
+        connection: Connection, words: Worded, values: Any, *, many: bool = False
     ) -> tuple[list[Any], int]:
-        sent.append((worded.sql, tuple(values) if worded.in_order else values))
-        return executed(connection, worded, values, many=many)
+        sent.append((words.sql, tuple(values) if words.in_order else values))
+        return executed(connection, words, values, many=many)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared, "executed", note_past_sqlalchemy)

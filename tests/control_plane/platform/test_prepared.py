@@ -19,11 +19,12 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
-from control_plane.platform.database import UtcDateTime, db, on_each, run, transaction
+from control_plane.platform.database import UtcDateTime, db, looking, on_each, run, transaction
 from control_plane.platform.prepared import Prepared
 from control_plane.platform.signals import Series
 
@@ -117,6 +118,37 @@ def test_it_belongs_to_the_transaction() -> None:
         fail()
     with transaction() as session:
         assert Prepared(BY_RANK).rows(session, {"least": 0}) == []
+
+
+def test_a_look_is_answered_without_a_transaction_and_beside_sqlalchemys_own() -> None:
+    everything = Prepared(BY_RANK)
+    with transaction() as session:
+        Prepared(WRITE).change_each(session, ROWS)
+    with looking() as session:
+        before = everything.rows(session, {"least": 1})
+        assert session.scalar(select(func.count()).select_from(NOTES)) == len(ROWS)
+        assert everything.rows(session, {"least": 1}) == before
+        assert len(run(session, BY_RANK, {"least": 1}).all()) == len(ROWS)
+    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.database("postgresql")
+def test_a_connection_that_is_lost_costs_one_answer() -> None:
+    backend = Prepared(select(func.pg_backend_pid().label("pid")))
+
+    def lose() -> None:
+        with transaction() as session:
+            lost = backend.row(session).pid
+            with db.engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": lost})
+            backend.row(session)
+
+    with pytest.raises(OperationalError) as caught:
+        lose()
+    assert caught.value.connection_invalidated
+    with transaction() as session:
+        assert backend.row(session).pid
+    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 def test_one_insert_may_set_other_columns_at_another_time() -> None:
