@@ -16,12 +16,15 @@ from control_plane.platform import signals
 from control_plane.platform.database import db
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
-from credits_engine.engines.decisions import EngineName
-from credits_engine.engines.plans import UnknownPlanError
-from credits_engine.engines.receipts import EntryType, Receipt
+from credits_engine.engines.comparison import Comparison, Variance
+from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.periods import Period, calendar_month
+from credits_engine.engines.plans import Limits, UnknownPlanError
+from credits_engine.engines.receipts import EntryType, Receipt, Side
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, Manners, Operation, UnknownUserError
 from credits_engine.operations.routing import ROUTED, UNPLANNED
 from credits_engine.store import functions
+from credits_engine.store.functions import LongAnswer, ShortAnswer
 from flags.bucketing import bucket
 
 IN_DATABASE = "credits_in_database"
@@ -32,6 +35,7 @@ REFUSALS: Mapping[str, type[Exception]] = {
     "CRKEY": KeyConflictError,
     "CRRCE": LostRaceError,
 }
+MATCH, UNASKED = Comparison(Variance.MATCH), Comparison(Variance.RETIRED)
 
 
 def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt | None:
@@ -46,19 +50,71 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
     asked = (operation.user_id, operation.key, amounts.analysis, amounts.roast, operation.actor, now)
     around = (settings.environment, settings.credits_v2_override, bucket(FLAG, operation.user_id))
     try:
-        row, is_replayed = functions.operate((*asked, *around, manners.lets_pass(amounts)))
+        found = functions.answer((*asked, *around, manners.lets_pass(amounts)))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (BILLING_IS_DUE, *REFUSALS):
             raise
         if error.orig.sqlstate == BILLING_IS_DUE:
             return None
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
-    receipt = receipts.from_columns(row)
-    if is_replayed:
-        return receipts.replayed(receipt)
-    if receipt.evaluation_reason != UNPLANNED.reason:
+    receipt = receipt_of(found, operation, now)
+    if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         signals.record(ROUTED[receipt.served.engine is EngineName.V2])
     return receipt
+
+
+def receipt_of(found: ShortAnswer | LongAnswer, operation: Operation, now: datetime) -> Receipt:
+    """The receipt of what the function answered to `operation` at `now`."""
+    if isinstance(found, LongAnswer):
+        receipt = receipts.from_columns(found.row)
+        return receipts.replayed(receipt) if found.replayed else receipt
+    v2, legacy = _v2_side(found, operation.amounts), _legacy_side(found, operation.amounts, calendar_month(now))
+    served, shadow = (v2, legacy) if found.by_v2 else (legacy, v2)
+    return Receipt(
+        journal_id=found.journal_id,
+        type=operation.type,
+        occurred_at=now,
+        user_id=operation.user_id,
+        operation_key=operation.key,
+        requested=operation.amounts,
+        charged=operation.amounts,
+        outcome=Outcome.ALLOWED,
+        reason=served.reason,
+        served=served,
+        shadow=shadow,
+        comparison=MATCH if found.legacy_outcome else UNASKED,
+        flag_revision=found.flag_revision,
+        evaluation_reason=found.evaluation_reason,
+        actor=operation.actor,
+    )
+
+
+def _v2_side(found: ShortAnswer, amounts: Amounts) -> Side:
+    return Side(
+        engine=EngineName.V2,
+        outcome=Outcome.ALLOWED,
+        charged=amounts,
+        used=Amounts(found.v2_used_analysis, found.v2_used_roast),
+        limits=Limits(found.v2_limit_analysis, found.v2_limit_roast),
+        period=Period(datetime.fromisoformat(found.v2_start), datetime.fromisoformat(found.v2_end)),
+        posted=amounts,
+        duration_us=found.v2_us,
+        reason=found.v2_reason,
+    )
+
+
+def _legacy_side(found: ShortAnswer, amounts: Amounts, month: Period) -> Side:
+    return Side(
+        engine=EngineName.LEGACY,
+        outcome=Outcome.ALLOWED if found.legacy_outcome else None,
+        charged=amounts if found.legacy_outcome else NOTHING,
+        used=Amounts(found.legacy_used_analysis, found.legacy_used_roast),
+        limits=Limits(found.legacy_limit_analysis, found.legacy_limit_roast),
+        period=month,
+        posted=amounts,
+        duration_us=found.legacy_us,
+        reason=found.legacy_reason,
+    )
 
 
 def init_app(app: Flask) -> None:

@@ -14,8 +14,10 @@ from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, guide_plan
 from control_plane.platform.database import reading, transaction
+from credits_engine.engines import receipts
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.engines.plans import CATALOGUE, Kind, UnknownPlanError
+from credits_engine.operations import in_database
 from credits_engine.operations.consumption import (
     ENGINES,
     Engines,
@@ -29,6 +31,7 @@ from credits_engine.operations.consumption import (
 )
 from credits_engine.operations.routing import UNPLANNED, evaluate_flag
 from credits_engine.reconciliation.journal import reconcile
+from credits_engine.store import functions
 from credits_engine.store.accounts import Account
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
 from flags import store as flag_store
@@ -40,8 +43,11 @@ from tests.credits_engine.happenings import Stage, arrange, disturb, operation
 
 SEQUENCES, ALL_SEQUENCES, STEPS = 60, 10_000, 4
 OPERATE = text(
-    "SELECT (entry).*, replayed FROM credit_operate(:user_id, :key, :analysis, :roast, :actor, :now,"
-    " in_environment => :environment, override => :override)"
+    "SELECT row_to_json(o) FROM credit_operate(:user_id, :key, :analysis, :roast, :actor, :now,"
+    " in_environment => :environment, override => :override) o"
+)
+ANSWER = text(
+    "SELECT credit_answer(:user_id, :key, :analysis, :roast, :actor, :now, :environment, :override, NULL, false)"
 )
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
@@ -155,9 +161,12 @@ def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
         "environment": stage.environment,
         "override": stage.override,
     }
-    row = dict(session.execute(OPERATE, values).mappings().one())
-    replayed = row.pop("replayed")
-    return _bare(row), replayed
+    statement = OPERATE if stage.dice.random() < 0.2 else ANSWER
+    found = functions.read(session.execute(statement, values).scalar_one())
+    receipt = in_database.receipt_of(found, asked, stage.now)
+    row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
+    assert replace(receipt, replayed=False) == receipts.from_columns(row)
+    return _bare(row), receipt.replayed
 
 
 def _evaluation(session: Session, stage: Stage) -> Evaluate:

@@ -1,7 +1,10 @@
 """The short way of PostgreSQL's function: taken by the operations that nearly all are, and left for everything else."""
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,20 +18,24 @@ from control_plane.migrations import downgrade, upgrade
 from control_plane.phases import FLAG, RolloutState, guide_plan
 from control_plane.platform.database import reading, transaction
 from credits_engine.administration.top_ups import Purchase, top_up
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import Receipt, from_columns
+from credits_engine.operations import in_database
+from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store import corrections, retirement
+from credits_engine.store import corrections, functions, retirement
 from credits_engine.store.tables import BILLING, USERS
 from flags.store import Effect, put_override
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.happenings import Stage, move
 
-CALL = text(
-    "SELECT (entry).*, replayed FROM credit_operate('ada', :key, 1, 0, 'test', :now, 'production', bucket => 1)"
-)
+CALL = text("SELECT credit_answer('ada', :key, 1, 0, 'test', :now, 'production', NULL, 1, false)")
+BY_ROW = text("SELECT (entry).* FROM credit_operate('ada', :key, 1, 0, 'test', :now, 'production', bucket => 1)")
 CLOSED = """
-CREATE OR REPLACE FUNCTION credit_operate_fully(of_user text, of_key text, analysis bigint, roast bigint, by_actor text,
+CREATE OR REPLACE FUNCTION credit_operate(of_user text, of_key text, analysis bigint, roast bigint, by_actor text,
     moment timestamptz, in_environment text DEFAULT 'production', override boolean DEFAULT NULL,
     bucket integer DEFAULT NULL, allowed_on_error boolean DEFAULT false, note json DEFAULT NULL,
     OUT replayed boolean, OUT entry credit_journal) LANGUAGE plpgsql AS $$
@@ -49,14 +56,16 @@ def regular(till: Till) -> Till:
     return till
 
 
-def take(key: str) -> Any:
+def take(key: str) -> Receipt:
     with transaction() as session:
-        return session.execute(CALL, {"key": key, "now": NOW}).mappings().one()
+        document = session.execute(CALL, {"key": key, "now": NOW}).scalar_one()
+    return in_database.receipt_of(functions.read(document), Operation("ada", key, Amounts(1, 0), actor="test"), NOW)
 
 
 def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) -> None:
-    row = take("k1")
-    assert (row["outcome"], row["variance"], row["replayed"]) == ("allowed", "match", False)
+    receipt = take("k1")
+    assert receipt == from_columns(regular.journal("ada")[-1])
+    assert (receipt.outcome, receipt.comparison.variance, receipt.replayed) == (Outcome.ALLOWED, Variance.MATCH, False)
     assert regular.books("ada").v2.used.analysis == regular.books("ada").legacy.used.analysis == 2
 
 
@@ -66,8 +75,10 @@ def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Till) -> N
         rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
         session.execute(text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": NOW + timedelta(1)})
         session.execute(text("UPDATE rollout SET phase = 3, step = 3, version = version + 1"))
-    row = take("k1")
-    assert (row["served_engine"], row["legacy_outcome"], row["variance"]) == ("v2", None, None)
+    receipt = take("k1")
+    assert receipt == from_columns(regular.journal("ada")[-1])
+    assert (receipt.served.engine, receipt.shadow.outcome) == (EngineName.V2, None)
+    assert receipt.comparison.variance is Variance.RETIRED
 
 
 def renamed(session: Session, **values: Any) -> None:
@@ -121,6 +132,32 @@ def test_whoever_meets_somebody_at_the_books_waits_the_long_way(regular: Till, t
             take("k1")
 
 
+@pytest.mark.parametrize("other", ["commits", "fails"])
+def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Till, other: str) -> None:
+    answers: list[Receipt | Exception] = []
+
+    def call() -> None:
+        with regular.app.app_context():
+            try:
+                answers.append(take("k1"))
+            except DBAPIError as error:
+                answers.append(error)
+
+    caller = Thread(target=call)
+    with suppress(ZeroDivisionError), transaction() as session:
+        session.execute(text("INSERT INTO operation_key VALUES ('ada', 'k1', 'consume 1 0', 1, :now)"), {"now": NOW})
+        caller.start()
+        while not session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            time.sleep(0.01)
+        assert answers == []
+        if other == "fails":
+            raise ZeroDivisionError
+    caller.join()
+    (answer,) = answers
+    assert "the long way" in str(answer) if other == "commits" else isinstance(answer, Receipt)
+    assert regular.books("ada").v2.used.analysis == (1 if other == "commits" else 2)
+
+
 def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
@@ -154,14 +191,17 @@ def test_going_down_and_up_again_keeps_the_books_and_what_is_exposed(till: Till)
     with transaction() as session:
         rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
     take("k1")
-    downgrade("0014")
-    assert take("k2")["evaluation_reason"] == "DISABLED: guard_lease_expired"
+    for version in ("0015", "0014"):
+        downgrade(version)
+        with transaction() as session:
+            row = session.execute(BY_ROW, {"key": version, "now": NOW}).one()
+        assert row.evaluation_reason == "DISABLED: guard_lease_expired"
     upgrade()
     with reading() as session:
         version = session.scalar(text("SELECT version FROM credit_route"))
         stored = rollout_store.load(session, FLAG)
     assert stored
     assert version == stored.version
-    assert take("k3")["evaluation_reason"] == "DISABLED: guard_lease_expired"
+    assert take("k3").evaluation_reason == "DISABLED: guard_lease_expired"
     with reading() as session:
         assert reconcile(session).clean

@@ -178,7 +178,7 @@ def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Till, tmp_path: P
 @pytest.mark.database("postgresql")
 def test_the_function_of_the_database_does_not_ask_it_either(quiet: Till) -> None:
     retire(quiet)
-    call = "SELECT credit_operate('ada', 'k9', 2, 0, 'test', now(), 'staging', true)"
+    call = "SELECT credit_answer('ada', 'k9', 2, 0, 'test', now(), 'staging', true, NULL, false)"
     with transaction() as session:
         session.execute(text(call))
     row = quiet.journal("ada")[-1]

@@ -5,11 +5,10 @@ calls it on by the old one and notices nothing; the journal and the books are th
 kept of a rollout follows from it, so going down forgets it.
 """
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.sources import create_function
 from control_plane.platform.database import UtcDateTime
 
 revision = "0015"
@@ -19,7 +18,6 @@ OPERATION = "(text, text, bigint, bigint, text, timestamptz, text, boolean, inte
 REPLACED = ("credit_amounts", "credit_flag")
 """Functions of version 0010 with the same arguments; both find the same."""
 MADE = ("credit_newcomers_from", "credit_routed", "credit_enables", "credit_unasked", "credit_route_kept")
-FUNCTIONS = Path(__file__).parents[1] / "functions"
 FIRST = "0010"
 
 
@@ -37,14 +35,14 @@ def upgrade() -> None:
         sa.Column("everyone", sa.Integer, nullable=False),
     )
     for function in (*MADE, *REPLACED):
-        _create(function, revision)
+        create_function(function, revision)
     op.execute(
         "CREATE TRIGGER credit_route_kept AFTER INSERT OR UPDATE ON rollout "
         "FOR EACH ROW EXECUTE FUNCTION credit_route_kept()"
     )
     op.execute("UPDATE rollout SET version = version")
     op.execute(f"ALTER FUNCTION credit_operate{OPERATION} RENAME TO credit_operate_fully")
-    _create("credit_operate", revision)
+    create_function("credit_operate", revision)
 
 
 def downgrade() -> None:
@@ -54,13 +52,8 @@ def downgrade() -> None:
     op.execute(f"ALTER FUNCTION credit_operate_fully{OPERATION} RENAME TO credit_operate")
     op.execute("DROP TRIGGER credit_route_kept ON rollout")
     for function in REPLACED:
-        _create(function, FIRST)
+        create_function(function, FIRST)
     for function in reversed(MADE):
         op.execute(f"DROP FUNCTION {function}")
     op.drop_table("credit_route")
 
-
-def _create(function: str, version: str) -> None:
-    source = (FUNCTIONS / version / f"{function}.sql").read_text(encoding="utf-8")
-    replacing = source.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
-    op.get_bind().exec_driver_sql(replacing.replace("%", "%%"))
