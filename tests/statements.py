@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from control_plane.platform import prepared
+from control_plane.platform import alone, prepared
 from control_plane.platform.database import db
 from control_plane.platform.wording import Worded
 
@@ -20,7 +20,7 @@ Sent = tuple[str, Any]
 def noted() -> Iterator[list[Sent]]:
     """Every statement while the block lasts; the block stands inside an application context."""
     sent: list[Sent] = []
-    executed = prepared.executed
+    executed, rows_of = prepared.executed, alone.rows_of
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         sent.append((statement, parameters))
@@ -31,8 +31,13 @@ def noted() -> Iterator[list[Sent]]:
         sent.append((words.sql, tuple(values) if words.in_order else values))
         return executed(connection, words, values, many=many)
 
+    def note_alone(statement: str, parameters: alone.Values) -> alone.Rows:
+        sent.append((statement, parameters))
+        return rows_of(statement, parameters)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared, "executed", note_past_sqlalchemy)
+        patch.setattr(alone, "rows_of", note_alone)
         event.listen(db.engine, "before_cursor_execute", note)
         try:
             yield sent

@@ -5,15 +5,19 @@ SQLAlchemy tells when a connection was taken out, and not since when somebody ha
 
 from collections.abc import Callable
 from math import inf
-from time import perf_counter
+from time import perf_counter, time
+from typing import TypeVar, cast
 
 from flask import Flask, current_app, has_request_context
 from sqlalchemy import PoolProxiedConnection, QueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool.base import _ConnectionRecord
 
 Told = Callable[[float], None]
 """Is told how many seconds a request waited."""
 TOLD = "checkouts_told"
+Taken = TypeVar("Taken")
 
 
 class TimedPool(QueuePool):
@@ -26,21 +30,49 @@ class TimedPool(QueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """A connection, taken out of the pool. Raises SQLAlchemy's TimeoutError."""
-        if not has_request_context():
-            return super().connect()
-        told: Told = current_app.extensions[TOLD]
-        started = perf_counter()
+        return _timed(super().connect)
+
+    def lend(self) -> ConnectionPoolEntry:
+        """A connection for one statement, without SQLAlchemy's proxy around it, which costs as much as a small one.
+
+        Whoever takes it gives it to `take_back`, with no transaction on it. Raises TimeoutError, and the driver's
+        error where there is no connection to be had.
+        """
+        lent = _timed(self._do_get)
         try:
-            taken = super().connect()
-        except PoolTimeoutError:
-            told(inf)  # whoever got none in time waited longest of all
+            cast(_ConnectionRecord, lent).get_connection()  # a new one, if that one was lost
+        except BaseException:
+            self.take_back(lent)
             raise
-        told(perf_counter() - started)
-        return taken
+        return lent
+
+    def take_back(self, lent: ConnectionPoolEntry) -> None:
+        """The connection is here for others again."""
+        self._do_return_conn(lent)
 
     def lose(self, taken: PoolProxiedConnection, error: BaseException) -> None:
         """Give up a connection that turned out to be lost, and each that is as old: they were lost with it."""
         self._invalidate(taken, error)
+
+    def lose_lent(self, lent: ConnectionPoolEntry, error: BaseException) -> None:
+        """The same for one that was lent."""
+        if self._invalidate_time < cast(_ConnectionRecord, lent).starttime:
+            self._invalidate_time = time()
+        lent.invalidate(error)
+
+
+def _timed(take: Callable[[], Taken]) -> Taken:
+    if not has_request_context():
+        return take()
+    told: Told = current_app.extensions[TOLD]
+    started = perf_counter()
+    try:
+        taken = take()
+    except PoolTimeoutError:
+        told(inf)  # whoever got none in time waited longest of all
+        raise
+    told(perf_counter() - started)
+    return taken
 
 
 def tell(app: Flask, told: Told) -> None:

@@ -3,9 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier, Thread
-from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import insert, text
 
@@ -23,24 +21,11 @@ from credits_engine.store.tables import BILLING
 from flags.store import Effect, put_override
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
+from tests.statements import noted
 
 ONE = Amounts(1, 0)
 
 pytestmark = pytest.mark.database("postgresql")
-
-
-@pytest.fixture
-def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that the driver sends from now on."""
-    seen: list[str] = []
-    execute = psycopg.Cursor.execute
-
-    def noted(cursor: psycopg.Cursor[Any], query: Any, *rest: Any, **options: Any) -> Any:
-        seen.append(query)
-        return execute(cursor, query, *rest, **options)
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
-    return seen
 
 
 def broken(judge: str) -> None:
@@ -51,12 +36,12 @@ def broken(judge: str) -> None:
         session.connection().exec_driver_sql(whole.replace("%", "%%"))
 
 
-def test_an_operation_is_one_statement(till: Till, executed: list[str]) -> None:
+def test_an_operation_is_one_statement(till: Till) -> None:
     till.user("ada")
     serving.serve(Operation("ada", "k0", ONE), now=NOW)
-    executed.clear()
-    receipt = serving.serve(Operation("ada", "k1", ONE), now=NOW)
-    assert len(executed) == 1
+    with noted() as statements:
+        receipt = serving.serve(Operation("ada", "k1", ONE), now=NOW)
+    assert len(statements) == 1
     assert receipt.charged == ONE
     assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts(2, 0)
 

@@ -56,4 +56,3 @@ def downgrade() -> None:
     for function in reversed(MADE):
         op.execute(f"DROP FUNCTION {function}")
     op.drop_table("credit_route")
-

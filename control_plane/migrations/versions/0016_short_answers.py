@@ -1,7 +1,7 @@
 """What a process asks PostgreSQL of an operation is answered by what it can't know, and not by the whole journal row.
 
-The short way of version 0015 is `credit_answer` now. `credit_operate`, which a worker of the version before still calls and
-psql too, is again the one function for everything; the journal and the books are the same whichever is asked.
+The short way of version 0015 is `credit_answer` now. `credit_operate`, which a worker of the version before still calls
+and psql too, is again the one function for everything; the journal and the books are the same whichever is asked.
 """
 
 from alembic import op
