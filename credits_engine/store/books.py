@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Executable, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import is_postgresql, run
+from control_plane.platform.database import is_postgresql
 from control_plane.platform.prepared import Prepared
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan, Limits
 from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
+
+OPENINGS = 297
+"""What the advisory locks on openings of periods are drawn from, beside the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,10 @@ MONTH = (
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
     .where(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start"))
 )
-LOCK_CURRENT = CURRENT.with_for_update()
-LOCK_MONTH = MONTH.with_for_update(of=LEGACY)
+SHOW_CURRENT = Prepared(CURRENT)
+SHOW_MONTH = Prepared(MONTH)
+LOCK_CURRENT = Prepared(CURRENT.with_for_update())
+LOCK_MONTH = Prepared(MONTH.with_for_update(of=LEGACY))
 POST_V2 = Prepared(
     update(COUNTERS)
     .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
@@ -64,7 +69,9 @@ POST_LEGACY = Prepared(
     )
 )
 OPEN_PERIOD = Prepared(insert(COUNTERS))
-LOCK_OPENINGS = text("SELECT pg_advisory_xact_lock(hashtextextended(:user_id, 297))")
+LOCK_OPENINGS = Prepared(
+    select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("user_id", type_=Text), OPENINGS)))
+)
 NEIGHBOURS = Prepared(
     select(
         select(COUNTERS.c.period_end)
@@ -87,7 +94,7 @@ def lock_current(session: Session, user_id: str, now: datetime) -> CounterRow | 
 
 def show_current(session: Session, user_id: str, now: datetime) -> CounterRow | None:
     """The same row without a lock."""
-    return _counter_row(session, CURRENT, user_id, now)
+    return _counter_row(session, SHOW_CURRENT, user_id, now)
 
 
 def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime | None, datetime | None]:
@@ -102,7 +109,7 @@ def lock_openings(session: Session, user_id: str) -> bool:
     SQLite has one writer, so nobody can have.
     """
     if is_postgresql(session):
-        run(session, LOCK_OPENINGS, {"user_id": user_id})
+        LOCK_OPENINGS.row(session, {"user_id": user_id})
         return True
     return False
 
@@ -139,13 +146,13 @@ def lock_month(
 
     Called after v2's row is locked: whoever came first under the same key has committed by then and is seen.
     """
-    row = run(session, LOCK_MONTH, {"user_id": user_id, "month_start": month_start, "key": key}).one_or_none()
+    row = LOCK_MONTH.row(session, {"user_id": user_id, "month_start": month_start, "key": key})
     return None if row is None else (Amounts(row.analysis_used, row.roast_used), known_key(row))
 
 
 def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts:
     """What legacy counted in that month, without a lock; nothing when it has no row."""
-    row = run(session, MONTH, {"user_id": user_id, "month_start": month_start, "key": ""}).one_or_none()
+    row = SHOW_MONTH.row(session, {"user_id": user_id, "month_start": month_start, "key": ""})
     return Amounts() if row is None else Amounts(row.analysis_used, row.roast_used)
 
 
@@ -162,8 +169,8 @@ def post(session: Session, user_id: str, *, period_start: datetime, month_start:
     POST_LEGACY.change(session, {**moved, "at_start": month_start})
 
 
-def _counter_row(session: Session, statement: Executable, user_id: str, now: datetime) -> CounterRow | None:
-    row = run(session, statement, {"user_id": user_id, "now": now}).one_or_none()
+def _counter_row(session: Session, statement: Prepared, user_id: str, now: datetime) -> CounterRow | None:
+    row = statement.row(session, {"user_id": user_id, "now": now})
     if row is None:
         return None
     return CounterRow(

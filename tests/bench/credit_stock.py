@@ -7,7 +7,8 @@ from sqlalchemy import Connection, insert, text
 
 from control_plane.platform import leases
 from control_plane.platform.database import db, transaction
-from credits_engine.store.tables import USERS
+from credits_engine.engines.periods import Period, calendar_month
+from credits_engine.store.tables import COUNTERS, LEGACY, USERS
 from tests.office import Office
 
 MONTHS = 10
@@ -71,15 +72,22 @@ def fill(office: Office, stock: Stock) -> None:
         # A term that any guard outranks: the measured server has one of its own.
         leases.beat(session, now=now, term=0, ttl_seconds=A_DAY.total_seconds())
     with office.app.app_context(), db.engine.begin() as connection:
+        if stock.rows:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        month = calendar_month(now)
         for first in range(0, stock.users, USERS_AT_ONCE):
             numbers = range(first, min(first + USERS_AT_ONCE, stock.users))
             connection.execute(insert(USERS), [_user(number, now) for number in numbers])
+            # Who has consumed this month has books of the journal's; for the others the clock has opened them.
+            idle = [f"user-{number}" for number in numbers if not (stock.rows and number in stock.active)]
+            if idle:
+                connection.execute(insert(COUNTERS), [_counters(user, month) for user in idle])
+                connection.execute(insert(LEGACY), [_pools(user, month) for user in idle])
         if stock.rows:
             _journal(connection, stock, now)
 
 
 def _journal(connection: Connection, stock: Stock, now: datetime) -> None:
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
     values = {"now": now, "rows": stock.rows, "users": stock.users, "block": stock.block, "months": MONTHS}
     connection.execute(text(ENTRIES), values)
     v2 = {"engine": "v2", "start": "v2_period_start", "end": "v2_period_end", "more": f"v2_period_end, '{BOUGHT}',"}
@@ -99,3 +107,20 @@ def _user(number: int, now: datetime) -> dict[str, object]:
         "billing_anchor": None,
         "updated_at": now,
     }
+
+
+def _counters(user: str, month: Period) -> dict[str, object]:
+    return {
+        "user_id": user,
+        "period_start": month.start,
+        "period_end": month.end,
+        "plan": BOUGHT,
+        "analysis_used": 0,
+        "analysis_limit": 100_000,
+        "roast_used": 0,
+        "roast_limit": 5_000,
+    }
+
+
+def _pools(user: str, month: Period) -> dict[str, object]:
+    return {"user_id": user, "month_start": month.start, "analysis_used": 0, "roast_used": 0}
