@@ -5,6 +5,7 @@ import os
 import resource
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +25,7 @@ CONNECTIONS_MAX = 10_000
 KILL_SECONDS = 1
 RESPAWN_SECONDS = 0.5
 ORPHAN_CHECK_SECONDS = 1.0
+SWITCH_SECONDS = 0.001
 
 # Inherited by the forked workers: the server replaces their signal handlers, so this is how they learn to stop.
 # A pipe that nobody reads empty, not an event: one that a killed worker was waiting for could never be set again.
@@ -71,12 +73,15 @@ def application() -> Flask:
 
 
 def _settle() -> None:
-    """Look for garbage once and never again among what is here by now, which lives as long as the worker.
+    """Keep what works beside the requests from holding them up.
 
-    A full look takes some 0.1 s, in which no request is answered, and a busy worker took one every few seconds.
+    Look for garbage once and never again among what is here by now, which lives as long as the worker: a full look
+    takes some 0.1 s, in which no request is answered, and a busy worker took one every few seconds. And hand the
+    interpreter over after a millisecond: a request gets it back three times, each time from whatever job is running.
     """
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def stop_with_server(stop: Callable[[], None]) -> None:

@@ -5,10 +5,12 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from control_plane.platform import leases, signals
@@ -17,6 +19,8 @@ from control_plane.platform.database import transaction
 LEADER = "leader"
 LEASE_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
+GOLDEN = 0.618
+"""Steps of about the golden ratio lie far apart on a circle, however many there are."""
 
 log = structlog.get_logger()
 
@@ -33,6 +37,7 @@ class Jobs:
         self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
         self._term: int | None = None
         self._stopped = threading.Event()
+        self._phase = 0.0
 
     @property
     def leading(self) -> bool:
@@ -40,11 +45,11 @@ class Jobs:
 
     def every(self, seconds: float, name: str, job: Job) -> None:
         """Run `job(now, term)` each `seconds` while this process leads."""
-        self._scheduler.add_job(self._run, "interval", [name, job], seconds=seconds, id=name, misfire_grace_time=None)
+        self._add(seconds, name, self._run, [name, job])
 
     def everywhere(self, seconds: float, name: str, job: Callable[[datetime], None]) -> None:
         """Run `job(now)` each `seconds` in every process."""
-        self._scheduler.add_job(self._call, "interval", [name, job], seconds=seconds, id=name, misfire_grace_time=None)
+        self._add(seconds, name, self._call, [name, job])
 
     def start(self) -> None:
         """Begin. Call it in the serving process, never before a fork."""
@@ -73,6 +78,16 @@ class Jobs:
         if self._term is not None:
             with transaction() as session:
                 leases.release(session, LEADER, self._holder, now=now)
+
+    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[Any]) -> None:
+        """On the schedule from a moment within the first interval that is the job's own.
+
+        Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
+        """
+        self._phase = (self._phase + GOLDEN) % 1.0
+        began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
+        trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
+        self._scheduler.add_job(call, trigger, arguments, id=name, misfire_grace_time=None)
 
     def _run(self, name: str, job: Job) -> None:
         term = self._term
