@@ -5,14 +5,13 @@ to get it back from all the others, whoever they are: in one line, three at a ti
 as long.
 """
 
-import threading
-from collections import deque
 from collections.abc import Iterable, Set
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from control_plane.platform.line import PATIENCE_SECONDS, Line
 from control_plane.platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,48 +24,6 @@ Places = SimpleQueue[None]
 BUSY = "busy_addresses"
 AT_ONCE = 3
 """How many requests to busy addresses, as long as they are as quick as usual."""
-PATIENCE_SECONDS = 0.05
-"""Who has waited so long goes ahead: what is slow then is not the interpreter, and standing in line makes it worse."""
-
-
-class Line:
-    """So many places, handed on in the order of coming: whoever has waited longest is next, and nobody slips in."""
-
-    def __init__(self, places: int, patience_seconds: float) -> None:
-        self._free = places
-        self._patience_seconds = patience_seconds
-        self._lock = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for a place."""
-        return len(self._waiting)
-
-    def enter(self) -> bool:
-        """Take a place, or go ahead without one when patience ends; whether there is a place to `leave`."""
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return True
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        if turn.acquire(timeout=self._patience_seconds):
-            return True
-        with self._lock:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                return False
-        return True  # handed on at the very last moment
-
-    def leave(self) -> None:
-        """Hand the place on."""
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._free += 1
 
 
 class Turnstile:

@@ -7,7 +7,8 @@ from typing import Any
 
 from flask import Flask
 
-from control_plane.platform.turnstile import BUSY, Line, Turnstile
+from control_plane.platform.line import Line
+from control_plane.platform.turnstile import BUSY, Turnstile
 
 PATIENCE_SECONDS = 10
 
