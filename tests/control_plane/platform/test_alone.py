@@ -1,6 +1,7 @@
 """A statement that is its own transaction behaves towards everybody else as if SQLAlchemy had executed it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ def engine(app: Flask) -> Engine:
 
 
 WRITE = "INSERT INTO note VALUES (%s) RETURNING word"
+NOW = datetime(2027, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
 BACKEND = "SELECT pg_backend_pid()"
 
 
@@ -42,6 +44,29 @@ def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask
             session.execute(text("INSERT INTO note VALUES ('c')"))
             session.connection().rollback()
         assert words() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "expected"),
+    [
+        ("SELECT %s::int, %s::text, '100%%'", (7, None), (7, None, "100%")),
+        ("SELECT %(a)s::int + %(a)s::int, %(b)s::text[]", {"b": ["x", None], "a": 7}, (14, ["x", None])),
+        ("SELECT %s::timestamptz, %s::boolean, 'a'", (NOW, True), (NOW, True, "a")),
+    ],
+)
+def test_values_go_in_and_come_out_in_their_types(
+    app: Flask, engine: Engine, statement: str, values: alone.Values, expected: tuple[object, ...]
+) -> None:
+    with app.app_context():
+        assert alone.rows_of(statement, values) == alone.rows_of(statement, values) == [expected]
+
+
+def test_one_statement_is_prepared_once_whatever_its_values(app: Flask, engine: Engine) -> None:
+    with app.app_context():
+        for number in (1, 40_000, 3_000_000_000):
+            assert alone.rows_of("SELECT %s::bigint", (number,)) == [(number,)]
+        found = alone.rows_of("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%bigint'", ())
+    assert found == [("SELECT $1::bigint",)]
 
 
 def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_parameter(app: Flask, engine: Engine) -> None:
@@ -74,6 +99,7 @@ def test_without_a_connection_it_is_an_outage(app: Flask, engine: Engine) -> Non
     with app.app_context():
         with unreachable(app), pytest.raises(OperationalError):
             alone.rows_of(BACKEND, ())
+        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         with exhausted(app), pytest.raises(Exception, match="QueuePool limit"):
             alone.rows_of(BACKEND, ())
         assert alone.rows_of(WRITE, ("a",)) == [("a",)]

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from control_plane.platform.database import UtcDateTime, db, looking, on_each, run, transaction
 from control_plane.platform.prepared import Prepared
@@ -162,11 +162,10 @@ def test_one_insert_may_set_other_columns_at_another_time() -> None:
 def test_a_value_that_is_missing_is_an_error_and_no_null() -> None:
     with transaction() as session:
         Prepared(WRITE).change(session, note(1))
-        with pytest.raises((KeyError, StatementError)):
+        with pytest.raises(KeyError):
             Prepared(RAISE).change(session, {"of": 1})
 
 
-@pytest.mark.database("sqlite")
 def test_what_python_would_have_to_compute_is_refused() -> None:
     with transaction() as session, pytest.raises(AssertionError, match="has to be given"):
         Prepared(WRITE).change(session, {"id": 1, "word": "a"})
@@ -183,7 +182,7 @@ def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_value() -> None:
     with pytest.raises(IntegrityError) as caught:
         twice()
     assert "INSERT INTO note" in str(caught.value)
-    assert "hidden" in str(caught.value) or caught.value.params is None
+    assert caught.value.params is None
     assert "secret" not in str(caught.value)
 
 

@@ -1,0 +1,21 @@
+"""Work of the same interval is spread over it, so that the leader never stops requests with all of it at once."""
+
+from datetime import UTC, datetime
+
+from flask import Flask
+
+from control_plane.platform.jobs import Jobs
+
+SECONDS, NUMBER = 600.0, 12
+
+
+def test_jobs_of_one_interval_begin_apart_and_within_it(app: Flask) -> None:
+    schedule, made_at = Jobs(app), datetime.now(UTC)
+    for number in range(NUMBER):
+        schedule.every(SECONDS, f"job {number}", lambda _now, _term: None)
+    fired = [job.trigger.get_next_fire_time(None, made_at) for job in schedule._scheduler.get_jobs()]
+    after = sorted((each - made_at).total_seconds() % SECONDS for each in fired)
+    apart = [later - earlier for earlier, later in zip(after, [*after[1:], after[0] + SECONDS], strict=True)]
+    assert len(after) == NUMBER
+    assert min(apart) > SECONDS / NUMBER / 3
+    assert all(made_at <= each for each in fired)
