@@ -31,8 +31,8 @@ PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
 PREPARED = "statements_alone"
 NUMBERS = count()
 AT_ONCE = 2
-"""How many statements of a process at once, as long as they are as quick as usual. One computes in Python what others
-wait for, so more only make each other's caches cold: eight on two cores cost the server half as much again.
+"""How many statements of a process at once, as long as they are as quick as usual. While two wait, a third thread
+computes; more only make each other's caches cold: eight on two cores cost the server half as much again.
 """
 LINE = Line(AT_ONCE, PATIENCE_SECONDS)
 
