@@ -9,17 +9,20 @@ import jwt
 import psycopg
 from psycopg import sql
 
+from tests.bench import processor
 from tests.bench.credit_goals import SECRET, Goal, served_on
 from tests.bench.credit_stock import Stock
 from tests.bench.load import Load, Request, load
 
 HTTP_SECONDS = 5.0
+QUIET_SHARE, QUIET_SECONDS, QUIET_SECONDS_MAX = 0.2, 3.0, 300.0
 JSON = {"Content-Type": "application/json"}
 
 
 def over_http(name: str, url: str, stock: Stock) -> Iterator[Goal]:
     """What one worker answers."""
     with served_on(url) as (served, token):
+        yield Goal(f"{name}, HTTP: from its start until the machine is quiet", f"{_until_quiet():.0f} s")
         consuming = load(served.url, _consumptions(token, stock.active, 20_000), seconds=HTTP_SECONDS)
         yield _rate(f"{name}, HTTP, one worker: consumptions", 600, consuming)
         paced = load(served.url, _consumptions(token, stock.active, 3_000), seconds=HTTP_SECONDS, per_second=300)
@@ -31,6 +34,14 @@ def over_http(name: str, url: str, stock: Stock) -> Iterator[Goal]:
             asked = [_status(f"user-{number}", "history") for number in stock.active[:1000]]
             history = load(served.url, asked, seconds=HTTP_SECONDS, per_second=100)
             yield Goal(f"{name}, HTTP: history, p99 at 100/s", f"{history.percentile(0.99):.1f} ms")
+
+
+def _until_quiet() -> float:
+    """Seconds until a new worker has done its own work on a large till: reads the directory, adds up what was used."""
+    begun = time.perf_counter()
+    while processor.busy_share(QUIET_SECONDS) > QUIET_SHARE and time.perf_counter() - begun < QUIET_SECONDS_MAX:
+        pass
+    return time.perf_counter() - begun
 
 
 def hot_account(url: str) -> Iterator[Goal]:

@@ -13,6 +13,8 @@ import psycopg
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PARENT, USER_OF_ENDED, SYSTEM_OF_ENDED = 1, 13, 14
 """Fields of /proc/PID/stat behind the program's name."""
+IDLE = 3
+"""Field of the first line of /proc/stat behind its name."""
 REAPED_SECONDS = 0.3
 
 
@@ -39,10 +41,24 @@ def spent(server: int) -> Iterator[Micros]:
     micros.taken += (_ended(server) - before) * 1e6
 
 
+def busy_share(seconds: float) -> float:
+    """Which share of all cores was busy for so long."""
+    total, idle = _machine()
+    time.sleep(seconds)
+    later, idle_later = _machine()
+    return 1 - (idle_later - idle) / (later - total)
+
+
 def of_children() -> float:
     """Microseconds that our ended children have taken so far."""
     ours = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (ours.ru_utime + ours.ru_stime) * 1e6
+
+
+def _machine() -> tuple[int, int]:
+    """Ticks of all cores since the machine started, and those of them that were idle."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return sum(ticks), ticks[IDLE]
 
 
 def _ended(server: int) -> float:
