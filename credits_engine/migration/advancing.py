@@ -56,7 +56,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     if looked_at_once:
         found = examine(session, rollout, now=now)
     if found is None:
-        reason = "Nobody has looked yet whom v2 would refuse; the leader does so after each step, 50,000 users a minute."
+        reason = "Nobody has looked yet whom v2 would refuse; the leader does after each step, 50,000 users a minute."
         return GateResult(GATE, GateStatus.UNKNOWN, reason)
     percent_max, beyond = current().credits_refused_percent_max, _widens_beyond_allowlist(here, there)
     status, reason = judged(found, percent_max=percent_max, beyond_allowlist=beyond)
