@@ -30,6 +30,7 @@ Rows = list[tuple[Any, ...]]
 PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
 PREPARED = "statements_alone"
 NUMBERS = count()
+FORGOTTEN = b"26000"  # invalid_sql_statement_name
 AT_ONCE = 2
 """How many statements of a process at once, as long as they are as quick as usual. While two wait, a third thread
 computes; more only make each other's caches cold: eight on two cores cost the server half as much again.
@@ -106,12 +107,20 @@ def _executed(lent: ConnectionPoolEntry, statement: str, parameters: Values) -> 
     texts = cast(Sequence[bytes], values.dump_sequence(numbered.values(parameters), numbered.formats))
     prepared = lent.info.setdefault(PREPARED, set())
     if numbered.name not in prepared:
-        # Of which type a value is, PostgreSQL finds out itself: with the driver's, 1 and 40,000 are of different ones.
-        _checked(driver, driver.pgconn.prepare(numbered.name, numbered.words))
+        _prepare(driver, numbered)
         prepared.add(numbered.name)
-    result = _checked(driver, driver.pgconn.exec_prepared(numbered.name, texts))
-    values.set_pgresult(result)
+    result = driver.pgconn.exec_prepared(numbered.name, texts)
+    if result.error_field(pq.DiagnosticField.SQLSTATE) == FORGOTTEN:
+        # The driver has everything deallocated on a connection where a transaction was rolled back. Nothing was done.
+        _prepare(driver, numbered)
+        result = driver.pgconn.exec_prepared(numbered.name, texts)
+    values.set_pgresult(_checked(driver, result))
     return cast(Rows, values.load_rows(0, result.ntuples, tuple))
+
+
+def _prepare(driver: psycopg.Connection[Any], numbered: _Numbered) -> None:
+    # Of which type a value is, PostgreSQL finds out itself: with the driver's, 1 and 40,000 are of different ones.
+    _checked(driver, driver.pgconn.prepare(numbered.name, numbered.words))
 
 
 def _checked(driver: psycopg.Connection[Any], result: pq.abc.PGresult) -> pq.abc.PGresult:

@@ -1,6 +1,7 @@
 """A statement that is its own transaction behaves towards everybody else as if SQLAlchemy had executed it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -67,6 +68,18 @@ def test_one_statement_is_prepared_once_whatever_its_values(app: Flask, engine: 
             assert alone.rows_of("SELECT %s::bigint", (number,)) == [(number,)]
         found = alone.rows_of("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%bigint'", ())
     assert found == [("SELECT $1::bigint",)]
+
+
+def test_a_transaction_that_was_rolled_back_forgets_statements_and_costs_no_answer(app: Flask, engine: Engine) -> None:
+    with app.app_context():
+        for _ in range(3):
+            (backend,) = alone.rows_of(BACKEND, ())
+            with suppress(ZeroDivisionError), transaction() as session:
+                for _ in range(8):  # so often that the driver prepares it
+                    assert session.execute(text(BACKEND)).one() == backend
+                raise ZeroDivisionError
+            assert words() == []
+            assert alone.rows_of(BACKEND, ()) == alone.rows_of(BACKEND, ()) == [backend]
 
 
 def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_parameter(app: Flask, engine: Engine) -> None:
