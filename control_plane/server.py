@@ -77,7 +77,7 @@ def _settle() -> None:
 
     Look for garbage once and never again among what is here by now, which lives as long as the worker: a full look
     takes some 0.1 s, in which no request is answered, and a busy worker took one every few seconds. And hand the
-    interpreter over after a millisecond: a request gets it back three times, each time from whatever job is running.
+    interpreter over after a millisecond: each word with the database gives it away, and whatever job runs has it then.
     """
     gc.collect()
     gc.freeze()

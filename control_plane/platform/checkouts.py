@@ -38,17 +38,20 @@ class TimedPool(QueuePool):
         Whoever takes it gives it to `take_back`, with no transaction on it. Raises TimeoutError, and the driver's
         error where there is no connection to be had.
         """
-        lent = _timed(self._do_get)
+        return _timed(self._connected)
+
+    def take_back(self, lent: ConnectionPoolEntry) -> None:
+        """The connection is here for others again."""
+        self._do_return_conn(lent)
+
+    def _connected(self) -> ConnectionPoolEntry:
+        lent = self._do_get()
         try:
             cast(_ConnectionRecord, lent).get_connection()  # a new one, if that one was lost
         except BaseException:
             self.take_back(lent)
             raise
         return lent
-
-    def take_back(self, lent: ConnectionPoolEntry) -> None:
-        """The connection is here for others again."""
-        self._do_return_conn(lent)
 
     def lose(self, taken: PoolProxiedConnection, error: BaseException) -> None:
         """Give up a connection that turned out to be lost, and each that is as old: they were lost with it."""

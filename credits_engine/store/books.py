@@ -15,7 +15,7 @@ from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
 
 OPENINGS = 297
-"""What the advisory locks on openings of periods are drawn from, beside the user."""
+"""What the advisory locks on openings of periods are drawn from, beside the user; `credit_opened` takes the same."""
 
 
 @dataclass(frozen=True, slots=True)

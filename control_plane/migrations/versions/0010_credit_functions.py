@@ -6,11 +6,10 @@ them. `credit_plan` is the catalogue as the functions read it; a test compares i
 The tables of packs come with the next version: what PL/pgSQL names is looked up when it runs.
 """
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.sources import create_function
 from control_plane.platform.database import UtcDateTime
 
 revision = "0010"
@@ -53,7 +52,6 @@ FUNCTIONS = (
     "get_or_create_active_period",
 )
 """Each in a file of its own beside the versions, in the order in which they are created."""
-SOURCES = Path(__file__).parents[1] / "functions" / revision
 DIFFERING = "ix_credit_journal_differing"
 
 
@@ -72,8 +70,7 @@ def upgrade() -> None:
     )
     op.bulk_insert(plans, [dict(zip(("called", "name", "rank", *LIMITS), row, strict=True)) for row in PLANS])
     for function in FUNCTIONS:
-        source = (SOURCES / f"{function}.sql").read_text(encoding="utf-8")
-        op.get_bind().exec_driver_sql(source.replace("%", "%%"))
+        create_function(function, revision)
 
 
 def downgrade() -> None:

@@ -14,8 +14,9 @@ def test_jobs_of_one_interval_begin_apart_and_within_it(app: Flask) -> None:
     for number in range(NUMBER):
         schedule.every(SECONDS, f"job {number}", lambda _now, _term: None)
     fired = [job.trigger.get_next_fire_time(None, made_at) for job in schedule._scheduler.get_jobs()]
-    after = sorted((each - made_at).total_seconds() % SECONDS for each in fired)
+    after = sorted((each - made_at).total_seconds() for each in fired)
     apart = [later - earlier for earlier, later in zip(after, [*after[1:], after[0] + SECONDS], strict=True)]
     assert len(after) == NUMBER
     assert min(apart) > SECONDS / NUMBER / 3
-    assert all(made_at <= each for each in fired)
+    assert after[0] >= 0
+    assert after[-1] < SECONDS + 60  # a minute for a machine that stood still while they were registered
