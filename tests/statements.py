@@ -1,15 +1,16 @@
-"""What is sent to the database, by SQLAlchemy or past it."""
+"""What is sent to the database, by SQLAlchemy or past it, and what waits in it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 
 from control_plane.platform import alone, prepared
-from control_plane.platform.database import db
+from control_plane.platform.database import db, reading
 from control_plane.platform.wording import Worded
 
 Sent = tuple[str, Any]
@@ -43,3 +44,16 @@ def noted() -> Iterator[list[Sent]]:
             yield sent
         finally:
             event.remove(db.engine, "before_cursor_execute", note)
+
+
+def wait_until_somebody_waits() -> None:
+    """Until a transaction on this PostgreSQL waits for another one's lock."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    for _ in range(500):
+        with reading() as session:
+            if session.scalar(query):
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waited for a lock.")

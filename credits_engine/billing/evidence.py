@@ -15,6 +15,7 @@ from control_plane.platform.signals import Observation
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import listing
 from credits_engine.billing.store.inbox import State
+from credits_engine.operations.opening import Opening
 
 FAILURE = "billing_webhook_failure"
 APPLIED_TWICE = "billing_applied_twice"
@@ -69,16 +70,21 @@ def report_money(session: Session, fresh: Sequence[Fact]) -> None:
     after_commit(session, lambda: signals.record(*found))
 
 
-def report_reset(session: Session, user_id: str, *, due_at: datetime, starts_at: datetime, now: datetime) -> None:
-    """Tell the guard, once it is committed, that credits due to be reset at `due_at` were, by a period from then on.
+def report_resets(session: Session, opened: Sequence[Opening], *, now: datetime) -> None:
+    """Tell the guard, once it is committed, whether credits were reset when the period before had ended.
 
-    One that starts later leaves out a whole cycle.
+    A user's first period resets nothing. One that starts later than the one before it ended leaves out a cycle.
     """
-    late = (now - due_at).total_seconds() > signals.bound_seconds(current_app, RESET_LATE, RESET_LATE_SECONDS)
-    found = (
-        Observation(RESET_LATE, late, account=user_id),
-        Observation(RESET_SKIPPED, starts_at > due_at, account=user_id),
-    )
+    bound = signals.bound_seconds(current_app, RESET_LATE, RESET_LATE_SECONDS)
+    found = [
+        observation
+        for each in opened
+        if each.ended_at is not None
+        for observation in (
+            Observation(RESET_LATE, (now - each.ended_at).total_seconds() > bound, account=each.user_id),
+            Observation(RESET_SKIPPED, each.period.start > each.ended_at, account=each.user_id),
+        )
+    ]
     after_commit(session, lambda: signals.record(*found))
 
 

@@ -153,9 +153,8 @@ def _running(rows: Sequence[Row], now: datetime) -> Row | None:
 
 
 def _open(session: Session, user_id: str, now: datetime) -> Row:
-    found = directory.find(session, user_id)
-    assert found is not None, f"{user_id} was locked in the directory and is gone"
-    resets.open_running(session, found[0], now)
+    for refused in resets.open_running(session, [user_id], now).refused.values():
+        raise refused
     running = _running(counters.lock_rows(session, user_id, now), now)
     assert running is not None
     return running

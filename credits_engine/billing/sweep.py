@@ -3,11 +3,11 @@
 Nobody has to wait for it: an operation opens the period it needs. The sweep makes the tables say so too.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.orm import Session
 
 from control_plane.platform.database import reading, transaction
 from credits_engine.billing import evidence, resets
@@ -16,11 +16,14 @@ from credits_engine.billing.prices import UnsoldPriceError, is_sold
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, inbox, sweeping
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
-from credits_engine.store import accounts as directory
+from credits_engine.store import openings
 
 DUE_MAX = 100
 PAGE = 1_000
-OPENINGS_MAX = 100
+PAGES = 5
+"""A million users are gone round in seven minutes, of the fifteen after which a reset is late."""
+TOGETHER = 250
+"""Periods opened in one transaction; whoever wants to open theirs meanwhile waits for it."""
 BODIES_KEPT = timedelta(days=90)
 BODIES_MAX = 1_000
 POSTPONE = timedelta(hours=1)
@@ -77,32 +80,32 @@ def watch_limits(now: datetime) -> list[str]:
 
 @dataclass(slots=True)
 class Roll:
-    """Goes round the directory, a page at a tick, and opens the running period of whoever has none."""
+    """Goes round the directory, some pages at a tick, and opens the running period of whoever has none."""
 
     after: str = ""
 
     def tick(self, now: datetime) -> int:
-        """Look at the next page; returns how many periods were opened."""
-        with reading() as session:
-            page = sweeping.without_period(session, after=self.after, now=now, page=PAGE, most=OPENINGS_MAX)
+        """Look at the next pages, or at those until the directory ends; returns how many periods were opened."""
         opened = 0
-        for user_id in page.users:
-            with transaction() as session:
-                opened += _opened(session, user_id, now)
-        self.after = page.last
+        for _ in range(PAGES):
+            opened += self._turn(now)
+            if not self.after:
+                break
         return opened
 
+    def _turn(self, now: datetime) -> int:
+        with reading() as session:
+            page = openings.without_period(session, after=self.after, now=now, page=PAGE)
+        self.after = page.last  # already: a page that can't be opened must not keep those after it waiting
+        return sum(_opened(page.users[start : start + TOGETHER], now) for start in range(0, len(page.users), TOGETHER))
 
-def _opened(session: Session, user_id: str, now: datetime) -> bool:
-    found = directory.find(session, user_id)
-    if found is None:
-        return False
-    try:
-        resets.open_running(session, found[0], now)
-    except UnknownPlanError as error:
+
+def _opened(users: Sequence[str], now: datetime) -> int:
+    with transaction() as session:
+        done = resets.open_running(session, users, now)
+    for user_id, error in done.refused.items():
         log.warning("billing.roll_refused", user=user_id, reason=str(error))
-        return False
-    return True
+    return len(done.openings)
 
 
 def _is_behind(limited_as: str, plan: str) -> bool:

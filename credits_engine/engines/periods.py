@@ -35,6 +35,11 @@ def billing_period(anchor: datetime, now: datetime) -> Period:
     return Period(months_after(anchor, n), months_after(anchor, n + 1))
 
 
+def period_at(anchor: datetime | None, now: datetime) -> Period:
+    """The period that holds `now` by a user's billing anchor, or the calendar month of a user who has none."""
+    return calendar_month(now) if anchor is None else billing_period(anchor, now)
+
+
 def months_after(anchor: datetime, months: int) -> datetime:
     """`anchor` moved by whole calendar months in UTC, its day clipped to the length of the month it lands in."""
     anchor = _utc(anchor)

@@ -9,7 +9,7 @@ from control_plane.platform.database import is_postgresql
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.packs import bought as packs_bought
-from credits_engine.engines.periods import Period, billing_period, calendar_month, fitted
+from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store import accounts, books, entries, glances, packs
@@ -68,7 +68,7 @@ def _shown(session: Session, account: Account, row: CounterRow | None, used: Amo
 def standing(found: Standing, now: datetime) -> Books:
     """Both books of a user on a page of the directory, as `shown` has them. Raises UnknownPlanError."""
     account, plan = found.account, CATALOGUE.plan(found.account.plan)
-    period = calendar_month(now) if account.billing_anchor is None else billing_period(account.billing_anchor, now)
+    period = period_at(account.billing_anchor, now)
     row = _in_force(found.row or CounterRow(period, plan.name, NOTHING, plan.v2), plan)
     return Books(
         legacy=Book(calendar_month(now), found.legacy_used, plan.legacy, account.frozen, found.bought),
@@ -159,10 +159,8 @@ def _opened(session: Session, account: Account, plan: CreditPlan, now: datetime)
 
 def _next_period(session: Session, account: Account, now: datetime) -> Period:
     """The period to open: from the billing anchor or else the calendar month, never into another period."""
-    anchor = account.billing_anchor
-    period = calendar_month(now) if anchor is None else billing_period(anchor, now)
     before, after = books.neighbours(session, account.user_id, now)
-    return fitted(period, not_before=before, not_after=after)
+    return fitted(period_at(account.billing_anchor, now), not_before=before, not_after=after)
 
 
 def _in_force(row: CounterRow, plan: CreditPlan) -> CounterRow:

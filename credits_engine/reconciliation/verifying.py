@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.billing.store import sweeping
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
-from credits_engine.store import keys, migrating
+from credits_engine.store import keys, migrating, openings
 
 PAGE = 1_000
 
@@ -32,7 +31,7 @@ def verify(session: Session, now: datetime) -> Verification:
     missing: list[str] = []
     after: str | None = ""
     while after is not None:
-        page = sweeping.without_period(session, after=after, now=now, page=PAGE, most=PAGE)
+        page = openings.without_period(session, after=after, now=now, page=PAGE)
         missing += page.users
         after = page.last or None
     overlapping, books = tuple(migrating.overlapping(session)), reconcile(session)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -116,17 +117,7 @@ def lock_openings(session: Session, user_id: str) -> bool:
 
 def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan) -> CounterRow:
     """Create v2's row with the plan's limits and nothing used. The caller has locked the openings of this user."""
-    row = {
-        "user_id": user_id,
-        "period_start": period.start,
-        "period_end": period.end,
-        "plan": plan.name,
-        "analysis_used": 0,
-        "analysis_limit": plan.v2.analysis,
-        "roast_used": 0,
-        "roast_limit": plan.v2.roast,
-    }
-    OPEN_PERIOD.change(session, row)
+    OPEN_PERIOD.change(session, unused_period(user_id, period, plan))
     return CounterRow(period, plan.name, NOTHING, plan.v2)
 
 
@@ -158,8 +149,7 @@ def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts
 
 def open_month(session: Session, user_id: str, month_start: datetime) -> bool:
     """Create legacy's row with nothing used; False when another transaction has just done so."""
-    row = {"user_id": user_id, "month_start": month_start, "analysis_used": 0, "roast_used": 0}
-    return inserted(session, OPEN_MONTH, row)
+    return inserted(session, OPEN_MONTH, unused_month(user_id, month_start))
 
 
 def post(session: Session, user_id: str, *, period_start: datetime, month_start: datetime, amounts: Amounts) -> None:
@@ -167,6 +157,25 @@ def post(session: Session, user_id: str, *, period_start: datetime, month_start:
     moved = {"of_user": user_id, "analysis": amounts.analysis, "roast": amounts.roast}
     POST_V2.change(session, {**moved, "at_start": period_start})
     POST_LEGACY.change(session, {**moved, "at_start": month_start})
+
+
+def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, Any]:
+    """v2's row of a period that begins: the plan's limits and nothing used."""
+    return {
+        "user_id": user_id,
+        "period_start": period.start,
+        "period_end": period.end,
+        "plan": plan.name,
+        "analysis_used": 0,
+        "analysis_limit": plan.v2.analysis,
+        "roast_used": 0,
+        "roast_limit": plan.v2.roast,
+    }
+
+
+def unused_month(user_id: str, month_start: datetime) -> dict[str, Any]:
+    """Legacy's row of a month that begins."""
+    return {"user_id": user_id, "month_start": month_start, "analysis_used": 0, "roast_used": 0}
 
 
 def _counter_row(session: Session, statement: Prepared, user_id: str, now: datetime) -> CounterRow | None:

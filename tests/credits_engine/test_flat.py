@@ -16,7 +16,7 @@ from credits_engine.operations import books
 from credits_engine.operations.consumption import Operation, consume
 from credits_engine.operations.routing import evaluate_flag, look_up_flag
 from credits_engine.reconciliation import tallying
-from credits_engine.store import accounts, entries, guardrails, pages, tallies
+from credits_engine.store import accounts, entries, guardrails, openings, pages, tallies
 from credits_engine.store.accounts import Account
 from credits_engine.store.pages import Filters
 from credits_engine.store.reconciliation import user_totals
@@ -57,6 +57,10 @@ def members(session: Session) -> object:
     return beta_members(session)
 
 
+def clockwork(session: Session) -> object:
+    return openings.without_period(session, after="user1", now=LATER, page=PAGE)
+
+
 WORK: dict[str, tuple[Work, int]] = {
     "status": (status, 5),
     "history": (of_user(), PAGE + 1),
@@ -67,6 +71,7 @@ WORK: dict[str, tuple[Work, int]] = {
     "charged twice lately": (lambda session: guardrails.charged_twice(session, LATER), PAGE),
     "one user against the journal": (lambda session: user_totals(session, "user7"), 2 * EACH + 4),
     "a consumption": (taken, 10),
+    "who has no period, a page": (clockwork, 2 * PAGE + 1),
     "the beta allowlist": (members, USERS_STORED),
 }
 

@@ -1,7 +1,6 @@
 """A post office: what a virtual Stripe sends is delivered to the real application and worked off there."""
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ import pytest
 import stripe
 import structlog
 from flask import Flask
-from sqlalchemy import Table, select, text
+from sqlalchemy import Table, select
 from werkzeug.test import TestResponse
 
 from control_plane.platform.database import reading, transaction
@@ -99,18 +98,6 @@ class Office:
             found = accounts.find(session, user_id)
             assert found is not None
             return books.shown(session, found[0], self.now).v2.used
-
-    def wait_until_somebody_waits(self) -> None:
-        """Until a transaction on this PostgreSQL waits for another one's lock."""
-        query = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        for _ in range(500):
-            with reading() as session:
-                if session.scalar(query):
-                    return
-            time.sleep(0.01)
-        raise AssertionError("Nobody waited for a lock.")
 
     def final_state(self) -> dict[str, Any]:
         """Everything that billing decides, without what depends on who delivered when."""

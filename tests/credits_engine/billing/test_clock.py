@@ -14,6 +14,7 @@ from credits_engine.operations.consumption import FlagEvaluation, Operation, con
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import told
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+from tests.statements import wait_until_somebody_waits
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -106,7 +107,7 @@ def test_an_operation_that_waited_for_a_settlement_goes_by_what_it_settled(offic
             facts.add(session, fact, event_id="evt_test")
         settle(session, "ada", now=at, cause="evt_test")
         waiting.start()
-        office.wait_until_somebody_waits()
+        wait_until_somebody_waits()
     waiting.join()
     (receipt,) = receipts
     assert (receipt.outcome, receipt.served.limits.analysis) == (Outcome.ALLOWED, 1_000)

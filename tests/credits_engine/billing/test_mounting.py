@@ -85,6 +85,7 @@ def test_a_user_on_an_unknown_plan_does_not_stop_the_roll(office: Office) -> Non
 
 def test_the_roll_goes_round_the_directory_in_pages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "PAGE", 2)
+    monkeypatch.setattr(sweep, "PAGES", 1)
     stripe = VirtualStripe()
     for number in range(5):
         stripe.checkout(f"user{number}", "pro_monthly")

@@ -13,6 +13,7 @@ from credits_engine.billing.worker import LEASE, Worker
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import a_subscriber
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+from tests.statements import wait_until_somebody_waits
 
 
 def claim(office: Office, name: str = "worker") -> list[Claim]:
@@ -88,7 +89,7 @@ def test_two_events_of_one_customer_wait_for_each_other(office: Office) -> None:
     with transaction() as session:
         applying.apply(session, updated, applying.read(updated), now=office.now)
         second.start()
-        office.wait_until_somebody_waits()
+        wait_until_somebody_waits()
     second.join()
     assert [outcome.state for outcome in outcomes] == [State.APPLIED]
     assert office.user("ada") == ("pro", START)
