@@ -21,7 +21,7 @@ Sent = tuple[str, Any]
 def noted() -> Iterator[list[Sent]]:
     """Every statement while the block lasts; the block stands inside an application context."""
     sent: list[Sent] = []
-    executed, rows_of = prepared.executed, alone.rows_of
+    executed, answered = prepared.executed, alone._answered
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         sent.append((statement, parameters))
@@ -32,13 +32,13 @@ def noted() -> Iterator[list[Sent]]:
         sent.append((words.sql, tuple(values) if words.in_order else values))
         return executed(connection, words, values, many=many)
 
-    def note_alone(statement: str, parameters: alone.Values) -> alone.Rows:
-        sent.append((statement, parameters))
-        return rows_of(statement, parameters)
+    def note_alone(execute: Any, statement: str, asked: Any) -> Any:
+        sent.append((statement, asked))
+        return answered(execute, statement, asked)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared, "executed", note_past_sqlalchemy)
-        patch.setattr(alone, "rows_of", note_alone)
+        patch.setattr(alone, "_answered", note_alone)
         event.listen(db.engine, "before_cursor_execute", note)
         try:
             yield sent

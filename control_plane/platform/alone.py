@@ -7,12 +7,12 @@ told of a statement are as if SQLAlchemy had executed it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import errors, pq
@@ -27,6 +27,9 @@ from control_plane.platform.told import in_sqlalchemys_words, told
 
 Values = Sequence[Any] | Mapping[str, Any]
 Rows = list[tuple[Any, ...]]
+Texts = Sequence[bytes | None]
+Asked = TypeVar("Asked", Values, Texts)
+Found = TypeVar("Found")
 PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
 PREPARED = "statements_alone"
 NUMBERS = count()
@@ -43,15 +46,28 @@ def rows_of(statement: str, parameters: Values) -> Rows:
 
     Whoever interrupts the process waits for the answer, which `statement_timeout` bounds.
     """
+    return _answered(_rows, statement, parameters)
+
+
+def value_of(statement: str, texts: Texts) -> bytes:
+    """The one value, never NULL, that `statement` answers; that and `texts` as PostgreSQL writes and reads them.
+
+    For the statement that is asked most: who comes back from waiting has the driver's conversions to fetch from memory,
+    and they cost 40 µs of CPU where the few that a statement needs cost five. Raises as `rows_of`.
+    """
+    return _answered(_value, statement, texts)
+
+
+def _answered(execute: "Execute[Asked, Found]", statement: str, asked: Asked) -> Found:
     has_place = LINE.enter()
     try:
-        return _told_rows(statement, parameters)
+        return _told_answer(execute, statement, asked)
     finally:
         if has_place:
             LINE.leave()
 
 
-def _told_rows(statement: str, parameters: Values) -> Rows:
+def _told_answer(execute: "Execute[Asked, Found]", statement: str, asked: Asked) -> Found:
     engine = db.engine
     pool = engine.pool
     assert isinstance(pool, TimedPool)
@@ -61,7 +77,7 @@ def _told_rows(statement: str, parameters: Values) -> Rows:
         raise in_sqlalchemys_words(engine.dialect, error, psycopg.Error, None) from error
     started = perf_counter()
     try:
-        rows = _executed(lent, statement, parameters)
+        found = execute(lent, _numbered(statement), asked)
     except psycopg.Error as error:
         is_lost = _is_lost(engine, lent, error)
         refused = in_sqlalchemys_words(engine.dialect, error, psycopg.Error, statement, is_lost=is_lost)
@@ -70,7 +86,7 @@ def _told_rows(statement: str, parameters: Values) -> Rows:
     finally:
         pool.take_back(lent)
     told().answered(perf_counter() - started, statement)
-    return rows
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +116,39 @@ def _numbered(statement: str) -> _Numbered:
     return _Numbered(b"alone_%d" % next(NUMBERS), words, (PyFormat.TEXT,) * len(places), tuple(places))
 
 
-def _executed(lent: ConnectionPoolEntry, statement: str, parameters: Values) -> Rows:
-    driver, numbered = _driver_of(lent), _numbered(statement)
-    values = Transformer(driver)
+Execute = Callable[[ConnectionPoolEntry, _Numbered, Asked], Found]
+
+
+def _rows(lent: ConnectionPoolEntry, numbered: _Numbered, parameters: Values) -> Rows:
+    values = Transformer(_driver_of(lent))
     # None among them is SQL's NULL, which `exec_prepared` takes without saying so in its types.
-    texts = cast(Sequence[bytes], values.dump_sequence(numbered.values(parameters), numbered.formats))
+    texts = cast(Texts, values.dump_sequence(numbered.values(parameters), numbered.formats))
+    result = _executed(lent, numbered, texts)
+    values.set_pgresult(result)
+    return cast(Rows, values.load_rows(0, result.ntuples, tuple))
+
+
+def _value(lent: ConnectionPoolEntry, numbered: _Numbered, texts: Texts) -> bytes:
+    if any(b"\0" in text for text in texts if text):
+        raise psycopg.DataError("PostgreSQL's texts hold no zero bytes.")  # it would read up to there
+    found = _executed(lent, numbered, texts).get_value(0, 0)
+    assert found is not None
+    return found
+
+
+def _executed(lent: ConnectionPoolEntry, numbered: _Numbered, texts: Texts) -> pq.abc.PGresult:
+    driver = _driver_of(lent)
+    asked = cast(Sequence[bytes], texts)
     prepared = lent.info.setdefault(PREPARED, set())
     if numbered.name not in prepared:
         _prepare(driver, numbered)
         prepared.add(numbered.name)
-    result = driver.pgconn.exec_prepared(numbered.name, texts)
+    result = driver.pgconn.exec_prepared(numbered.name, asked)
     if result.error_field(pq.DiagnosticField.SQLSTATE) == FORGOTTEN:
         # The driver has everything deallocated on a connection where a transaction was rolled back. Nothing was done.
         _prepare(driver, numbered)
-        result = driver.pgconn.exec_prepared(numbered.name, texts)
-    values.set_pgresult(_checked(driver, result))
-    return cast(Rows, values.load_rows(0, result.ntuples, tuple))
+        result = driver.pgconn.exec_prepared(numbered.name, asked)
+    return _checked(driver, result)
 
 
 def _prepare(driver: psycopg.Connection[Any], numbered: _Numbered) -> None:

@@ -24,7 +24,7 @@ from credits_engine.engines.receipts import EntryType, Receipt, Side
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, Manners, Operation, UnknownUserError
 from credits_engine.operations.routing import ROUTED, UNPLANNED
 from credits_engine.store import functions
-from credits_engine.store.functions import LongAnswer, ShortAnswer
+from credits_engine.store.functions import LongAnswer, Question, ShortAnswer
 from flags.bucketing import bucket
 
 IN_DATABASE = "credits_in_database"
@@ -45,12 +45,8 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
     """
     if not current_app.extensions[IN_DATABASE] or operation.type is not EntryType.CONSUME:
         return None
-    settings = current()
-    amounts = operation.amounts
-    asked = (operation.user_id, operation.key, amounts.analysis, amounts.roast, operation.actor, now)
-    around = (settings.environment, settings.credits_v2_override, bucket(FLAG, operation.user_id))
     try:
-        found = functions.answer((*asked, *around, manners.lets_pass(amounts)))
+        found = functions.answer(_question(operation, now, manners))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (BILLING_IS_DUE, *REFUSALS):
             raise
@@ -61,6 +57,22 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         signals.record(ROUTED[receipt.served.engine is EngineName.V2])
     return receipt
+
+
+def _question(operation: Operation, now: datetime, manners: Manners) -> Question:
+    settings, amounts = current(), operation.amounts
+    return Question(
+        user_id=operation.user_id,
+        key=operation.key,
+        analysis=amounts.analysis,
+        roast=amounts.roast,
+        actor=operation.actor,
+        now=now,
+        environment=settings.environment,
+        override=settings.credits_v2_override,
+        bucket=bucket(FLAG, operation.user_id),
+        lets_pass=manners.lets_pass(amounts),
+    )
 
 
 def receipt_of(found: ShortAnswer | LongAnswer, operation: Operation, now: datetime) -> Receipt:

@@ -1,6 +1,7 @@
 """The use case as one statement: PostgreSQL's own `credit_answer`, in a transaction of its own."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -48,14 +49,35 @@ class LongAnswer(NamedTuple):
     replayed: bool
 
 
-def answer(parameters: Sequence[Any]) -> ShortAnswer | LongAnswer:
-    """What the function answers, committed.
+class Question(NamedTuple):
+    """What the function is asked, in its order.
 
-    `parameters` are user, key, analysis, roast, actor, now, environment, the environment variable, the user's bucket,
-    and whether an operation that could not be decided goes ahead. Raises DBAPIError with the function's own SQLSTATE.
+    `bucket` is the user's, and None leaves it to the function; `lets_pass` says whether an operation that could not be
+    decided goes ahead.
     """
-    ((document,),) = alone.rows_of(ANSWER, parameters)
-    return read(document)
+
+    user_id: str
+    key: str
+    analysis: int
+    roast: int
+    actor: str
+    now: datetime
+    environment: str
+    override: bool | None
+    bucket: int | None
+    lets_pass: bool
+
+
+def answer(question: Question) -> ShortAnswer | LongAnswer:
+    """What the function answers, committed. Raises DBAPIError with the function's own SQLSTATE."""
+    return read(json.loads(alone.value_of(ANSWER, tuple(map(_text, question)))))
+
+
+def _text(value: object) -> bytes | None:
+    """A value as PostgreSQL reads it."""
+    if value is None:
+        return None
+    return (value.isoformat() if isinstance(value, datetime) else str(value)).encode()
 
 
 def read(document: Any) -> ShortAnswer | LongAnswer:

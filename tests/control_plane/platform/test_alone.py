@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from control_plane.platform import alone
 from control_plane.platform.database import db, reading, transaction
@@ -60,6 +60,20 @@ def test_values_go_in_and_come_out_in_their_types(
 ) -> None:
     with app.app_context():
         assert alone.rows_of(statement, values) == alone.rows_of(statement, values) == [expected]
+
+
+def test_a_value_goes_in_and_comes_out_as_postgresql_writes_it(app: Flask, engine: Engine) -> None:
+    with app.app_context():
+        asked = (b"7", None, "ä".encode())
+        statement = "SELECT json_build_array(%s::int, %s::text, %s::text)"
+        assert alone.value_of(statement, asked) == alone.value_of(statement, asked) == '[7, null, "ä"]'.encode()
+
+
+def test_a_text_with_a_zero_byte_is_refused_and_not_cut_off_there(app: Flask, engine: Engine) -> None:
+    with app.app_context():
+        with pytest.raises(DataError):
+            alone.value_of(WRITE, (b"a\0b",))
+        assert words() == []
 
 
 def test_one_statement_is_prepared_once_whatever_its_values(app: Flask, engine: Engine) -> None:
