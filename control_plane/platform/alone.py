@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from control_plane.platform.checkouts import TimedPool
 from control_plane.platform.database import db
-from control_plane.platform.line import PATIENCE_SECONDS, Line
+from control_plane.platform.line import PATIENCE_SECONDS, Breadth, Line
 from control_plane.platform.told import in_sqlalchemys_words, told
 
 Values = Sequence[Any] | Mapping[str, Any]
@@ -34,11 +34,12 @@ PLACE = re.compile(r"%(?:%|s|\((\w+)\)s)")
 PREPARED = "statements_alone"
 NUMBERS = count()
 FORGOTTEN = b"26000"  # invalid_sql_statement_name
-AT_ONCE = 2
-"""How many statements of a process at once, as long as they are as quick as usual. While two wait, a third thread
-computes; more only make each other's caches cold: eight on two cores cost the server half as much again.
+ONE_MORE_SECONDS = 0.001
+"""Of one statement a process has one under way, and one more for each millisecond that even the quickest takes: on the
+same machine more only make each other's caches cold (two cost 8 % of the throughput, eight half as much CPU again), and
+far away or on a slow disk they use the time of waiting.
 """
-LINE = Line(AT_ONCE, PATIENCE_SECONDS)
+MOST_AT_ONCE, LATEST = 8, 100
 
 
 def rows_of(statement: str, parameters: Values) -> Rows:
@@ -59,15 +60,16 @@ def value_of(statement: str, texts: Texts) -> bytes:
 
 
 def _answered(execute: "Execute[Asked, Found]", statement: str, asked: Asked) -> Found:
-    has_place = LINE.enter()
+    numbered = _numbered(statement)
+    has_place = numbered.line.enter()
     try:
-        return _told_answer(execute, statement, asked)
+        return _told_answer(execute, numbered, asked)
     finally:
         if has_place:
-            LINE.leave()
+            numbered.line.leave()
 
 
-def _told_answer(execute: "Execute[Asked, Found]", statement: str, asked: Asked) -> Found:
+def _told_answer(execute: "Execute[Asked, Found]", numbered: "_Numbered", asked: Asked) -> Found:
     engine = db.engine
     pool = engine.pool
     assert isinstance(pool, TimedPool)
@@ -77,26 +79,35 @@ def _told_answer(execute: "Execute[Asked, Found]", statement: str, asked: Asked)
         raise in_sqlalchemys_words(engine.dialect, error, psycopg.Error, None) from error
     started = perf_counter()
     try:
-        found = execute(lent, _numbered(statement), asked)
+        found = execute(lent, numbered, asked)
     except psycopg.Error as error:
         is_lost = _is_lost(engine, lent, error)
-        refused = in_sqlalchemys_words(engine.dialect, error, psycopg.Error, statement, is_lost=is_lost)
+        refused = in_sqlalchemys_words(engine.dialect, error, psycopg.Error, numbered.statement, is_lost=is_lost)
         told().failed(perf_counter() - started, refused)
         raise refused from error
     finally:
         pool.take_back(lent)
-    told().answered(perf_counter() - started, statement)
+    seconds = perf_counter() - started
+    if places := numbered.breadth.took(seconds):
+        numbered.line.resize(places)
+    told().answered(seconds, numbered.statement)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbered:
-    """A statement as PostgreSQL prepares it, with the names of `$1`, `$2` and so on where they have names."""
+    """A statement as PostgreSQL prepares it, with the names of `$1`, `$2` and so on where they have names.
 
+    `line` is for those who ask it, `breadth` says how many of them at once.
+    """
+
+    statement: str
     name: bytes
     words: bytes
     formats: tuple[PyFormat, ...]
     names: tuple[str, ...]
+    line: Line
+    breadth: Breadth
 
     def values(self, parameters: Values) -> Sequence[Any]:
         return [parameters[name] for name in self.names] if isinstance(parameters, Mapping) else parameters
@@ -113,7 +124,15 @@ def _numbered(statement: str) -> _Numbered:
         return f"${places.setdefault(place[1] or str(len(places)), len(places) + 1)}"
 
     words = PLACE.sub(number, statement).encode()
-    return _Numbered(b"alone_%d" % next(NUMBERS), words, (PyFormat.TEXT,) * len(places), tuple(places))
+    return _Numbered(
+        statement,
+        b"alone_%d" % next(NUMBERS),
+        words,
+        (PyFormat.TEXT,) * len(places),
+        tuple(places),
+        Line(1, PATIENCE_SECONDS),
+        Breadth(one_more_seconds=ONE_MORE_SECONDS, most=MOST_AT_ONCE, latest=LATEST),
+    )
 
 
 Execute = Callable[[ConnectionPoolEntry, _Numbered, Asked], Found]

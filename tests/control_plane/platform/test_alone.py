@@ -105,6 +105,17 @@ def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_parameter(app: F
         assert alone.rows_of(WRITE, ("a",)) == [("a",)]
 
 
+def test_what_takes_long_even_when_alone_is_asked_more_than_once_at_a_time(app: Flask, engine: Engine) -> None:
+    far, near = "SELECT 1 FROM pg_sleep(0.003)", "SELECT 2"
+    with app.app_context():
+        for statement in (far, near):
+            assert alone._numbered(statement).line.places == 1
+            for _ in range(alone.LATEST):
+                alone.rows_of(statement, ())
+    assert alone._numbered(far).line.places >= 4
+    assert alone._numbered(near).line.places < alone._numbered(far).line.places
+
+
 def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask, engine: Engine) -> None:
     def backend(_: int) -> int:
         with app.app_context():

@@ -1,7 +1,10 @@
 """Requests that wait for a connection of the pool tell the guard so; whoever else takes one does not."""
 
+import time
 from collections.abc import Callable
+from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
@@ -64,3 +67,28 @@ def test_whoever_gets_no_connection_in_time_has_waited_longest(
             small.connect()
         small.dispose()
     assert counted() == (1, 1)
+
+
+@pytest.mark.database("postgresql")
+def test_of_a_connection_that_is_lent_its_making_anew_is_part_of_the_wait(
+    app: Flask, counted: Callable[[], tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = psycopg.connect
+
+    def make_slowly(*arguments: Any, **options: Any) -> object:
+        time.sleep(0.05)
+        return made(*arguments, **options)
+
+    with app.test_request_context():
+        signals.set_bounds({SIGNAL: 0.04})
+        pool = db.engine.pool
+        assert isinstance(pool, TimedPool)
+        lent = pool.lend()
+        pool.lose_lent(lent, psycopg.OperationalError("gone"))
+        pool.take_back(lent)
+        counted()
+        monkeypatch.setattr(psycopg, "connect", make_slowly)
+        again = pool.lend()
+        assert again.driver_connection is not None
+        pool.take_back(again)
+    assert counted() == (0, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from control_plane.platform.line import Line
+from control_plane.platform.line import Breadth, Line
 from control_plane.platform.turnstile import BUSY, Turnstile
 
 PATIENCE_SECONDS = 10
@@ -96,6 +96,43 @@ def test_who_has_waited_too_long_goes_ahead_and_leaves_no_trace() -> None:
     assert line.waiting == 0
     line.leave()
     assert line.enter(), "the place was handed on to nobody"
+
+
+def test_a_line_that_grows_lets_in_who_waits_and_one_that_shrinks_turns_nobody_out() -> None:
+    line, inside = Line(1, PATIENCE_SECONDS), list[int]()
+    assert line.enter()
+
+    def stand(number: int) -> None:
+        assert line.enter()
+        inside.append(number)
+
+    callers = [threading.Thread(target=stand, args=[number]) for number in range(3)]
+    for number, caller in enumerate(callers, start=1):
+        caller.start()
+        while line.waiting < number:
+            time.sleep(0.001)
+    line.resize(3)
+    for caller in callers[:2]:
+        caller.join(PATIENCE_SECONDS)
+    assert (sorted(inside), line.waiting) == ([0, 1], 1)
+    line.resize(1)
+    line.leave()
+    line.leave()
+    assert line.waiting == 1, "one is inside still, and that is all there may be"
+    line.leave()
+    callers[2].join(PATIENCE_SECONDS)
+    assert (inside[-1], line.waiting) == (2, 0)
+
+
+def test_the_breadth_goes_by_the_quickest_of_the_latest() -> None:
+    breadth = Breadth(one_more_seconds=0.001, most=4, latest=3)
+
+    def after(*milliseconds: float) -> list[int | None]:
+        return [breadth.took(each / 1000) for each in milliseconds]
+
+    assert after(9, 0.3, 9) == [None, None, 1], "what waits for others is no reason for more of them"
+    assert after(2.5, 9, 9) == [None, None, 3], "the quickest of before is forgotten"
+    assert after(99, 99, 99) == [None, None, 4]
 
 
 def test_an_answer_that_is_still_being_sent_takes_no_place() -> None:
