@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.database import is_postgresql
@@ -73,18 +73,30 @@ OPEN_PERIOD = Prepared(insert(COUNTERS))
 LOCK_OPENINGS = Prepared(
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("user_id", type_=Text), OPENINGS)))
 )
-NEIGHBOURS = Prepared(
-    select(
+
+
+def last_end(user_id: ColumnElement[str]) -> Any:
+    """Where the last period of a user that began by `now` ends: one row of the index, however many there were."""
+    return (
         select(COUNTERS.c.period_end)
-        .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start <= bindparam("now"))
+        .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start <= bindparam("now"))
         .order_by(COUNTERS.c.period_start.desc())
         .limit(1)
-        .scalar_subquery(),
-        select(func.min(COUNTERS.c.period_start))
-        .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_start > bindparam("now"))
-        .scalar_subquery(),
+        .scalar_subquery()
     )
-)
+
+
+def next_start(user_id: ColumnElement[str]) -> Any:
+    """Where a user's first period after `now` starts."""
+    return (
+        select(func.min(COUNTERS.c.period_start))
+        .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start > bindparam("now"))
+        .scalar_subquery()
+    )
+
+
+OF_USER: ColumnElement[str] = bindparam("user_id", type_=Text)
+NEIGHBOURS = Prepared(select(last_end(OF_USER), next_start(OF_USER)))
 OPEN_MONTH = insert_if_absent(LEGACY)
 
 

@@ -12,8 +12,16 @@ from control_plane.platform.database import is_postgresql, run
 from control_plane.platform.prepared import Prepared
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan
-from credits_engine.store.books import OPEN_MONTH, OPEN_PERIOD, OPENINGS, unused_month, unused_period
-from credits_engine.store.tables import COUNTERS, USERS
+from credits_engine.store.books import (
+    OPEN_MONTH,
+    OPEN_PERIOD,
+    OPENINGS,
+    last_end,
+    next_start,
+    unused_month,
+    unused_period,
+)
+from credits_engine.store.tables import USERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +43,10 @@ class Page:
     last: str
 
 
-NOW = bindparam("now", type_=COUNTERS.c.period_start.type)
-# One row a user, found in the index, however many periods a user has had and whatever the planner knows of them.
-LAST_END = (
-    select(COUNTERS.c.period_end)
-    .where(COUNTERS.c.user_id == USERS.c.user_id, COUNTERS.c.period_start <= NOW)
-    .order_by(COUNTERS.c.period_start.desc())
-    .limit(1)
-    .scalar_subquery()
-)
-NEXT_START = (
-    select(func.min(COUNTERS.c.period_start))
-    .where(COUNTERS.c.user_id == USERS.c.user_id, COUNTERS.c.period_start > NOW)
-    .scalar_subquery()
-)
+# Whatever the planner knows of the periods: joined to them, a page once read all of everybody's.
+LAST_END = last_end(USERS.c.user_id).label("ended_at")
 NEXT_USERS = (
-    select(USERS.c.user_id, LAST_END.label("ended_at"))
+    select(USERS.c.user_id, LAST_END)
     .where(USERS.c.user_id > bindparam("after"))
     .order_by(USERS.c.user_id)
     .limit(bindparam("page"))
@@ -58,7 +54,7 @@ NEXT_USERS = (
 ASKED = func.unnest(bindparam("users", type_=ARRAY(Text))).column_valued("user_id")
 LOCK = Prepared(select(func.pg_advisory_xact_lock(func.hashtextextended(ASKED, OPENINGS))))
 LOOK = select(
-    USERS.c.user_id, USERS.c.plan, USERS.c.billing_anchor, LAST_END.label("ended_at"), NEXT_START.label("next_start")
+    USERS.c.user_id, USERS.c.plan, USERS.c.billing_anchor, LAST_END, next_start(USERS.c.user_id).label("next_start")
 ).where(USERS.c.user_id.in_(bindparam("users", expanding=True)))
 
 
