@@ -21,6 +21,8 @@ ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
 
 def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """For re-arming: closed while the window that ends now is over any threshold."""
+    if problem := _without_rules():
+        return GateResult("firing", GateStatus.CLOSED, problem)
     rules = applicable(rules_file.current().rules, rollout.flag)
     counters = Counters.read(session, rules, now)
     windows = {rule.name: counters.in_window(rule, now).of(rule) for rule in rules}
@@ -36,6 +38,8 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 
 def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
     """Closed while any alert watches, holds or is blind; unknown before the guard has judged this attempt."""
+    if problem := _without_rules():
+        return GateResult("guardrails", GateStatus.CLOSED, problem)
     verdicts = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
     alarming = [verdict for verdict in verdicts if verdict.status in ALARMING]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
@@ -49,6 +53,8 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
 
 def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
     """Open once the answers v2 gave, serving or shadowing, show that it is below the thresholds."""
+    if problem := _without_rules():
+        return GateResult("safety", GateStatus.CLOSED, problem)
     certificates = _certificates(session, rollout)
     missing = [f"{name}: {each.reason}" for name, each in certificates.items() if not each.granted]
     evidence = {
@@ -68,6 +74,12 @@ def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
         return GateResult("served", GateStatus.OPEN, f"v2 served {count:,} operations in this step.", evidence)
     reason = f"v2 served {count:,} of the {wanted:,} operations that this step must see."
     return GateResult("served", GateStatus.UNKNOWN, reason, evidence)
+
+
+def _without_rules() -> str | None:
+    """Why no alert is in force; None when alerts.yaml could be used."""
+    found = rules_file.current()
+    return None if found.loaded else f"No alert is in force. {found.problem}"
 
 
 def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:

@@ -8,7 +8,7 @@ from alerts import exposition, gates, watch
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane import rollouts
-from control_plane.platform import jobs, signals
+from control_plane.platform import jobs, signals, start_checks
 from control_plane.platform.database import transaction
 from control_plane.platform.settings import Settings, current
 from control_plane.transitions import Transition
@@ -17,8 +17,13 @@ TICK_SECONDS = 1.0
 
 
 def guard(now: datetime, term: int) -> list[Transition]:
-    """One tick: this process's counts are written first, so that what just happened is judged now."""
-    rules = with_drill(rules_file.current().refresh())
+    """One tick: this process's counts are written first, so that what just happened is judged now.
+
+    Raises SettingsError while alerts.yaml could never be used: without a heartbeat, exposure in production ends.
+    """
+    found = rules_file.current()
+    rules = with_drill(found.refresh())
+    found.require()
     with exposition.TICKS.time(), transaction() as session:
         signals.write(session, now)
         return watch.tick(session, rules, now=now, term=term, lease_seconds=current().guard_lease_seconds)
@@ -26,7 +31,8 @@ def guard(now: datetime, term: int) -> list[Transition]:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
-    app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
+    rules = app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
+    start_checks.register(app, rules.require)
     rollouts.register_gate("guardrails", gates.guardrails)
     rollouts.register_rearm_gate("firing", gates.firing)
     rollouts.register_gate("safety", gates.safety)

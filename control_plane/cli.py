@@ -18,8 +18,8 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import audit, database, metric_files
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform import audit, database, metric_files, start_checks
+from control_plane.platform.console import CommandFailed, actor, in_application, in_new_application, json_option, show
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings, SettingsError
 from control_plane.server import check_port, serve
@@ -41,7 +41,9 @@ def serve_command() -> None:
     check_port(settings)
     metric_files.share(settings)
     try:
-        lines = _prepare(create_app(settings))
+        app = create_app(settings)
+        start_checks.run(app)
+        lines = _prepare(app)
     except OperationalError:
         if not any(settings.kept_flags_dir.glob("*")):
             raise
@@ -174,9 +176,9 @@ def database_group() -> None:
 
 @database_group.command("upgrade")
 @json_option
-@in_application
+@in_new_application
 def upgrade_command(*, as_json: bool) -> None:
-    """Bring the schema up to this code's version; starting any command does the same."""
+    """Bring the schema up to this code's version, making the database if there is none."""
     head = migrations.head()
     show({"version": head}, f"The database is at version {head}.", as_json=as_json)
 

@@ -1,4 +1,7 @@
-"""`alerts.yaml` on disk: read at start, read again when it changes, kept as it was when the new text is wrong."""
+"""`alerts.yaml` on disk: read at start, read again when it changes, kept as it was when the new text is wrong.
+
+A file that can't be used stops a server from starting, and no command: an emergency is when it is most likely broken.
+"""
 
 from pathlib import Path
 
@@ -16,20 +19,32 @@ Stamp = tuple[int, int, int]
 
 
 class RulesFile:
-    """The rules in force. `problem` says why the file on disk is not what is in force, and is None while it is."""
+    """The rules in force. `problem` says why the file on disk is not what is in force, and is None while it is.
+
+    `loaded` is False until the file could be used once: no rules are in force then, and nothing may be guarded by them.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Read the file; raises SettingsError with every mistake, since a guard without rules must not start."""
+        """Read the file; what is wrong with it becomes `problem`."""
         self._path = path
-        self.problem: str | None = None
         self._arriving: Stamp | None = None
+        self._stamp: Stamp | None = None
+        self.rules: tuple[Rule, ...] = ()
+        self.loaded = False
+        self.problem: str | None = None
         try:
-            self._stamp: Stamp | None = _stamp(path)
-            self.rules: tuple[Rule, ...] = reading.parse(path.read_text(encoding="utf-8"))
+            self._stamp = _stamp(path)
+            self.rules = reading.parse(path.read_text(encoding="utf-8"))
+            self.loaded = True
         except OSError as error:
-            raise SettingsError(f"{path} can't be read ({error.strerror}); set ALERTS_FILE to the alerts.") from error
+            self.problem = f"{path} can't be read ({error.strerror}); set ALERTS_FILE to the alerts."
         except (RulesRefused, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} can't be used. {error}") from error
+            self.problem = f"{path} can't be used. {error}"
+
+    def require(self) -> None:
+        """Raise SettingsError with every mistake unless rules are in force."""
+        if not self.loaded:
+            raise SettingsError(self.problem or f"{self._path} was not read.")
 
     def refresh(self) -> tuple[Rule, ...]:
         """The rules in force now, after a look at the file; its cost while nothing changed is one `stat`.
@@ -46,13 +61,17 @@ class RulesFile:
                 return self.rules
             rules = reading.parse(self._path.read_text(encoding="utf-8"))
         except OSError as error:
-            self._keep(None, f"{self._path} can't be read ({error.strerror}); the rules read before stay in force.")
+            self._keep(None, f"{self._path} can't be read ({error.strerror}); {self._consequence}.")
         except (RulesRefused, UnicodeDecodeError) as error:
-            self._keep(stamp, f"{self._path} can't be used, so the rules read before stay in force. {error}")
+            self._keep(stamp, f"{self._path} can't be used, so {self._consequence}. {error}")
         else:
-            self.rules, self._stamp, self.problem = rules, stamp, None
+            self.rules, self._stamp, self.problem, self.loaded = rules, stamp, None, True
             log.info("alerts.reloaded", alerts=[rule.name for rule in rules])
         return self.rules
+
+    @property
+    def _consequence(self) -> str:
+        return "the rules read before stay in force" if self.loaded else "no alert is in force"
 
     def _keep(self, stamp: Stamp | None, problem: str) -> None:
         if problem != self.problem:

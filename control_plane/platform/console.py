@@ -7,15 +7,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform import signals
 from control_plane.platform.database import db
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import Settings, SettingsError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 
@@ -31,20 +33,39 @@ def actor() -> str:
     return f"console:{getpass.getuser()}"
 
 
-def application() -> Flask:
-    """The application on this console's settings, without background threads."""
+def application(*, may_create_database: bool = False) -> Flask:
+    """Make the application on this console's settings, without background threads.
+
+    Raises SettingsError where SQLite has no database yet, unless it may be created: an emergency stop in the wrong
+    folder would otherwise stop a new, empty installation and report success.
+    """
+    settings = Settings.from_env()
+    url = make_url(settings.database_url)
+    if not may_create_database and url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise SettingsError(
+            f"There is no database at {url.database}. Set INSTANCE_DIR or DATABASE_URL to those of the installation; "
+            "`rollout serve` or `rollout db upgrade` makes a new one."
+        )
     # By name: the application stands above the platform.
-    app = import_module("control_plane.app").create_app(Settings.from_env())
+    app = import_module("control_plane.app").create_app(settings)
     assert isinstance(app, Flask)
     return app
 
 
 def in_application(command: Callable[..., Any]) -> Callable[..., Any]:
     """Run a command inside an application context; what it counted reaches the guard, as no schedule runs here."""
+    return _in_application(command, may_create_database=False)
 
+
+def in_new_application(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a command like `in_application`, on a new database where there is none yet."""
+    return _in_application(command, may_create_database=True)
+
+
+def _in_application(command: Callable[..., Any], *, may_create_database: bool) -> Callable[..., Any]:
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
-        with application().app_context():
+        with application(may_create_database=may_create_database).app_context():
             try:
                 return command(*arguments, **options)
             finally:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flask import current_app
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": None}
 UPGRADE_URL = "/billing/upgrade"
@@ -86,7 +88,7 @@ class Settings:
         env = os.environ if environ is None else environ
         instance_dir = Path(env.get("INSTANCE_DIR", "instance"))
         return cls(
-            database_url=env.get("DATABASE_URL", f"sqlite:///{instance_dir.absolute()}/rollout.db"),
+            database_url=_database_url(env, instance_dir),
             instance_dir=instance_dir,
             secret_key=env.get("SECRET_KEY", "") or _kept_secret(instance_dir / "secret_key"),
             environment=env.get("ENVIRONMENT", "production"),
@@ -120,6 +122,23 @@ def current() -> Settings:
     settings = current_app.extensions["settings"]
     assert isinstance(settings, Settings)
     return settings
+
+
+def _database_url(env: Mapping[str, str], instance_dir: Path) -> str:
+    """Return the URL, with the file of SQLite made absolute: what uses it must agree on the folder it is in."""
+    value = env.get("DATABASE_URL", "") or f"sqlite:///{instance_dir.absolute()}/rollout.db"
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError) as error:
+        # The value may hold a password, so it is not repeated.
+        raise SettingsError(
+            "DATABASE_URL is no address of a database; write sqlite:///file or "
+            "postgresql+psycopg://user:password@host:port/name. Several hosts go into the query: "
+            "@/name?host=h1,h2&port=5432,5432&target_session_attrs=read-write."
+        ) from error
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        url = url.set(database=str(Path(url.database).absolute()))
+    return url.render_as_string(hide_password=False)
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool | None:

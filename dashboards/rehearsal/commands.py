@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from control_plane.app import create_app
 from control_plane.phases import guide_plan
+from control_plane.platform import start_checks
 from control_plane.platform.console import CommandFailed, json_option
 from control_plane.platform.database import db
 from control_plane.platform.settings import Settings
@@ -83,6 +84,7 @@ def rehearsal_application(database: str | None) -> Iterator[Flask]:
                 background=False,
             )
         )
+        start_checks.run(app)
         try:
             yield app
         finally:

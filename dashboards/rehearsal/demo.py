@@ -16,7 +16,7 @@ import click
 from control_plane import rollouts
 from control_plane.app import create_app
 from control_plane.phases import FLAG, Plan, guide_plan
-from control_plane.platform import signals
+from control_plane.platform import signals, start_checks
 from control_plane.platform.console import CommandFailed
 from control_plane.platform.database import db, transaction
 from control_plane.platform.settings import Settings
@@ -49,6 +49,7 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, manual: bool, 
     with tempfile.TemporaryDirectory(prefix="rollout-demo-") as folder:
         settings = replace(Settings.from_env(), database_url=f"sqlite:///{folder}/demo.db", background=False)
         app = create_app(settings)
+        start_checks.run(app)
         with app.app_context(), _served(folder, plan):
             _perform(FaultyV2(ordered, seed=seed), rate=rate, until=until, manual=manual, seed=seed)
             db.engine.dispose()

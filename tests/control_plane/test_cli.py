@@ -1,79 +1,19 @@
 """The command line as people and scripts use it: words or JSON, exit codes 0, 1 and 2, one sentence for a failure."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from control_plane.cli import command_line, main
+from control_plane.cli import command_line
+from tests.control_plane.conftest import Ended, Run
 
-ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "serve replay demo status plan advance hold resume step-back rollback rearm explain token user db alerts credits "
     "audit users"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def console(tmp_path: Path, sqlite_url: str) -> dict[str, str]:
-    """The settings of a terminal with a database of its own."""
-    return {"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": sqlite_url, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
-
-
-@pytest.fixture
-def rollout(console: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """`rollout …` in this process: to start a new one costs far more than most commands."""
-
-    def run(*arguments: str, **environment: str) -> Ended:
-        with monkeypatch.context() as patch:
-            patch.chdir(console["INSTANCE_DIR"])
-            patch.setattr(sys, "argv", ["rollout", *arguments])
-            for name, value in (console | environment).items():
-                patch.setenv(name, value)
-            capfd.readouterr()
-            with pytest.raises(SystemExit) as ended:
-                main()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, *capfd.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def program(console: dict[str, str]) -> Run:
-    """`rollout …` in a process of its own."""
-
-    def run(*arguments: str, **environment: str) -> Ended:
-        done = subprocess.run(
-            [sys.executable, "-m", "control_plane", *arguments],
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)} | console | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=console["INSTANCE_DIR"],
-            timeout=60,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
-
-    return run
 
 
 def answer(done: Ended) -> dict[str, Any]:
@@ -127,7 +67,8 @@ def test_misuse_ends_with_exit_code_2(program: Run, rollout: Run) -> None:
         (("explain", "ENABLE_CREDTIS_V2", "u1"), {}, "check its spelling"),
         (("status",), {"ENABLE_CREDITS_V2": "maybe"}, "write true, false or leave it unset"),
         (("serve",), {"PORT": "eighty"}, "whole number from 1 to 65535"),
-        (("status",), {"ALERTS_FILE": "missing.yaml"}, "can't be read"),
+        (("serve",), {"ALERTS_FILE": "missing.yaml"}, "can't be read"),
+        (("status",), {"DATABASE_URL": "sqlite:///nowhere.db"}, "There is no database at "),
         (("status",), {"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "DATABASE_URL"),
         (("alerts", "check", "missing.yaml"), {}, "can't be read"),
         (("replay", "missing.csv"), {}, "can't be read"),

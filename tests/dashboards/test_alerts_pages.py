@@ -142,7 +142,7 @@ def test_an_alert_that_nobody_wrote_is_not_found(sign_in: SignIn, planned: Rollo
 def test_a_file_that_can_not_be_used_is_said_on_the_page(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     rules_of(app).problem = "alerts.yaml can't be used. Line 3, threshold: write 1%."
     page = words(sign_in("victor").get("/alerts").get_data(as_text=True))
-    assert "the alerts before stay in force" in page
+    assert "alerts.yaml can't be used as it is now." in page
     assert "Line 3, threshold: write 1%." in page
 
 

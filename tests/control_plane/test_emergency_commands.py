@@ -1,0 +1,67 @@
+"""The commands of an emergency work from any folder, whatever has become of alerts.yaml."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.control_plane.conftest import Run
+
+EMERGENCY = [
+    ("status",),
+    ("rollback", "--reason", "v2 is wrong."),
+    ("credits", "freeze", "--everybody", "--reason", "v2 is wrong."),
+    ("explain", "ENABLE_CREDITS_V2", "u1"),
+    ("credits", "verify"),
+    ("credits", "backup", "copy.db"),
+    ("audit", "verify"),
+]
+
+
+@pytest.fixture(params=["missing", "broken", "unreadable"])
+def alerts_file(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The path of an alerts.yaml that can't be used."""
+    path = tmp_path / "alerts.yaml"
+    if request.param == "broken":
+        path.write_text("alerts: [")
+    elif request.param == "unreadable":
+        path.write_bytes(b"\xff\xfe")
+    return str(path)
+
+
+@pytest.mark.parametrize("arguments", EMERGENCY, ids=" ".join)
+def test_an_emergency_command_needs_no_alerts(rollout: Run, alerts_file: str, arguments: tuple[str, ...]) -> None:
+    rollout("plan")
+    done = rollout(*arguments, ALERTS_FILE=alerts_file)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nothing_advances_while_no_alert_is_in_force(rollout: Run, alerts_file: str) -> None:
+    rollout("plan")
+    status = rollout("status", ALERTS_FILE=alerts_file).stdout
+    assert "closed   guardrails: No alert is in force." in status
+    assert "closed   safety: No alert is in force." in status
+    refused = rollout("advance", "--approve", "Nobody looks.", ALERTS_FILE=alerts_file)
+    assert refused.returncode == 1
+    assert "No alert is in force." in refused.stderr
+
+
+def test_no_rearming_while_no_alert_is_in_force(rollout: Run, alerts_file: str) -> None:
+    rollout("plan")
+    rollout("rollback", "--reason", "v2 is wrong.")
+    refused = rollout("rearm", "--reason", "Mended.", ALERTS_FILE=alerts_file)
+    assert refused.returncode == 1
+    assert "No alert is in force." in refused.stderr
+
+
+def test_a_stop_in_the_wrong_folder_makes_no_new_installation(rollout: Run, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "rollout.db"
+    done = rollout("credits", "freeze", "--everybody", "--reason", "Stop.", DATABASE_URL=f"sqlite:///{elsewhere}")
+    assert done.returncode == 1
+    assert f"There is no database at {elsewhere}" in done.stderr
+    assert not elsewhere.parent.exists()
+
+
+def test_a_new_database_is_made_where_it_is_asked_for(rollout: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    assert rollout("db", "upgrade", DATABASE_URL=url).returncode == 0
+    assert rollout("plan", DATABASE_URL=url).returncode == 0
