@@ -5,21 +5,30 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import yaml
 from flask import Flask
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from control_plane import first_start, migrations, rollouts, store
 from control_plane.app import PACKAGES, create_app
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import audit, database, metric_files, start_checks
-from control_plane.platform.console import CommandFailed, actor, in_application, in_new_application, json_option, show
+from control_plane.platform import audit, database, locks, metric_files, start_checks
+from control_plane.platform.console import (
+    CommandFailed,
+    actor,
+    in_application,
+    in_new_application,
+    json_option,
+    patiently,
+    show,
+)
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings, SettingsError
 from control_plane.server import check_port, serve
@@ -151,11 +160,13 @@ def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
 @in_application
 def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
     """Legacy for everybody, at once and until re-armed."""
-    with database.transaction() as session:
+
+    def roll_back(session: Session) -> Rollout:
         decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=reason)
         found = rollouts.find(session, flag)
-        if not found.latched:
-            found = _changed(decision)
+        return found if found.latched else _changed(decision)
+
+    found = patiently(roll_back)
     show(rollouts.summary(found), _line(found), as_json=as_json)
 
 
@@ -221,10 +232,12 @@ def main() -> None:
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
     except OperationalError as error:
+        if locks.is_held(error.orig):
+            _fail(f"Somebody else holds a lock that this needs, so nothing was changed: {str(error.orig).strip()}")
         _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     click.echo(f"Error: {sentence}", err=True)
     sys.exit(1)
 
@@ -232,10 +245,11 @@ def _fail(sentence: str) -> None:
 def _change(
     flag: str, use_case: Callable[..., Decision], *, as_json: bool, versioned: bool = False, **words: Any
 ) -> None:
-    with database.transaction() as session:
-        if versioned:
-            words["expected_version"] = rollouts.find(session, flag).version
-        found = _changed(use_case(session, flag, now=datetime.now(UTC), actor=actor(), **words))
+    def change(session: Session) -> Rollout:
+        version = {"expected_version": rollouts.find(session, flag).version} if versioned else {}
+        return _changed(use_case(session, flag, now=datetime.now(UTC), actor=actor(), **version, **words))
+
+    found = patiently(change)
     show(rollouts.summary(found), _line(found), as_json=as_json)
 
 

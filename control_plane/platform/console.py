@@ -2,22 +2,30 @@
 
 import getpass
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from flask import Flask
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from control_plane.platform import signals
-from control_plane.platform.database import db
+from control_plane.platform import lock_holders, locks, signals
+from control_plane.platform.database import db, transaction
 from control_plane.platform.settings import Settings, SettingsError
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 60.0
+"""How long a change waits for locks of others; each try waits as long as the database's own limit."""
+PAUSE_SECONDS = 0.5
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 
@@ -75,6 +83,34 @@ def _in_application(command: Callable[..., Any], *, may_create_database: bool) -
                 db.engine.dispose()
 
     return run
+
+
+def patiently(work: Callable[[Session], T]) -> T:
+    """Run `work` in a transaction, again and again while somebody else's lock keeps it from being done.
+
+    Says at each try who holds the lock. Raises CommandFailed once PATIENCE_SECONDS are over.
+    """
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with transaction() as session:
+                return work(session)
+        except OperationalError as error:
+            if not locks.is_held(error.orig):
+                raise
+            holder = _lock_holder()
+        if time.monotonic() >= give_up:
+            raise CommandFailed(f"Nothing was changed. {holder} End that transaction, then try again.")
+        click.echo(f"Waiting. {holder}", err=True)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _lock_holder() -> str:
+    try:
+        with db.engine.connect() as connection:
+            return lock_holders.describe(connection)
+    except SQLAlchemyError:
+        return lock_holders.UNKNOWN
 
 
 def show(document: Mapping[str, object], words: str, *, as_json: bool) -> None:

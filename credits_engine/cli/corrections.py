@@ -7,8 +7,7 @@ from typing import TypeVar
 import click
 from sqlalchemy.orm import Session
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import transaction
+from control_plane.platform.console import CommandFailed, actor, in_application, json_option, patiently, show
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Correction, CorrectionRefused
 from credits_engine.api import presentation
@@ -107,8 +106,7 @@ COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
 
 def _corrected(use_case: Callable[[Session, datetime], Answer]) -> Answer:
     try:
-        with transaction() as session:
-            return use_case(session, datetime.now(UTC))
+        return patiently(lambda session: use_case(session, datetime.now(UTC)))
     except REFUSALS as error:
         raise CommandFailed(str(error.args[0])) from error
 

@@ -20,7 +20,7 @@ Run = Callable[[Callable[[], None]], Result]
 def run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a function as a command on the application of the test."""
     app.extensions["signals"].take()
-    monkeypatch.setattr(console, "application", lambda: app)
+    monkeypatch.setattr(console, "application", lambda **_: app)
     return lambda function: CliRunner().invoke(click.command()(in_application(function)))
 
 
