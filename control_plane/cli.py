@@ -1,5 +1,6 @@
 """The `rollout` command. Each package adds its own commands to the same group."""
 
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import click
 import yaml
 from flask import Flask
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from control_plane import first_start, migrations, rollouts, store
@@ -227,6 +228,9 @@ def command_line() -> click.Group:
 def main() -> None:
     """Run the command line: one sentence for a failure, exit code 0 done, 1 refused or failed, 2 misused."""
     commands = command_line()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As an exception, so that temporary folders go and what a command started ends. `serve` has its own handlers.
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
         commands()
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
@@ -235,6 +239,10 @@ def main() -> None:
         if locks.is_held(error.orig):
             _fail(f"Somebody else holds a lock that this needs, so nothing was changed: {str(error.orig).strip()}")
         _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
+    except ProgrammingError as error:
+        if not locks.is_forbidden(error.orig):
+            raise
+        _fail(f"The database does not let this role do that: {str(error.orig).strip()}")
 
 
 def _fail(sentence: str) -> NoReturn:

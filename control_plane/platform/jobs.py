@@ -13,10 +13,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
-from control_plane.platform import leases, signals
+from control_plane.platform import health, leases, signals
 from control_plane.platform.database import transaction
+from control_plane.platform.health import NotReady
 
 LEADER = "leader"
+LEAD = "lead"
 LEASE_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 GOLDEN = 0.618
@@ -38,6 +40,12 @@ class Jobs:
         self._term: int | None = None
         self._stopped = threading.Event()
         self._phase = 0.0
+        self._lead_failure: str | None = None
+
+    def require_writes(self) -> None:
+        """Raise NotReady while the database refuses this process's heartbeat, the one write that never rests."""
+        if self._lead_failure is not None:
+            raise NotReady(f"The database takes no changes ({self._lead_failure}).")
 
     @property
     def leading(self) -> bool:
@@ -53,10 +61,10 @@ class Jobs:
 
     def start(self) -> None:
         """Begin. Call it in the serving process, never before a fork."""
-        self.everywhere(1.0, "lead", self._lead)
+        self.everywhere(1.0, LEAD, self._lead)
         self.everywhere(FLUSH_SECONDS, "flush-signals", signals.flush)
         with self._app.app_context():
-            self._call("lead", self._lead)
+            self._call(LEAD, self._lead)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -99,9 +107,11 @@ class Jobs:
         with self._app.app_context():
             try:
                 job(datetime.now(UTC))
+                if name == LEAD:
+                    self._lead_failure = None
             except Exception as error:
-                if name == "lead":
-                    self._term = None
+                if name == LEAD:
+                    self._term, self._lead_failure = None, type(error).__name__
                 log.exception("job.failed", job=name, error=type(error).__name__)
 
 
@@ -119,4 +129,6 @@ def of(app: Flask) -> Jobs:
 
 def init_app(app: Flask) -> None:
     """Give the application its schedule; `start` belongs to the serving process."""
-    app.extensions["jobs"] = Jobs(app)
+    jobs = app.extensions["jobs"] = Jobs(app)
+    with app.app_context():
+        health.register("writes", jobs.require_writes)

@@ -9,13 +9,16 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import create_engine, make_url, text, update
+from sqlalchemy import Engine, create_engine, make_url, text, update
+from sqlalchemy.exc import DBAPIError
 
+from control_plane.platform import locks
 from control_plane.platform.database import db, reading, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
 from credits_engine.migration import copies
 from credits_engine.migration.backfilling import backfill
+from credits_engine.migration.copies import CopyError
 from credits_engine.reconciliation.verifying import verify
 from credits_engine.store import migrating
 from credits_engine.store.accounts import EVERYBODY
@@ -36,16 +39,16 @@ class Step:
 
 def drill(settings: Settings, now: datetime) -> Iterator[Step]:
     """Back up, work on a copy alone, spoil it, restore it, and compare; the database in use is only read."""
-    with TemporaryDirectory(dir=settings.instance_dir) as folder:
+    # The copy's database comes first: a right that is missing is known before a large backup is made.
+    with TemporaryDirectory(dir=settings.instance_dir) as folder, _scratch(settings, Path(folder)) as copy:
         kept = Path(folder) / "backup"
         copies.backup(settings.database_url, kept)
         yield Step("backup", passed=True, words=f"{kept.stat().st_size:,} bytes while everything went on.")
-        with _scratch(settings, Path(folder)) as copy:
-            copies.restore(copy.database_url, kept)
-            app = import_module("control_plane.app").create_app(copy)
-            with app.app_context():
-                yield from _recovered(copy, kept, now)
-                db.engine.dispose()
+        copies.restore(copy.database_url, kept)
+        app = import_module("control_plane.app").create_app(copy)
+        with app.app_context():
+            yield from _recovered(copy, kept, now)
+            db.engine.dispose()
 
 
 def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
@@ -85,11 +88,24 @@ def _scratch(settings: Settings, folder: Path) -> Iterator[Settings]:
     name = f"rollout_drill_{secrets.token_hex(4)}"
     engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+        _create(engine, name)
         there = url.set(database=name).render_as_string(hide_password=False)
         yield replace(settings, database_url=there, instance_dir=folder, background=False)
     finally:
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         engine.dispose()
+
+
+def _create(engine: Engine, name: str) -> None:
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except DBAPIError as error:
+        if not locks.is_forbidden(error.orig):
+            raise CopyError(f"No database could be made for the copy: {str(error.orig).strip()}") from error
+        raise CopyError(
+            f"The drill works on a copy in a database of its own, and the role {engine.url.username} may not make one. "
+            f"Let it: ALTER ROLE {engine.url.username} CREATEDB; or run the drill with the DATABASE_URL of a role "
+            "that may. The database in use was only read."
+        ) from error

@@ -81,3 +81,20 @@ def test_a_screen_fits_a_telephone(open_page: OpenPage, signed_in: Any, address:
     page = open_page(viewport=TELEPHONE, storage_state=signed_in)
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= TELEPHONE["width"]
+
+
+def test_the_cells_of_a_table_keep_apart_whatever_their_alignment(alice: Page) -> None:
+    alice.goto(SCREENS["audit"])
+    gap = alice.evaluate(
+        """() => {
+            const main = document.querySelector("main");
+            main.innerHTML = '<table><tr><td class="number">0</td><td>14</td><td class="number">1</td></tr></table>';
+            const boxes = [...main.querySelectorAll("td")].map((cell) => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                return range.getBoundingClientRect();
+            });
+            return Math.min(boxes[1].left - boxes[0].right, boxes[2].left - boxes[1].right);
+        }"""
+    )
+    assert gap >= 8

@@ -1,8 +1,13 @@
 """The commands of an emergency work from any folder, whatever has become of alerts.yaml."""
 
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy import make_url
 
 from tests.control_plane.conftest import Run
 
@@ -65,3 +70,25 @@ def test_a_new_database_is_made_where_it_is_asked_for(rollout: Run, tmp_path: Pa
     url = f"sqlite:///{tmp_path / 'new.db'}"
     assert rollout("db", "upgrade", DATABASE_URL=url).returncode == 0
     assert rollout("plan", DATABASE_URL=url).returncode == 0
+
+
+@pytest.fixture
+def without_createdb(postgresql_url: str) -> Iterator[str]:
+    """The URL of a database for a role that may use it and make no other."""
+    name, password = f"plain_{secrets.token_hex(4)}", secrets.token_hex(8)
+    role = sql.Identifier(name)
+    with psycopg.connect(postgresql_url, autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
+        owner.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(role))
+        yield make_url(postgresql_url).set(username=name, password=password).render_as_string(hide_password=False)
+        owner.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(role))
+        owner.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        owner.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.mark.database("postgresql")
+def test_the_drill_says_which_right_it_lacks(rollout: Run, without_createdb: str) -> None:
+    done = rollout("credits", "drill", DATABASE_URL=without_createdb)
+    assert done.returncode == 1
+    assert "CREATEDB" in done.stderr
+    assert "Traceback" not in done.stderr

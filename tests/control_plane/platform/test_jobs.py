@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 
 from flask import Flask
+from flask.testing import FlaskClient
 
+from control_plane.platform import jobs
 from control_plane.platform.jobs import Jobs
+from tests import outages
 
 SECONDS, NUMBER = 600.0, 12
 
@@ -20,3 +23,14 @@ def test_jobs_of_one_interval_begin_apart_and_within_it(app: Flask) -> None:
     assert min(apart) > SECONDS / NUMBER / 3
     assert after[0] >= 0
     assert after[-1] < SECONDS + 60  # a minute for a machine that stood still while they were registered
+
+
+def test_a_process_that_can_not_write_is_not_ready(app: Flask, client: FlaskClient) -> None:
+    found = jobs.of(app)
+    with outages.read_only(app):
+        found._call(jobs.LEAD, found._lead)
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.get_json()["checks"]["writes"].startswith("The database takes no changes (")
+    found._call(jobs.LEAD, found._lead)
+    assert client.get("/readyz").status_code == 200
