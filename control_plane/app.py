@@ -15,6 +15,7 @@ from control_plane.platform import (
     identity,
     jobs,
     openapi,
+    pooler,
     problems,
     proxies,
     security,
@@ -24,7 +25,20 @@ from control_plane.platform import (
 )
 from control_plane.platform.settings import Settings
 
-PLATFORM = (addresses, telemetry, problems, security, health, announce, signals, jobs, crowding, identity, openapi)
+PLATFORM = (
+    addresses,
+    telemetry,
+    problems,
+    security,
+    health,
+    announce,
+    signals,
+    jobs,
+    crowding,
+    identity,
+    openapi,
+    pooler,
+)
 """What stands below every package, each part after those that it needs."""
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
 """Composed by name and imported late: nothing below knows what stands above it."""

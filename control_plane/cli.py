@@ -20,7 +20,7 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import audit, database, locks, metric_files, start_checks
+from control_plane.platform import audit, database, locks, metric_files, pooler, start_checks
 from control_plane.platform.console import (
     CommandFailed,
     actor,
@@ -238,6 +238,8 @@ def main() -> None:
     except OperationalError as error:
         if locks.is_held(error.orig):
             _fail(f"Somebody else holds a lock that this needs, so nothing was changed: {str(error.orig).strip()}")
+        if pooler.REFUSED_OPTIONS in str(error.orig):
+            _fail(pooler.SENTENCE.format(how="it refuses `options`"))
         _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
     except ProgrammingError as error:
         if not locks.is_forbidden(error.orig):

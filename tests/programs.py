@@ -8,12 +8,14 @@ import pytest
 NAMES = {
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),
     "amtool": ("amtool",),
+    "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
 }
 PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "promtool": "prometheus",
 }

@@ -21,6 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from control_plane.platform.checkouts import TimedPool
 from control_plane.platform.settings import Settings, current
 
+LIMITS = {"TimeZone": "UTC", "lock_timeout": "5000", "statement_timeout": "15000"}
+"""What each connection to PostgreSQL asks for, in milliseconds where it is a time, as pg_settings shows it."""
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
 BEGIN_REFUSED = "begin_refused"
@@ -185,7 +187,7 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
         # The connection that wrote last still has the pages it wrote; any other one has to read them again.
         sizes = {"pool_size": 8, "max_overflow": settings.threads, "pool_use_lifo": True}
         return {"connect_args": {"timeout": 10}, **sizes}
-    limits = "-c timezone=UTC -c lock_timeout=5000 -c statement_timeout=15000"
+    limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
     return {
         "connect_args": {"connect_timeout": 3, "options": limits},
         "pool_size": 8,

@@ -17,5 +17,6 @@ def register(app: Flask, check: Check) -> None:
 
 def run(app: Flask) -> None:
     """Raise SettingsError for the first check that fails."""
-    for check in app.extensions.get(KEY, []):
-        check()
+    with app.app_context():
+        for check in app.extensions.get(KEY, []):
+            check()
