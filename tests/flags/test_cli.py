@@ -22,7 +22,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def run(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("users", "import", "file")` types a command and gives what it printed."""
-    monkeypatch.setattr(console, "application", lambda: app)
+    monkeypatch.setattr(console, "application", lambda **_: app)
     group = click.Group("rollout")
     cli.register(group)
 

@@ -19,7 +19,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `rollout billing …` on the application of the test."""
-    monkeypatch.setattr(console, "application", lambda: office.app)
+    monkeypatch.setattr(console, "application", lambda **_: office.app)
     return lambda *arguments: CliRunner().invoke(billing_group, arguments)
 
 

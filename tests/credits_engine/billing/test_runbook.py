@@ -54,7 +54,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def operator(office: Office, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Operator:
-    monkeypatch.setattr(console, "application", lambda: office.app)
+    monkeypatch.setattr(console, "application", lambda **_: office.app)
     office.app.extensions["billing_truth"] = connect(KEY, base_url=api.url)
     office.now = datetime.now(UTC)
     return Operator(office)
