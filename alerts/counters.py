@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts.judgement.attribution import Pairs
+from alerts.judgement.attribution import NO_ARMS, Arms, Pairs
 from alerts.judgement.evidence import Counts, Evidence
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, Compare
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, LEGACY, V2, Compare
 from alerts.judgement.rules import Rule, counted
 from control_plane.platform import signals
 from control_plane.platform.signals import Count, Series
 
-V2, LEGACY = "v2", "legacy"
 FAILURE = "credit_consumption_failure"
 ROUTED = "credit_routed"
 """Written as the router answers, before anything else can go wrong."""
@@ -58,6 +57,18 @@ class Tally:
             legacy_failed=legacy.bad,
             discordant=discordant,
         )
+
+    def arms(self, rule: Rule) -> Arms:
+        """What the rule's signal counted of each engine; nothing for a rule that compares both answers itself."""
+        if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart:
+            return NO_ARMS
+        return Arms(self.about(rule.metric.signal, V2), self.about(rule.metric.signal, LEGACY))
+
+    def legacy_faults(self, rule: Rule) -> Counts:
+        """What legacy alone did wrong, of all that the rule counts."""
+        if not rule.metric.legacy_apart:
+            return Counts()
+        return Counts(self.about(rule.metric.signal, LEGACY).bad, self.about(rule.metric.signal).total)
 
 
 @dataclass(frozen=True, slots=True)

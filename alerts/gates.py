@@ -6,9 +6,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
-from alerts.counters import FAILURE, V2, Counters
+from alerts.counters import FAILURE, Counters
 from alerts.definitions import rules_file
 from alerts.judgement.evidence import Evidence
+from alerts.judgement.metrics import V2
 from alerts.judgement.rules import Rule
 from alerts.judgement.verdicts import Certificate, Status, certificate
 from alerts.watch import applicable
@@ -21,7 +22,7 @@ ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
 
 def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """For re-arming: closed while the window that ends now is over any threshold."""
-    rules = applicable(rules_file.current().rules, rollout.flag)
+    rules = [rule for rule in applicable(rules_file.current().rules, rollout.flag) if not rule.metric.notifies_only]
     counters = Counters.read(session, rules, now)
     windows = {rule.name: counters.in_window(rule, now).of(rule) for rule in rules}
     over = [rule for rule in rules if windows[rule.name].rate > rule.threshold]
@@ -36,7 +37,10 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 
 def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
     """Closed while any alert watches, holds or is blind; unknown before the guard has judged this attempt."""
-    verdicts = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    rules = applicable(rules_file.current().rules, rollout.flag)
+    telling = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
+    found = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    verdicts = [verdict for verdict in found if verdict.alert not in telling]
     alarming = [verdict for verdict in verdicts if verdict.status in ALARMING]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
     if alarming:
