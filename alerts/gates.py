@@ -14,7 +14,7 @@ from alerts.judgement.rules import Rule
 from alerts.judgement.verdicts import Certificate, Status, certificate
 from alerts.watch import applicable
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout
+from control_plane.phases import FLAG, Rollout
 from control_plane.platform.models import SignalMinute
 
 ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
@@ -23,6 +23,8 @@ ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
 def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """For re-arming: closed while the window that ends now is over any threshold."""
     rules = [rule for rule in applicable(rules_file.current().rules, rollout.flag) if not rule.metric.notifies_only]
+    if not rules:
+        return GateResult("firing", GateStatus.UNKNOWN, _unwatched(rollout))
     counters = Counters.read(session, rules, now)
     windows = {rule.name: counters.in_window(rule, now).of(rule) for rule in rules}
     over = [rule for rule in rules if windows[rule.name].rate > rule.threshold]
@@ -46,6 +48,8 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
     if alarming:
         reason = " ".join(f"{verdict.alert}: {verdict.reason}" for verdict in alarming)
         return GateResult("guardrails", GateStatus.CLOSED, reason, evidence)
+    if not rules:
+        return GateResult("guardrails", GateStatus.UNKNOWN, _unwatched(rollout), evidence)
     if not verdicts and not rollout.latched:
         return GateResult("guardrails", GateStatus.UNKNOWN, "The guard has not judged this attempt yet.", evidence)
     return GateResult("guardrails", GateStatus.OPEN, "No alert stands against it.", evidence)
@@ -59,19 +63,29 @@ def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
         name: {"granted": each.granted, "log10": round(each.log10, 2), "clean_needed": each.clean_outcomes_needed}
         for name, each in certificates.items()
     }
+    if not certificates:
+        reason = f"No alert of {rollout.flag} counts outcomes that could show it to be safe."
+        return GateResult("safety", GateStatus.UNKNOWN, reason, evidence)
     if missing:
         return GateResult("safety", GateStatus.UNKNOWN, " ".join(missing), evidence)
     return GateResult("safety", GateStatus.OPEN, "v2 is shown to be below every threshold that must be.", evidence)
 
 
 def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Open once v2 has served as often in this step as the plan asks for."""
+    """Open once v2 has served as often in this step as the plan asks for; operations are those of the credits."""
+    if rollout.flag != FLAG:
+        reason = f"No traffic of {rollout.flag} is known: nobody counts what is served behind it."
+        return GateResult("served", GateStatus.UNKNOWN, reason, {"required": rollout.phase.served_minimum})
     count, wanted = _served_since(session, rollout.entered_at), rollout.phase.served_minimum
     evidence = {"served": count, "required": wanted}
     if count >= wanted:
         return GateResult("served", GateStatus.OPEN, f"v2 served {count:,} operations in this step.", evidence)
     reason = f"v2 served {count:,} of the {wanted:,} operations that this step must see."
     return GateResult("served", GateStatus.UNKNOWN, reason, evidence)
+
+
+def _unwatched(rollout: Rollout) -> str:
+    return f"No alert in alerts.yaml speaks of {rollout.flag}, so nothing guards it."
 
 
 def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:

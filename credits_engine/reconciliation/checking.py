@@ -102,7 +102,7 @@ def count_corrections(now: datetime, _term: int) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule and let the control plane measure what is at stake."""
-    blast_radius.register_meter(guardrails.blast)
+    blast_radius.register_meter(FLAG, guardrails.blast)
     sample_ratio.register_meter(guardrails.split)
     telemetry.watch_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
