@@ -3,6 +3,7 @@
 from flask import Flask
 
 from alerts import api, bounds, described, exposition, guarding, sample_ratio, standing
+from alerts.drill import ending
 from alerts.intake import alertmanager, signals_api
 from alerts.notices import api as notices_api
 from alerts.notices import delivering, outbox
@@ -14,6 +15,7 @@ from control_plane import rollouts
 def init_app(app: Flask) -> None:
     """Join the application."""
     guarding.init_app(app, app.extensions["settings"])
+    ending.init_app(app)
     bounds.init_app(app)
     sample_ratio.init_app(app)
     api.init_app(app)

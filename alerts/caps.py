@@ -43,6 +43,6 @@ def _measured(session: Session, rollout: Rollout, now: datetime) -> Blast:
     known: dict[str, tuple[int, datetime, Blast]] = current_app.extensions.setdefault(LAST, {})
     version, at, blast = known.get(rollout.flag, (0, now, Blast()))
     if version != rollout.version or not timedelta(0) <= now - at < MEASURED_EVERY:
-        blast = blast_radius.measured(session, rollout.entered_at)
+        blast = blast_radius.measured(session, rollout.flag, rollout.entered_at)
         known[rollout.flag] = (rollout.version, now, blast)
     return blast

@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts.judgement.attribution import Pairs
+from alerts.judgement.attribution import NO_ARMS, Arms, Pairs
 from alerts.judgement.evidence import Counts, Evidence
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, Compare
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, LEGACY, V2, Compare
 from alerts.judgement.rules import Rule, counted
 from control_plane.platform import signals
 from control_plane.platform.signals import Count, Series
 
-V2, LEGACY = "v2", "legacy"
 FAILURE = "credit_consumption_failure"
 ROUTED = "credit_routed"
 """Written as the router answers, before anything else can go wrong."""
@@ -21,7 +20,10 @@ UNCOUNTED = "credit_uncounted"
 UNCOMPARED = "credit_uncompared"
 """Routed operations that owe no good outcome, or no comparison, because they failed or were counted before."""
 
+SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS
+
 Minutes = Mapping[tuple[Series, int], Count]
+Slices = Mapping[tuple[Series, int], Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Tally:
             discordant=discordant,
         )
 
+    def arms(self, rule: Rule) -> Arms:
+        """What the rule's signal counted of each engine; nothing for a rule that compares both answers itself."""
+        if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart:
+            return NO_ARMS
+        return Arms(self.about(rule.metric.signal, V2), self.about(rule.metric.signal, LEGACY))
+
+    def legacy_faults(self, rule: Rule) -> Counts:
+        """What legacy alone did wrong, of all that the rule counts."""
+        if not rule.metric.legacy_apart:
+            return Counts()
+        return Counts(self.about(rule.metric.signal, LEGACY).bad, self.about(rule.metric.signal).total)
+
 
 @dataclass(frozen=True, slots=True)
 class Counters:
@@ -66,25 +80,30 @@ class Counters:
 
     since_the_beginning: Tally
     minutes: Minutes
+    slices: Slices
+    """The first minute of each window, in ten seconds."""
     discordant: Counts
     """Requests that just one engine failed: those of v2 among all of them."""
     owed: int
     """Good outcomes that operations routed to v2 are due."""
     owed_comparisons: int
     _windows: dict[int, Tally] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """By their first minute: most rules of a tick ask for the same few."""
+    """By their first ten seconds: most rules of a tick ask for the same few."""
 
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], now: datetime) -> "Counters":
         """The counters that `rules` need at `now`."""
         longest = max((rule.window_seconds for rule in rules), default=0.0)
         minutes = signals.minutes(session, now - timedelta(seconds=longest))
+        firsts = {_first_slice(rule, now) for rule in rules if rule.window_seconds <= signals.SLICES_KEPT_SECONDS}
+        wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
         tally = Tally.over(signals.totals(session).items())
         alone = tally.about(FAILED_V2_ONLY).bad
         routed = tally.about(ROUTED, V2).total
         return cls(
             tally,
             minutes,
+            signals.slices(session, wanted),
             discordant=Counts(alone, alone + tally.about(FAILED_LEGACY_ONLY).bad),
             owed=routed - tally.about(UNCOUNTED, V2).total,
             owed_comparisons=routed - tally.about(UNCOMPARED, V2).total,
@@ -101,9 +120,25 @@ class Counters:
         return self.since_the_beginning.of(rule)
 
     def in_window(self, rule: Rule, now: datetime) -> Tally:
-        """What was counted in the rule's window that ends now, to the minute."""
-        first = int((now - timedelta(seconds=rule.window_seconds)).timestamp()) // 60
+        """What was counted in the rule's window that ends now, to ten seconds; to a minute where it is over an hour."""
+        first = _first_slice(rule, now)
         if first not in self._windows:
-            counts = ((series, count) for (series, minute), count in self.minutes.items() if minute > first)
+            following = _next_minute(first)
+            is_long = rule.window_seconds > signals.SLICES_KEPT_SECONDS
+            whole = following - 1 if is_long else following
+            counts = [(series, count) for (series, minute), count in self.minutes.items() if minute >= whole]
+            if not is_long:
+                begun = range(first, following * SLICES_PER_MINUTE)
+                counts += [(series, count) for (series, each), count in self.slices.items() if each in begun]
             self._windows[first] = Tally.over(counts)
         return self._windows[first]
+
+
+def _first_slice(rule: Rule, now: datetime) -> int:
+    """The ten seconds of the epoch in which the window that ends now begins."""
+    return int((now - timedelta(seconds=rule.window_seconds)).timestamp()) // signals.SLICE_SECONDS
+
+
+def _next_minute(first_slice: int) -> int:
+    """The first minute of which all is in a window that begins in `first_slice`."""
+    return first_slice // SLICES_PER_MINUTE + 1

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from alerts import store
 from alerts.definitions import rules_file
 from alerts.judgement.attribution import Attribution
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, LEGACY, V2, Compare
 from alerts.judgement.rules import Rule
 from alerts.judgement.verdicts import Status, Verdict
 from control_plane import store as rollout_store
@@ -51,7 +51,8 @@ def series_of(rule: Rule) -> tuple[Series, ...]:
         return Series(rule.metric.signal), Series(FAILED_LEGACY_ONLY)
     if rule.metric.engine:
         return tuple(Series(rule.metric.signal, rule.metric.engine, role) for role in ("served", "shadow"))
-    return (Series(rule.metric.signal),)
+    engines = ("", V2, LEGACY) if rule.metric.engine_unknown else ("",)
+    return tuple(Series(rule.metric.signal, engine) for engine in engines)
 
 
 def _signals(totals: dict[Series, Count], rules: Sequence[Rule]) -> Iterator[Metric]:

@@ -6,14 +6,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
-from alerts.counters import FAILURE, V2, Counters
+from alerts.counters import FAILURE, Counters
 from alerts.definitions import rules_file
 from alerts.judgement.evidence import Evidence
+from alerts.judgement.metrics import V2
 from alerts.judgement.rules import Rule
 from alerts.judgement.verdicts import Certificate, Status, certificate
 from alerts.watch import applicable
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout
+from control_plane.phases import FLAG, Rollout
 from control_plane.platform.models import SignalMinute
 
 ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
@@ -23,7 +24,9 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """For re-arming: closed while the window that ends now is over any threshold."""
     if problem := _without_rules():
         return GateResult("firing", GateStatus.CLOSED, problem)
-    rules = applicable(rules_file.current().rules, rollout.flag)
+    rules = [rule for rule in applicable(rules_file.current().rules, rollout.flag) if not rule.metric.notifies_only]
+    if not rules:
+        return GateResult("firing", GateStatus.UNKNOWN, _unwatched(rollout))
     counters = Counters.read(session, rules, now)
     windows = {rule.name: counters.in_window(rule, now).of(rule) for rule in rules}
     over = [rule for rule in rules if windows[rule.name].rate > rule.threshold]
@@ -40,12 +43,17 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
     """Closed while any alert watches, holds or is blind; unknown before the guard has judged this attempt."""
     if problem := _without_rules():
         return GateResult("guardrails", GateStatus.CLOSED, problem)
-    verdicts = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    rules = applicable(rules_file.current().rules, rollout.flag)
+    telling = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
+    found = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    verdicts = [verdict for verdict in found if verdict.alert not in telling]
     alarming = [verdict for verdict in verdicts if verdict.status in ALARMING]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
     if alarming:
         reason = " ".join(f"{verdict.alert}: {verdict.reason}" for verdict in alarming)
         return GateResult("guardrails", GateStatus.CLOSED, reason, evidence)
+    if not rules:
+        return GateResult("guardrails", GateStatus.UNKNOWN, _unwatched(rollout), evidence)
     if not verdicts and not rollout.latched:
         return GateResult("guardrails", GateStatus.UNKNOWN, "The guard has not judged this attempt yet.", evidence)
     return GateResult("guardrails", GateStatus.OPEN, "No alert stands against it.", evidence)
@@ -61,13 +69,19 @@ def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
         name: {"granted": each.granted, "log10": round(each.log10, 2), "clean_needed": each.clean_outcomes_needed}
         for name, each in certificates.items()
     }
+    if not certificates:
+        reason = f"No alert of {rollout.flag} counts outcomes that could show it to be safe."
+        return GateResult("safety", GateStatus.UNKNOWN, reason, evidence)
     if missing:
         return GateResult("safety", GateStatus.UNKNOWN, " ".join(missing), evidence)
     return GateResult("safety", GateStatus.OPEN, "v2 is shown to be below every threshold that must be.", evidence)
 
 
 def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Open once v2 has served as often in this step as the plan asks for."""
+    """Open once v2 has served as often in this step as the plan asks for; operations are those of the credits."""
+    if rollout.flag != FLAG:
+        reason = f"No traffic of {rollout.flag} is known: nobody counts what is served behind it."
+        return GateResult("served", GateStatus.UNKNOWN, reason, {"required": rollout.phase.served_minimum})
     count, wanted = _served_since(session, rollout.entered_at), rollout.phase.served_minimum
     evidence = {"served": count, "required": wanted}
     if count >= wanted:
@@ -80,6 +94,10 @@ def _without_rules() -> str | None:
     """Why no alert is in force; None when alerts.yaml could be used."""
     found = rules_file.current()
     return None if found.loaded else f"No alert is in force. {found.problem}"
+
+
+def _unwatched(rollout: Rollout) -> str:
+    return f"No alert in alerts.yaml speaks of {rollout.flag}, so nothing guards it."
 
 
 def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:

@@ -14,6 +14,7 @@ from control_plane.platform.settings import Settings, current
 from control_plane.transitions import Transition
 
 TICK_SECONDS = 1.0
+FORGET_SECONDS = 300.0
 
 
 def guard(now: datetime, term: int) -> list[Transition]:
@@ -38,7 +39,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     rollouts.register_gate("safety", gates.safety)
     rollouts.register_gate("served", gates.served)
     jobs.every(app, TICK_SECONDS, "guard", _tick)
+    jobs.every(app, FORGET_SECONDS, "forget-slices", _forget)
 
 
 def _tick(now: datetime, term: int) -> None:
     guard(now, term)
+
+
+def _forget(now: datetime, _term: int) -> None:
+    with transaction() as session:
+        signals.forget_slices(session, now)

@@ -1,7 +1,8 @@
 """What the leader remembers from one tick to the next, so that a second in which little happens reads little.
 
 The database has all of it. Whoever may tick under a term is alone with it: a newer leader has a newer term, and the
-older one's heartbeat is refused before it gets here. So what this process wrote under its term is what is stored.
+older one's heartbeat is refused before it gets here. So what this process wrote under its term is what is stored, until
+somebody puts the database back to a backup: then it forgets.
 What people decide is read again as soon as anything was announced.
 """
 
@@ -53,6 +54,10 @@ def decided(session: Session, *, now: datetime, term: int, revision: int) -> Dec
     kept = _kept(term)
     if kept.decided is not None and kept.decided.revision == revision:
         return kept.decided
+    if kept.decided is not None and revision < kept.decided.revision:
+        # Revisions only grow, so the database was put back to a backup. An attempt of the same number there, or from
+        # there on, is another one than we remember.
+        kept.memories.clear()
     found = Decided(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
 
     def keep() -> None:

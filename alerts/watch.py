@@ -118,8 +118,14 @@ def _increment(before: Counts, after: Counts) -> Counts:
 
 def _facts(rule: Rule, memory: Memory, counters: Counters, *, exposed: bool, now: datetime) -> Facts:
     window = counters.in_window(rule, now)
-    pairs = window.pairs(memory.pairs) if rule.attributable else None
-    return Facts(exposed=exposed, window=window.of(rule), silent_seconds=memory.silence.seconds, pairs=pairs)
+    return Facts(
+        exposed=exposed,
+        window=window.of(rule),
+        silent_seconds=memory.silence.seconds,
+        pairs=window.pairs(memory.pairs) if rule.asks_for_pairs else None,
+        arms=window.arms(rule),
+        legacy_faults=window.legacy_faults(rule),
+    )
 
 
 def _worth_keeping(before: Memory, after: Memory, verdict: Verdict) -> bool:

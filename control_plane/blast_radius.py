@@ -28,14 +28,14 @@ Meter = Callable[[Session, datetime], Blast]
 """Measures what v2 served since an instant."""
 
 
-def register_meter(meter: Meter) -> None:
-    """Let `meter` measure the blast radius; call it inside an application context."""
-    current_app.extensions[METER] = meter
+def register_meter(flag: str, meter: Meter) -> None:
+    """Let `meter` measure the blast radius of `flag`; call it inside an application context."""
+    current_app.extensions.setdefault(METER, {})[flag] = meter
 
 
-def measured(session: Session, since: datetime) -> Blast:
-    """What v2 served since `since`; nothing where nobody can measure it."""
-    meter: Meter | None = current_app.extensions.get(METER)
+def measured(session: Session, flag: str, since: datetime) -> Blast:
+    """What was served behind `flag` since `since`; nothing where nobody can measure it."""
+    meter: Meter | None = current_app.extensions.get(METER, {}).get(flag)
     return meter(session, since) if meter else Blast()
 
 

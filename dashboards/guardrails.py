@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.judgement.attribution import Attribution
-from alerts.judgement.metrics import Compare
+from alerts.judgement.metrics import LEGACY, Compare
 from alerts.judgement.rules import Countable, Rule
 from alerts.judgement.verdicts import Status, Verdict
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
@@ -120,7 +120,7 @@ def engine_counts(minutes: Minutes, signal: str) -> tuple[EngineCounts, ...]:
 def served_share(counts: Sequence[EngineCounts]) -> float | None:
     """The part of the answers that v2 gave; None where nothing was asked."""
     total = sum(each.served for each in counts)
-    return next(each.served for each in counts if each.engine == "v2") / total if total else None
+    return sum(each.served for each in counts if each.engine == "v2") / total if total else None
 
 
 def _urgency(view: AlertView) -> int:
@@ -162,7 +162,8 @@ def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int
         name = engine if rule.metric.engine else ""
         if signal == rule.metric.signal and name in found:
             bad, total = found[name].get(minute, (0, 0))
-            found[name][minute] = (bad + tally.bad, total + tally.total)
+            v2s = 0 if rule.metric.legacy_apart and engine == LEGACY else tally.bad
+            found[name][minute] = (bad + v2s, total + tally.total)
     return [(name or "all", counts) for name, counts in found.items()]
 
 

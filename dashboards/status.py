@@ -52,6 +52,7 @@ LOOKS = {
     # whose fault a breach is
     "v2_only": Look("Only v2", Tone.BAD, "alarm"),
     "shared": Look("Both engines", Tone.CAUTION, "pause"),
+    "legacy": Look("Legacy", Tone.CAUTION, "pause"),
     # steps of an explanation
     "decided": Look("Decides", Tone.ACCENT, "play"),
     "matched": Look("Fits, passes on", Tone.QUIET, "dot"),

@@ -45,6 +45,8 @@ def explained(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     alpha = alphas(rules).get(rule.name)
     yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
+    if rule.metric.engine_unknown and rule.acts:
+        yield "It can't tell v2 from legacy: it holds, and rolls back only while the engines' own counts blame v2."
     if rule.metric.budget_setting:
         yield _budget(rule)
     if rule.tripwire:

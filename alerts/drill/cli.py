@@ -1,7 +1,9 @@
 """`rollout guard`."""
 
+import signal
 import sys
 from dataclasses import asdict
+from types import FrameType
 
 import click
 
@@ -23,6 +25,7 @@ def guard_group() -> None:
 @in_application
 def drill_command(*, per_second: int, timeout_seconds: float, as_json: bool) -> None:
     """Break a flag that serves nobody and time the running guard; exit code 1 if it does not roll back."""
+    signal.signal(signal.SIGTERM, _stop)  # so that the drill closes its flag on the way out, as it does on Ctrl-C
     try:
         report = running.run(per_second=per_second, timeout_seconds=timeout_seconds, actor=actor())
     except NotGuardedError as error:
@@ -31,7 +34,7 @@ def drill_command(*, per_second: int, timeout_seconds: float, as_json: bool) -> 
         f"Rolled back: v2 served its last operation {report.milliseconds} ms after the evidence was there "
         f"({report.failed} of {report.served_by_v2} had failed; it takes {report.failures_needed})."
         if report.passed
-        else f"Not rolled back: v2 still served after {report.operations} operations, {report.failed} of them failed."
+        else f"Not passed. {report.reason}"
     )
     show(asdict(report), words, as_json=as_json)
     sys.exit(0 if report.passed else 1)
@@ -44,10 +47,18 @@ def drills_command(*, as_json: bool) -> None:
     """The last drills."""
     with reading() as session:
         found = store.latest(session)
-    lines = [f"{each.at:%Y-%m-%d %H:%M} UTC  {_result(each.milliseconds)}  by {each.actor}" for each in found]
+    lines = [
+        f"{each.at:%Y-%m-%d %H:%M} UTC  {_result(each.milliseconds, passed=each.passed)}  by {each.actor}"
+        for each in found
+    ]
     documents = [{"at": each.at, "actor": each.actor, **each.report} for each in found]
     show({"drills": documents}, "\n".join(lines) or "No drill yet; `rollout guard drill` runs one.", as_json=as_json)
 
 
-def _result(milliseconds: int | None) -> str:
-    return "not rolled back" if milliseconds is None else f"{milliseconds} ms"
+def _result(milliseconds: int | None, *, passed: bool) -> str:
+    return f"{milliseconds} ms" if passed and milliseconds is not None else "not passed"
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)

@@ -1,24 +1,27 @@
 """Running a drill: operations of a flag that serves nobody, healthy first, then broken wherever v2 answers.
 
 The operations are routed and counted as real ones are. The time that matters runs from the operation whose outcome
-completed the evidence to the last operation that v2 still served.
+completed the evidence to the last operation that v2 still served. However a drill ends, it closes its flag; that of one
+that was killed is closed by the leader, once its lease is over.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from math import log
+from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from alerts.drill import store
+from alerts.drill import ending, store
 from alerts.drill.flag import FLAG, RULE, SIGNAL
 from alerts.judgement.evidence import Counts, first_window_log_e
 from alerts.judgement.rules import PHASE_ALPHA, bet_of
 from control_plane import rollouts
 from control_plane import store as rollout_store
-from control_plane.phases import Position, RolloutState, guide_plan
+from control_plane.phases import Position, Rollout, RolloutState, guide_plan
 from control_plane.platform import announce, audit, leases, signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Observation
@@ -29,6 +32,7 @@ SETTLE_SECONDS = 2.0
 """The guard looks at the new attempt before its first operation."""
 HEALTHY_SECONDS = 2.0
 FLUSH_SECONDS = 0.25
+RENEW_SECONDS = 2.0
 EVERYONE = Position(3, 3)
 
 
@@ -38,10 +42,14 @@ class NotGuardedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a drill found. `milliseconds` is None when v2 was still serving as time ran out."""
+    """What a drill found; it passed if its own failures, and nothing else, made the guard roll it back.
+
+    `milliseconds` is None where it did not pass, and `reason` says why not.
+    """
 
     passed: bool
     milliseconds: int | None
+    reason: str
     operations: int
     served_by_v2: int
     failed: int
@@ -53,6 +61,8 @@ class _Course:
     """A drill while it runs; seconds are of the monotonic clock."""
 
     started: float
+    attempt: int
+    holder: str
     operations: int = 0
     served: int = 0
     failed: int = 0
@@ -70,13 +80,17 @@ def run(
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Drill the guard that is running, and record how it did. Raises NotGuardedError."""
-    now = datetime.now(UTC)
+    now, holder = datetime.now(UTC), uuid4().hex
     with transaction() as session:
         _require_guard(session, now)
-        _expose(session, now, actor)
-    time.sleep(SETTLE_SECONDS)
-    course = _operate(per_second, timeout_seconds, healthy_seconds, clock)
-    report = _reported(course)
+        attempt = _expose(session, now, actor, holder)
+    try:
+        time.sleep(SETTLE_SECONDS)
+        course = _Course(clock(), attempt, holder)
+        _operate(course, per_second, timeout_seconds, healthy_seconds, clock)
+        report = _reported(course)
+    finally:
+        ending.close(holder, attempt, now=datetime.now(UTC), actor=actor)
     with transaction() as session:
         store.add(
             session,
@@ -95,8 +109,13 @@ def _require_guard(session: Session, now: datetime) -> None:
         raise NotGuardedError("No guard is running; start the server with `rollout serve` and drill it then.")
 
 
-def _expose(session: Session, now: datetime, actor: str) -> None:
-    """Open the drill's flag to everyone in a new attempt. No gate is asked: nothing is served behind this flag."""
+def _expose(session: Session, now: datetime, actor: str, holder: str) -> int:
+    """Open the drill's flag to everyone in a new attempt, whose number is returned.
+
+    No gate is asked: nothing is served behind this flag. Raises NotGuardedError while another drill runs.
+    """
+    if not ending.is_held_by(session, holder, now=now):
+        raise NotGuardedError("Another drill is running; wait for its end.")
     if rollout_store.load(session, FLAG) is None:
         rollouts.plan(session, FLAG, guide_plan(now), now=now, actor=actor, reason="A drill of the guard.")
     found = rollouts.find(session, FLAG)
@@ -124,11 +143,13 @@ def _expose(session: Session, now: datetime, actor: str) -> None:
         reason="A drill of the guard.",
     )
     announce.publish(session, rollouts.TOPIC, FLAG, now=now)
+    return after.attempt
 
 
-def _operate(per_second: int, timeout_seconds: float, healthy_seconds: float, clock: Callable[[], float]) -> _Course:
-    course = _Course(started=clock())
-    flushed_at = course.started
+def _operate(
+    course: _Course, per_second: int, timeout_seconds: float, healthy_seconds: float, clock: Callable[[], float]
+) -> None:
+    flushed_at = renewed_at = course.started
     while (elapsed := clock() - course.started) < timeout_seconds:
         served = _served_by_v2(course.operations)
         if not served and elapsed > healthy_seconds:
@@ -137,9 +158,11 @@ def _operate(per_second: int, timeout_seconds: float, healthy_seconds: float, cl
         if clock() - flushed_at >= FLUSH_SECONDS:
             signals.flush(datetime.now(UTC))
             flushed_at = clock()
+        if clock() - renewed_at >= RENEW_SECONDS:
+            ending.renew(course.holder, datetime.now(UTC))
+            renewed_at = clock()
         time.sleep(max(0.0, course.started + course.operations / per_second - clock()))
     signals.flush(datetime.now(UTC))  # what is counted now belongs to this attempt and not to the next drill's
-    return course
 
 
 def _served_by_v2(number: int) -> bool:
@@ -165,8 +188,27 @@ def _count(course: _Course, *, served: bool, broken: bool, at: float) -> None:
 
 def _reported(course: _Course) -> Report:
     with reading() as session:
-        passed = rollouts.find(session, FLAG).latched
+        rollout = rollouts.find(session, FLAG)
+        cause = ending.cause_of_rollback(session, course.attempt)
+    reason = _why_not(course, rollout, cause)
     milliseconds = None
-    if passed and course.evident_at is not None and course.last_served_at is not None:
-        milliseconds = round(timedelta(seconds=course.last_served_at - course.evident_at).total_seconds() * 1000)
-    return Report(passed, milliseconds, course.operations, course.served, course.failed, course.needed)
+    if not reason:
+        assert course.evident_at is not None
+        assert course.last_served_at is not None
+        milliseconds = round((course.last_served_at - course.evident_at) * 1000)
+    return Report(not reason, milliseconds, reason, course.operations, course.served, course.failed, course.needed)
+
+
+def _why_not(course: _Course, rollout: Rollout, cause: Mapping[str, Any]) -> str:
+    """Why the drill proves nothing; empty where its own failures made the guard roll back."""
+    if not rollout.latched:
+        return f"v2 still served after {course.operations} operations, {course.failed} of them failed."
+    if rollout.attempt != course.attempt:
+        return "Its flag was changed by somebody else meanwhile."
+    if cause.get("alert") != SIGNAL:
+        return f"It was not the drill's alert that rolled back: {rollout.state_reason}"
+    if course.evident_at is None or course.last_served_at is None:
+        return f"It was rolled back after {course.failed} failures, before they were evidence enough."
+    if cause["counts"]["bad"] > course.failed:
+        return f"The guard counted {cause['counts']['bad']} failures, of which only {course.failed} were the drill's."
+    return ""

@@ -1,6 +1,6 @@
 """What a rule counts, as PromQL over the counters that we expose. Pure."""
 
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare
 from alerts.judgement.quantities import spoken_duration
 from alerts.judgement.rules import Rule
 
@@ -23,8 +23,8 @@ def ratio(rule: Rule) -> str:
 
 
 def bad(rule: Rule) -> str:
-    """The counter of the rule's bad outcomes."""
-    return f"{BAD}{_selector(rule)}"
+    """The counter of the rule's bad outcomes; what is legacy's own defect is left out where it can be told."""
+    return f"{BAD}{_selector(rule, without_legacy=rule.metric.legacy_apart)}"
 
 
 def total(rule: Rule) -> str:
@@ -34,8 +34,10 @@ def total(rule: Rule) -> str:
     return f"{OUTCOMES}{_selector(rule)}"
 
 
-def _selector(rule: Rule) -> str:
+def _selector(rule: Rule, *, without_legacy: bool = False) -> str:
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
+    if without_legacy:
+        engine = f', engine!="{LEGACY}"'
     return f'{{signal="{rule.metric.signal}"{engine}}}'
 
 

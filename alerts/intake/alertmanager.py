@@ -17,7 +17,7 @@ from alerts.intake.receiving import LostRaceError, Receiver, receive
 from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
-from control_plane.platform import signals
+from control_plane.platform import request_outcomes
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role, require_token
@@ -110,7 +110,7 @@ def _alarm(response: Response) -> Response:
     if request.method != "POST":
         return response
     refused = 400 <= response.status_code < 500
-    signals.record(Observation(REFUSAL, refused))
+    request_outcomes.observe(Observation(REFUSAL, refused))
     if refused:
         REFUSED.inc()
         log.error("alertmanager.refused", status=response.status_code)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from alerts.judgement.evidence import DESIGN, Bet, Counts, discordant_bet, mismatch_bet, rate_bet
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare, Metric
+from alerts.judgement.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare, Metric
 
 PHASE_ALPHA = 0.01
 """The chance of one false rollback in a phase that all alerts of a flag share."""
@@ -112,6 +112,11 @@ class Rule:
         return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
 
     @property
+    def asks_for_pairs(self) -> bool:
+        """Whether which engine failed which requests has a say in what a breach leads to."""
+        return self.attributable or self.metric.engine_unknown
+
+    @property
     def quiet_notice_seconds(self) -> float:
         """How long an absence of traffic stays unmentioned."""
         return max(3 * self.window_seconds, 900.0)
@@ -151,7 +156,7 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
             case Compare.DISCORDANT if signal == FAILED_LEGACY_ONLY:
                 total += tally.bad
             case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule.metric, signal, engine):
-                bad += tally.bad
+                bad += 0 if rule.metric.legacy_apart and engine == LEGACY else tally.bad
                 total += tally.total
     return Counts(bad, total)
 

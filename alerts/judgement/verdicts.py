@@ -1,8 +1,9 @@
 """What the guard concludes of one alert: fine, watch, hold or roll back, and why, as a sentence.
 
 Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 10, released by
-itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares holds, since
-going back would hide the cause and help nobody; where nobody is exposed there is nothing to roll back, and it holds.
+itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares, or that is
+legacy's, or that an alert of the whole service can't pin on v2, holds: going back would hide the cause and help nobody.
+Where nobody is exposed there is nothing to roll back, and it holds.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ from enum import StrEnum
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.judgement.attribution import Attribution, Pairs, attribute
+from alerts.judgement.attribution import NO_ARMS, NO_COUNTS, Arms, Attribution, Pairs, attribute
 from alerts.judgement.certificates import SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.judgement.evidence import LN_10, Counts, Evidence
+from alerts.judgement.evidence import LN_10, Counts, Evidence, log_start
 from alerts.judgement.quantities import spoken_duration
-from alerts.judgement.rules import Action, NoData, Rule
+from alerts.judgement.rules import Action, NoData, Rule, bet_of
 
 HOLD_LOG_E = log(10)
 RELEASE_LOG_E = log(3)
@@ -39,6 +40,21 @@ GRAVITY = {status: gravity for gravity, status in enumerate(Status)}
 Concern = tuple[Status, str]
 
 
+BREACHES: Mapping[Attribution, Concern] = {
+    Attribution.SHARED: (
+        Status.HOLD,
+        "Over its threshold, but legacy fails as well, so going back would not help.",
+    ),
+    Attribution.LEGACY: (
+        Status.HOLD,
+        "Over its threshold, but it is legacy that fails, so going back would do harm.",
+    ),
+    Attribution.V2_ONLY: (Status.ROLLBACK, "Over its threshold, and v2 alone is to blame."),
+    Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether legacy would do better is not known."),
+}
+"""What a breach leads to by whose fault it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the evidence can't know: whether users are exposed, the last window's counts, and whether counting works."""
@@ -50,6 +66,9 @@ class Facts:
     silent_seconds: float = 0.0
     """For how long exposed traffic has left no counts; 0 where none was due."""
     pairs: Pairs | None = None
+    arms: Arms = NO_ARMS
+    legacy_faults: Counts = NO_COUNTS
+    """Of the window's outcomes, those that are legacy's own defects."""
 
 
 class Verdict(NamedTuple):
@@ -113,9 +132,13 @@ def judge(
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
     calm = evidence.log_e < RELEASE_LOG_E
     calm_since = _since(previous.calm_since if previous else None, now) if calm else None
-    attribution = attribute(rule, evidence, facts.pairs)
+    faulted = _legacy_faults(rule, facts)
+    attribution = attribute(rule, evidence, facts.pairs, facts.arms)
+    if faulted and attribution is Attribution.UNKNOWN:
+        attribution = Attribution.LEGACY
     concerns = (
         _breach(rule, attribution, breached_since, now),
+        faulted,
         _silence(rule, facts),
         _suspicion(rule, evidence, calm_since, previous, now),
         _window(rule, facts),
@@ -182,13 +205,17 @@ def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | Non
         return None
     if now - breached_since < timedelta(seconds=rule.for_seconds):
         return Status.HOLD, f"Over its threshold; rolls back if that lasts {spoken_duration(rule.for_seconds)}."
-    match attribution:
-        case Attribution.SHARED:
-            return Status.HOLD, "Over its threshold, but legacy fails as well, so going back would not help."
-        case Attribution.V2_ONLY:
-            return Status.ROLLBACK, "Over its threshold, and v2 alone is to blame."
-        case Attribution.UNKNOWN:
-            return Status.ROLLBACK, "Over its threshold; whether legacy would do better is not known."
+    if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
+        return Status.HOLD, "Over its threshold, but it can't tell v2 from legacy and nothing else blames v2."
+    return BREACHES[attribution]
+
+
+def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
+    """Legacy's own defects hold where they are as alarming as v2's would be."""
+    if log_start(bet_of(rule), facts.legacy_faults) < HOLD_LOG_E:
+        return None
+    found = f"Legacy is at fault in {_of(facts.legacy_faults)} in the last {spoken_duration(rule.window_seconds)}."
+    return Status.HOLD, f"{found} That says nothing against v2, and going back would do harm."
 
 
 def _silence(rule: Rule, facts: Facts) -> Concern | None:

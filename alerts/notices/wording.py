@@ -24,6 +24,7 @@ NEXT = {
 ATTRIBUTIONS = {
     "v2_only": "v2 alone is to blame",
     "shared": "legacy fails as well",
+    "legacy": "it is legacy that fails",
     "unknown": "whether legacy would do better is not known",
 }
 

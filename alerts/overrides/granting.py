@@ -1,6 +1,7 @@
 """The use cases of an override: grant it, end it. Each in the caller's transaction, audited and announced.
 
-A critical alert takes two: the first owner asks, another one who wishes the same within a quarter of an hour grants.
+A critical alert takes two: the first owner asks, another one who wishes the same within a quarter of an hour grants. A
+token is no other one: it counts as the person who made it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from alerts.notices import outbox, wording
 from alerts.overrides import store
 from alerts.overrides.store import Asked, Override
 from control_plane import rollouts
-from control_plane.platform import announce, audit
+from control_plane.platform import announce, audit, identity
 from control_plane.platform.problems import Problem
 
 LONGEST = timedelta(minutes=60)
@@ -44,7 +45,7 @@ def grant(session: Session, rules: Sequence[Rule], wish: Wish, *, now: datetime,
         words = "The rollout is rolled back already, which no override undoes; re-arm it instead."
         raise Problem(409, "ROLLED_BACK", words)
     asked = store.asked(session, wish.flag, wish.alert, attempt=rollout.attempt, since=now - ASKED_FOR)
-    if rule.severity is Severity.CRITICAL and (asked is None or asked.actor == actor):
+    if rule.severity is Severity.CRITICAL and (asked is None or _is_one_person(session, asked.actor, actor)):
         return _ask(session, wish, attempt=rollout.attempt, now=now, actor=actor)
     store.end(session, wish.flag, wish.alert, now=now, actor=actor)
     until = now + timedelta(minutes=wish.minutes)
@@ -79,6 +80,11 @@ def _ask(session: Session, wish: Wish, *, attempt: int, now: datetime, actor: st
     message = wording.of_asked(wish.flag, wish.alert, actor=actor, reason=asked.reason, until=asked.until, now=now)
     outbox.tell(session, message, now=now)
     return asked
+
+
+def _is_one_person(session: Session, first: str, second: str) -> bool:
+    """Whether somebody stands behind both names: nobody becomes a second owner by a token of their own."""
+    return bool(identity.people_behind(session, first) & identity.people_behind(session, second))
 
 
 def _rule(rules: Sequence[Rule], wish: Wish) -> Rule:

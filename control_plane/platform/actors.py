@@ -36,6 +36,11 @@ class TokenType(StrEnum):
     SERVICE = "service"
 
     @property
+    def is_secret(self) -> bool:
+        """Whether holding such a token proves anything: everybody who opens the product has a browser's token."""
+        return self is not TokenType.FRONTEND
+
+    @property
     def trusted_by_default(self) -> tuple[str, ...]:
         """Where nothing else is said, a browser's word about its user counts for nothing, a service's for all."""
         return () if self is TokenType.FRONTEND else (EVERY,)

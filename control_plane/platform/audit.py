@@ -1,4 +1,7 @@
-"""The audit trail: append-only, each entry sealed by a hash over itself and the entry before."""
+"""The audit trail: append-only, each entry sealed by a hash over itself and the entry before.
+
+Where it must end is kept beside it, sealed with a key (`audit_head`): a chain alone can't tell that its end is missing.
+"""
 
 import hashlib
 import json
@@ -7,26 +10,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from control_plane.platform import audit_head
 from control_plane.platform.announce import serialise
+from control_plane.platform.audit_head import End
 from control_plane.platform.models import AuditEntry
+from control_plane.platform.problems import Problem
 
 GENESIS = "0" * 64
+NOWHERE = End(0, 0, GENESIS)
 BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How many entries were checked, and the id of the first one that does not fit, if any."""
+    """How many entries were checked, the id of the first one that does not fit, and what is wrong with the end."""
 
     checked: int
     first_broken: int | None
+    problem: str = ""
+    end: End = NOWHERE
 
     @property
     def intact(self) -> bool:
-        return self.first_broken is None
+        return self.first_broken is None and not self.problem
 
 
 def record(
@@ -42,7 +51,7 @@ def record(
 ) -> None:
     """Append one entry in the caller's transaction; nothing is recorded when that rolls back."""
     serialise(session)  # two writers must not both continue from the same predecessor
-    previous = session.scalar(select(AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)) or GENESIS
+    last_id, last_hash = _newest(session)
     entry = AuditEntry(
         at=now,
         actor=actor,
@@ -51,25 +60,42 @@ def record(
         before=_plain(before),
         after=_plain(after),
         reason=reason,
-        previous_hash=previous,
+        previous_hash=last_hash,
     )
     entry.hash = _seal(entry)
     session.add(entry)
     session.flush()
+    audit_head.extend(session, entry, last_id)
 
 
 def verify(session: Session) -> Verification:
-    """Recompute the whole chain, in batches; the first entry that was changed, removed or inserted is named."""
+    """Recompute the whole chain, in batches, and hold its end against what was sealed beside it.
+
+    The first entry that was changed, removed or inserted is named.
+    """
     checked, last_id, previous = 0, 0, GENESIS
     while batch := session.scalars(
         select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
     ).all():
         for entry in batch:
             if entry.previous_hash != previous or entry.hash != _seal(entry):
-                return Verification(checked, entry.id)
+                return Verification(checked, entry.id, end=End(checked, last_id, previous))
             checked, last_id, previous = checked + 1, entry.id, entry.hash
         session.expunge_all()
-    return Verification(checked, None)
+    end = End(checked, last_id, previous)
+    return Verification(checked, None, audit_head.problem(session, end), end)
+
+
+def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
+    """Seal the trail as it is, and say in it who decided so and what was wrong. Raises Problem without a reason."""
+    if not reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    serialise(session)
+    found = verify(session)
+    count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
+    audit_head.seal_anew(session, End(count, *_newest(session)))
+    after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
+    record(session, now=now, actor=actor, action="audit.seal", subject="audit", reason=reason.strip(), after=after)
 
 
 def latest(
@@ -97,6 +123,12 @@ def document(entry: AuditEntry) -> dict[str, Any]:
         "reason": entry.reason,
         "hash": entry.hash,
     }
+
+
+def _newest(session: Session) -> tuple[int, str]:
+    """Id and hash of the last entry, or what stands for them before the first."""
+    found = session.execute(select(AuditEntry.id, AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)).first()
+    return (found.id, found.hash) if found else (NOWHERE.last_id, NOWHERE.last_hash)
 
 
 def _seal(entry: AuditEntry) -> str:

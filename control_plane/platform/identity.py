@@ -14,7 +14,15 @@ from control_plane.platform import audit, identity_store
 from control_plane.platform.actors import Person, Role
 from control_plane.platform.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.problems import Problem
-from control_plane.platform.tokens import check_token, create_token, init_app, is_in_force, list_tokens, revoke_token
+from control_plane.platform.tokens import (
+    check_token,
+    create_token,
+    init_app,
+    is_in_force,
+    list_tokens,
+    people_behind,
+    revoke_token,
+)
 
 __all__ = [
     "add_person",
@@ -32,6 +40,7 @@ __all__ = [
     "is_in_force",
     "list_people",
     "list_tokens",
+    "people_behind",
     "revoke_token",
 ]
 

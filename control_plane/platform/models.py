@@ -29,6 +29,19 @@ class AuditEntry(Base):
     hash: Mapped[str] = mapped_column(Text)
 
 
+class AuditHead(Base):
+    """How the audit trail must end: one row, sealed with a key that is not in the database."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    entries: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    last_hash: Mapped[str] = mapped_column(Text)
+    sealed_from: Mapped[int] = mapped_column(BigInteger)
+    seal: Mapped[str] = mapped_column(Text)
+
+
 class Change(Base):
     """One announced change. The newest id is the revision that every process and stream follows."""
 
@@ -66,6 +79,21 @@ class SignalMinute(Base):
     total: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (Index("ix_signal_minute_minute", "minute"),)
+
+
+class SignalSlice(Base):
+    """The same counts per ten seconds (of the epoch), for windows that begin within a minute; kept for an hour."""
+
+    __tablename__ = "signal_slice"
+
+    signal: Mapped[str] = mapped_column(Text, primary_key=True)
+    engine: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text, primary_key=True)
+    slice: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    bad: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_signal_slice_slice", "slice"),)
 
 
 class SignalAccount(Base):

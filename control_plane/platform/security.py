@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from control_plane.platform import callers, failures
+from control_plane.platform import callers, failures, request_outcomes
 from control_plane.platform.actors import Person, Role, Token, TokenRefusal, TokenType
 from control_plane.platform.callers import Caller, presented_token, sign_in, sign_out
 from control_plane.platform.cross_origin import SAFE_METHODS, refuse_cross_origin
@@ -126,8 +126,8 @@ def _add_headers(response: Response) -> Response:
 
 def _require_role(needed: Role) -> None:
     match callers.current():
-        case Caller(role=Role() as role) if role.covers(needed):
-            return
+        case Caller(name=name, role=Role() as role) if role.covers(needed):
+            request_outcomes.prove(name)
         case Caller(name=name, role=role):
             held = f"{name} is {role}" if role else f"{name} has no role"
             raise Problem(403, "ROLE_REQUIRED", f"This needs the role {needed}, and {held}; ask an owner.")
@@ -144,6 +144,8 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
         case Caller(token=Token() as held):
             if held.type not in allowed:
                 _refuse_type(held, allowed, unleash=unleash)
+            if held.type.is_secret:
+                request_outcomes.prove(f"token:{held.name}")
         case TokenRefusal(reason):
             _refuse(reason, failed=True, unleash=unleash)
         case _:

@@ -27,7 +27,7 @@ class Settings:
     instance_dir: Path = Path("instance")
     """`INSTANCE_DIR`: where the database, the secret key and flag snapshots of this installation live."""
     secret_key: str = ""
-    """`SECRET_KEY`: signs sessions; without it one is made and kept in the instance folder."""
+    """`SECRET_KEY`: signs sessions, seals the audit trail; without it one is made and kept in the instance folder."""
     environment: str = "production"
     """`ENVIRONMENT`: the flag environment in which this process consumes credits."""
     credits_v2_override: bool | None = None

@@ -6,7 +6,7 @@ flush interval) is missing evidence, never a missing credit.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import database
 from control_plane.platform.database import on_each
-from control_plane.platform.models import SignalAccount, SignalMinute, SignalTotal
+from control_plane.platform.models import SignalAccount, SignalMinute, SignalSlice, SignalTotal
 from control_plane.platform.prepared import Prepared
 
 RESERVED = "reserved_signals"
@@ -25,6 +25,8 @@ BOUNDS = "signal_bounds"
 BUDGETS = "signal_budgets"
 ACCOUNT_WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
+SLICE_SECONDS = 10
+SLICES_KEPT_SECONDS = 3600
 WHOLE_HOUR = "*"
 """Stands for everybody where an hour is counted as a whole."""
 
@@ -41,14 +43,19 @@ def _adding(table: Table) -> Prepared:
     return Prepared(on_each(build))
 
 
-TOTAL, MINUTE, ACCOUNT = (cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalAccount))
+TOTAL, MINUTE, SLICE, ACCOUNT = (
+    cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalSlice, SignalAccount)
+)
 TOTALS = Prepared(select(*TOTAL.c["signal", "engine", "role", "bad", "total"]))
 MINUTES = Prepared(
     select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
     .where(MINUTE.c.minute >= bindparam("since"))
     .order_by(MINUTE.c.minute)
 )
-ADD_TOTAL, ADD_MINUTE = _adding(TOTAL), _adding(MINUTE)
+SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
+    SLICE.c.slice.in_(bindparam("wanted", expanding=True))
+)
+ADD_TOTAL, ADD_MINUTE, ADD_SLICE = _adding(TOTAL), _adding(MINUTE), _adding(SLICE)
 FIRST_FAILURE = Prepared(on_each(lambda insert: insert(ACCOUNT).on_conflict_do_nothing()))
 
 
@@ -205,6 +212,18 @@ def minutes(session: Session, since: datetime) -> dict[tuple[Series, int], Count
     }
 
 
+def slices(session: Session, wanted: Collection[int]) -> dict[tuple[Series, int], Count]:
+    """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
+    rows = database.run(session, SLICES, {"wanted": sorted(wanted)})
+    return {(Series(signal, engine, role), each): Count(bad, total) for signal, engine, role, each, bad, total in rows}
+
+
+def forget_slices(session: Session, now: datetime) -> None:
+    """Drop the ten seconds that no window begins in any more; their minutes stay."""
+    oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS
+    database.run(session, SLICE.delete().where(SLICE.c.slice < oldest))
+
+
 def _first_failures(session: Session, accounts: list[tuple[Series, str]], now: datetime) -> Counter[Series]:
     """Only the first failure of an account in a window counts, whichever process saw it."""
     window = int(now.timestamp()) // ACCOUNT_WINDOW_SECONDS
@@ -217,11 +236,13 @@ def _first_failures(session: Session, accounts: list[tuple[Series, str]], now: d
 
 def _write(session: Session, good: Counter[Series], bad: Counter[Series], now: datetime) -> None:
     # One order for everybody: two processes that flush at once must not wait for each other in a circle.
-    minute = int(now.timestamp()) // 60
+    at = int(now.timestamp())
+    times = {"minute": at // 60, "slice": at // SLICE_SECONDS}
     rows = [
-        {**series._asdict(), "minute": minute, "bad": bad[series], "total": good[series] + bad[series]}
+        {**series._asdict(), **times, "bad": bad[series], "total": good[series] + bad[series]}
         for series in sorted(good.keys() | bad.keys())
     ]
+    ADD_SLICE.change_each(session, rows)
     ADD_MINUTE.change_each(session, rows)
     ADD_TOTAL.change_each(session, rows)
 

@@ -17,10 +17,10 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import checkouts, locks, logs, settings, told
+from control_plane.platform import checkouts, locks, logs, request_outcomes, settings, told
 from control_plane.platform.database import BEGIN_REFUSED, db
 from control_plane.platform.problems import PROBLEM_CODE
-from control_plane.platform.signals import Observation, bound_seconds, record
+from control_plane.platform.signals import Observation, bound_seconds
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 STARTED = "rollout.started"
@@ -39,8 +39,9 @@ SERVER_ERRORS = Counter("rollout_http_server_errors", "Requests answered with 5x
 LATENCY = Histogram("rollout_http_request_seconds", "Time to the first byte.", ["route"], buckets=SECONDS)
 STATEMENTS = Histogram("rollout_database_statement_seconds", "Time of one database statement.", buckets=SECONDS)
 
-API_GOOD = Observation("api_error_rate", bad=False)
-API_BAD = Observation("api_error_rate", bad=True)
+API_ERRORS = "api_error_rate"
+NO_ENGINES_FAULT = frozenset({"DATABASE_UNAVAILABLE", "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"})
+"""Codes of answers that failed because something could not answer that every engine needs, or that none does."""
 STATEMENT_GOOD = Observation("database_query_slow", bad=False)
 STATEMENT_BAD = Observation("database_query_slow", bad=True)
 ANSWERED = Observation("database_error", bad=False)
@@ -138,6 +139,7 @@ def _create_series() -> None:
 def _start() -> None:
     environ = request.environ
     environ[STARTED] = perf_counter()
+    request_outcomes.begin()
     given = environ.get("HTTP_X_REQUEST_ID", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
 
@@ -154,18 +156,28 @@ def _finish(response: Response) -> Response:
     observe(method, route, response.status_code, seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()
-    if _is_guarded(route):
-        record(API_BAD if failed else API_GOOD)
-    if rule and (watched := current_app.extensions[WATCHED].get(rule.endpoint)):
-        signal, default = watched
-        record(Observation(signal, seconds > bound_seconds(current_app, signal, default)))
-    if rule and (watched := current_app.extensions[WATCHED_STATUSES].get(rule.endpoint)):
-        signal, statuses = watched
-        record(Observation(signal, response.status_code in statuses))
+    _count_answer(response.status_code, route, seconds)
+    request_outcomes.end()
     if rule is None or rule.endpoint not in current_app.extensions["quiet_endpoints"]:
         _log(response, route, seconds)
     response.headers["X-Request-Id"] = g.request_id
     return response
+
+
+def _count_answer(status: int, route: str, seconds: float) -> None:
+    """Tell the guard how the request went."""
+    if _is_guarded(route) and request.environ.get(PROBLEM_CODE) not in NO_ENGINES_FAULT:
+        observation = Observation(
+            API_ERRORS, status >= 500, engine=request_outcomes.engine(), account=request_outcomes.account()
+        )
+        request_outcomes.observe(observation)
+    endpoint = request.endpoint or ""
+    if watched := current_app.extensions[WATCHED].get(endpoint):
+        signal, default = watched
+        request_outcomes.observe(Observation(signal, seconds > bound_seconds(current_app, signal, default)))
+    if watched := current_app.extensions[WATCHED_STATUSES].get(endpoint):
+        signal, statuses = watched
+        request_outcomes.observe(Observation(signal, status in statuses))
 
 
 def _is_guarded(route: str) -> bool:
@@ -222,7 +234,7 @@ def _statement_failed_after(seconds: float) -> None:
 
 def _count_statement(seconds: float, observation: Observation) -> None:
     STATEMENTS.observe(seconds)
-    current_app.extensions["signals"].add(observation)
+    request_outcomes.observe(observation)
 
 
 def _slow_after() -> float:
@@ -239,18 +251,18 @@ def _observe_errors(engine: Engine, app: Flask) -> None:
 
 def _database_answers(*_: object) -> None:
     if has_request_context():
-        record(ANSWERED, LOCK_HAD)
+        request_outcomes.observe(ANSWERED, LOCK_HAD)
 
 
 def _database_fails(error: Exception | None) -> None:
     if has_request_context() and isinstance(error, OperationalError):
-        record(UNANSWERED, *([LOCK_HELD] if locks.is_held(error.orig) else []))
+        request_outcomes.observe(UNANSWERED, *([LOCK_HELD] if locks.is_held(error.orig) else []))
 
 
 def _answered_alone(seconds: float, statement: str) -> None:
     if has_request_context():
         _statement_took(seconds, statement)
-        record(ANSWERED, LOCK_HAD)
+        request_outcomes.observe(ANSWERED, LOCK_HAD)
 
 
 def _failed_alone(seconds: float, error: Exception) -> None:
@@ -262,6 +274,6 @@ def _failed_alone(seconds: float, error: Exception) -> None:
 def _observe_checkouts(app: Flask) -> None:
     def told(seconds: float) -> None:
         slow = seconds > bound_seconds(app, WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
-        app.extensions["signals"].add(WAITED_LONG if slow else WAITED_LITTLE)
+        request_outcomes.observe(WAITED_LONG if slow else WAITED_LITTLE)
 
     checkouts.tell(app, told)

@@ -21,6 +21,8 @@ from control_plane.platform.token_cache import CONFIRM_SECONDS, TokenCache
 ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
 NAME_CHARACTERS = range(1, 101)
 NOTE_SECONDS = 60
+ACTOR_PREFIX = "token:"
+"""How the name of an actor begins that is a token."""
 FILE_NAME = "tokens.json"
 ELSEWHERE = "tokens_elsewhere"
 """The extension that knows the tokens of an application without a database of its own."""
@@ -68,6 +70,27 @@ def create_token(
 def list_tokens(session: Session) -> list[Token]:
     """Every token, the newest first, those that have ended too."""
     return identity_store.tokens(session)
+
+
+def people_behind(session: Session, actor: str) -> frozenset[str]:
+    """Who acts under this name: a token counts as whoever made it, and so does a token that was made with a token.
+
+    Tokens may share a name, so there may be several; those that have ended count as well.
+    """
+    makers: dict[str, set[str]] = {}
+    for each in identity_store.tokens(session):
+        makers.setdefault(f"{ACTOR_PREFIX}{each.name}", set()).add(each.created_by)
+    found, waiting, seen = set[str](), [actor], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in makers:
+            waiting.extend(makers[name])
+        else:
+            found.add(name)
+    return frozenset(found or {actor})
 
 
 def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, reason: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Never, Self, TypeVar
 from flask import request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from control_plane.platform import request_outcomes
 from control_plane.platform.problems import Problem
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.decisions import Amounts
@@ -176,9 +177,12 @@ def reservation(*, actor: str) -> tuple[Operation, timedelta]:
 def parsed(model: type[Model], value: Any) -> Model:
     """`value` as `model`. Raises Problem with the code of the first field that is wrong."""
     try:
-        return model.model_validate(value)
+        found = model.model_validate(value)
     except ValidationError as error:
         _refuse(error)
+    if user_id := getattr(found, "userId", None):
+        request_outcomes.note_account(user_id)
+    return found
 
 
 def optional_key(body: AdjustBody | TopUpBody) -> str | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import request_outcomes
 from control_plane.platform.database import looking, reading, transaction
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.security import actor, require_token
@@ -98,6 +99,7 @@ def status_view() -> ResponseReturnValue:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         glance, both = found
         engine = look_up_flag(session, now, glance.routing)(glance.account).engine
+        request_outcomes.note_engine(engine.value)
         return _enveloped(presentation.status_document(both, engine))
 
 

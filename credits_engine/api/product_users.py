@@ -13,7 +13,7 @@ import jwt
 import structlog
 from flask import Flask, current_app, request
 
-from control_plane.platform import settings
+from control_plane.platform import request_outcomes, settings
 from control_plane.platform.callers import presented_token
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_token
@@ -45,11 +45,14 @@ def acting_user() -> str:
     """
     token = presented_token()
     if token.count(".") == JWT_DOTS:
-        return _subject(token)
-    _require_service()
-    user_id = request.args.get("userId", "")
-    if not user_id:
-        raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
+        user_id = _subject(token)
+        request_outcomes.prove(user_id)
+    else:
+        _require_service()
+        user_id = request.args.get("userId", "")
+        if not user_id:
+            raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
+    request_outcomes.note_account(user_id)
     return user_id
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.platform import settings
+from control_plane.platform import request_outcomes, settings
 from control_plane.platform.database import reading
 from credits_engine.administration import queries
 from credits_engine.api import bodies, entry_documents, presentation
@@ -82,6 +82,7 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
     engine = look_up_flag(session, now)(account).engine
+    request_outcomes.note_engine(engine.value)
     return books.shown(session, account, now).of(engine), engine
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import Counter
 
-from control_plane.platform import settings
+from control_plane.platform import request_outcomes, settings
 from control_plane.platform.problems import Problem
 from credits_engine.billing import evidence, signature
 from credits_engine.billing.intake import Intake, UnusableBodyError, parse
@@ -32,6 +32,7 @@ def receive() -> ResponseReturnValue:
     evidence.report_signature(refused=reason is not None)
     if reason:
         raise _counted("bad_signature", 400, "INVALID_SIGNATURE", reason)
+    request_outcomes.prove("stripe")
     try:
         delivery = parse(body, now)
     except UnusableBodyError as error:

@@ -50,6 +50,13 @@ class Comparison:
     variance: Variance
     cause: str = ""
 
+    @property
+    def blames_legacy_alone(self) -> bool:
+        """Whether a defect is legacy's own: it contradicts its figures and v2 does not."""
+        faults = self.cause.split()
+        by_legacy = [each.startswith(f"{EngineName.LEGACY}:") for each in faults]
+        return self.variance is Variance.DEFECT and bool(faults) and all(by_legacy)
+
 
 def compare(
     served: Observation, shadow: Observation, *, served_book: Book, shadow_book: Book, request: Request

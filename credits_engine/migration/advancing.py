@@ -49,7 +49,9 @@ Enters = Callable[[Account], bool]
 def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     """Closed while the next step would have v2 refuse too many, or the comparison contradicts itself."""
     here, there = _exposures(rollout)
-    if rollout.flag != FLAG or there is None or there == here:
+    if rollout.flag != FLAG:
+        return GateResult(GATE, GateStatus.OPEN, "This flag decides about nobody's credits.")
+    if there is None or there == here:
         return GateResult(GATE, GateStatus.OPEN, "The next step lets nobody in whose credits would be judged anew.")
     found = store.latest(session, rollout.flag, rollout.version)
     looked_at_once = found is None or not timedelta() <= now - found.at <= FRESH

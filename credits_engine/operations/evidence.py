@@ -20,7 +20,7 @@ REFUSED_ALONE = "credit_refused_by_v2_only"
 ALLOWED_ALONE = "credit_allowed_by_v2_only"
 ANSWER_DIFFERS = "credit_answer_differs"
 REPEATED = "credit_repeated"
-V2 = EngineName.V2
+V2, LEGACY = EngineName.V2, EngineName.LEGACY.value
 UNCOUNTED = "credit_uncounted"
 UNCOMPARED = "credit_uncompared"
 # Made once, for each is counted with every operation.
@@ -44,11 +44,19 @@ def observations(receipt: Receipt) -> tuple[Signal, ...]:
         signals += _failed_alone(receipt)
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT
-        signals.append(Signal(VARIANCE, defect, account=account))
+        signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
         signals += _flips(receipt, defect=defect)
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
+
+
+def at_fault(receipt: Receipt) -> str:
+    """Under whose name a difference counts: legacy's where legacy alone contradicts its own figures, else nobody's.
+
+    A difference that neither engine's figures explain counts against v2, which is the one that is new.
+    """
+    return LEGACY if receipt.comparison.blames_legacy_alone else ""
 
 
 def excused(receipt: Receipt) -> tuple[Signal, ...]:
@@ -100,11 +108,11 @@ def _flips(receipt: Receipt, *, defect: bool) -> list[Signal]:
     them can differ between the engines by more than this rate, whoever they serve.
     """
     v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
-    flipped = defect and v2 is not legacy
+    flipped, name = defect and v2 is not legacy, at_fault(receipt)
     return [
-        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, account=receipt.user_id),
-        Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, account=receipt.user_id),
-        Signal(ANSWER_DIFFERS, v2 is not legacy, account=receipt.user_id),
+        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, account=receipt.user_id),
+        Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
+        Signal(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
     ]
 
 
@@ -130,4 +138,5 @@ def _drift(receipt: Receipt) -> list[Signal]:
     if not expected:
         return []
     lot = crc32(f"{receipt.user_id}:{receipt.operation_key}".encode()) / 2**32
-    return [Signal(DRIFT, lot * expected < abs(apart.analysis) + abs(apart.roast), account=receipt.user_id)]
+    is_apart = lot * expected < abs(apart.analysis) + abs(apart.roast)
+    return [Signal(DRIFT, is_apart, at_fault(receipt), account=receipt.user_id)]

@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.phases import FLAG
-from control_plane.platform import signals
+from control_plane.platform import request_outcomes, signals
 from control_plane.platform.database import db
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
@@ -56,6 +56,7 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
     receipt = receipt_of(found, operation, now)
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         signals.record(ROUTED[receipt.served.engine is EngineName.V2])
+        request_outcomes.note_engine(receipt.served.engine.value)
     return receipt
 
 

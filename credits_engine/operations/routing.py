@@ -6,7 +6,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.phases import FLAG
-from control_plane.platform import signals
+from control_plane.platform import request_outcomes, signals
 from control_plane.platform.settings import current
 from control_plane.platform.signals import Observation
 from credits_engine.engines.decisions import EngineName
@@ -32,6 +32,7 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
         if found is not UNPLANNED:
             # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
             signals.record(ROUTED[found.enabled])
+            request_outcomes.note_engine(ROUTED[found.enabled].engine)
         return found
 
     return evaluate

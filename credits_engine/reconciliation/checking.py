@@ -3,6 +3,7 @@
 Each difference is a bad outcome of a tripwire: the first one rolls back.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,6 +16,7 @@ from control_plane.platform import jobs, signals, telemetry
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.settings import current
 from control_plane.platform.signals import Count, Observation, Series
+from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guardrails, migrating
 from credits_engine.store.reconciliation import BookTotal, page_differences
 
@@ -47,9 +49,15 @@ def check(now: datetime) -> list[BookTotal]:
         log.error("books.differ", user=total.user_id, engine=total.engine, period_start=total.period_start.isoformat())
     for user_id, key in twice:
         log.error("operation.charged_twice", user=user_id, key=key)
-    signals.record(Observation(DIFFERENCE, bad=bool(wrong)), Observation(DOUBLE_CHARGE, bad=bool(twice)))
+    signals.record(difference(wrong), Observation(DOUBLE_CHARGE, bad=bool(twice)))
     check_stake(now)
     return wrong
+
+
+def difference(wrong: Sequence[BookTotal]) -> Observation:
+    """Whether books differ; under legacy's name where only its own do, to which nobody should go back."""
+    legacys = bool(wrong) and all(each.engine is EngineName.LEGACY for each in wrong)
+    return Observation(DIFFERENCE, bad=bool(wrong), engine=EngineName.LEGACY.value if legacys else "")
 
 
 def check_stake(_now: datetime) -> None:
@@ -94,7 +102,7 @@ def count_corrections(now: datetime, _term: int) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule and let the control plane measure what is at stake."""
-    blast_radius.register_meter(guardrails.blast)
+    blast_radius.register_meter(FLAG, guardrails.blast)
     sample_ratio.register_meter(guardrails.split)
     telemetry.watch_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)

@@ -16,7 +16,7 @@ from control_plane.platform import jobs, signals, telemetry
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.signals import Observation
 from credits_engine.reconciliation import tallying
-from credits_engine.reconciliation.checking import DIFFERENCE
+from credits_engine.reconciliation.checking import DIFFERENCE, difference
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import runs
 from credits_engine.store.runs import Run
@@ -38,7 +38,8 @@ def check_books(now: datetime, cause: str) -> Reconciliation:
         result = _with_sums(cause)
     with transaction() as session:
         runs.add(session, Run(now, cause, result.checked, result.found))
-    signals.record(Observation(DIFFERENCE, bad=not result.clean))
+    whole = result.found == len(result.differences)
+    signals.record(difference(result.differences) if whole else Observation(DIFFERENCE, bad=True))
     if not result.clean:
         first = {"user": each.user_id, "engine": each.engine} if (each := next(iter(result.differences), None)) else {}
         log.error("credits.books_differ", found=result.found, cause=cause, packs=result.packs[:LOGGED], **first)

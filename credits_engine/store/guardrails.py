@@ -32,8 +32,10 @@ SERVED_BY_V2 = (
 BLAST = select(
     func.count(JOURNAL.c.user_id.distinct()), func.count(), func.sum(_apart("analysis") + _apart("roast"))
 ).where(SERVED_BY_V2)
+# As `Comparison.blames_legacy_alone` says it: what legacy did wrong by itself puts no credits at risk.
+BLAMES_LEGACY_ALONE = JOURNAL.c.cause.like(f"{EngineName.LEGACY}:%") & JOURNAL.c.cause.not_like(f"%{EngineName.V2}:%")
 APART = select(func.sum(_apart("analysis") + _apart("roast"))).where(
-    SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS
+    SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS, ~func.coalesce(BLAMES_LEGACY_ALONE, False)
 )
 ROLLBACK_KEYS = "rollback:%"
 """The keys of corrections that an approved report posts: they follow from a rollback and are no sign of a new fault."""

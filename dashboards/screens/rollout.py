@@ -38,6 +38,7 @@ class RolloutScreen:
     overrides: tuple[Override, ...]
     """Alerts that may only notify for now."""
     engines: tuple[EngineCounts, ...]
+    """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     guard: GuardView
     entries: tuple[EntryView, ...]
     aftermath: AftermathView | None
@@ -121,11 +122,18 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
         alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD),
         overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
-        engines=guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal),
+        engines=_engines(flag, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(trail.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),
         aftermath=aftermath.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
     )
+
+
+def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:
+    """The credits' engines behind the credits' flag; what is served behind any other flag is counted nowhere."""
+    if flag != FLAG:
+        return ()
+    return guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal)
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:

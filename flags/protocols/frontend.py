@@ -52,8 +52,8 @@ def ask_view() -> ResponseReturnValue:
 @in_unleash_words
 @documented(body=bodies.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
-    """How often which flag was answered in which way."""
-    reports.metrics(body(bodies.Metrics), token().environment)
+    """How often which flag was answered in which way. What a browser measures moves no alert: anybody can send it."""
+    reports.metrics(body(bodies.Metrics), token().environment, counts_outcomes=token().type.is_secret)
     return "OK"
 
 

@@ -22,12 +22,15 @@ def registration(said: bodies.Registration, environment: str) -> None:
     reporting().connections.note(named, environment, now=datetime.now(UTC))
 
 
-def metrics(said: bodies.Metrics, environment: str) -> None:
-    """An SDK instance told how often which flag was answered in which way, and what its service measured."""
+def metrics(said: bodies.Metrics, environment: str, *, counts_outcomes: bool = True) -> None:
+    """An SDK instance told how often which flag was answered in which way, and what its service measured.
+
+    With `counts_outcomes` the guard judges what was measured.
+    """
     now = datetime.now(UTC)
     for flag, toggle in (said.bucket.toggles if said.bucket else {}).items():
         reporting().usage.answered(flag, _answers(toggle), environment=environment, app_name=said.app_name, at=now)
-    _measured(said.impact_metrics, environment)
+    _measured(said.impact_metrics, environment, counts_outcomes=counts_outcomes)
 
 
 def bulk(said: bodies.BulkMetrics, environment: str) -> None:
@@ -50,10 +53,11 @@ def _answers(toggle: bodies.Toggle | bodies.BulkMetric) -> dict[str, int]:
     return {"yes": toggle.yes, "no": toggle.no, **variants}
 
 
-def _measured(measured: list[bodies.ImpactMetric] | None, environment: str) -> None:
+def _measured(measured: list[bodies.ImpactMetric] | None, environment: str, *, counts_outcomes: bool = True) -> None:
     metrics = [metric.model_dump() for metric in measured or ()]
     reporting().usage.measured(metrics, environment=environment)
-    reporting().outcomes.note(metrics, environment=environment)
+    if counts_outcomes:
+        reporting().outcomes.note(metrics, environment=environment)
 
 
 def _reported_at(timestamp: Any, now: datetime) -> datetime:

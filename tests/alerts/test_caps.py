@@ -28,10 +28,10 @@ def capped(app: Flask, desk: Desk) -> Iterator[None]:
 
 
 def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
-    blast_radius.register_meter(lambda _session, _since: Blast(users=5, operations=50, credits_at_risk=9))
+    blast_radius.register_meter(FLAG, lambda _session, _since: Blast(users=5, operations=50, credits_at_risk=9))
     guard(desk.now, 1)
     assert desk.rollout.state is RolloutState.RUNNING, "a cap may be used up"
-    blast_radius.register_meter(lambda _session, _since: Blast(users=6, operations=50))
+    blast_radius.register_meter(FLAG, lambda _session, _since: Blast(users=6, operations=50))
     guard(desk.now + timedelta(seconds=11), 1)
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
     assert "6 users served by v2 in this step, 5 are allowed." in desk.rollout.state_reason

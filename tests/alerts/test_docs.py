@@ -40,3 +40,12 @@ def test_every_verdict_is_explained() -> None:
 def test_every_measurement_is_listed_once_and_the_shipped_ones_are_marked() -> None:
     assert sorted(name for _, name in SIGNALS) == sorted(METRICS)
     assert {name for mark, name in SIGNALS if mark} == {rule.metric_name for rule in RULES}
+
+
+def test_what_can_not_tell_the_engines_apart_is_listed_as_such() -> None:
+    text = (ROOT / "docs" / "guard-signals.md").read_text("utf-8")
+    listed = text.partition("These can't tell v2 from legacy: ")[2].partition(". An alert")[0]
+    assert set(re.findall("`([a-z0-9_]+)`", listed)) == {name for name, each in METRICS.items() if each.engine_unknown}
+    apart = text.partition("\nOf `credit_variance`")[2].partition(", what legacy alone")[0]
+    named = {"credit_variance", *re.findall("`([a-z0-9_]+)`", apart)}
+    assert named == {name for name, each in METRICS.items() if each.legacy_apart}

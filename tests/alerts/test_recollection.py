@@ -6,16 +6,19 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask, current_app
+from sqlalchemy import delete, func, select, update
 
 from alerts import recollection, store, watch
 from alerts.counters import FAILURE
 from alerts.definitions import rules_file
 from alerts.guarding import guard
+from alerts.models import AlertState
 from alerts.overrides.granting import Wish, end, grant
 from alerts.store import Memory
 from control_plane.phases import FLAG
 from control_plane.platform import announce, signals
 from control_plane.platform.database import reading, transaction
+from control_plane.platform.models import Change, SignalTotal
 from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
 
@@ -118,3 +121,19 @@ def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ende
     with transaction() as session:
         end(session, FLAG, FAILURE, now=now + SECOND, actor="olga", reason="It is mended.")
     assert in_force(now + 2 * SECOND) == set()
+
+
+def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(desk: Desk) -> None:
+    with transaction() as session:
+        before = session.scalar(select(func.max(Change.id))) or 0
+        announce.publish(session, "test", "x", now=desk.now)
+    for number in range(6):
+        signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+    guard(desk.now + SECOND, 1)
+    with transaction() as session:
+        session.execute(delete(Change).where(Change.id > before))
+        session.execute(delete(AlertState))
+        session.execute(update(SignalTotal).values(bad=0, total=0))
+    guard(desk.now + 2 * SECOND, 1)
+    assert remembered(desk, term=1).keys() == stored(desk).keys()
+    assert all(memory.evidence.bad == 0 for memory in remembered(desk, term=1).values())

@@ -7,6 +7,7 @@ from control_plane.platform.signals import Observation as Signal
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Outcome, Request
 from credits_engine.engines.legacy import decide
+from credits_engine.engines.plans import Limits
 from credits_engine.engines.receipts import Receipt, replayed
 from credits_engine.operations import evidence
 from credits_engine.operations.books import Books
@@ -52,6 +53,10 @@ def receipt(
 def observations(one: Receipt) -> tuple[Signal, ...]:
     """What decides about v2, without what is counted besides."""
     return tuple(signal for signal in evidence.observations(one) if signal.signal not in BESIDES)
+
+
+def allowing(loaded: Book, request: Request) -> Decision:
+    return replace(decide(loaded, request), outcome=Outcome.ALLOWED, charged=request.amounts)
 
 
 def refusing(loaded: Book, request: Request) -> Decision:
@@ -161,9 +166,18 @@ def test_a_verdict_that_v2_alone_turns_round_is_told_by_whom_it_harms() -> None:
     refused = bad(evidence.observations(receipt(v2_serves=True, v2=refusing)))
     assert (REFUSED_ALONE, "", "served") in refused
     assert (ALLOWED_ALONE, "", "served") not in refused
-    allowed = bad(evidence.observations(receipt(v2_serves=True, legacy=refusing)))
+    empty = replace(book(), limits=Limits(0, 0))
+    allowed = bad(evidence.observations(receipt(v2_serves=True, v2=allowing, loaded=empty)))
     assert (ALLOWED_ALONE, "", "served") in allowed
     assert (REFUSED_ALONE, "", "served") not in allowed
+
+
+def test_what_legacy_alone_does_wrong_counts_under_its_own_name() -> None:
+    for v2_serves in (True, False):
+        found = bad(evidence.observations(receipt(v2_serves=v2_serves, legacy=refusing)))
+        assert {name for _, name, _ in found} == {"legacy"}
+        both = bad(evidence.observations(receipt(v2_serves=v2_serves, legacy=one_too_many, v2=one_too_many)))
+        assert ("credit_variance", "", "served") in both, "what v2 does wrong as well is v2's"
 
 
 def test_an_engine_that_takes_its_time_is_slow() -> None:

@@ -79,3 +79,12 @@ def test_what_an_sdk_reports_reaches_the_alert_that_names_it(app: Flask, call: C
     seen = counted(rule, totals.items())
     assert (seen.bad, seen.total) == (4, 50)
     assert Series("credit_variance") not in totals, "what this program measures itself is nobody else's to count"
+
+
+def test_what_a_browser_reports_reaches_no_alert(app: Flask, call: Call) -> None:
+    body = {"appName": "shop", "bucket": None, "impactMetrics": [counter("checkout_bad", 4)]}
+    assert call("POST", "/api/frontend/client/metrics", kind="frontend", json=body).status_code == 200
+    with app.app_context():
+        reporting().write(datetime.now(UTC))
+        with reading() as session:
+            assert Series("checkout") not in signals.totals(session)

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from flask import Flask
 
 from alerts.drill import running
 from alerts.drill.running import NotGuardedError
-from control_plane import rollouts
+from control_plane import rollouts, store
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.database import reading
 from control_plane.platform.settings import Settings
@@ -24,9 +26,13 @@ from tests.serving import COMMAND, KEPT, ROOT, serving
 
 def rollout(instance: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `rollout …` on the installation in `instance`."""
+    return subprocess.run([COMMAND, *arguments], env=environment(instance), capture_output=True, text=True, check=False)
+
+
+def environment(instance: Path) -> dict[str, str]:
+    """What a command of the installation in `instance` finds around it."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environment = inherited | {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
-    return subprocess.run([COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return inherited | {"INSTANCE_DIR": str(instance), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
 
 
 def test_the_running_guard_passes_a_drill_which_leaves_the_real_rollout_alone(
@@ -47,6 +53,53 @@ def test_the_running_guard_passes_a_drill_which_leaves_the_real_rollout_alone(
     assert report["failed"] >= report["failures_needed"] > 1
     kept: Any = json.loads(rollout(tmp_path, "guard", "drills", "--json").stdout)
     assert [each["milliseconds"] for each in kept["drills"]] == [again["milliseconds"], report["milliseconds"]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_drill_that_is_ended_from_outside_leaves_nobody_exposed(
+    sqlite_template: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    file = shutil.copy(sqlite_template, tmp_path / "rollout.db")
+    settings = Settings(database_url=f"sqlite:///{file}", instance_dir=tmp_path, background=False)
+    with application(settings) as app, app.app_context():
+        Office(app).plan()
+        with serving(tmp_path):
+            drill = begun(tmp_path)
+            until(lambda: state() is RolloutState.RUNNING)
+            drill.send_signal(number)
+            assert drill.wait(20) != 0
+            until(lambda: state() is RolloutState.ROLLED_BACK)
+
+
+def begun(instance: Path) -> subprocess.Popen[str]:
+    """A drill that runs, once the guard does."""
+    while True:
+        drill = subprocess.Popen([COMMAND, "guard", "drill"], env=environment(instance), text=True)
+        if state_is_known(drill):
+            return drill
+
+
+def state_is_known(drill: subprocess.Popen[str]) -> bool:
+    """Whether the drill opened its flag; it did not where the guard was still starting."""
+    while drill.poll() is None:
+        if state() is not None:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def state() -> RolloutState | None:
+    with reading() as session:
+        found = store.load(session, "GUARD_DRILL")
+    return found.state if found else None
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
 
 
 def drilled(instance: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from alerts.definitions.reading import parse
-from alerts.judgement.attribution import Pairs
+from alerts.judgement.attribution import NO_ARMS, Pairs
 from alerts.judgement.evidence import Counts, Evidence, step
 from alerts.judgement.rules import Rule, bet_of
 from alerts.judgement.verdicts import Facts, Verdict, judge
@@ -12,7 +12,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 ALPHA = 0.002
 TEXT = """
 alerts:
-  credit_consumption_failure: {threshold: 1%, window: 5m, severity: warning}
+  credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical}
   api_error_rate: {threshold: 1%, window: 5m, severity: critical}
   database_query_slow: {threshold: 500ms, window: 5m, severity: warning}
   credit_variance: {threshold: 0.1%, window: 5m, severity: critical}
@@ -25,10 +25,11 @@ FAILURE, ERRORS, SLOW, VARIANCE, DRIFT = parse(TEXT)
 class Guarded:
     """One alert, tick by tick."""
 
-    def __init__(self, rule: Rule = ERRORS, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:
+    def __init__(self, rule: Rule = FAILURE, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:
         self.rule, self.exposed, self.alpha = rule, exposed, alpha
         self.evidence, self.verdict, self.at = Evidence(), None, START
         self.pairs: Pairs | None = None
+        self.arms, self.legacy_faults = NO_ARMS, Counts()
 
     verdict: Verdict | None
 
@@ -36,6 +37,13 @@ class Guarded:
         """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
         self.at += timedelta(seconds=seconds)
         self.evidence = step(bet_of(self.rule), self.evidence, Counts(bad, total), at=self.at)
-        facts = Facts(self.exposed, Counts(bad, total), silent_seconds=silent_seconds, pairs=self.pairs)
+        facts = Facts(
+            self.exposed,
+            Counts(bad, total),
+            silent_seconds=silent_seconds,
+            pairs=self.pairs,
+            arms=self.arms,
+            legacy_faults=self.legacy_faults,
+        )
         self.verdict = judge(self.rule, self.evidence, facts, alpha=self.alpha, previous=self.verdict, now=self.at)
         return self.verdict

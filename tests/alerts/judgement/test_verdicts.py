@@ -10,7 +10,7 @@ from alerts.judgement.attribution import Pairs
 from alerts.judgement.evidence import Evidence
 from alerts.judgement.rules import Action, NoData
 from alerts.judgement.verdicts import Status, certificate, from_json, to_json
-from tests.alerts.judgement.guarded import ALPHA, ERRORS, FAILURE, SLOW, Guarded
+from tests.alerts.judgement.guarded import ALPHA, FAILURE, SLOW, Guarded
 
 
 def test_no_failure_is_fine() -> None:
@@ -89,7 +89,7 @@ def test_exposed_but_uncounted_traffic_holds_at_once_and_rolls_back_after_two_wi
 
 def test_a_blind_warning_holds_only_and_an_ignoring_alert_does_not_even_that() -> None:
     assert Guarded(SLOW).tick(silent_seconds=6000).status is Status.BLIND
-    ignoring = replace(ERRORS, no_data=NoData.IGNORE)
+    ignoring = replace(FAILURE, no_data=NoData.IGNORE)
     assert Guarded(ignoring).tick(silent_seconds=6000).status is Status.INSUFFICIENT
 
 
@@ -102,14 +102,14 @@ def test_being_blind_does_not_forget_a_hold() -> None:
 
 @pytest.mark.parametrize(("action", "expected"), [(Action.HOLD, Status.HOLD), (Action.NOTIFY, Status.WATCH)])
 def test_an_alert_does_no_more_than_its_action(action: Action, expected: Status) -> None:
-    guarded = Guarded(replace(ERRORS, action=action), alpha=None)
+    guarded = Guarded(replace(FAILURE, action=action), alpha=None)
 
     assert guarded.tick(20, 20).status is expected
     assert guarded.tick(silent_seconds=6000).status is expected
 
 
 def test_a_breach_can_be_waited_out_under_a_hold() -> None:
-    guarded = Guarded(replace(ERRORS, for_seconds=60.0))
+    guarded = Guarded(replace(FAILURE, for_seconds=60.0))
 
     assert guarded.tick(5, 20).status is Status.HOLD
     assert guarded.tick(0, 1, seconds=59).status is Status.HOLD
@@ -117,7 +117,7 @@ def test_a_breach_can_be_waited_out_under_a_hold() -> None:
 
 
 def test_a_breach_that_passes_is_waited_out_from_the_beginning() -> None:
-    guarded = Guarded(replace(ERRORS, for_seconds=60.0))
+    guarded = Guarded(replace(FAILURE, for_seconds=60.0))
     guarded.tick(5, 20)
     guarded.tick(0, 500, seconds=50)
     guarded.tick(30, 40, seconds=5)
@@ -138,9 +138,9 @@ def test_a_tripwire_rolls_back_at_the_first_event() -> None:
 def test_the_certificate_says_how_much_is_missing() -> None:
     guarded = Guarded()
     guarded.tick(0, 20)
-    missing = certificate(ERRORS, guarded.evidence)
+    missing = certificate(FAILURE, guarded.evidence)
     guarded.tick(0, 347)
-    granted = certificate(ERRORS, guarded.evidence)
+    granted = certificate(FAILURE, guarded.evidence)
 
     assert (missing.granted, missing.clean_outcomes_needed) == (False, 347)
     assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
@@ -149,7 +149,7 @@ def test_the_certificate_says_how_much_is_missing() -> None:
 
 
 def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
-    assert certificate(replace(ERRORS, threshold=0.0), Evidence()).clean_outcomes_needed is None
+    assert certificate(replace(FAILURE, threshold=0.0), Evidence()).clean_outcomes_needed is None
 
 
 def test_a_verdict_survives_a_restart() -> None:
@@ -168,7 +168,7 @@ def test_whatever_is_counted_the_verdict_keeps_its_promises(
     ticks: list[tuple[int, int, int, bool, int]], action: Action
 ) -> None:
     alpha = ALPHA if action is Action.ROLLBACK else None
-    guarded = Guarded(replace(ERRORS, action=action), alpha=alpha)
+    guarded = Guarded(replace(FAILURE, action=action), alpha=alpha)
     for bad, good, seconds, exposed, silent_seconds in ticks:
         guarded.exposed = exposed
         verdict = guarded.tick(bad, bad + good, seconds=seconds, silent_seconds=silent_seconds)

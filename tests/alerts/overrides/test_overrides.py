@@ -15,7 +15,7 @@ from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked, Override
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import signals
+from control_plane.platform import identity, signals
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.signals import Observation
@@ -145,7 +145,7 @@ def test_what_was_asked_for_alone_changes_nothing(desk: Desk) -> None:
     granted(desk.now, CRITICAL)
     break_api(20)
     guard(desk.now + SECOND, 1)
-    assert desk.rollout.state is RolloutState.ROLLED_BACK
+    assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, True)
 
 
 def test_a_wish_is_forgotten_after_a_quarter_of_an_hour_and_once_it_was_granted(desk: Desk) -> None:
@@ -162,3 +162,36 @@ def test_over_http_the_first_owner_is_told_that_a_second_is_needed(sign_in: Call
     answer = sign_in("alice").post(path, json=body)
     assert (answer.status_code, answer.get_json()["askedBy"]) == (202, "alice")
     assert sign_in("victor").get(f"/api/alerts/{FLAG}/overrides").get_json()["overrides"] == []
+
+
+def token(name: str, maker: str, now: datetime) -> str:
+    """An admin token, by the name under which it acts."""
+    with transaction() as session:
+        identity.create_token(session, name, "admin", environment="production", now=now, actor=maker)
+    return f"token:{name}"
+
+
+def test_a_token_is_no_second_owner_for_whoever_made_it(desk: Desk) -> None:
+    mine = token("mine", "alice", desk.now)
+    grandchild = token("grandchild", token("child", mine, desk.now), desk.now)
+    other = token("other", "alice", desk.now)
+    names = ("alice", mine, other, grandchild, "alice", other)
+    assert all(isinstance(granted(desk.now, CRITICAL, actor=name), Asked) for name in names)
+    assert isinstance(granted(desk.now, CRITICAL, actor=token("oscars", "oscar", desk.now)), Override)
+
+
+def test_of_tokens_that_share_a_name_each_maker_counts(desk: Desk) -> None:
+    token("deploy", "alice", desk.now)
+    shared = token("deploy", "oscar", desk.now)
+    for name in (shared, "alice", shared):
+        assert isinstance(granted(desk.now, CRITICAL, actor=name), Asked)
+    assert isinstance(granted(desk.now, CRITICAL, actor="olivia"), Override)
+
+
+def test_over_http_an_owners_own_token_is_no_second_owner(app: Flask, sign_in: Callable[[str], FlaskClient]) -> None:
+    path, body = f"/api/alerts/{FLAG}/{CRITICAL}/override", {"minutes": 10, "reason": "A known fault."}
+    alice = sign_in("alice")
+    assert alice.post(path, json=body).status_code == 202
+    made = alice.post("/api/tokens", json={"name": "mine", "type": "admin", "environment": "production"})
+    headers = {"Authorization": made.get_json()["token"]}
+    assert app.test_client().post(path, json=body, headers=headers).status_code == 202

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from control_plane.platform import signals, telemetry
+from control_plane.platform import signals
 from control_plane.platform.database import reading
 from control_plane.platform.problems import Problem
 from control_plane.platform.signals import Series
@@ -160,7 +160,7 @@ def test_several_processes_add_up_to_one_exposition(tmp_path: Path) -> None:
     program = """
 import sys
 from flask import Flask
-from control_plane.platform import signals, telemetry
+from control_plane.platform import telemetry
 telemetry.REQUESTS.labels("GET", "/x", 200).inc(int(sys.argv[1]))
 app = Flask("x")
 app.extensions["collectors"] = []
@@ -179,39 +179,10 @@ with app.app_context():
 # Signals for the guard
 
 
-def test_the_api_tells_the_guard_which_requests_failed(app: Flask, client: FlaskClient) -> None:
-    app.extensions["signals"].take()
-    client.get("/api/test/fine/7")
-    client.get("/api/test/refuse")
-    client.get("/api/test/fail")
-    assert counted(app, "api_error_rate") == (2, 1)
-
-
-@pytest.mark.parametrize("path", ["/fine", "/healthz", "/api/nothing", "/api/client/fine", "/api/client/fail"])
-def test_pages_probes_strangers_and_the_polling_of_flags_do_not_drown_the_api(
-    app: Flask, client: FlaskClient, path: str
-) -> None:
-    app.extensions["signals"].take()
-    client.get(path)
-    assert counted(app, "api_error_rate") == (0, 0)
-
-
 def bound(app: Flask, **seconds: float) -> None:
     """Say from when on durations are bad, as the alerts do."""
     with app.app_context():
         signals.set_bounds(seconds)
-
-
-@pytest.mark.parametrize(("seconds", "slow"), [(-1.0, 1), (60.0, 0)])
-def test_the_answers_of_a_watched_endpoint_are_slow_by_the_bound_of_its_alert(
-    app: Flask, client: FlaskClient, seconds: float, slow: int
-) -> None:
-    telemetry.watch_latency(app, "credits_shown_slow", "credits.config_view", slow_after_seconds=0.0)
-    bound(app, credits_shown_slow=seconds)
-    app.extensions["signals"].take()
-    assert client.get("/api/credits/config").status_code == 200
-    good, bad = counted(app, "credits_shown_slow")
-    assert (good + bad, bad) == (1, slow)
 
 
 @pytest.mark.database("postgresql")

@@ -1,0 +1,71 @@
+"""How a drill ends: its flag is closed, by the drill itself or, where that was killed, by the leader."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from alerts.drill.flag import FLAG
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.phases import RolloutState
+from control_plane.platform import audit, jobs, leases
+from control_plane.platform.database import transaction
+
+LEASE = "guard-drill"
+LEASE_SECONDS = 10.0
+LOOK_SECONDS = 5.0
+GUARD = "guard"
+LEADER = "leader"
+
+
+def is_held_by(session: Session, holder: str, *, now: datetime) -> bool:
+    """Take or renew the drill's lease; False while another drill has it."""
+    return leases.hold(session, LEASE, holder, now=now, ttl_seconds=LEASE_SECONDS) is not None
+
+
+def renew(holder: str, now: datetime) -> None:
+    """Say that the drill still runs."""
+    with transaction() as session:
+        is_held_by(session, holder, now=now)
+
+
+def close(holder: str, attempt: int, *, now: datetime, actor: str) -> None:
+    """End the drill: nobody is exposed by its flag any more, and the next one may begin."""
+    with transaction() as session:
+        _close(session, attempt, now=now, actor=actor, reason="The drill ended before the guard rolled it back.")
+        leases.release(session, LEASE, holder, now=now)
+
+
+def close_abandoned(now: datetime) -> None:
+    """Close the flag of a drill that is not there any more."""
+    with transaction() as session:
+        rollout = rollout_store.load(session, FLAG)
+        if rollout is None or rollout.latched or not is_held_by(session, LEADER, now=now):
+            return
+        _close(session, rollout.attempt, now=now, actor=GUARD, reason="The drill that opened this flag is gone.")
+        leases.release(session, LEASE, LEADER, now=now)
+
+
+def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, Any]:
+    """The guard's verdict that rolled this attempt of the drill's flag back; empty where it was somebody else."""
+    for entry in audit.latest(session, subject=f"rollout:{FLAG}"):
+        before, after = entry.before or {}, entry.after or {}
+        was_latched = before.get("state") == RolloutState.ROLLED_BACK  # such an entry adds a cause and changes nothing
+        if entry.action == "rollout.roll_back" and after.get("attempt") == attempt and not was_latched:
+            verdicts: list[Mapping[str, Any]] = after.get("evidence", {}).get("verdicts", [])
+            return verdicts[0] if entry.actor == GUARD and verdicts else {}
+    return {}
+
+
+def init_app(app: Flask) -> None:
+    """Let the leader look after drills that were killed."""
+    jobs.every(app, LOOK_SECONDS, "close-drill", lambda now, _term: close_abandoned(now))
+
+
+def _close(session: Session, attempt: int, *, now: datetime, actor: str, reason: str) -> None:
+    rollout = rollout_store.load(session, FLAG)
+    if rollout is not None and rollout.attempt == attempt and rollout.state is not RolloutState.ROLLED_BACK:
+        rollouts.roll_back(session, FLAG, now=now, actor=actor, reason=reason, attempt=attempt)

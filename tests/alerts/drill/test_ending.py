@@ -1,0 +1,137 @@
+"""A drill passes by its own failures alone, and however it ends nobody stays exposed by its flag."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from alerts.drill import ending, running
+from alerts.drill.flag import FLAG, SIGNAL
+from alerts.drill.running import NotGuardedError, Report
+from alerts.guarding import guard
+from control_plane import rollouts
+from control_plane.phases import RolloutState
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Observation
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture(autouse=True)
+def guarded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A guard that has just looked, and drills that begin at once."""
+    monkeypatch.setattr(running, "SETTLE_SECONDS", 0.2)
+    with app.app_context():
+        guard(datetime.now(UTC), 1)
+        yield
+
+
+@contextmanager
+def watching(app: Flask) -> Iterator[None]:
+    """The guard, ten times a second."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        with app.app_context():
+            while not ended.wait(0.1):
+                guard(datetime.now(UTC), 1)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def drill(timeout_seconds: float = 20.0, healthy_seconds: float = 0.5) -> Report:
+    return running.run(per_second=50, timeout_seconds=timeout_seconds, healthy_seconds=healthy_seconds, actor="olga")
+
+
+def state() -> RolloutState:
+    with reading() as session:
+        return rollouts.find(session, FLAG).state
+
+
+def expose(now: datetime) -> int:
+    """What a drill leaves that is killed."""
+    with transaction() as session:
+        return running._expose(session, now, "olga", "killed")
+
+
+def test_its_own_failures_pass(app: Flask) -> None:
+    with watching(app):
+        report = drill()
+    assert (report.passed, report.reason) == (True, "")
+    assert report.milliseconds is not None
+
+
+def test_a_rollback_by_somebody_else_is_no_success(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand = threading.Timer(0.6, _roll_back, [app])
+    by_hand.start()
+    report = drill(healthy_seconds=3.0)
+    by_hand.join()
+    assert (report.passed, report.milliseconds) == (False, None)
+    assert report.reason.startswith("It was not the drill's alert that rolled back")
+
+
+def test_failures_that_are_not_its_own_are_no_success(app: Flask) -> None:
+    stranger = threading.Timer(0.6, _fail, [app])
+    with watching(app):
+        stranger.start()
+        report = drill(healthy_seconds=3.0)
+    stranger.join()
+    assert (report.passed, report.failed) == (False, 0)
+    assert "before they were evidence enough" in report.reason
+
+
+def test_a_guard_that_does_nothing_is_no_success_and_the_flag_is_closed() -> None:
+    report = drill(timeout_seconds=1.0)
+    assert not report.passed
+    assert report.reason.startswith("v2 still served after")
+    assert state() is RolloutState.ROLLED_BACK
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_one_that_is_stopped_closes_its_flag(stop: type[BaseException]) -> None:
+    looks = iter(range(20))
+
+    def clock() -> float:
+        try:
+            return next(looks) / 10
+        except StopIteration:
+            raise stop from None
+
+    with pytest.raises(stop):
+        running.run(per_second=50, timeout_seconds=9, actor="olga", clock=clock)
+    assert state() is RolloutState.ROLLED_BACK
+    expose(datetime.now(UTC))  # the next one may begin at once
+
+
+def test_the_leader_closes_what_a_killed_one_left_and_no_running_one() -> None:
+    now = datetime.now(UTC)
+    expose(now)
+    ending.close_abandoned(now)
+    assert state() is RolloutState.RUNNING
+    with pytest.raises(NotGuardedError, match="Another drill"):
+        drill()
+    ending.close_abandoned(now + timedelta(seconds=11))
+    assert state() is RolloutState.ROLLED_BACK
+    expose(now + timedelta(seconds=12))
+
+
+def _roll_back(app: Flask) -> None:
+    with app.app_context(), transaction() as session:
+        rollouts.roll_back(session, FLAG, now=datetime.now(UTC), actor="mallory", reason="Why not.")
+
+
+def _fail(app: Flask) -> None:
+    with app.app_context():
+        for _ in range(20):
+            signals.record(Observation(SIGNAL, bad=True))
+        signals.flush(datetime.now(UTC))

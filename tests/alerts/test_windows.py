@@ -1,0 +1,80 @@
+"""A window ends now and begins its length ago, whatever the clock's minute."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from alerts import gates, store
+from alerts.counters import Counters
+from alerts.definitions.reading import parse
+from alerts.guarding import guard
+from control_plane.gates import GateStatus
+from control_plane.phases import FLAG
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Observation
+from tests.alerts.conftest import Desk
+
+SIGNAL = "ours"
+MINUTE = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def inside(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def count(outcomes: int, at: datetime, *, bad: bool = False, signal: str = SIGNAL, engine: str = "") -> None:
+    for number in range(outcomes):
+        signals.record(Observation(signal, bad, engine, account=f"{at}{number}"))
+    signals.flush(at)
+
+
+def seen(window: str, at: datetime) -> int:
+    rules = parse(f"alerts:\n  a: {{threshold: 1%, window: {window}, severity: critical, metric: {SIGNAL}}}\n")
+    with reading() as session:
+        return Counters.read(session, rules, at).in_window(rules[0], at).of(rules[0]).total
+
+
+@pytest.mark.parametrize("window", ["10s", "30s", "1m", "90s", "5m", "1h"])
+def test_it_slides_with_the_clock(window: str) -> None:
+    seconds = {"10s": 10, "30s": 30, "1m": 60, "90s": 90, "5m": 300, "1h": 3600}[window]
+    for second in range(0, seconds + 120, 5):
+        count(1, MINUTE + timedelta(seconds=second))
+    for late in (seconds + 60, seconds + 61, seconds + 89, seconds + 119):
+        found = seen(window, MINUTE + timedelta(seconds=late))
+        due = len([each for each in range(0, seconds + 120, 5) if late - seconds <= each])
+        assert due <= found <= due + 2, "ten seconds more at most, and never less"
+
+
+def test_a_long_window_has_all_of_its_first_minute() -> None:
+    count(1, MINUTE + timedelta(seconds=20))
+    assert seen("1d", MINUTE + timedelta(days=1, seconds=10)) == 1
+    assert seen("1d", MINUTE + timedelta(days=1, seconds=60)) == 0
+
+
+def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm(desk: Desk) -> None:
+    guard(MINUTE, 1)
+    count(180, MINUTE + timedelta(seconds=50), bad=True, signal="credit_consumption_failure", engine="v2")
+    later = MINUTE + timedelta(minutes=5, seconds=1)
+    guard(later, 1)
+    with reading() as session:
+        verdicts = store.latest_verdicts(session, FLAG, attempt=1)
+        gate = gates.firing(session, desk.rollout, later)
+    verdict = next(each for each in verdicts if each.alert == "credit_consumption_failure")
+    assert verdict.window.total == 180
+    assert "180 of 180 (100%) in the last 5m" in verdict.reason
+    assert gate.status is GateStatus.CLOSED
+
+
+def test_ten_seconds_that_no_window_begins_in_are_forgotten() -> None:
+    count(3, MINUTE)
+    with transaction() as session:
+        signals.forget_slices(session, MINUTE + timedelta(hours=1))
+    assert seen("1h", MINUTE + timedelta(hours=1)) == 3
+    with transaction() as session:
+        signals.forget_slices(session, MINUTE + timedelta(hours=3))
+        assert signals.slices(session, [int(MINUTE.timestamp()) // 10]) == {}

@@ -1,0 +1,75 @@
+"""A flag without alerts and without traffic of its own proves nothing by the credits' figures, wherever it is shown."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from alerts import gates
+from alerts.guarding import guard
+from control_plane import blast_radius, rollouts
+from control_plane.blast_radius import Blast
+from control_plane.gates import GateStatus
+from control_plane.phases import FLAG, guide_plan
+from control_plane.platform import signals
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.signals import Observation
+from tests.dashboards.browsing import words
+
+OTHER = "FEATURE_07"
+
+
+@pytest.fixture(autouse=True)
+def beside_traffic(app: Flask) -> Iterator[None]:
+    """A rollout of another flag, and an hour in which v2 answered hundreds of operations of the credits well."""
+    began = datetime.now(UTC) - timedelta(days=30)
+    with app.app_context():
+        with transaction() as session:
+            for flag in (FLAG, OTHER):
+                rollouts.plan(session, flag, guide_plan(began), now=began, actor="alice", reason="A test.")
+        for engine, role in (("v2", "served"), ("legacy", "shadow")):
+            for _ in range(777):
+                signals.record(Observation("credit_consumption_failure", False, engine, role))
+        guard(datetime.now(UTC), 1)
+        yield
+
+
+def test_no_gate_of_the_guards_is_open(app: Flask) -> None:
+    with reading() as session:
+        rollout = rollouts.find(session, OTHER)
+        found = {each.name: each for each in rollouts.gates(session, rollout, datetime.now(UTC))}
+        firing = gates.firing(session, rollout, datetime.now(UTC))
+    asked = [found[name] for name in ("guardrails", "safety", "served")]
+    assert {each.status for each in (*asked, firing)} == {GateStatus.UNKNOWN}
+    assert all(OTHER in each.reason for each in (*asked, firing))
+    assert found["migration"].reason == "This flag decides about nobody's credits."
+
+
+def test_an_owner_has_to_approve_without_proof(app: Flask) -> None:
+    with transaction() as session:
+        version = rollouts.find(session, OTHER).version
+        now = datetime.now(UTC)
+        decision = rollouts.advance(session, OTHER, now=now, actor="alice", expected_version=version)
+    assert "safety" in str(decision)
+
+
+def test_pages_and_answers_show_no_figures_of_the_credits(sign_in: Callable[[str], FlaskClient]) -> None:
+    browser = sign_in("victor")
+    page = words(browser.get(f"/rollouts/{OTHER}").get_data(as_text=True))
+    assert "no traffic of this flag is known" in page
+    assert "Nothing guards this flag" in page
+    assert "777" not in page
+    assert "The guard watches" not in page
+    assert "777" in words(browser.get(f"/rollouts/{FLAG}").get_data(as_text=True))
+    for path in ("/", f"/api/rollouts/{OTHER}", f"/api/rollouts/{OTHER}/gates", f"/explain?flag={OTHER}&user=u1"):
+        assert "below every threshold" not in browser.get(path).get_data(as_text=True)
+
+
+def test_what_v2_served_uses_up_no_cap_of_another_flag(app: Flask) -> None:
+    blast_radius.register_meter(FLAG, lambda _session, _since: Blast(users=9))
+    with reading() as session:
+        now = datetime.now(UTC)
+        assert blast_radius.measured(session, OTHER, now) == Blast()
+        assert blast_radius.measured(session, FLAG, now) == Blast(users=9)

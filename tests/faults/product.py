@@ -1,0 +1,139 @@
+"""The whole product under a fault: operations over HTTP, the engines that answer them, and the guard after each few."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from zlib import crc32
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from alerts import store
+from alerts.guarding import guard
+from alerts.judgement.verdicts import Verdict
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
+from control_plane.platform import announce
+from control_plane.platform.database import reading, transaction
+from credits_engine.engines import dual, legacy
+from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
+from credits_engine.operations import serving
+from credits_engine.operations.consumption import Engines, consume
+from flags.store import UserAttributes, upsert_users
+
+USERS = 400
+EVERY = 5
+"""Operations between two looks of the guard."""
+
+Fails = Callable[[Request], bool]
+
+
+def always(_request: Request) -> bool:
+    return True
+
+
+def share_of_users(share: float) -> Fails:
+    """The same users each time."""
+    return lambda request: crc32(request.user_id.encode()) % 1000 < share * 1000
+
+
+def one_in(number: int) -> Fails:
+    """Each such request, whoever asks."""
+    asked = count(1)
+    return lambda _request: next(asked) % number == 0
+
+
+def failing(engine: Engine, fails: Fails) -> Engine:
+    """The engine, but for the requests that it fails."""
+
+    def decide(book: Book, request: Request) -> Decision:
+        if fails(request):
+            raise ValueError
+        return engine(book, request)
+
+    return decide
+
+
+def overcharging(engine: Engine, fails: Fails) -> Engine:
+    """The engine, but for requests for which it charges one credit more than it was asked for."""
+
+    def decide(book: Book, request: Request) -> Decision:
+        decision = engine(book, request)
+        more = Amounts(analysis=1) if fails(request) else Amounts()
+        return replace(decision, charged=decision.charged + more)
+
+    return decide
+
+
+class Product:
+    """A rollout at some percentage of everyone, its callers and its guard."""
+
+    def __init__(self, app: Flask, patch: pytest.MonkeyPatch, token: str, position: Position) -> None:
+        self.client = app.test_client()
+        self.patch = patch
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.keys = count()
+        self.now = datetime.now(UTC)
+        with transaction() as session:
+            rollouts.plan(session, FLAG, guide_plan(self.now), now=self.now, actor="alice", reason="The guide.")
+            found = rollouts.find(session, FLAG)
+            after = replace(found, position=position, version=found.version + 1)
+            assert rollout_store.compare_and_set(session, after, expected_version=found.version)
+            announce.publish(session, rollouts.TOPIC, FLAG, now=self.now)
+            users = [UserAttributes(f"u{number}", "plus", self.now - timedelta(days=90)) for number in range(USERS)]
+            upsert_users(session, users, now=self.now)
+        self.watch()
+
+    def engines(self, *, v2: Engine = dual.decide, legacy_engine: Engine = legacy.decide) -> None:
+        """Let these engines answer from now on."""
+        engines = Engines(legacy=legacy_engine, v2=v2)
+        self.patch.setattr(serving, "consume", partial(consume, engines=engines))
+
+    def crash(self, crashes: Callable[[str], bool]) -> None:
+        """Let what happens around the engines fail for operations that this engine serves."""
+
+        def consume_and_crash(*arguments: object, **options: object) -> object:
+            receipt = consume(*arguments, **options)  # type: ignore[arg-type]
+            if crashes(receipt.served.engine.value):
+                raise RuntimeError
+            return receipt
+
+        self.patch.setattr(serving, "consume", consume_and_crash)
+
+    def lose_database(self) -> None:
+        """Let every operation wait for a lock in vain."""
+
+        def wait(*_: object, **__: object) -> object:
+            raise OperationalError("UPDATE", {}, Exception("canceling statement due to lock timeout"))
+
+        self.patch.setattr(serving, "consume", wait)
+
+    def operate(self, operations: int, *, user: str | None = None, key: str | None = None) -> None:
+        """Consume over HTTP, and let the guard look; ends early once it has rolled back."""
+        for number in range(operations):
+            asked = {"userId": user or f"u{number % USERS}", "creditType": "analysis", "amount": 1}
+            headers = self.headers | {"Idempotency-Key": key or f"k{next(self.keys)}"}
+            self.client.post("/api/credits/consume", json=asked, headers=headers)
+            if number % EVERY == EVERY - 1:
+                self.watch()
+                if self.rollout.state is RolloutState.ROLLED_BACK:
+                    return
+
+    def watch(self) -> None:
+        """One look of the guard."""
+        guard(datetime.now(UTC), 1)
+
+    @property
+    def rollout(self) -> Rollout:
+        with reading() as session:
+            return rollouts.find(session, FLAG)
+
+    def verdict(self, alert: str) -> Verdict:
+        """What the guard says of an alert."""
+        with reading() as session:
+            found = store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)
+        return next(verdict for verdict in found if verdict.alert == alert)

@@ -1,0 +1,120 @@
+"""Whose fault it is, on the whole product: v2's own faults roll it back, and nobody else's do."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+
+from control_plane.phases import Position, RolloutState
+from credits_engine.engines import dual, legacy
+from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
+
+pytestmark = pytest.mark.database("sqlite")  # on PostgreSQL the engines are the database's
+
+TENTH, HALF, EVERYBODY = Position(3, 0), Position(3, 2), Position(3, 3)
+ERRORS, FAILURE, VARIANCE = "api_error_rate", "credit_consumption_failure", "credit_variance"
+
+
+@pytest.fixture
+def begin(app: Flask, service_token: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Position], Product]]:
+    with app.app_context():
+        yield lambda position: Product(app, monkeypatch, service_token, position)
+
+
+Begin = Callable[[Position], Product]
+
+
+def test_v2_failing_alone_is_rolled_back_within_a_few_operations(begin: Begin) -> None:
+    product = begin(HALF)
+    product.engines(v2=failing(dual.decide, always))
+    product.operate(10)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    assert "v2 alone is to blame" in product.rollout.state_reason
+
+
+@pytest.mark.parametrize("position", [TENTH, HALF, EVERYBODY])
+@pytest.mark.parametrize("healthy", [0, 100])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_engines_that_both_fail_the_same_users_are_held(
+    begin: Begin, position: Position, healthy: int, share: float
+) -> None:
+    product = begin(position)
+    product.operate(healthy)
+    fails = share_of_users(share)
+    product.engines(v2=failing(dual.decide, fails), legacy_engine=failing(legacy.decide, fails))
+    product.operate(150)
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+
+
+@pytest.mark.parametrize("position", [TENTH, HALF])
+@pytest.mark.parametrize("every", [1, 3, 20])
+def test_nobody_is_sent_to_a_legacy_that_fails_alone(begin: Begin, position: Position, every: int) -> None:
+    product = begin(position)
+    product.operate(100)
+    product.engines(legacy_engine=failing(legacy.decide, one_in(every)))
+    product.operate(300)
+    assert product.rollout.state is not RolloutState.ROLLED_BACK
+    if every == 1:
+        assert "it is legacy that fails" in product.verdict(ERRORS).reason
+
+
+def test_a_database_that_does_not_answer_moves_nothing(begin: Begin) -> None:
+    product = begin(HALF)
+    product.operate(50)
+    product.lose_database()
+    product.operate(100)
+    assert product.rollout.state is RolloutState.RUNNING
+    assert product.verdict(ERRORS).counts.bad == 0
+
+
+@pytest.mark.parametrize("key", ["the-same", None])
+def test_one_account_that_fails_is_one_failure_however_often_it_asks(begin: Begin, key: str | None) -> None:
+    product = begin(EVERYBODY)
+    product.operate(200)
+    product.engines(v2=failing(dual.decide, lambda request: request.user_id == "u7"))
+    product.operate(100, user="u7", key=key)
+    assert product.rollout.state is RolloutState.RUNNING
+    assert (product.verdict(ERRORS).counts.bad, product.verdict(FAILURE).counts.bad) == (1, 1)
+
+
+def test_what_fails_around_v2_alone_is_rolled_back_although_its_engine_answers(begin: Begin) -> None:
+    product = begin(HALF)
+    product.operate(100)
+    product.crash(lambda engine: engine == "v2")
+    product.operate(100)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    assert product.rollout.state_reason.startswith(ERRORS)
+
+
+@pytest.mark.parametrize("crashes", [lambda _engine: True, lambda engine: engine == "legacy"])
+def test_what_fails_around_both_or_around_legacy_is_held(begin: Begin, crashes: Callable[[str], bool]) -> None:
+    product = begin(HALF)
+    product.operate(100)
+    product.crash(crashes)
+    product.operate(150)
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+
+
+def test_v2_charging_wrongly_is_rolled_back(begin: Begin) -> None:
+    product = begin(TENTH)
+    product.engines(v2=overcharging(dual.decide, one_in(5)))
+    product.operate(100)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    assert product.rollout.state_reason.startswith(VARIANCE)
+
+
+@pytest.mark.parametrize("position", [TENTH, EVERYBODY])
+def test_legacy_charging_wrongly_is_held_and_named(begin: Begin, position: Position) -> None:
+    product = begin(position)
+    product.engines(legacy_engine=overcharging(legacy.decide, one_in(3)))
+    product.operate(200)
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+    assert "Legacy is at fault in" in product.rollout.state_reason
+    assert product.verdict(VARIANCE).counts.bad == 0
+
+
+def test_v2_is_still_judged_while_legacy_charges_wrongly(begin: Begin) -> None:
+    product = begin(TENTH)
+    product.engines(v2=overcharging(dual.decide, one_in(4)), legacy_engine=overcharging(legacy.decide, one_in(3)))
+    product.operate(100)
+    assert product.rollout.state is RolloutState.ROLLED_BACK

@@ -1,0 +1,61 @@
+"""The same where the engines are the database's: a real lock, judges that raise, and the guard."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from control_plane.phases import Position, RolloutState
+from control_plane.platform.database import transaction
+from tests.credits_engine.test_in_database import broken
+from tests.faults.product import Product
+
+pytestmark = pytest.mark.database("postgresql")
+
+CALLERS = 12
+
+
+@pytest.fixture
+def product(app: Flask, service_token: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
+    """Half of everyone is on v2, and all is well for a while."""
+    with app.app_context():
+        product = Product(app, monkeypatch, service_token, Position(3, 2))
+        product.operate(60)
+        yield product
+
+
+def test_a_judge_of_v2_that_raises_is_rolled_back(product: Product) -> None:
+    broken("credit_judge_v2")
+    product.operate(60)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+
+
+@pytest.mark.parametrize("judges", [("credit_judge_v2", "credit_judge_legacy"), ("credit_judge_legacy",)])
+def test_both_or_legacy_alone_are_held(product: Product, judges: tuple[str, ...]) -> None:
+    for judge in judges:
+        broken(judge)
+    product.operate(100)
+    assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
+
+
+def test_a_lock_that_somebody_holds_rolls_nothing_back(app: Flask, product: Product) -> None:
+    statuses = []
+
+    def ask(number: int) -> None:
+        body = {"userId": f"u{number}", "creditType": "analysis", "amount": 1}
+        headers = product.headers | {"Idempotency-Key": f"locked-{number}"}
+        statuses.append(app.test_client().post("/api/credits/consume", json=body, headers=headers).status_code)
+
+    callers = [threading.Thread(target=ask, args=[number]) for number in range(CALLERS)]
+    with transaction() as session:
+        session.execute(text("LOCK TABLE usage_counters IN EXCLUSIVE MODE"))
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    product.watch()
+    assert statuses == [503] * CALLERS
+    assert product.rollout.state is not RolloutState.ROLLED_BACK
+    assert product.verdict("api_error_rate").counts.bad == 0
