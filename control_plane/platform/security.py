@@ -161,8 +161,7 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
 
 def _refuse(reason: str, *, failed: bool, unleash: bool = False) -> Never:
     if failed:
-        failures.refuse_if_exhausted(failures.TOKEN, callers.address())
-        failures.count(failures.TOKEN, callers.address())
+        failures.refuse_or_count(failures.TOKEN, callers.address())
     if unleash:
         _refuse_as_unleash(401, UNLEASH_MISSING)
     raise Problem(401, "UNAUTHENTICATED", reason, headers={"WWW-Authenticate": "Bearer"})

@@ -42,6 +42,8 @@ class Settings:
     """`THREADS`: requests one worker can answer at once, live pages among them."""
     streams: int = 500
     """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
+    session_idle_minutes: int = 120
+    """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
     request_body_seconds: int = 20
     """`REQUEST_BODY_SECONDS`: how long the body of a request may take to arrive."""
     trusted_proxies: int = 0
@@ -99,6 +101,7 @@ class Settings:
             workers=_whole(env, "WORKERS", 1, range(1, 65)),
             threads=_whole(env, "THREADS", 128, range(4, 4097)),
             streams=_whole(env, "STREAMS", 500, range(1, 4097)),
+            session_idle_minutes=_whole(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
             request_body_seconds=_whole(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
             trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, range(11)),
             user_jwt_secret=env.get("USER_JWT_SECRET", ""),
