@@ -52,6 +52,10 @@ class Settings:
     """`USER_JWT_SECRET`: the HS256 secret with which the product signs its users' tokens."""
     user_jwt_jwks_url: str = ""
     """`USER_JWT_JWKS_URL`: where the product publishes the keys of its users' tokens."""
+    user_jwt_audience: tuple[str, ...] = ()
+    """`USER_JWT_AUDIENCE`: the audiences of user tokens that count here, comma separated; unset, none may be named."""
+    user_jwt_issuer: tuple[str, ...] = ()
+    """`USER_JWT_ISSUER`: the issuers of user tokens accepted here, comma separated; unset, any."""
     credits_allowed_on_error: tuple[str, ...] = ()
     """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
     credits_at_risk_max: int = 1_000
@@ -106,6 +110,8 @@ class Settings:
             trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, range(11)),
             user_jwt_secret=env.get("USER_JWT_SECRET", ""),
             user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
+            user_jwt_audience=_list(env, "USER_JWT_AUDIENCE"),
+            user_jwt_issuer=_list(env, "USER_JWT_ISSUER"),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
             credits_at_risk_max=_whole(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
             credits_refused_percent_max=_whole(env, "CREDITS_REFUSED_PERCENT_MAX", 5, range(101)),
