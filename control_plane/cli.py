@@ -1,5 +1,6 @@
 """The `rollout` command. Each package adds its own commands to the same group."""
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import audit, database, metric_files
+from control_plane.platform import audit, database, metric_files, private_files
 from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings, SettingsError
@@ -32,6 +33,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the a
 @click.group()
 def rollout() -> None:
     """Take a flag through its rollout phases, watched by a guard that rolls back by itself."""
+    os.umask(private_files.UMASK)
 
 
 @rollout.command("serve")
