@@ -1,5 +1,6 @@
 """The `rollout` command. Each package adds its own commands to the same group."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.gates import GateResult
 from control_plane.people_cli import token, user
 from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import audit, audit_head, database, locks, metric_files, pooler, start_checks
+from control_plane.platform import audit, audit_head, database, locks, metric_files, pooler, private_files, start_checks
 from control_plane.platform.console import (
     CommandFailed,
     actor,
@@ -42,6 +43,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the a
 @click.group()
 def rollout() -> None:
     """Take a flag through its rollout phases, watched by a guard that rolls back by itself."""
+    os.umask(private_files.UMASK)
 
 
 @rollout.command("serve")

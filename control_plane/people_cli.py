@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from control_plane.platform import identity
+from control_plane.platform import identity, settings
 from control_plane.platform.actors import TokenType
 from control_plane.platform.console import actor, in_application, json_option, show
 from control_plane.platform.database import transaction
@@ -36,7 +36,7 @@ def token() -> None:
 @token.command("create")
 @click.argument("name")
 @click.option("--type", "kind", type=click.Choice(["client", "frontend", "admin", "service"]), required=True)
-@click.option("--environment", default="production", show_default=True)
+@click.option("--environment", help="Where it opens something; that of this installation where none is given.")
 @click.option(
     "--trust",
     "trusted",
@@ -45,14 +45,14 @@ def token() -> None:
 )
 @json_option
 @in_application
-def token_create(*, name: str, kind: str, environment: str, trusted: tuple[str, ...], as_json: bool) -> None:
+def token_create(*, name: str, kind: str, environment: str | None, trusted: tuple[str, ...], as_json: bool) -> None:
     """Make a token called NAME; prints it once."""
     with transaction() as session:
         secret = identity.create_token(
             session,
             name,
             kind,
-            environment=environment,
+            environment=environment or settings.current().environment,
             now=datetime.now(UTC),
             actor=actor(),
             trusted_attributes=trusted or TokenType(kind).trusted_by_default,

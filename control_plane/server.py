@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any
 
 from flask import Flask
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from control_plane import knocking
 from control_plane.app import create_app, start_background, stop_background
+from control_plane.gateway import worker
 from control_plane.platform.settings import Settings, SettingsError
 
 CONNECTIONS_MAX = 10_000
@@ -53,13 +54,14 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         workers=settings.workers,
         blocking_threads=settings.threads + settings.streams,
         backpressure=_connections(),
+        http=HTTPModes.http1,
         websockets=False,
         log_level=LogLevels.error,
         respawn_failed_workers=True,
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=KILL_SECONDS,
     )
-    server.serve()
+    server.serve(worker.work)
 
 
 def application() -> Flask:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from flask import json
 
+from control_plane.platform.no_redirects import NOT_FOLLOWED, is_redirect
 from control_plane.platform.problems import Problem
 from credits_engine.engines.decisions import Amounts
 from credits_engine.middleware import Gate
@@ -72,6 +73,9 @@ class RemoteCounter:
         try:
             connection.request("POST", f"/api/credits/{action}", json.dumps(body), self._headers)
             response = connection.getresponse()
+            if is_redirect(response.status):
+                response.read()
+                raise Problem(502, "CREDITS_ELSEWHERE", f"The address of the credits {NOT_FOLLOWED}.")
             answer = json.loads(response.read())
         except (OSError, HTTPException, ValueError) as error:
             connection.close()

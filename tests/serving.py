@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("rollout")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 """What the server sees of our environment: no setting of whoever runs the tests."""
+SECRET_KEY = "a secret key of the tests, which guards nothing"
 START_SECONDS = 60
 STOP_SECONDS = 10
 

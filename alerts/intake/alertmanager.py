@@ -17,7 +17,7 @@ from alerts.intake.receiving import LostRaceError, Receiver, receive
 from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
-from control_plane.platform import request_outcomes
+from control_plane.platform import request_outcomes, security
 from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import actor, require_role, require_token
@@ -101,6 +101,7 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 def init_app(app: Flask) -> None:
     """Mount the routes and give what fires a say in re-arming."""
     app.register_blueprint(bp)
+    security.larger_bodies(app)["/webhooks/alertmanager"] = BODY_BYTES_MAX
     rollouts.register_rearm_gate("alertmanager", firing)
 
 

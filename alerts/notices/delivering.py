@@ -36,8 +36,8 @@ log = structlog.get_logger()
 
 
 def send(address: str, title: str, body: str) -> bool:
-    """Send one message by apprise."""
-    target = apprise.Apprise()
+    """Send one message by apprise, to the address itself: what it redirects to gets no secret of ours."""
+    target = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     return target.add(address) and bool(target.notify(body=body, title=title))
 
 

@@ -5,7 +5,9 @@ import math
 from dataclasses import dataclass
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.request import Request
+
+from control_plane.platform.no_redirects import NOT_FOLLOWED, is_redirect, open_url
 
 TIMEOUT_SECONDS = 2.0
 ANSWER_BYTES_MAX = 64 * 1024
@@ -46,9 +48,11 @@ class Source:
 def _body(request: Request) -> bytes:
     """What was answered, a refusal of the query included."""
     try:
-        with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the owner's own address
+        with open_url(request, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read(ANSWER_BYTES_MAX))
     except HTTPError as refusal:
+        if is_redirect(refusal.code):
+            raise NoAnswerError(f"Prometheus {NOT_FOLLOWED}.") from refusal
         return bytes(refusal.read(ANSWER_BYTES_MAX))
 
 

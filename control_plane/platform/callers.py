@@ -10,14 +10,19 @@ import structlog
 from flask import Flask, Request, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
-from control_plane.platform import failures, identity
+from control_plane.platform import failures, identity, passwords, settings
 from control_plane.platform.actors import Person, Role, Token, TokenRefusal, TokenType
-from control_plane.platform.database import reading
+from control_plane.platform.database import reading, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.telemetry import ACTOR
 
 CALLER = "rollout.caller"
 SESSION_LIFETIME = timedelta(hours=12)
+SEEN_SECONDS = 60
+"""How old the note of the last use may become before the cookie is written again."""
+ACCOUNT_CHARACTERS = 64
+QUEUE_SHARE = 1 / 16
+"""The part of a worker's threads that may wait for a hash: two are made at a time."""
 
 log = structlog.get_logger()
 
@@ -102,24 +107,31 @@ def remembered() -> Caller | TokenRefusal | None:
 
 
 def sign_in(username: str, password: str, *, now: datetime) -> Person:
-    """Start a session. Raises Problem: 401 for credentials that don't fit, 429 after too many of them."""
-    failures.refuse_if_exhausted(failures.SIGN_IN, address())
-    with reading() as database_session:
-        found = identity.authenticate(database_session, username, password)
-    if found is None:
-        failures.count(failures.SIGN_IN, address())
-        log.warning("person.sign_in_failed", address=address())
-        raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
+    """Start a session. Raises Problem: 401 for credentials that don't fit, 429 after too many, 503 in a crowd."""
+    account = identity.account_name(username)[:ACCOUNT_CHARACTERS]
+    limits = (failures.SIGN_IN, failures.network(address())), (failures.ACCOUNT, f"the account {account!r}")
+    with failures.attempt(*limits) as made:
+        found = _proved(username, password, made)
+        if found is None:
+            log.warning("person.sign_in_failed", address=address())
+            raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
+    with transaction() as database_session:
+        session_id = identity.begin_session(database_session, found, now=now, lifetime=SESSION_LIFETIME)
     session.clear()
     session.permanent = True
-    session.update(person=found.id, version=found.session_version, signed_in_at=now.timestamp())
+    began = now.timestamp()
+    session.update(id=session_id, version=found.session_version, signed_in_at=began, seen_at=began)
     request.environ.pop(CALLER, None)
     log.info("person.signed_in", person=found.username, address=address())
     return found
 
 
 def sign_out() -> None:
-    """End the session of this browser; `identity.end_sessions` ends those of every browser."""
+    """End the session of this browser, also for a cookie that somebody kept."""
+    session_id = session.get("id")
+    if isinstance(session_id, str):
+        with transaction() as database_session:
+            identity.end_session(database_session, session_id)
     session.clear()
     request.environ.pop(CALLER, None)
 
@@ -144,15 +156,37 @@ def _by_token(text: str) -> Caller | TokenRefusal:
     return Caller(f"token:{token.name}", role=role, token=token)
 
 
+def _proved(username: str, password: str, made: failures.Attempt) -> Person | None:
+    """Who signs in. A hash takes its time, so no more than a few wait for theirs, and no connection waits with them."""
+    try:
+        with passwords.queue(max(2, int(settings.current().threads * QUEUE_SHARE))):
+            with reading() as database_session:
+                person, password_hash = identity.claimed(database_session, username)
+            found = identity.prove(person, password_hash, password)
+    except Exception:
+        made.failed = False  # nothing was proved, neither way
+        raise
+    made.failed = found is None
+    return found
+
+
 def _by_session() -> Caller | None:
-    if "person" not in session or _is_over(session.get("signed_in_at", 0.0)):
+    now = datetime.now(UTC).timestamp()
+    session_id = session.get("id")
+    if not isinstance(session_id, str) or _is_over(now):
         return None
     with reading() as database_session:
-        found = identity.find_person(database_session, session["person"])
+        found = identity.person_of_session(database_session, session_id)
     if found is None or found.session_version != session.get("version"):
         return None
+    if now - session["seen_at"] > SEEN_SECONDS:
+        session["seen_at"] = now
     return Caller(found.username, role=found.role, person=found)
 
 
-def _is_over(signed_in_at: float) -> bool:
-    return datetime.now(UTC).timestamp() - signed_in_at > SESSION_LIFETIME.total_seconds()
+def _is_over(now: float) -> bool:
+    """Whether the session has lasted too long, or nobody has used it for too long."""
+    idle_seconds = settings.current().session_idle_minutes * 60
+    signed_in_at: float = session.get("signed_in_at", 0.0)
+    seen_at: float = session.get("seen_at", 0.0)
+    return now - signed_in_at > SESSION_LIFETIME.total_seconds() or now - seen_at > idle_seconds

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from control_plane.platform import private_files
 from control_plane.platform.checkouts import TimedPool
 from control_plane.platform.settings import Settings, current
 
@@ -198,6 +199,11 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
 
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
+    @event.listens_for(engine, "do_connect")
+    def keep_private(*_: Any) -> None:
+        if engine.url.database and not engine.url.database.startswith((":", "file:")):
+            _keep_private(Path(engine.url.database))
+
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver's own implicit BEGIN would start too late to lock
@@ -220,3 +226,12 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
             refused = OperationalError(words, None, error)
             current_app.extensions[BEGIN_REFUSED](refused)
             raise refused from error
+
+
+def _keep_private(path: Path) -> None:
+    """Let this user alone read the database; SQLite gives its other files the mode of this one."""
+    with suppress(OSError):  # a folder that can't be written is told of by whoever connects
+        private_files.make_folder(path.parent)
+        private_files.make_private(path)
+        for ending in ("-wal", "-shm", "-journal"):
+            private_files.close_to_others(path.with_name(path.name + ending))

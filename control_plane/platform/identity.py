@@ -5,7 +5,7 @@ Tokens are made and checked in `tokens.py`; this is the door to both.
 
 import re
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -25,14 +25,18 @@ from control_plane.platform.tokens import (
 )
 
 __all__ = [
+    "account_name",
     "add_person",
     "authenticate",
+    "begin_session",
     "change_password",
     "change_role",
     "check_token",
+    "claimed",
     "create_person",
     "create_token",
     "disable_person",
+    "end_session",
     "end_sessions",
     "ensure_first_owner",
     "find_person",
@@ -41,11 +45,14 @@ __all__ = [
     "list_people",
     "list_tokens",
     "people_behind",
+    "person_of_session",
+    "prove",
     "revoke_token",
 ]
 
 FIRST_OWNER = "owner"
 PASSWORD_BYTES = 15
+SESSION_ID_BYTES = 24
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 
 
@@ -53,7 +60,7 @@ def create_person(
     session: Session, username: str, *, password: str, role: Role | str, now: datetime, actor: str = "system"
 ) -> Person:
     """Let somebody sign in. Raises Problem for a name that can't be used or is taken, and for a weak password."""
-    name = username.strip().lower()
+    name = account_name(username)
     if not USERNAME.fullmatch(name):
         rule = "2 to 64 letters, digits and . _ @ + -, a letter or digit first"
         raise Problem(422, "INVALID_USERNAME", f"The username {username[:64]!r} can't be used; write {rule}.")
@@ -81,11 +88,42 @@ def ensure_first_owner(session: Session, now: datetime) -> str | None:
 
 def authenticate(session: Session, username: str, password: str) -> Person | None:
     """Who this is; None for a wrong password, a stranger and somebody locked out, each after the same work."""
-    name = username.strip().lower()
-    found = identity_store.credentials(session, name) if USERNAME.fullmatch(name) else None
-    person, password_hash = found or (None, NOBODY)
+    return prove(*claimed(session, username), password)
+
+
+def claimed(session: Session, username: str) -> tuple[Person | None, str]:
+    """The person who is said to sign in, and the hash that their password has to fit."""
+    name = account_name(username)
+    return (identity_store.credentials(session, name) if USERNAME.fullmatch(name) else None) or (None, NOBODY)
+
+
+def prove(person: Person | None, password_hash: str, password: str) -> Person | None:
+    """The person, where the password proves it; this takes its time and needs no database."""
     proved = is_password(password_hash, password)
     return person if person and proved and person.disabled_at is None else None
+
+
+def account_name(username: str) -> str:
+    """The username as it is stored, whichever way it was typed."""
+    return username.strip().lower()
+
+
+def begin_session(session: Session, person: Person, *, now: datetime, lifetime: timedelta) -> str:
+    """Begin a session of somebody and forget those that are too old to count; returns its id."""
+    session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
+    identity_store.remove_sessions(session, before=now - lifetime)
+    identity_store.add_session(session, session_id, person.id, now=now)
+    return session_id
+
+
+def person_of_session(session: Session, session_id: str) -> Person | None:
+    """Whose session this is; None when they have signed out."""
+    return identity_store.person_of_session(session, session_id)
+
+
+def end_session(session: Session, session_id: str) -> None:
+    """End one session, in every process."""
+    identity_store.remove_session(session, session_id)
 
 
 def find_person(session: Session, person_id: int) -> Person | None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, CheckConstraint, Text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.actors import Role, TokenType
@@ -24,6 +24,16 @@ class PersonRow(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (CheckConstraint(f"role IN ({', '.join(map(repr, map(str, Role)))})", name="ck_person_role"),)
+
+
+class PersonSessionRow(Base):
+    """A session of a person, from signing in to signing out; its cookie is worth nothing without this row."""
+
+    __tablename__ = "person_session"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    person_id: Mapped[int] = mapped_column(RowId, ForeignKey("person.id"))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ApiTokenRow(Base):

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform import database
 from control_plane.platform.actors import Person, Role, Token, TokenType
-from control_plane.platform.identity_models import ApiTokenRow, PersonRow
+from control_plane.platform.identity_models import ApiTokenRow, PersonRow, PersonSessionRow
 
 # What another process changed meanwhile counts, even where this session has seen the row before.
 PEOPLE = select(PersonRow).execution_options(populate_existing=True)
@@ -60,6 +60,29 @@ def change_person(session: Session, person_id: int, **columns: Any) -> None:
     """Write columns of one person and end every session they have."""
     changed = {**columns, "session_version": PersonRow.session_version + 1}
     session.execute(update(PersonRow).where(PersonRow.id == person_id).values(changed))
+
+
+def add_session(session: Session, session_id: str, person_id: int, *, now: datetime) -> None:
+    """Begin a session of somebody."""
+    session.add(PersonSessionRow(id=session_id, person_id=person_id, started_at=now))
+    session.flush()
+
+
+def person_of_session(session: Session, session_id: str) -> Person | None:
+    """Whose session this is; None when it has ended."""
+    found = PEOPLE.join(PersonSessionRow, PersonSessionRow.person_id == PersonRow.id)
+    row = session.scalars(found.where(PersonSessionRow.id == session_id)).one_or_none()
+    return _person(row) if row else None
+
+
+def remove_session(session: Session, session_id: str) -> None:
+    """End one session; doing so twice changes nothing."""
+    session.execute(delete(PersonSessionRow).where(PersonSessionRow.id == session_id))
+
+
+def remove_sessions(session: Session, *, before: datetime) -> None:
+    """Forget the sessions that began before this instant."""
+    session.execute(delete(PersonSessionRow).where(PersonSessionRow.started_at < before))
 
 
 def add_token(session: Session, **columns: Any) -> Token:

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from control_plane.platform import private_files
 from control_plane.platform.settings import Settings
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -23,7 +24,7 @@ def share(settings: Settings) -> None:
     if not named and settings.workers == 1:
         return
     folder = Path(named or settings.instance_dir.absolute() / FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(folder)
     for path in folder.iterdir():
         if COUNTED.fullmatch(path.name):
             path.unlink(missing_ok=True)

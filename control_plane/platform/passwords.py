@@ -1,6 +1,8 @@
 """Passwords as Argon2id hashes, bounded so that a crowd at the door can't take the machine's memory."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,6 +15,24 @@ NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$iNAeqLcoQSZmJ4C4UOMFdg$n04JXV18rrMxnqUb
 
 hasher = PasswordHasher()
 _hashing = threading.BoundedSemaphore(2)  # each takes 64 MiB
+_queue = threading.Lock()
+_queued = [0]
+RETRY_SECONDS = 2
+
+
+@contextmanager
+def queue(places: int) -> Iterator[None]:
+    """A place in the queue of those whose password is checked. Raises a 503 Problem where all `places` are taken."""
+    with _queue:
+        if _queued[0] >= places:
+            detail = f"Too many people sign in at this moment; try again in {RETRY_SECONDS} seconds."
+            raise Problem(503, "TOO_MANY_SIGN_INS", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+        _queued[0] += 1
+    try:
+        yield
+    finally:
+        with _queue:
+            _queued[0] -= 1
 
 
 def hash_password(password: str, *, username: str) -> str:

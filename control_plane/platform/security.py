@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from control_plane.platform import callers, failures, request_outcomes
-from control_plane.platform.actors import Person, Role, Token, TokenRefusal, TokenType
+from control_plane.platform import callers, failures, request_outcomes, settings
+from control_plane.platform.actors import EVERY, Person, Role, Token, TokenRefusal, TokenType
 from control_plane.platform.callers import Caller, presented_token, sign_in, sign_out
 from control_plane.platform.cross_origin import SAFE_METHODS, refuse_cross_origin
 from control_plane.platform.problems import Problem, wants_page
@@ -47,6 +47,15 @@ def init_app(app: Flask) -> None:
     app.after_request(_add_headers)
 
 
+def larger_bodies(app: Flask) -> dict[str, int]:
+    """How long bodies may be at the addresses that take more than BODY_BYTES_MAX, by how the address begins.
+
+    The server reads a body before anybody knows who sends it, so a view that takes more has to be named here too.
+    """
+    found: dict[str, int] = app.extensions.setdefault("larger_bodies", {})
+    return found
+
+
 def require_role(role: Role | str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let in people with at least this role, and admin tokens. Others are sent to sign in, or get 401 or 403."""
     needed = Role(role)
@@ -62,14 +71,22 @@ def require_role(role: Role | str) -> Callable[[Callable[P, R]], Callable[P, R]]
     return decorate
 
 
-def require_token(*types: TokenType | str, unleash: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let in tokens of these types. With `unleash`, refuse in the very words its SDKs and their tests expect."""
+def require_token(
+    *types: TokenType | str, unleash: bool = False, any_environment: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let in tokens of these types. With `unleash`, refuse in the very words its SDKs and their tests expect.
+
+    A service token opens the server of its own environment alone, except with `any_environment`: that is for flags,
+    which answer for the environment of the token.
+    """
     allowed = frozenset(TokenType(each) for each in types)
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def checked(*arguments: P.args, **options: P.kwargs) -> R:
             _require_token(allowed, unleash=unleash)
+            if not any_environment:
+                _require_environment(token())
             return view(*arguments, **options)
 
         return checked
@@ -152,10 +169,16 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
             _refuse("Send a token in the Authorization header.", failed=False, unleash=unleash)
 
 
+def _require_environment(held: Token) -> None:
+    here = settings.current().environment
+    if held.type is TokenType.SERVICE and held.environment not in (EVERY, here):
+        words = f"The token {held.name!r} is for {held.environment}, and this server is {here}; use a token for {here}."
+        raise Problem(403, "WRONG_ENVIRONMENT", words)
+
+
 def _refuse(reason: str, *, failed: bool, unleash: bool = False) -> Never:
     if failed:
-        failures.refuse_if_exhausted(failures.TOKEN, callers.address())
-        failures.count(failures.TOKEN, callers.address())
+        failures.refuse_or_count(failures.TOKEN, callers.address())
     if unleash:
         _refuse_as_unleash(401, UNLEASH_MISSING)
     raise Problem(401, "UNAUTHENTICATED", reason, headers={"WWW-Authenticate": "Bearer"})

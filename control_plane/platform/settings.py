@@ -1,7 +1,7 @@
 """Everything that can be configured, read from the environment once, here and nowhere else."""
 
 import os
-import secrets
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,14 @@ from flask import current_app
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from control_plane.platform import secret_values
+from control_plane.platform.secret_values import SecretError
+
 SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": None}
 UPGRADE_URL = "/billing/upgrade"
+WEBHOOK_SECRET = re.compile(r"whsec_[!-~]{10,}")
+STRIPE_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]{10,}")
+WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 class SettingsError(ValueError):
@@ -44,12 +50,20 @@ class Settings:
     """`THREADS`: requests one worker can answer at once, live pages among them."""
     streams: int = 500
     """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
+    session_idle_minutes: int = 120
+    """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
+    request_body_seconds: int = 20
+    """`REQUEST_BODY_SECONDS`: how long the body of a request may take to arrive."""
     trusted_proxies: int = 0
     """`TRUSTED_PROXIES`: how many proxies stand in front, whose word on address and scheme of the caller counts."""
     user_jwt_secret: str = ""
     """`USER_JWT_SECRET`: the HS256 secret with which the product signs its users' tokens."""
     user_jwt_jwks_url: str = ""
     """`USER_JWT_JWKS_URL`: where the product publishes the keys of its users' tokens."""
+    user_jwt_audience: tuple[str, ...] = ()
+    """`USER_JWT_AUDIENCE`: the audiences of user tokens that count here, comma separated; unset, none may be named."""
+    user_jwt_issuer: tuple[str, ...] = ()
+    """`USER_JWT_ISSUER`: the issuers of user tokens accepted here, comma separated; unset, any."""
     credits_allowed_on_error: tuple[str, ...] = ()
     """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
     credits_at_risk_max: int = 1_000
@@ -90,7 +104,7 @@ class Settings:
         return cls(
             database_url=_database_url(env, instance_dir),
             instance_dir=instance_dir,
-            secret_key=env.get("SECRET_KEY", "") or _kept_secret(instance_dir / "secret_key"),
+            secret_key=_secret_key(env, instance_dir),
             environment=env.get("ENVIRONMENT", "production"),
             credits_v2_override=_switch(env, "ENABLE_CREDITS_V2"),
             alerts_file=Path(env.get("ALERTS_FILE", "alerts.yaml")),
@@ -99,17 +113,24 @@ class Settings:
             workers=_whole(env, "WORKERS", 1, range(1, 65)),
             threads=_whole(env, "THREADS", 128, range(4, 4097)),
             streams=_whole(env, "STREAMS", 500, range(1, 4097)),
+            session_idle_minutes=_whole(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
+            request_body_seconds=_whole(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
             trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, range(11)),
-            user_jwt_secret=env.get("USER_JWT_SECRET", ""),
-            user_jwt_jwks_url=env.get("USER_JWT_JWKS_URL", ""),
+            user_jwt_secret=_secret(env, "USER_JWT_SECRET"),
+            user_jwt_jwks_url=_web_address(env, "USER_JWT_JWKS_URL"),
+            user_jwt_audience=_list(env, "USER_JWT_AUDIENCE"),
+            user_jwt_issuer=_list(env, "USER_JWT_ISSUER"),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
             credits_at_risk_max=_whole(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
             credits_refused_percent_max=_whole(env, "CREDITS_REFUSED_PERCENT_MAX", 5, range(101)),
             upgrade_url=_address(env, "UPGRADE_URL", UPGRADE_URL),
-            stripe_webhook_secrets=_list(env, "STRIPE_WEBHOOK_SECRETS"),
-            stripe_api_key=env.get("STRIPE_API_KEY", ""),
+            stripe_webhook_secrets=tuple(
+                _shaped("STRIPE_WEBHOOK_SECRETS", each, WEBHOOK_SECRET, "whsec_…")
+                for each in _list(env, "STRIPE_WEBHOOK_SECRETS")
+            ),
+            stripe_api_key=_shaped("STRIPE_API_KEY", env.get("STRIPE_API_KEY", ""), STRIPE_KEY, "rk_live_…"),
             alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),
-            prometheus_url=env.get("PROMETHEUS_URL", ""),
+            prometheus_url=_web_address(env, "PROMETHEUS_URL"),
             notify_urls=_list(env, "NOTIFY_URLS"),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
             sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),
@@ -175,13 +196,35 @@ def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
 
 
-def _kept_secret(path: Path) -> str:
-    """The secret in `path`, made on the first start and readable by this user alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _secret(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
-    return path.read_text()
+        return secret_values.check(value) if value else ""
+    except SecretError as error:
+        raise SettingsError(f"{name} {error}") from None
+
+
+def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:
+    path = instance_dir / "secret_key"
+    try:
+        return _secret(env, "SECRET_KEY") or secret_values.kept(path)
+    except SecretError as error:
+        raise SettingsError(f"{path} {error}") from None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        words = f"The secret key can't be kept in {path} ({reason})"
+        raise SettingsError(f"{words}; set SECRET_KEY, or INSTANCE_DIR to a folder that can be written.") from None
+
+
+def _shaped(name: str, value: str, pattern: re.Pattern[str], example: str) -> str:
+    """A secret of Stripe's, which its beginning tells apart; what was written instead is not repeated."""
+    if value and not pattern.fullmatch(value):
+        raise SettingsError(f"{name} holds something else than such a secret; write one like {example}.")
+    return value
+
+
+def _web_address(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if value and not WEB_ADDRESS.fullmatch(value):
+        raise SettingsError(f"{name} is {value!r}; write an address like https://host/path.")
+    return value

@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from control_plane.platform import private_files
 from control_plane.platform.actors import Token
 
 CODEC = TypeAdapter(list[Token])
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 def write(path: Path, tokens: Collection[Token]) -> None:
     """Replace the file at once: a reader sees the old one or the new one, never half of it."""
     content = CODEC.dump_json(list(tokens))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(path.parent)
     with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as file:
         file.write(content)
     os.replace(file.name, path)  # the temporary file was made readable by this user alone

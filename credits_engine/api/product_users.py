@@ -7,7 +7,7 @@ decided by what is configured and by the token's algorithm: a published key is n
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 import structlog
@@ -17,25 +17,31 @@ from control_plane.platform import request_outcomes, settings
 from control_plane.platform.callers import presented_token
 from control_plane.platform.problems import Problem
 from control_plane.platform.security import require_token
+from credits_engine.api.published_keys import PublishedKeys, UnusableKeyError
 
 SHARED = "HS256"
 PUBLISHED = ("RS256", "ES256", "EdDSA")
-KEYS_SECONDS = 300
-KEYS_TIMEOUT_SECONDS = 2
 LEEWAY_SECONDS = 30
 JWT_DOTS = 2
 TOKENS_KNOWN, HEADERS_KNOWN = 4096, 64
 
 Claims = Mapping[str, Any]
 
+
+class Accepted(NamedTuple):
+    """For whom tokens may be made, and by whom; empty where that is not configured."""
+
+    audiences: tuple[str, ...]
+    issuers: tuple[str, ...]
+
+
 log = structlog.get_logger()
 
 
 def init_app(app: Flask) -> None:
-    """Know where the product publishes its keys; they are fetched when first needed and kept for five minutes."""
+    """Know where the product publishes its keys."""
     url = app.extensions["settings"].user_jwt_jwks_url
-    keys = jwt.PyJWKClient(url, lifespan=KEYS_SECONDS, timeout=KEYS_TIMEOUT_SECONDS) if url else None
-    app.extensions["user_keys"] = keys
+    app.extensions["user_keys"] = PublishedKeys(url) if url else None
 
 
 def acting_user() -> str:
@@ -63,32 +69,56 @@ def _require_service() -> None:
 
 def _subject(token: str) -> str:
     try:
-        key, algorithm = _key(token)
-        claims = _in_force(_remembered(token, key)) if algorithm == SHARED else _proved(token, key, algorithm)
+        algorithm = _algorithm(token.partition(".")[0])
+        claims = _claims(token, algorithm)
+        return _user_id(claims["sub"])
+    except Problem:
+        raise
     except jwt.ExpiredSignatureError:
         raise _refusal("The token has expired; sign in to the product again.") from None
-    except jwt.PyJWKClientConnectionError as error:
-        log.warning("product_users.keys_unreachable", error=str(error))
-        detail = "The keys of the product's user tokens can't be fetched at the moment; try again."
-        raise Problem(503, "USER_KEYS_UNAVAILABLE", detail, headers={"Retry-After": "2"}) from None
-    except (jwt.InvalidTokenError, jwt.PyJWKClientError) as error:
+    except jwt.InvalidAudienceError:
+        raise _refusal("The token is for another audience; USER_JWT_AUDIENCE names those accepted here.") from None
+    except jwt.InvalidIssuerError:
+        raise _refusal("The token is from another issuer; USER_JWT_ISSUER names those accepted here.") from None
+    except (jwt.PyJWTError, UnusableKeyError) as error:
         raise _refusal(f"The token can't be used: {error}.") from None
-    subject: str = claims["sub"]
-    return subject
+    except Exception as error:
+        # Anybody may write anything into a token, and what reads it was not written for all of that.
+        log.warning("product_users.unreadable_token", error=type(error).__name__)
+        raise _refusal("The token can't be read.") from None
+
+
+def _claims(token: str, algorithm: str) -> Claims:
+    configured = settings.current()
+    accepted = Accepted(configured.user_jwt_audience, configured.user_jwt_issuer)
+    secret, keys = configured.user_jwt_secret, current_app.extensions["user_keys"]
+    if algorithm == SHARED and secret:
+        return _in_force(_remembered(token, secret, accepted))
+    if algorithm in PUBLISHED and keys is not None:
+        return _proved(token, _published_key(token, algorithm, keys), algorithm, accepted)
+    if not secret and keys is None:
+        raise _refusal("This installation accepts no user tokens; set USER_JWT_SECRET or USER_JWT_JWKS_URL.")
+    raise _refusal(f"The token is signed with {algorithm[:20]!r}, which is not accepted here.")
 
 
 @lru_cache(TOKENS_KNOWN)
-def _remembered(token: str, secret: str) -> Claims:
+def _remembered(token: str, secret: str, accepted: Accepted) -> Claims:
     """What a token says that `secret` proves, proved once: a front end shows the same one all day.
 
     Nothing but time ends what a shared secret has proved. A published key may be withdrawn: its proofs are not kept.
     """
-    return _proved(token, secret, SHARED)
+    return _proved(token, secret, SHARED, accepted)
 
 
-def _proved(token: str, key: Any, algorithm: str) -> Claims:
+def _proved(token: str, key: Any, algorithm: str, accepted: Accepted) -> Claims:
     claims: Claims = jwt.decode(
-        token, key, algorithms=[algorithm], leeway=LEEWAY_SECONDS, options={"require": ["exp", "sub"]}
+        token,
+        key,
+        algorithms=[algorithm],
+        leeway=LEEWAY_SECONDS,
+        options={"require": ["exp", "sub"]},
+        audience=accepted.audiences or None,
+        issuer=accepted.issuers or None,
     )
     return claims
 
@@ -100,16 +130,20 @@ def _in_force(claims: Claims) -> Claims:
     return claims
 
 
-def _key(token: str) -> tuple[Any, str]:
-    algorithm = _algorithm(token.partition(".")[0])
-    secret, keys = settings.current().user_jwt_secret, current_app.extensions["user_keys"]
-    if algorithm == SHARED and secret:
-        return secret, SHARED
-    if algorithm in PUBLISHED and keys is not None:
-        return keys.get_signing_key_from_jwt(token).key, algorithm
-    if not secret and keys is None:
-        raise _refusal("This installation accepts no user tokens; set USER_JWT_SECRET or USER_JWT_JWKS_URL.")
-    raise _refusal(f"The token is signed with {algorithm[:20]!r}, which is not accepted here.")
+def _published_key(token: str, algorithm: str, keys: PublishedKeys) -> Any:
+    """The published key that the token names."""
+    kid = jwt.get_unverified_header(token).get("kid")
+    if not isinstance(kid, str):
+        raise _refusal("The token names no key; a published key is named by its kid.")
+    return keys.find(kid, algorithm)
+
+
+def _user_id(subject: str) -> str:
+    """The user whom a token names. Raises Problem or UnicodeError for what no user can be called."""
+    subject.encode()
+    if not subject or "\x00" in subject:
+        raise _refusal("The token names no user.")
+    return subject
 
 
 @lru_cache(HEADERS_KNOWN)

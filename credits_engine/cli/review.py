@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from control_plane.platform import private_files
 from control_plane.platform.console import in_application, json_option, show
 from control_plane.platform.database import reading
 from credits_engine.api import review
@@ -30,6 +31,7 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
         found = preview(session, "", now=datetime.now(UTC), amount=amount, most=sys.maxsize)
     rows = review.sheet_rows(found)
     if path is not None:
+        private_files.make_private(path)
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([review.SHEET_COLUMNS, *([plain(cell) for cell in row] for row in rows)])
     words = [_sentence(found.tally)]

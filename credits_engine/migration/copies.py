@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
+from control_plane.platform import private_files
+
 PAGES_AT_ONCE = 1_000
 
 
@@ -21,6 +23,7 @@ def backup(database_url: str, path: Path) -> None:
     partial = path.with_name(f"{path.name}.partial")
     url = make_url(database_url)
     try:
+        _make_private(partial)
         if url.get_backend_name() == "sqlite":
             _copy_sqlite(_file(url), partial)
         else:
@@ -36,6 +39,7 @@ def restore(database_url: str, path: Path) -> None:
         raise CopyError(f"There is no backup at {path}.")
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
+        private_files.make_private(_file(url))
         _copy_sqlite(path, _file(url))
         return
     name = url.database
@@ -43,6 +47,15 @@ def restore(database_url: str, path: Path) -> None:
     _run(
         "pg_restore", url, "--clean", "--if-exists", "--single-transaction", f"--dbname={name}", str(path), named=False
     )
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, for this user alone, before anything is written into it."""
+    try:
+        path.unlink(missing_ok=True)
+        private_files.make_private(path)
+    except OSError as error:
+        raise CopyError(f"{path} can't be written ({os.strerror(error.errno or 0).lower()}).") from error
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

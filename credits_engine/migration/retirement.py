@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import store as rollouts
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import audit, settings
+from control_plane.platform import audit, private_files, settings
 from control_plane.platform.database import after_rollback
 from credits_engine.reconciliation.verifying import verify
 from credits_engine.store import retirement
@@ -157,6 +157,7 @@ def _archived(known: retirement.Retired) -> str:
 
 def _write(session: Session, path: Path) -> int:
     # Without a name and a time in it, the same book makes the same file.
+    private_files.make_private(path)
     with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
         text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
         writer = csv.writer(text)

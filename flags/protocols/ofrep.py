@@ -42,7 +42,7 @@ class Unusable(ValueError):  # noqa: N818 - what the request is
 
 
 @bp.post("/evaluate/flags/<path:key>", provide_automatic_options=False)
-@require_token(*TYPES)
+@require_token(*TYPES, any_environment=True)
 @documented(
     body=bodies.Evaluation,
     body_is_optional=True,
@@ -54,7 +54,7 @@ def one_view(key: str) -> ResponseReturnValue:
 
 
 @bp.post("/evaluate/flags", provide_automatic_options=False)
-@require_token(*TYPES)
+@require_token(*TYPES, any_environment=True)
 @documented(
     body=bodies.Evaluation,
     body_is_optional=True,

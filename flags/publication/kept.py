@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from control_plane.platform import private_files
 from flags.publication.edition import Source
 
 FORMAT = b"rollout flags 1"
@@ -37,10 +38,11 @@ class Kept:
 
 def keep(folder: Path, source: Source) -> None:
     """Keep the flags of an environment in place of what was kept before, which becomes the previous."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(folder)
     path = folder / f"{source.environment}{SUFFIX}"
     content = CODEC.dump_json(source)
     fresh = folder / f"{source.environment}.{os.getpid()}.new"
+    private_files.make_private(fresh)
     with fresh.open("wb") as file:
         file.write(_head(content) + b"\n" + content)
         file.flush()

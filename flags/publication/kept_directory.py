@@ -11,6 +11,8 @@ from pathlib import Path
 
 import structlog
 
+from control_plane.platform import private_files
+
 NAME = "directory.db"
 WAIT_SECONDS = 10.0
 """Several workers keep the same file; each waits for the others."""
@@ -60,8 +62,9 @@ def recall(folder: Path) -> dict[str, Entry]:
 @contextmanager
 def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
     """The file in a transaction of its own; one that is damaged is removed, for the next attempt to begin anew."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(folder)
     path = folder / NAME
+    private_files.make_private(path)
     with closing(sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)) as connection:
         try:
             _begin(connection)

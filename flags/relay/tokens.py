@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from control_plane.platform import private_files
 from control_plane.platform.actors import EVERY, Token, TokenRefusal, TokenType
 from control_plane.platform.problems import Problem
 from flags.relay.upstream import Upstream, UpstreamError
@@ -103,8 +104,9 @@ class RelayTokens:
 
     def _keep(self) -> None:
         kept = {digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(self._path.parent)
         fresh = self._path.with_suffix(".new")
+        private_files.make_private(fresh)
         fresh.write_text(json.dumps(kept))
         fresh.replace(self._path)
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import Request
+
+from control_plane.platform.no_redirects import NOT_FOLLOWED, is_redirect, open_url
 
 SPECIFICATION = "6.1.0"
 APP_NAME = "rollout-relay"
@@ -90,8 +92,10 @@ class Upstream:
             self.url + path, content, {**said, **permission, **(headers or {})}, method=method
         )
         try:
-            return urlopen(request, timeout=seconds)  # noqa: S310
+            return open_url(request, timeout=seconds)
         except HTTPError as error:
+            if is_redirect(error.code):
+                raise UpstreamError(f"{self.url} {NOT_FOLLOWED}.", error.code) from error
             raise UpstreamError(f"{path} answered {error.code}.", error.code) from error
         except (OSError, ValueError) as error:
             raise UpstreamError(f"{path} can't be reached: {error}.") from error

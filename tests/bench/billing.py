@@ -30,7 +30,7 @@ from tests.credits_engine.billing.stories import random_life
 from tests.credits_engine.billing.stripe_objects import Json
 from tests.serving import serving
 
-SECRET = "whsec_bench"
+SECRET = "whsec_of_the_benchmark"
 DELIVERIES = 10_000
 CONNECTIONS = 16
 CUSTOMERS = 500

@@ -9,7 +9,7 @@ from pathlib import Path
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.office import Office
-from tests.serving import Served, serving
+from tests.serving import SECRET_KEY, Served, serving
 
 SECRET = "a secret of the measured product's"
 
@@ -39,6 +39,6 @@ def served_on(url: str) -> Iterator[tuple[Served, str]]:
     with office_on(url) as office:
         token = office.token("service")
     with tempfile.TemporaryDirectory() as folder:
-        environment = {"DATABASE_URL": url, "USER_JWT_SECRET": SECRET, "LOG_FORMAT": "json", "SECRET_KEY": "-"}
+        environment = {"DATABASE_URL": url, "USER_JWT_SECRET": SECRET, "LOG_FORMAT": "json", "SECRET_KEY": SECRET_KEY}
         with serving(Path(folder), **environment) as served:
             yield served, token

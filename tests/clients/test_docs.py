@@ -16,7 +16,7 @@ from flags.store import UserAttributes
 from tests import node
 from tests.office import Office
 from tests.processes import free_port
-from tests.serving import COMMAND, ROOT, Served
+from tests.serving import COMMAND, ROOT, SECRET_KEY, Served
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SECONDS = 60
@@ -38,7 +38,7 @@ def environment(installation: tuple[Served, Office], tmp_path_factory: pytest.Te
     office.users(UserAttributes("u1", "free", beta=True))
     office.move(1)
     ours = {"PATH": f"{COMMAND.parent}:{os.environ['PATH']}", "HOME": str(place)}
-    here = {"INSTANCE_DIR": str(served.log.parent), "SECRET_KEY": "-", "ALERTS_FILE": str(ROOT / "alerts.yaml")}
+    here = {"INSTANCE_DIR": str(served.log.parent), "SECRET_KEY": SECRET_KEY, "ALERTS_FILE": str(ROOT / "alerts.yaml")}
     client, browser = re.findall(r"\*:production\.\S+", bash(TOKENS, ours | here, place))
     return ours | {"FLAGS_URL": served.url, "FLAGS_TOKEN": client, "FLAGS_BROWSER_TOKEN": browser}
 

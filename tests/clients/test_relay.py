@@ -15,7 +15,7 @@ from control_plane.phases import FLAG
 from flags.store import UserAttributes
 from tests.office import Office
 from tests.processes import free_port
-from tests.serving import COMMAND
+from tests.serving import COMMAND, SECRET_KEY
 
 Wait = Callable[[Callable[[], bool]], None]
 BETA = {"userId": "beta-user"}
@@ -28,7 +28,7 @@ def relaying(place: Path, upstream: str, *tokens: str) -> Iterator[str]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     options = [word for token in tokens for word in ("--token", token)]
-    environment = {"INSTANCE_DIR": str(place), "PORT": str(port), "PATH": "/usr/bin:/bin", "SECRET_KEY": "-"}
+    environment = {"INSTANCE_DIR": str(place), "PORT": str(port), "PATH": "/usr/bin:/bin", "SECRET_KEY": SECRET_KEY}
     with (place / "relay.log").open("ab") as log:
         process = subprocess.Popen(
             [COMMAND, "relay", "--upstream", upstream, *options],

@@ -109,6 +109,52 @@ def test_signing_out_ends_the_session(client: FlaskClient, people: dict[str, int
     assert client.get("/api/test/viewer").status_code == 401
 
 
+def test_a_cookie_kept_from_before_signing_out_opens_nothing(
+    app: Flask, client: FlaskClient, people: dict[str, int]
+) -> None:
+    enter(client, "alice")
+    kept, elsewhere = client.get_cookie("rollout_session"), app.test_client()
+    assert kept is not None
+    enter(elsewhere, "alice")
+    client.post("/leave", headers=BROWSER)
+    client.set_cookie("rollout_session", kept.value)
+    assert client.get("/api/test/viewer").status_code == 401
+    assert elsewhere.get("/api/test/viewer").status_code == 200
+
+
+def test_a_session_that_nobody_uses_ends_and_one_in_use_goes_on(
+    app: Flask, client: FlaskClient, people: dict[str, int]
+) -> None:
+    idle_seconds = app.extensions["settings"].session_idle_minutes * 60
+    enter(client, "alice")
+    for past, opens in ((idle_seconds - 60, 200), (idle_seconds - 60, 200), (idle_seconds + 1, 401)):
+        with client.session_transaction() as session:
+            session["seen_at"] -= past
+        assert client.get("/api/test/viewer").status_code == opens
+
+
+def test_sessions_that_are_too_old_are_forgotten(
+    app: Flask, client: FlaskClient, people: dict[str, int], now: datetime
+) -> None:
+    with app.app_context(), transaction() as session:
+        alice = identity.find_person(session, people["alice"])
+        assert alice is not None
+        old = identity.begin_session(session, alice, now=now, lifetime=SESSION_LIFETIME)
+        identity.begin_session(session, alice, now=now + 2 * SESSION_LIFETIME, lifetime=SESSION_LIFETIME)
+        assert identity.person_of_session(session, old) is None
+
+
+def test_one_account_has_to_wait_wherever_the_guesses_come_from(
+    app: Flask, client: FlaskClient, people: dict[str, int]
+) -> None:
+    for number in range(failures.ACCOUNT.amount):
+        client.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
+        assert enter(client, " ALICE" if number % 2 else "alice", "nonsense").status_code == 401
+    client.environ_base["REMOTE_ADDR"] = "10.0.1.1"
+    assert enter(client, "alice").status_code == 429
+    assert enter(client, "bob").status_code == 303
+
+
 @pytest.mark.parametrize("change", ["password", "role", "disable", "end_sessions"])
 def test_a_change_of_the_person_ends_their_session_at_once(
     app: Flask, client: FlaskClient, people: dict[str, int], now: datetime, change: str

@@ -46,3 +46,13 @@ def test_a_stranger_costs_what_a_person_costs(monkeypatch: pytest.MonkeyPatch) -
     assert not hasher.check_needs_rehash(NOBODY)
     monkeypatch.setattr(passwords, "hasher", hasher)
     assert not is_password(NOBODY, GOOD)
+
+
+def test_who_finds_the_queue_full_is_told_to_come_back() -> None:
+    with passwords.queue(2), passwords.queue(2):
+        with pytest.raises(Problem) as refusal, passwords.queue(2):
+            pytest.fail("a third was let in")
+        assert (refusal.value.status, refusal.value.code) == (503, "TOO_MANY_SIGN_INS")
+        assert int(refusal.value.headers["Retry-After"]) >= 1
+    with passwords.queue(1):
+        pass

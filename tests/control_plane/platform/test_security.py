@@ -119,7 +119,7 @@ def test_an_outage_of_the_database_is_503_for_people_and_new_tokens_and_nothing_
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
 
     monkeypatch.setattr(identity_store, "tokens_by_selector", fail)
-    monkeypatch.setattr(identity_store, "person", fail)
+    monkeypatch.setattr(identity_store, "person_of_session", fail)
     assert client.get("/api/test/service", headers=known).status_code == 200
     for response in (client.get("/api/test/sdk", headers=new), client.get("/api/test/viewer")):
         assert response.status_code == 503

@@ -1,12 +1,16 @@
 """Settings: one reader of the environment, a sentence for what can't be used, and secrets that stay in place."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from control_plane.platform.settings import Settings, SettingsError
+
+GIVEN = "a secret of at least thirty-two characters"
 
 
 def read(tmp_path: Path, **environ: str) -> Settings:
@@ -56,7 +60,87 @@ def test_the_secret_is_made_once_and_for_this_user_alone(tmp_path: Path) -> None
     assert len(first) >= 48
     assert read(tmp_path).secret_key == first
     assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
-    assert read(tmp_path, SECRET_KEY="given").secret_key == "given"
+    assert read(tmp_path, SECRET_KEY=GIVEN).secret_key == GIVEN
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "USER_JWT_SECRET"])
+@pytest.mark.parametrize("value", ["a", " ", "x" * 31, "x" * 64, "ab" * 40, " " * 64, "short" + " " * 40])
+def test_a_secret_that_can_be_guessed_stops_the_start_and_is_not_repeated(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} has .*write at least 32") as refusal:
+        read(tmp_path, **{name: value})
+    assert value not in str(refusal.value) or len(value.strip()) < 2
+    assert read(tmp_path, **{name: GIVEN})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_WEBHOOK_SECRETS", "no-such-thing"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_short"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_0123456789abcdef,pk_live_0123456789abcdef"),
+        ("STRIPE_API_KEY", "pk_live_0123456789abcdef"),
+        ("STRIPE_API_KEY", "sk_test_"),
+    ],
+)
+def test_a_secret_of_stripes_is_known_by_its_shape(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} .*write one like") as refusal:
+        read(tmp_path, **{name: value})
+    assert value not in str(refusal.value)
+
+
+def test_secrets_of_stripes_are_taken(tmp_path: Path) -> None:
+    two = "whsec_0123456789abcdef, whsec_fedcba9876543210"
+    settings = read(tmp_path, STRIPE_WEBHOOK_SECRETS=two, STRIPE_API_KEY="rk_live_0123456789abcdef")
+    assert len(settings.stripe_webhook_secrets) == 2
+    assert settings.stripe_api_key.startswith("rk_live_")
+
+
+@pytest.mark.parametrize("name", ["USER_JWT_JWKS_URL", "PROMETHEUS_URL"])
+@pytest.mark.parametrize("value", ["keys", "file:///etc/passwd", "https://", "http://a b/"])
+def test_an_address_to_ask_at_is_one_of_the_web(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"{name} is '{value}'; write ")):
+        read(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("content", ["", "\n", "  "])
+def test_an_empty_secret_file_is_made_again(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "secret_key"
+    path.write_text(content)
+    path.chmod(0o644)
+    made = read(tmp_path).secret_key
+    assert len(made) >= 48
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (made, 0o600)
+    assert [each.name for each in tmp_path.iterdir()] == ["secret_key"]
+
+
+def test_a_short_secret_file_stops_the_start_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("tooshort")
+    with pytest.raises(SettingsError, match="secret_key has 8 characters; remove the file"):
+        read(tmp_path)
+
+
+def test_processes_that_start_together_take_the_same_secret(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").touch()
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: read(tmp_path).secret_key, range(8)))
+    assert len(made) == 1
+
+
+def test_a_folder_that_is_made_is_for_this_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        read(tmp_path / "instance")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="set SECRET_KEY, or INSTANCE_DIR to a folder that can be written"):
+        read(tmp_path / "file" / "instance")
 
 
 def test_every_setting_says_how_it_is_set() -> None:

@@ -1,0 +1,90 @@
+"""Each request's way: its environ, its body if it has one, the application, the answer."""
+
+from io import BytesIO
+from typing import Any
+
+import structlog
+from flask import Flask
+
+from control_plane.gateway import answers
+from control_plane.gateway.bodies import Bodies, Ending
+from control_plane.gateway.environ import Environ, MalformedRequestError, environ_of, has_body
+from control_plane.gateway.readers import Reader
+from control_plane.platform import security
+from control_plane.platform.problems import Problem
+
+log = structlog.get_logger()
+
+LATE = Problem(408, "REQUEST_TIMEOUT", "The body of the request did not arrive in time; send it again.")
+BROKEN = Problem(400, "INCOMPLETE_BODY", "The body of the request ended too early; send it again.")
+CROWDED = Problem(
+    503,
+    "TOO_MANY_BODIES",
+    "Too many requests are sending their bodies slowly; send this one again in a moment.",
+    headers={"Retry-After": "1"},
+)
+
+
+class Gateway:
+    """What Granian calls for each request, in one of its threads."""
+
+    def __init__(self, app: Flask, bodies: Bodies) -> None:
+        self._application = app.wsgi_app
+        self._bodies = bodies
+        self._limit: int = app.config["MAX_CONTENT_LENGTH"]
+        self._larger = security.larger_bodies(app)
+
+    def __call__(self, watcher: Any) -> None:
+        """Answer a request, now or when its body has come. Granian can't be told of an exception here."""
+        try:
+            environ = environ_of(watcher.scope)
+            if has_body(environ):
+                self._read(watcher, environ)
+            else:
+                self._answer(watcher, environ, b"")
+        except MalformedRequestError as error:
+            answers.refuse(watcher.proto, Problem(400, "MALFORMED_REQUEST", str(error)))
+        except Exception:
+            log.exception("gateway.failed")
+            watcher.done()
+
+    def _read(self, watcher: Any, environ: Environ) -> None:
+        length = environ.get("CONTENT_LENGTH")
+        limit = self._limit_at(environ["PATH_INFO"])
+        if length is not None and int(length) > limit:
+            # Not read at all: the application refuses it by its length, in words of its own.
+            self._answer(watcher, environ, b"")
+            return
+
+        def done(ending: Ending, content: bytes) -> None:
+            self._go_on(watcher, environ, ending, content)
+
+        self._bodies.read(watcher.proto, length=None if length is None else int(length), limit=limit, done=done)
+
+    def _go_on(self, watcher: Any, environ: Environ, ending: Ending, content: bytes) -> None:
+        match ending:
+            case Ending.COMPLETE:
+                environ["CONTENT_LENGTH"] = str(len(content))
+                self._answer(watcher, environ, content)
+            case Ending.TOO_LONG:
+                environ["CONTENT_LENGTH"] = str(self._limit_at(environ["PATH_INFO"]) + 1)
+                self._answer(watcher, environ, b"")
+            case Ending.LATE:
+                answers.refuse(watcher.proto, LATE)
+            case Ending.CROWDED:
+                answers.refuse(watcher.proto, CROWDED)
+            case Ending.BROKEN:
+                answers.refuse(watcher.proto, BROKEN)
+
+    def _answer(self, watcher: Any, environ: Environ, body: bytes) -> None:
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ["wsgi.input"] = BytesIO(body)
+        start, reader = answers.StartResponse(), Reader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
+        try:
+            answers.answer(watcher.proto, start, self._application(environ, start), reader)
+        except Exception:
+            log.exception("gateway.failed")
+            watcher.done()
+
+    def _limit_at(self, path: str) -> int:
+        return next((limit for start, limit in self._larger.items() if path.startswith(start)), self._limit)

@@ -1,0 +1,49 @@
+"""The worker process: Granian's RSGI worker, with our gateway where its event loop would be."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from granian._granian import CallbackScheduler, RSGIWorker
+from granian._signals import set_sync_signals
+from granian.server.common import WORKERS_METHODS
+from granian.server.mp import WorkerProcess
+
+from control_plane.gateway.bodies import Bodies
+from control_plane.gateway.gateway import Gateway
+
+
+class DirectCalls:
+    """What Granian takes for an event loop: whatever should be called soon is called at once."""
+
+    def call_soon(self, callback: Callable[..., Any], *arguments: Any, **_context: Any) -> None:
+        """Call it, in the thread that says so."""
+        callback(*arguments)
+
+    call_soon_threadsafe = call_soon
+
+
+class Scheduler(CallbackScheduler):
+    """Hands each request to the gateway, in the thread in which Granian brings it."""
+
+    def __init__(self, _loop: DirectCalls, gateway: Gateway, *_unused: None) -> None:
+        super().__init__()
+        self._schedule_fn = gateway
+
+
+def _serve(worker_id: int, app: Flask, sock: Any, ipc: Any, _loop: Any, mode: Any, *options: Any) -> None:
+    """Serve until the server says stop. Granian calls this in the forked process, with all its own options."""
+    *of_worker, _task_impl, http_mode, http1, http2, websockets, static, _log, ssl, _scope, metrics = options
+    bodies, calls, stopped = Bodies(app.extensions["settings"].request_body_seconds), DirectCalls(), threading.Event()
+    bodies.watch()
+    signal = set_sync_signals()  # type: ignore[no-untyped-call]
+    signal.add_cb(stopped.set)
+    http = (http_mode, http1, http2, websockets, static)
+    granian = RSGIWorker(worker_id, sock, ipc, *of_worker, *http, *ssl, metrics)  # type: ignore[call-arg]
+    serve = getattr(granian, WORKERS_METHODS[mode][(sock[0] or sock[1]).is_uds()])
+    serve(Scheduler(calls, Gateway(app, bodies), None, None, None), calls, signal)
+    stopped.wait()
+
+
+work = WorkerProcess.wrap_target(_serve)  # type: ignore[no-untyped-call]

@@ -1,0 +1,71 @@
+"""A stream's reader: one that takes what it is given, one that comes back late, and one that stopped."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from control_plane.gateway import readers
+from control_plane.gateway.readers import HANDED_OVER_MAX, Reader
+
+PIECE = b"x" * HANDED_OVER_MAX
+
+
+class Line:
+    """A connection between a sender of ours and its reader."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.reader = socket.create_connection(listener.getsockname())
+            self.sender, _ = listener.accept()
+        host, port = self.reader.getsockname()
+        self.told = Reader(host, str(port))
+        threading.Thread(target=self._send, daemon=True).start()
+
+    def _send(self) -> None:
+        while True:
+            try:
+                self.sender.sendall(PIECE)
+            except OSError:
+                return
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    with closing(line.reader), closing(line.sender):
+        yield line
+        line.sender.shutdown(socket.SHUT_RDWR)
+
+
+def test_little_is_sent_without_a_look(line: Line) -> None:
+    assert line.told.keeps_up(HANDED_OVER_MAX)
+
+
+def test_a_reader_who_stopped_is_ended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "READER_SECONDS", 0.3)
+    line.reader.settimeout(10)
+    assert not line.told.keeps_up(HANDED_OVER_MAX + 1)
+    while line.reader.recv(1 << 20):
+        pass  # what the system still held; then the end
+
+
+def test_a_reader_who_is_gone_is_sent_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = listener.getsockname()[1]
+    assert not Reader("127.0.0.1", str(nobody)).keeps_up(HANDED_OVER_MAX + 1)
+
+
+def test_a_reader_who_takes_everything_keeps_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reader = socket.create_connection(listener.getsockname())
+        sender, _ = listener.accept()
+    with closing(reader), closing(sender):
+        host, port = reader.getsockname()
+        told = Reader(host, str(port))
+        for _ in range(3):
+            sender.sendall(b"x" * 1000)
+            assert reader.recv(1000)
+            assert told.keeps_up(HANDED_OVER_MAX + 1)
