@@ -146,7 +146,7 @@ def _context(body: bytes) -> Context:
 
 
 def _stream(asker: Token, published: Published) -> dict[str, Any]:
-    channel = Channel(asker.selector, published.edition.environment, published.edition.id)
+    channel = Channel(asker.selector, published.edition.environment, published.edition.tag)
     address = f"{bp.url_prefix}/events?channel={channels.issue(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 
