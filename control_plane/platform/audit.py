@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,16 +60,23 @@ def record(
 
 def verify(session: Session) -> Verification:
     """Recompute the whole chain, in batches; the first entry that was changed, removed or inserted is named."""
-    checked, last_id, previous = 0, 0, GENESIS
+    checked, previous = 0, GENESIS
+    for entry in every(session):
+        if entry.previous_hash != previous or entry.hash != _seal(entry):
+            return Verification(checked, entry.id)
+        checked, previous = checked + 1, entry.hash
+    return Verification(checked, None)
+
+
+def every(session: Session) -> Iterator[AuditEntry]:
+    """Every entry, oldest first, in batches."""
+    last_id = 0
     while batch := session.scalars(
         select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
     ).all():
-        for entry in batch:
-            if entry.previous_hash != previous or entry.hash != _seal(entry):
-                return Verification(checked, entry.id)
-            checked, last_id, previous = checked + 1, entry.id, entry.hash
+        yield from batch
+        last_id = batch[-1].id
         session.expunge_all()
-    return Verification(checked, None)
 
 
 def latest(
