@@ -71,7 +71,7 @@ def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings:
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
     seen: set[tuple[bool, bool]] = set()
-    over = threading.Event()
+    begun, over = threading.Event(), threading.Event()
 
     def look() -> None:
         with application(settings) as another, another.app_context():
@@ -79,9 +79,11 @@ def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings:
                 with transaction() as session:
                     state = rollouts.find(session, FLAG).latched, frozen_because(session, EVERYBODY) is not None
                     seen.add(state)
+                begun.set()
 
     watching = threading.Thread(target=look)
     watching.start()
+    assert begun.wait(60)
     try:
         back()
     finally:
