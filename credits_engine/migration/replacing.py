@@ -3,8 +3,10 @@
 What else has to hold from the first instant on is written into the same transaction by the caller.
 """
 
+import random
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane import migrations
@@ -21,7 +23,10 @@ from control_plane.platform.database import db, is_postgresql
 from credits_engine.migration import copies
 from credits_engine.migration.copies import CopyError
 
-LOCK_SECONDS = 20
+LOCK_SECONDS = 20.0
+PATIENCE_MS = 700
+"""Less than the second after which PostgreSQL looks for those who wait in a circle, and ends one of them."""
+PAUSE_SECONDS = (0.05, 0.3)
 ROWS_AT_ONCE = 1_000
 COPY = re.compile(rb"COPY .+ FROM stdin;\n")
 END_OF_ROWS = b"\\.\n"
@@ -41,12 +46,26 @@ def lock(session: Session) -> None:
     """Let nobody else read or write until the transaction ends. SQLite's transactions have the write lock already."""
     if not is_postgresql(session):
         return
-    # First in the order of changes: whoever holds that waits for no table that we have, and so no two wait in a circle.
-    announce.serialise(session)
-    there = _own_tables(session)
-    session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+    give_up = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            with session.begin_nested():
+                _lock_tables(session)
+        except OperationalError:
+            # Somebody works with a table. All locks are given back, or they might wait for one of ours in a circle.
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - no secret
+        else:
+            break
+    session.execute(text("SET LOCAL lock_timeout = 0"))
     session.execute(text("SET LOCAL statement_timeout = 0"))
-    if there:
+
+
+def _lock_tables(session: Session) -> None:
+    session.execute(text(f"SET LOCAL statement_timeout = {PATIENCE_MS}"))
+    announce.serialise(session)
+    if there := _own_tables(session):
         session.execute(text(f"LOCK TABLE {', '.join(there)} IN ACCESS EXCLUSIVE MODE"))
 
 
