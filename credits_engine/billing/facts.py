@@ -181,7 +181,10 @@ class CreditNote:
 
 @dataclass(frozen=True, slots=True)
 class PackPaid:
-    """A one-off checkout of a pack is paid; `at` is when it began. Without a payment nothing had to be paid."""
+    """A one-off checkout of a pack is paid; `at` is when it began. Without a payment nothing had to be paid.
+
+    A `quantity` of 0 was not told; such a statement is never stored.
+    """
 
     identity: str
     customer_id: str
