@@ -190,6 +190,20 @@ def rearm(session: Session, flag: str, *, now: datetime, actor: str, expected_ve
     return _apply(session, decision, now=now, actor=actor)
 
 
+def latch_restored(
+    session: Session, flag: str, replaced: Rollout | None, *, now: datetime, actor: str, reason: str
+) -> Rollout:
+    """Legacy for everybody after a restore, until a person arms it again.
+
+    `replaced` is the rollout as the replaced database had it; one that only that database knew is kept, latched.
+    """
+    if store.load(session, flag) is None and replaced is not None:
+        store.add(session, replaced)
+    decision = transitions.decide_restore(find(session, flag), replaced, now=now, reason=reason)
+    _apply(session, decision, now=now, actor=actor)
+    return decision.after
+
+
 def summary(rollout: Rollout) -> dict[str, object]:
     """What the audit and the API show of a rollout."""
     return {

@@ -123,6 +123,24 @@ def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: in
     return _transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
 
 
+def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
+    """The latch after a restore. The attempt is a new one: what the guard saw of earlier ones never counts for it.
+
+    `replaced` is the same rollout in the database that was replaced, whose version people may still have before them.
+    """
+    before = replaced or rollout
+    after = replace(
+        rollout,
+        version=max(rollout.version, before.version) + 1,
+        attempt=max(rollout.attempt, before.attempt) + 1,
+        state=RolloutState.ROLLED_BACK,
+        state_changed_at=now,
+        state_reason=f"{reason} It was rolled back before: {before.state_reason}" if before.latched else reason,
+        held_by_guard=False,
+    )
+    return Transition(Action.ROLL_BACK, rollout, after, after.state_reason)
+
+
 def decide_rearm(
     rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, reason: str
 ) -> Decision:

@@ -30,11 +30,16 @@ def upgrade(revision: str = "head") -> str | None:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        config = _config(connection)
-        before = _current(connection, config)
-        if before != _resolved(config, revision):
-            command.upgrade(config, revision)
-        return before
+        return upgrade_within(connection, revision)
+
+
+def upgrade_within(connection: Connection, revision: str = "head") -> str | None:
+    """The same in a transaction that the caller has begun and will commit."""
+    config = _config(connection)
+    before = _current(connection, config)
+    if before != _resolved(config, revision):
+        command.upgrade(config, revision)
+    return before
 
 
 def downgrade(revision: str) -> None:

@@ -29,12 +29,19 @@ NEWEST = select(func.max(Change.id))
 log = structlog.get_logger()
 
 
-def publish(session: Session, topic: str, key: str, *, now: datetime) -> int:
-    """Announce that `key` of `topic` changed; returns the new revision, visible to others after the commit."""
+def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: int | None = None) -> int:
+    """Announce that `key` of `topic` changed; returns the new revision, visible to others after the commit.
+
+    The revisions are counted on from `beyond` where that is given: only a restore goes back and has to leap forward.
+    """
     serialise(session)
     change = Change(topic=topic, key=key, at=now)
+    if beyond is not None:
+        change.id = max(beyond, revision(session)) + 1
     session.add(change)
     session.flush()
+    if beyond is not None and is_postgresql(session):
+        session.execute(text("SELECT setval(pg_get_serial_sequence('change', 'id'), :last)"), {"last": change.id})
     if is_postgresql(session):
         session.execute(text("SELECT pg_notify(:channel, :revision)"), {"channel": CHANNEL, "revision": str(change.id)})
     after_commit(session, feed().wake)

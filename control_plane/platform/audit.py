@@ -5,7 +5,7 @@ Where it must end is kept beside it, sealed with a key (`audit_head`): a chain a
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,14 +74,10 @@ def verify(session: Session) -> Verification:
     The first entry that was changed, removed or inserted is named.
     """
     checked, last_id, previous = 0, 0, GENESIS
-    while batch := session.scalars(
-        select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
-    ).all():
-        for entry in batch:
-            if entry.previous_hash != previous or entry.hash != _seal(entry):
-                return Verification(checked, entry.id, end=End(checked, last_id, previous))
-            checked, last_id, previous = checked + 1, entry.id, entry.hash
-        session.expunge_all()
+    for entry in every(session):
+        if entry.previous_hash != previous or entry.hash != _seal(entry):
+            return Verification(checked, entry.id, end=End(checked, last_id, previous))
+        checked, last_id, previous = checked + 1, entry.id, entry.hash
     end = End(checked, last_id, previous)
     return Verification(checked, None, audit_head.problem(session, end), end)
 
@@ -96,6 +92,17 @@ def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     audit_head.seal_anew(session, End(count, *_newest(session)))
     after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
     record(session, now=now, actor=actor, action="audit.seal", subject="audit", reason=reason.strip(), after=after)
+
+
+def every(session: Session) -> Iterator[AuditEntry]:
+    """Every entry, oldest first, in batches."""
+    last_id = 0
+    while batch := session.scalars(
+        select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
+    ).all():
+        yield from batch
+        last_id = batch[-1].id
+        session.expunge_all()
 
 
 def latest(

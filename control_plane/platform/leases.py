@@ -4,6 +4,7 @@ Leadership is a hint that keeps work from being done twice; what must not happen
 `term` or a compare-and-set of its own.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,6 +64,18 @@ def beat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> i
     row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
     beaten = BEAT.row(session, row)
     return None if beaten is None else int(beaten.revision)
+
+
+def rows(session: Session) -> list[dict[str, Any]]:
+    """Every lease as it stands, for whoever replaces the database."""
+    return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
+
+
+def put_back(session: Session, kept: Sequence[Mapping[str, Any]]) -> None:
+    """Let these leases stand as they were: a term never falls back to one that somebody was fenced off by."""
+    for row in kept:
+        statement = insert(session, Lease).values(**row)
+        session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=dict(row)))
 
 
 def guard_expires_at(session: Session) -> datetime | None:

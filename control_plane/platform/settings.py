@@ -76,6 +76,10 @@ class Settings:
     """`STRIPE_WEBHOOK_SECRETS`: signing secrets, comma separated; two while one is being replaced."""
     stripe_api_key: str = ""
     """`STRIPE_API_KEY`: optional; lets doubts be settled by asking Stripe."""
+    stripe_accounts: tuple[str, ...] = ()
+    """`STRIPE_ACCOUNTS`: accounts of others whose events count as well, as acct_…, comma separated."""
+    stripe_livemode: bool | None = None
+    """`STRIPE_LIVEMODE`: whether live events count or test ones; unset: live in production, both elsewhere."""
     alertmanager_alerts: tuple[str, ...] = ()
     """`ALERTMANAGER_ALERTS`: alerts of Alertmanager's that act though alerts.yaml lacks them, comma separated."""
     prometheus_url: str = ""
@@ -129,6 +133,8 @@ class Settings:
                 for each in _list(env, "STRIPE_WEBHOOK_SECRETS")
             ),
             stripe_api_key=_shaped("STRIPE_API_KEY", env.get("STRIPE_API_KEY", ""), STRIPE_KEY, "rk_live_…"),
+            stripe_accounts=_list(env, "STRIPE_ACCOUNTS"),
+            stripe_livemode=_switch(env, "STRIPE_LIVEMODE"),
             alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),
             prometheus_url=_web_address(env, "PROMETHEUS_URL"),
             notify_urls=_list(env, "NOTIFY_URLS"),

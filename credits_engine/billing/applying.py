@@ -7,8 +7,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.platform import settings
 from credits_engine.billing import events, evidence, purchases
 from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
+from credits_engine.billing.origin import check_origin
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.settlement import Settlement, settle
 from credits_engine.billing.shapes import UnreadableEventError
@@ -19,6 +21,10 @@ from credits_engine.billing.store.inbox import Claim, Outcome, State
 CUSTOMER = "customer:"
 PRICE = "price:"
 STRIPE = "stripe:"
+UNTOLD = (
+    "How many packs were paid for can't be told: the event shows no line items. STRIPE_API_KEY lets us ask, or the "
+    "metadata says what one costs (credit_pack_unit_amount)."
+)
 THIN_TYPES = "v1.customer.subscription."
 
 
@@ -31,14 +37,16 @@ class LostClaimError(Exception):
 
 
 def read(claim: Claim) -> tuple[Fact, ...]:
-    """What a claimed event states. Raises UnreadableEventError."""
+    """What a claimed event states. Raises UnreadableEventError, and ForeignEventError for one that is none of ours."""
     if claim.body is None:
         raise UnreadableEventError("no_body", "The body of this event was dropped after its time; it can't be read.")
     try:
         event = json.loads(claim.body)
     except (ValueError, RecursionError) as error:
         raise UnreadableEventError("no_json", f"The stored body is no JSON: {error}.") from error
-    return events.facts(event if isinstance(event, dict) else {})
+    event = event if isinstance(event, dict) else {}
+    check_origin(event, settings.current())
+    return events.facts(event)
 
 
 def apply(
@@ -65,10 +73,9 @@ def _applied(
 ) -> Outcome:
     if not stated and claim.type.startswith(THIN_TYPES):
         stated, fetched = fetched, ()
-        if not stated:
-            return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
-    if not stated:
-        return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
+    stated = _with_quantities(stated, fetched)
+    if left := _left_alone(claim, stated):
+        return left
     customer_id = _customer(session, stated)
     if customer_id is None:
         for fact in stated:
@@ -90,6 +97,23 @@ def _applied(
         bought = purchases.settle(session, user_id, now=now, cause=claim.event_id)
         settled = replace(settled, changes=(*settled.changes, *bought))
     return _outcome(stated, settled, user_id)
+
+
+def _left_alone(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
+    """How an event ends that states nothing, or not enough; None for one that has effects."""
+    if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
+        return Outcome(State.PARKED, UNTOLD, STRIPE)
+    if stated:
+        return None
+    if claim.type.startswith(THIN_TYPES):
+        return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
+    return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
+
+
+def _with_quantities(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:
+    """The same facts, with what Stripe said of how many packs were bought where the event did not."""
+    asked = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
+    return [asked.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
 
 
 def _watch_for_doubles(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:

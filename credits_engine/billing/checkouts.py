@@ -1,5 +1,6 @@
 """Facts out of checkouts: whom a subscription's customer is, and which packs a one-off payment bought."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,10 @@ from credits_engine.billing.shapes import (
 PAID = ("paid", "no_payment_required")
 PACK_KEY = "credit_pack"
 """Under this name a session's metadata says which pack it sells: events show no line items."""
+UNIT_AMOUNT_KEY = "credit_pack_unit_amount"
+"""And under this one what one pack costs, in the currency's smallest unit: how many were bought follows from it."""
 QUANTITY_MAX = 10_000
+UNIT_AMOUNT = re.compile(r"[1-9]\d{0,11}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
 def _lines(session: Json) -> Iterator[_Line]:
     named = nested(session, "metadata").get(PACK_KEY)
     if isinstance(named, str) and named:
-        yield _Line(named, 1)
+        yield _Line(named, _quantity(session, named))
         return
     for item in elements(session.get("line_items")):
         price, quantity = item.get("price"), item.get("quantity")
@@ -77,6 +81,29 @@ def _lines(session: Json) -> Iterator[_Line]:
         if not isinstance(name, str) or type(quantity) is not int or not 1 <= quantity <= QUANTITY_MAX:
             raise UnreadableEventError("no_price", f"A line of checkout {session.get('id')} names no price and number.")
         yield _Line(name, quantity)
+
+
+def _quantity(session: Json, named: str) -> int:
+    """How many were bought of the pack that the metadata names: by the lines, or by the amount. 0 where neither tells.
+
+    A payment link may let the buyer choose how many, and its metadata stays the same.
+    """
+    items = list(elements(session.get("line_items")))
+    if items:
+        of_it = [item for item in items if len(items) == 1 or named in _names(item.get("price"))]
+        quantities = [item.get("quantity") for item in of_it]
+        told = sum(each for each in quantities if type(each) is int and each > 0)
+        return told if told <= QUANTITY_MAX else 0
+    unit = nested(session, "metadata").get(UNIT_AMOUNT_KEY)
+    amount = session.get("amount_subtotal", session.get("amount_total"))
+    if type(amount) is not int or not isinstance(unit, str) or not UNIT_AMOUNT.fullmatch(unit):
+        return 0
+    quantity, rest = divmod(amount, int(unit))
+    return quantity if rest == 0 and 1 <= quantity <= QUANTITY_MAX else 0
+
+
+def _names(price: object) -> tuple[object, ...]:
+    return section(price, "lookup_key", None), identifier(price)
 
 
 def _user(session: Json) -> str | None:

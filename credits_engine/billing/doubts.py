@@ -10,7 +10,7 @@ from control_plane.platform.database import reading
 from credits_engine.billing import events
 from credits_engine.billing.applying import THIN_TYPES
 from credits_engine.billing.breaker import BreakerOpenError
-from credits_engine.billing.facts import Fact, InvoicePaid, Snapshot, Source
+from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
 from credits_engine.billing.store import facts
 from credits_engine.billing.store.inbox import Claim
 from credits_engine.billing.stripe_client import StripeUnavailableError, Truth
@@ -30,13 +30,24 @@ class AskStripe:
         pointer = pointed_at(claim)
         if pointer is not None:
             return self.truth.subscription(pointer)
-        found: list[Fact] = []
+        found: list[Fact] = list(self._quantities(claim, stated))
         for subscription_id in sorted(doubtful(stated, _known(stated))):
             try:
                 found += self.truth.subscription(subscription_id)
             except (StripeUnavailableError, BreakerOpenError) as error:
                 log.warning("billing.doubt_left", subscription=subscription_id, reason=str(error))
         return found
+
+    def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
+        """The packs of a checkout with how many of them were bought, where the event does not say."""
+        if not any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
+            return ()
+        event = json.loads(claim.body or b"{}")
+        try:
+            return self.truth.checkout(event)
+        except (StripeUnavailableError, BreakerOpenError) as error:
+            log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
+            return ()
 
 
 def pointed_at(claim: Claim) -> str | None:

@@ -31,12 +31,12 @@ PLAN_LATE, PLAN_LATE_SECONDS = "plan_limits_late", 60.0
 REFUNDED = "billing_refund"
 MISSED = "billing_missed"
 LOGGED = 10
-ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.DEAD)
+ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.REFUSED, State.DEAD)
 SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
 
 FINISHED = Counter("rollout_billing_finished", "Events by how they ended.", ["state"])
 LAG = Histogram("rollout_billing_lag_seconds", "Time from the first delivery of an event to its end.", buckets=SECONDS)
-for each in (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.PARKED, State.DEAD):
+for each in (*ENDED, State.PARKED):
     FINISHED.labels(each.value)
 
 log = structlog.get_logger()

@@ -86,8 +86,18 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """What an invoice asks for one price of the subscription within a period; credited where it is below zero."""
+
+    price_id: str
+    lookup_key: str | None
+    amount: int
+    period: Period
+
+
+@dataclass(frozen=True, slots=True)
 class InvoicePaid:
-    """An invoice of a subscription is settled. `period` is what it pays for; None where it only prorates."""
+    """An invoice of a subscription is settled. `period` is what it pays for; None where it pays for no whole one."""
 
     identity: str
     invoice_id: str
@@ -98,6 +108,7 @@ class InvoicePaid:
     total: int
     payment_intent: str | None = None
     user_id: str | None = None
+    lines: tuple[InvoiceLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,7 @@ class InvoiceVoided:
     customer_id: str
     at: datetime
     user_id: str | None = None
+    period: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +167,24 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditNote:
+    """An invoice that was paid is lowered by an amount that no refund of its charge gives back; or no longer is."""
+
+    identity: str
+    credit_note_id: str
+    invoice_id: str
+    customer_id: str
+    at: datetime
+    amount: int
+    is_void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PackPaid:
-    """A one-off checkout of a pack is paid; `at` is when it began. Without a payment nothing had to be paid."""
+    """A one-off checkout of a pack is paid; `at` is when it began. Without a payment nothing had to be paid.
+
+    A `quantity` of 0 was not told; such a statement is never stored.
+    """
 
     identity: str
     customer_id: str
@@ -177,4 +205,4 @@ class Link:
     at: datetime
 
 
-Fact = Snapshot | InvoicePaid | InvoiceFailed | InvoiceVoided | Payment | Refund | PackPaid | Link
+Fact = Snapshot | InvoicePaid | InvoiceFailed | InvoiceVoided | Payment | Refund | CreditNote | PackPaid | Link

@@ -1,10 +1,18 @@
 """Facts out of invoices, payments and refunds of every API generation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from credits_engine.billing.checkouts import guest
-from credits_engine.billing.facts import InvoiceFailed, InvoicePaid, InvoiceVoided, Payment, Refund
+from credits_engine.billing.facts import (
+    CreditNote,
+    InvoiceFailed,
+    InvoiceLine,
+    InvoicePaid,
+    InvoiceVoided,
+    Payment,
+    Refund,
+)
 from credits_engine.billing.shapes import (
     Json,
     UnreadableEventError,
@@ -16,6 +24,7 @@ from credits_engine.billing.shapes import (
     nested,
     required_id,
     required_object,
+    section,
     span,
     whole,
 )
@@ -32,6 +41,7 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
             period=_served_period(invoice),
             total=whole(invoice.get("total")),
             payment_intent=identifier(invoice.get("payment_intent")),
+            lines=tuple(_lines(invoice)),
             **common,
         )
 
@@ -46,8 +56,10 @@ def failed(event: Json) -> Iterator[InvoiceFailed]:
 
 def voided(event: Json) -> Iterator[InvoiceVoided]:
     """A subscription's invoice that nobody has to pay any more."""
-    for common in _of_subscription(required_object(event)):
-        yield InvoiceVoided(identity=f"{common['invoice_id']}:voided", at=created(event), **common)
+    invoice = required_object(event)
+    for common in _of_subscription(invoice):
+        identity = f"{common['invoice_id']}:voided"
+        yield InvoiceVoided(identity=identity, at=created(event), period=_latest(_own(invoice)), **common)
 
 
 def payment(event: Json) -> Iterator[Payment]:
@@ -79,6 +91,40 @@ def refund(event: Json) -> Iterator[Refund]:
     )
 
 
+def credit_note(event: Json) -> Iterator[CreditNote]:
+    """By how much a credit note lowers a paid invoice, beside what refunds of the charge tell themselves."""
+    note = required_object(event)
+    customer_id, amount = identifier(note.get("customer")), _credited(note)
+    if customer_id and amount:
+        note_id, is_void = required_id(note, "id"), note.get("status") == "void"
+        yield CreditNote(
+            identity=f"{note_id}:{'void' if is_void else amount}",
+            credit_note_id=note_id,
+            invoice_id=required_id(note, "invoice"),
+            customer_id=customer_id,
+            at=created(event),
+            amount=amount,
+            is_void=is_void,
+        )
+
+
+def _credited(note: Json) -> int:
+    """What is given back otherwise than by a refund; 0 where that can't be told, or the invoice was still open."""
+    after_payment = note.get("post_payment_amount")
+    if after_payment is None and note.get("type") == "post_payment":
+        after_payment = note.get("amount")
+    if after_payment is None:
+        return 0
+    refunds = note.get("refunds")
+    if isinstance(refunds, list):
+        refunded = sum(whole(each.get("amount_refunded")) for each in refunds if isinstance(each, Mapping))
+    elif note.get("refund"):
+        return 0
+    else:
+        refunded = 0
+    return max(0, whole(after_payment) - refunded)
+
+
 def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
     """What every fact about an invoice holds; nothing for an invoice of no subscription."""
     subscription_id = _subscription_id(invoice)
@@ -98,19 +144,75 @@ def _subscription_id(invoice: Json) -> str | None:
     above = nested(invoice, "parent", "subscription_details").get("subscription")
     found = identifier(invoice.get("subscription")) or identifier(above)
     for line in elements(invoice.get("lines")):
-        details = nested(line, "parent", "subscription_item_details")
-        found = found or identifier(line.get("subscription")) or identifier(details.get("subscription"))
+        found = found or _subscription_of(line)
     return found
 
 
 def _served_period(invoice: Json) -> Period | None:
-    """The service period of the lines that are no proration: never `period_start` of the invoice, which looks back."""
-    lines = list(elements(invoice.get("lines")))
-    periods = [span(line.get("period"), "start", "end") for line in lines if not _is_proration(line)]
-    if not lines or None in periods:
+    """The service period of the subscription's own lines: never `period_start` of the invoice, which looks back.
+
+    None where it asks for no whole period: only for prorations, or for something that is paid once. Stripe gives a line
+    that is paid once a period that begins and ends in the same second.
+    """
+    own = _own(invoice)
+    period = _latest(own)
+    if period is None and (own or not any(elements(invoice.get("lines")))):
         raise UnreadableEventError("no_period", f"Invoice {invoice.get('id')} does not say which period it is for.")
-    return max((period for period in periods if period), default=None)
+    return period
+
+
+def _latest(lines: Iterable[Json]) -> Period | None:
+    return max((period for line in lines if (period := span(line.get("period"), "start", "end"))), default=None)
+
+
+def _lines(invoice: Json) -> Iterator[InvoiceLine]:
+    """The lines for prices of the subscription, prorations and credits too."""
+    prorations = [line for line in _of_its_subscription(invoice) if _is_proration(line)]
+    for line in (*_own(invoice), *prorations):
+        price = line.get("price") or line.get("plan") or nested(line, "pricing", "price_details").get("price")
+        price_id, period, amount = identifier(price), span(line.get("period"), "start", "end"), line.get("amount")
+        if price_id and period and type(amount) is int:
+            lookup_key = section(price, "lookup_key", None)
+            yield InvoiceLine(price_id, lookup_key if isinstance(lookup_key, str) else None, amount, period)
+
+
+def _own(invoice: Json) -> list[Json]:
+    """The lines for whole periods of the subscription's items, without prorations and without what is paid once.
+
+    Where no line says that it is for an item, those are taken that say nothing else.
+    """
+    lines = [line for line in _of_its_subscription(invoice) if not _is_proration(line) and not _is_paid_once(line)]
+    return [line for line in lines if _is_of_item(line)] or lines
+
+
+def _of_its_subscription(invoice: Json) -> list[Json]:
+    """The lines without those of other subscriptions, which are put on the same invoice sometimes."""
+    subscription_id = _subscription_id(invoice)
+    return [line for line in elements(invoice.get("lines")) if _subscription_of(line) in (None, subscription_id)]
+
+
+def _subscription_of(line: Json) -> str | None:
+    details = nested(line, "parent", "subscription_item_details")
+    item = nested(line, "parent", "invoice_item_details")
+    return (
+        identifier(line.get("subscription"))
+        or identifier(details.get("subscription"))
+        or identifier(item.get("subscription"))
+    )
+
+
+def _is_of_item(line: Json) -> bool:
+    """Whether it is for an item of a subscription."""
+    parent = nested(line, "parent")
+    if parent:
+        return parent.get("type") == "subscription_item_details" or "subscription_item_details" in parent
+    return line.get("type") == "subscription"
+
+
+def _is_paid_once(line: Json) -> bool:
+    return line.get("type") == "invoiceitem" or nested(line, "parent").get("type") == "invoice_item_details"
 
 
 def _is_proration(line: Json) -> bool:
-    return line.get("proration") is True or nested(line, "parent", "subscription_item_details").get("proration") is True
+    details = (nested(line, "parent", f"{kind}_item_details") for kind in ("subscription", "invoice"))
+    return line.get("proration") is True or any(each.get("proration") is True for each in details)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from control_plane.platform import strict_json
 from credits_engine.billing.reconciling import Finding
 from credits_engine.billing.store import accounts, listing
 from credits_engine.billing.store.accounts import BillingAccount
@@ -53,7 +54,7 @@ def event(row: Row[Any]) -> Document:
 def event_in_full(session: Session, row: Row[Any]) -> Document:
     """An event with its body, the attempts that failed and the facts that it told."""
     return event(row) | {
-        "body": json.loads(row.body) if row.body else None,
+        "body": _shown(row.body) if row.body else None,
         "history": [
             {"at": _moment(each.at), "attempt": each.number, "by": each.actor, "outcome": each.outcome}
             for each in listing.attempts(session, row.event_id)
@@ -97,6 +98,14 @@ def report(findings: Sequence[Finding], compared: int) -> Document:
             for each in findings
         ],
     }
+
+
+def _shown(body: bytes) -> Any:
+    """A body as JSON; as text where it is none that every reader of our answer could take."""
+    try:
+        return strict_json.loads(body)
+    except strict_json.MalformedJSON:
+        return body.decode(errors="replace")
 
 
 def _added(pairs: Any) -> dict[str, int]:

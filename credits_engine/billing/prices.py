@@ -36,13 +36,19 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
 
     During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
     """
-    known = [plan for item in snapshot.items if (plan := _bought(item, catalogue))]
+    known = [plan for item in snapshot.items if (plan := bought(item, catalogue))]
     if not known:
         names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
         words = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
         raise UnsoldPriceError(names[0], f"{words} Add the price to a plan of the catalogue.")
     plan = highest(known, catalogue)
     return _trial(plan, catalogue) if snapshot.status is Status.TRIALING else plan
+
+
+def bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
+    """The plan that one item buys; None where it is none of the catalogue's."""
+    by_key = _find(item.lookup_key, catalogue) if item.lookup_key else None
+    return by_key or _find(item.price_id, catalogue)
 
 
 def highest(plans: list[CreditPlan], catalogue: Catalogue) -> CreditPlan:
@@ -62,18 +68,13 @@ def is_sold(price: str, catalogue: Catalogue) -> bool:
 
 def unmapped(snapshot: Snapshot, catalogue: Catalogue) -> list[str]:
     """The prices of a subscription that the catalogue does not know, next to one that it does."""
-    return [_name(item) for item in snapshot.items if _bought(item, catalogue) is None]
+    return [_name(item) for item in snapshot.items if bought(item, catalogue) is None]
 
 
 def service_period(snapshot: Snapshot, catalogue: Catalogue) -> Period | None:
     """The period of the item that decides the plan: items of one subscription may be in different ones."""
-    dated = [(rank(_bought(item, catalogue), catalogue), item.period) for item in snapshot.items if item.period]
+    dated = [(rank(bought(item, catalogue), catalogue), item.period) for item in snapshot.items if item.period]
     return max(dated)[1] if dated else None
-
-
-def _bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
-    by_key = _find(item.lookup_key, catalogue) if item.lookup_key else None
-    return by_key or _find(item.price_id, catalogue)
 
 
 def _find(price: str, catalogue: Catalogue) -> CreditPlan | None:

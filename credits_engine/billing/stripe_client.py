@@ -54,6 +54,17 @@ class Truth:
             raise StripeUnavailableError(str(error)) from error
         return facts_of(found.to_dict(), at=_answered_at(found))
 
+    def checkout(self, event: Json) -> tuple[Fact, ...]:
+        """What the event of a checkout states once its lines are known, which events don't show. Raises likewise."""
+        session = nested(event, "data", "object")
+        lines = self.client.v1.checkout.sessions.line_items
+        found = [page for page, _ in self._listed(partial(lines.list, str(session.get("id"))), {})]
+        shown = {**session, "line_items": {"data": [each for page in found for each in page]}}
+        try:
+            return events.facts({**event, "data": {"object": shown}})
+        except UnreadableEventError as error:
+            raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
+
     def pages(self) -> Iterator[list[tuple[Fact, ...]]]:
         """Every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
         wanted = {"status": "all", "expand": [f"data.{EXPAND}"]}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from credits_engine.billing.coverage import Coverage, Payments, coverages, given_back, payments_of
 from credits_engine.billing.facts import (
     FAILING,
     GOOD,
@@ -16,8 +17,6 @@ from credits_engine.billing.facts import (
     InvoiceFailed,
     InvoicePaid,
     InvoiceVoided,
-    Payment,
-    Refund,
     Snapshot,
     Source,
     Status,
@@ -47,16 +46,20 @@ class History:
 
     subscription_id: str
     snapshots: tuple[Snapshot, ...]
-    paid: tuple[InvoicePaid, ...]
     failed: tuple[InvoiceFailed, ...]
     """Failures of invoices that were neither paid nor voided since."""
-    refunded: frozenset[str]
-    """Invoices whose payment was given back in full."""
+    payments: Payments
+    """What was paid, what of it was given back, and what nobody paid."""
 
     @property
     def newest(self) -> Snapshot:
         """The latest state known."""
         return self.snapshots[-1]
+
+    @property
+    def paid(self) -> tuple[InvoicePaid, ...]:
+        """The invoices that were paid, given back or not."""
+        return self.payments.paid
 
     @property
     def granting(self) -> list[Snapshot]:
@@ -97,17 +100,15 @@ def histories(facts: Iterable[Fact]) -> list[History]:
     """The facts of one user by subscription; a subscription is known from its first snapshot on."""
     known = set(facts)
     names = sorted({each.subscription_id for each in known if isinstance(each, Snapshot)})
-    paid = [each for each in known if isinstance(each, InvoicePaid)]
     settled = {each.invoice_id for each in known if isinstance(each, InvoicePaid | InvoiceVoided)}
     failed = [each for each in known if isinstance(each, InvoiceFailed) and each.invoice_id not in settled]
-    refunded = _refunded(known, paid)
+    shares = given_back(known)
     return [
         History(
             name,
             _ordered(each for each in known if isinstance(each, Snapshot) and each.subscription_id == name),
-            tuple(invoice for invoice in paid if invoice.subscription_id == name),
             tuple(invoice for invoice in failed if invoice.subscription_id == name),
-            refunded,
+            payments_of(name, known, shares),
         )
         for name in names
     ]
@@ -127,7 +128,8 @@ def right(history: History, now: datetime, catalogue: Catalogue) -> Right | None
     anchor = _anchor(history, period)
     failing_since = _failing_since(history)
     blocked_at = failing_since + GRACE if failing_since else None
-    moments = (end, blocked_at, period.end, billing_period(anchor, now).end)
+    paid_until = (each.period.end for each in _paid_for(history, catalogue) if now in each.period)
+    moments = (end, blocked_at, period.end, billing_period(anchor, now).end, *paid_until)
     return Right(
         name,
         plan,
@@ -146,7 +148,8 @@ def ends_at(history: History, catalogue: Catalogue) -> datetime | None:
     period = _current_period(history, catalogue)
     if newest.status in TERMINAL:
         ended_at = newest.ended_at or newest.at
-        return max(period.end, ended_at) if _is_paid(history, period, catalogue) else ended_at
+        paid_until = (each.period.end for each in _paid_for(history, catalogue) if each.period.start >= period.start)
+        return max([ended_at, *paid_until])
     if newest.cancel_at is not None:
         return newest.cancel_at
     return period.end if newest.ends_with_period else None
@@ -160,8 +163,15 @@ def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPla
     dated = _dated(history, catalogue)
     during = [each for each, period in dated if period.end > span.start and _effective_at(each, period) < span.end]
     earlier = [each for each, period in dated if period.end <= span.start]
-    plans = [plan_of(each, catalogue) for each in during or earlier[-1:]]
-    return highest(plans, catalogue) if plans else None
+    # What was given back lowers the limits when it ends; what ran out by itself only with the next period.
+    paid_for = [
+        each.plan
+        for each in _paid_for(history, catalogue)
+        if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
+    ]
+    if not (history.newest.status in TERMINAL and paid_for) and (held := during or earlier):
+        paid_for.append(_newest_plan(held, catalogue))
+    return highest(paid_for, catalogue) if paid_for else None
 
 
 def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
@@ -187,11 +197,31 @@ def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Perio
 
 
 def _plan_in_force(history: History, period: Period, now: datetime, catalogue: Catalogue) -> CreditPlan:
-    """The highest plan held in this service period: an upgrade counts at once, a downgrade from the next one on."""
-    if now >= period.end:
-        return plan_of(history.granting[-1], catalogue)
-    held = [each for each in history.granting if _period_of(each, catalogue).start == period.start]
-    return highest([plan_of(each, catalogue) for each in held or history.granting[-1:]], catalogue)
+    """The plan of the newest state: an upgrade counts at once. A higher one counts on as far as it is paid for.
+
+    After the end only what is paid for counts: the newest state may be an upgrade that nobody paid.
+    """
+    newest = _newest_plan(history.granting, catalogue)
+    paid_for = [each.plan for each in _paid_for(history, catalogue) if now in each.period]
+    if now >= period.end or not paid_for:
+        return newest
+    return highest(paid_for if history.newest.status in TERMINAL else [newest, *paid_for], catalogue)
+
+
+def _newest_plan(held: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
+    """The plan of the last of these states; the highest of those of one second that don't say which came first."""
+    rivals = [each for each in held if order(each)[:3] == order(held[-1])[:3]]
+    replaced = {each.replaces for each in rivals if each.replaces != each.content}
+    last = [each for each in rivals if each.content not in replaced] or held[-1:]
+    return highest([plan_of(each, catalogue) for each in last], catalogue)
+
+
+def _paid_for(history: History, catalogue: Catalogue) -> list[Coverage]:
+    return coverages(history.granting, history.payments, catalogue)
+
+
+def _overlap(one: Period, other: Period) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def _current_period(history: History, catalogue: Catalogue) -> Period:
@@ -222,17 +252,6 @@ def _opened_at(history: History, anchor: datetime, now: datetime) -> datetime | 
     return anchor if paid and anchor <= now else None
 
 
-def _is_paid(history: History, period: Period, catalogue: Catalogue) -> bool:
-    """Whether the service period was paid for; without word of its invoice, whether it was ever in good standing."""
-    invoices = [each for each in history.paid if each.period and each.period.start == period.start]
-    if invoices:
-        return any(each.invoice_id not in history.refunded for each in invoices)
-    if any(each.period and each.period.start == period.start for each in history.failed):
-        return False
-    good = (each for each in history.granting if each.status in GOOD)
-    return any(_period_of(each, catalogue).start == period.start for each in good)
-
-
 def _failing_since(history: History) -> datetime | None:
     """The first failure since the subscription was last in good standing; None while it is."""
     newest = history.newest
@@ -259,12 +278,3 @@ def _blocked(history: History, failing_since: datetime | None, now: datetime) ->
         f"Payment has been failing since {failing_since:%Y-%m-%dT%H:%M:%SZ}, "
         f"longer than the {GRACE.days} days of grace; pay the open invoice to go on."
     )
-
-
-def _refunded(known: set[Fact], paid: Iterable[InvoicePaid]) -> frozenset[str]:
-    """Invoices given back in full, found by the charge's invoice or else by the payment that both share."""
-    invoices = {each.payment_intent: each.invoice_id for each in paid if each.payment_intent}
-    invoices |= {each.payment_intent: each.invoice_id for each in known if isinstance(each, Payment)}
-    refunds = (each for each in known if isinstance(each, Refund) and each.is_full)
-    found = (each.invoice_id or invoices.get(each.payment_intent or "") for each in refunds)
-    return frozenset(invoice for invoice in found if invoice)

@@ -16,6 +16,7 @@ from control_plane.platform.problems import is_transient
 from credits_engine.billing import applying, evidence
 from credits_engine.billing.applying import LinkConflictError, LostClaimError
 from credits_engine.billing.facts import Fact
+from credits_engine.billing.origin import ForeignEventError
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.shapes import UnreadableEventError
 from credits_engine.billing.store import inbox
@@ -81,6 +82,8 @@ class Worker:
                 outcome = applying.apply(session, claim, stated, now=self.clock(), fetched=fetched)
         except LostClaimError:
             log.warning("billing.claim_lost", stripe_event=claim.event_id, attempt=claim.attempt)
+        except ForeignEventError as error:
+            self._refuse(claim, str(error))
         except (UnreadableEventError, LinkConflictError) as error:
             self._end(claim, Outcome(State.DEAD, _described(error)))
         except UnsoldPriceError as error:
@@ -91,6 +94,15 @@ class Worker:
             log.info("billing.applied", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
             evidence.measure(outcome.state, (self.clock() - claim.received_at).total_seconds())
             self._report(claim, failed=False)
+
+    def _refuse(self, claim: Claim, reason: str) -> None:
+        """Leave an event of somebody else as it is: that says nothing, good or bad, of how ours go."""
+        now = self.clock()
+        with transaction() as session:
+            is_ours = inbox.finish(session, claim, Outcome(State.REFUSED, reason), now=now)
+        if is_ours:
+            log.warning("billing.refused", stripe_event=claim.event_id, reason=reason)
+            evidence.measure(State.REFUSED, (now - claim.received_at).total_seconds())
 
     def _end(self, claim: Claim, outcome: Outcome) -> None:
         """Put an event aside that another attempt can't help."""

@@ -10,16 +10,14 @@ import click
 
 from control_plane.platform import audit, settings
 from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import db, reading, transaction
-from credits_engine.administration import corrections
+from control_plane.platform.database import reading, transaction
 from credits_engine.migration import copies
 from credits_engine.migration.backfilling import Backfilled, backfill
 from credits_engine.migration.copies import CopyError
 from credits_engine.migration.drill import drill
+from credits_engine.migration.restoring import RestoreRefused, restore
 from credits_engine.migration.retirement import BACKUP_SUBJECT
 from credits_engine.reconciliation.verifying import verify
-from credits_engine.store.accounts import EVERYBODY
-from credits_engine.store.corrections import frozen_because
 
 PROGRESS = "backfill-progress"
 LISTED = 20
@@ -111,17 +109,23 @@ def backup_command(*, path: Path, as_json: bool) -> None:
 @json_option
 @in_application
 def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
-    """Replace the whole database by PATH. Only while consumption is stopped for everybody, as it stays afterwards."""
-    with reading() as session:
-        if frozen_because(session, EVERYBODY) is None:
-            raise CommandFailed("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
-    db.engine.dispose()
-    _copied(copies.restore, path)
-    with transaction() as session:
-        words = f"Restored from {path.name}: {reason}"
-        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor=actor(), reason=words)
-    words = f"The database is what {path} is; consumption stays stopped. Next: rollout credits backfill, then verify."
-    show({"path": str(path), "frozen": True}, words, as_json=as_json)
+    """Replace the whole database by PATH, while consumption is stopped; then no rollout goes on by itself."""
+    try:
+        done = restore(
+            path, folder=settings.current().instance_dir, clock=lambda: datetime.now(UTC), actor=actor(), reason=reason
+        )
+    except (RestoreRefused, CopyError) as error:
+        raise CommandFailed(str(error)) from error
+    carried = done.document["carried_over"]
+    words = [
+        f"The database is what {path} is. Consumption stays stopped, and every rollout is rolled back until a person",
+        "arms it again. Who may sign in, tokens, overrides and freezes are as they were before the restore.",
+        f"{done.cut:,} audit entries are not in it; they are kept in {done.document['audit_kept_in']}.",
+        *(f"Could not be read and is as the backup has it: {name}." for name in carried["not_readable"]),
+        *(f"Switched off, as it was before the restore: {name}." for name in carried["switched_off"]),
+        "Next: rollout credits backfill, then verify; and rollout billing reconcile for what Stripe told meanwhile.",
+    ]
+    show({"path": str(path), "frozen": True, **done.document}, "\n".join(words), as_json=as_json)
 
 
 @click.command("drill")

@@ -4,8 +4,10 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from sqlalchemy import URL, make_url
 
@@ -58,12 +60,38 @@ def _make_private(path: Path) -> None:
         raise CopyError(f"{path} can't be written ({os.strerror(error.errno or 0).lower()}).") from error
 
 
+def opened(path: Path) -> sqlite3.Connection:
+    """A copy that SQLite made, found whole. Raises CopyError."""
+    reader = sqlite3.connect(path)
+    try:
+        found = reader.execute("PRAGMA quick_check").fetchone()[0]
+    except sqlite3.Error as error:
+        reader.close()
+        raise CopyError(f"{path} could not be copied: {error}.") from error
+    if found != "ok":
+        reader.close()
+        raise CopyError(f"{path} is damaged: {found}.")
+    return reader
+
+
+@contextmanager
+def script(path: Path) -> Iterator[Iterator[bytes]]:
+    """The lines of SQL by which pg_restore would put a copy back. Raises CopyError where it can't."""
+    command = [_found("pg_restore"), "--clean", "--if-exists", "--file=-", str(path)]
+    with (
+        TemporaryFile() as complaints,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints) as running,  # noqa: S603 - our own words
+    ):
+        assert running.stdout
+        yield running.stdout
+        if running.wait():
+            complaints.seek(0)
+            raise CopyError(f"pg_restore failed: {complaints.read(500).decode(errors='replace').strip()}")
+
+
 def _copy_sqlite(source: Path, target: Path) -> None:
     try:
-        with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target, timeout=10)) as writer:
-            found = reader.execute("PRAGMA quick_check").fetchone()[0]
-            if found != "ok":
-                raise CopyError(f"{source} is damaged: {found}.")
+        with closing(opened(source)) as reader, closing(sqlite3.connect(target, timeout=10)) as writer:
             reader.backup(writer, pages=PAGES_AT_ONCE)
     except sqlite3.Error as error:
         raise CopyError(f"{source} could not be copied to {target}: {error}.") from error
@@ -71,9 +99,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 def _run(program: str, url: URL, *arguments: str, named: bool = True) -> None:
     """Run one of PostgreSQL's programs; the password goes by the environment, where no process list shows it."""
-    found = shutil.which(program)
-    if found is None:
-        raise CopyError(f"{program} is not installed; install PostgreSQL's client programs.")
+    found = _found(program)
     where = {"--host": url.host, "--port": url.port, "--username": url.username}
     options = [f"{name}={value}" for name, value in where.items() if value is not None]
     command = [found, "--no-password", *options, *arguments, *([str(url.database)] if named else [])]
@@ -81,6 +107,13 @@ def _run(program: str, url: URL, *arguments: str, named: bool = True) -> None:
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode:
         raise CopyError(f"{program} failed: {done.stderr.strip()[:500]}")
+
+
+def _found(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        raise CopyError(f"{program} is not installed; install PostgreSQL's client programs.")
+    return found
 
 
 def _file(url: URL) -> Path:

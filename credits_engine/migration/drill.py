@@ -19,6 +19,7 @@ from credits_engine.administration import corrections
 from credits_engine.migration import copies
 from credits_engine.migration.backfilling import backfill
 from credits_engine.migration.copies import CopyError
+from credits_engine.migration.restoring import restore
 from credits_engine.reconciliation.verifying import verify
 from credits_engine.store import migrating
 from credits_engine.store.accounts import EVERYBODY
@@ -64,8 +65,7 @@ def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
         spoiled = verify(session, now).books.found
     counted = before["v2"][0]
     yield Step("corrupt", passed=spoiled == counted, words=f"{counted} rows spoiled, {spoiled} of them found.")
-    db.engine.dispose()
-    copies.restore(copy.database_url, kept)
+    restore(kept, folder=copy.instance_dir, clock=lambda: now, actor=ACTOR, reason="Drill.")
     with reading() as session:
         after = migrating.fingerprint(session)
     words = "Every row and every sum is as it was." if after == before else f"{before} became {after}."

@@ -147,8 +147,10 @@ def _backed_up(session: Session, now: datetime) -> Check:
     last = next(iter(audit.latest(session, subject=BACKUP_SUBJECT, limit=1)), None)
     if last is None:
         return Check("backup", passed=False, words="There is no backup; `rollout credits backup` makes one.")
-    words = f"The last backup is from {last.at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
-    return Check("backup", passed=now - last.at <= BACKUP_AGE, words=words)
+    # A record that was kept over a restore says when the backup itself was made.
+    made_at = datetime.fromisoformat((last.after or {}).get("made_at", last.at.isoformat()))
+    words = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
+    return Check("backup", passed=now - made_at <= BACKUP_AGE, words=words)
 
 
 def _archived(known: retirement.Retired) -> str:

@@ -1,6 +1,7 @@
 """What an administrator changes: both books by amounts of their own, and who may not consume."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -31,6 +32,11 @@ def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason:
 def unfreeze(session: Session, user_id: str) -> bool:
     """Take that back; False when there was nothing to take back."""
     return affected(session, delete(FREEZES).where(FREEZES.c.user_id == user_id)) == 1
+
+
+def freezes(session: Session) -> list[dict[str, Any]]:
+    """Who may not consume, since when and why."""
+    return [dict(row) for row in session.execute(select(FREEZES).order_by(FREEZES.c.user_id)).mappings()]
 
 
 def frozen_because(session: Session, user_id: str) -> str | None:

@@ -5,11 +5,13 @@ from typing import Any
 from flags.canonical.constraints import context_name, plain_text
 from flags.canonical.findings import Findings, shown
 from flags.compilation import Wire
+from flags.payloads import UnreadablePayload, value_of
 
 FIELDS = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
 WEIGHT_MAX = 1000
 DEFAULT = "default"
 WEIGHT_TYPES = ("variable", "fix")
+TYPE_WORDS = {"number": "A finite number as JSON writes it", "json": "Strict JSON"}
 PAYLOAD_TYPES = ("string", "json", "csv", "number")
 
 
@@ -70,7 +72,12 @@ def _payload(raw: object, where: str, findings: Findings) -> Wire:
     value = given.get("value")
     # A payload is an answer, not a comparison: its white space belongs to it.
     text = value if isinstance(value, str) else findings.text(value, f"{where}.value")
-    return {"type": choice(given.get("type"), PAYLOAD_TYPES, f"{where}.type", findings), "value": text}
+    kind = choice(given.get("type"), PAYLOAD_TYPES, f"{where}.type", findings)
+    try:
+        value_of(kind, text)
+    except UnreadablePayload as error:
+        findings.refuse(f"{where}.value", f"{TYPE_WORDS.get(kind, 'A shorter text')} is needed; {error}.")
+    return {"type": kind, "value": text}
 
 
 def _override(raw: object, where: str, findings: Findings) -> Wire:

@@ -16,7 +16,7 @@ class Channel:
 
     selector: str
     environment: str
-    edition: int
+    edition: str
 
 
 def issue(channel: Channel) -> str:

@@ -98,7 +98,8 @@ def one(key: str, body: bytes, asker: Token) -> Reply:
     answer = answers.one(key, context, now)
     if answer is None:
         return _json(404, failure(key, "FLAG_NOT_FOUND", f"There is no flag {key!r} here; check its spelling."))
-    return _json(200, success(answer, stale_seconds=publisher().stale_seconds), *staleness())
+    document = success(answer, stale_seconds=publisher().stale_seconds)
+    return _json(400 if "errorCode" in document else 200, document, *staleness())
 
 
 def bulk(body: bytes, asker: Token, if_none_match: str | None) -> Reply:
@@ -146,7 +147,7 @@ def _context(body: bytes) -> Context:
 
 
 def _stream(asker: Token, published: Published) -> dict[str, Any]:
-    channel = Channel(asker.selector, published.edition.environment, published.edition.id)
+    channel = Channel(asker.selector, published.edition.environment, published.edition.tag)
     address = f"{bp.url_prefix}/events?channel={channels.issue(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 

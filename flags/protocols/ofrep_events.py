@@ -28,19 +28,19 @@ def events() -> ResponseReturnValue:
     return streams.respond(stream, _frames(publisher().shelf, stream, published, channel.edition))
 
 
-def _frames(shelf: Shelf, stream: Stream, published: Published, evaluated: int) -> Iterator[bytes]:
+def _frames(shelf: Shelf, stream: Stream, published: Published, evaluated: str) -> Iterator[bytes]:
     """Opens with a hint where something changed since the evaluation that the channel came with."""
     yield b"retry: %d\n\n" % (streams.RETRY_SECONDS * 1000)
-    if published.edition.id != evaluated:
+    if published.edition.tag != evaluated:
         yield _again(published, evaluated)
-    environment, seen = published.edition.environment, published.edition.id
+    environment, seen = published.edition.environment, published.edition.tag
     del published  # a stream stays open for hours and needs no more of it
     yield from streams.follow(shelf, stream, environment, seen, frame=_again)
 
 
-def _again(published: Published, _seen: int) -> bytes:
+def _again(published: Published, _seen: str) -> bytes:
     document = {"type": "refetchEvaluation", "etag": published.edition.contents.digest}
-    return event("message", published.edition.id, encode(document))
+    return event("message", published.edition.tag, encode(document))
 
 
 def _too_many() -> Problem:

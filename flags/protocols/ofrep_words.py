@@ -1,9 +1,9 @@
 """An answer in the words of OFREP: value, variant, reason; or a failure with a code that every provider knows."""
 
-import json
 from typing import Any
 
 from flags.evaluation import Reason
+from flags.payloads import UnreadablePayload, value_of
 from flags.publication.answers import Answer
 
 ON, OFF = "on", "off"
@@ -23,7 +23,12 @@ def success(answer: Answer, *, stale_seconds: float = 0.0) -> dict[str, Any]:
         return document | {"value": answer.value, "variant": ON if answer.value else OFF}
     if not answer.variant.get("enabled"):
         return document | {"variant": "disabled"}
-    return document | {"variant": answer.variant["name"], "value": _value(answer.variant)}
+    try:
+        value = _value(answer.variant)
+    except UnreadablePayload as error:
+        # Whatever was stored before payloads were checked, or comes from upstream, breaks this flag's answer alone.
+        return failure(answer.key, "PARSE_ERROR", f"The payload of {answer.variant['name']!r} can't be read; {error}.")
+    return document | {"variant": answer.variant["name"], "value": value}
 
 
 def failure(key: str, code: str, sentence: str) -> dict[str, Any]:
@@ -35,10 +40,5 @@ def _value(variant: Any) -> Any:
     payload = variant.get("payload")
     if not payload:
         return variant["name"]
-    if payload["type"] not in ("number", "json"):
-        return payload["value"]
-    try:
-        # As it was written: 5 is an integer to strict providers and 5.0 a float.
-        return json.loads(payload["value"])
-    except ValueError:
-        return payload["value"]
+    # As it was written: 5 is an integer to strict providers and 5.0 a float.
+    return value_of(payload.get("type", "string"), str(payload.get("value", "")))

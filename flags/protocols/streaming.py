@@ -17,6 +17,7 @@ from flags.protocols.reply import conditional, response
 from flags.protocols.staleness import staleness
 from flags.protocols.streams import Stream, event
 from flags.publication.edition import Edition
+from flags.publication.history import edition_id
 from flags.publication.published import Payload, Published
 from flags.publication.publisher import publisher
 from flags.publication.shelf import Shelf
@@ -24,7 +25,7 @@ from flags.reporting import reporting
 
 bp = Blueprint("client_streaming", __name__, url_prefix="/api/client")
 
-EDITION = re.compile(r'(?:W/)?"?(\d{1,18})"?', re.ASCII)
+EDITION = re.compile(r'(?:W/)?"?(\d{1,18}\.[0-9a-f]{16})"?', re.ASCII)
 FALL_BACK = re.compile(r"unleash-(node|java)-sdk")
 """SDKs that poll at once when they are told that there are too many streams. The others only try again."""
 INTRODUCTION = ("unleash-connection-id", "unleash-instanceid", "unleash-appname", "unleash-sdk", "user-agent")
@@ -54,8 +55,8 @@ def delta_view() -> ResponseReturnValue:
     known = _edition(request.headers.get("If-None-Match"))
     body = (published.since(known) if known is not None else None) or published.hydration
     _note(published.edition.id, Mode.POLLING)
-    etag = f'"{published.edition.id}"'
-    seen = etag if known == published.edition.id else None
+    etag = f'"{published.edition.tag}"'
+    seen = etag if known == published.edition.tag else None
     return response(conditional(Payload(body, etag), seen, *staleness()))
 
 
@@ -69,37 +70,39 @@ def _first(published: Published, last_event_id: str | None) -> bytes:
     """The opening event: what was missed since the last one seen, or everything where that is not remembered."""
     known = _edition(last_event_id)
     missed = published.since(known) if known is not None else None
-    return event(CONNECTED, published.edition.id, missed or published.hydration)
+    return event(CONNECTED, published.edition.tag, missed or published.hydration)
 
 
 def _frames(
-    shelf: Shelf, stream: Stream, edition: Edition, *, first: bytes, sent: Callable[[int], None]
+    shelf: Shelf, stream: Stream, edition: Edition, *, first: bytes, sent: Callable[[str], None]
 ) -> Iterator[bytes]:
-    environment, seen = edition.environment, edition.id
+    environment, seen = edition.environment, edition.tag
     yield b"retry: %d\n\n" % (streams.RETRY_SECONDS * 1000)
     yield first
     del first, edition  # whoever follows does so for hours; five hundred must not keep what was large at their start
     yield from streams.follow(shelf, stream, environment, seen, frame=_update, sent=sent)
 
 
-def _listener() -> Callable[[int], None]:
+def _listener() -> Callable[[str], None]:
     """Notes which edition the caller has, after the request itself is over."""
     connections, environment = reporting().connections, token().environment
     headers = {name: value for name in INTRODUCTION if (value := request.headers.get(name))}
 
-    def sent(edition_id: int) -> None:
-        connections.note(headers, environment, now=datetime.now(UTC), edition=edition_id, mode=Mode.STREAMING)
+    def sent(edition_tag: str) -> None:
+        edition = edition_id(edition_tag)
+        connections.note(headers, environment, now=datetime.now(UTC), edition=edition, mode=Mode.STREAMING)
 
     return sent
 
 
-def _update(published: Published, seen: int) -> bytes:
-    return event(UPDATED, published.edition.id, published.since(seen) or published.hydration)
+def _update(published: Published, seen: str) -> bytes:
+    return event(UPDATED, published.edition.tag, published.since(seen) or published.hydration)
 
 
-def _edition(text: str | None) -> int | None:
+def _edition(text: str | None) -> str | None:
+    """The tag that a caller knows; None for none, and for what only an earlier version of this program gave."""
     found = EDITION.fullmatch((text or "").strip())
-    return int(found[1]) if found else None
+    return found[1] if found else None
 
 
 def _refused() -> Response:
@@ -112,7 +115,7 @@ def _refused() -> Response:
     return answer
 
 
-def _note(edition_id: int, mode: Mode) -> None:
+def _note(edition: int, mode: Mode) -> None:
     reporting().connections.note(
-        request.headers, token().environment, now=datetime.now(UTC), edition=edition_id, mode=mode
+        request.headers, token().environment, now=datetime.now(UTC), edition=edition, mode=mode
     )

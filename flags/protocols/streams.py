@@ -119,14 +119,14 @@ def follow(
     shelf: Shelf,
     stream: Stream,
     environment: str,
-    seen: int,
+    seen: str,
     *,
-    frame: Callable[[Published, int], bytes],
-    sent: Callable[[int], None] = lambda _edition_id: None,
+    frame: Callable[[Published, str], bytes],
+    sent: Callable[[str], None] = lambda _edition_tag: None,
 ) -> Iterator[bytes]:
-    """A frame for each edition after the one with the id `seen`, made from it and that id; comments in between.
+    """A frame for each edition after the one with the tag `seen`, made from it and that tag; comments in between.
 
-    `sent` is told the id of the edition that the caller has, each time something reached them.
+    `sent` is told the tag of the edition that the caller has, each time something reached them.
     """
     sent(seen)
     while True:
@@ -137,13 +137,13 @@ def follow(
             yield COMMENT
         else:
             yield frame(newer, seen)
-            seen = newer.edition.id
+            seen = newer.edition.tag
         sent(seen)
 
 
-def event(name: str, edition_id: int, document: bytes) -> bytes:
-    """A server-sent event whose id is that of the edition it leads to."""
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), edition_id, document)
+def event(name: str, edition_tag: str, document: bytes) -> bytes:
+    """A server-sent event whose id is the tag of the edition it leads to."""
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), edition_tag.encode(), document)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """What the SDKs of an environment are given, and the bytes in which they are given it."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -10,7 +11,7 @@ from flags.compilation import Wire
 
 NEVER: Wire = {"contextName": "userId", "operator": "IN", "values": [], "inverted": False, "caseInsensitive": False}
 """A constraint that nobody meets: what a segment that does not exist stands for."""
-ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,21 @@ class Contents:
 
 
 def encode(value: Any) -> bytes:
-    """The JSON of a value, as compact as it gets."""
-    return ENCODER.encode(value).encode()
+    """The JSON of a value, as compact as it gets; valid whatever is in it, or one flag would spoil every answer."""
+    try:
+        text = ENCODER.encode(value)
+    except ValueError:
+        text = ENCODER.encode(_finite(value))
+    return text.encode(errors="replace")
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is no number of JSON."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def joined(items: Iterable[Item]) -> bytes:

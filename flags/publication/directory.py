@@ -59,6 +59,7 @@ class Directory:
         self._following = threading.Lock()
         self._unkept: dict[str, Entry] = {}
         self._all_unkept = False
+        self._restored = 0
 
     def find(self, user_id: str | None) -> Acquaintance | None:
         """What is known of this user, None when nothing is."""
@@ -73,7 +74,7 @@ class Directory:
     def follow(self, now: datetime) -> None:
         """Read whoever was changed since the last time; everyone the first time, or whoever was kept."""
         with self._following:
-            if len(self._entries) > USERS_MAX + GROWTH_MAX:
+            if len(self._entries) > USERS_MAX + GROWTH_MAX or self._is_of_another_past():
                 self._followed_at = self._looked_back_at = None
             looks_back = self._looked_back_at is None or now - self._looked_back_at >= LOOK_BACK
             since = self._since(looks_back=looks_back)
@@ -102,6 +103,16 @@ class Directory:
         except (OSError, sqlite3.Error) as error:
             log.warning("directory.not_kept", error=type(error).__name__, cause=str(error)[:200])
             self._all_unkept = True
+
+    def _is_of_another_past(self) -> bool:
+        """Whether the database was restored meanwhile: whoever came since the backup was never there."""
+        try:
+            with reading() as session:
+                restored = store.restore_revision(session)
+        except SQLAlchemyError:
+            return False
+        known, self._restored = self._restored, restored
+        return known != restored
 
     def _since(self, *, looks_back: bool) -> datetime | None:
         """From when on changes may have been missed; None before anybody was read."""

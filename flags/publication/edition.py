@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from flags.compilation import Wire, compile_flag, next_change_at
 from flags.phased import PhasedFlag
 from flags.publication.contents import Contents
+from flags.publication.history import tag
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 STATES_PER_REVISION = 1000
@@ -30,7 +31,7 @@ class Source:
 class Edition:
     """What one environment is given until the next change, or until `next_change_at` comes by itself.
 
-    Two editions with the same `id` have the same contents, whichever process made them. `phased` are the flags under
+    Two editions with the same `tag` have the same contents, whichever process made them. `phased` are the flags under
     a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names listed
     users whom SDKs can't be told of.
     """
@@ -42,6 +43,11 @@ class Edition:
     guard_ended_at: datetime | None
     next_change_at: datetime | None
     left_out: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        """What tells it from every other edition."""
+        return tag(self.id, self.contents)
 
     @property
     def environment(self) -> str:
@@ -96,7 +102,7 @@ def _guarded(flag: PhasedFlag, ended_at: datetime | None) -> PhasedFlag:
 
 
 def _id(source: Source, now: datetime, guard_ended_at: datetime | None) -> int:
-    """A number that only these contents can have: the revision, and what time alone has changed since."""
+    """A number of its own for each edition of a database: the revision, and what time alone has changed since."""
     ended = sum(
         not override.counts_at(now)
         for flag in source.phased.values()

@@ -8,11 +8,24 @@ from flags.publication.contents import Contents, encode, joined
 STEPS_KEPT = 100
 
 
+def tag(edition_id: int, contents: Contents) -> str:
+    """Names an edition by its id and by what is in it.
+
+    The id alone is not enough: revisions are counted again after a restore, and an id comes back with other contents.
+    """
+    return f"{edition_id}.{contents.digest}"
+
+
+def edition_id(text: str) -> int:
+    """The id in a tag."""
+    return int(text.partition(".")[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The edition with this id, and the events that lead to it from the one before, as JSON."""
+    """The edition with this tag, and the events that lead to it from the one before, as JSON."""
 
-    id: int
+    tag: str
     events: tuple[bytes, ...] = ()
 
 
@@ -24,13 +37,13 @@ class History:
 
     def then(self, edition_id: int, before: Contents, after: Contents) -> "History":
         """The history with one more edition."""
-        step = Step(edition_id, tuple(changes(edition_id, before, after)))
+        step = Step(tag(edition_id, after), tuple(changes(edition_id, before, after)))
         return History((*self.steps, step)[-STEPS_KEPT:])
 
-    def since(self, edition_id: int) -> list[bytes] | None:
+    def since(self, edition_tag: str) -> list[bytes] | None:
         """The events that lead from that edition to the present one; None when it is not remembered."""
         for place in range(len(self.steps) - 1, -1, -1):
-            if self.steps[place].id == edition_id:
+            if self.steps[place].tag == edition_tag:
                 return [event for step in self.steps[place + 1 :] for event in step.events]
         return None
 

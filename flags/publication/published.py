@@ -36,15 +36,15 @@ class Published:
         """The events that give everything to who has nothing, as a JSON document."""
         return _events([hydration(self.edition.id, self.edition.contents)])
 
-    def since(self, edition_id: int) -> bytes | None:
+    def since(self, edition_tag: str) -> bytes | None:
         """The events that lead here from that edition, as a JSON document; None when it is not remembered."""
-        if edition_id not in self._since:
-            events = self.history.since(edition_id)
-            self._since[edition_id] = None if events is None else _events(events)
-        return self._since[edition_id]
+        if edition_tag not in self._since:
+            events = self.history.since(edition_tag)
+            self._since[edition_tag] = None if events is None else _events(events)
+        return self._since[edition_tag]
 
     @cached_property
-    def _since(self) -> dict[int, bytes | None]:
+    def _since(self) -> dict[str, bytes | None]:
         return {}
 
     @cached_property
@@ -56,7 +56,7 @@ class Published:
 def publish(edition: Edition, before: Published | None = None) -> Published:
     """Prepare `edition`; what is the same as `before` is not prepared again."""
     contents = edition.contents
-    if before and before.edition.id == edition.id:
+    if before and before.edition.tag == edition.tag:
         return Published(edition, before.features, before.inlined, before.history)
     history = before.history.then(edition.id, before.edition.contents, contents) if before else _beginning(edition)
     plain = inlined(contents) if contents.segments else contents
@@ -84,7 +84,7 @@ def features(edition: Edition, contents: Contents, *, prefix: str = "", inline: 
 
 
 def _beginning(edition: Edition) -> History:
-    return History((Step(edition.id),))
+    return History((Step(edition.tag),))
 
 
 def _events(events: Iterable[bytes]) -> bytes:

@@ -170,8 +170,8 @@ class Publisher:
         known = before.edition if before else None
         guard_ended_at = self._guard_ended_at(source.environment)
         edition = editions.make(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
-        if known is None or known.id != edition.id:
-            log.info("flags.published", environment=source.environment, edition=edition.id)
+        if known is None or known.tag != edition.tag:
+            log.info("flags.published", environment=source.environment, edition=edition.tag)
         return self.shelf.put(edition)
 
     def _passes(self, published: Published, question: Question) -> bool:

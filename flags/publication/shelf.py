@@ -51,9 +51,9 @@ class Shelf:
         return published
 
     def wait(
-        self, environment: str, seen: int, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
+        self, environment: str, seen: str, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
     ) -> Published | None:
-        """The edition that follows the one with the id `seen`; None when none came in time, or waiting is over.
+        """The edition that follows the one with the tag `seen`; None when none came in time, or waiting is over.
 
         It is over when the shelf is closed, or `unless` says so; `wake` has that looked at.
         """
@@ -62,7 +62,7 @@ class Shelf:
                 lambda: self._closed or unless() or self._is_newer(environment, seen), timeout_seconds
             )
             newest = self._newest.get(environment)
-        return newest if newest and newest.edition.id != seen else None
+        return newest if newest and newest.edition.tag != seen else None
 
     def wake(self) -> None:
         """Let everyone who waits look again at why."""
@@ -74,6 +74,6 @@ class Shelf:
         self._closed = True
         self.wake()
 
-    def _is_newer(self, environment: str, seen: int) -> bool:
+    def _is_newer(self, environment: str, seen: str) -> bool:
         newest = self._newest.get(environment)
-        return newest is not None and newest.edition.id != seen
+        return newest is not None and newest.edition.tag != seen

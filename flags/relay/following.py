@@ -1,5 +1,6 @@
 """Keeping a relay's editions as new as upstream: by stream, by polling while there is none, from disk before either."""
 
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ NO_STREAM = (404, 405, 429, 501)
 """Answers by which upstream says to poll instead."""
 STREAM_AGAIN_SECONDS = 60.0
 FAILURES_UNTIL_POLLING = 3
+NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 
 log = structlog.get_logger()
 
@@ -94,7 +96,7 @@ class Follower:
             if event.document is not None:
                 line.holdings.apply(event.document["events"])
                 line.last_id = event.id
-                self._take(line.environment, event.id, line.holdings)
+                self._take(line.environment, _number(event.id), line.holdings)
             kept.confirm(self._folder, line.environment)
 
     def _poll(self, line: "_Line") -> None:
@@ -118,8 +120,8 @@ class Follower:
         before = self.shelf.find(source.environment)
         known = before.edition if before else None
         edition = make(source, datetime.now(UTC), guard_ended_at=None, before=known)
-        if known is None or known.id != edition.id:
-            log.info("flags.published", environment=source.environment, edition=edition.id)
+        if known is None or known.tag != edition.tag:
+            log.info("flags.published", environment=source.environment, edition=edition.tag)
         self.shelf.put(edition)
 
 
@@ -130,10 +132,16 @@ class _Line:
     environment: str
     token: str
     holdings: Holdings = field(default_factory=Holdings)
-    last_id: int | None = None
+    last_id: str | None = None
     etag: str = ""
     failures: int = 0
     poll_until: float = 0.0
+
+
+def _number(event_id: str) -> int:
+    """The number that an event's id begins with: Unleash's ids are numbers, ours name the contents as well."""
+    found = NUMBER.match(event_id)
+    return int(found[0]) if found else 0
 
 
 def _pause_seconds(failures: int) -> float:

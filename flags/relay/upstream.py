@@ -29,7 +29,7 @@ class UpstreamError(RuntimeError):
 class Event:
     """One server-sent event; one without a document only says that the stream is alive."""
 
-    id: int = 0
+    id: str = ""
     document: Any = None
 
 
@@ -47,9 +47,9 @@ class Upstream:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/").removesuffix("/api")
 
-    def follow(self, token: str, last_id: int | None) -> Iterator[Event]:
+    def follow(self, token: str, last_id: str | None) -> Iterator[Event]:
         """The events of the stream from there on, until it ends. Raises UpstreamError."""
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(last_id)} if last_id else {})
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         with self._open("GET", "/api/client/streaming", token, headers=headers, seconds=SILENCE_SECONDS) as answer:
             yield from _events(answer)
 
@@ -111,7 +111,7 @@ def _events(lines: Any) -> Iterator[Event]:
             elif colon:
                 yield Event()
             elif fields.get("data"):
-                yield Event(int(fields.get("id") or 0), json.loads(fields["data"]))
+                yield Event(fields.get("id", ""), json.loads(fields["data"]))
                 fields = {}
     except (OSError, ValueError) as error:
         raise UpstreamError(f"The stream broke: {error}.") from error

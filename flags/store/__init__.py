@@ -7,6 +7,7 @@ from flags.store.definitions import (
     definitions_of,
     delete_definition,
     environments,
+    every_definition,
     put_definitions,
     put_segments,
     segments,
@@ -17,16 +18,30 @@ from flags.store.overrides import (
     Effect,
     StoredOverride,
     delete_override,
+    every_override,
     expired_overrides,
     find_override,
     list_overrides,
     overrides,
     put_override,
 )
-from flags.store.revisions import directory_revision, flags_revision, routing_state
+from flags.store.revisions import (
+    DIRECTORY,
+    FLAG,
+    OVERRIDE,
+    RESTORE,
+    directory_revision,
+    flags_revision,
+    restore_revision,
+    routing_state,
+)
 from flags.store.usage import add_report, delete_usage, measurements, usage
 
 __all__ = [
+    "DIRECTORY",
+    "FLAG",
+    "OVERRIDE",
+    "RESTORE",
     "Effect",
     "StoredOverride",
     "UserAttributes",
@@ -42,6 +57,8 @@ __all__ = [
     "delete_usage",
     "directory_revision",
     "environments",
+    "every_definition",
+    "every_override",
     "expired_overrides",
     "find_override",
     "flags_revision",
@@ -52,6 +69,7 @@ __all__ = [
     "put_definitions",
     "put_override",
     "put_segments",
+    "restore_revision",
     "routing_state",
     "segments",
     "switches",

@@ -30,6 +30,13 @@ def definitions_of(session: Session, name: str) -> dict[str, Wire]:
     return {environment: feature for environment, feature in rows}  # noqa: C416 - rows are no pairs to the types
 
 
+def every_definition(session: Session) -> dict[tuple[str, str], Wire]:
+    """Every feature by its environment and name."""
+    query = select(FlagDefinition.environment, FlagDefinition.name, FlagDefinition.feature)
+    rows = session.execute(query.order_by(FlagDefinition.environment, FlagDefinition.name))
+    return {(environment, name): feature for environment, name, feature in rows}
+
+
 def switches(session: Session) -> dict[str, dict[str, bool]]:
     """Every feature by name, and in which environments it is on."""
     query = select(FlagDefinition.name, FlagDefinition.environment, FlagDefinition.feature)

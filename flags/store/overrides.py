@@ -48,6 +48,12 @@ def list_overrides(session: Session, flag: str) -> list[StoredOverride]:
     return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
 
 
+def every_override(session: Session) -> list[StoredOverride]:
+    """Every override of every flag."""
+    query = select(FlagOverride).order_by(FlagOverride.flag, FlagOverride.user_id, FlagOverride.effect)
+    return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
+
+
 def find_override(session: Session, flag: str, user_id: str, effect: Effect) -> StoredOverride | None:
     """One override as it is kept."""
     row = session.get(FlagOverride, (flag, user_id, effect.value), populate_existing=True)

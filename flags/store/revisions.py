@@ -13,7 +13,8 @@ from control_plane.rollouts import TOPIC as ROLLOUT
 DIRECTORY = "directory"
 FLAG = "flag"
 OVERRIDE = "override"
-TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY)
+RESTORE = "restore"
+TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY, RESTORE)
 """The topics whose changes can change what SDKs are given."""
 NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
 WATCHED_UNTIL = select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery()
@@ -35,6 +36,11 @@ def flags_revision(session: Session) -> int:
 def directory_revision(session: Session) -> int:
     """The newest change of who is on a beta allowlist."""
     return session.scalar(_newest(DIRECTORY)) or 0
+
+
+def restore_revision(session: Session) -> int:
+    """The latest restore from a backup: what was read before it may be of a time that never was. 0 before the first."""
+    return session.scalar(_newest(RESTORE)) or 0
 
 
 def _newest(topic: str) -> Select[int]:

@@ -8,7 +8,7 @@ from yggdrasil_engine.engine import UnleashEngine
 from flags.canonical import Definitions, canonical_definitions
 from flags.compilation import Wire, compile_flag
 from flags.publication.contents import Contents
-from flags.publication.history import STEPS_KEPT, History, Step, hydration
+from flags.publication.history import STEPS_KEPT, History, Step, hydration, tag
 from tests.flags.examples import NOW
 from tests.properties import definitions_at_random, rollouts_at_random
 
@@ -20,12 +20,12 @@ def test_following_the_changes_ends_where_asking_for_everything_does() -> None:
     for seed in range(RUNS):
         chance = random.Random(seed)
         editions = _editions(chance)
-        history = History((Step(0),))
+        history = History((Step(tag(0, editions[0])),))
         for number in range(1, len(editions)):
             history = history.then(number, editions[number - 1], editions[number])
         last = len(editions) - 1
         for start in {0, last, *chance.sample(range(last), STARTS)}:
-            events = history.since(start)
+            events = history.since(tag(start, editions[start]))
             assert events is not None
             follower = _engine(hydration(start, editions[start]), *events)
             assert follower.get_state() == _engine(hydration(last, editions[last])).get_state(), (seed, start)
@@ -36,16 +36,18 @@ def test_a_change_that_changes_nothing_for_sdks_has_no_events() -> None:
     chance = random.Random(1)
     contents = _contents(chance, Contents())
     same = Contents.of(*_wires(contents), before=contents)
-    assert History((Step(1),)).then(2, contents, same).since(1) == []
+    first = tag(1, contents)
+    assert History((Step(first),)).then(2, contents, same).since(first) == []
 
 
 def test_an_edition_that_is_not_remembered_is_told_from_one_without_changes() -> None:
-    history = History((Step(0),))
+    empty = Contents()
+    history = History((Step(tag(0, empty)),))
     for number in range(1, STEPS_KEPT + 1):
-        history = history.then(number, Contents(), Contents())
-    assert history.since(0) is None
-    assert history.since(1) == []
-    assert history.since(STEPS_KEPT + 1) is None
+        history = history.then(number, empty, empty)
+    assert history.since(tag(0, empty)) is None
+    assert history.since(tag(1, empty)) == []
+    assert history.since(tag(STEPS_KEPT + 1, empty)) is None
 
 
 def _editions(chance: random.Random) -> list[Contents]:

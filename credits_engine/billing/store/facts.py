@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.facts import (
+    CreditNote,
     Fact,
     InvoiceFailed,
     InvoicePaid,
@@ -23,7 +24,7 @@ from credits_engine.store.tables import insert_if_absent, inserted, run
 
 KINDS: Mapping[str, type[Any]] = {
     each.__name__: each
-    for each in (Snapshot, InvoicePaid, InvoiceFailed, InvoiceVoided, Payment, Refund, PackPaid, Link)
+    for each in (Snapshot, InvoicePaid, InvoiceFailed, InvoiceVoided, Payment, Refund, CreditNote, PackPaid, Link)
 }
 CODECS: Mapping[str, TypeAdapter[Any]] = {name: TypeAdapter(each) for name, each in KINDS.items()}
 ADD = insert_if_absent(FACTS)

@@ -14,7 +14,7 @@ from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_ST
 
 
 class State(StrEnum):
-    """Where an event stands. The last four are ends; parked and dead wait for somebody to change something."""
+    """Where an event stands. The last four and dead are ends; parked and dead wait for somebody to change something."""
 
     NEW = "new"
     CLAIMED = "claimed"
@@ -23,6 +23,7 @@ class State(StrEnum):
     APPLIED = "applied"
     SUPERSEDED = "superseded"
     IGNORED = "ignored"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ def replay(session: Session, event_id: str, *, now: datetime, attempts: int) -> 
 
 def forget_bodies(session: Session, *, before: datetime, most: int) -> int:
     """Drop the bodies of events that ended before this; their ids stay, so they can never be applied anew."""
-    ends = (State.APPLIED.value, State.SUPERSEDED.value, State.IGNORED.value)
+    ends = (State.APPLIED.value, State.SUPERSEDED.value, State.IGNORED.value, State.REFUSED.value)
     old = (
         select(EVENTS.c.id)
         .where(EVENTS.c.received_at < before, EVENTS.c.state.in_(ends), EVENTS.c.body.is_not(None))

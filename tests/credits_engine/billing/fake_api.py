@@ -29,6 +29,8 @@ class FakeApi:
     statuses: list[int] = field(default_factory=list)
     """Answer the next requests with these instead; 0 closes the connection without an answer."""
     delay_seconds: float = 0.0
+    lines: dict[str, list[Json]] = field(default_factory=dict)
+    """The lines of each checkout."""
     prices: tuple[str, ...] = ("starter_monthly", "pro_monthly", "plus_monthly")
 
     def answer(self, path: str, key: str | None) -> tuple[int, Json]:
@@ -43,9 +45,10 @@ class FakeApi:
             return 200, self._object(subscription)
         if parts.path == "/v1/subscriptions":
             return 200, self._page(parse_qs(parts.query))
-        if parts.path == "/v1/prices":
-            prices = [{"id": f"price_{key}", "object": "price", "lookup_key": key} for key in self.prices]
-            return 200, {"object": "list", "url": parts.path, "has_more": False, "data": prices}
+        listed = {f"/v1/checkout/sessions/{session}/line_items": lines for session, lines in self.lines.items()}
+        listed["/v1/prices"] = [{"id": f"price_{key}", "object": "price", "lookup_key": key} for key in self.prices]
+        if parts.path in listed:
+            return 200, {"object": "list", "url": parts.path, "has_more": False, "data": listed[parts.path]}
         return 404, _error("invalid_request_error", f"Unrecognized request URL ({path})")
 
     def _page(self, query: dict[str, list[str]]) -> Json:

@@ -161,7 +161,7 @@ class Objects:
             "object": "event",
             "api_version": self.generation,
             "created": seconds(now),
-            "livemode": False,
+            "livemode": True,
             "pending_webhooks": 1,
             "type": kind,
             "data": {"object": stated} if previous is None else {"object": stated, "previous_attributes": previous},

@@ -40,7 +40,7 @@ def thin(subscription_id: str) -> Json:
         "object": "v2.core.event",
         "type": "v1.customer.subscription.updated",
         "created": "2026-11-12T08:00:00.000Z",
-        "livemode": False,
+        "livemode": True,
         "related_object": {
             "id": subscription_id,
             "type": "subscription",

@@ -28,7 +28,9 @@ def sell(
         "customer": customer,
         "payment_intent": stripe._id("pi"),
         "client_reference_id": user,
-        "metadata": {} if quantity else {"credit_pack": price},
+        "amount_subtotal": CENTS * (quantity or 1),
+        "amount_total": CENTS * (quantity or 1),
+        "metadata": {} if quantity else {"credit_pack": price, "credit_pack_unit_amount": str(CENTS)},
         **({"line_items": {"object": "list", "data": [line]}} if quantity else {}),
     }
     stripe._send("checkout.session.completed", session)

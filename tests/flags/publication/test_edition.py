@@ -12,7 +12,7 @@ from flags.folding import Holdings
 from flags.phased import Override
 from flags.publication.contents import Contents
 from flags.publication.edition import Edition, Source, is_current, make, may_be_given
-from flags.publication.history import History, Step
+from flags.publication.history import History, Step, tag
 from flags.publication.published import publish
 from tests.flags.examples import EVERYTHING, FLAG, NOW, SECOND, flag
 
@@ -93,8 +93,8 @@ def test_whoever_follows_holds_what_is_there() -> None:
         ]
         segments = [{"id": key, "name": str(chance.randrange(3))} for key in range(chance.randrange(4))]
         after = Contents.of(features, segments, before=contents)
-        history = History((Step(number),)).then(number + 1, contents, after)
-        events = history.since(number)
+        history = History((Step(tag(number, contents)),)).then(number + 1, contents, after)
+        events = history.since(tag(number, contents))
         assert events is not None
         held.apply(map(json.loads, events))
         assert held.features == {name: item.wire for name, item in after.features.items()}
@@ -108,5 +108,6 @@ def test_payloads_are_made_once_for_the_same_contents() -> None:
     assert same.features is first.features
     other = publish(edition(10, before=first.edition, exposure=Exposure(allowlist=True)), same)
     assert other.features.etag != first.features.etag
-    assert other.since(first.edition.id) is not None
-    assert other.since(first.edition.id + 5) is None
+    assert other.since(first.edition.tag) is not None
+    assert other.since(f"{first.edition.id}.{'0' * 16}") is None
+    assert other.since(f"{first.edition.id + 5}.{first.edition.contents.digest}") is None

@@ -85,7 +85,7 @@ def test_the_guards_lease_ends_without_the_database(
         with transaction() as session:
             leases.beat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=soon.total_seconds())
         serving.confirm(datetime.now(UTC))
-    watched = serving.current("production").edition.id
+    watched = serving.current("production").edition.tag
     assert enabled(serving)
     unplug()
     waited = serving.shelf.wait("production", watched, 0.01)

@@ -1,5 +1,6 @@
 """How a relay follows a server that streams, one that only answers, and one that does neither for a while."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ class Server(Upstream):
         self.asked: list[tuple[str, object]] = []
         self.idle = threading.Event()
 
-    def follow(self, _token: str, last_id: int | None) -> Iterator[Event]:
+    def follow(self, _token: str, last_id: str | None) -> Iterator[Event]:
         self.asked.append(("stream", last_id))
         answer = self.streams.pop(0) if self.streams else None
         if isinstance(answer, UpstreamError):
@@ -92,10 +93,10 @@ def eventually(is_so: Callable[[], bool]) -> None:
 
 def test_it_takes_what_is_streamed_and_comes_back_from_there(server: Server, follow: Callable[[], Follower]) -> None:
     update = {"events": [{"type": "feature-updated", "eventId": 8, "feature": {**FLAG, "name": "b"}}]}
-    server.streams = [[Event(7, hydration(FLAG)), Event()], [Event(8, update)]]
+    server.streams = [[Event("7", hydration(FLAG)), Event()], [Event("8.5f", update)]]
     follower = follow()
     eventually(lambda: names(follower) == ["a", "b"])
-    assert server.asked == [("stream", None), ("stream", 7)]
+    assert server.asked == [("stream", None), ("stream", "7")]
 
 
 @pytest.mark.parametrize("status", [404, 429])
@@ -120,12 +121,21 @@ def test_after_polling_a_stream_begins_with_everything(
     server: Server, follow: Callable[[], Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "STREAM_AGAIN_SECONDS", 0.05)
-    server.streams = [[Event(7, hydration(FLAG))], UpstreamError("-", 404), [Event(9, hydration())]]
+    server.streams = [[Event("7", hydration(FLAG))], UpstreamError("-", 404), [Event("9", hydration())]]
     server.polls = [Poll('"1"', {"features": [FLAG, {**FLAG, "name": "b"}]})]
     follower = follow()
     eventually(lambda: ("poll", "") in server.asked)
     eventually(lambda: names(follower) == [] and bool(follower.shelf.find("production")))
-    assert [last for kind, last in server.asked if kind == "stream"] == [None, 7, None]
+    assert [last for kind, last in server.asked if kind == "stream"] == [None, "7", None]
+
+
+def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follow: Callable[[], Follower]) -> None:
+    """As after a restore upstream, where the revisions are counted again."""
+    server.streams = [[Event("7", hydration(FLAG))], [Event("7", hydration({**FLAG, "name": "b"}))]]
+    follower = follow()
+    eventually(lambda: names(follower) == ["b"])
+    published = follower.current("production")
+    assert [each["name"] for each in json.loads(published.features.body)["features"]] == ["b"]
 
 
 def test_what_it_knows_nothing_of_is_no_wrong_token(follow: Callable[[], Follower]) -> None:

@@ -1,0 +1,163 @@
+"""What people and the guard decided to protect users with, which no restore may undo.
+
+Read from the database that is about to be replaced, as far as it can still be read, and put into the one that takes
+its place. Where both say something, the newer word counts; nothing that was closed is opened.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts, store
+from control_plane.phases import Rollout
+from control_plane.platform import access, announce, audit, leases
+from control_plane.platform.access import Rows
+from credits_engine.migration.retirement import BACKUP_SUBJECT
+from credits_engine.store import corrections
+from flags import store as flags
+from flags.compilation import Wire
+from flags.store import Effect, StoredOverride
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Safeguards:
+    """What the database knew before it was replaced; None for what could not be read."""
+
+    revision: int | None
+    rollouts: Mapping[str, Rollout] | None
+    overrides: Sequence[StoredOverride] | None
+    people: Rows | None
+    tokens: Rows | None
+    freezes: Rows | None
+    leases: Rows | None
+    definitions: Mapping[tuple[str, str], Wire] | None
+    backup: Mapping[str, Any] | None
+    unreadable: Sequence[str] = field(default_factory=tuple)
+
+
+def read(session: Session) -> Safeguards:
+    """Everything that can be read."""
+    unreadable: list[str] = []
+
+    def found(name: str, query: Callable[[], Found]) -> Found | None:
+        try:
+            with session.begin_nested():
+                return query()
+        except (SQLAlchemyError, ValueError, TypeError):
+            unreadable.append(name)
+            return None
+
+    return Safeguards(
+        revision=found("revision", lambda: announce.revision(session)),
+        rollouts=found("rollouts", lambda: {each.flag: each for each in store.load_all(session)}),
+        overrides=found("overrides", lambda: flags.every_override(session)),
+        people=found("people", lambda: access.rows(session, access.PEOPLE)),
+        tokens=found("tokens", lambda: access.rows(session, access.TOKENS)),
+        freezes=found("freezes", lambda: corrections.freezes(session)),
+        leases=found("leases", lambda: leases.rows(session)),
+        definitions=found("flags", lambda: flags.every_definition(session)),
+        backup=found("backup", lambda: _last_backup(session)),
+        unreadable=unreadable,
+    )
+
+
+def put_back(
+    session: Session, known: Safeguards, *, jump: int, now: datetime, actor: str, reason: str
+) -> dict[str, object]:
+    """Let all of it hold in the restored database; returns what was carried over, in numbers and names."""
+    latched = _rollouts(session, known, now=now, actor=actor, reason=reason)
+    denied = _overrides(session, known)
+    access.remove_sessions(session)
+    if known.people is None:
+        access.end_sessions(session, jump)
+    else:
+        access.put_back(session, access.PEOPLE, known.people)
+    if known.tokens is not None:
+        access.put_back(session, access.TOKENS, known.tokens)
+    for row in known.freezes or ():
+        corrections.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
+    leases.put_back(session, known.leases or ())
+    switched_off = _switch_off(session, known, now=now, actor=actor)
+    _backup(session, known, now=now, actor=actor)
+    for topic in (flags.OVERRIDE, flags.FLAG, flags.DIRECTORY):
+        announce.publish(session, topic, "*", now=now)
+    return {
+        "latched": latched,
+        "deny_overrides": denied,
+        "people": None if known.people is None else len(known.people),
+        "tokens": None if known.tokens is None else len(known.tokens),
+        "revoked_tokens": sum(1 for row in known.tokens or () if row["revoked_at"]),
+        "freezes": None if known.freezes is None else len(known.freezes),
+        "switched_off": switched_off,
+        "not_readable": list(known.unreadable),
+    }
+
+
+def _rollouts(session: Session, known: Safeguards, *, now: datetime, actor: str, reason: str) -> list[str]:
+    before = known.rollouts or {}
+    names = sorted({each.flag for each in store.load_all(session)} | before.keys())
+    for flag in names:
+        rollouts.latch_restored(session, flag, before.get(flag), now=now, actor=actor, reason=reason)
+    return names
+
+
+def _overrides(session: Session, known: Safeguards) -> int:
+    """Who is let in by name is who was so at last; whoever either database keeps out is kept out."""
+    if known.overrides is None:
+        return 0
+    governed = {each.flag for each in known.overrides} | (known.rollouts or {}).keys()
+    for each in flags.every_override(session):
+        if each.effect is Effect.ALLOW and each.flag in governed:
+            flags.delete_override(session, each.flag, each.user_id, each.effect)
+    for each in known.overrides:
+        flags.put_override(
+            session,
+            each.flag,
+            each.user_id,
+            each.effect,
+            reason=each.reason,
+            actor=each.actor,
+            now=each.created_at,
+            expires_at=each.expires_at,
+        )
+    return sum(each.effect is Effect.DENY for each in known.overrides)
+
+
+def _switch_off(session: Session, known: Safeguards, *, now: datetime, actor: str) -> list[str]:
+    """Flags without a rollout that were off or gone at last don't come back switched on."""
+    if not known.definitions:
+        return []
+    done = []
+    for (environment, name), feature in flags.every_definition(session).items():
+        last = known.definitions.get((environment, name))
+        if feature["enabled"] and not (last and last["enabled"]):
+            flags.put_definitions(session, environment, [{**feature, "enabled": False}], actor=actor, now=now)
+            done.append(f"{environment}/{name}")
+    return done
+
+
+def _last_backup(session: Session) -> dict[str, Any] | None:
+    for entry in audit.latest(session, subject=BACKUP_SUBJECT, limit=1):
+        return {"made_at": entry.at.isoformat(), **(entry.after or {})}
+    return None
+
+
+def _backup(session: Session, known: Safeguards, *, now: datetime, actor: str) -> None:
+    """The record of a backup is written after it, so no backup knows of itself."""
+    if known.backup is None or known.backup == _last_backup(session):
+        return
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action="credits.backup",
+        subject=BACKUP_SUBJECT,
+        after=known.backup,
+        reason="The record of the last backup, kept over a restore.",
+    )

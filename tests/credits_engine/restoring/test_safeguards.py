@@ -1,0 +1,157 @@
+"""What was closed since the backup stays closed over a restore."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, RolloutState
+from control_plane.platform import identity, identity_store
+from control_plane.platform.actors import Person, Role
+from control_plane.platform.database import reading, transaction
+from credits_engine.administration import corrections
+from credits_engine.migration import copies
+from credits_engine.store.accounts import EVERYBODY
+from credits_engine.store.corrections import frozen_because
+from flags import store
+from flags.store import Effect
+from tests.credits_engine.restoring.conftest import Restore, put_back
+from tests.office import Office
+
+BOB = "bob@example.org"
+
+
+def test_a_rollback_since_the_backup_stands(office: Office, back: Restore) -> None:
+    office.roll_back()
+    with reading() as session:
+        before = rollouts.find(session, FLAG)
+    back()
+    with reading() as session:
+        after = rollouts.find(session, FLAG)
+    assert after.latched
+    assert "For a test." in after.state_reason, "why it was rolled back before"
+    assert after.version > before.version, "a page that was open before the restore changes nothing"
+    assert after.attempt > before.attempt, "what the guard has seen of the attempt before never counts"
+
+
+@pytest.mark.parametrize("state", [RolloutState.RUNNING, RolloutState.COMPLETE, RolloutState.ROLLED_BACK])
+def test_whatever_the_backup_says_nobody_is_exposed(
+    office: Office, database_url: str, tmp_path: Path, state: RolloutState
+) -> None:
+    with transaction() as session:
+        session.execute(text("UPDATE rollout SET state = :state"), {"state": state.value})
+        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+    copies.backup(database_url, tmp_path / "other.backup")
+    put_back(tmp_path / "other.backup")
+    with reading() as session:
+        after = rollouts.find(session, FLAG)
+        assert (after.latched, after.attempt) == (True, 2)
+        assert frozen_because(session, EVERYBODY) is not None
+
+
+def test_who_was_kept_out_since_the_backup_is_kept_out(office: Office, back: Restore, now: datetime) -> None:
+    with transaction() as session:
+        store.put_override(session, FLAG, "ada", Effect.DENY, reason="complained", actor="olga", now=now)
+        corrections.freeze(session, "ada", now=now, actor="olga", reason="Chargeback")
+    back()
+    with reading() as session:
+        assert store.find_override(session, FLAG, "ada", Effect.DENY) is not None
+        assert frozen_because(session, "ada") == "Chargeback"
+
+
+def test_overrides_let_in_whom_they_let_in_at_last(
+    office: Office, database_url: str, tmp_path: Path, now: datetime
+) -> None:
+    with transaction() as session:
+        for user, effect in (("ada", Effect.ALLOW), ("bob", Effect.ALLOW), ("eve", Effect.DENY)):
+            store.put_override(session, FLAG, user, effect, reason="-", actor="olga", now=now)
+        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+    copies.backup(database_url, tmp_path / "other.backup")
+    with transaction() as session:
+        store.delete_override(session, FLAG, "ada", Effect.ALLOW)
+        store.delete_override(session, FLAG, "eve", Effect.DENY)
+    put_back(tmp_path / "other.backup")
+    with reading() as session:
+        assert set(store.overrides(session, FLAG, Effect.ALLOW)) == {"bob"}
+        assert set(store.overrides(session, FLAG, Effect.DENY)) == {"eve"}, "in doubt somebody is kept out"
+
+
+def test_access_is_given_back_to_nobody(
+    office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+) -> None:
+    office.token("admin")
+    copies.backup(database_url, tmp_path / "other.backup")
+    victor, olga = cast["victor"], cast["olga"]
+    with transaction() as session:
+        [token] = identity.list_tokens(session)
+        identity.revoke_token(session, token.id, now=now, actor="alice")
+        identity.disable_person(session, victor.id, now=now, actor="alice")
+        identity.change_role(session, olga.id, role=Role.VIEWER, now=now, actor="alice")
+        identity.change_password(session, olga.id, password="another long password", now=now, actor="alice")
+        late = identity.create_person(session, BOB, password="bob's long password", role="viewer", now=now)
+        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+    fresh = office.token("service")
+    put_back(tmp_path / "other.backup")
+    with transaction() as session:
+        assert {each.selector: each.revoked_at is not None for each in identity.list_tokens(session)} == {
+            token.selector: True,
+            fresh.split("v2_")[1][:22]: False,
+        }
+        people = {each.username: each for each in identity.list_people(session)}
+        assert people["victor"].disabled_at is not None
+        assert (people["olga"].role, people["olga"].session_version) == (Role.VIEWER, olga.session_version + 2)
+        assert identity.authenticate(session, "olga", "another long password") is not None
+        assert people[BOB] == late
+        newest = identity.create_person(session, "nina", password="nina's long password", role="viewer", now=now)
+        assert newest.id not in {each.id for each in people.values()}
+
+
+def test_a_session_that_was_ended_since_the_backup_stays_ended(
+    database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+) -> None:
+    with transaction() as session:
+        olga = identity.begin_session(session, cast["olga"], now=now, lifetime=timedelta(hours=1))
+    copies.backup(database_url, tmp_path / "other.backup")
+    with transaction() as session:
+        identity.end_session(session, olga)
+        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+    put_back(tmp_path / "other.backup")
+    with reading() as session:
+        assert identity.person_of_session(session, olga) is None
+
+
+def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
+    office: Office, database_url: str, tmp_path: Path, now: datetime
+) -> None:
+    def put(enabled: dict[str, bool]) -> None:
+        with transaction() as session:
+            wires = [{"name": name, "enabled": value, "strategies": []} for name, value in enabled.items()]
+            store.put_definitions(session, "production", wires, actor="test", now=now)
+
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+    put({"search": True, "chat": True, "gone": True, "dark": False})
+    copies.backup(database_url, tmp_path / "other.backup")
+    put({"search": False, "dark": True})
+    with transaction() as session:
+        store.delete_definition(session, "production", "gone")
+    done = put_back(tmp_path / "other.backup")
+    with reading() as session:
+        on = {name for (_, name), wire in store.every_definition(session).items() if wire["enabled"]}
+    assert on == {"chat"}
+    assert done.document["carried_over"]["switched_off"] == ["production/gone", "production/search"]
+
+
+def test_what_cant_be_read_any_more_is_named_and_the_rest_is_kept(office: Office, back: Restore) -> None:
+    office.roll_back()
+    with transaction() as session:
+        session.execute(text("DROP TABLE flag_override"))
+        session.execute(text("ALTER TABLE person RENAME COLUMN role TO part"))
+        versions = dict.fromkeys(session.scalars(text("SELECT username FROM person")), 1)
+    done = back()
+    assert done.document["carried_over"]["not_readable"] == ["overrides", "people"]
+    with reading() as session:
+        assert rollouts.find(session, FLAG).latched
+        assert all(each.session_version > 1 for each in identity_store.people(session)), versions
