@@ -20,7 +20,7 @@ FILE_LINES = 300
 FUNCTION_LINES = 40
 LONG_FILES: dict[str, str] = {}
 """Files above the limit, each with the reason why it stays whole."""
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {"control_plane/platform/settings.py:from_env": "a line for each setting"}
 """Functions above the limit, as `file:name`, each with the reason why it stays whole."""
 
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)

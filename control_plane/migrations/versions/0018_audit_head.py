@@ -41,7 +41,7 @@ def upgrade() -> None:
             )
         return
     op.execute(
-        "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "CREATE OR REPLACE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN RAISE EXCEPTION '{UNCHANGEABLE}'; END $$"
     )
     op.execute(

@@ -109,7 +109,7 @@ def test_access_is_given_back_to_nobody(
 
 
 def test_a_session_that_was_ended_since_the_backup_stays_ended(
-    database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+    office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
     with transaction() as session:
         olga = identity.begin_session(session, cast["olga"], now=now, lifetime=timedelta(hours=1))
