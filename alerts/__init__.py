@@ -20,7 +20,7 @@ def init_app(app: Flask) -> None:
     sample_ratio.init_app(app)
     api.init_app(app)
     exposition.init_app(app)
-    rollouts.register_testimony(standing.NAME, standing.standing)
+    rollouts.register_audit_context(standing.NAME, standing.standing)
     alertmanager.init_app(app)
     signals_api.init_app(app)
     overrides_api.init_app(app)

@@ -10,8 +10,8 @@ from alerts.definitions import rules_file
 from alerts.judgement.rules import Rule, alphas
 from alerts.judgement.verdicts import Verdict, to_json
 from control_plane import rollouts
-from control_plane.platform.database import reading
-from control_plane.platform.security import require_role
+from control_plane.platform.auth.authorization import require_role
+from control_plane.platform.db.database import read_only
 
 bp = Blueprint("alerts", __name__, url_prefix="/api/alerts")
 
@@ -29,7 +29,7 @@ def index() -> ResponseReturnValue:
 @require_role("viewer")
 def show(flag: str) -> ResponseReturnValue:
     """The last verdict on each alert of a flag."""
-    with reading() as session:
+    with read_only() as session:
         rollout = rollouts.find(session, flag)
         verdicts = store.latest_verdicts(session, flag, attempt=rollout.attempt)
     return jsonify({"flag": flag, "attempt": rollout.attempt, "verdicts": [_verdict(each) for each in verdicts]})

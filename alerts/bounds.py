@@ -7,7 +7,8 @@ from flask import Flask
 
 from alerts.definitions import rules_file
 from alerts.judgement.rules import Rule
-from control_plane.platform import jobs, signals
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import jobs
 
 LOOK_SECONDS = 2.0
 
@@ -34,7 +35,7 @@ def budgets(rules: Iterable[Rule]) -> dict[str, int]:
 def init_app(app: Flask) -> None:
     """Tell this process now, and again whenever the file was changed."""
     _tell(rules_file.current().rules)
-    jobs.of(app).everywhere(LOOK_SECONDS, "alert-bounds", _look)
+    jobs.jobs_of(app).run_on_all(LOOK_SECONDS, "alert-bounds", _look)
 
 
 def _look(_now: datetime) -> None:

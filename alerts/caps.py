@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from alerts import store
 from control_plane import blast_radius, rollouts
-from control_plane.blast_radius import Blast
+from control_plane.blast_radius import BlastRadius
 from control_plane.phases import Rollout, RolloutState
 from control_plane.transitions import Decision
 
@@ -22,10 +22,10 @@ LAST = "blast_measured"
 
 def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) -> Decision | None:
     """Hold `rollout` if its step is over a cap and nobody has resumed it since; None where nothing is to be done."""
-    if rollout.state is not RolloutState.RUNNING or not blast_radius.is_capped(rollout.phase):
+    if rollout.state is not RolloutState.RUNNING or not blast_radius.has_limits(rollout.phase):
         return None
     blast = _measured(session, rollout, now)
-    over = blast_radius.exceeded(rollout.phase, blast)
+    over = blast_radius.violated_limits(rollout.phase, blast)
     if not over or store.was_held_for(session, rollout.flag, SOURCE, since=rollout.entered_at):
         return None
     evidence: Mapping[str, object] = {
@@ -38,11 +38,11 @@ def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) ->
     return rollouts.hold(session, rollout.flag, now=now, actor=actor, reason=reason, evidence=evidence, lasting=True)
 
 
-def _measured(session: Session, rollout: Rollout, now: datetime) -> Blast:
+def _measured(session: Session, rollout: Rollout, now: datetime) -> BlastRadius:
     """What v2 served in this step, counted again every ten seconds: the cost of counting grows with what it counts."""
-    known: dict[str, tuple[int, datetime, Blast]] = current_app.extensions.setdefault(LAST, {})
-    version, at, blast = known.get(rollout.flag, (0, now, Blast()))
+    known: dict[str, tuple[int, datetime, BlastRadius]] = current_app.extensions.setdefault(LAST, {})
+    version, at, blast = known.get(rollout.flag, (0, now, BlastRadius()))
     if version != rollout.version or not timedelta(0) <= now - at < MEASURED_EVERY:
-        blast = blast_radius.measured(session, rollout.flag, rollout.entered_at)
+        blast = blast_radius.current_impact(session, rollout.flag, rollout.entered_at)
         known[rollout.flag] = (rollout.version, now, blast)
     return blast

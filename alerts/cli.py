@@ -22,8 +22,8 @@ from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked
 from control_plane import rollouts
 from control_plane.phases import FLAG
-from control_plane.platform import database
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.db import database
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from control_plane.platform.settings import Settings
 
 RULES_FILE, TESTS_FILE = "credits.yml", "credits.test.yml"
@@ -57,7 +57,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
         raise CommandFailed(f"{file} can't be read: {error.strerror}.") from error
     except (RulesRefused, UnicodeDecodeError) as error:
         mistakes = [str(mistake) for mistake in getattr(error, "mistakes", [error])]
-        show({"file": str(file), "mistakes": mistakes}, "\n".join(mistakes), as_json=as_json)
+        echo_result({"file": str(file), "mistakes": mistakes}, "\n".join(mistakes), as_json=as_json)
         sys.exit(1)
     shares = alphas(rules)
     words = [f"{file}: {len(rules)} alerts, no mistake."] + [
@@ -66,7 +66,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
         for rule in rules
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
-    show(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(words), as_json=as_json)
 
 
 @alerts_group.command("show")
@@ -75,7 +75,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
 @in_application
 def show_command(*, flag: str, as_json: bool) -> None:
     """The guard's last verdict on each alert, with every figure behind it."""
-    with database.reading() as session:
+    with database.read_only() as session:
         attempt = rollouts.find(session, flag).attempt
         verdicts = store.latest_verdicts(session, flag, attempt=attempt)
     words = [f"{verdict.status:12} {verdict.alert}: {verdict.reason}" for verdict in verdicts]
@@ -84,7 +84,9 @@ def show_command(*, flag: str, as_json: bool) -> None:
         "attempt": attempt,
         "verdicts": [to_json(each) | {"reason": each.reason} for each in verdicts],
     }
-    show(document, "\n".join(words) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json)
+    echo_result(
+        document, "\n".join(words) or f"The guard has not judged attempt {attempt} of {flag} yet.", as_json=as_json
+    )
 
 
 @alerts_group.command("explain")
@@ -99,7 +101,7 @@ def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
         raise CommandFailed(f"There is no alert {name!r}; known are {', '.join(each.name for each in rules)}.")
     needed = [] if rule.tripwire else explaining.errors_needed(rule, alphas(rules).get(name))
     document = {"alert": name, "budget": rule.budget, "errors_needed": [asdict(each) for each in needed]}
-    show(document, "\n".join(explaining.explained(rule, rules)), as_json=as_json)
+    echo_result(document, "\n".join(explaining.explained(rule, rules)), as_json=as_json)
 
 
 @alerts_group.command("test")
@@ -117,7 +119,7 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
         raise CommandFailed(f"{scenario} is no scenario: {error}") from error
     missed = [outcome for outcome in outcomes if not outcome.met]
     words = [*map(_line, missed), f"{len(outcomes) - len(missed)} of {len(outcomes)} verdicts are as expected."]
-    show({"expected": len(outcomes), "missed": list(map(_line, missed))}, "\n".join(words), as_json=as_json)
+    echo_result({"expected": len(outcomes), "missed": list(map(_line, missed))}, "\n".join(words), as_json=as_json)
     sys.exit(1 if missed else 0)
 
 
@@ -138,7 +140,7 @@ def override_command(*, name: str, minutes: int, reason: str, flag: str, as_json
         if isinstance(granted, Asked)
         else f"{name} only notifies until {granted.expires_at:%Y-%m-%d %H:%M} UTC."
     )
-    show(asdict(granted), words, as_json=as_json)
+    echo_result(asdict(granted), words, as_json=as_json)
 
 
 @alerts_group.command("export-prometheus")
@@ -160,7 +162,7 @@ def export_command(*, folder: Path, scrape_seconds: float, path: Path | None, as
     for name, document in documents.items():
         (folder / name).write_text(yaml.safe_dump(document, sort_keys=False, width=1000), encoding="utf-8")
     files = [str(folder / name) for name in documents]
-    show({"files": files}, "\n".join(files), as_json=as_json)
+    echo_result({"files": files}, "\n".join(files), as_json=as_json)
 
 
 def _rules(path: Path | None) -> tuple[Rule, ...]:

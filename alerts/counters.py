@@ -10,8 +10,8 @@ from alerts.judgement.attribution import NO_ARMS, Arms, Pairs
 from alerts.judgement.evidence import Counts, Evidence
 from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, LEGACY, V2, Compare
 from alerts.judgement.rules import Rule, counted
-from control_plane.platform import signals
-from control_plane.platform.signals import Count, Series
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
 
 FAILURE = "credit_consumption_failure"
 ROUTED = "credit_routed"
@@ -22,20 +22,20 @@ UNCOMPARED = "credit_uncompared"
 
 SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS
 
-Minutes = Mapping[tuple[Series, int], Count]
-Slices = Mapping[tuple[Series, int], Count]
+Minutes = Mapping[tuple[SeriesKey, int], Count]
+Slices = Mapping[tuple[SeriesKey, int], Count]
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Counts over some time, by signal: of all that is counted, a rule asks for a few."""
 
-    by_signal: Mapping[str, Sequence[tuple[Series, Count]]]
+    by_signal: Mapping[str, Sequence[tuple[SeriesKey, Count]]]
 
     @classmethod
-    def over(cls, counts: Iterable[tuple[Series, Count]]) -> "Tally":
+    def over(cls, counts: Iterable[tuple[SeriesKey, Count]]) -> "Tally":
         """The counts by signal; those of one series add up in whoever asks."""
-        found: dict[str, list[tuple[Series, Count]]] = {}
+        found: dict[str, list[tuple[SeriesKey, Count]]] = {}
         for series, count in counts:
             found.setdefault(series.signal, []).append((series, count))
         return cls(found)

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from alerts.intake.payload import Notification
 from alerts.intake.signals_api import Batch
 from alerts.overrides.api import Body
-from control_plane.platform import openapi
-from control_plane.platform.openapi import Answer, Documentation
+from control_plane.platform.http import openapi
+from control_plane.platform.http.openapi import Documentation, ResponseModel
 
 
 class AlertRule(BaseModel):
@@ -26,7 +26,7 @@ class AlertRule(BaseModel):
     budget: int | None
 
 
-class AlertRules(Answer):
+class AlertRules(ResponseModel):
     """The rules in force; `problem` says why the file on disk is not."""
 
     alerts: list[AlertRule]
@@ -54,7 +54,7 @@ class AlertVerdict(BaseModel):
     reason: str
 
 
-class AlertVerdicts(Answer):
+class AlertVerdicts(ResponseModel):
     """The last verdict on each alert of a flag."""
 
     flag: str
@@ -62,7 +62,7 @@ class AlertVerdicts(Answer):
     verdicts: list[AlertVerdict]
 
 
-class AlertOverride(Answer):
+class AlertOverride(ResponseModel):
     """An alert that notifies only, until then."""
 
     alert: str
@@ -72,13 +72,13 @@ class AlertOverride(Answer):
     expires_at: str
 
 
-class AlertOverrides(Answer):
+class AlertOverrides(ResponseModel):
     """What stands now."""
 
     overrides: list[AlertOverride]
 
 
-class AlertReceived(Answer):
+class AlertReceived(ResponseModel):
     """What Alertmanager sent, and what it led to."""
 
     alert: str
@@ -92,13 +92,13 @@ class AlertReceived(Answer):
     reason: str | None
 
 
-class AlertsReceived(Answer):
+class AlertsReceived(ResponseModel):
     """What came last."""
 
     alerts: list[AlertReceived]
 
 
-class AlertAnswered(Answer):
+class AlertAnswered(ResponseModel):
     """What one alert of a notification led to."""
 
     alert: str
@@ -107,19 +107,19 @@ class AlertAnswered(Answer):
     reason: str
 
 
-class NotificationTaken(Answer):
+class NotificationTaken(ResponseModel):
     """What each alert of a notification led to; all of it is committed."""
 
     alerts: list[AlertAnswered]
 
 
-class SignalsCounted(Answer):
+class SignalsCounted(ResponseModel):
     """Whether the batch was new."""
 
     counted: bool
 
 
-class NoticesListed(Answer):
+class NoticesListed(ResponseModel):
     """The newest notices, and how many deliveries stand where."""
 
     notices: list[dict[str, Any]]

@@ -18,10 +18,11 @@ from alerts.judgement.rules import Rule
 from alerts.judgement.verdicts import Status, Verdict
 from control_plane import store as rollout_store
 from control_plane.phases import PRODUCTION, Rollout, exposure
-from control_plane.platform import leases, signals, telemetry
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.runtime import leases
 from control_plane.platform.settings import current
-from control_plane.platform.signals import Count, Series
 
 TICK_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TICKS = Histogram("guard_tick_seconds", "Time of one evaluation of all alerts.", buckets=TICK_SECONDS)
@@ -31,7 +32,7 @@ def collect() -> Iterable[Metric]:
     """The guard's metrics as the database has them now: the same from whichever process they are scraped."""
     now = datetime.now(UTC)
     rules = rules_file.current().rules
-    with reading() as session:
+    with read_only() as session:
         yield from _signals(signals.totals(session), rules)
         yield from _liveness(leases.guard_expires_at(session), now)
         found = rollout_store.load_all(session)
@@ -45,17 +46,17 @@ def init_app(app: Flask) -> None:
     telemetry.collect_at_scrape(app, collect)
 
 
-def series_of(rule: Rule) -> tuple[Series, ...]:
+def series_of(rule: Rule) -> tuple[SeriesKey, ...]:
     """Every series that `rule` counts."""
     if rule.compare is Compare.DISCORDANT:
-        return Series(rule.metric.signal), Series(FAILED_LEGACY_ONLY)
+        return SeriesKey(rule.metric.signal), SeriesKey(FAILED_LEGACY_ONLY)
     if rule.metric.engine:
-        return tuple(Series(rule.metric.signal, rule.metric.engine, role) for role in ("served", "shadow"))
+        return tuple(SeriesKey(rule.metric.signal, rule.metric.engine, role) for role in ("served", "shadow"))
     engines = ("", V2, LEGACY) if rule.metric.engine_unknown else ("",)
-    return tuple(Series(rule.metric.signal, engine) for engine in engines)
+    return tuple(SeriesKey(rule.metric.signal, engine) for engine in engines)
 
 
-def _signals(totals: dict[Series, Count], rules: Sequence[Rule]) -> Iterator[Metric]:
+def _signals(totals: dict[SeriesKey, Count], rules: Sequence[Rule]) -> Iterator[Metric]:
     # A series that is born at its first bad outcome has no increase, so that one would never be seen.
     born = dict.fromkeys((series for rule in rules for series in series_of(rule)), Count(0, 0)) | totals
     labels = ["signal", "engine", "role"]

@@ -8,8 +8,9 @@ from alerts import exposition, gates, watch
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane import rollouts
-from control_plane.platform import jobs, signals, start_checks
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import jobs, start_checks
 from control_plane.platform.settings import Settings, current
 from control_plane.transitions import Transition
 
@@ -38,8 +39,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     rollouts.register_rearm_gate("firing", gates.firing)
     rollouts.register_gate("safety", gates.safety)
     rollouts.register_gate("served", gates.served)
-    jobs.every(app, TICK_SECONDS, "guard", _tick)
-    jobs.every(app, FORGET_SECONDS, "forget-slices", _forget)
+    jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick)
+    jobs.run_on_leader(app, FORGET_SECONDS, "forget-slices", _forget)
 
 
 def _tick(now: datetime, term: int) -> None:

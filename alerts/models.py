@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Float, ForeignKey, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.db.database import Base, UtcDateTime
 from control_plane.platform.models import RowId
 
 # The delivery looks for nothing but these.

@@ -19,7 +19,7 @@ from alerts.overrides.store import Override
 from alerts.store import Judged, Memory
 from control_plane import store as rollout_store
 from control_plane.phases import Rollout
-from control_plane.platform.database import after_commit
+from control_plane.platform.db.database import after_commit
 
 KEPT = "guard_recollection"
 

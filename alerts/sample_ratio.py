@@ -16,9 +16,9 @@ from alerts import store
 from control_plane import rollouts, sample_ratio
 from control_plane import store as rollout_store
 from control_plane.phases import Rollout, RolloutState
-from control_plane.platform import jobs
-from control_plane.platform.database import reading, transaction
-from control_plane.sample_ratio import Split
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import jobs
+from control_plane.sample_ratio import SampleRatio
 from control_plane.transitions import Decision
 
 ACTOR = "guard"
@@ -31,7 +31,7 @@ MISMATCH_LOG_E = log(10_000)
 """A window of an hour holds wrongly one time in ten thousand, a step of two days one time in two hundred."""
 
 
-def log_mismatch(split: Split) -> float:
+def log_mismatch(split: SampleRatio) -> float:
     """ln E that the true share is not the planned one: a Beta(1, 1) mixture against it, two-sided."""
     inside, outside = split.inside, split.total - split.inside
     if split.share >= 1:
@@ -40,7 +40,7 @@ def log_mismatch(split: Split) -> float:
     return mixture - inside * log(split.share) - outside * log(1 - split.share)
 
 
-def enforce(session: Session, rollout: Rollout, split: Split, *, now: datetime) -> Decision | None:
+def enforce(session: Session, rollout: Rollout, split: SampleRatio, *, now: datetime) -> Decision | None:
     """Hold `rollout` if its split is not the plan's and nobody has resumed it since; None where it stays as it is."""
     log_e = log_mismatch(split)
     if log_e < MISMATCH_LOG_E or store.was_held_for(session, rollout.flag, SOURCE, since=rollout.entered_at):
@@ -63,7 +63,7 @@ def enforce(session: Session, rollout: Rollout, split: Split, *, now: datetime) 
 
 def check(now: datetime) -> None:
     """Count and hold. Counting reads an hour of operations, so it is done outside the guard's tick."""
-    with reading() as session:
+    with read_only() as session:
         counted = [(rollout, _split(session, rollout, now)) for rollout in rollout_store.load_all(session)]
     for rollout, split in counted:
         if split is not None and split.total and log_mismatch(split) >= MISMATCH_LOG_E:
@@ -73,11 +73,11 @@ def check(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule."""
-    jobs.every(app, LOOK_SECONDS, "sample-ratio", lambda now, _term: check(now))
+    jobs.run_on_leader(app, LOOK_SECONDS, "sample-ratio", lambda now, _term: check(now))
 
 
-def _split(session: Session, rollout: Rollout, now: datetime) -> Split | None:
+def _split(session: Session, rollout: Rollout, now: datetime) -> SampleRatio | None:
     since = max(rollout.entered_at + SETTLED_AFTER, now - LOOKED_BACK)
     if rollout.state is not RolloutState.RUNNING or now <= since:
         return None
-    return sample_ratio.measured(session, rollout, since)
+    return sample_ratio.current_ratio(session, rollout, since)

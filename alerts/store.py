@@ -18,9 +18,9 @@ from alerts.judgement.silence import Silence
 from alerts.judgement.verdicts import Verdict
 from alerts.models import AlertState
 from control_plane.phases import RolloutState
-from control_plane.platform.database import on_each, run
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.models import AuditEntry
-from control_plane.platform.prepared import Prepared
 
 TABLE = cast(Table, AlertState.__table__)
 
@@ -32,7 +32,7 @@ def _remembering(insert: Any) -> Executable:
     return remembering
 
 
-REMEMBER = Prepared(on_each(_remembering))
+REMEMBER = CompiledStatement(per_dialect(_remembering))
 OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))
 
 
@@ -59,13 +59,13 @@ class Judged:
 
 def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], Memory]:
     """What is remembered of this attempt, by alert and fingerprint; a changed threshold finds nothing."""
-    rows = run(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
+    rows = execute_core(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
     return {(row.alert, row.fingerprint): _memory(row) for row in rows}
 
 
 def remember(session: Session, flag: str, judged: Iterable[Judged], *, now: datetime) -> None:
     """Store what was judged."""
-    REMEMBER.change_each(session, [_row(flag, each, now) for each in judged])
+    REMEMBER.execute_many(session, [_row(flag, each, now) for each in judged])
 
 
 def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:

@@ -22,7 +22,7 @@ from alerts.notices import outbox, wording
 from alerts.store import Judged, Memory
 from control_plane import rollouts
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
-from control_plane.platform import leases
+from control_plane.platform.runtime import leases
 from control_plane.transitions import Decision, Transition
 
 ACTOR = "guard"
@@ -40,7 +40,7 @@ def tick(
     session: Session, rules: Sequence[Rule], *, now: datetime, term: int, lease_seconds: float
 ) -> list[Transition]:
     """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked."""
-    revision = leases.beat(session, now=now, term=term, ttl_seconds=lease_seconds)
+    revision = leases.heartbeat(session, now=now, term=term, ttl_seconds=lease_seconds)
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
     counters = Counters.read(session, rules, now)

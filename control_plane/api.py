@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from control_plane import rollouts, store
 from control_plane.gates import GateResult
 from control_plane.phases import Rollout
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth import audit
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem, respond
-from control_plane.platform.security import actor, require_role
 from control_plane.transitions import Decision, Refusal
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
@@ -34,7 +34,7 @@ class Request(BaseModel):
 @require_role("viewer")
 def index() -> ResponseReturnValue:
     """Every rollout, by flag."""
-    with reading() as session:
+    with read_only() as session:
         return jsonify({"rollouts": [rollouts.summary(rollout) for rollout in store.load_all(session)]})
 
 
@@ -42,7 +42,7 @@ def index() -> ResponseReturnValue:
 @require_role("viewer")
 def show(flag: str) -> ResponseReturnValue:
     """One rollout with its plan and what each gate says now."""
-    with reading() as session:
+    with read_only() as session:
         rollout = rollouts.find(session, flag)
         return jsonify(document(rollout, rollouts.gates(session, rollout, datetime.now(UTC))))
 
@@ -51,14 +51,14 @@ def show(flag: str) -> ResponseReturnValue:
 @require_role("viewer")
 def history(flag: str) -> ResponseReturnValue:
     """The latest changes of one rollout, newest first."""
-    with reading() as session:
+    with read_only() as session:
         entries = audit.latest(session, subject=f"rollout:{flag}")
-        return jsonify({"entries": [audit.document(entry) for entry in entries]})
+        return jsonify({"entries": [audit.to_json(entry) for entry in entries]})
 
 
 @bp.post("/<flag>/advance")
 @require_role("owner")
-@documented(body=Request, body_is_optional=True)
+@openapi_doc(body=Request, body_is_optional=True)
 def advance(flag: str) -> ResponseReturnValue:
     """One step up. `reason` approves gates that are unknown."""
     body = _body()
@@ -67,7 +67,7 @@ def advance(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/step-back")
 @require_role("operator")
-@documented(body=Request, body_is_optional=True)
+@openapi_doc(body=Request, body_is_optional=True)
 def step_back(flag: str) -> ResponseReturnValue:
     """One step down."""
     body = _body()
@@ -76,7 +76,7 @@ def step_back(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/hold")
 @require_role("operator")
-@documented(body=Request, body_is_optional=True)
+@openapi_doc(body=Request, body_is_optional=True)
 def hold(flag: str) -> ResponseReturnValue:
     """Keep the exposure and refuse to advance."""
     return _change(rollouts.hold, flag, reason=_body().reason)
@@ -84,7 +84,7 @@ def hold(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/resume")
 @require_role("operator")
-@documented(body=Request, body_is_optional=True)
+@openapi_doc(body=Request, body_is_optional=True)
 def resume(flag: str) -> ResponseReturnValue:
     """End a hold."""
     return _change(rollouts.resume, flag, reason=_body().reason)
@@ -92,7 +92,7 @@ def resume(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/rollback")
 @require_role("operator")
-@documented(body=Request, body_is_optional=True)
+@openapi_doc(body=Request, body_is_optional=True)
 def roll_back(flag: str) -> ResponseReturnValue:
     """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
     reason = _body().reason
@@ -106,7 +106,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/rearm")
 @require_role("owner")
-@documented(body=Request, body_is_optional=True)
+@openapi_doc(body=Request, body_is_optional=True)
 def rearm(flag: str) -> ResponseReturnValue:
     """A new attempt at the lowest step."""
     body = _body()

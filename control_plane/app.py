@@ -5,37 +5,26 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import api, described, migrations, schema_versions
-from control_plane.platform import (
-    addresses,
-    announce,
-    crowding,
-    database,
-    health,
-    identity,
-    jobs,
-    openapi,
-    pooler,
-    problems,
-    proxies,
-    security,
-    signals,
-    telemetry,
-    turnstile,
-)
+from control_plane import api, migrations, schema_check, schemas
+from control_plane.platform import problems
+from control_plane.platform.auth import accounts, authorization
+from control_plane.platform.db import database, pooler
+from control_plane.platform.http import health, openapi, proxies, url_converters
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.runtime import change_feed, concurrency_limit, jobs, pool_saturation
 from control_plane.platform.settings import Settings
 
 PLATFORM = (
-    addresses,
+    url_converters,
     telemetry,
     problems,
-    security,
+    authorization,
     health,
-    announce,
+    change_feed,
     signals,
     jobs,
-    crowding,
-    identity,
+    pool_saturation,
+    accounts,
     openapi,
     pooler,
 )
@@ -60,25 +49,25 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)
         api.init_app(app)
-        described.init_app(app)
-        schema_versions.init_app(app)
+        schemas.init_app(app)
+        schema_check.init_app(app)
         for name in PACKAGES:
             import_module(name).init_app(app)
     proxies.init_app(app, settings)
-    turnstile.init_app(app, settings)
+    concurrency_limit.init_app(app, settings)
     return app
 
 
 def start_background(app: Flask) -> None:
     """Start the change feed and the schedule of this process; call it after any fork."""
     app.extensions["change_feed"].start()
-    jobs.of(app).start()
+    jobs.jobs_of(app).start()
 
 
 def stop_background(app: Flask) -> None:
     """Write what is still in memory, hand over the lead and end every open stream."""
     app.extensions["change_feed"].stop()
-    jobs.of(app).stop()
+    jobs.jobs_of(app).stop()
 
 
 def _upgrade_schema(app: Flask, *, may_wait: bool) -> None:
@@ -91,7 +80,7 @@ def _upgrade_schema(app: Flask, *, may_wait: bool) -> None:
         if not may_wait:
             raise
         app.extensions["schema_pending"] = True
-        jobs.of(app).everywhere(SCHEMA_SECONDS, "upgrade-schema", lambda _now: _upgrade_once(app))
+        jobs.jobs_of(app).run_on_all(SCHEMA_SECONDS, "upgrade-schema", lambda _now: _upgrade_once(app))
 
 
 def _upgrade_once(app: Flask) -> None:

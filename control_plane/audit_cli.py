@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import click
 
-from control_plane.platform import audit, audit_head, database
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
+from control_plane.platform.auth import audit, audit_head
+from control_plane.platform.db import database
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 
 
 @click.group("audit")
@@ -20,7 +21,7 @@ def audit_group() -> None:
 @in_application
 def verify_command(*, anchor: str, as_json: bool) -> None:
     """Recompute the chain and compare its end with what was sealed; exit code 1 if anything does not fit."""
-    with database.reading() as session:
+    with database.read_only() as session:
         result = audit.verify(session)
         try:
             lost = bool(anchor) and not audit_head.holds(session, anchor)
@@ -36,7 +37,7 @@ def verify_command(*, anchor: str, as_json: bool) -> None:
         lines.append(f"Anchor, to be kept elsewhere: {result.end.anchor}")
     document = {"checked": result.checked, "first_broken": result.first_broken, "problem": result.problem}
     document |= {"anchor": result.end.anchor, "anchor_lost": lost, "sealed_from": sealed_from}
-    show(document, "\n".join(lines), as_json=as_json)
+    echo_result(document, "\n".join(lines), as_json=as_json)
     sys.exit(0 if result.intact and not lost else 1)
 
 
@@ -48,7 +49,7 @@ def seal_command(*, reason: str, as_json: bool) -> None:
     """Seal the trail anew as it is, after another SECRET_KEY or an explained loss."""
     with database.transaction() as session:
         audit.seal(session, now=datetime.now(UTC), actor=actor(), reason=reason)
-    show({"sealed": True}, "Sealed. What was there before is not proved by it.", as_json=as_json)
+    echo_result({"sealed": True}, "Sealed. What was there before is not proved by it.", as_json=as_json)
 
 
 def _verified(result: audit.Verification) -> str:

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from control_plane.phases import Phase
 
-METER = "blast_meter"
+IMPACT_QUERY = "blast_meter"
 
 
 @dataclass(frozen=True, slots=True)
-class Blast:
+class BlastRadius:
     """What v2 served since an instant: distinct users, operations, and by how many credits it charged differently."""
 
     users: int = 0
@@ -24,27 +24,27 @@ class Blast:
     credits_at_risk: int = 0
 
 
-Meter = Callable[[Session, datetime], Blast]
+ImpactQuery = Callable[[Session, datetime], BlastRadius]
 """Measures what v2 served since an instant."""
 
 
-def register_meter(flag: str, meter: Meter) -> None:
+def register_impact_query(flag: str, meter: ImpactQuery) -> None:
     """Let `meter` measure the blast radius of `flag`; call it inside an application context."""
-    current_app.extensions.setdefault(METER, {})[flag] = meter
+    current_app.extensions.setdefault(IMPACT_QUERY, {})[flag] = meter
 
 
-def measured(session: Session, flag: str, since: datetime) -> Blast:
+def current_impact(session: Session, flag: str, since: datetime) -> BlastRadius:
     """What was served behind `flag` since `since`; nothing where nobody can measure it."""
-    meter: Meter | None = current_app.extensions.get(METER, {}).get(flag)
-    return meter(session, since) if meter else Blast()
+    meter: ImpactQuery | None = current_app.extensions.get(IMPACT_QUERY, {}).get(flag)
+    return meter(session, since) if meter else BlastRadius()
 
 
-def is_capped(phase: Phase) -> bool:
+def has_limits(phase: Phase) -> bool:
     """Whether the phase has any cap, so that measuring is worth its price."""
     return any(cap is not None for cap in (phase.users_maximum, phase.operations_maximum, phase.credits_maximum))
 
 
-def exceeded(phase: Phase, blast: Blast) -> list[str]:
+def violated_limits(phase: Phase, blast: BlastRadius) -> list[str]:
     """Each cap of the phase that `blast` is over, as a sentence."""
     compared = (
         ("users served by v2", blast.users, phase.users_maximum),

@@ -16,23 +16,26 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from control_plane import first_start, migrations, rollouts, store
+from control_plane import bootstrap, migrations, rollouts, store
+from control_plane.accounts_cli import token, user
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
 from control_plane.gates import GateResult
-from control_plane.people_cli import token, user
-from control_plane.phases import FLAG, Rollout, guide_plan
-from control_plane.platform import database, locks, metric_files, pooler, private_files, start_checks
-from control_plane.platform.console import (
+from control_plane.phases import FLAG, Rollout, default_plan
+from control_plane.platform import private_files
+from control_plane.platform.db import database, errors, pooler
+from control_plane.platform.observability import prometheus_multiprocess
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import start_checks
+from control_plane.platform.runtime.cli_support import (
     CommandFailed,
     actor,
+    echo_result,
     in_application,
     in_new_application,
     json_option,
-    patiently,
-    show,
+    retry_while_locked,
 )
-from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings, SettingsError
 from control_plane.server import check_port, serve
 from control_plane.transitions import Decision, Refusal
@@ -52,13 +55,13 @@ def serve_command() -> None:
     """Serve the page and the API; makes database, rollout and first owner if there are none."""
     settings = Settings.from_env()
     check_port(settings)
-    metric_files.share(settings)
+    prometheus_multiprocess.set_up(settings)
     try:
         app = create_app(settings)
         start_checks.run(app)
         lines = _prepare(app)
     except OperationalError:
-        if not any(settings.kept_flags_dir.glob("*")):
+        if not any(settings.flags_backup_dir.glob("*")):
             raise
         lines = ["Database  can't be reached; flags are served as they were kept until it answers"]
     click.echo("\n".join([f"Page      http://{settings.host}:{settings.port}", *lines, "Stop      Ctrl-C"]))
@@ -70,7 +73,7 @@ def _prepare(app: Flask) -> list[str]:
     """Make what a first start needs; returns what there is to tell."""
     with app.app_context():
         with database.transaction() as session:
-            made = first_start.prepare(session, datetime.now(UTC))
+            made = bootstrap.bootstrap(session, datetime.now(UTC))
             line = _line(rollouts.find(session, FLAG))
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
     password = made.owner_password
@@ -85,13 +88,13 @@ def _prepare(app: Flask) -> list[str]:
 def status_command(*, flag: str, as_json: bool) -> None:
     """Where the rollout stands and what its gates say."""
     now = datetime.now(UTC)
-    with database.reading() as session:
+    with database.read_only() as session:
         found = rollouts.find(session, flag)
         gates = rollouts.gates(session, found, now)
     document = rollouts.summary(found) | {
         "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates]
     }
-    show(document, "\n".join([_line(found), *map(_gate_line, gates)]), as_json=as_json)
+    echo_result(document, "\n".join([_line(found), *map(_gate_line, gates)]), as_json=as_json)
 
 
 @rollout.command("plan")
@@ -108,13 +111,13 @@ def plan_command(*, flag: str, path: Path | None, new_signups_after: datetime | 
         found = store.load(session, flag)
         if found is None:
             try:
-                wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else guide_plan(after)
+                wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else default_plan(after)
             except (ValidationError, yaml.YAMLError) as error:
                 raise CommandFailed(f"{path} is no plan: {error}") from error
             decision = rollouts.plan(session, flag, wanted, now=now, actor=actor(), reason="Planned.")
             found = _changed(decision)
     words = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
-    show(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(words), as_json=as_json)
+    echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(words), as_json=as_json)
 
 
 @rollout.command("advance")
@@ -170,8 +173,8 @@ def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
         found = rollouts.find(session, flag)
         return found if found.latched else _changed(decision)
 
-    found = patiently(roll_back)
-    show(rollouts.summary(found), _line(found), as_json=as_json)
+    found = retry_while_locked(roll_back)
+    echo_result(rollouts.summary(found), _line(found), as_json=as_json)
 
 
 @rollout.command("rearm")
@@ -195,7 +198,7 @@ def database_group() -> None:
 def upgrade_command(*, as_json: bool) -> None:
     """Bring the schema up to this code's version, making the database if there is none."""
     head = migrations.head()
-    show({"version": head}, f"The database is at version {head}.", as_json=as_json)
+    echo_result({"version": head}, f"The database is at version {head}.", as_json=as_json)
 
 
 rollout.add_command(audit_group)
@@ -221,13 +224,13 @@ def main() -> None:
     except (Problem, SettingsError, migrations.SchemaError, rollouts.UnknownRolloutError) as error:
         _fail(str(error))
     except OperationalError as error:
-        if locks.is_held(error.orig):
+        if errors.is_lock_timeout(error.orig):
             _fail(f"Somebody else holds a lock that this needs, so nothing was changed: {str(error.orig).strip()}")
         if pooler.REFUSED_OPTIONS in str(error.orig):
             _fail(pooler.SENTENCE.format(how="it refuses `options`"))
         _fail(f"The database can't be reached: {str(error.orig).strip()} Check DATABASE_URL and that it runs.")
     except ProgrammingError as error:
-        if not locks.is_forbidden(error.orig):
+        if not errors.is_permission_denied(error.orig):
             raise
         _fail(f"The database does not let this role do that: {str(error.orig).strip()}")
 
@@ -244,8 +247,8 @@ def _change(
         version = {"expected_version": rollouts.find(session, flag).version} if versioned else {}
         return _changed(use_case(session, flag, now=datetime.now(UTC), actor=actor(), **version, **words))
 
-    found = patiently(change)
-    show(rollouts.summary(found), _line(found), as_json=as_json)
+    found = retry_while_locked(change)
+    echo_result(rollouts.summary(found), _line(found), as_json=as_json)
 
 
 def _changed(decision: Decision) -> Rollout:

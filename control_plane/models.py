@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.db.database import Base, UtcDateTime
 
 
 class RolloutRow(Base):

@@ -138,7 +138,7 @@ def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
     )
 
 
-def following(plan: Plan, position: Position) -> Position | None:
+def position_after(plan: Plan, position: Position) -> Position | None:
     """The next step, or the first step of the next phase; None after the last one."""
     if position.step + 1 < len(plan.phases[position.phase].steps):
         return Position(position.phase, position.step + 1)
@@ -147,7 +147,7 @@ def following(plan: Plan, position: Position) -> Position | None:
     return None
 
 
-def preceding(plan: Plan, position: Position) -> Position | None:
+def position_before(plan: Plan, position: Position) -> Position | None:
     """The step before, or the last step of the phase before; None at the lowest one."""
     if position.step > 0:
         return Position(position.phase, position.step - 1)
@@ -161,7 +161,7 @@ def positions(plan: Plan) -> tuple[Position, ...]:
     return tuple(Position(p, s) for p, phase in enumerate(plan.phases) for s in range(len(phase.steps)))
 
 
-def guide_plan(new_signups_after: datetime) -> Plan:
+def default_plan(new_signups_after: datetime) -> Plan:
     """The four phases of the Credits v2 rollout guide, one week each."""
     quarter = timedelta(days=7) / 4
     return Plan(
@@ -203,7 +203,7 @@ def guide_plan(new_signups_after: datetime) -> Plan:
     )
 
 
-def plan_mistakes(plan: Plan) -> list[str]:
+def plan_errors(plan: Plan) -> list[str]:
     """Every reason why `plan` can't be run, as sentences; empty when it can."""
     mistakes = [] if plan.phases else ["A plan needs at least one phase."]
     if plan.new_signups_after.tzinfo is None:
@@ -215,11 +215,11 @@ def plan_mistakes(plan: Plan) -> list[str]:
     if ranks != sorted(set(ranks)):
         mistakes.append(f"Audiences must follow the order {', '.join(order)}, each at most once.")
     for phase in plan.phases:
-        mistakes += _phase_mistakes(phase)
+        mistakes += _phase_errors(phase)
     return mistakes
 
 
-def _phase_mistakes(phase: Phase) -> list[str]:
+def _phase_errors(phase: Phase) -> list[str]:
     mistakes = []
     if not phase.steps or list(phase.steps) != sorted(set(phase.steps)):
         mistakes.append(f"Phase {phase.name!r}: steps must ascend, each once.")

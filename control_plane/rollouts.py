@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from control_plane import store, transitions
 from control_plane.gates import GateResult, GateStatus, soak_gate
-from control_plane.phases import LOWEST, Plan, Rollout, RolloutState, plan_mistakes
-from control_plane.platform import announce, audit
+from control_plane.phases import LOWEST, Plan, Rollout, RolloutState, plan_errors
+from control_plane.platform.auth import audit
+from control_plane.platform.runtime import change_feed
 from control_plane.transitions import Action, Decision, Reason, Refusal, Transition
 
 TOPIC = "rollout"
@@ -25,7 +26,7 @@ Evidence = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RolloutChanged:
     """What was just done to a rollout, for those who want to know."""
 
     action: Action
@@ -36,12 +37,12 @@ class Change:
     evidence: Evidence
 
 
-Witness = Callable[[Session, Change], None]
-"""Told of every change in its own transaction; registered by the packages above through `register_witness`."""
+ChangeListener = Callable[[Session, RolloutChanged], None]
+"""Told of every change in its own transaction; registered by the packages above through `on_change`."""
 
 
-Testimony = Callable[[Session, Rollout], Evidence]
-"""What is known of a rollout as it changes; registered by the packages above through `register_testimony`."""
+AuditContextProvider = Callable[[Session, Rollout], Evidence]
+"""What is known of a rollout as it changes; registered by the packages above through `register_audit_context`."""
 
 
 class UnknownRolloutError(LookupError):
@@ -61,12 +62,12 @@ def register_rearm_gate(name: str, gate: Gate) -> None:
     current_app.extensions.setdefault("rearm_gates", {})[name] = gate
 
 
-def register_witness(name: str, witness: Witness) -> None:
+def on_change(name: str, witness: ChangeListener) -> None:
     """Let `witness` take part in the transaction of every change; what it raises undoes the change."""
     current_app.extensions.setdefault("witnesses", {})[name] = witness
 
 
-def register_testimony(name: str, testimony: Testimony) -> None:
+def register_audit_context(name: str, testimony: AuditContextProvider) -> None:
     """Let every change's audit entry carry what `testimony` says, under `name`."""
     current_app.extensions.setdefault("testimonies", {})[name] = testimony
 
@@ -94,7 +95,7 @@ def find(session: Session, flag: str) -> Rollout:
 
 def plan(session: Session, flag: str, plan: Plan, *, now: datetime, actor: str, reason: str) -> Decision:
     """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
-    mistakes = [Reason("PLAN_INVALID", sentence) for sentence in plan_mistakes(plan)]
+    mistakes = [Reason("PLAN_INVALID", sentence) for sentence in plan_errors(plan)]
     if store.load(session, flag) is not None:
         mistakes.append(Reason("ROLLOUT_EXISTS", f"{flag} has a rollout already."))
     if mistakes:
@@ -245,17 +246,17 @@ def _publish(
     reason: str,
     evidence: Evidence,
 ) -> None:
-    evidence = {**evidence, **_testified(session, before or after)}
+    evidence = {**evidence, **_audit_context(session, before or after)}
     _record(session, action, before, after, now=now, actor=actor, reason=reason, evidence=evidence)
-    announce.publish(session, TOPIC, after.flag, now=now)
-    witnesses: dict[str, Witness] = current_app.extensions.get("witnesses", {})
+    change_feed.publish(session, TOPIC, after.flag, now=now)
+    witnesses: dict[str, ChangeListener] = current_app.extensions.get("witnesses", {})
     for witness in witnesses.values():
-        witness(session, Change(action, after, now, actor, reason, evidence))
+        witness(session, RolloutChanged(action, after, now, actor, reason, evidence))
 
 
-def _testified(session: Session, rollout: Rollout) -> dict[str, object]:
+def _audit_context(session: Session, rollout: Rollout) -> dict[str, object]:
     """What was known at the moment of the change, whoever made it."""
-    testimonies: dict[str, Testimony] = current_app.extensions.get("testimonies", {})
+    testimonies: dict[str, AuditContextProvider] = current_app.extensions.get("testimonies", {})
     return {name: dict(testimony(session, rollout)) for name, testimony in testimonies.items()}
 
 

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from control_plane.phases import Rollout
 
-METER = "ratio_meter"
+RATIO_QUERY = "ratio_meter"
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SampleRatio:
     """Distinct users whom a percentage decided: how many it let in, of how many, and which share it should."""
 
     inside: int
@@ -24,16 +24,16 @@ class Split:
     share: float
 
 
-Meter = Callable[[Session, Rollout, datetime], Split | None]
+RatioQuery = Callable[[Session, Rollout, datetime], SampleRatio | None]
 """Counts the users whom the present step decided since an instant; None where no percentage decides."""
 
 
-def register_meter(meter: Meter) -> None:
+def register_ratio_query(meter: RatioQuery) -> None:
     """Let `meter` count; call it inside an application context."""
-    current_app.extensions[METER] = meter
+    current_app.extensions[RATIO_QUERY] = meter
 
 
-def measured(session: Session, rollout: Rollout, since: datetime) -> Split | None:
+def current_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleRatio | None:
     """The split since `since`; None where nobody can count it or nothing is split."""
-    meter: Meter | None = current_app.extensions.get(METER)
+    meter: RatioQuery | None = current_app.extensions.get(RATIO_QUERY)
     return meter(session, rollout, since) if meter else None

@@ -16,7 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from control_plane import knocking
+from control_plane import keepalive_ping
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
 from control_plane.platform.settings import Settings, SettingsError
@@ -30,7 +30,7 @@ SWITCH_SECONDS = 0.001
 
 # Inherited by the forked workers: the server replaces their signal handlers, so this is how they learn to stop.
 # A pipe that nobody reads empty, not an event: one that a killed worker was waiting for could never be set again.
-_told, _tell = os.pipe()
+_stop_reader, _stop_writer = os.pipe()
 
 
 class PortInUseError(SettingsError):
@@ -69,12 +69,12 @@ def application() -> Flask:
     app = create_app(schema_may_wait=True)
     start_background(app)
     stop_with_server(partial(stop_background, app))
-    knocking.start(app.extensions["settings"])
-    _settle()
+    keepalive_ping.start(app.extensions["settings"])
+    _tune_interpreter()
     return app
 
 
-def _settle() -> None:
+def _tune_interpreter() -> None:
     """Keep what works beside the requests from holding them up.
 
     Look for garbage once and never again among what is here by now, which lives as long as the worker: a full look
@@ -89,7 +89,7 @@ def _settle() -> None:
 def stop_with_server(stop: Callable[[], None]) -> None:
     """Have `stop` called when the server of this worker is told to stop, or is gone."""
     os.setpgid(0, 0)  # a Ctrl-C in the terminal reaches the server alone, which then stops its workers in order
-    threading.Thread(target=_stop_when_told, args=[stop, os.getppid()], name="stop", daemon=True).start()
+    threading.Thread(target=_stop_on_signal, args=[stop, os.getppid()], name="stop", daemon=True).start()
 
 
 def check_port(settings: Settings) -> None:
@@ -115,13 +115,13 @@ class _Server(MPServer):
     """Granian that tells its workers of the stop before it ends them."""
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
-        os.write(_tell, b"stop")
+        os.write(_stop_writer, b"stop")
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
-def _stop_when_told(stop: Callable[[], None], server: int) -> None:
+def _stop_on_signal(stop: Callable[[], None], server: int) -> None:
     """End background work and streams when the server stops; when it is gone without a word, end the worker too."""
-    while not select.select([_told], [], [], ORPHAN_CHECK_SECONDS)[0]:
+    while not select.select([_stop_reader], [], [], ORPHAN_CHECK_SECONDS)[0]:
         if os.getppid() != server:
             stop()
             # A signal to ourselves may reach this thread instead of the one that waits for it, and nobody kills us.

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.models import RolloutRow
 from control_plane.phases import Plan, Position, Rollout, RolloutState
-from control_plane.platform.database import affected, run
+from control_plane.platform.db.database import execute_core, rowcount_of
 
 PLAN = TypeAdapter(Plan)
 TABLE = typing.cast(Table, RolloutRow.__table__)
@@ -22,13 +22,13 @@ BY_FLAG = select(*COLUMNS).where(TABLE.c.flag == bindparam("of_flag"))
 
 def load(session: Session, flag: str) -> Rollout | None:
     """The rollout of `flag` as the database has it now."""
-    row = run(session, BY_FLAG, {"of_flag": flag}).one_or_none()
+    row = execute_core(session, BY_FLAG, {"of_flag": flag}).one_or_none()
     return _rollout(row) if row else None
 
 
 def load_all(session: Session) -> list[Rollout]:
     """Every rollout, by flag."""
-    return [_rollout(row) for row in run(session, ALL)]
+    return [_rollout(row) for row in execute_core(session, ALL)]
 
 
 def add(session: Session, rollout: Rollout) -> None:
@@ -45,7 +45,7 @@ def compare_and_set(session: Session, after: Rollout, *, expected_version: int) 
         .values(**_columns(after))
         .execution_options(synchronize_session=False)
     )
-    return affected(session, statement) == 1
+    return rowcount_of(session, statement) == 1
 
 
 def plan_from_json(value: object) -> Plan:

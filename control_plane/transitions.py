@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import LOWEST, Position, Rollout, RolloutState, following, preceding
+from control_plane.phases import LOWEST, Position, Rollout, RolloutState, position_after, position_before
 
 COOL_DOWN_MINIMUM = timedelta(minutes=30)
 COOL_DOWN_BASE = timedelta(minutes=15)
@@ -70,7 +70,7 @@ def decide_advance(
             reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} proves nothing yet: {gate.reason}"))
     if reasons:
         return Refusal(Action.ADVANCE, tuple(reasons))
-    next_position = following(rollout.plan, rollout.position)
+    next_position = position_after(rollout.plan, rollout.position)
     if next_position is None:
         return _transition(Action.ADVANCE, rollout, "The last step soaked.", now=now, state=RolloutState.COMPLETE)
     reason = approval.strip() or "Every gate is open."
@@ -80,7 +80,7 @@ def decide_advance(
 def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
     """One step down; those added last leave first."""
     reasons = _stale(rollout, expected_version) + _needs_reason(reason) + _latched(rollout)
-    previous = preceding(rollout.plan, rollout.position)
+    previous = position_before(rollout.plan, rollout.position)
     if previous is None:
         reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
     if reasons or previous is None:

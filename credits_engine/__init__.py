@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from control_plane.platform import turnstile
+from control_plane.platform.runtime import concurrency_limit
 from credits_engine import sweeping
 from credits_engine.administration import adding_up
 from credits_engine.aftermath import mounting as aftermath
@@ -19,7 +19,7 @@ BUSY = ("/api/credits/consume", "/api/user/credits/status")
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
-    turnstile.busy(app, *BUSY)
+    concurrency_limit.limit_paths(app, *BUSY)
     serving.init_app(app)
     api.init_app(app)
     mounting.init_app(app)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from flask import json
 
-from control_plane.platform.no_redirects import NOT_FOLLOWED, is_redirect
+from control_plane.platform.http.no_redirects import NOT_FOLLOWED, is_redirect
 from control_plane.platform.problems import Problem
 from credits_engine.engines.decisions import Amounts
 from credits_engine.middleware import Gate

@@ -17,7 +17,7 @@ import structlog
 from flask import Response, json, make_response, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import MEDIA_TYPE, Problem
 from credits_engine.api import presentation
 from credits_engine.api.product_users import acting_user
@@ -152,7 +152,7 @@ class InProcess:
 
 def reservation_state(user_id: str, key: str) -> ReservationState:
     """How the reservation under `key` stands. Raises Problem when there is none."""
-    with reading() as session:
+    with read_only() as session:
         held = rows.find(session, user_id, key)
     if held is None:
         raise Problem(409, "IDEMPOTENCY_KEY_REUSED", f"Key {key!r} was used for something that reserved nothing.")

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.db.database import Base, UtcDateTime
 from control_plane.platform.models import RowId
 
 # Triage reads what differs; matches would fill the index and are never looked up in it.

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from flask import Flask
 
-from control_plane.platform import jobs
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import jobs
 from credits_engine.administration import top_ups
 from credits_engine.operations import reservations
 from credits_engine.store import packs
@@ -21,7 +21,7 @@ def sweep(now: datetime) -> int:
 
     At most a page of them at a time, so that one run never keeps the schedule waiting.
     """
-    with reading() as session:
+    with read_only() as session:
         found = overdue(session, now, most=PAGE)
     expired = 0
     for user_id, key in found:
@@ -32,7 +32,7 @@ def sweep(now: datetime) -> int:
 
 def sweep_packs(now: datetime) -> int:
     """Journal expired packs, each in a transaction of its own; returns how many. Nobody can spend them meanwhile."""
-    with reading() as session:
+    with read_only() as session:
         found = packs.overdue(session, now, most=PAGE)
     expired = 0
     for pack_id in found:
@@ -43,8 +43,8 @@ def sweep_packs(now: datetime) -> int:
 
 def init_app(app: Flask) -> None:
     """Put the sweeping on the leader's schedule."""
-    jobs.every(app, SWEEP_SECONDS, "expire-reservations", _sweep)
-    jobs.every(app, PACKS_SECONDS, "expire-packs", _sweep_packs)
+    jobs.run_on_leader(app, SWEEP_SECONDS, "expire-reservations", _sweep)
+    jobs.run_on_leader(app, PACKS_SECONDS, "expire-packs", _sweep_packs)
 
 
 def _sweep(now: datetime, _term: int) -> None:

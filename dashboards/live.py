@@ -13,9 +13,10 @@ import structlog
 from flask import Flask, Response, current_app, request, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.platform import announce, callers
-from control_plane.platform.callers import Caller
+from control_plane.platform.auth import authentication
+from control_plane.platform.auth.authentication import Principal
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
 from dashboards.regions import Regions, mark
 from dashboards.sharing import Shared
 from dashboards.wording import clock
@@ -82,7 +83,7 @@ def init_app(app: Flask, threads: int) -> None:
 
 
 def _events(render: Render) -> Iterator[str]:
-    feed, seen = announce.feed(), -1
+    feed, seen = change_feed.feed(), -1
     sent: dict[str, str] = {}
     yield f"retry: {RETRY_SECONDS * 1000}\n\n"
     while not feed.stopped:
@@ -116,8 +117,8 @@ def _news(render: Render, role: str, revision: int, sent: dict[str, str]) -> Ite
 
 def _role() -> str:
     """The watcher's role, looked up afresh, or empty: a session that was ended must not go on watching."""
-    caller = callers.afresh()
-    return str(caller.role or "") if isinstance(caller, Caller) else ""
+    caller = authentication.reload_principal()
+    return str(caller.role or "") if isinstance(caller, Principal) else ""
 
 
 def _event(name: str, value: dict[str, str]) -> str:

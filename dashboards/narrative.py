@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import AudienceKind, Phase, Plan, Position, Rollout, RolloutState, following, preceding
+from control_plane.phases import (
+    AudienceKind,
+    Phase,
+    Plan,
+    Position,
+    Rollout,
+    RolloutState,
+    position_after,
+    position_before,
+)
 from dashboards.wording import ago, day, lasting, opening, percentage, readable, sentence, several
 
 
@@ -71,13 +80,13 @@ def reach(plan: Plan, position: Position) -> str:
 
 def advance_label(rollout: Rollout) -> str:
     """What the primary button says."""
-    position = following(rollout.plan, rollout.position)
+    position = position_after(rollout.plan, rollout.position)
     return f"Advance to {reach(rollout.plan, position)}" if position else "Complete the rollout"
 
 
 def step_back_label(rollout: Rollout) -> str | None:
     """What stepping back leads to; None at the lowest step."""
-    position = preceding(rollout.plan, rollout.position)
+    position = position_before(rollout.plan, rollout.position)
     return f"Step back to {reach(rollout.plan, position)}" if position else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.phases import PRODUCTION, AudienceKind, exposure_at, following
+from control_plane.phases import PRODUCTION, AudienceKind, exposure_at, position_after
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.contexts import ATTRIBUTES, PLAN, Acquaintance, Context, from_nested, informed
@@ -158,7 +158,7 @@ def _next(
     session: Session, flag: PhasedFlag, context: EvaluationContext, answer: Evaluation, now: datetime
 ) -> dict[str, Any]:
     rollout = rollouts.find(session, flag.key)
-    position = following(rollout.plan, rollout.position)
+    position = position_after(rollout.plan, rollout.position)
     if rollout.latched or position is None:
         sentence = "nothing until it is re-armed." if rollout.latched else "this is the last step."
         return {"changes": False, "sentence": sentence}

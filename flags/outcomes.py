@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from control_plane.phases import PRODUCTION
-from control_plane.platform.signals import Count
+from control_plane.platform.observability.signals import Count
 
 PARTS = ("total", "bad")
 NAMED = re.compile(r"([a-z][a-z0-9_]{0,63})_(total|bad)")

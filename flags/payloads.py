@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from control_plane.strict_reading import MalformedJSON, loads
+from control_plane.strict_json import MalformedJSON, loads
 
 DEPTH_MAX = 64
 LENGTH_MAX = 100_000

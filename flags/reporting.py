@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.runtime import jobs
 from flags import store
 from flags.connections import Connections
 from flags.outcomes import Outcomes
@@ -41,7 +42,7 @@ class Reporting:
                 store.put_connections(session, fresh)
                 store.add_report(session, report, now=now)
                 for name, count in sorted(outcomes.items()):
-                    signals.add(session, Series(name), count, now)
+                    signals.add(session, SeriesKey(name), count, now)
         except BaseException:
             self.usage.put_back(report)
             self.outcomes.put_back(outcomes)
@@ -69,5 +70,5 @@ def init_app(app: Flask) -> None:
     """Give the application its memory of calls; the schedule writes it down once it runs."""
     made = Reporting()
     app.extensions["flag_reporting"] = made
-    jobs.of(app).everywhere(WRITE_SECONDS, "write-flag-reports", made.write)
-    jobs.every(app, SWEEP_SECONDS, "sweep-flag-reports", lambda now, _term: sweep(now))
+    jobs.jobs_of(app).run_on_all(WRITE_SECONDS, "write-flag-reports", made.write)
+    jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-flag-reports", lambda now, _term: sweep(now))

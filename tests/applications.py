@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from control_plane.app import create_app
-from control_plane.platform.database import db
+from control_plane.platform.db.database import db
 from control_plane.platform.settings import Settings
 
 

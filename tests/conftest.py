@@ -13,9 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings as properties
 
-from control_plane.platform import identity
-from control_plane.platform.actors import Person
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import accounts
+from control_plane.platform.db.database import transaction
+from control_plane.platform.identity_types import Person
 from control_plane.platform.settings import Settings
 from flags.publication import publisher
 from tests import chromium, loopback, people, postgres
@@ -119,7 +119,7 @@ def make_token(app: Flask, now: datetime) -> Callable[..., str]:
     def make(kind: str, **options: Any) -> str:
         words: dict[str, Any] = {"environment": "production", "now": now} | options
         with app.app_context(), transaction() as session:
-            return identity.create_token(session, f"a {kind} token", kind, **words)
+            return accounts.create_token(session, f"a {kind} token", kind, **words)
 
     return make
 

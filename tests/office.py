@@ -8,9 +8,10 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, Position, RolloutState, guide_plan
-from control_plane.platform import announce, identity, leases
-from control_plane.platform.database import transaction
+from control_plane.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.platform.auth import accounts
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import change_feed, leases
 from flags.administration.users import UserChange, enter_users
 from flags.store import UserAttributes
 
@@ -28,19 +29,19 @@ class Office:
     def plan(self) -> None:
         """Begin the guide's rollout, whose newcomers are those of the last thirty days."""
         with self.app.app_context(), transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(CUTOVER), now=datetime.now(UTC), actor="test", reason=REASON)
+            rollouts.plan(session, FLAG, default_plan(CUTOVER), now=datetime.now(UTC), actor="test", reason=REASON)
 
     def token(self, kind: str, environment: str = "production", **options: Any) -> str:
         """The text of a new token."""
         with self.app.app_context(), transaction() as session:
-            return identity.create_token(
+            return accounts.create_token(
                 session, f"a {kind} token", kind, environment=environment, now=datetime.now(UTC), **options
             )
 
     def watch(self) -> None:
         """Let the guard's lease last through any test, as if it beat all the time."""
         with self.app.app_context(), transaction() as session:
-            leases.beat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=A_YEAR)
+            leases.heartbeat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=A_YEAR)
 
     def users(self, *users: UserAttributes) -> None:
         """Enter users in the directory."""
@@ -55,7 +56,7 @@ class Office:
                 rollout, position=Position(phase, step), version=rollout.version + 1, state=RolloutState.RUNNING
             )
             assert rollout_store.compare_and_set(session, after, expected_version=rollout.version)
-            announce.publish(session, rollouts.TOPIC, flag, now=datetime.now(UTC))
+            change_feed.publish(session, rollouts.TOPIC, flag, now=datetime.now(UTC))
 
     def roll_back(self) -> None:
         """Legacy for everybody."""
@@ -65,7 +66,7 @@ class Office:
     def publish(self) -> None:
         """Let this process see what was changed, as its change feed would."""
         with self.app.app_context():
-            announce.feed().refresh()
+            change_feed.feed().refresh()
 
 
 def _change(user: UserAttributes) -> UserChange:

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import Engine, QueuePool, event, text
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform.database import db
+from control_plane.platform.db.database import db
 
 # In the words and with the code of the server's own error.
 NO_ROOM = """
@@ -68,7 +68,7 @@ def _no_rows(engine: Engine, table: str) -> Iterator[None]:
 
 
 @contextmanager
-def read_only(app: Flask) -> Iterator[None]:
+def read_only_database(app: Flask) -> Iterator[None]:
     """Nothing may be written: a file system that was mounted anew after an error, or a standby that took over."""
     with app.app_context():
         engine = db.engine

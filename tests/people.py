@@ -8,9 +8,9 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform import callers, identity_store
-from control_plane.platform.actors import Person, Role
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import account_store, authentication
+from control_plane.platform.db.database import transaction
+from control_plane.platform.identity_types import Person, Role
 
 CAST = {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.VIEWER}
 PASSWORD = "the same for everybody here"
@@ -22,7 +22,7 @@ def invite(app: Flask, now: datetime) -> Mapping[str, Person]:
     """Let everybody in the cast sign in; their arrival leaves no trace in the audit trail."""
     with app.app_context(), transaction() as session:
         added = {
-            name: identity_store.add_person(session, username=name, password_hash=PASSWORD_HASH, role=role, now=now)
+            name: account_store.add_person(session, username=name, password_hash=PASSWORD_HASH, role=role, now=now)
             for name, role in CAST.items()
         }
     return {name: person for name, person in added.items() if person is not None}
@@ -33,6 +33,6 @@ def signed_in(app: Flask, name: str) -> FlaskClient:
     client = app.test_client()
     with app.test_request_context(), client.session_transaction() as kept:
         # The session's age is measured against the real clock, whatever the instant of the test.
-        callers.sign_in(name, PASSWORD, now=datetime.now(UTC))
+        authentication.sign_in(name, PASSWORD, now=datetime.now(UTC))
         kept.update(flask.session)
     return client

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 
-from control_plane.platform import alone, prepared
-from control_plane.platform.database import db, reading
-from control_plane.platform.wording import Worded
+from control_plane.platform.db import autocommit, compiled_statement
+from control_plane.platform.db.compiled_sql import CompiledSql
+from control_plane.platform.db.database import db, read_only
 
 Sent = tuple[str, Any]
 """A statement and what is bound in it."""
@@ -21,13 +21,13 @@ Sent = tuple[str, Any]
 def noted() -> Iterator[list[Sent]]:
     """Every statement while the block lasts; the block stands inside an application context."""
     sent: list[Sent] = []
-    executed, answered = prepared.executed, alone._answered
+    executed, answered = compiled_statement.execute_compiled, autocommit._fetch_reported
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         sent.append((statement, parameters))
 
     def note_past_sqlalchemy(
-        connection: Connection, words: Worded, values: Any, *, many: bool = False
+        connection: Connection, words: CompiledSql, values: Any, *, many: bool = False
     ) -> tuple[list[Any], int]:
         sent.append((words.sql, tuple(values) if words.in_order else values))
         return executed(connection, words, values, many=many)
@@ -37,8 +37,8 @@ def noted() -> Iterator[list[Sent]]:
         return answered(execute, statement, asked)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepared, "executed", note_past_sqlalchemy)
-        patch.setattr(alone, "_answered", note_alone)
+        patch.setattr(compiled_statement, "execute_compiled", note_past_sqlalchemy)
+        patch.setattr(autocommit, "_fetch_reported", note_alone)
         event.listen(db.engine, "before_cursor_execute", note)
         try:
             yield sent
@@ -52,7 +52,7 @@ def wait_until_somebody_waits() -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     for _ in range(500):
-        with reading() as session:
+        with read_only() as session:
             if session.scalar(query):
                 return
         time.sleep(0.01)

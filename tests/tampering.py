@@ -2,8 +2,8 @@
 
 from sqlalchemy import select, text, update
 
-from control_plane.platform import audit
-from control_plane.platform.database import db, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import db, transaction
 from control_plane.platform.models import AuditEntry, AuditHead
 
 

@@ -9,8 +9,8 @@ import click
 
 from alerts.drill import running, store
 from alerts.drill.running import NotGuardedError
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 
 
 @click.group("guard")
@@ -36,7 +36,7 @@ def drill_command(*, per_second: int, timeout_seconds: float, as_json: bool) -> 
         if report.passed
         else f"Not passed. {report.reason}"
     )
-    show(asdict(report), words, as_json=as_json)
+    echo_result(asdict(report), words, as_json=as_json)
     sys.exit(0 if report.passed else 1)
 
 
@@ -45,14 +45,16 @@ def drill_command(*, per_second: int, timeout_seconds: float, as_json: bool) -> 
 @in_application
 def drills_command(*, as_json: bool) -> None:
     """The last drills."""
-    with reading() as session:
+    with read_only() as session:
         found = store.latest(session)
     lines = [
         f"{each.at:%Y-%m-%d %H:%M} UTC  {_result(each.milliseconds, passed=each.passed)}  by {each.actor}"
         for each in found
     ]
     documents = [{"at": each.at, "actor": each.actor, **each.report} for each in found]
-    show({"drills": documents}, "\n".join(lines) or "No drill yet; `rollout guard drill` runs one.", as_json=as_json)
+    echo_result(
+        {"drills": documents}, "\n".join(lines) or "No drill yet; `rollout guard drill` runs one.", as_json=as_json
+    )
 
 
 def _result(milliseconds: int | None, *, passed: bool) -> str:

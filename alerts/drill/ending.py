@@ -11,8 +11,9 @@ from alerts.drill.flag import FLAG
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import RolloutState
-from control_plane.platform import audit, jobs, leases
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import jobs, leases
 
 LEASE = "guard-drill"
 LEASE_SECONDS = 10.0
@@ -23,7 +24,7 @@ LEADER = "leader"
 
 def is_held_by(session: Session, holder: str, *, now: datetime) -> bool:
     """Take or renew the drill's lease; False while another drill has it."""
-    return leases.hold(session, LEASE, holder, now=now, ttl_seconds=LEASE_SECONDS) is not None
+    return leases.acquire(session, LEASE, holder, now=now, ttl_seconds=LEASE_SECONDS) is not None
 
 
 def renew(holder: str, now: datetime) -> None:
@@ -62,7 +63,7 @@ def cause_of_rollback(session: Session, attempt: int) -> Mapping[str, Any]:
 
 def init_app(app: Flask) -> None:
     """Let the leader look after drills that were killed."""
-    jobs.every(app, LOOK_SECONDS, "close-drill", lambda now, _term: close_abandoned(now))
+    jobs.run_on_leader(app, LOOK_SECONDS, "close-drill", lambda now, _term: close_abandoned(now))
 
 
 def _close(session: Session, attempt: int, *, now: datetime, actor: str, reason: str) -> None:

@@ -21,10 +21,12 @@ from alerts.judgement.evidence import Counts, first_window_log_e
 from alerts.judgement.rules import PHASE_ALPHA, bet_of
 from control_plane import rollouts
 from control_plane import store as rollout_store
-from control_plane.phases import Position, Rollout, RolloutState, guide_plan
-from control_plane.platform import announce, audit, leases, signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.phases import Position, Rollout, RolloutState, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import change_feed, leases
 from flags import snapshot
 from flags.phased import EvaluationContext
 
@@ -117,7 +119,7 @@ def _expose(session: Session, now: datetime, actor: str, holder: str) -> int:
     if not ending.is_held_by(session, holder, now=now):
         raise NotGuardedError("Another drill is running; wait for its end.")
     if rollout_store.load(session, FLAG) is None:
-        rollouts.plan(session, FLAG, guide_plan(now), now=now, actor=actor, reason="A drill of the guard.")
+        rollouts.plan(session, FLAG, default_plan(now), now=now, actor=actor, reason="A drill of the guard.")
     found = rollouts.find(session, FLAG)
     after = replace(
         found,
@@ -142,7 +144,7 @@ def _expose(session: Session, now: datetime, actor: str, holder: str) -> int:
         after=rollouts.summary(after),
         reason="A drill of the guard.",
     )
-    announce.publish(session, rollouts.TOPIC, FLAG, now=now)
+    change_feed.publish(session, rollouts.TOPIC, FLAG, now=now)
     return after.attempt
 
 
@@ -167,7 +169,7 @@ def _operate(
 
 def _served_by_v2(number: int) -> bool:
     context = EvaluationContext(f"drill-{number}")
-    with reading() as session:
+    with read_only() as session:
         _, answer = snapshot.evaluate_now(session, FLAG, context, now=datetime.now(UTC))
     return bool(answer.value)
 
@@ -179,7 +181,7 @@ def _count(course: _Course, *, served: bool, broken: bool, at: float) -> None:
     course.served += 1
     course.failed += broken
     course.last_served_at = at
-    signals.record(Observation(SIGNAL, bad=broken))
+    signals.record(Sample(SIGNAL, bad=broken))
     if course.evident_at is None and broken:
         log_e = first_window_log_e(bet_of(RULE), Counts(course.failed, course.served))
         if log_e >= -log(PHASE_ALPHA):
@@ -187,7 +189,7 @@ def _count(course: _Course, *, served: bool, broken: bool, at: float) -> None:
 
 
 def _reported(course: _Course) -> Report:
-    with reading() as session:
+    with read_only() as session:
         rollout = rollouts.find(session, FLAG)
         cause = ending.cause_of_rollback(session, course.attempt)
     reason = _why_not(course, rollout, cause)

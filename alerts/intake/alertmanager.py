@@ -17,12 +17,13 @@ from alerts.intake.receiving import LostRaceError, Receiver, receive
 from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
-from control_plane.platform import request_outcomes, security
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import authorization
+from control_plane.platform.auth.authorization import actor, require_role, require_token
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import request_outcomes
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role, require_token
 from control_plane.platform.settings import current
-from control_plane.platform.signals import Observation
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 RETRY_SECONDS = 1
@@ -69,7 +70,7 @@ def post() -> ResponseReturnValue:
 @require_role("viewer")
 def received() -> ResponseReturnValue:
     """What Alertmanager sent last and what it led to, alerts that are none of ours included."""
-    with reading() as session:
+    with read_only() as session:
         return jsonify(
             alerts=[
                 {
@@ -101,7 +102,7 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 def init_app(app: Flask) -> None:
     """Mount the routes and give what fires a say in re-arming."""
     app.register_blueprint(bp)
-    security.larger_bodies(app)["/webhooks/alertmanager"] = BODY_BYTES_MAX
+    authorization.larger_bodies(app)["/webhooks/alertmanager"] = BODY_BYTES_MAX
     rollouts.register_rearm_gate("alertmanager", firing)
 
 
@@ -111,7 +112,7 @@ def _alarm(response: Response) -> Response:
     if request.method != "POST":
         return response
     refused = 400 <= response.status_code < 500
-    request_outcomes.observe(Observation(REFUSAL, refused))
+    request_outcomes.observe(Sample(REFUSAL, refused))
     if refused:
         REFUSED.inc()
         log.error("alertmanager.refused", status=response.status_code)

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alerts.intake import store
 from alerts.judgement.metrics import METRICS
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import transaction
+from control_plane.platform.auth.authorization import actor, require_token
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_token
-from control_plane.platform.signals import Count, Series
+from control_plane.platform.runtime import jobs
 
 OURS = frozenset(metric.signal for metric in METRICS.values())
 OUR_PREFIX = "credit_"
@@ -64,7 +65,7 @@ def post() -> ResponseReturnValue:
         fresh = store.remember_batch(session, actor(), batch.batchId, now=now)
         if fresh:
             for signal in batch.signals:
-                signals.add(session, Series(signal.name), Count(signal.bad, signal.total), now)
+                signals.add(session, SeriesKey(signal.name), Count(signal.bad, signal.total), now)
     return jsonify(counted=fresh), 202
 
 
@@ -72,7 +73,7 @@ def init_app(app: Flask) -> None:
     """Mount the route, keep what this program measures to itself, and forget old batches."""
     app.register_blueprint(bp)
     signals.reserve(_is_ours)
-    jobs.every(app, FORGET_SECONDS, "forget-signal-batches", _forget)
+    jobs.run_on_leader(app, FORGET_SECONDS, "forget-signal-batches", _forget)
 
 
 def _is_ours(name: str) -> bool:

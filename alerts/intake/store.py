@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from alerts.intake.deciding import ACTING, Reply, Response
 from alerts.intake.payload import Alert
 from alerts.models import ReceivedAlert, SignalBatch
-from control_plane.platform.database import insert, on_each, run
+from control_plane.platform.db.database import dialect_insert, execute_core, per_dialect
 from control_plane.platform.models import AuditEntry
 
 RECEIVED = cast(Table, ReceivedAlert.__table__)
@@ -45,7 +45,7 @@ def _receiving(insert: Any) -> Executable:
     return receiving
 
 
-RECEIVE = on_each(_receiving)
+RECEIVE = per_dialect(_receiving)
 
 
 def receive(session: Session, alert: Alert, *, now: datetime) -> Known:
@@ -67,7 +67,7 @@ def receive(session: Session, alert: Alert, *, now: datetime) -> Known:
         "first_seen_at": now,
         "last_seen_at": now,
     }
-    found = run(session, RECEIVE, row).one()
+    found = execute_core(session, RECEIVE, row).one()
     return Known(Response(found.action), found.attempt, found.deliveries)
 
 
@@ -113,7 +113,7 @@ def latest(session: Session, *, limit: int = 100) -> Sequence[ReceivedAlert]:
 
 def remember_batch(session: Session, sender: str, batch_id: str, *, now: datetime) -> bool:
     """Whether this batch of signals is the first of its name."""
-    fresh = insert(session, SignalBatch).values(sender=sender, id=batch_id, received_at=now)
+    fresh = dialect_insert(session, SignalBatch).values(sender=sender, id=batch_id, received_at=now)
     return session.scalar(fresh.on_conflict_do_nothing().returning(SignalBatch.id)) is not None
 
 

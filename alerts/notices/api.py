@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from alerts.models import Notice, NoticeDelivery
 from alerts.notices import store
-from control_plane.platform.database import reading
-from control_plane.platform.security import require_role
+from control_plane.platform.auth.authorization import require_role
+from control_plane.platform.db.database import read_only
 
 bp = Blueprint("notices", __name__)
 
@@ -17,7 +17,7 @@ bp = Blueprint("notices", __name__)
 @require_role("viewer")
 def index() -> ResponseReturnValue:
     """The newest notices, and how many deliveries stand where."""
-    with reading() as session:
+    with read_only() as session:
         found = store.latest(session)
         states = store.by_state(session)
         return jsonify(notices=[_document(notice, deliveries) for notice, deliveries in found], deliveries=states)

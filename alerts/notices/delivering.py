@@ -14,9 +14,10 @@ from prometheus_client import Counter
 
 from alerts.notices import outbox, store, targets, wording
 from alerts.notices.store import Delivery, State
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
 
 DELIVER_SECONDS = 1.0
 AT_ONCE = 20
@@ -43,14 +44,14 @@ def send(address: str, title: str, body: str) -> bool:
 
 def deliver(now: datetime, send: Send = send) -> int:
     """Deliver what is due; returns how many targets took theirs."""
-    with reading() as session:
+    with read_only() as session:
         waiting = store.due(session, now, most=AT_ONCE)
     return sum(_deliver(delivery, now, send) for delivery in waiting)
 
 
 def init_app(app: Flask) -> None:
     """Put the delivery on the leader's schedule."""
-    jobs.every(app, DELIVER_SECONDS, "deliver-notices", lambda now, _term: _run(now))
+    jobs.run_on_leader(app, DELIVER_SECONDS, "deliver-notices", lambda now, _term: _run(now))
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -72,7 +73,7 @@ def _deliver(delivery: Delivery, now: datetime, send: Send) -> bool:
         with transaction() as session:
             store.finish(session, delivery, State.DELIVERED, now=now)
         DELIVERIES.labels("delivered").inc()
-        signals.record(Observation(FAILURE, bad=False))
+        signals.record(Sample(FAILURE, bad=False))
         return True
     _failed(delivery, error, now)
     return False
@@ -98,5 +99,5 @@ def _failed(delivery: Delivery, error: str, now: datetime) -> None:
             message = wording.of_undelivered(delivery.notice_id, delivery.flag, delivery.title, label=delivery.label)
             outbox.tell(session, message, now=now, without=delivery.target)
     DELIVERIES.labels("dead" if dead else "failed").inc()
-    signals.record(Observation(FAILURE, bad=True))
+    signals.record(Sample(FAILURE, bad=True))
     log.warning("notice.not_delivered", notice=delivery.notice_id, target=delivery.label, dead=dead, error=error)

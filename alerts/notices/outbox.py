@@ -10,7 +10,7 @@ from alerts.drill.flag import FLAG as DRILL
 from alerts.notices import store, targets, wording
 from alerts.notices.wording import Happening, Message
 from control_plane import rollouts
-from control_plane.rollouts import Change
+from control_plane.rollouts import RolloutChanged
 
 log = structlog.get_logger()
 
@@ -23,16 +23,16 @@ def tell(session: Session, message: Message, *, now: datetime, without: str = ""
 
 def init_app() -> None:
     """Tell people of every change of a rollout; call it inside an application context."""
-    rollouts.register_witness("notices", _witness)
+    rollouts.on_change("notices", _witness)
 
 
-def _witness(session: Session, change: Change) -> None:
+def _witness(session: Session, change: RolloutChanged) -> None:
     message = _message(change)
     if message and change.after.flag != DRILL:
         tell(session, message, now=change.now)
 
 
-def _message(change: Change) -> Message | None:
+def _message(change: RolloutChanged) -> Message | None:
     """The words for a change. A rollback must not fail because its evidence could not be put into words."""
     happening = Happening(change.action, change.after, change.now, change.actor, change.reason, change.evidence)
     try:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from alerts.models import Notice, NoticeDelivery
 from alerts.notices.wording import Message
-from control_plane.platform.database import affected, insert
+from control_plane.platform.db.database import dialect_insert, rowcount_of
 
 
 class State(StrEnum):
@@ -37,7 +37,7 @@ class Delivery:
 
 def add(session: Session, message: Message, targets: Sequence[tuple[str, str]], *, now: datetime) -> bool:
     """Put a message into the outbox for each (target, label); False when its key is there already."""
-    fresh = insert(session, Notice).values(
+    fresh = dialect_insert(session, Notice).values(
         key=message.key, kind=message.kind, flag=message.flag, title=message.title, body=message.body, at=now
     )
     notice_id = session.scalar(fresh.on_conflict_do_nothing(index_elements=["key"]).returning(Notice.id))
@@ -123,4 +123,4 @@ def _set(session: Session, delivery: Delivery, *, attempts: int, values: Mapping
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return affected(session, statement) == 1
+    return rowcount_of(session, statement) == 1

@@ -12,8 +12,8 @@ from alerts.overrides import granting, store
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked, Override
 from control_plane import rollouts
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.security import actor, require_role
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
 
 bp = Blueprint("alert_overrides", __name__, url_prefix="/api/alerts/<flag>")
 
@@ -32,7 +32,7 @@ class Body(BaseModel):
 def index(flag: str) -> ResponseReturnValue:
     """What stands now."""
     now = datetime.now(UTC)
-    with reading() as session:
+    with read_only() as session:
         found = store.active(session, flag, attempt=rollouts.find(session, flag).attempt, now=now)
     return jsonify(overrides=[_document(each) for each in found.values()])
 

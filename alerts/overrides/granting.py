@@ -15,8 +15,9 @@ from alerts.notices import outbox, wording
 from alerts.overrides import store
 from alerts.overrides.store import Asked, Override
 from control_plane import rollouts
-from control_plane.platform import announce, audit, identity
+from control_plane.platform.auth import accounts, audit
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
 
 LONGEST = timedelta(minutes=60)
 ASKED_FOR = timedelta(minutes=15)
@@ -84,7 +85,7 @@ def _ask(session: Session, wish: Wish, *, attempt: int, now: datetime, actor: st
 
 def _is_one_person(session: Session, first: str, second: str) -> bool:
     """Whether somebody stands behind both names: nobody becomes a second owner by a token of their own."""
-    return bool(identity.people_behind(session, first) & identity.people_behind(session, second))
+    return bool(accounts.people_behind(session, first) & accounts.people_behind(session, second))
 
 
 def _rule(rules: Sequence[Rule], wish: Wish) -> Rule:
@@ -108,4 +109,4 @@ def _publish(
     session: Session, action: str, flag: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]
 ) -> None:
     audit.record(session, now=now, actor=actor, action=action, subject=f"rollout:{flag}", reason=reason, after=after)
-    announce.publish(session, rollouts.TOPIC, flag, now=now)
+    change_feed.publish(session, rollouts.TOPIC, flag, now=now)

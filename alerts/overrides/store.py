@@ -8,7 +8,7 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from alerts.models import AlertOverride
-from control_plane.platform.database import affected, run
+from control_plane.platform.db.database import execute_core, rowcount_of
 from control_plane.platform.models import AuditEntry
 
 ASKED, GRANTED = "alert.override_ask", "alert.override"
@@ -33,7 +33,7 @@ class Override:
 
 def active(session: Session, flag: str, *, attempt: int, now: datetime) -> dict[str, Override]:
     """What stands now in this attempt, by alert."""
-    rows = run(session, ACTIVE, {"of_flag": flag, "of_attempt": attempt, "at": now})
+    rows = execute_core(session, ACTIVE, {"of_flag": flag, "of_attempt": attempt, "at": now})
     return {row.alert: _override(row) for row in rows}
 
 
@@ -64,7 +64,7 @@ def asked(session: Session, flag: str, alert: str, *, attempt: int, since: datet
 
 def unexpired(session: Session, *, now: datetime) -> list[Override]:
     """Whatever stands now, of every flag and attempt."""
-    return [_override(row) for row in run(session, UNEXPIRED, {"at": now})]
+    return [_override(row) for row in execute_core(session, UNEXPIRED, {"at": now})]
 
 
 def add(session: Session, override: Override) -> None:
@@ -96,7 +96,7 @@ def end(session: Session, flag: str, alert: str, *, now: datetime, actor: str) -
         .values(ended_at=now, ended_by=actor)
         .execution_options(synchronize_session=False)
     )
-    return affected(session, statement) > 0
+    return rowcount_of(session, statement) > 0
 
 
 def _override(row: Any) -> Override:

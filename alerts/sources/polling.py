@@ -14,10 +14,11 @@ from alerts.definitions import rules_file
 from alerts.judgement.rules import Rule
 from alerts.sources import store
 from alerts.sources.prometheus import NoAnswerError, Source
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
-from control_plane.platform.signals import Count, Series
 
 POLL_SECONDS = 5.0
 NOT_CONFIGURED = "PROMETHEUS_URL is not set, so nobody can be asked."
@@ -34,7 +35,7 @@ def poll(now: datetime) -> None:
 
 def init_app(app: Flask) -> None:
     """Put the asking on the leader's schedule."""
-    jobs.every(app, POLL_SECONDS, "poll-sources", lambda now, _term: poll(now))
+    jobs.run_on_leader(app, POLL_SECONDS, "poll-sources", lambda now, _term: poll(now))
 
 
 def _poll(rule: Rule, now: datetime) -> None:
@@ -67,4 +68,4 @@ def _count(session: Session, rule: Rule, totals: tuple[float, float], now: datet
     bad, total = round(totals[0] - before.bad), round(totals[1] - before.total)
     if total > 0 and bad >= 0:
         # The two queries are asked one after the other, so a bad outcome may be there before its total.
-        signals.add(session, Series(rule.metric.signal), Count(min(bad, total), total), now)
+        signals.add(session, SeriesKey(rule.metric.signal), Count(min(bad, total), total), now)

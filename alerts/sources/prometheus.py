@@ -7,7 +7,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request
 
-from control_plane.platform.no_redirects import NOT_FOLLOWED, is_redirect, open_url
+from control_plane.platform.http.no_redirects import NOT_FOLLOWED, is_redirect, open_url
 
 TIMEOUT_SECONDS = 2.0
 ANSWER_BYTES_MAX = 64 * 1024

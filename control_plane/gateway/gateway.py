@@ -6,11 +6,11 @@ from typing import Any
 import structlog
 from flask import Flask
 
-from control_plane.gateway import answers
-from control_plane.gateway.bodies import Bodies, Ending
+from control_plane.gateway import responses
 from control_plane.gateway.environ import Environ, MalformedRequestError, environ_of, has_body
-from control_plane.gateway.readers import Reader
-from control_plane.platform import security
+from control_plane.gateway.request_bodies import Bodies, Ending
+from control_plane.gateway.slow_readers import StreamReader
+from control_plane.platform.auth import authorization
 from control_plane.platform.problems import Problem
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class Gateway:
         self._application = app.wsgi_app
         self._bodies = bodies
         self._limit: int = app.config["MAX_CONTENT_LENGTH"]
-        self._larger = security.larger_bodies(app)
+        self._larger = authorization.larger_bodies(app)
 
     def __call__(self, watcher: Any) -> None:
         """Answer a request, now or when its body has come. Granian can't be told of an exception here."""
@@ -43,7 +43,7 @@ class Gateway:
             else:
                 self._answer(watcher, environ, b"")
         except MalformedRequestError as error:
-            answers.refuse(watcher.proto, Problem(400, "MALFORMED_REQUEST", str(error)))
+            responses.refuse(watcher.proto, Problem(400, "MALFORMED_REQUEST", str(error)))
         except Exception:
             log.exception("gateway.failed")
             watcher.done()
@@ -70,18 +70,18 @@ class Gateway:
                 environ["CONTENT_LENGTH"] = str(self._limit_at(environ["PATH_INFO"]) + 1)
                 self._answer(watcher, environ, b"")
             case Ending.LATE:
-                answers.refuse(watcher.proto, LATE)
+                responses.refuse(watcher.proto, LATE)
             case Ending.CROWDED:
-                answers.refuse(watcher.proto, CROWDED)
+                responses.refuse(watcher.proto, CROWDED)
             case Ending.BROKEN:
-                answers.refuse(watcher.proto, BROKEN)
+                responses.refuse(watcher.proto, BROKEN)
 
     def _answer(self, watcher: Any, environ: Environ, body: bytes) -> None:
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["wsgi.input"] = BytesIO(body)
-        start, reader = answers.StartResponse(), Reader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
+        start, reader = responses.StartResponse(), StreamReader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
         try:
-            answers.answer(watcher.proto, start, self._application(environ, start), reader)
+            responses.answer(watcher.proto, start, self._application(environ, start), reader)
         except Exception:
             log.exception("gateway.failed")
             watcher.done()

@@ -10,8 +10,8 @@ from granian._signals import set_sync_signals
 from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
-from control_plane.gateway.bodies import Bodies
 from control_plane.gateway.gateway import Gateway
+from control_plane.gateway.request_bodies import Bodies
 
 
 class DirectCalls:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import db
+from control_plane.platform.db.database import db
 
 LOCK = 7_210_002
 

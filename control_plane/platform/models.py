@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.db.database import Base, UtcDateTime
 
 # SQLite numbers rows by itself only in a column that is exactly INTEGER PRIMARY KEY.
 RowId = BigInteger().with_variant(Integer, "sqlite")

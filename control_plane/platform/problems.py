@@ -13,8 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response as AnyResponse
 
-from control_plane.platform import strict_json
-from control_plane.platform.strict_json import MalformedJSON
+from control_plane.platform.http import json_provider
+from control_plane.platform.http.json_provider import MalformedJSON
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM_CODE = "rollout.problem_code"
@@ -58,7 +58,7 @@ class Problem(Exception):  # noqa: N818 - named after the document it becomes
 
 def init_app(app: Flask) -> None:
     """Answer every exception with a problem; what the caller can't know is logged and never sent."""
-    strict_json.init_app(app)
+    json_provider.init_app(app)
     app.register_error_handler(Problem, respond)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(ValidationError, _invalid)
@@ -126,17 +126,17 @@ def _http(error: HTTPException) -> AnyResponse | HTTPException:
         return error.response
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
-    if mistake := _json_mistake(error):
+    if mistake := _json_error(error):
         return respond(Problem(400, "MALFORMED_JSON", f"The body isn't valid JSON: {mistake}."))
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return respond(Problem(error.code, _code(error.code), _sentence(error), headers=headers))
 
 
-def _json_mistake(error: BaseException | None) -> str:
+def _json_error(error: BaseException | None) -> str:
     """What the decoder said; Flask wraps it in two exceptions of its own."""
     if error is None or isinstance(error, MalformedJSON):
         return str(error or "")
-    return _json_mistake(error.__cause__ or error.__context__)
+    return _json_error(error.__cause__ or error.__context__)
 
 
 def _code(status: int) -> str:

@@ -28,7 +28,7 @@ def check(value: str) -> str:
     return value
 
 
-def kept(path: Path) -> str:
+def stored(path: Path) -> str:
     """The secret in `path`, made on the first start and readable by this user alone. Raises SecretError and OSError.
 
     A file without any content is what a full disk or a power cut leaves of the first start: nothing was signed with

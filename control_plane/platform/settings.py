@@ -96,7 +96,7 @@ class Settings:
     """Whether this process runs the guard and the change feed; off in tests that drive them by hand."""
 
     @property
-    def kept_flags_dir(self) -> Path:
+    def flags_backup_dir(self) -> Path:
         """Where the last good flags are kept for a start without the database."""
         return self.instance_dir / "flags"
 
@@ -113,20 +113,20 @@ class Settings:
             credits_v2_override=_switch(env, "ENABLE_CREDITS_V2"),
             alerts_file=Path(env.get("ALERTS_FILE", "alerts.yaml")),
             host=env.get("HOST", "127.0.0.1"),
-            port=_whole(env, "PORT", 8000, range(1, 65536)),
-            workers=_whole(env, "WORKERS", 1, range(1, 65)),
-            threads=_whole(env, "THREADS", 128, range(4, 4097)),
-            streams=_whole(env, "STREAMS", 500, range(1, 4097)),
-            session_idle_minutes=_whole(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
-            request_body_seconds=_whole(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
-            trusted_proxies=_whole(env, "TRUSTED_PROXIES", 0, range(11)),
+            port=_integer(env, "PORT", 8000, range(1, 65536)),
+            workers=_integer(env, "WORKERS", 1, range(1, 65)),
+            threads=_integer(env, "THREADS", 128, range(4, 4097)),
+            streams=_integer(env, "STREAMS", 500, range(1, 4097)),
+            session_idle_minutes=_integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
+            request_body_seconds=_integer(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
+            trusted_proxies=_integer(env, "TRUSTED_PROXIES", 0, range(11)),
             user_jwt_secret=_secret(env, "USER_JWT_SECRET"),
             user_jwt_jwks_url=_web_address(env, "USER_JWT_JWKS_URL"),
             user_jwt_audience=_list(env, "USER_JWT_AUDIENCE"),
             user_jwt_issuer=_list(env, "USER_JWT_ISSUER"),
             credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
-            credits_at_risk_max=_whole(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
-            credits_refused_percent_max=_whole(env, "CREDITS_REFUSED_PERCENT_MAX", 5, range(101)),
+            credits_at_risk_max=_integer(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
+            credits_refused_percent_max=_integer(env, "CREDITS_REFUSED_PERCENT_MAX", 5, range(101)),
             upgrade_url=_address(env, "UPGRADE_URL", UPGRADE_URL),
             stripe_webhook_secrets=tuple(
                 _shaped("STRIPE_WEBHOOK_SECRETS", each, WEBHOOK_SECRET, "whsec_…")
@@ -140,7 +140,7 @@ class Settings:
             notify_urls=_list(env, "NOTIFY_URLS"),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
             sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),
-            guard_lease_seconds=float(_whole(env, "GUARD_LEASE_SECONDS", 30, range(2, 3601))),
+            guard_lease_seconds=float(_integer(env, "GUARD_LEASE_SECONDS", 30, range(2, 3601))),
         )
 
 
@@ -175,7 +175,7 @@ def _switch(env: Mapping[str, str], name: str) -> bool | None:
     return SWITCH[value.strip().lower()]
 
 
-def _whole(env: Mapping[str, str], name: str, default: int, allowed: range) -> int:
+def _integer(env: Mapping[str, str], name: str, default: int, allowed: range) -> int:
     value = env.get(name, str(default))
     if not value.isdecimal() or int(value) not in allowed:
         raise SettingsError(f"{name} is {value!r}; write a whole number from {allowed[0]} to {allowed[-1]}.")
@@ -213,7 +213,7 @@ def _secret(env: Mapping[str, str], name: str) -> str:
 def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:
     path = instance_dir / "secret_key"
     try:
-        return _secret(env, "SECRET_KEY") or secret_values.kept(path)
+        return _secret(env, "SECRET_KEY") or secret_values.stored(path)
     except SecretError as error:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from flask import Flask
 
-from control_plane.platform import jobs
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import jobs
 from credits_engine.store import tallies, usage_days
 
 EVERY_SECONDS = 60.0
@@ -28,7 +28,7 @@ def add_up() -> int:
 
 def init_app(app: Flask) -> None:
     """Put it on the leader's schedule."""
-    jobs.every(app, EVERY_SECONDS, "add-up-usage", _add_up)
+    jobs.run_on_leader(app, EVERY_SECONDS, "add-up-usage", _add_up)
 
 
 def _add_up(_now: datetime, _term: int) -> None:

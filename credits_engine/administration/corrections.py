@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import audit
+from control_plane.platform.auth import audit
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from flask import request
 
-from control_plane.platform.addresses import ROW_ID_MAX
+from control_plane.platform.http.url_converters import ROW_ID_MAX
 from control_plane.platform.problems import Problem
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.plans import Kind

@@ -7,10 +7,10 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import StringConstraints
 
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role
 from credits_engine.administration import queries
 from credits_engine.aftermath import approving, documents, store
 from credits_engine.api import bodies, entry_documents
@@ -35,20 +35,20 @@ class ApprovalBody(bodies.Body):
 def index() -> ResponseReturnValue:
     """The reports, the newest first."""
     queries.refuse_unknown()
-    with reading() as session:
+    with read_only() as session:
         found = [(report, store.tally(session, report.id)) for report in store.latest(session)]
     return jsonify(reports=[documents.report_document(*each) for each in found])
 
 
 @bp.get("/<flag>/<int:attempt>")
-@documented(query={**PAGE_QUERY, "format": "`json`, or `csv` for up to 10,000 accounts."})
+@openapi_doc(query={**PAGE_QUERY, "format": "`json`, or `csv` for up to 10,000 accounts."})
 @require_role("owner")
 def show(flag: str, attempt: int) -> ResponseReturnValue:
     """One report with a page of its accounts."""
     queries.refuse_unknown("after", "limit", "format")
     as_sheet = _as_sheet()
     limit = SHEET_ROWS if as_sheet else queries.limit()
-    with reading() as session:
+    with read_only() as session:
         report = approving.found(session, flag, attempt)
         tally = store.tally(session, report.id)
         items = store.items(session, report.id, after=queries.text("after") or "", limit=limit + 1)
@@ -63,12 +63,12 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
 
 
 @bp.get("/<flag>/<int:attempt>/operations")
-@documented(query={"cursor": "Where the page before ended.", "limit": "At most 200."})
+@openapi_doc(query={"cursor": "Where the page before ended.", "limit": "At most 200."})
 @require_role("owner")
 def operations(flag: str, attempt: int) -> ResponseReturnValue:
     """Every operation that v2 served in the bad time, with both answers, page by page."""
     queries.refuse_unknown("cursor", "limit")
-    with reading() as session:
+    with read_only() as session:
         report = approving.found(session, flag, attempt)
         wanted = Filters(
             types=OPERATIONS, engine="v2", since=report.since, until=report.until, before_id=queries.cursor()
@@ -78,7 +78,7 @@ def operations(flag: str, attempt: int) -> ResponseReturnValue:
 
 
 @bp.post("/<flag>/<int:attempt>/approve")
-@documented(body=ApprovalBody)
+@openapi_doc(body=ApprovalBody)
 @require_role("owner")
 def approve(flag: str, attempt: int) -> ResponseReturnValue:
     """Give back what the report proposes. Sending it again changes nothing; a large batch goes on by itself."""
@@ -87,7 +87,7 @@ def approve(flag: str, attempt: int) -> ResponseReturnValue:
     with transaction() as session:
         approving.approve(session, flag, attempt, now=now, actor=actor(), reason=body.reason)
     approving.post_approved(now)
-    with reading() as session:
+    with read_only() as session:
         report = approving.found(session, flag, attempt)
         return jsonify(documents.report_document(report, store.tally(session, report.id)))
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.aftermath import store
@@ -74,7 +74,7 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
 
 def post_approved(now: datetime, *, at_most: int = POSTED_AT_ONCE) -> int:
     """Post what was approved and is not posted yet; returns how many accounts were dealt with."""
-    with reading() as session:
+    with read_only() as session:
         waiting = store.approved(session)
     done = 0
     for report in waiting:
@@ -83,7 +83,7 @@ def post_approved(now: datetime, *, at_most: int = POSTED_AT_ONCE) -> int:
 
 
 def _post(report: Report, now: datetime, *, at_most: int) -> int:
-    with reading() as session:
+    with read_only() as session:
         owing = store.owing(session, report.id, limit=at_most + 1)
     for item in owing[:at_most]:
         _post_one(report, item, now)

@@ -6,8 +6,8 @@ import click
 from sqlalchemy.orm import Session
 
 from control_plane.phases import FLAG
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.aftermath import approving, documents, preparing, store
 from credits_engine.aftermath.approving import ApprovalRefused, UnknownReportError
 from credits_engine.aftermath.store import Report
@@ -28,11 +28,11 @@ def after_rollback_group() -> None:
 def list_command(*, as_json: bool) -> None:
     """The reports, the newest first."""
     preparing.prepare(datetime.now(UTC))
-    with reading() as session:
+    with read_only() as session:
         found = [(report, store.tally(session, report.id)) for report in store.latest(session)]
     lines = [line for each in found for line in documents.report_lines(*each)]
     words = "\n".join(lines) or "Nothing was rolled back yet."
-    show({"reports": [documents.report_document(*each) for each in found]}, words, as_json=as_json)
+    echo_result({"reports": [documents.report_document(*each) for each in found]}, words, as_json=as_json)
 
 
 @after_rollback_group.command("show")
@@ -42,7 +42,7 @@ def list_command(*, as_json: bool) -> None:
 def show_command(*, attempt: int | None, as_json: bool) -> None:
     """One report with what the bad time cost each account."""
     preparing.prepare(datetime.now(UTC))
-    with reading() as session:
+    with read_only() as session:
         report = _chosen(session, attempt)
         tally = store.tally(session, report.id)
         items = store.items(session, report.id, limit=LISTED + 1)
@@ -53,7 +53,7 @@ def show_command(*, attempt: int | None, as_json: bool) -> None:
         *(more if len(items) > LISTED else []),
     ]
     page = {"items": [documents.item_document(item) for item in items[:LISTED]]}
-    show(documents.report_document(report, tally) | page, "\n".join(lines), as_json=as_json)
+    echo_result(documents.report_document(report, tally) | page, "\n".join(lines), as_json=as_json)
 
 
 @after_rollback_group.command("approve")
@@ -72,11 +72,11 @@ def approve_command(*, attempt: int | None, reason: str, as_json: bool) -> None:
         raise CommandFailed(str(error)) from error
     while approving.post_approved(now):
         continue
-    with reading() as session:
+    with read_only() as session:
         report = _chosen(session, report.attempt)
         tally = store.tally(session, report.id)
     words = "\n".join(documents.report_lines(report, tally))
-    show(documents.report_document(report, tally), words, as_json=as_json)
+    echo_result(documents.report_document(report, tally), words, as_json=as_json)
 
 
 def _chosen(session: Session, attempt: int | None) -> Report:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.platform.database import Base, UtcDateTime
+from control_plane.platform.db.database import Base, UtcDateTime
 from control_plane.platform.models import RowId
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from flask import Flask
 
-from control_plane.platform import jobs
+from control_plane.platform.runtime import jobs
 from credits_engine.aftermath import api, approving, preparing
 
 LOOK_SECONDS = 5.0
@@ -13,7 +13,7 @@ LOOK_SECONDS = 5.0
 def init_app(app: Flask) -> None:
     """Mount the routes and put both on the leader's schedule."""
     app.register_blueprint(api.bp)
-    jobs.every(app, LOOK_SECONDS, "report-rollback", _look)
+    jobs.run_on_leader(app, LOOK_SECONDS, "report-rollback", _look)
 
 
 def _look(now: datetime, _term: int) -> None:

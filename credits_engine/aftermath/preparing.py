@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Rollout
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.aftermath import reading as journal
 from credits_engine.aftermath import store
 from credits_engine.aftermath.costs import LONGEST_BAD_TIME, Cost, ReportState, bad_time_began
@@ -33,7 +33,7 @@ def due(session: Session, now: datetime) -> Rollout | None:
 
 def prepare(now: datetime) -> Report | None:
     """Report on a rollback that nobody has reported on yet: the books are compared, the costs added up, all stored."""
-    with reading() as session:
+    with read_only() as session:
         rollout = due(session, now)
     if rollout is None:
         return None

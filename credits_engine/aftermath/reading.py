@@ -12,7 +12,7 @@ from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store.guardrails import OPERATIONS
 from credits_engine.store.pages import DIFFERS
-from credits_engine.store.tables import JOURNAL, run
+from credits_engine.store.tables import JOURNAL, execute_core
 
 SPAN = {name: bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until")}
 BY_V2 = (JOURNAL.c.served_engine == EngineName.V2.value) & JOURNAL.c.type.in_(OPERATIONS)
@@ -94,13 +94,13 @@ AGAIN = (
 
 def first_difference(session: Session, *, since: datetime, until: datetime) -> datetime | None:
     """When v2 first served something that differs without a declared reason; None if it never did."""
-    found: datetime | None = run(session, FIRST_DIFFERENCE, {"since": since, "until": until}).scalar()
+    found: datetime | None = execute_core(session, FIRST_DIFFERENCE, {"since": since, "until": until}).scalar()
     return found
 
 
 def total(session: Session, *, since: datetime, until: datetime) -> Total:
     """All that v2 served in that time."""
-    users, operations, *charged = run(session, TOTAL, {"since": since, "until": until}).one()
+    users, operations, *charged = execute_core(session, TOTAL, {"since": since, "until": until}).one()
     v2_analysis, v2_roast, legacy_analysis, legacy_roast = map(int, charged)
     return Total(users, operations, Amounts(v2_analysis, v2_roast), Amounts(legacy_analysis, legacy_roast))
 
@@ -108,8 +108,8 @@ def total(session: Session, *, since: datetime, until: datetime) -> Total:
 def costs(session: Session, *, since: datetime, until: datetime) -> list[Cost]:
     """Every account for which the engines did not simply agree, or which v2 charged again, by user id."""
     span = {"since": since, "until": until}
-    again = {row.user_id: row for row in run(session, AGAIN, span)}
-    differing = {row.user_id: row for row in run(session, COSTS, span)}
+    again = {row.user_id: row for row in execute_core(session, AGAIN, span)}
+    differing = {row.user_id: row for row in execute_core(session, COSTS, span)}
     return [_cost(user_id, differing.get(user_id), again.get(user_id)) for user_id in sorted(differing | again)]
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected
+from control_plane.platform.db.database import rowcount_of
 from credits_engine.aftermath.costs import Cost, ItemState, ReportState, Total
 from credits_engine.aftermath.models import RollbackAccount, RollbackReport
 from credits_engine.engines.decisions import NOTHING, Amounts
@@ -121,13 +121,13 @@ def approve(session: Session, report_id: int, *, now: datetime, actor: str, reas
     """From prepared to approved; False when somebody did so before."""
     change = update(REPORT).where(REPORT.c.id == report_id, REPORT.c.state == ReportState.PREPARED.value)
     decided = {"decided_by": actor, "decided_at": now, "decision": reason}
-    return affected(session, change.values(state=ReportState.APPROVED.value, **decided)) == 1
+    return rowcount_of(session, change.values(state=ReportState.APPROVED.value, **decided)) == 1
 
 
 def settle(session: Session, report_id: int) -> bool:
     """From approved to settled; False when somebody did so before."""
     change = update(REPORT).where(REPORT.c.id == report_id, REPORT.c.state == ReportState.APPROVED.value)
-    return affected(session, change.values(state=ReportState.SETTLED.value)) == 1
+    return rowcount_of(session, change.values(state=ReportState.SETTLED.value)) == 1
 
 
 def note(session: Session, report_id: int, item: Item) -> None:

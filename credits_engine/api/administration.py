@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.security import actor, require_role
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, queries, top_ups
 from credits_engine.administration.corrections import Correction
 from credits_engine.administration.top_ups import TopUp
@@ -105,7 +105,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
     """Both books, who serves and why, and a page of the journal."""
     queries.refuse_unknown("cursor", "limit")
     now, filters = datetime.now(UTC), Filters(user_id=user_id, before_id=queries.cursor())
-    with reading() as session:
+    with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
@@ -146,7 +146,7 @@ def variances_view() -> ResponseReturnValue:
     )
     shown = replace(filters, before_id=queries.cursor())
     as_sheet = queries.as_sheet()
-    with reading() as session:
+    with read_only() as session:
         found = pages.variances(session, shown, limit=SHEET_ROWS if as_sheet else queries.limit())
         groups = [] if as_sheet else pages.variance_groups(session, filters)
     if as_sheet:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Never, Self, TypeVar
 from flask import request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from control_plane.platform import request_outcomes
+from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.decisions import Amounts
@@ -181,7 +181,7 @@ def parsed(model: type[Model], value: Any) -> Model:
     except ValidationError as error:
         _refuse(error)
     if user_id := getattr(found, "userId", None):
-        request_outcomes.note_account(user_id)
+        request_outcomes.set_account(user_id)
     return found
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from credits_engine.administration import queries
 from credits_engine.api import users
@@ -29,7 +29,7 @@ def card_view() -> ResponseReturnValue:
     form = request.args.get("form", FORMS[0])
     if form not in FORMS:
         raise Problem(400, "UNKNOWN_FORM", f"form is {form[:50]!r}; use {', '.join(FORMS)}.")
-    with reading() as session:
+    with read_only() as session:
         book, engine = users.serving_book(session, user_id, now)
     document = users.summary(book, engine, now)
     if form == "json":

@@ -4,21 +4,21 @@ from typing import Any
 
 from flask import Flask
 
-from control_plane.platform import openapi
-from control_plane.platform.openapi import Answer, Documentation
+from control_plane.platform.http import openapi
+from control_plane.platform.http.openapi import Documentation, ResponseModel
 from credits_engine.api import bodies
 
 SHEET = "text/csv"
 
 
-class CreditPair(Answer):
+class CreditPair(ResponseModel):
     """Both kinds; null is unlimited."""
 
     analysis: int | None
     roast: int | None
 
 
-class CreditsLeft(Answer):
+class CreditsLeft(ResponseModel):
     """One kind in the book that serves; null is unlimited."""
 
     used: int
@@ -26,7 +26,7 @@ class CreditsLeft(Answer):
     remaining: int | None
 
 
-class ServingEngine(Answer):
+class ServingEngine(ResponseModel):
     """Who serves; `fallback` is true exactly when legacy does."""
 
     engine: str
@@ -69,7 +69,7 @@ class CreditSettlement(ServingEngine):
     committed: CreditPair
 
 
-class CreditCorrection(Answer):
+class CreditCorrection(ResponseModel):
     """What an administrator changed, by book."""
 
     operation_id: int | None
@@ -79,7 +79,7 @@ class CreditCorrection(Answer):
     reason: str
 
 
-class CreditPack(Answer):
+class CreditPack(ResponseModel):
     """A pack that was bought besides the plan."""
 
     operation_id: int | None
@@ -87,7 +87,7 @@ class CreditPack(Answer):
     moved: int
 
 
-class CreditFreeze(Answer):
+class CreditFreeze(ResponseModel):
     """Whether somebody may consume, and whether that is new."""
 
     user_id: str
@@ -95,7 +95,7 @@ class CreditFreeze(Answer):
     changed: bool
 
 
-class CreditJournal(Answer):
+class CreditJournal(ResponseModel):
     """A page of the journal, the newest first."""
 
     entries: list[dict[str, Any]]
@@ -121,7 +121,7 @@ class CreditAccount(ServingEngine):
     journal: CreditJournal
 
 
-class CreditAnalytics(Answer):
+class CreditAnalytics(ResponseModel):
     """Usage by segment, and the days that stand out."""
 
     start_date: str
@@ -130,7 +130,7 @@ class CreditAnalytics(Answer):
     changes: list[dict[str, Any]]
 
 
-class CreditPreview(Answer):
+class CreditPreview(ResponseModel):
     """Whom the other engine would answer otherwise."""
 
     users: int
@@ -140,7 +140,7 @@ class CreditPreview(Answer):
     next_after: str | None
 
 
-class CreditCalibration(Answer):
+class CreditCalibration(ResponseModel):
     """Whether legacy against legacy shows nothing."""
 
     passed: bool
@@ -150,7 +150,7 @@ class CreditCalibration(Answer):
     entries: list[Any]
 
 
-class RollbackReport(Answer):
+class RollbackReport(ResponseModel):
     """What v2 served before a rollback, and how far the corrections have come."""
 
     flag: str
@@ -177,13 +177,13 @@ class RollbackReportPage(RollbackReport):
     next_after: str | None
 
 
-class RollbackReports(Answer):
+class RollbackReports(ResponseModel):
     """Every report, the newest first."""
 
     reports: list[RollbackReport]
 
 
-class CreditStatus(Answer):
+class CreditStatus(ResponseModel):
     """What the front end shows: numbers of the serving book alone."""
 
     success: bool

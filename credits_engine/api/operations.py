@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import request_outcomes
-from control_plane.platform.database import looking, reading, transaction
+from control_plane.platform.auth.authorization import actor, require_token
+from control_plane.platform.db.database import autocommit, read_only, transaction
+from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, respond
-from control_plane.platform.security import actor, require_token
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
 from credits_engine.aftermath.approving import ApprovalRefused, UnknownReportError
@@ -60,7 +60,7 @@ def reserve_view() -> ResponseReturnValue:
         raise problem
     state = ReservationState.PENDING
     if receipt.replayed:
-        with reading() as session:
+        with read_only() as session:
             held = reservation_rows.find(session, receipt.user_id, receipt.operation_key)
             state = held.state if held else state
     document = presentation.receipt_document(receipt) | {"state": state}
@@ -93,20 +93,20 @@ def release_view() -> ResponseReturnValue:
 def status_view() -> ResponseReturnValue:
     """What the user has left, from the book that serves now."""
     user_id, now = acting_user(), datetime.now(UTC)
-    with looking() as session:
+    with autocommit() as session:
         found = books.seen(session, user_id, now)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         glance, both = found
         engine = look_up_flag(session, now, glance.routing)(glance.account).engine
-        request_outcomes.note_engine(engine.value)
+        request_outcomes.set_engine(engine.value)
         return _enveloped(presentation.status_document(both, engine))
 
 
 @bp.get("/credits/config")
 def config_view() -> ResponseReturnValue:
     """What there is to consume, for the product's front end; open to everybody."""
-    with reading() as session:
+    with read_only() as session:
         return _enveloped(presentation.config_document(v2_enabled=is_v2_on(session, datetime.now(UTC))))
 
 

@@ -13,10 +13,11 @@ import jwt
 import structlog
 from flask import Flask, current_app, request
 
-from control_plane.platform import request_outcomes, settings
-from control_plane.platform.callers import presented_token
+from control_plane.platform import settings
+from control_plane.platform.auth.authentication import presented_token
+from control_plane.platform.auth.authorization import require_token
+from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import require_token
 from credits_engine.api.published_keys import PublishedKeys, UnusableKeyError
 
 SHARED = "HS256"
@@ -58,7 +59,7 @@ def acting_user() -> str:
         user_id = request.args.get("userId", "")
         if not user_id:
             raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
-    request_outcomes.note_account(user_id)
+    request_outcomes.set_account(user_id)
     return user_id
 
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth.authorization import require_role
+from control_plane.platform.db.database import read_only
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import require_role
 from credits_engine.administration import analytics, queries
 from credits_engine.api import entry_documents, presentation
 from credits_engine.api.bodies import AMOUNT_MAX
@@ -40,7 +40,7 @@ PREVIEW_QUERY = {
 
 
 @bp.get("/flip-preview")
-@documented(query=PREVIEW_QUERY)
+@openapi_doc(query=PREVIEW_QUERY)
 @require_role("owner")
 def preview_view() -> ResponseReturnValue:
     """Who would be answered otherwise if the other engine judged now, a stretch of the directory at a time."""
@@ -48,7 +48,7 @@ def preview_view() -> ResponseReturnValue:
     amount = queries.whole("amount", "INVALID_AMOUNT", AMOUNT_MAX) or 1
     after, as_sheet = queries.text("after") or "", queries.as_sheet()
     enough = None if as_sheet else queries.limit()
-    with reading() as session:
+    with read_only() as session:
         found = preview(session, after, now=datetime.now(UTC), amount=amount, enough=enough)
     if as_sheet:
         return entry_documents.sheet("credits-flip-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
@@ -56,13 +56,13 @@ def preview_view() -> ResponseReturnValue:
 
 
 @bp.get("/calibration")
-@documented(query={"operations": "How many of the latest operations; 10,000 by default, 100,000 at most."})
+@openapi_doc(query={"operations": "How many of the latest operations; 10,000 by default, 100,000 at most."})
 @require_role("owner")
 def calibration_view() -> ResponseReturnValue:
     """Whether legacy against legacy shows nothing, and whether journalled answers come out the same again."""
     queries.refuse_unknown("operations")
     most = queries.whole("operations", "INVALID_OPERATIONS", OPERATIONS_MAX) or OPERATIONS_DEFAULT
-    with reading() as session:
+    with read_only() as session:
         found = calibrate(session, most=most)
     return jsonify(
         {
@@ -76,7 +76,7 @@ def calibration_view() -> ResponseReturnValue:
 
 
 @bp.get("/analytics")
-@documented(query=ANALYTICS_QUERY)
+@openapi_doc(query=ANALYTICS_QUERY)
 @require_role("owner")
 def analytics_view() -> ResponseReturnValue:
     """Usage by day, engine, plan and cohort, with the days that stand out."""
@@ -87,7 +87,7 @@ def analytics_view() -> ResponseReturnValue:
     if until - since > timedelta(days=ANALYTICS_DAYS_MAX):
         raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
     by = queries.words("by", Segment, "UNKNOWN_SEGMENT") or frozenset({Segment.DAY, Segment.ENGINE, Segment.PLAN})
-    with reading() as session:
+    with read_only() as session:
         rows = usage.added_up(session, by, since=since, until=until)
     columns = [name for name in usage.UsageRow._fields if name not in set(Segment) - by]
     if queries.as_sheet():

@@ -6,8 +6,9 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.platform import request_outcomes, settings
-from control_plane.platform.database import reading
+from control_plane.platform import settings
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import request_outcomes
 from credits_engine.administration import queries
 from credits_engine.api import bodies, entry_documents, presentation
 from credits_engine.api.presentation import Document
@@ -41,7 +42,7 @@ def history_view() -> ResponseReturnValue:
     filters = Filters(
         user_id=user_id, kind=queries.kind(), types=SHOWN, since=since, until=until, before_id=queries.cursor()
     )
-    with reading() as session:
+    with read_only() as session:
         found = pages.journal(session, filters, limit=queries.limit())
     return _enveloped(entry_documents.page(found, entry_documents.own_entry))
 
@@ -51,7 +52,7 @@ def check_view() -> ResponseReturnValue:
     """Whether an operation would be allowed now; nothing is held for it."""
     user_id, now = acting_user(), datetime.now(UTC)
     amounts = bodies.parsed(bodies.Asked, request.get_json()).amounts
-    with reading() as session:
+    with read_only() as session:
         book, engine = serving_book(session, user_id, now)
     decision = ENGINES.of(engine)(book, Request(user_id, amounts))
     return _enveloped(
@@ -70,7 +71,7 @@ def check_view() -> ResponseReturnValue:
 def summary_view() -> ResponseReturnValue:
     """Usage per kind with its level, the days left, and what to recommend."""
     user_id, now = acting_user(), datetime.now(UTC)
-    with reading() as session:
+    with read_only() as session:
         book, engine = serving_book(session, user_id, now)
     return _enveloped(summary(book, engine, now))
 
@@ -82,7 +83,7 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
     engine = look_up_flag(session, now)(account).engine
-    request_outcomes.note_engine(engine.value)
+    request_outcomes.set_engine(engine.value)
     return books.shown(session, account, now).of(engine), engine
 
 

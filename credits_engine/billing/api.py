@@ -6,9 +6,9 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role
 from credits_engine.billing import operations, presentation
 from credits_engine.billing.breaker import BreakerOpenError
 from credits_engine.billing.reconciling import Finding, reconcile
@@ -47,7 +47,7 @@ class ReconcileBody(BaseModel):
 @require_role("viewer")
 def summary_view() -> ResponseReturnValue:
     """What waits, for how long, and what came in within a day."""
-    with reading() as session:
+    with read_only() as session:
         return jsonify(presentation.summary(session, datetime.now(UTC)))
 
 
@@ -57,7 +57,7 @@ def events_view() -> ResponseReturnValue:
     """Events, newest first: `state`, `limit` up to 200, and `before`, the number of the last one seen."""
     state = _state(request.args["state"]) if "state" in request.args else None
     limit, before = _number("limit", 50), _number("before", 0)
-    with reading() as session:
+    with read_only() as session:
         rows = listing.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
     shown = rows[: min(limit, PAGE_MAX)]
     more = shown[-1].id if len(rows) > len(shown) and shown else None
@@ -68,7 +68,7 @@ def events_view() -> ResponseReturnValue:
 @require_role("operator")
 def event_view(event_id: str) -> ResponseReturnValue:
     """One event with its body, which holds customers' data."""
-    with reading() as session:
+    with read_only() as session:
         row = listing.event(session, event_id)
         if row is None:
             raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
@@ -100,7 +100,7 @@ def replay_all_view(state: str) -> ResponseReturnValue:
 @require_role("viewer")
 def user_view(user_id: str) -> ResponseReturnValue:
     """What a user's subscriptions entitle to, and the newest events about them."""
-    with reading() as session:
+    with read_only() as session:
         found = accounts.show_account(session, user_id)
         if found is None:
             raise Problem(404, "NO_BILLING", f"No event of Stripe was ever about user {user_id[:80]!r}.")

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.billing import operations, presentation
 from credits_engine.billing.api import truth
 from credits_engine.billing.breaker import BreakerOpenError
@@ -33,13 +33,13 @@ def billing_group() -> None:
 @in_application
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
     """The newest events, and how many wait."""
-    with reading() as session:
+    with read_only() as session:
         summary = presentation.summary(session, datetime.now(UTC))
         rows = listing.page(session, state=State(state) if state else None, limit=limit)
     events = [presentation.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
     words = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
-    show(summary | {"events": events}, "\n".join(words), as_json=as_json)
+    echo_result(summary | {"events": events}, "\n".join(words), as_json=as_json)
 
 
 @billing_group.command("show")
@@ -48,7 +48,7 @@ def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
 @in_application
 def show_command(*, name: str, as_json: bool) -> None:
     """One event with its body and attempts, or what a user's subscriptions entitle to."""
-    with reading() as session:
+    with read_only() as session:
         row = listing.event(session, name)
         account = None if row else accounts.show_account(session, name)
         if row is not None:
@@ -57,7 +57,7 @@ def show_command(*, name: str, as_json: bool) -> None:
             document = presentation.account(session, account)
         else:
             raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user with one.")
-    show(document, _in_words(document), as_json=as_json)
+    echo_result(document, _in_words(document), as_json=as_json)
 
 
 @billing_group.command("replay")
@@ -79,7 +79,7 @@ def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str
                 operations.replay(session, event_id, now=now, actor=actor(), reason=reason)
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
-    show({"replayed": done}, f"{len(done)} events will be applied once more.", as_json=as_json)
+    echo_result({"replayed": done}, f"{len(done)} events will be applied once more.", as_json=as_json)
 
 
 @billing_group.command("link")
@@ -98,7 +98,7 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     document = {"customer": customer_id, "userId": user_id, "released": released}
-    show(document, f"{customer_id} is {user_id}; {released} events go on.", as_json=as_json)
+    echo_result(document, f"{customer_id} is {user_id}; {released} events go on.", as_json=as_json)
 
 
 @billing_group.command("reconcile")
@@ -122,7 +122,7 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
         raise CommandFailed(f"{error} {compared} were compared before.") from error
     words = [f"{compared} subscriptions compared, {len(findings)} differ."]
     words += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    show(presentation.report(findings, compared), "\n".join(words), as_json=as_json)
+    echo_result(presentation.report(findings, compared), "\n".join(words), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Flask
 from pydantic import BaseModel, ConfigDict
 
-from control_plane.platform import openapi
-from control_plane.platform.openapi import Answer, Documentation
+from control_plane.platform.http import openapi
+from control_plane.platform.http.openapi import Documentation, ResponseModel
 from credits_engine.billing.api import Body, LinkBody, ReconcileBody
 
 
@@ -21,20 +21,20 @@ class StripeEvent(BaseModel):
     data: dict[str, Any]
 
 
-class EventReceived(Answer):
+class EventReceived(ResponseModel):
     """The event is stored."""
 
     received: bool
 
 
-class BillingRecent(Answer):
+class BillingRecent(ResponseModel):
     """What came in within a day."""
 
     by_state: dict[str, int]
     by_api_version: dict[str, int]
 
 
-class BillingSummary(Answer):
+class BillingSummary(ResponseModel):
     """What waits and for how long."""
 
     waiting: dict[str, int]
@@ -42,7 +42,7 @@ class BillingSummary(Answer):
     last_day: BillingRecent
 
 
-class BillingEvent(Answer):
+class BillingEvent(ResponseModel):
     """One event of the inbox, and where it stands."""
 
     event_id: str
@@ -62,7 +62,7 @@ class BillingEvent(Answer):
     finished_at: str | None
 
 
-class BillingEvents(Answer):
+class BillingEvents(ResponseModel):
     """A page of events, the newest first; `next` goes into `before`."""
 
     events: list[BillingEvent]
@@ -77,13 +77,13 @@ class BillingEventInFull(BillingEvent):
     facts: list[dict[str, Any]]
 
 
-class BillingReplay(Answer):
+class BillingReplay(ResponseModel):
     """What is applied once more: names, or how many."""
 
     replayed: list[str] | int
 
 
-class BillingLink(Answer):
+class BillingLink(ResponseModel):
     """Who a customer is, and how many events go on."""
 
     customer: str
@@ -91,7 +91,7 @@ class BillingLink(Answer):
     released: int
 
 
-class BillingFinding(Answer):
+class BillingFinding(ResponseModel):
     """A difference between Stripe and us."""
 
     kind: str
@@ -101,21 +101,21 @@ class BillingFinding(Answer):
     corrected: bool
 
 
-class BillingReport(Answer):
+class BillingReport(ResponseModel):
     """What a comparison with Stripe found."""
 
     compared: int
     findings: list[BillingFinding]
 
 
-class BillingPeriod(Answer):
+class BillingPeriod(ResponseModel):
     """What Stripe bills for."""
 
     start: str | None
     end: str | None
 
 
-class BillingAccountShown(Answer):
+class BillingAccountShown(ResponseModel):
     """What a user's subscriptions entitle to."""
 
     user_id: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
 from credits_engine.billing import events
 from credits_engine.billing.applying import THIN_TYPES
 from credits_engine.billing.breaker import BreakerOpenError
@@ -81,5 +81,5 @@ def _same_second(each: Snapshot, newest: Snapshot) -> bool:
 
 def _known(stated: Sequence[Fact]) -> list[Fact]:
     customers = {name for fact in stated if (name := getattr(fact, "customer_id", None))}
-    with reading() as session:
+    with read_only() as session:
         return [fact for name in sorted(customers) for fact in facts.of_customer(session, name)]

@@ -9,9 +9,9 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
-from control_plane.platform import signals
-from control_plane.platform.database import after_commit, reading
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import after_commit, read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import listing
 from credits_engine.billing.store.inbox import State
@@ -44,29 +44,29 @@ log = structlog.get_logger()
 
 def report(event_id: str, *, failed: bool) -> None:
     """Tell the guard how an event went at its first attempt; call it after the commit."""
-    signals.record(Observation(FAILURE, failed, account=event_id))
+    signals.record(Sample(FAILURE, failed, account=event_id))
 
 
 def report_signature(*, refused: bool) -> None:
     """Tell the guard whether a delivery was believed: a secret that was changed on one side alone refuses them all."""
-    signals.record(Observation(SIGNATURE, bad=refused))
+    signals.record(Sample(SIGNATURE, bad=refused))
 
 
 def report_period(subscription_id: str, *, ours: datetime, theirs: datetime) -> None:
     """Tell the guard whether a subscription's period ends with us when it ends with Stripe."""
     apart = abs((ours - theirs).total_seconds())
-    signals.record(Observation(PERIOD_DIFFERS, bad=apart > DIFFERENCE_SECONDS, account=subscription_id))
+    signals.record(Sample(PERIOD_DIFFERS, bad=apart > DIFFERENCE_SECONDS, account=subscription_id))
 
 
 def report_comparison(subscription_id: str, *, missed: bool) -> None:
     """Tell the guard whether Stripe has something of a subscription that no event has told us."""
-    signals.record(Observation(MISSED, bad=missed, account=subscription_id))
+    signals.record(Sample(MISSED, bad=missed, account=subscription_id))
 
 
 def report_money(session: Session, fresh: Sequence[Fact]) -> None:
     """Tell the guard, once it is committed, what was paid and what was given back; a charge in parts counts once."""
-    found = [Observation(REFUNDED, bad=True, account=each.charge_id) for each in fresh if isinstance(each, Refund)]
-    found += [Observation(REFUNDED, bad=False) for each in fresh if isinstance(each, InvoicePaid | PackPaid)]
+    found = [Sample(REFUNDED, bad=True, account=each.charge_id) for each in fresh if isinstance(each, Refund)]
+    found += [Sample(REFUNDED, bad=False) for each in fresh if isinstance(each, InvoicePaid | PackPaid)]
     after_commit(session, lambda: signals.record(*found))
 
 
@@ -81,8 +81,8 @@ def report_resets(session: Session, opened: Sequence[Opening], *, now: datetime)
         for each in opened
         if each.ended_at is not None
         for observation in (
-            Observation(RESET_LATE, (now - each.ended_at).total_seconds() > bound, account=each.user_id),
-            Observation(RESET_SKIPPED, each.period.start > each.ended_at, account=each.user_id),
+            Sample(RESET_LATE, (now - each.ended_at).total_seconds() > bound, account=each.user_id),
+            Sample(RESET_SKIPPED, each.period.start > each.ended_at, account=each.user_id),
         )
     ]
     after_commit(session, lambda: signals.record(*found))
@@ -91,7 +91,7 @@ def report_resets(session: Session, opened: Sequence[Opening], *, now: datetime)
 def report_plan(session: Session, user_id: str, *, due_at: datetime, now: datetime) -> None:
     """Tell the guard, once it is committed, how long after it was due a change of plan is in the limits."""
     late = (now - due_at).total_seconds() > plan_late_seconds()
-    after_commit(session, lambda: signals.record(Observation(PLAN_LATE, late, account=user_id)))
+    after_commit(session, lambda: signals.record(Sample(PLAN_LATE, late, account=user_id)))
 
 
 def plan_late_seconds() -> float:
@@ -103,13 +103,13 @@ def report_behind(user_ids: Sequence[str]) -> None:
     """Tell the guard whose limits have not followed their plan at all."""
     if user_ids:
         log.error("billing.limits_behind", users=user_ids[:LOGGED], found=len(user_ids))
-    signals.record(*(Observation(PLAN_LATE, bad=True, account=user_id) for user_id in user_ids))
+    signals.record(*(Sample(PLAN_LATE, bad=True, account=user_id) for user_id in user_ids))
 
 
 def trip(session: Session, tripwire: str, **words: str) -> None:
     """Something happened that must never happen; the guard learns of it when this transaction commits."""
     log.error(tripwire.replace("_", ".", 1), **words)
-    after_commit(session, lambda: signals.record(Observation(tripwire, bad=True)))
+    after_commit(session, lambda: signals.record(Sample(tripwire, bad=True)))
 
 
 def measure(state: State, lag_seconds: float) -> None:
@@ -118,12 +118,12 @@ def measure(state: State, lag_seconds: float) -> None:
     LAG.observe(max(lag_seconds, 0.0))
     if state in ENDED:
         bound = signals.bound_seconds(current_app, LATE, LATE_SECONDS)
-        signals.record(Observation(LATE, lag_seconds > bound), Observation(DEAD, state is State.DEAD))
+        signals.record(Sample(LATE, lag_seconds > bound), Sample(DEAD, state is State.DEAD))
 
 
 def waiting() -> Iterable[Metric]:
     """What waits now, read from the inbox at each scrape."""
-    with reading() as session:
+    with read_only() as session:
         found = listing.unfinished(session, datetime.now(UTC))
     events = GaugeMetricFamily("rollout_billing_waiting", "Events that have not ended well.", labels=["state"])
     for state, number in found.counts.items():

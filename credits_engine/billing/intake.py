@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from control_plane.platform.database import sync_to_disk, transaction
+from control_plane.platform.db.database import sync_to_disk, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import events
 from credits_engine.billing.shapes import section

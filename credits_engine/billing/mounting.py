@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
-from control_plane.platform import jobs, settings, telemetry
-from control_plane.platform.database import reading
+from control_plane.platform import settings
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import telemetry
+from control_plane.platform.runtime import jobs
 from credits_engine.billing import api, evidence, intake, stripe_client, sweep, watching, webhook
 from credits_engine.billing.doubts import AskStripe
 from credits_engine.billing.prices import check_prices
@@ -31,7 +33,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
     telemetry.collect_at_scrape(app, evidence.waiting)
-    telemetry.quiet(app, "stripe_webhook.receive")
+    telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
     doubts = AskStripe(truth) if truth else no_doubts
     watching.init_app(app)
@@ -40,15 +42,15 @@ def init_app(app: Flask) -> None:
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
     roll = sweep.Roll()
-    schedule = jobs.of(app)
-    schedule.everywhere(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
-    schedule.every(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
-    schedule.every(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
+    schedule = jobs.jobs_of(app)
+    schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
+    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
+    schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
 
 
 def work(worker: Worker, now: datetime) -> None:
     """Work off what is due, for two seconds at most, so that the process can stop."""
-    with reading() as session:
+    with read_only() as session:
         is_idle = not inbox.has_due(session, now)
     if not is_idle:
         worker.work(until=now + SHIFT)

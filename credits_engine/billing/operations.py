@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import audit
+from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from credits_engine.billing.applying import CUSTOMER
 from credits_engine.billing.store import accounts, inbox, listing

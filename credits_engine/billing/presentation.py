@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from control_plane.platform import strict_json
+from control_plane.platform.http import json_provider
 from credits_engine.billing.reconciling import Finding
 from credits_engine.billing.store import accounts, listing
 from credits_engine.billing.store.accounts import BillingAccount
@@ -103,8 +103,8 @@ def report(findings: Sequence[Finding], compared: int) -> Document:
 def _shown(body: bytes) -> Any:
     """A body as JSON; as text where it is none that every reader of our answer could take."""
     try:
-        return strict_json.loads(body)
-    except strict_json.MalformedJSON:
+        return json_provider.loads(body)
+    except json_provider.MalformedJSON:
         return body.decode(errors="replace")
 
 

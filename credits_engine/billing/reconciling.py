@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import evidence
 from credits_engine.billing.effects import standing
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
@@ -59,7 +59,7 @@ def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False)
         for fetched in page:
             snapshot = next(fact for fact in fetched if isinstance(fact, Snapshot))
             seen.add(snapshot.subscription_id)
-            with reading() as session:
+            with read_only() as session:
                 finding = compare(session, snapshot, fetched, now=now)
                 _compare_periods(session, snapshot)
             evidence.report_comparison(snapshot.subscription_id, missed=finding is not None and finding.kind in MISSED)
@@ -68,7 +68,7 @@ def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False)
             elif finding:
                 yield finding
         yield len(page)
-    with reading() as session:
+    with read_only() as session:
         ours = accounts.live_subscriptions(session)
     for subscription_id, user_id in sorted(ours.items()):
         if subscription_id not in seen:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import evidence, resets
 from credits_engine.billing.applying import PRICE, STRIPE
 from credits_engine.billing.prices import UnsoldPriceError, is_sold
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 def settle_due(now: datetime) -> int:
     """Settle the users for whom something has fallen due, each in a transaction of their own; returns how many."""
-    with reading() as session:
+    with read_only() as session:
         users = accounts.due(session, now=now, most=DUE_MAX)
     for user_id in users:
         try:
@@ -71,7 +71,7 @@ def watch_limits(now: datetime) -> list[str]:
     Higher ones are no mistake: a downgrade waits for the next period.
     """
     since = now - timedelta(seconds=evidence.plan_late_seconds())
-    with reading() as session:
+    with read_only() as session:
         unlike = sweeping.unlike_plan(session, now=now, since=since)
     behind = [user_id for user_id, plan, limited_as in unlike if _is_behind(limited_as, plan)]
     evidence.report_behind(behind)
@@ -94,7 +94,7 @@ class Roll:
         return opened
 
     def _turn(self, now: datetime) -> int:
-        with reading() as session:
+        with read_only() as session:
             page = openings.without_period(session, after=self.after, now=now, page=PAGE)
         self.after = page.last  # already: a page that can't be opened must not keep those after it waiting
         return sum(_opened(page.users[start : start + TOGETHER], now) for start in range(0, len(page.users), TOGETHER))

@@ -5,9 +5,10 @@ from datetime import datetime
 import structlog
 from flask import Flask, current_app
 
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import reading
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
 from credits_engine.billing.store import listing
 from credits_engine.billing.stripe_client import Truth
 
@@ -23,7 +24,7 @@ def look_at_breaker(_now: datetime) -> None:
     """Tell the guard whether this process has given up asking Stripe for the moment; without a key nobody asks."""
     truth: Truth | None = current_app.extensions["billing_truth"]
     if truth is not None:
-        signals.record(Observation(BREAKER_OPEN, truth.breaker.is_open))
+        signals.record(Sample(BREAKER_OPEN, truth.breaker.is_open))
 
 
 def look_at_waiting(now: datetime, _term: int) -> None:
@@ -31,16 +32,16 @@ def look_at_waiting(now: datetime, _term: int) -> None:
 
     The lag of an event is counted at its end. One that never ends is seen here alone.
     """
-    with reading() as session:
+    with read_only() as session:
         seconds = listing.oldest_seconds(session, now)
     is_late = seconds > signals.bound_seconds(current_app, WAITING, WAITING_SECONDS)
     if is_late:
         log.error("billing.waiting_long", seconds=round(seconds))
-    signals.record(Observation(WAITING, is_late))
+    signals.record(Sample(WAITING, is_late))
 
 
 def init_app(app: Flask) -> None:
     """Let every process look at its breaker, and the leader at the inbox."""
-    schedule = jobs.of(app)
-    schedule.everywhere(BREAKER_SECONDS, "billing-breaker", look_at_breaker)
-    schedule.every(WAITING_LOOK_SECONDS, "billing-waiting", look_at_waiting)
+    schedule = jobs.jobs_of(app)
+    schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", look_at_breaker)
+    schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", look_at_waiting)

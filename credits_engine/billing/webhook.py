@@ -6,7 +6,8 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import Counter
 
-from control_plane.platform import request_outcomes, settings
+from control_plane.platform import settings
+from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
 from credits_engine.billing import evidence, signature
 from credits_engine.billing.intake import Intake, UnusableBodyError, parse

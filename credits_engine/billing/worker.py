@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import applying, evidence
 from credits_engine.billing.applying import LinkConflictError, LostClaimError

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from control_plane.platform.console import CommandFailed, in_application, json_option, show
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from credits_engine.aftermath.cli import after_rollback_group
 from credits_engine.api import presentation
 from credits_engine.billing.cli import billing_group
@@ -49,7 +49,7 @@ def register(group: click.Group) -> None:
 def status_command(*, user_id: str, as_json: bool) -> None:
     """Both books of USER, who serves now, and why."""
     now = datetime.now(UTC)
-    with reading() as session:
+    with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:
             raise CommandFailed(f"User {user_id!r} is not in the directory; `rollout users import` adds users.")
@@ -73,7 +73,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
         *map(_pack_line, both.packs),
         *([f"frozen: {account.frozen}"] if account.frozen else []),
     ]
-    show(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(words), as_json=as_json)
 
 
 @credits_group.command("reconcile")
@@ -92,7 +92,7 @@ def reconcile_command(*, as_json: bool) -> None:
     words += [_difference_line(each) for each in result.differences[:LISTED]]
     words += [f"  pack {pack_id} does not hold what its entries add up to" for pack_id in result.packs[:LISTED]]
     words += [f"… and {result.found - LISTED} more; --json lists a thousand."] if result.found > LISTED else []
-    show(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(words), as_json=as_json)
     sys.exit(0 if result.clean else 1)
 
 

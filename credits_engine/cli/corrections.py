@@ -7,7 +7,14 @@ from typing import TypeVar
 import click
 from sqlalchemy.orm import Session
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, patiently, show
+from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
+    actor,
+    echo_result,
+    in_application,
+    json_option,
+    retry_while_locked,
+)
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Correction, CorrectionRefused
 from credits_engine.api import presentation
@@ -82,7 +89,7 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
         if changed
         else f"It was stopped already for {_name(whom)}."
     )
-    show({"userId": whom, "frozen": True, "changed": changed}, words, as_json=as_json)
+    echo_result({"userId": whom, "frozen": True, "changed": changed}, words, as_json=as_json)
 
 
 @click.command("unfreeze")
@@ -98,7 +105,7 @@ def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_js
         lambda session, now: corrections.unfreeze(session, whom, now=now, actor=actor(), reason=reason)
     )
     words = f"Consumption goes on for {_name(whom)}." if changed else f"Nothing was stopped for {_name(whom)}."
-    show({"userId": whom, "frozen": False, "changed": changed}, words, as_json=as_json)
+    echo_result({"userId": whom, "frozen": False, "changed": changed}, words, as_json=as_json)
 
 
 COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
@@ -106,7 +113,7 @@ COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
 
 def _corrected(use_case: Callable[[Session, datetime], Answer]) -> Answer:
     try:
-        return patiently(lambda session: use_case(session, datetime.now(UTC)))
+        return retry_while_locked(lambda session: use_case(session, datetime.now(UTC)))
     except REFUSALS as error:
         raise CommandFailed(str(error.args[0])) from error
 
@@ -126,4 +133,4 @@ def _show(done: Correction, *, as_json: bool) -> None:
     books = "; ".join(f"{name} used {amounts}" for name, amounts in done.posted.items())
     words = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
     document = {"operationId": done.journal_id, "userId": done.user_id, "type": done.type, "posted": moved}
-    show(document, words, as_json=as_json)
+    echo_result(document, words, as_json=as_json)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from control_plane.platform import audit, settings
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading, transaction
+from control_plane.platform import settings
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.migration import copies
 from credits_engine.migration.backfilling import Backfilled, backfill
 from credits_engine.migration.copies import CopyError
@@ -51,7 +52,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
     words = f"{users:,} users: {done}, {len(errors)} errors."
     failed = [{"userId": each.user_id, "error": each.error} for each in errors]
     document = {"users": users, "opened": opened, "carried": carried, "errors": failed, "dryRun": dry_run}
-    show(document, words, as_json=as_json)
+    echo_result(document, words, as_json=as_json)
     sys.exit(1 if errors else 0)
 
 
@@ -60,7 +61,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
 @in_application
 def verify_command(*, as_json: bool) -> None:
     """One running period each, both books equal the journal, keys lead to their rows. Exit code 1 if not."""
-    with reading() as session:
+    with read_only() as session:
         found = verify(session, datetime.now(UTC))
     words = [
         f"{len(found.without_period):,} users without a running period, {len(found.overlapping)} with overlaps.",
@@ -77,7 +78,7 @@ def verify_command(*, as_json: bool) -> None:
         "found": found.books.found,
         "keysAstray": found.keys_astray,
     }
-    show(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(words), as_json=as_json)
     sys.exit(0 if found.whole else 1)
 
 
@@ -100,7 +101,7 @@ def backup_command(*, path: Path, as_json: bool) -> None:
             after={"path": str(path), "bytes": size},
             reason="Asked for at a console.",
         )
-    show({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
+    echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
 
 
 @click.command("restore")
@@ -125,7 +126,7 @@ def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
         *(f"Switched off, as it was before the restore: {name}." for name in carried["switched_off"]),
         "Next: rollout credits backfill, then verify; and rollout billing reconcile for what Stripe told meanwhile.",
     ]
-    show({"path": str(path), "frozen": True, **done.document}, "\n".join(words), as_json=as_json)
+    echo_result({"path": str(path), "frozen": True, **done.document}, "\n".join(words), as_json=as_json)
 
 
 @click.command("drill")
@@ -143,7 +144,7 @@ def drill_command(*, as_json: bool) -> None:
         raise CommandFailed(str(error)) from error
     passed = all(step.passed for step in steps)
     document = {"passed": passed, "steps": [asdict(step) for step in steps]}
-    show(document, "Nothing is lost." if passed else "Something is lost.", as_json=as_json)
+    echo_result(document, "Nothing is lost." if passed else "Something is lost.", as_json=as_json)
     sys.exit(0 if passed else 1)
 
 

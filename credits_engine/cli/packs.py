@@ -4,8 +4,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import click
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.administration import top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp, UnknownPackError
@@ -70,4 +70,4 @@ def _show(done: TopUp, *, as_json: bool) -> None:
         f"{pack.remaining:,} left until {until}."
     )
     document = {"operationId": done.journal_id, "userId": pack.user_id, "moved": done.moved}
-    show(document | presentation.pack_document(pack), words, as_json=as_json)
+    echo_result(document | presentation.pack_document(pack), words, as_json=as_json)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.migration import retirement
 from credits_engine.migration.retirement import Check, RetirementRefused
 
@@ -32,14 +32,14 @@ def retire_command(*, dry_run: bool, undo: bool, path: Path | None, reason: str 
         elif undo:
             with transaction() as session:
                 retirement.bring_back(session, now=now, actor=actor(), reason=words)
-            show({"retired": False}, "Legacy is asked again beside v2.", as_json=as_json)
+            echo_result({"retired": False}, "Legacy is asked again beside v2.", as_json=as_json)
         elif path is not None:
             _archive(path, now, words, as_json=as_json)
         else:
             with transaction() as session:
                 found = retirement.retire(session, now=now, actor=actor(), reason=words)
             done = "Legacy is retired: it is not asked any more. Its book goes on, so a rollback still works."
-            show({"retired": True, "checks": _documents(found)}, done, as_json=as_json)
+            echo_result({"retired": True, "checks": _documents(found)}, done, as_json=as_json)
     except RetirementRefused as error:
         raise CommandFailed(str(error)) from error
 
@@ -48,12 +48,12 @@ COMMANDS = (retire_command,)
 
 
 def _dry_run(now: datetime, *, as_json: bool) -> None:
-    with reading() as session:
+    with read_only() as session:
         found = retirement.checks(session, now)
     ready = all(check.passed for check in found)
     words = [f"  {'ok ' if check.passed else 'NO '} {check.name}: {check.words}" for check in found]
     words.append("Legacy would be retired." if ready else "Legacy would not be retired.")
-    show({"wouldRetire": ready, "checks": _documents(found)}, "\n".join(words), as_json=as_json)
+    echo_result({"wouldRetire": ready, "checks": _documents(found)}, "\n".join(words), as_json=as_json)
     click.get_current_context().exit(0 if ready else 1)
 
 
@@ -64,7 +64,7 @@ def _archive(path: Path, now: datetime, reason: str, *, as_json: bool) -> None:
         f"{path}: {rows:,} rows. What the next release may leave out:",
         *(f"  - {each}" for each in retirement.REMOVE),
     ]
-    show({"path": str(path), "rows": rows, "remove": retirement.REMOVE}, "\n".join(words), as_json=as_json)
+    echo_result({"path": str(path), "rows": rows, "remove": retirement.REMOVE}, "\n".join(words), as_json=as_json)
 
 
 def _documents(found: list[Check]) -> list[dict[str, object]]:

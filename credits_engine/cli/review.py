@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from control_plane.platform import private_files
-from control_plane.platform.console import in_application, json_option, show
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
 from credits_engine.api import review
 from credits_engine.api.bodies import AMOUNT_MAX
 from credits_engine.api.entry_documents import plain
@@ -27,7 +27,7 @@ LISTED = 20
 @in_application
 def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
     """Who would be refused, or granted, the next operation if the other engine judged now."""
-    with reading() as session:
+    with read_only() as session:
         found = preview(session, "", now=datetime.now(UTC), amount=amount, most=sys.maxsize)
     rows = review.sheet_rows(found)
     if path is not None:
@@ -38,7 +38,7 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
     words += [f"  {user_id} ({plan}, {kind}): {reason}" for user_id, plan, kind, *_, reason in rows[:LISTED]]
     words += [f"… and {len(rows) - LISTED:,} more; --csv writes them all."] if len(rows) > LISTED else []
     document = review.preview_document(found) | {"flips": len(rows)}
-    show(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(words), as_json=as_json)
 
 
 @click.command("calibrate")
@@ -47,7 +47,7 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
 @in_application
 def calibrate_command(*, operations: int, as_json: bool) -> None:
     """Judge the latest operations again, legacy against legacy too. Exit code 1 if there are none or one differs."""
-    with reading() as session:
+    with read_only() as session:
         found = calibrate(session, most=operations)
     document = {
         "passed": found.passed,
@@ -59,7 +59,7 @@ def calibrate_command(*, operations: int, as_json: bool) -> None:
         f"{found.operations:,} operations judged again: {len(found.mismatches):,} mismatches of legacy with itself, "
         f"{len(found.unlike):,} answers unlike the journalled ones."
     )
-    show(document, words, as_json=as_json)
+    echo_result(document, words, as_json=as_json)
     sys.exit(0 if found.passed else 1)
 
 

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, RolloutState, exposure_at, following
-from control_plane.platform import jobs
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, RolloutState, exposure_at, position_after
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
 from credits_engine.engines.calibration import Calibration
 from credits_engine.engines.decisions import EngineName
@@ -89,7 +89,7 @@ def look(
 
     After each page of users it takes a `rest`, with no transaction open, so that a large directory hinders nobody.
     """
-    with reading() as session:
+    with read_only() as session:
         rollout = rollout_store.load(session, FLAG)
         if rollout is None or not _is_due(session, rollout, now, every):
             return None
@@ -134,14 +134,14 @@ class _Census:
 
 
 def _page(after: str, now: datetime) -> list[Standing]:
-    with reading() as session:
+    with read_only() as session:
         return previewing.page(session, after, now=now, most=PAGE)
 
 
 def init_app(app: Flask) -> None:
     """Give the migration a say in every advance, and the leader its part in it."""
     rollouts.register_gate(GATE, gate)
-    jobs.every(app, LOOK_SECONDS, "examine-next-step", _look)
+    jobs.run_on_leader(app, LOOK_SECONDS, "examine-next-step", _look)
 
 
 def _look(now: datetime, _term: int) -> None:
@@ -160,7 +160,7 @@ def _exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
     """Whom this step and the next let in in production, rolled back or not; None behind the last step."""
     here, there = (
         None if position is None else exposure_at(rollout.plan, position, PRODUCTION)
-        for position in (rollout.position, following(rollout.plan, rollout.position))
+        for position in (rollout.position, position_after(rollout.plan, rollout.position))
     )
     assert here is not None
     return here, there

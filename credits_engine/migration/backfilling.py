@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import UnknownPlanError
@@ -44,7 +44,7 @@ class _Discarded(Exception):  # noqa: N818 - no error: how a dry run ends
 def backfill(*, now: datetime, batch_size: int, after: str = "", dry_run: bool = False) -> Iterator[list[Backfilled]]:
     """Go through the directory, one transaction per batch; a dry run does the same and keeps nothing."""
     while True:
-        with reading() as session:
+        with read_only() as session:
             users = migrating.users_after(session, after, most=batch_size)
         if not users:
             return

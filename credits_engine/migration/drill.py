@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Engine, create_engine, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.platform import locks
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.db import errors
+from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
 from credits_engine.migration import copies
@@ -53,7 +53,7 @@ def drill(settings: Settings, now: datetime) -> Iterator[Step]:
 
 
 def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
-    with reading() as session:
+    with read_only() as session:
         before = migrating.fingerprint(session)
     yield Step("copy", passed=True, words=f"{before['journal'][0]:,} journal rows in a copy of its own.")
     with transaction() as session:
@@ -61,18 +61,18 @@ def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
     yield Step("stop", passed=True, words="Consumption is stopped in the copy.")
     with transaction() as session:
         session.execute(update(COUNTERS).values(analysis_used=COUNTERS.c.analysis_used + 1))
-    with reading() as session:
+    with read_only() as session:
         spoiled = verify(session, now).books.found
     counted = before["v2"][0]
     yield Step("corrupt", passed=spoiled == counted, words=f"{counted} rows spoiled, {spoiled} of them found.")
     restore(kept, folder=copy.instance_dir, clock=lambda: now, actor=ACTOR, reason="Drill.")
-    with reading() as session:
+    with read_only() as session:
         after = migrating.fingerprint(session)
     words = "Every row and every sum is as it was." if after == before else f"{before} became {after}."
     yield Step("restore", passed=after == before, words=words)
     errors = [each for batch in backfill(now=now, batch_size=BATCH) for each in batch if each.error]
     yield Step("backfill", passed=not errors, words=f"{len(errors)} users with errors.")
-    with reading() as session:
+    with read_only() as session:
         found = verify(session, now)
     words = f"{found.books.checked:,} book rows checked, {found.books.found} differ."
     yield Step("verify", passed=found.whole, words=words)
@@ -102,7 +102,7 @@ def _create(engine: Engine, name: str) -> None:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except DBAPIError as error:
-        if not locks.is_forbidden(error.orig):
+        if not errors.is_permission_denied(error.orig):
             raise CopyError(f"No database could be made for the copy: {str(error.orig).strip()}") from error
         raise CopyError(
             f"The drill works on a copy in a database of its own, and the role {engine.url.username} may not make one. "

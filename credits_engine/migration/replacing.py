@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane import migrations
-from control_plane.platform import announce
-from control_plane.platform.database import db, is_postgresql
+from control_plane.platform.db.database import db, is_postgresql
+from control_plane.platform.runtime import change_feed
 from credits_engine.migration import copies
 from credits_engine.migration.copies import CopyError
 
@@ -64,7 +64,7 @@ def lock(session: Session) -> None:
 
 def _lock_tables(session: Session) -> None:
     session.execute(text(f"SET LOCAL statement_timeout = {PATIENCE_MS}"))
-    announce.serialise(session)
+    change_feed.lock_commit_order(session)
     if there := _own_tables(session):
         session.execute(text(f"LOCK TABLE {', '.join(there)} IN ACCESS EXCLUSIVE MODE"))
 

@@ -19,8 +19,9 @@ import structlog
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.platform import announce, audit
-from control_plane.platform.database import after_rollback, db, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import after_rollback, db, transaction
+from control_plane.platform.runtime import change_feed
 from credits_engine.migration import replacing, safeguards
 from credits_engine.migration.copies import CopyError
 from credits_engine.store import corrections
@@ -93,7 +94,7 @@ def _restored(session: Session, path: Path, *, folder: Path, now: datetime, acto
     cut = _cut(session, trail)
     words = f"Restored from {path.name}: {reason}"
     jump = 1 + secrets.randbelow(JUMP_MAX)
-    announce.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
+    change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
     carried = safeguards.put_back(session, known, jump=jump, now=now, actor=actor, reason=words)
     corrections.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
     document = {
@@ -111,7 +112,7 @@ def _restored(session: Session, path: Path, *, folder: Path, now: datetime, acto
 
 
 def _newest(session: Session, known: safeguards.Safeguards) -> int:
-    return max(announce.revision(session), known.revision or 0)
+    return max(change_feed.revision(session), known.revision or 0)
 
 
 def _kept_trail(session: Session, folder: Path, now: datetime) -> Trail:
@@ -124,7 +125,7 @@ def _kept_trail(session: Session, folder: Path, now: datetime) -> Trail:
         after_rollback(session, path.unlink)
         with os.fdopen(number, "wb") as file, session.begin_nested():
             for entry in audit.every(session):
-                line = json.dumps(audit.document(entry) | {"previous_hash": entry.previous_hash}).encode() + b"\n"
+                line = json.dumps(audit.to_json(entry) | {"previous_hash": entry.previous_hash}).encode() + b"\n"
                 file.write(line)
                 digest.update(line)
                 hashes.append(entry.hash)

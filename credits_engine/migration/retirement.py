@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from control_plane import store as rollouts
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import audit, private_files, settings
-from control_plane.platform.database import after_rollback
+from control_plane.platform import private_files, settings
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import after_rollback
 from credits_engine.reconciliation.verifying import verify
 from credits_engine.store import retirement
 from flags.store.overrides import Effect, list_overrides

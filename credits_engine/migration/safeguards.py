@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts, store
 from control_plane.phases import Rollout
-from control_plane.platform import access, announce, audit, leases
-from control_plane.platform.access import Rows
+from control_plane.platform.auth import access, audit
+from control_plane.platform.auth.access import Rows
+from control_plane.platform.runtime import change_feed, leases
 from credits_engine.migration.retirement import BACKUP_SUBJECT
 from credits_engine.store import corrections
 from flags import store as flags
@@ -54,7 +55,7 @@ def read(session: Session) -> Safeguards:
             return None
 
     return Safeguards(
-        revision=found("revision", lambda: announce.revision(session)),
+        revision=found("revision", lambda: change_feed.revision(session)),
         rollouts=found("rollouts", lambda: {each.flag: each for each in store.load_all(session)}),
         overrides=found("overrides", lambda: flags.every_override(session)),
         people=found("people", lambda: access.rows(session, access.PEOPLE)),
@@ -77,16 +78,16 @@ def put_back(
     if known.people is None:
         access.end_sessions(session, jump)
     else:
-        access.put_back(session, access.PEOPLE, known.people)
+        access.restore_rows(session, access.PEOPLE, known.people)
     if known.tokens is not None:
-        access.put_back(session, access.TOKENS, known.tokens)
+        access.restore_rows(session, access.TOKENS, known.tokens)
     for row in known.freezes or ():
         corrections.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
     leases.put_back(session, known.leases or ())
     switched_off = _switch_off(session, known, now=now, actor=actor)
     _backup(session, known, now=now, actor=actor)
     for topic in (flags.OVERRIDE, flags.FLAG, flags.DIRECTORY):
-        announce.publish(session, topic, "*", now=now)
+        change_feed.publish(session, topic, "*", now=now)
     return {
         "latched": latched,
         "deny_overrides": denied,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import is_postgresql
+from control_plane.platform.db.database import is_postgresql
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.packs import bought as packs_bought

@@ -4,8 +4,8 @@ from zlib import crc32
 
 from flask import current_app, has_app_context
 
-from control_plane.platform.signals import Observation as Signal
-from control_plane.platform.signals import bound_seconds
+from control_plane.platform.observability.signals import Sample as Signal
+from control_plane.platform.observability.signals import bound_seconds
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import Receipt, Side

@@ -12,8 +12,8 @@ from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.phases import FLAG
-from control_plane.platform import request_outcomes, signals
-from control_plane.platform.database import db
+from control_plane.platform.db.database import db
+from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
 from credits_engine.engines.comparison import Comparison, Variance
@@ -56,7 +56,7 @@ def answer(operation: Operation, *, now: datetime, manners: Manners) -> Receipt 
     receipt = receipt_of(found, operation, now)
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         signals.record(ROUTED[receipt.served.engine is EngineName.V2])
-        request_outcomes.note_engine(receipt.served.engine.value)
+        request_outcomes.set_engine(receipt.served.engine.value)
     return receipt
 
 

@@ -6,9 +6,9 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.phases import FLAG
-from control_plane.platform import request_outcomes, signals
+from control_plane.platform.observability import request_outcomes, signals
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import current
-from control_plane.platform.signals import Observation
 from credits_engine.engines.decisions import EngineName
 from credits_engine.operations.consumption import Evaluate, FlagEvaluation
 from credits_engine.store.accounts import Account
@@ -17,7 +17,7 @@ from flags.phased import EvaluationContext
 from flags.snapshot import RoutingState, UnknownFlagError
 
 ROUTED = {
-    is_on: Observation("credit_routed", bad=False, engine=engine.value)
+    is_on: Sample("credit_routed", bad=False, engine=engine.value)
     for is_on, engine in ((True, EngineName.V2), (False, EngineName.LEGACY))
 }
 UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)
@@ -32,7 +32,7 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
         if found is not UNPLANNED:
             # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
             signals.record(ROUTED[found.enabled])
-            request_outcomes.note_engine(ROUTED[found.enabled].engine)
+            request_outcomes.set_engine(ROUTED[found.enabled].engine)
         return found
 
     return evaluate

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from flask import Flask, current_app
 
-from control_plane.platform import signals
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
 from control_plane.platform.settings import SettingsError
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import Receipt

@@ -12,10 +12,11 @@ from flask import Flask, current_app
 from control_plane import blast_radius, sample_ratio
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, PRODUCTION, exposure
-from control_plane.platform import jobs, signals, telemetry
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
-from control_plane.platform.signals import Count, Observation, Series
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guardrails, migrating
 from credits_engine.store.reconciliation import BookTotal, page_differences
@@ -41,7 +42,7 @@ log = structlog.get_logger()
 
 def check(now: datetime) -> list[BookTotal]:
     """Check the next page of users and the operations of the last minutes; returns the rows that differ."""
-    with reading() as session:
+    with read_only() as session:
         after, _, wrong = page_differences(session, current_app.extensions.get(CURSOR, ""))
         twice = guardrails.charged_twice(session, now - RECENT)
     current_app.extensions[CURSOR] = after or ""
@@ -49,15 +50,15 @@ def check(now: datetime) -> list[BookTotal]:
         log.error("books.differ", user=total.user_id, engine=total.engine, period_start=total.period_start.isoformat())
     for user_id, key in twice:
         log.error("operation.charged_twice", user=user_id, key=key)
-    signals.record(difference(wrong), Observation(DOUBLE_CHARGE, bad=bool(twice)))
+    signals.record(difference(wrong), Sample(DOUBLE_CHARGE, bad=bool(twice)))
     check_stake(now)
     return wrong
 
 
-def difference(wrong: Sequence[BookTotal]) -> Observation:
+def difference(wrong: Sequence[BookTotal]) -> Sample:
     """Whether books differ; under legacy's name where only its own do, to which nobody should go back."""
     legacys = bool(wrong) and all(each.engine is EngineName.LEGACY for each in wrong)
-    return Observation(DIFFERENCE, bad=bool(wrong), engine=EngineName.LEGACY.value if legacys else "")
+    return Sample(DIFFERENCE, bad=bool(wrong), engine=EngineName.LEGACY.value if legacys else "")
 
 
 def check_stake(_now: datetime) -> None:
@@ -65,7 +66,7 @@ def check_stake(_now: datetime) -> None:
 
     The alert says how many that are, or else the settings.
     """
-    with reading() as session:
+    with read_only() as session:
         rollout = rollout_store.load(session, FLAG)
         if rollout is None or exposure(rollout, PRODUCTION).empty:
             return
@@ -73,16 +74,16 @@ def check_stake(_now: datetime) -> None:
     most = signals.budget(current_app, AT_RISK, current().credits_at_risk_max)
     if apart > most:
         log.error("credits.at_risk", charged_differently=apart, allowed=most)
-    signals.record(Observation(AT_RISK, bad=apart > most))
+    signals.record(Sample(AT_RISK, bad=apart > most))
 
 
 def check_periods(_now: datetime, _term: int) -> None:
     """Tell the guard whether anybody has two periods at once, and so two allowances."""
-    with reading() as session:
+    with read_only() as session:
         found = migrating.overlapping(session)
     if found:
         log.error("periods.overlap", users=found[:LOGGED], found=len(found))
-    signals.record(Observation(OVERLAP, bad=bool(found)))
+    signals.record(Sample(OVERLAP, bad=bool(found)))
 
 
 def count_corrections(now: datetime, _term: int) -> None:
@@ -93,23 +94,23 @@ def count_corrections(now: datetime, _term: int) -> None:
     ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     if current_app.extensions.get(CORRECTED) == ended_at:
         return
-    with reading() as session:
+    with read_only() as session:
         by_hand, active = guardrails.corrected(session, ended_at - HOUR, ended_at)
     with transaction() as session:
-        signals.add_hour(session, Series(CORRECTED), Count(by_hand, active), began_at=ended_at - HOUR, now=now)
+        signals.add_hour(session, SeriesKey(CORRECTED), Count(by_hand, active), began_at=ended_at - HOUR, now=now)
     current_app.extensions[CORRECTED] = ended_at
 
 
 def init_app(app: Flask) -> None:
     """Put the check on the leader's schedule and let the control plane measure what is at stake."""
-    blast_radius.register_meter(FLAG, guardrails.blast)
-    sample_ratio.register_meter(guardrails.split)
-    telemetry.watch_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
-    telemetry.watch_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
-    telemetry.watch_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)
-    jobs.every(app, CHECK_SECONDS, "check-books", _check)
-    jobs.every(app, PERIODS_SECONDS, "check-periods", check_periods)
-    jobs.every(app, CORRECTED_SECONDS, "count-corrections", count_corrections)
+    blast_radius.register_impact_query(FLAG, guardrails.blast)
+    sample_ratio.register_ratio_query(guardrails.split)
+    telemetry.measure_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
+    telemetry.measure_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
+    telemetry.measure_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)
+    jobs.run_on_leader(app, CHECK_SECONDS, "check-books", _check)
+    jobs.run_on_leader(app, PERIODS_SECONDS, "check-periods", check_periods)
+    jobs.run_on_leader(app, CORRECTED_SECONDS, "count-corrections", count_corrections)
 
 
 def _check(now: datetime, _term: int) -> None:

@@ -10,9 +10,10 @@ from flask import Flask, current_app
 
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Count, Series
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.runtime import jobs
 from credits_engine.store import guardrails
 
 SIGNAL = "credit_engine_moved"
@@ -26,17 +27,17 @@ def count(now: datetime, _term: int) -> None:
     ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     if current_app.extensions.get(SIGNAL) == ended_at:
         return
-    with reading() as session:
+    with read_only() as session:
         rollout = rollout_store.load(session, FLAG)
         if rollout is None or rollout.latched or rollout.entered_at >= ended_at:
             return
         since = max(rollout.entered_at, ended_at - HOUR)
         moved, active = guardrails.moved(session, since, ended_at, more_than=MOVES_ALLOWED)
     with transaction() as session:
-        signals.add_hour(session, Series(SIGNAL), Count(moved, active), began_at=ended_at - HOUR, now=now)
+        signals.add_hour(session, SeriesKey(SIGNAL), Count(moved, active), began_at=ended_at - HOUR, now=now)
     current_app.extensions[SIGNAL] = ended_at
 
 
 def init_app(app: Flask) -> None:
     """Put the count on the leader's schedule."""
-    jobs.every(app, LOOK_SECONDS, "count-moves", count)
+    jobs.run_on_leader(app, LOOK_SECONDS, "count-moves", count)

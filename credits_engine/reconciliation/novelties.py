@@ -12,9 +12,10 @@ from flask import Flask
 
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import reading
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guardrails
 
@@ -38,7 +39,7 @@ class Novelties:
 
     def look(self, now: datetime) -> list[str]:
         """Tell the guard whether v2 has lately failed in a new way, in this step; returns the new types."""
-        with reading() as session:
+        with read_only() as session:
             rollout = rollout_store.load(session, FLAG)
             if rollout is None:
                 return []
@@ -50,7 +51,7 @@ class Novelties:
         fresh = sorted(shown - self.known)
         if fresh:
             log.error("credits.error_new_in_v2", types=fresh)
-        signals.record(Observation(SIGNAL, bad=bool(fresh)))
+        signals.record(Sample(SIGNAL, bad=bool(fresh)))
         return fresh
 
 
@@ -67,4 +68,4 @@ def init_app(app: Flask) -> None:
     def look(now: datetime, _term: int) -> None:
         novelties.look(now)
 
-    jobs.every(app, LOOK_SECONDS, "new-errors", look)
+    jobs.run_on_leader(app, LOOK_SECONDS, "new-errors", look)

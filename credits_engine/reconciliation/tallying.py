@@ -6,7 +6,7 @@ which its triggers refuse, is found by the full comparison: once a day, on deman
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.reconciliation.journal import LISTED_MAX, Reconciliation
 from credits_engine.store import packs, tallies
 from credits_engine.store.reconciliation import BookTotal, user_totals

@@ -12,9 +12,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
-from control_plane.platform import jobs, signals, telemetry
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
 from credits_engine.reconciliation import tallying
 from credits_engine.reconciliation.checking import DIFFERENCE, difference
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
@@ -32,14 +33,14 @@ log = structlog.get_logger()
 def check_books(now: datetime, cause: str) -> Reconciliation:
     """Compare, remember the result, and tell the guard of it. For the causes in THOROUGH the whole journal is read."""
     if cause in THOROUGH:
-        with reading() as session:
+        with read_only() as session:
             result = reconcile(session)
     else:
         result = _with_sums(cause)
     with transaction() as session:
         runs.add(session, Run(now, cause, result.checked, result.found))
     whole = result.found == len(result.differences)
-    signals.record(difference(result.differences) if whole else Observation(DIFFERENCE, bad=True))
+    signals.record(difference(result.differences) if whole else Sample(DIFFERENCE, bad=True))
     if not result.clean:
         first = {"user": each.user_id, "engine": each.engine} if (each := next(iter(result.differences), None)) else {}
         log.error("credits.books_differ", found=result.found, cause=cause, packs=result.packs[:LOGGED], **first)
@@ -48,7 +49,7 @@ def check_books(now: datetime, cause: str) -> Reconciliation:
 
 def _with_sums(cause: str) -> Reconciliation:
     tallying.fold()
-    with reading() as session:
+    with read_only() as session:
         result, reliable = tallying.compare(session)
     if not reliable:
         log.error("credits.sums_differ", cause=cause)
@@ -71,13 +72,13 @@ def due(session: Session, now: datetime) -> str | None:
 
 def init_app(app: Flask) -> None:
     """Put the comparison on the leader's schedule and its result into each scrape."""
-    jobs.every(app, LOOK_SECONDS, "reconcile-credits", _look)
+    jobs.run_on_leader(app, LOOK_SECONDS, "reconcile-credits", _look)
     telemetry.collect_at_scrape(app, collect)
 
 
 def collect() -> Iterator[Metric]:
     """How many book rows differed at the last comparison, and how long ago that was."""
-    with reading() as session:
+    with read_only() as session:
         last = runs.latest(session)
     if last is not None:
         words = "Book rows that differ from the journal, as last compared."
@@ -87,7 +88,7 @@ def collect() -> Iterator[Metric]:
 
 
 def _look(now: datetime, _term: int) -> None:
-    with reading() as session:
+    with read_only() as session:
         cause = due(session, now)
     if cause:
         check_books(now, cause)

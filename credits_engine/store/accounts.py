@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
 from credits_engine.engines.decisions import Outcome
 from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, RETIREMENT, USERS
 
@@ -73,7 +73,7 @@ ACCOUNT = (
     .where(USERS.c.user_id == bindparam("user_id"))
     .limit(1)
 )
-FIND = Prepared(
+FIND = CompiledStatement(
     ACCOUNT.add_columns(*KEY_COLUMNS)
     .outerjoin(KEYS, and_(KEYS.c.user_id == USERS.c.user_id, KEYS.c.key == bindparam("key")))
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
@@ -82,7 +82,7 @@ FIND = Prepared(
 
 def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, KnownKey | None] | None:
     """The account and what is known of `key`, without any lock; None when the directory lacks the user."""
-    row = FIND.row(session, {"user_id": user_id, "key": key})
+    row = FIND.fetch_one(session, {"user_id": user_id, "key": key})
     return None if row is None else (account_of(row), known_key(row))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import is_postgresql
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import is_postgresql
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan, Limits
@@ -49,11 +49,11 @@ MONTH = (
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
     .where(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start"))
 )
-SHOW_CURRENT = Prepared(CURRENT)
-SHOW_MONTH = Prepared(MONTH)
-LOCK_CURRENT = Prepared(CURRENT.with_for_update())
-LOCK_MONTH = Prepared(MONTH.with_for_update(of=LEGACY))
-POST_V2 = Prepared(
+SHOW_CURRENT = CompiledStatement(CURRENT)
+SHOW_MONTH = CompiledStatement(MONTH)
+LOCK_CURRENT = CompiledStatement(CURRENT.with_for_update())
+LOCK_MONTH = CompiledStatement(MONTH.with_for_update(of=LEGACY))
+POST_V2 = CompiledStatement(
     update(COUNTERS)
     .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
     .values(
@@ -61,7 +61,7 @@ POST_V2 = Prepared(
         roast_used=COUNTERS.c.roast_used + bindparam("roast"),
     )
 )
-POST_LEGACY = Prepared(
+POST_LEGACY = CompiledStatement(
     update(LEGACY)
     .where(LEGACY.c.user_id == bindparam("of_user"), LEGACY.c.month_start == bindparam("at_start"))
     .values(
@@ -69,8 +69,8 @@ POST_LEGACY = Prepared(
         roast_used=LEGACY.c.roast_used + bindparam("roast"),
     )
 )
-OPEN_PERIOD = Prepared(insert(COUNTERS))
-LOCK_OPENINGS = Prepared(
+OPEN_PERIOD = CompiledStatement(insert(COUNTERS))
+LOCK_OPENINGS = CompiledStatement(
     select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("user_id", type_=Text), OPENINGS)))
 )
 
@@ -96,7 +96,7 @@ def next_start(user_id: ColumnElement[str]) -> Any:
 
 
 OF_USER: ColumnElement[str] = bindparam("user_id", type_=Text)
-NEIGHBOURS = Prepared(select(last_end(OF_USER), next_start(OF_USER)))
+NEIGHBOURS = CompiledStatement(select(last_end(OF_USER), next_start(OF_USER)))
 OPEN_MONTH = insert_if_absent(LEGACY)
 
 
@@ -112,7 +112,7 @@ def show_current(session: Session, user_id: str, now: datetime) -> CounterRow | 
 
 def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime | None, datetime | None]:
     """Where the last period before `now` ends and the first one after it starts."""
-    before, after = NEIGHBOURS.row(session, {"user_id": user_id, "now": now})
+    before, after = NEIGHBOURS.fetch_one(session, {"user_id": user_id, "now": now})
     return before, after
 
 
@@ -122,14 +122,14 @@ def lock_openings(session: Session, user_id: str) -> bool:
     SQLite has one writer, so nobody can have.
     """
     if is_postgresql(session):
-        LOCK_OPENINGS.row(session, {"user_id": user_id})
+        LOCK_OPENINGS.fetch_one(session, {"user_id": user_id})
         return True
     return False
 
 
 def open_period(session: Session, user_id: str, period: Period, plan: CreditPlan) -> CounterRow:
     """Create v2's row with the plan's limits and nothing used. The caller has locked the openings of this user."""
-    OPEN_PERIOD.change(session, unused_period(user_id, period, plan))
+    OPEN_PERIOD.execute(session, unused_period(user_id, period, plan))
     return CounterRow(period, plan.name, NOTHING, plan.v2)
 
 
@@ -149,13 +149,13 @@ def lock_month(
 
     Called after v2's row is locked: whoever came first under the same key has committed by then and is seen.
     """
-    row = LOCK_MONTH.row(session, {"user_id": user_id, "month_start": month_start, "key": key})
+    row = LOCK_MONTH.fetch_one(session, {"user_id": user_id, "month_start": month_start, "key": key})
     return None if row is None else (Amounts(row.analysis_used, row.roast_used), known_key(row))
 
 
 def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts:
     """What legacy counted in that month, without a lock; nothing when it has no row."""
-    row = SHOW_MONTH.row(session, {"user_id": user_id, "month_start": month_start, "key": ""})
+    row = SHOW_MONTH.fetch_one(session, {"user_id": user_id, "month_start": month_start, "key": ""})
     return Amounts() if row is None else Amounts(row.analysis_used, row.roast_used)
 
 
@@ -167,8 +167,8 @@ def open_month(session: Session, user_id: str, month_start: datetime) -> bool:
 def post(session: Session, user_id: str, *, period_start: datetime, month_start: datetime, amounts: Amounts) -> None:
     """Move both books by the same amounts, whichever engine decided."""
     moved = {"of_user": user_id, "analysis": amounts.analysis, "roast": amounts.roast}
-    POST_V2.change(session, {**moved, "at_start": period_start})
-    POST_LEGACY.change(session, {**moved, "at_start": month_start})
+    POST_V2.execute(session, {**moved, "at_start": period_start})
+    POST_LEGACY.execute(session, {**moved, "at_start": month_start})
 
 
 def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def unused_month(user_id: str, month_start: datetime) -> dict[str, Any]:
     return {"user_id": user_id, "month_start": month_start, "analysis_used": 0, "roast_used": 0}
 
 
-def _counter_row(session: Session, statement: Prepared, user_id: str, now: datetime) -> CounterRow | None:
-    row = statement.row(session, {"user_id": user_id, "now": now})
+def _counter_row(session: Session, statement: CompiledStatement, user_id: str, now: datetime) -> CounterRow | None:
+    row = statement.fetch_one(session, {"user_id": user_id, "now": now})
     if row is None:
         return None
     return CounterRow(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected
+from control_plane.platform.db.database import rowcount_of
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.store.books import POST_LEGACY, POST_V2
@@ -20,7 +20,7 @@ def post_each(session: Session, user_id: str, *, v2: tuple[Period, Amounts], leg
     for statement, (period, amounts) in ((POST_V2, v2), (POST_LEGACY, legacy)):
         if amounts != NOTHING:
             moved = {"analysis": amounts.analysis, "roast": amounts.roast}
-            statement.change(session, {"of_user": user_id, "at_start": period.start, **moved})
+            statement.execute(session, {"of_user": user_id, "at_start": period.start, **moved})
 
 
 def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
@@ -31,7 +31,7 @@ def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason:
 
 def unfreeze(session: Session, user_id: str) -> bool:
     """Take that back; False when there was nothing to take back."""
-    return affected(session, delete(FREEZES).where(FREEZES.c.user_id == user_id)) == 1
+    return rowcount_of(session, delete(FREEZES).where(FREEZES.c.user_id == user_id)) == 1
 
 
 def freezes(session: Session) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import execute_core
 from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
 
 COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id")
@@ -18,10 +18,10 @@ COUNTS = tuple(
     for kind in ("analysis", "roast")
 )
 BLANK: Mapping[str, Any] = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, 0)}
-APPEND = Prepared(insert(JOURNAL).returning(JOURNAL.c.id))
+APPEND = CompiledStatement(insert(JOURNAL).returning(JOURNAL.c.id))
 FETCH = select(JOURNAL).where(JOURNAL.c.id == bindparam("journal_id"))
 REMEMBER = insert_if_absent(KEYS)
-REDIRECT = Prepared(
+REDIRECT = CompiledStatement(
     update(KEYS)
     .where(KEYS.c.user_id == bindparam("of_user"), KEYS.c.key == bindparam("of_key"))
     .values(journal_id=bindparam("to"))
@@ -30,13 +30,13 @@ REDIRECT = Prepared(
 
 def append(session: Session, columns: Mapping[str, Any]) -> int:
     """Write one journal row; columns not given stay empty, amounts not given are 0. Returns its id."""
-    journal_id: int = APPEND.row(session, {**BLANK, **columns}).id
+    journal_id: int = APPEND.fetch_one(session, {**BLANK, **columns}).id
     return journal_id
 
 
 def fetch(session: Session, journal_id: int) -> Mapping[str, Any]:
     """One journal row by column name."""
-    return dict(run(session, FETCH, {"journal_id": journal_id}).mappings().one())
+    return dict(execute_core(session, FETCH, {"journal_id": journal_id}).mappings().one())
 
 
 def remember(session: Session, user_id: str, key: str, *, fingerprint: str, journal_id: int, now: datetime) -> bool:
@@ -47,4 +47,4 @@ def remember(session: Session, user_id: str, key: str, *, fingerprint: str, jour
 
 def redirect(session: Session, user_id: str, key: str, *, journal_id: int) -> None:
     """Lead a known key on to the row of its latest attempt."""
-    REDIRECT.change(session, {"of_user": user_id, "of_key": key, "to": journal_id})
+    REDIRECT.execute(session, {"of_user": user_id, "of_key": key, "to": journal_id})

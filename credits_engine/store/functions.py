@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from control_plane.platform import alone
+from control_plane.platform.db import autocommit
 from credits_engine.engines.decisions import EngineName
 
 ANSWER = "SELECT credit_answer(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -70,7 +70,7 @@ class Question(NamedTuple):
 
 def answer(question: Question) -> ShortAnswer | LongAnswer:
     """What the function answers, committed. Raises DBAPIError with the function's own SQLSTATE."""
-    return read(json.loads(alone.value_of(ANSWER, tuple(map(_text, question)))))
+    return read(json.loads(autocommit.fetch_value(ANSWER, tuple(map(_text, question)))))
 
 
 def _text(value: object) -> bytes | None:

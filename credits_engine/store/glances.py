@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam
 from sqlalchemy.orm import Session
 
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Limits
@@ -55,8 +55,8 @@ SIGHT = (
     )
     .outerjoin(LEGACY, and_(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start")))
 )
-GLANCE = Prepared(SIGHT)
-FIRST_GLANCE = Prepared(
+GLANCE = CompiledStatement(SIGHT)
+FIRST_GLANCE = CompiledStatement(
     SIGHT.add_columns(*KEY_COLUMNS)
     .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
@@ -68,7 +68,7 @@ def glance(
 ) -> Glance | None:
     """The user as they stand, and what is known of `key` if one is given, without any lock; None for a stranger."""
     asked = {"user_id": user_id, "now": now, "month_start": month_start}
-    row = GLANCE.row(session, asked) if key is None else FIRST_GLANCE.row(session, {**asked, "key": key})
+    row = GLANCE.fetch_one(session, asked) if key is None else FIRST_GLANCE.fetch_one(session, {**asked, "key": key})
     if row is None:
         return None
     month_used = None if row.legacy_analysis is None else Amounts(row.legacy_analysis, row.legacy_roast)

@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.blast_radius import Blast
+from control_plane.blast_radius import BlastRadius
 from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Rollout, exposure
-from control_plane.sample_ratio import Split
+from control_plane.sample_ratio import SampleRatio
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store.pages import DIFFERS
-from credits_engine.store.tables import JOURNAL, USERS, run
+from credits_engine.store.tables import JOURNAL, USERS, execute_core
 
 OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
@@ -113,7 +113,7 @@ def failures(session: Session, *, most: int) -> list[Failure]:
     """Who failed in the newest operations that an engine failed, so many of each role; an index holds just those."""
     found = []
     for variance in (Variance.SERVED_ERROR, Variance.SHADOW_ERROR):
-        for row in run(session, FAILED, {"variance": variance.value, "most": most}):
+        for row in execute_core(session, FAILED, {"variance": variance.value, "most": most}):
             served = EngineName(row.served_engine)
             outcomes = {EngineName.V2: row.v2_outcome, EngineName.LEGACY: row.legacy_outcome}
             words = {served: row.reason, served.other: row.shadow_reason}
@@ -122,7 +122,7 @@ def failures(session: Session, *, most: int) -> list[Failure]:
     return found
 
 
-def split(session: Session, rollout: Rollout, since: datetime) -> Split | None:
+def split(session: Session, rollout: Rollout, since: datetime) -> SampleRatio | None:
     """The users whom the percentage of the present step decided since `since`; None where no percentage does.
 
     Everybody who was let in otherwise, or kept out by name, says nothing about the percentage.
@@ -147,32 +147,32 @@ def split(session: Session, rollout: Rollout, since: datetime) -> Split | None:
     if audience is AudienceKind.NEW_SIGNUPS:
         counted = counted.join(USERS, USERS.c.user_id == JOURNAL.c.user_id).where(newcomers)
     inside, total = session.execute(counted).one()
-    return Split(inside, total, share / FULL)
+    return SampleRatio(inside, total, share / FULL)
 
 
 def credits_apart(session: Session, since: datetime) -> int:
     """By how many credits v2 charged differently since `since` without a declared reason, over and under added up."""
-    return int(run(session, APART, {"since": since}).scalar() or 0)
+    return int(execute_core(session, APART, {"since": since}).scalar() or 0)
 
 
-def blast(session: Session, since: datetime) -> Blast:
+def blast(session: Session, since: datetime) -> BlastRadius:
     """What v2 served since `since`."""
-    users, operations, apart = run(session, BLAST, {"since": since}).one()
-    return Blast(users, operations, int(apart or 0))
+    users, operations, apart = execute_core(session, BLAST, {"since": since}).one()
+    return BlastRadius(users, operations, int(apart or 0))
 
 
 def corrected(session: Session, since: datetime, until: datetime) -> tuple[int, int]:
     """How many users somebody corrected by hand, and how many were active: consumed something or were corrected."""
-    by_hand, active = run(session, CORRECTED, {"since": since, "until": until}).one()
+    by_hand, active = execute_core(session, CORRECTED, {"since": since, "until": until}).one()
     return by_hand, active
 
 
 def moved(session: Session, since: datetime, until: datetime, *, more_than: int) -> tuple[int, int]:
     """How many users went from one engine to the other more often than that within a period, of how many."""
-    often, active = run(session, MOVED, {"since": since, "until": until, "more_than": more_than}).one()
+    often, active = execute_core(session, MOVED, {"since": since, "until": until, "more_than": more_than}).one()
     return often, active
 
 
 def charged_twice(session: Session, since: datetime) -> list[tuple[str, str]]:
     """Every (user, key) that v2 charged more than once since `since`; there must be none."""
-    return [(user_id, key) for user_id, key in run(session, CHARGED_TWICE, {"since": since})]
+    return [(user_id, key) for user_id, key in execute_core(session, CHARGED_TWICE, {"since": since})]

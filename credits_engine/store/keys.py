@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, exists, or_, select, text, union
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import is_postgresql, run
+from control_plane.platform.db.database import execute_core, is_postgresql
 from credits_engine.engines.decisions import Outcome
 from credits_engine.store.guardrails import OPERATIONS
 from credits_engine.store.tables import JOURNAL, KEYS
@@ -26,5 +26,5 @@ ASTRAY = union(LEADING_ASTRAY, FORGOTTEN).order_by("user_id", "key").limit(bindp
 def astray(session: Session, *, most: int) -> tuple[tuple[str, str], ...]:
     """User and key wherever a key leads to no row of its own, or an operation that was granted has lost its key."""
     if is_postgresql(session):
-        run(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
-    return tuple((row.user_id, row.key) for row in run(session, ASTRAY, {"most": most}))
+        execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
+    return tuple((row.user_id, row.key) for row in execute_core(session, ASTRAY, {"most": most}))

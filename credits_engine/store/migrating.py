@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.engines.decisions import Amounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, PACKS, USERS
 
@@ -28,18 +28,18 @@ OVERLAPPING = (
 
 def users_after(session: Session, after: str, *, most: int) -> list[str]:
     """The next users of the directory."""
-    return list(run(session, USERS_AFTER, {"after": after, "most": most}).scalars())
+    return list(execute_core(session, USERS_AFTER, {"after": after, "most": most}).scalars())
 
 
 def journalled(session: Session, user_id: str, month_start: datetime) -> Amounts:
     """What the journal posted to legacy's book of that month."""
-    analysis, roast = run(session, JOURNALLED, {"user_id": user_id, "month_start": month_start}).one()
+    analysis, roast = execute_core(session, JOURNALLED, {"user_id": user_id, "month_start": month_start}).one()
     return Amounts(int(analysis), int(roast))
 
 
 def overlapping(session: Session) -> list[str]:
     """Users of whom two periods overlap."""
-    return list(run(session, OVERLAPPING).scalars())
+    return list(execute_core(session, OVERLAPPING).scalars())
 
 
 def fingerprint(session: Session) -> dict[str, tuple[int, ...]]:
@@ -51,4 +51,6 @@ def fingerprint(session: Session) -> dict[str, tuple[int, ...]]:
         "legacy": select(func.count(), func.sum(LEGACY.c.analysis_used), func.sum(LEGACY.c.roast_used)),
         "packs": select(func.count(), func.sum(PACKS.c.remaining)),
     }
-    return {name: tuple(int(value or 0) for value in run(session, query).one()) for name, query in queries.items()}
+    return {
+        name: tuple(int(value or 0) for value in execute_core(session, query).one()) for name, query in queries.items()
+    }

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import is_postgresql, run
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import execute_core, is_postgresql
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan
 from credits_engine.store.books import (
@@ -52,7 +52,7 @@ NEXT_USERS = (
     .limit(bindparam("page"))
 )
 ASKED = func.unnest(bindparam("users", type_=ARRAY(Text))).column_valued("user_id")
-LOCK = Prepared(select(func.pg_advisory_xact_lock(func.hashtextextended(ASKED, OPENINGS))))
+LOCK = CompiledStatement(select(func.pg_advisory_xact_lock(func.hashtextextended(ASKED, OPENINGS))))
 LOOK = select(
     USERS.c.user_id, USERS.c.plan, USERS.c.billing_anchor, LAST_END, next_start(USERS.c.user_id).label("next_start")
 ).where(USERS.c.user_id.in_(bindparam("users", expanding=True)))
@@ -60,7 +60,7 @@ LOOK = select(
 
 def without_period(session: Session, *, after: str, now: datetime, page: int) -> Page:
     """Of the next `page` users after this one, those without a running period, in the directory's order."""
-    rows = run(session, NEXT_USERS, {"after": after, "now": now, "page": page}).all()
+    rows = execute_core(session, NEXT_USERS, {"after": after, "now": now, "page": page}).all()
     missing = tuple(row.user_id for row in rows if not _runs(row, now))
     return Page(missing, rows[-1].user_id if len(rows) == page else "")
 
@@ -71,15 +71,15 @@ def lock_unopened(session: Session, user_ids: Sequence[str], now: datetime) -> l
     `user_ids` are in the directory's order: two who lock the same users do it in the same order.
     """
     if is_postgresql(session):
-        LOCK.rows(session, {"users": list(user_ids)})
-    found = run(session, LOOK, {"users": list(user_ids), "now": now})
+        LOCK.fetch_all(session, {"users": list(user_ids)})
+    found = execute_core(session, LOOK, {"users": list(user_ids), "now": now})
     return [_unopened(row) for row in found if not _runs(row, now)]
 
 
 def open_each(session: Session, periods: Sequence[tuple[str, Period, CreditPlan]], month: Period) -> None:
     """Create v2's row of each user's period with nothing used, and legacy's row of `month` where there is none."""
-    OPEN_PERIOD.change_each(session, [unused_period(*each) for each in periods])
-    OPEN_MONTH.change_each(session, [unused_month(user_id, month.start) for user_id, _, _ in periods])
+    OPEN_PERIOD.execute_many(session, [unused_period(*each) for each in periods])
+    OPEN_MONTH.execute_many(session, [unused_month(user_id, month.start) for user_id, _, _ in periods])
 
 
 def _runs(row: Any, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.engines.packs import Move, Pack
 from credits_engine.engines.plans import Kind
 from credits_engine.store.accounts import UNSPENT_FROM
@@ -60,23 +60,23 @@ COUNT = select(func.count()).select_from(PACKS)
 
 def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
     """Packs of a user that can be drawn on, the one that expires soonest first."""
-    return tuple(map(_pack, run(session, USABLE, {"user_id": user_id, "now": now})))
+    return tuple(map(_pack, execute_core(session, USABLE, {"user_id": user_id, "now": now})))
 
 
 def lock_usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
     """The same, locked; the caller has locked the user's books before."""
-    return tuple(map(_pack, run(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
+    return tuple(map(_pack, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
 
 
 def lock(session: Session, pack_id: int) -> Pack | None:
     """One pack, locked."""
-    row = run(session, LOCK, {"pack_id": pack_id}).one_or_none()
+    row = execute_core(session, LOCK, {"pack_id": pack_id}).one_or_none()
     return None if row is None else _pack(row)
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[int]:
     """Expired packs that still hold something, the longest expired first."""
-    return list(run(session, OVERDUE, {"now": now, "most": most}).scalars())
+    return list(execute_core(session, OVERDUE, {"now": now, "most": most}).scalars())
 
 
 def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: datetime, expires_at: datetime) -> int:
@@ -89,7 +89,7 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
         "bought_at": bought_at,
         "expires_at": expires_at,
     }
-    key = run(session, ADD, row).inserted_primary_key
+    key = execute_core(session, ADD, row).inserted_primary_key
     assert key is not None
     pack_id: int = key[0]
     return pack_id
@@ -98,25 +98,26 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
 def move(session: Session, journal_id: int, moves: Iterable[Move]) -> None:
     """Move packs and note which journal row did so. The caller holds them or has just made them."""
     for each in moves:
-        run(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
-        run(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
+        execute_core(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
+        execute_core(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
 
 
 def moves_of(session: Session, journal_id: int) -> tuple[Move, ...]:
     """How a journal row moved packs, in the order in which it drew on them."""
     return tuple(
-        Move(row.pack_id, Kind(row.kind), row.amount) for row in run(session, MOVES, {"journal_id": journal_id})
+        Move(row.pack_id, Kind(row.kind), row.amount)
+        for row in execute_core(session, MOVES, {"journal_id": journal_id})
     )
 
 
 def end(session: Session, pack_id: int, at: datetime) -> None:
     """Let a pack expire at `at`."""
-    run(session, END, {"of_pack": pack_id, "at": at})
+    execute_core(session, END, {"of_pack": pack_id, "at": at})
 
 
 def differing(session: Session) -> tuple[int, tuple[int, ...]]:
     """How many packs there are, and those that do not hold what their entries add up to."""
-    return run(session, COUNT).scalar_one(), tuple(run(session, DIFFERING).scalars())
+    return execute_core(session, COUNT).scalar_one(), tuple(execute_core(session, DIFFERING).scalars())
 
 
 def _pack(row: Any) -> Pack:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.store.tables import JOURNAL
 
 DIFFERS = text("variance <> 'match'")  # as written in the partial index, which is used for nothing else
@@ -57,11 +57,11 @@ def variance_groups(session: Session, filters: Filters) -> list[tuple[str, str, 
     counted = func.count().label("rows")
     query = _filtered(select(JOURNAL.c.variance, JOURNAL.c.cause, counted).where(DIFFERS), filters)
     query = query.group_by(JOURNAL.c.variance, JOURNAL.c.cause).order_by(counted.desc(), JOURNAL.c.cause)
-    return [(variance, cause or "", rows) for variance, cause, rows in run(session, query)]
+    return [(variance, cause or "", rows) for variance, cause, rows in execute_core(session, query)]
 
 
 def _page(session: Session, query: Select[Any], limit: int) -> Page:
-    rows = [dict(row) for row in run(session, query.order_by(JOURNAL.c.id.desc()).limit(limit + 1)).mappings()]
+    rows = [dict(row) for row in execute_core(session, query.order_by(JOURNAL.c.id.desc()).limit(limit + 1)).mappings()]
     return Page(tuple(rows[:limit]), len(rows) > limit)
 
 

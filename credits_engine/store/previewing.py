@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.periods import Period, calendar_month
 from credits_engine.engines.plans import Kind, Limits
@@ -91,7 +91,7 @@ PAGE = (
 def page(session: Session, after: str, *, now: datetime, most: int) -> list[Standing]:
     """The next users after `after`, at most so many."""
     values = {"after": after, "now": now, "month": calendar_month(now).start, "most": most}
-    return [_standing(row) for row in run(session, PAGE, values)]
+    return [_standing(row) for row in execute_core(session, PAGE, values)]
 
 
 def _standing(row: Any) -> Standing:

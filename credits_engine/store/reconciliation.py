@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, func, literal, or_, select, union, union_all
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY
 
@@ -46,12 +46,12 @@ def page_differences(session: Session, after: str) -> tuple[str | None, int, lis
 
     What agrees is counted where it lies and never sent.
     """
-    last = run(session, LAST_OF_PAGE, {"after": after, "users": PAGE_USERS}).scalar()
+    last = execute_core(session, LAST_OF_PAGE, {"after": after, "users": PAGE_USERS}).scalar()
     if last is None:
         return None, 0, []
     checked, differing = 0, []
     for engine, statement in DIFFERENCES.items():
-        rows = run(session, statement, {"after": after, "last": last}).all()
+        rows = execute_core(session, statement, {"after": after, "last": last}).all()
         checked += rows[0].checked
         differing += [_total(engine, row) for row in rows if row.user_id is not None]
     return last, checked, differing
@@ -62,7 +62,7 @@ def user_totals(session: Session, user_id: str) -> list[BookTotal]:
     return [
         _total(engine, row)
         for engine, statement in OF_USER.items()
-        for row in run(session, statement, {"user": user_id})
+        for row in execute_core(session, statement, {"user": user_id})
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS
 
@@ -67,7 +67,7 @@ SETTLE = (
 
 def add(session: Session, held: Held) -> None:
     """Store a new reservation."""
-    run(
+    execute_core(
         session,
         ADD,
         {
@@ -91,22 +91,22 @@ def add(session: Session, held: Held) -> None:
 
 def find(session: Session, user_id: str, key: str) -> Held | None:
     """The reservation under a key, without a lock."""
-    return _held(run(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+    return _held(execute_core(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
 def lock(session: Session, user_id: str, key: str) -> Held | None:
     """The reservation under a key, locked; take it before any lock on a book."""
-    return _held(run(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+    return _held(execute_core(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, str]]:
     """User and key of pending reservations whose time is up, longest first."""
-    return [(row.user_id, row.key) for row in run(session, OVERDUE, {"now": now, "most": most})]
+    return [(row.user_id, row.key) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 
 def settle(session: Session, held: Held, *, state: ReservationState, journal_id: int, kept: Amounts) -> None:
     """Write how a reservation ended."""
-    run(
+    execute_core(
         session,
         SETTLE,
         {

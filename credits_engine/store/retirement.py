@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, run
+from control_plane.platform.db.database import execute_core, rowcount_of
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store.pages import DIFFERS
@@ -54,7 +54,7 @@ class Retired:
 
 def find(session: Session) -> Retired | None:
     """How legacy was retired; None while it is asked."""
-    row = run(session, select(RETIREMENT)).one_or_none()
+    row = execute_core(session, select(RETIREMENT)).one_or_none()
     return None if row is None else Retired(row.retired_at, row.actor, row.reason, row.archived_at, row.archive)
 
 
@@ -66,29 +66,31 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> bool:
 
 def bring_back(session: Session) -> bool:
     """Take that back; False when it was not retired, or is archived."""
-    return affected(session, delete(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None))) == 1
+    return rowcount_of(session, delete(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None))) == 1
 
 
 def note_archive(session: Session, archive: str, *, now: datetime) -> bool:
     """Note where the archive is; False when legacy is not retired, or was archived before."""
     change = update(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None)).values(archived_at=now, archive=archive)
-    return affected(session, change) == 1
+    return rowcount_of(session, change) == 1
 
 
 def newest_open(session: Session) -> dict[Variance, datetime]:
     """When each class of variance that speaks against the engines was last seen. Reads one row of each."""
-    found = {variance: run(session, NEWEST_OF, {"variance": variance.value}).one_or_none() for variance in OPEN}
+    found = {
+        variance: execute_core(session, NEWEST_OF, {"variance": variance.value}).one_or_none() for variance in OPEN
+    }
     return {variance: row.occurred_at for variance, row in found.items() if row is not None}
 
 
 def served_by_legacy(session: Session, *, most: int) -> int:
     """How many of the `most` latest journal rows legacy served."""
-    return int(run(session, BY_LEGACY, {"most": most}).scalar_one())
+    return int(execute_core(session, BY_LEGACY, {"most": most}).scalar_one())
 
 
 def rows(session: Session) -> Iterator[Any]:
     """Every row of legacy's book in the order of its key, a page at a time."""
-    page = run(session, FIRST_ROWS).all()
+    page = execute_core(session, FIRST_ROWS).all()
     while page:
         yield from page
-        page = run(session, ROWS_AFTER, {"user": page[-1].user_id, "month": page[-1].month_start}).all()
+        page = execute_core(session, ROWS_AFTER, {"user": page[-1].user_id, "month": page[-1].month_start}).all()

@@ -6,8 +6,8 @@ from typing import Any, cast
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import on_each, run
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import execute_core, per_dialect
 from credits_engine.billing.models import BillingAccount
 from credits_engine.models import (
     CreditFreeze,
@@ -34,9 +34,9 @@ __all__ = [
     "RESERVATIONS",
     "RETIREMENT",
     "USERS",
+    "execute_core",
     "insert_if_absent",
     "inserted",
-    "run",
 ]
 
 BILLING = cast(Table, BillingAccount.__table__)
@@ -52,11 +52,11 @@ PACKS = cast(Table, Pack.__table__)
 PACK_ENTRIES = cast(Table, PackEntry.__table__)
 
 
-def insert_if_absent(table: Table) -> Prepared:
+def insert_if_absent(table: Table) -> CompiledStatement:
     """The INSERT that leaves a row of the same key as it is; see `inserted`."""
-    return Prepared(on_each(lambda insert: insert(table).on_conflict_do_nothing()))
+    return CompiledStatement(per_dialect(lambda insert: insert(table).on_conflict_do_nothing()))
 
 
-def inserted(session: Session, statement: Prepared, row: Mapping[str, Any]) -> bool:
+def inserted(session: Session, statement: CompiledStatement, row: Mapping[str, Any]) -> bool:
     """Run such an INSERT; False when the row was there already."""
-    return statement.change(session, row) == 1
+    return statement.execute(session, row) == 1

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Table, Text, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import Base, UtcDateTime, is_postgresql, run
+from control_plane.platform.db.database import Base, UtcDateTime, execute_core, is_postgresql
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.store.reconciliation import BookTotal
 from credits_engine.store.tables import COUNTERS, LEGACY
@@ -87,27 +87,27 @@ COUNT = {engine: select(func.count()).select_from(book) for engine, (book, _) in
 
 def fold(session: Session) -> int:
     """Add the next rows of the journal to the sums, at most ROWS_AT_ONCE of them; returns up to which row they go."""
-    row = run(session, LOCK_MARK).one()
+    row = execute_core(session, LOCK_MARK).one()
     moved = advanced(session, row)
     if moved["reached"] > row.journal_id:
         for statement in FOLD.values():
-            run(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
-    run(session, MOVE_MARK, moved)
+            execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
+    execute_core(session, MOVE_MARK, moved)
     return moved["reached"]
 
 
 def advanced(session: Session, row: Any) -> dict[str, int]:
     """How far a locked mark may go now, by at most ROWS_AT_ONCE, and what it waits for next."""
-    newest, until = run(session, NEWEST).scalar_one(), 0
+    newest, until = execute_core(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id
     if not is_postgresql(session):
         reached, pending = min(newest, reached + ROWS_AT_ONCE), newest
     else:
-        if row.pending_until <= run(session, OLDEST_RUNNING).scalar_one():
+        if row.pending_until <= execute_core(session, OLDEST_RUNNING).scalar_one():
             reached = min(pending, reached + ROWS_AT_ONCE)
         until = row.pending_until
         if reached == pending:
-            pending, until = newest, run(session, NEXT_TRANSACTION).scalar_one()
+            pending, until = newest, execute_core(session, NEXT_TRANSACTION).scalar_one()
     return {"reached": int(reached), "pending": pending, "until": until}
 
 
@@ -117,15 +117,15 @@ def differing(session: Session) -> tuple[int, list[BookTotal]]:
     Each engine is one statement, so books, sums and journal are seen at one instant.
     """
     if is_postgresql(session):
-        run(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
-    found = [_total(engine, row) for engine, statement in DIFFERING.items() for row in run(session, statement)]
-    return sum(run(session, statement).scalar_one() for statement in COUNT.values()), found
+        execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
+    found = [_total(engine, row) for engine, statement in DIFFERING.items() for row in execute_core(session, statement)]
+    return sum(execute_core(session, statement).scalar_one() for statement in COUNT.values()), found
 
 
 def forget(session: Session) -> None:
     """Begin anew: the next calls of `fold` add everything up again."""
-    run(session, TALLIES.delete())
-    run(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})
+    execute_core(session, TALLIES.delete())
+    execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})
 
 
 def _total(engine: EngineName, row: Any) -> BookTotal:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.store import usage_days
 from credits_engine.store.tables import JOURNAL
 from credits_engine.store.usage_rows import SEGMENTS, WRITTEN, Segment, UsageRow, divided
@@ -32,13 +32,13 @@ def added_up(
         return _together(_between(session, by, since, until))
     # Days and mark are seen at one instant, and no row behind that mark is ever taken away: none is missed or doubled.
     mark, days = usage_days.kept(session, by, first=f"{first:%Y-%m-%d}", last=f"{last:%Y-%m-%d}")
-    fresh = run(session, _behind_mark(by), {"since": first, "until": last, "mark": mark})
+    fresh = execute_core(session, _behind_mark(by), {"since": first, "until": last, "mark": mark})
     ends = [*_between(session, by, since, first), *_between(session, by, last, until)]
     return _together([*ends, *days, *fresh])
 
 
 def _between(session: Session, by: frozenset[Segment], since: datetime, until: datetime) -> Iterable[Any]:
-    return run(session, _in_span(by), {"since": since, "until": until}) if since < until else ()
+    return execute_core(session, _in_span(by), {"since": since, "until": until}) if since < until else ()
 
 
 def _together(rows: Iterable[Any]) -> list[UsageRow]:

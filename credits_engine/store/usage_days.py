@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, literal, select, true, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import Base, Statements, on_each, run
+from control_plane.platform.db.database import Base, Statements, execute_core, per_dialect
 from credits_engine.store import tallies
 from credits_engine.store.tables import JOURNAL
 from credits_engine.store.usage_rows import COUNTS, WRITTEN, Segment, divided
@@ -45,22 +45,22 @@ def _fold(dialect: str) -> Any:
     return build
 
 
-FOLD: Statements = {dialect: on_each(_fold(dialect))[dialect] for dialect in WRITTEN}
+FOLD: Statements = {dialect: per_dialect(_fold(dialect))[dialect] for dialect in WRITTEN}
 
 
 def fold(session: Session) -> int:
     """Add the next rows of the journal to their days, a few thousand at most; returns up to which row they go."""
-    row = run(session, LOCK_MARK).one()
+    row = execute_core(session, LOCK_MARK).one()
     moved = tallies.advanced(session, row)
     if moved["reached"] > row.journal_id:
-        run(session, FOLD, {"after": row.journal_id, "reached": moved["reached"]})
-    run(session, MOVE_MARK, moved)
+        execute_core(session, FOLD, {"after": row.journal_id, "reached": moved["reached"]})
+    execute_core(session, MOVE_MARK, moved)
     return moved["reached"]
 
 
 def kept(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[Any]]:
     """The mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
-    rows = run(session, _statement(by), {"first": first, "last": last}).all()
+    rows = execute_core(session, _statement(by), {"first": first, "last": last}).all()
     return rows[0].mark, [row[1:] for row in rows if row[-1] is not None]
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import security
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.aftermath import approving
 from credits_engine.aftermath.approving import ApprovalRefused
 from dashboards.pages.blueprint import bp
@@ -16,23 +16,23 @@ REASON_CHARACTERS = 2000
 
 
 @bp.get("/rollouts/<flag>/rollbacks/<int:attempt>")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def aftermath(flag: str, attempt: int) -> ResponseReturnValue:
     """One report with its accounts."""
     after = request.args.get("after", "")
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read(session, flag, attempt, after=after, now=datetime.now(UTC))
     return render_template("aftermath.html", screen=screen, view=screen.view)
 
 
 @bp.post("/rollouts/<flag>/rollbacks/<int:attempt>")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
     """Give back what the report proposes; sent twice, it is given once."""
     now, reason = datetime.now(UTC), request.form.get("reason", "")[:REASON_CHARACTERS]
     try:
         with transaction() as session:
-            approving.approve(session, flag, attempt, now=now, actor=security.actor(), reason=reason)
+            approving.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)
         posted = approving.post_approved(now)
         flash(f"Approved: credits of {posted:,} accounts are corrected. What is left goes on by itself.", "success")
     except ApprovalRefused as refusal:

@@ -11,8 +11,9 @@ from alerts.definitions import rules_file
 from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked
-from control_plane.platform import security, settings
-from control_plane.platform.database import reading, transaction
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from dashboards import live
 from dashboards.pages.blueprint import bp
@@ -23,7 +24,7 @@ from dashboards.wording import clock
 
 
 @bp.get("/alerts")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def alerts() -> ResponseReturnValue:
     """Every alert with what it has seen."""
     screen = _screen(datetime.now(UTC))
@@ -31,17 +32,17 @@ def alerts() -> ResponseReturnValue:
 
 
 @bp.get("/live/alerts")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def live_alerts() -> ResponseReturnValue:
     """The same, as it changes."""
     return live.stream(_regions)
 
 
 @bp.get("/alerts/<name>")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def alert(name: str) -> ResponseReturnValue:
     """One alert: its history, its settings, and how many errors it takes."""
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read_one(
             session, name, now=datetime.now(UTC), lease_seconds=settings.current().guard_lease_seconds
         )
@@ -51,13 +52,13 @@ def alert(name: str) -> ResponseReturnValue:
 
 
 @bp.post("/alerts/<flag>/<name>/override")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def override_alert(flag: str, name: str) -> ResponseReturnValue:
     """Let the alert only notify for a while."""
     wish = Wish(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
 
     def grant(session: Session, now: datetime) -> str:
-        done = granting.grant(session, rules_file.current().rules, wish, now=now, actor=security.actor())
+        done = granting.grant(session, rules_file.current().rules, wish, now=now, actor=authorization.actor())
         if isinstance(done, Asked):
             return f"It is critical: another owner has to wish the same by {clock(done.until)}. Until then it acts."
         return "It only notifies now. Everybody was told."
@@ -66,13 +67,13 @@ def override_alert(flag: str, name: str) -> ResponseReturnValue:
 
 
 @bp.post("/alerts/<flag>/<name>/override/end")
-@security.require_role("operator")
+@authorization.require_role("operator")
 def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
     """Let the alert act again."""
     reason = request.form.get("reason", "")[:2000]
 
     def end(session: Session, now: datetime) -> str:
-        granting.end(session, flag, name, now=now, actor=security.actor(), reason=reason)
+        granting.end(session, flag, name, now=now, actor=authorization.actor(), reason=reason)
         return "It acts again."
 
     return _changed(name, end)
@@ -94,5 +95,5 @@ def _regions(now: datetime) -> Regions:
 
 
 def _screen(now: datetime) -> AlertsScreen:
-    with reading() as session:
+    with read_only() as session:
         return screens.read(session, now=now, lease_seconds=settings.current().guard_lease_seconds)

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from flask import current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import security
-from control_plane.platform.database import reading
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
 from dashboards.pages.blueprint import bp, row_id
 from dashboards.screens import audit as screens
 
 
 @bp.get("/audit")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def audit_trail() -> ResponseReturnValue:
     """Who did what, when and why; filters and place are in the address."""
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read(
             session,
             current_app.extensions["chain_check"],

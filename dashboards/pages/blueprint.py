@@ -10,9 +10,9 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.overrides.store import Override
-from control_plane.platform import security
-from control_plane.platform.actors import Person, Role
-from control_plane.platform.database import reading
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
+from control_plane.platform.identity_types import Person, Role
 from dashboards import assets, offers, wording
 from dashboards.charts import Chart
 from dashboards.regions import mark
@@ -93,7 +93,7 @@ def asset(name: str) -> Response:
 def me() -> Person | None:
     """Who looks. While the database is away nobody is known, and the page that says so must still come."""
     try:
-        return security.person()
+        return authorization.person()
     except SQLAlchemyError:
         return None
 
@@ -102,7 +102,7 @@ def overruled() -> tuple[Override, ...]:
     """The alerts that may only notify now, whatever page one looks at; none for those who are not signed in."""
     if me() is None:
         return ()
-    with reading() as session:
+    with read_only() as session:
         return alerts.overruled(session, now=datetime.now(UTC))
 
 
@@ -115,7 +115,7 @@ def theme() -> str:
 def may(role: str) -> bool:
     """Whether the person signed in has at least this role."""
     person = me()
-    return person is not None and person.role.covers(Role(role))
+    return person is not None and person.role.includes(Role(role))
 
 
 def row_id(text: str) -> int:

@@ -8,8 +8,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.platform import security
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.engines.decisions import Amounts
@@ -32,19 +32,19 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 
 
 @bp.get("/credits", endpoint="credits")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def show_credits() -> ResponseReturnValue:
     """Both books and the journal of a user; without one, where the engines differed lately."""
     user_id = request.args.get("user", "").strip()
     before = request.args.get("before", type=row_id)
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read(session, user_id, before=before, now=datetime.now(UTC))
     # The key comes with the form: a form that is sent twice adjusts once.
     return render_template("credits.html", screen=screen, key=f"page:{secrets.token_urlsafe(12)}")
 
 
 @bp.post(f"/credits/{VERB}")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def correct_credits(verb: str) -> ResponseReturnValue:
     """Correct the books of a user, or stop and resume their consumption."""
     user_id, reason = request.form.get("user", ""), request.form.get("reason", "").strip()[:REASON_CHARACTERS]
@@ -64,15 +64,15 @@ def _correction(verb: str) -> Callable[[Session, str, datetime, str], object]:
             return _adjust
         case "reset":
             return lambda session, user_id, now, reason: corrections.reset(
-                session, user_id, now=now, actor=security.actor(), reason=reason
+                session, user_id, now=now, actor=authorization.actor(), reason=reason
             )
         case "freeze":
             return lambda session, user_id, now, reason: corrections.freeze(
-                session, user_id, now=now, actor=security.actor(), reason=reason
+                session, user_id, now=now, actor=authorization.actor(), reason=reason
             )
         case _:
             return lambda session, user_id, now, reason: corrections.unfreeze(
-                session, user_id, now=now, actor=security.actor(), reason=reason
+                session, user_id, now=now, actor=authorization.actor(), reason=reason
             )
 
 
@@ -83,7 +83,7 @@ def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> objec
         _given(),
         evaluate=look_up_flag(session, now),
         now=now,
-        actor=security.actor(),
+        actor=authorization.actor(),
         reason=reason,
         key=request.form.get("key") or None,
     )

@@ -6,8 +6,9 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.phases import PRE_PRODUCTION, PRODUCTION
-from control_plane.platform import security, settings
-from control_plane.platform.database import reading
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
 from dashboards.pages.blueprint import bp
 from dashboards.screens import explain as screens
 
@@ -15,11 +16,11 @@ ENVIRONMENTS = (PRODUCTION, *PRE_PRODUCTION)
 
 
 @bp.get("/explain")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def explain() -> ResponseReturnValue:
     """The form, and the answer once a user is named."""
     asked = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment")}
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read(
             session,
             settings.current(),

@@ -8,9 +8,9 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.platform import identity, security
-from control_plane.platform.actors import Role, TokenType
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import accounts, authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Role, TokenType
 from control_plane.platform.problems import Problem
 from dashboards.pages.blueprint import bp
 from dashboards.screens import people as screens
@@ -21,85 +21,85 @@ Change = Callable[[Session, datetime], object]
 
 
 @bp.get("/people")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def people() -> ResponseReturnValue:
     """Everybody who may sign in, and every token."""
-    with reading() as session:
-        screen = screens.read(session, me=security.person(), now=datetime.now(UTC))
+    with read_only() as session:
+        screen = screens.read(session, me=authorization.person(), now=datetime.now(UTC))
     return render_template("people.html", screen=screen, roles=list(Role), types=list(TokenType), days=TOKEN_DAYS)
 
 
 @bp.post("/people")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def add_person() -> ResponseReturnValue:
     """Let somebody sign in; their password is shown once."""
     username, role = request.form.get("username", ""), request.form.get("role", "")
 
     def add(session: Session, now: datetime) -> str:
-        return identity.add_person(session, username, role, now=now, actor=security.actor())
+        return accounts.add_person(session, username, role, now=now, actor=authorization.actor())
 
     return _made(add, f"The password of {username.strip().lower()}")
 
 
 @bp.post("/people/<int:person_id>/password")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def renew_password(person_id: int) -> ResponseReturnValue:
     """Give somebody a new password, shown once, and end their sessions."""
-    password = secrets.token_urlsafe(identity.PASSWORD_BYTES)
+    password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
 
     def renew(session: Session, now: datetime) -> str:
-        identity.change_password(session, person_id, password=password, now=now, actor=security.actor())
+        accounts.change_password(session, person_id, password=password, now=now, actor=authorization.actor())
         return password
 
     return _made(renew, "The new password")
 
 
 @bp.post("/people/<int:person_id>/role")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def change_role(person_id: int) -> ResponseReturnValue:
     """Give somebody another role and end their sessions."""
     role = request.form.get("role", "")
     return _changed(
-        lambda session, now: identity.change_role(session, person_id, role=role, now=now, actor=security.actor()),
+        lambda session, now: accounts.change_role(session, person_id, role=role, now=now, actor=authorization.actor()),
         "The role was changed; whoever it was is signed out.",
     )
 
 
 @bp.post("/people/<int:person_id>/sign-out")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def end_sessions(person_id: int) -> ResponseReturnValue:
     """Sign somebody out everywhere."""
     return _changed(
-        lambda session, now: identity.end_sessions(session, person_id, now=now, actor=security.actor()),
+        lambda session, now: accounts.end_sessions(session, person_id, now=now, actor=authorization.actor()),
         "Signed out everywhere.",
     )
 
 
 @bp.post("/people/<int:person_id>/lock")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def lock_out(person_id: int) -> ResponseReturnValue:
     """Lock somebody out and end their sessions."""
     return _changed(
-        lambda session, now: identity.disable_person(session, person_id, now=now, actor=security.actor()),
+        lambda session, now: accounts.disable_person(session, person_id, now=now, actor=authorization.actor()),
         "Locked out, everywhere and at once.",
     )
 
 
 @bp.post("/tokens")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def add_token() -> ResponseReturnValue:
     """Make a token; its text is shown once."""
     form = request.form
     days = form.get("days", 0, type=int)
 
     def add(session: Session, now: datetime) -> str:
-        return identity.create_token(
+        return accounts.create_token(
             session,
             form.get("name", ""),
             form.get("type", ""),
             environment=form.get("environment", ""),
             now=now,
-            actor=security.actor(),
+            actor=authorization.actor(),
             expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
         )
 
@@ -107,13 +107,13 @@ def add_token() -> ResponseReturnValue:
 
 
 @bp.post("/tokens/<int:token_id>/revoke")
-@security.require_role("owner")
+@authorization.require_role("owner")
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """End a token."""
     reason = request.form.get("reason", "")[:2000]
 
     def revoke(session: Session, now: datetime) -> None:
-        identity.revoke_token(session, token_id, now=now, actor=security.actor(), reason=reason)
+        accounts.revoke_token(session, token_id, now=now, actor=authorization.actor(), reason=reason)
 
     return _changed(revoke, "Revoked: whoever holds the token is refused within a second.")
 

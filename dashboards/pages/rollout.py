@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.platform import security, settings
-from control_plane.platform.database import reading, transaction
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.transitions import Decision, Refusal
 from dashboards import live, offers
 from dashboards.pages.blueprint import bp
@@ -32,7 +33,7 @@ VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 
 
 @bp.get("/rollouts/<flag>")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def rollout(flag: str) -> ResponseReturnValue:
     """How one rollout stands."""
     screen = _screen(flag, datetime.now(UTC))
@@ -40,16 +41,16 @@ def rollout(flag: str) -> ResponseReturnValue:
 
 
 @bp.get("/live/rollouts/<flag>")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def live_rollout(flag: str) -> ResponseReturnValue:
     """The same, as it changes."""
-    with reading() as session:
+    with read_only() as session:
         rollouts.find(session, flag)
     return live.stream(partial(_regions, flag))
 
 
 @bp.get(f"/rollouts/<flag>/{VERB}")
-@security.require_role("operator")
+@authorization.require_role("operator")
 def action(flag: str, verb: str) -> ResponseReturnValue:
     """An action's own page: what it will do, and the reason it needs."""
     screen = _screen(flag, datetime.now(UTC))
@@ -59,7 +60,7 @@ def action(flag: str, verb: str) -> ResponseReturnValue:
 @bp.post(f"/rollouts/<flag>/{VERB}")
 def act(flag: str, verb: str) -> ResponseReturnValue:
     """Do it, if the caller's role covers it, and go back to the rollout."""
-    return security.require_role(ROLES[verb])(_act)(flag, verb)
+    return authorization.require_role(ROLES[verb])(_act)(flag, verb)
 
 
 def _act(flag: str, verb: str) -> ResponseReturnValue:
@@ -71,7 +72,7 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
 
 
 def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
-    actor, reason = security.actor(), request.form.get("reason", "")[:2000]
+    actor, reason = authorization.actor(), request.form.get("reason", "")[:2000]
     version = request.form.get("version", 0, type=int)
     match verb:
         case "advance":
@@ -104,5 +105,5 @@ def _regions(flag: str, now: datetime) -> Regions:
 
 
 def _screen(flag: str, now: datetime) -> RolloutScreen:
-    with reading() as session:
+    with read_only() as session:
         return screens.read(session, flag, now=now, lease_seconds=settings.current().guard_lease_seconds)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import security, settings
-from control_plane.platform.database import reading
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
 from dashboards import live
 from dashboards.pages.blueprint import bp
 from dashboards.regions import Regions, rollouts_regions
@@ -15,7 +16,7 @@ from dashboards.screens.rollouts import RolloutsScreen
 
 
 @bp.get("/")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def rollouts() -> ResponseReturnValue:
     """Every rollout, the urgent first."""
     screen = _screen(datetime.now(UTC))
@@ -23,7 +24,7 @@ def rollouts() -> ResponseReturnValue:
 
 
 @bp.get("/live/rollouts")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def live_rollouts() -> ResponseReturnValue:
     """The same, as it changes."""
     return live.stream(_regions)
@@ -34,5 +35,5 @@ def _regions(now: datetime) -> Regions:
 
 
 def _screen(now: datetime) -> RolloutsScreen:
-    with reading() as session:
+    with read_only() as session:
         return screens.read(session, now=now, lease_seconds=settings.current().guard_lease_seconds)

@@ -5,17 +5,19 @@ from datetime import UTC, datetime
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import health, security, settings
-from control_plane.platform.database import reading
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
+from control_plane.platform.http import health
 from dashboards.pages.blueprint import bp
 from dashboards.screens import system as screens
 
 
 @bp.get("/system")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def system() -> ResponseReturnValue:
     """Readiness, leader, guard, freshness."""
     checks = health.checks()
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read(session, settings.current(), checks=checks, now=datetime.now(UTC))
     return render_template("system.html", screen=screen)

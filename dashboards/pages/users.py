@@ -7,8 +7,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.platform import security
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from dashboards.pages.blueprint import bp
 from dashboards.screens import users as screens
@@ -25,10 +25,10 @@ Change = Callable[[Session, datetime], None]
 
 
 @bp.get("/users")
-@security.require_role("viewer")
+@authorization.require_role("viewer")
 def users() -> ResponseReturnValue:
     """Who is treated by name, and who is on the beta allowlist."""
-    with reading() as session:
+    with read_only() as session:
         screen = screens.read(session, flag=request.args.get("flag", ""), now=datetime.now(UTC))
     return render_template("users.html", screen=screen, hours=HOURS)
 
@@ -45,13 +45,13 @@ def override(flag: str, effect: str) -> ResponseReturnValue:
             form.get("user", "").strip(),
             Effect(effect),
             reason=form.get("reason", ""),
-            actor=security.actor(),
+            actor=authorization.actor(),
             now=now,
             expires_at=_end(form.get("hours", ""), now),
         )
 
     done = "Let in by name." if effect == Effect.ALLOW else "Kept out by name."
-    return security.require_role(TO_PUT[Effect(effect)])(_changed)(put, done, flag)
+    return authorization.require_role(TO_PUT[Effect(effect)])(_changed)(put, done, flag)
 
 
 @bp.post(f"/users/<flag>/overrides/{EFFECT}/end")
@@ -66,15 +66,15 @@ def end_override(flag: str, effect: str) -> ResponseReturnValue:
             form.get("user", ""),
             Effect(effect),
             reason=form.get("reason", ""),
-            actor=security.actor(),
+            actor=authorization.actor(),
             now=now,
         )
 
-    return security.require_role(TO_END[Effect(effect)])(_changed)(end, "Treated like everybody again.", flag)
+    return authorization.require_role(TO_END[Effect(effect)])(_changed)(end, "Treated like everybody again.", flag)
 
 
 @bp.post("/users/beta")
-@security.require_role("operator")
+@authorization.require_role("operator")
 def change_beta() -> ResponseReturnValue:
     """Put a user on the beta allowlist, or take one off it."""
     joining = request.form.get("beta") == "join"
@@ -82,7 +82,7 @@ def change_beta() -> ResponseReturnValue:
 
     def enter(session: Session, now: datetime) -> None:
         attributes = {"beta": joining} | ({"plan": plan} if plan else {})
-        enter_users(session, [UserChange(user_id, attributes)], actor=security.actor(), now=now)
+        enter_users(session, [UserChange(user_id, attributes)], actor=authorization.actor(), now=now)
 
     done = "On the beta allowlist." if joining else "No longer on the beta allowlist."
     return _changed(enter, done, request.form.get("flag", ""))

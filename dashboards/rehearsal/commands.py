@@ -13,10 +13,10 @@ from rich.progress import Progress
 from sqlalchemy.engine import make_url
 
 from control_plane.app import create_app
-from control_plane.phases import guide_plan
-from control_plane.platform import start_checks
-from control_plane.platform.console import CommandFailed, json_option
-from control_plane.platform.database import db
+from control_plane.phases import default_plan
+from control_plane.platform.db.database import db
+from control_plane.platform.runtime import start_checks
+from control_plane.platform.runtime.cli_support import CommandFailed, json_option
 from control_plane.platform.settings import Settings
 from dashboards.rehearsal import faults as fault_orders
 from dashboards.rehearsal.faults import FaultyV2
@@ -64,7 +64,7 @@ def _usable(path: Path) -> Iterator[UsageRow]:
 
 def _ordered(faults: tuple[str, ...], found: Survey) -> list[fault_orders.Fault]:
     assert found.begins_at is not None
-    names = [phase.name for phase in guide_plan(found.begins_at).phases]
+    names = [phase.name for phase in default_plan(found.begins_at).phases]
     return [fault_orders.parse(text, names) for text in faults]
 
 

@@ -15,10 +15,11 @@ import click
 
 from control_plane import rollouts
 from control_plane.app import create_app
-from control_plane.phases import FLAG, Plan, guide_plan
-from control_plane.platform import signals, start_checks
-from control_plane.platform.console import CommandFailed
-from control_plane.platform.database import db, transaction
+from control_plane.phases import FLAG, Plan, default_plan
+from control_plane.platform.db.database import db, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import start_checks
+from control_plane.platform.runtime.cli_support import CommandFailed
 from control_plane.platform.settings import Settings
 from dashboards.rehearsal import faults as fault_orders
 from dashboards.rehearsal.faults import FaultyV2
@@ -57,7 +58,7 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, manual: bool, 
 
 def demo_plan(now: datetime) -> Plan:
     """The guide's phases, with soak times that somebody can watch."""
-    guide = guide_plan(now)
+    guide = default_plan(now)
     return replace(guide, phases=tuple(replace(phase, soak=SOAK, served_minimum=0) for phase in guide.phases))
 
 

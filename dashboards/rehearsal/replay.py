@@ -11,9 +11,9 @@ from time import perf_counter
 
 from alerts.guarding import guard
 from control_plane import rollouts
-from control_plane.phases import FLAG, Plan, RolloutState, guide_plan
-from control_plane.platform import announce
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, Plan, RolloutState, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed
 from control_plane.transitions import Action, Transition
 from credits_engine.engines.receipts import Receipt
 from credits_engine.migration import advancing
@@ -56,12 +56,12 @@ class Replay:
 
     def prepare(self, begins_at: datetime) -> None:
         """Plan the guide's rollout as of the log's first instant, with the beta allowlist in place."""
-        plan = guide_plan(begins_at + NEWCOMERS_AFTER)
+        plan = default_plan(begins_at + NEWCOMERS_AFTER)
         members = [UserAttributes(user_id, "free", None, beta=True) for user_id in sorted(self._beta)]
         with transaction() as session:
             rollouts.plan(session, FLAG, plan, now=begins_at, actor=ACTOR, reason="A rehearsal of the guide.")
             upsert_users(session, members, now=begins_at)
-            announce.publish(session, "directory", "beta", now=begins_at)
+            change_feed.publish(session, "directory", "beta", now=begins_at)
         self._enter(plan, 0, begins_at)
 
     def run(self, rows: Iterable[UsageRow], progress: Progress) -> Report:
@@ -85,7 +85,7 @@ class Replay:
         if now < self._look_at_gates_at:
             return
         self._look_at_gates_at = now + GATES_EVERY
-        with reading() as session:
+        with read_only() as session:
             if not thinks_of_advancing(session, now):
                 return
         advancing.look(now, every=advancing.FRESH, operations=advancing.AT_ONCE_OPERATIONS, rest=lambda: None)
@@ -139,7 +139,7 @@ class Replay:
 
     def _finish(self, now: datetime) -> None:
         self._tick(now)
-        with reading() as session:
+        with read_only() as session:
             rollout = rollouts.find(session, FLAG)
             self.report.final_state = rollout.state.value
             self.report.holds_left_to_people = int(rollout.state is RolloutState.HELD)

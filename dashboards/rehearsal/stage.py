@@ -4,9 +4,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import signals
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations.consumption import Engines, Operation, consume
 from credits_engine.operations.evidence import observations
@@ -45,7 +45,7 @@ class Stage:
                 timer=self._v2.timer,
             )
         slow = self._v2.delay_nanoseconds - delay_before >= SLOW_NANOSECONDS
-        signals.record(*observations(receipt), Observation(STATEMENT_SLOW, slow, engine="v2"))
+        signals.record(*observations(receipt), Sample(STATEMENT_SLOW, slow, engine="v2"))
         return receipt
 
     def _introduce(self, session: Session, row: UsageRow, now: datetime) -> None:

@@ -20,7 +20,8 @@ from alerts.overrides.store import Asked, Override, active, asked
 from alerts.watch import applicable
 from control_plane import store
 from control_plane.phases import Rollout
-from control_plane.platform import audit, signals
+from control_plane.platform.auth import audit
+from control_plane.platform.observability import signals
 from dashboards import guardrails
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control_plane.platform import audit
-from control_plane.platform.audit import Verification
+from control_plane.platform.auth import audit
+from control_plane.platform.auth.audit import Verification
 from control_plane.platform.models import AuditEntry
 from dashboards.screens.trail import EntryView, entry_view
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import leases
+from control_plane.platform.runtime import leases
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import identity
-from control_plane.platform.actors import Person, Token
+from control_plane.platform.auth import accounts
+from control_plane.platform.identity_types import Person, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def read(session: Session, *, me: Person | None, now: datetime) -> PeopleScreen:
     my_id = me.id if me else None
     return PeopleScreen(
         now=now,
-        people=tuple(PersonView(person, person.id == my_id) for person in identity.list_people(session)),
-        tokens=tuple(TokenView(token, _status(token, now)) for token in identity.list_tokens(session)),
+        people=tuple(PersonView(person, person.id == my_id) for person in accounts.list_people(session)),
+        tokens=tuple(TokenView(token, _status(token, now)) for token in accounts.list_tokens(session)),
     )
 
 

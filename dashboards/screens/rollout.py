@@ -11,7 +11,8 @@ from alerts.overrides.store import Override, active
 from control_plane import rollouts, transitions
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Rollout, RolloutState
-from control_plane.platform import audit, signals
+from control_plane.platform.auth import audit
+from control_plane.platform.observability import signals
 from dashboards import guardrails, narrative
 from dashboards.charts import CARD
 from dashboards.guardrails import AlertView, EngineCounts

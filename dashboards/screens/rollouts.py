@@ -13,7 +13,7 @@ from alerts.watch import applicable
 from control_plane import rollouts, store
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout, RolloutState
-from control_plane.platform import audit
+from control_plane.platform.auth import audit
 from dashboards import narrative
 from dashboards.narrative import PhaseView
 from dashboards.screens import guard, trail

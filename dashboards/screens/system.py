@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.definitions import rules_file
-from control_plane.platform import announce, jobs
 from control_plane.platform.models import Change, Lease
+from control_plane.platform.runtime import change_feed, jobs
 from control_plane.platform.settings import Settings
 from dashboards import live
 from dashboards.screens import guard
@@ -55,7 +55,7 @@ def read(session: Session, settings: Settings, *, checks: Mapping[str, str], now
         checks=checks,
         guard=guard.read(session, now=now, lease_seconds=settings.guard_lease_seconds),
         leader=session.get(Lease, jobs.LEADER),
-        revision=announce.revision(session),
+        revision=change_feed.revision(session),
         changes=tuple(session.scalars(newest)),
         streams=live.streams(),
         alerts=len(rules.rules),

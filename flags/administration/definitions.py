@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
-from control_plane.platform import announce, audit
+from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
 from flags import store
 from flags.canonical import Definitions, Finding, Refusal, canonical_definitions
 from flags.compilation import Wire
@@ -97,7 +98,7 @@ def import_definitions(
         after=after,
         reason=reason,
     )
-    announce.publish(session, FLAG, environment, now=now)
+    change_feed.publish(session, FLAG, environment, now=now)
     return taken
 
 
@@ -172,4 +173,4 @@ def _publish(
         after=after,
         reason=reason.strip(),
     )
-    announce.publish(session, FLAG, name, now=now)
+    change_feed.publish(session, FLAG, name, now=now)

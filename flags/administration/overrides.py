@@ -7,9 +7,10 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.platform import announce, audit, jobs
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed, jobs
 from flags import store
 from flags.bucketing import refused_user_id
 from flags.store import Effect, StoredOverride
@@ -73,7 +74,7 @@ def sweep(session: Session, now: datetime) -> int:
 
 def init_app(app: Flask) -> None:
     """Let the leader put away what has ended."""
-    jobs.every(app, SWEEP_SECONDS, "sweep-overrides", _sweep)
+    jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-overrides", _sweep)
 
 
 def document(override: StoredOverride) -> dict[str, Any]:
@@ -130,4 +131,4 @@ def _publish(
         after=document(after) if after else None,
         reason=reason.strip(),
     )
-    announce.publish(session, OVERRIDE, changed.flag, now=now)
+    change_feed.publish(session, OVERRIDE, changed.flag, now=now)

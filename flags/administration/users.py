@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from control_plane.platform import announce, audit
+from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
 from flags import store
 from flags.bucketing import refused_user_id
 from flags.store import UserAttributes
@@ -81,4 +82,4 @@ def _publish(session: Session, joined: list[str], left: list[str], *, actor: str
     audit.record(
         session, now=now, actor=actor, action="directory.beta", subject="directory", reason=sentence, after=after
     )
-    announce.publish(session, DIRECTORY, "beta", now=now)
+    change_feed.publish(session, DIRECTORY, "beta", now=now)

@@ -3,7 +3,7 @@
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import security
+from control_plane.platform.auth import authorization
 from control_plane.platform.problems import Problem, respond
 from flags.api import connections, definitions, explanations, overrides, tokens, users
 from flags.snapshot import UnknownFlagError
@@ -13,7 +13,7 @@ def init_app(app: Flask) -> None:
     """Mount the routes."""
     for routes in (explanations, overrides, definitions, users, tokens, connections):
         app.register_blueprint(routes.bp)
-    security.larger_bodies(app)["/api/environments/"] = definitions.IMPORT_BYTES_MAX
+    authorization.larger_bodies(app)["/api/environments/"] = definitions.IMPORT_BYTES_MAX
     app.register_error_handler(UnknownFlagError, _unknown)
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from control_plane.platform.openapi import Answer
+from control_plane.platform.http.openapi import ResponseModel
 
 
-class FlagListed(Answer):
+class FlagListed(ResponseModel):
     """A flag, and where it is on if no rollout moves it."""
 
     name: str
@@ -13,13 +13,13 @@ class FlagListed(Answer):
     environments: dict[str, bool] | None = None
 
 
-class FlagsListed(Answer):
+class FlagsListed(ResponseModel):
     """Every flag."""
 
     flags: list[FlagListed]
 
 
-class FlagSwitched(Answer):
+class FlagSwitched(ResponseModel):
     """A flag in one environment."""
 
     name: str
@@ -27,14 +27,14 @@ class FlagSwitched(Answer):
     enabled: bool
 
 
-class DefinitionFinding(Answer):
+class DefinitionFinding(ResponseModel):
     """What was put right in a definition."""
 
     field: str
     message: str
 
 
-class DefinitionsTaken(Answer):
+class DefinitionsTaken(ResponseModel):
     """How much was imported."""
 
     features: int
@@ -42,7 +42,7 @@ class DefinitionsTaken(Answer):
     repairs: list[DefinitionFinding]
 
 
-class DefinitionsGiven(Answer):
+class DefinitionsGiven(ResponseModel):
     """Definitions as Unleash writes them."""
 
     version: int
@@ -50,7 +50,7 @@ class DefinitionsGiven(Answer):
     segments: list[dict[str, Any]]
 
 
-class ExplanationStep(Answer):
+class ExplanationStep(ResponseModel):
     """One rule that was asked; the last one decided."""
 
     rule: str
@@ -58,21 +58,21 @@ class ExplanationStep(Answer):
     sentence: str
 
 
-class ExplanationEntry(Answer):
+class ExplanationEntry(ResponseModel):
     """With whom the user enters, and at which percentage."""
 
     audience: str | None
     percentage: int | None
 
 
-class ExplanationNext(Answer):
+class ExplanationNext(ResponseModel):
     """What the next step of the rollout does for the user."""
 
     changes: bool
     sentence: str
 
 
-class Explanation(Answer):
+class Explanation(ResponseModel):
     """Why a user has a flag or not. `known` tells whether our directory knows them."""
 
     flag: str
@@ -90,13 +90,13 @@ class Explanation(Answer):
     next: ExplanationNext
 
 
-class Explanations(Answer):
+class Explanations(ResponseModel):
     """One explanation per user, in the order in which they were named."""
 
     explanations: list[Explanation]
 
 
-class OverrideGiven(Answer):
+class OverrideGiven(ResponseModel):
     """A user whom a flag treats by name."""
 
     flag: str
@@ -108,13 +108,13 @@ class OverrideGiven(Answer):
     expires_at: str | None
 
 
-class OverridesListed(Answer):
+class OverridesListed(ResponseModel):
     """Everybody whom the flag treats by name."""
 
     overrides: list[OverrideGiven]
 
 
-class TokenListed(Answer):
+class TokenListed(ResponseModel):
     """A token without what would open anything."""
 
     id: int
@@ -136,13 +136,13 @@ class TokenMade(TokenListed):
     token: str
 
 
-class TokensListed(Answer):
+class TokensListed(ResponseModel):
     """Every token, the newest first."""
 
     tokens: list[TokenListed]
 
 
-class UserKnown(Answer):
+class UserKnown(ResponseModel):
     """What the directory knows of a user."""
 
     user_id: str
@@ -152,13 +152,13 @@ class UserKnown(Answer):
     billing_anchor: str | None
 
 
-class UsersEntered(Answer):
+class UsersEntered(ResponseModel):
     """How many users were stored."""
 
     users: int
 
 
-class InstanceConnected(Answer):
+class InstanceConnected(ResponseModel):
     """An SDK instance; `current` tells whether it has what its environment is given now."""
 
     connection_id: str
@@ -173,14 +173,14 @@ class InstanceConnected(Answer):
     seen_at: str
 
 
-class InstancesConnected(Answer):
+class InstancesConnected(ResponseModel):
     """The instances heard of lately, and each environment's present edition."""
 
     editions: dict[str, int]
     connections: list[InstanceConnected]
 
 
-class FlagUsed(Answer):
+class FlagUsed(ResponseModel):
     """Answers by application: yes, no, and `variant:` with a name."""
 
     flag: str
@@ -188,7 +188,7 @@ class FlagUsed(Answer):
     applications: dict[str, dict[str, int]]
 
 
-class MeasurementPart(Answer):
+class MeasurementPart(ResponseModel):
     """One series of what services measured."""
 
     name: str
@@ -198,7 +198,7 @@ class MeasurementPart(Answer):
     value: float
 
 
-class MeasurementsTaken(Answer):
+class MeasurementsTaken(ResponseModel):
     """What services measured, added up."""
 
     environment: str

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading
-from control_plane.platform.openapi import documented
-from control_plane.platform.security import require_role
+from control_plane.platform.auth.authorization import require_role
+from control_plane.platform.db.database import read_only
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.settings import current
 from flags import store
 from flags.api import answers
@@ -24,11 +24,11 @@ USAGE_WITHIN = timedelta(days=7)
 
 @bp.get("/connections")
 @require_role("viewer")
-@documented(query={"environment": "Default: every environment."}, answers={200: answers.InstancesConnected})
+@openapi_doc(query={"environment": "Default: every environment."}, answers={200: answers.InstancesConnected})
 def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
-    with reading() as session:
+    with read_only() as session:
         heard = store.connections(session, since=datetime.now(UTC) - HEARD_WITHIN, environment=environment)
     editions = {each: publisher().current(each).edition.id for each in {connection.environment for connection in heard}}
     return jsonify(
@@ -38,22 +38,22 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/flags/<flag>/usage")
 @require_role("viewer")
-@documented(query=ENVIRONMENT, answers={200: answers.FlagUsed})
+@openapi_doc(query=ENVIRONMENT, answers={200: answers.FlagUsed})
 def usage(flag: str) -> ResponseReturnValue:
     """How often each application got which answer of the flag in the last seven days."""
     environment = request.args.get("environment", current().environment)
-    with reading() as session:
+    with read_only() as session:
         found = store.usage(session, flag, environment, since=datetime.now(UTC) - USAGE_WITHIN)
     return jsonify({"flag": flag, "environment": environment, "applications": found})
 
 
 @bp.get("/measurements")
 @require_role("viewer")
-@documented(query=ENVIRONMENT, answers={200: answers.MeasurementsTaken})
+@openapi_doc(query=ENVIRONMENT, answers={200: answers.MeasurementsTaken})
 def measurements() -> ResponseReturnValue:
     """What services measured and sent with their SDK, added up since the beginning."""
     environment = request.args.get("environment", current().environment)
-    with reading() as session:
+    with read_only() as session:
         found = store.measurements(session, environment)
     rows = [
         {"name": each.name, "type": each.type, "labels": json.loads(each.labels), "part": each.part, "value": value}

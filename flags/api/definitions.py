@@ -7,10 +7,10 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane import store as rollout_store
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role
 from flags import store
 from flags.administration.definitions import (
     create_flag,
@@ -31,10 +31,10 @@ IMPORT_BYTES_MAX = 16 * 1024 * 1024
 
 @bp.get("/flags")
 @require_role("viewer")
-@documented(answers={200: answers.FlagsListed})
+@openapi_doc(answers={200: answers.FlagsListed})
 def index() -> ResponseReturnValue:
     """Every flag: those under a rollout, and the others with the environments that have them."""
-    with reading() as session:
+    with read_only() as session:
         phased = [{"name": rollout.flag, "rollout": True} for rollout in rollout_store.load_all(session)]
         others = [
             {"name": name, "rollout": False, "environments": switches}
@@ -45,7 +45,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("/flags")
 @require_role("owner")
-@documented(body=FlagBody, answers={201: answers.FlagListed})
+@openapi_doc(body=FlagBody, answers={201: answers.FlagListed})
 def create() -> ResponseReturnValue:
     """Make a flag that is on or off for everybody in each environment."""
     wanted = body(FlagBody)
@@ -64,7 +64,7 @@ def create() -> ResponseReturnValue:
 
 @bp.put("/flags/<flag>/environments/<environment>")
 @require_role("operator")
-@documented(body=SwitchBody, answers={200: answers.FlagSwitched})
+@openapi_doc(body=SwitchBody, answers={200: answers.FlagSwitched})
 def switch(flag: str, environment: str) -> ResponseReturnValue:
     """Switch a flag without a rollout on or off. Switching on asks for an owner."""
     wanted = body(SwitchBody)
@@ -75,7 +75,7 @@ def switch(flag: str, environment: str) -> ResponseReturnValue:
 
 @bp.delete("/flags/<flag>")
 @require_role("owner")
-@documented(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonBody, answers={204: None})
 def delete(flag: str) -> ResponseReturnValue:
     """Remove a flag without a rollout from every environment."""
     wanted = body(ReasonBody)
@@ -86,7 +86,7 @@ def delete(flag: str) -> ResponseReturnValue:
 
 @bp.post("/environments/<environment>/import")
 @require_role("owner")
-@documented(
+@openapi_doc(
     body=bodies.ImportBody,
     query={"replace": "true puts them in place of all that is there.", "reason": "Why; kept in the audit trail."},
     answers={200: answers.DefinitionsTaken},
@@ -113,10 +113,10 @@ def import_view(environment: str) -> ResponseReturnValue:
 
 @bp.get("/environments/<environment>/export")
 @require_role("viewer")
-@documented(answers={200: answers.DefinitionsGiven})
+@openapi_doc(answers={200: answers.DefinitionsGiven})
 def export_view(environment: str) -> ResponseReturnValue:
     """Every feature and segment without a rollout, as Unleash writes them."""
-    with reading() as session:
+    with read_only() as session:
         return jsonify(export_definitions(session, environment))
 
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.database import reading
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth.authorization import require_role
+from control_plane.platform.db.database import read_only
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import require_role
 from control_plane.platform.settings import current
 from flags.api import answers
 from flags.api.bodies import ExplainBody, body
@@ -23,7 +23,7 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 
 @bp.get("")
 @require_role("viewer")
-@documented(
+@openapi_doc(
     query={"userId": "The user.", "properties[plan]": "What to suppose of them.", **ENVIRONMENT},
     answers={200: answers.Explanation},
 )
@@ -38,7 +38,7 @@ def one(flag: str) -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("viewer")
-@documented(body=ExplainBody, query=ENVIRONMENT, answers={200: answers.Explanations})
+@openapi_doc(body=ExplainBody, query=ENVIRONMENT, answers={200: answers.Explanations})
 def many(flag: str) -> ResponseReturnValue:
     """Why each of up to a thousand users has the flag or not."""
     return jsonify({"explanations": _explained(flag, [(user_id, {}) for user_id in body(ExplainBody).user_ids])})
@@ -46,6 +46,6 @@ def many(flag: str) -> ResponseReturnValue:
 
 def _explained(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
     snapshots, environment = current_app.extensions["flag_snapshots"], request.args.get("environment")
-    with reading() as session:
+    with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=datetime.now(UTC), environment=environment)
         return [explain(user_id, supposed) for user_id, supposed in users]

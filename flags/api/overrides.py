@@ -6,10 +6,10 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role
 from flags import store
 from flags.administration.overrides import document, put_override, remove_override
 from flags.api import answers
@@ -21,17 +21,17 @@ bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 
 @bp.get("")
 @require_role("viewer")
-@documented(answers={200: answers.OverridesListed})
+@openapi_doc(answers={200: answers.OverridesListed})
 def index(flag: str) -> ResponseReturnValue:
     """Every override of the flag, by user."""
-    with reading() as session:
+    with read_only() as session:
         rollouts.find(session, flag)
         return jsonify({"overrides": [document(override) for override in store.list_overrides(session, flag)]})
 
 
 @bp.put("/allow/<path:user_id>")
 @require_role("owner")
-@documented(body=OverrideBody, answers={200: answers.OverrideGiven})
+@openapi_doc(body=OverrideBody, answers={200: answers.OverrideGiven})
 def allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Let the user in, whatever phase the rollout is in."""
     return _put(flag, user_id, Effect.ALLOW)
@@ -39,7 +39,7 @@ def allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.put("/deny/<path:user_id>")
 @require_role("operator")
-@documented(body=OverrideBody, answers={200: answers.OverrideGiven})
+@openapi_doc(body=OverrideBody, answers={200: answers.OverrideGiven})
 def deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Keep the user out, whatever else would let them in."""
     return _put(flag, user_id, Effect.DENY)
@@ -47,7 +47,7 @@ def deny(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.delete("/allow/<path:user_id>")
 @require_role("operator")
-@documented(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonBody, answers={204: None})
 def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was let in by name."""
     return _remove(flag, user_id, Effect.ALLOW)
@@ -55,7 +55,7 @@ def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.delete("/deny/<path:user_id>")
 @require_role("owner")
-@documented(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonBody, answers={204: None})
 def end_deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was kept out by name."""
     return _remove(flag, user_id, Effect.DENY)

@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import identity
-from control_plane.platform.actors import Token, TokenType, selector_of
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth import accounts
+from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.identity_types import Token, TokenType, token_selector
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role
 from control_plane.platform.settings import current
 from flags.api import answers
 from flags.api.bodies import ReasonBody, TokenBody, body
@@ -22,21 +22,21 @@ bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
 @bp.get("")
 @require_role("owner")
-@documented(answers={200: answers.TokensListed})
+@openapi_doc(answers={200: answers.TokensListed})
 def index() -> ResponseReturnValue:
     """Every token, the newest first, without what would open anything."""
-    with reading() as session:
-        return jsonify({"tokens": [_document(token) for token in identity.list_tokens(session)]})
+    with read_only() as session:
+        return jsonify({"tokens": [_document(token) for token in accounts.list_tokens(session)]})
 
 
 @bp.post("")
 @require_role("owner")
-@documented(body=TokenBody, answers={201: answers.TokenMade})
+@openapi_doc(body=TokenBody, answers={201: answers.TokenMade})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
     wanted = body(TokenBody)
     with transaction() as session:
-        text = identity.create_token(
+        text = accounts.create_token(
             session,
             wanted.name,
             wanted.type,
@@ -46,20 +46,20 @@ def create() -> ResponseReturnValue:
             expires_at=wanted.expires_at,
             trusted_attributes=_trusted(wanted),
         )
-        made = next(token for token in identity.list_tokens(session) if token.selector == selector_of(text))
+        made = next(token for token in accounts.list_tokens(session) if token.selector == token_selector(text))
     return jsonify({**_document(made), "token": text}), 201
 
 
 @bp.delete("/<int:token_id>")
 @require_role("owner")
-@documented(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonBody, answers={204: None})
 def revoke(token_id: int) -> ResponseReturnValue:
     """End a token, everywhere within a second. Repeating it changes nothing."""
     wanted = body(ReasonBody)
     if token_id > 2**62:
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     with transaction() as session:
-        identity.revoke_token(session, token_id, now=datetime.now(UTC), actor=actor(), reason=wanted.reason)
+        accounts.revoke_token(session, token_id, now=datetime.now(UTC), actor=actor(), reason=wanted.reason)
     return "", 204
 
 

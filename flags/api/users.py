@@ -8,11 +8,11 @@ from typing import Any
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform.callers import presented_token
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth.authentication import presented_token
+from control_plane.platform.auth.authorization import actor, require_role, require_token
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import actor, require_role, require_token
 from flags import store
 from flags.administration.users import UserChange, document, enter_users
 from flags.api import answers
@@ -36,7 +36,7 @@ def service_or_operator(view: View) -> View:
 
 @bp.post("")
 @service_or_operator
-@documented(body=UsersBody, answers={200: answers.UsersEntered})
+@openapi_doc(body=UsersBody, answers={200: answers.UsersEntered})
 def enter() -> ResponseReturnValue:
     """Enter users or what is new of them; either all are stored or none."""
     changes = [_change(user) for user in body(UsersBody).users]
@@ -47,10 +47,10 @@ def enter() -> ResponseReturnValue:
 
 @bp.get("/<path:user_id>")
 @service_or_operator
-@documented(answers={200: answers.UserKnown})
+@openapi_doc(answers={200: answers.UserKnown})
 def show(user_id: str) -> ResponseReturnValue:
     """What the directory knows of one user."""
-    with reading() as session:
+    with read_only() as session:
         user = store.user(session, user_id)
     if user is None:
         raise Problem(404, "USER_NOT_FOUND", f"The directory does not know {user_id!r}.")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.strict_json import MalformedJSON, loads
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.json_provider import MalformedJSON, loads
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import store
 from flags.administration.definitions import (
     create_flag,
@@ -31,13 +31,13 @@ def flags_group() -> None:
 @in_application
 def list_command(*, as_json: bool) -> None:
     """Every flag without a rollout, and where it is on."""
-    with reading() as session:
+    with read_only() as session:
         found = store.switches(session)
     lines = [
         f"{name:40} {', '.join(f'{place} {_word(enabled=on)}' for place, on in places.items())}"
         for name, places in found.items()
     ]
-    show(dict(found), "\n".join(lines) or "There are none.", as_json=as_json)
+    echo_result(dict(found), "\n".join(lines) or "There are none.", as_json=as_json)
 
 
 @flags_group.command("create")
@@ -53,7 +53,7 @@ def create_command(*, name: str, switched_on: tuple[str, ...], switched_off: tup
         raise CommandFailed("Name an environment with --on or --off.")
     with transaction() as session:
         create_flag(session, name, environments, actor=actor(), now=datetime.now(UTC))
-    show({"name": name, "environments": environments}, f"{name} is made.", as_json=as_json)
+    echo_result({"name": name, "environments": environments}, f"{name} is made.", as_json=as_json)
 
 
 @flags_group.command("switch")
@@ -68,7 +68,7 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
     enabled = position == "on"
     with transaction() as session:
         switch_flag(session, name, environment, enabled=enabled, reason=reason, actor=actor(), now=datetime.now(UTC))
-    show({"name": name, "enabled": enabled}, f"{name} is {position} in {environment}.", as_json=as_json)
+    echo_result({"name": name, "enabled": enabled}, f"{name} is {position} in {environment}.", as_json=as_json)
 
 
 @flags_group.command("import")
@@ -91,7 +91,7 @@ def import_command(*, path: Path, environment: str, replace: bool, reason: str, 
     repairs = findings(taken.repairs)
     lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments taken."]
     lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
-    show({"features": len(taken.features), "repairs": repairs}, "\n".join(lines), as_json=as_json)
+    echo_result({"features": len(taken.features), "repairs": repairs}, "\n".join(lines), as_json=as_json)
 
 
 @flags_group.command("export")
@@ -99,7 +99,7 @@ def import_command(*, path: Path, environment: str, replace: bool, reason: str, 
 @in_application
 def export_command(*, environment: str) -> None:
     """Print every flag without a rollout, as Unleash writes them."""
-    with reading() as session:
+    with read_only() as session:
         document = export_definitions(session, environment)
     click.echo(json.dumps(document, indent=2))
 

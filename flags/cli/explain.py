@@ -10,8 +10,8 @@ from typing import Any
 import click
 from flask import current_app
 
-from control_plane.platform.console import CommandFailed, in_application, json_option, show
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from control_plane.platform.settings import current
 from flags.compilation import SIGNUP_DATE
 from flags.explanation import entry, explainer, words
@@ -43,7 +43,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
     try:
         if user is not None:
             [document] = _explained(flag, [(user, {})], environment)
-            show(document, words(document), as_json=as_json)
+            echo_result(document, words(document), as_json=as_json)
         elif path is not None:
             _write(_explained(flag, _users(path), environment))
     except UnknownFlagError as error:
@@ -52,7 +52,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
 
 def _explained(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
     snapshots, now = current_app.extensions["flag_snapshots"], datetime.now(UTC)
-    with reading() as session:
+    with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)
         for user_id, attributes in users:
             yield explain(user_id, attributes)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import click
 
 from control_plane.phases import FLAG
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import store
 from flags.administration.overrides import document, put_override, remove_override
 from flags.store import Effect
@@ -27,10 +27,10 @@ def override_group() -> None:
 @in_application
 def list_command(*, flag: str, as_json: bool) -> None:
     """Everybody whom the flag treats by name."""
-    with reading() as session:
+    with read_only() as session:
         found = [document(override) for override in store.list_overrides(session, flag)]
     lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
-    show({"overrides": found}, "\n".join(lines) or f"{flag} treats nobody by name.", as_json=as_json)
+    echo_result({"overrides": found}, "\n".join(lines) or f"{flag} treats nobody by name.", as_json=as_json)
 
 
 @override_group.command("allow")
@@ -72,7 +72,7 @@ def end_command(*, effect: str, user: str, flag: str, reason: str, as_json: bool
         )
     if not removed:
         raise CommandFailed(f"No {effect} override of {flag} names {user!r}.")
-    show({"removed": True}, f"{flag} treats {user} like everybody again.", as_json=as_json)
+    echo_result({"removed": True}, f"{flag} treats {user} like everybody again.", as_json=as_json)
 
 
 def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime | None, as_json: bool) -> None:
@@ -83,7 +83,7 @@ def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime |
         )
     found = document(override)
     verb = "is let in" if effect is Effect.ALLOW else "is kept out"
-    show(found, f"{user} {verb}. {_until(found['expiresAt'])}".strip(), as_json=as_json)
+    echo_result(found, f"{user} {verb}. {_until(found['expiresAt'])}".strip(), as_json=as_json)
 
 
 def _until(expires_at: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import click
 
-from control_plane.platform import metric_files
+from control_plane.platform.observability import prometheus_multiprocess
 from control_plane.platform.settings import Settings
 from control_plane.server import check_port
 from flags.relay.serving import serve
@@ -15,6 +15,6 @@ def relay_command(*, upstream: str, tokens: tuple[str, ...]) -> None:
     """Serve SDKs from memory, following another server; starts without it from what was kept."""
     settings = Settings.from_env()
     check_port(settings)
-    metric_files.share(settings)
+    prometheus_multiprocess.set_up(settings)
     click.echo(f"Relay     http://{settings.host}:{settings.port}, following {upstream}\nStop      Ctrl-C")
     serve(settings, upstream, tokens)

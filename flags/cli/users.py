@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from control_plane.platform.console import CommandFailed, actor, in_application, json_option, show
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import instants
 from flags.administration.users import UserChange, enter_users
 
@@ -38,7 +38,7 @@ def import_command(*, path: Path, as_json: bool) -> None:
             stored = enter_users(session, _changes(rows), actor=actor(), now=datetime.now(UTC))
         except (Problem, ValueError) as error:
             raise CommandFailed(f"Line {rows.line_num} can't be used: {error} Nothing was stored.") from error
-    show({"users": stored}, f"{stored} users stored.", as_json=as_json)
+    echo_result({"users": stored}, f"{stored} users stored.", as_json=as_json)
 
 
 def _changes(rows: "csv.DictReader[str]") -> Iterator[UserChange]:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from control_plane.platform.openapi import Answer
+from control_plane.platform.http.openapi import ResponseModel
 
 Primitive = bool | str | int | float
 
@@ -19,7 +19,7 @@ class Variant(BaseModel):
     featureEnabled: bool  # noqa: N815 - Unleash says it both ways
 
 
-class ToggleOn(Answer):
+class ToggleOn(ResponseModel):
     """A flag that is on."""
 
     name: str
@@ -28,13 +28,13 @@ class ToggleOn(Answer):
     variant: Variant
 
 
-class Toggles(Answer):
+class Toggles(ResponseModel):
     """The flags that are on for whoever asked."""
 
     toggles: list[ToggleOn]
 
 
-class Evaluated(Answer):
+class Evaluated(ResponseModel):
     """A flag's value; where there is none, the default in the caller's code holds."""
 
     key: str
@@ -44,7 +44,7 @@ class Evaluated(Answer):
     metadata: dict[str, Primitive]
 
 
-class NotEvaluated(Answer):
+class NotEvaluated(ResponseModel):
     """Why a flag has no value."""
 
     key: str
@@ -52,20 +52,20 @@ class NotEvaluated(Answer):
     error_details: str
 
 
-class NoneEvaluated(Answer):
+class NoneEvaluated(ResponseModel):
     """Why no flag has a value."""
 
     error_code: Literal["PARSE_ERROR", "INVALID_CONTEXT", "GENERAL"]
     error_details: str
 
 
-class Endpoint(Answer):
+class Endpoint(ResponseModel):
     """Where a stream is, on the host that was asked."""
 
     request_uri: str
 
 
-class EventStream(Answer):
+class EventStream(ResponseModel):
     """A stream that tells when to evaluate again."""
 
     type: Literal["sse"]
@@ -73,7 +73,7 @@ class EventStream(Answer):
     inactivity_delay_sec: int
 
 
-class AllEvaluated(Answer):
+class AllEvaluated(ResponseModel):
     """Every flag's value, and where to hear of changes."""
 
     flags: list[Evaluated | NotEvaluated]
@@ -81,7 +81,7 @@ class AllEvaluated(Answer):
     metadata: dict[str, Primitive]
 
 
-class Feature(Answer):
+class Feature(ResponseModel):
     """A flag as SDKs evaluate it."""
 
     name: str
@@ -89,7 +89,7 @@ class Feature(Answer):
     strategies: list[dict[str, Any]]
 
 
-class Features(Answer):
+class Features(ResponseModel):
     """Every flag of an environment; `segments` is left out for SDKs that don't know them."""
 
     version: Literal[2]
@@ -99,13 +99,13 @@ class Features(Answer):
     meta: dict[str, Any]
 
 
-class Events(Answer):
+class Events(ResponseModel):
     """What changed, in its order; `hydration` replaces everything."""
 
     events: list[dict[str, Any]]
 
 
-class ValidToken(Answer):
+class ValidToken(ResponseModel):
     """A token that opens something."""
 
     token: str
@@ -115,7 +115,7 @@ class ValidToken(Answer):
     trusted_attributes: list[str]
 
 
-class ValidTokens(Answer):
+class ValidTokens(ResponseModel):
     """Those of the tokens sent that open something."""
 
     tokens: list[ValidToken]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from secrets import token_hex
 
-from control_plane.platform.actors import EVERY, Token
+from control_plane.platform.identity_types import EVERY, Token
 from control_plane.platform.settings import current
 from flags.contexts import ATTRIBUTES, Context, informed
 from flags.publication.directory import directory

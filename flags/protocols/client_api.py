@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import telemetry
-from control_plane.platform.actors import Token
-from control_plane.platform.openapi import Anything, documented
-from control_plane.platform.security import require_token, token
+from control_plane.platform.auth.authorization import require_token, token
+from control_plane.platform.http.openapi import FreeFormObject, openapi_doc
+from control_plane.platform.identity_types import Token
+from control_plane.platform.observability import telemetry
 from flags.connections import Headers, Mode
 from flags.protocols import answers, bodies, reports
 from flags.protocols.refusals import BadRequest, body, in_unleash_words, refusal
@@ -31,7 +31,7 @@ UNLEASH_VERSION = "8.2.0"
 @bp.get("/features")
 @require_token("client", unleash=True)
 @in_unleash_words
-@documented(query={"namePrefix": "Only flags whose name begins so."}, answers={200: answers.Features, 304: None})
+@openapi_doc(query={"namePrefix": "Only flags whose name begins so."}, answers={200: answers.Features, 304: None})
 def features_view() -> ResponseReturnValue:
     """Every flag of the token's environment, or those whose name begins with `namePrefix`."""
     return response(features(request.headers, token(), prefix=request.args.get("namePrefix", "")))
@@ -39,7 +39,7 @@ def features_view() -> ResponseReturnValue:
 
 @bp.get("/features/<name>")
 @require_token("client", unleash=True)
-@documented(answers={200: answers.Feature})
+@openapi_doc(answers={200: answers.Feature})
 def feature_view(name: str) -> ResponseReturnValue:
     """One flag of the token's environment."""
     found = publisher().current(token().environment).edition.contents.features.get(name)
@@ -51,7 +51,7 @@ def feature_view(name: str) -> ResponseReturnValue:
 @bp.post("/register")
 @require_token("client", unleash=True)
 @in_unleash_words
-@documented(body=bodies.Registration, answers={202: None})
+@openapi_doc(body=bodies.Registration, answers={202: None})
 def register_view() -> ResponseReturnValue:
     """An SDK instance introduces itself."""
     reports.registration(body(bodies.Registration), token().environment)
@@ -61,7 +61,7 @@ def register_view() -> ResponseReturnValue:
 @bp.post("/metrics")
 @require_token("client", unleash=True)
 @in_unleash_words
-@documented(body=bodies.Metrics, answers={202: None})
+@openapi_doc(body=bodies.Metrics, answers={202: None})
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way, and what the service measured besides."""
     reports.metrics(body(bodies.Metrics), token().environment)
@@ -71,7 +71,7 @@ def metrics_view() -> ResponseReturnValue:
 @bp.post("/metrics/bulk")
 @require_token("client", unleash=True)
 @in_unleash_words
-@documented(body=bodies.BulkMetrics, answers={202: None})
+@openapi_doc(body=bodies.BulkMetrics, answers={202: None})
 def bulk_view() -> ResponseReturnValue:
     """What a relay gathered. Rows of another environment than the token's are left out."""
     reports.bulk(body(bodies.BulkMetrics), token().environment)
@@ -80,7 +80,7 @@ def bulk_view() -> ResponseReturnValue:
 
 @bp.post("/metrics/edge")
 @require_token("client", "admin", unleash=True)
-@documented(body=Anything, body_is_optional=True, answers={202: None})
+@openapi_doc(body=FreeFormObject, body_is_optional=True, answers={202: None})
 def edge_metrics_view() -> ResponseReturnValue:
     """A relay tells of its own health, which we don't keep."""
     return Response(status=202)
@@ -104,7 +104,7 @@ def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
     views = (features_view, feature_view, register_view, metrics_view, bulk_view, edge_metrics_view)
-    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in views))
+    telemetry.exclude_from_access_log(app, *(f"{bp.name}.{view.__name__}" for view in views))
 
 
 def _only(published: Published, prefix: str, *, inline: bool) -> Payload:

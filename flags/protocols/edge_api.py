@@ -6,9 +6,9 @@ from typing import Any
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import callers, failures, identity
-from control_plane.platform.actors import Token, TokenRefusal
-from control_plane.platform.openapi import documented
+from control_plane.platform.auth import accounts, authentication, rate_limit
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.identity_types import Token, TokenRefusal
 from flags.protocols import answers, bodies
 from flags.protocols.refusals import body, in_unleash_words
 
@@ -18,19 +18,19 @@ TOKENS_MAX = 100
 
 
 @bp.post("/validate")
-@documented(body=bodies.Tokens, answers={200: answers.ValidTokens})
+@openapi_doc(body=bodies.Tokens, answers={200: answers.ValidTokens})
 @in_unleash_words
 def validate_view() -> ResponseReturnValue:
     """The tokens among those sent that open something, each with its type and environment.
 
     It needs no token of its own, so what it is sent counts like any other attempt to be let in.
     """
-    failures.refuse_if_exhausted(failures.TOKEN, callers.address())
+    rate_limit.raise_if_exceeded(rate_limit.TOKEN, authentication.address())
     shown, now = body(bodies.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
-    checked = [(text, identity.check_token(text, now)) for text in shown]
+    checked = [(text, accounts.check_token(text, now)) for text in shown]
     for _, token in checked:
         if isinstance(token, TokenRefusal):
-            failures.count(failures.TOKEN, callers.address())
+            rate_limit.count(rate_limit.TOKEN, authentication.address())
     return jsonify({"tokens": [_document(text, token) for text, token in checked if isinstance(token, Token)]})
 
 

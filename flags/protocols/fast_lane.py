@@ -16,9 +16,10 @@ from urllib.parse import parse_qsl
 from flask import Flask
 from werkzeug.datastructures import EnvironHeaders
 
-from control_plane.platform import identity, telemetry
-from control_plane.platform.actors import Token, TokenType
-from control_plane.platform.strict_json import loads
+from control_plane.platform.auth import accounts
+from control_plane.platform.http.json_provider import loads
+from control_plane.platform.identity_types import Token, TokenType
+from control_plane.platform.observability import telemetry
 from flags.contexts import Context, from_query
 from flags.protocols import client_api, frontend, ofrep
 from flags.protocols.cross_origin import OPEN_TO_ALL
@@ -79,7 +80,7 @@ def init_app(app: Flask) -> None:
 
 def _reply(lane: Lane, environ: Environ) -> Reply | None:
     try:
-        token = identity.check_token(_presented(environ), datetime.now(UTC))
+        token = accounts.check_token(_presented(environ), datetime.now(UTC))
         known = isinstance(token, Token) and token.type in lane.types
         return lane.answer(environ, token) if known and isinstance(token, Token) else None
     except Exception:

@@ -8,10 +8,10 @@ from typing import Any
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import telemetry
-from control_plane.platform.actors import Token
-from control_plane.platform.openapi import documented
-from control_plane.platform.security import require_token, token
+from control_plane.platform.auth.authorization import require_token, token
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.identity_types import Token
+from control_plane.platform.observability import telemetry
 from flags.contexts import Context, from_nested, from_query
 from flags.protocols import answers, bodies, reports
 from flags.protocols.asking import at_hand, introduced, published_for
@@ -28,7 +28,7 @@ TYPES = ("frontend", "admin")
 
 @bp.get("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
-@documented(
+@openapi_doc(
     query={"userId": "The user.", "sessionId": "Their session.", "properties[plan]": "Any property, by its name."},
     answers={200: answers.Toggles, 304: None},
 )
@@ -40,7 +40,7 @@ def toggles_view() -> ResponseReturnValue:
 @bp.post("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
-@documented(body=bodies.AskedToggles, body_is_optional=True, answers={200: answers.Toggles, 304: None})
+@openapi_doc(body=bodies.AskedToggles, body_is_optional=True, answers={200: answers.Toggles, 304: None})
 def ask_view() -> ResponseReturnValue:
     """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
     value = request.get_json(force=True) if request.get_data() else {}
@@ -50,7 +50,7 @@ def ask_view() -> ResponseReturnValue:
 @bp.post("/client/metrics", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
-@documented(body=bodies.Metrics, answers={200: "text/html"})
+@openapi_doc(body=bodies.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way. What a browser measures moves no alert: anybody can send it."""
     reports.metrics(body(bodies.Metrics), token().environment, counts_outcomes=token().type.is_secret)
@@ -60,7 +60,7 @@ def metrics_view() -> ResponseReturnValue:
 @bp.post("/client/register", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
 @in_unleash_words
-@documented(body=bodies.Registration, answers={200: "text/html"})
+@openapi_doc(body=bodies.Registration, answers={200: "text/html"})
 def register_view() -> ResponseReturnValue:
     """A browser's SDK introduces itself."""
     reports.registration(body(bodies.Registration), token().environment)
@@ -109,4 +109,4 @@ def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
     views = (toggles_view, ask_view, metrics_view, register_view, preflight_view)
-    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in views))
+    telemetry.exclude_from_access_log(app, *(f"{bp.name}.{view.__name__}" for view in views))

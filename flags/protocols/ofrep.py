@@ -8,11 +8,11 @@ from typing import Any
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import telemetry
-from control_plane.platform.actors import Token
-from control_plane.platform.openapi import documented
-from control_plane.platform.security import require_token, token
-from control_plane.platform.strict_json import MalformedJSON, loads
+from control_plane.platform.auth.authorization import require_token, token
+from control_plane.platform.http.json_provider import MalformedJSON, loads
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.identity_types import Token
+from control_plane.platform.observability import telemetry
 from flags.contexts import Context, from_fields
 from flags.protocols import answers, bodies, channels, ofrep_events
 from flags.protocols.asking import introduced, published_for
@@ -43,7 +43,7 @@ class Unusable(ValueError):  # noqa: N818 - what the request is
 
 @bp.post("/evaluate/flags/<path:key>", provide_automatic_options=False)
 @require_token(*TYPES, any_environment=True)
-@documented(
+@openapi_doc(
     body=bodies.Evaluation,
     body_is_optional=True,
     answers={200: answers.Evaluated, 400: answers.NotEvaluated, 404: answers.NotEvaluated},
@@ -55,7 +55,7 @@ def one_view(key: str) -> ResponseReturnValue:
 
 @bp.post("/evaluate/flags", provide_automatic_options=False)
 @require_token(*TYPES, any_environment=True)
-@documented(
+@openapi_doc(
     body=bodies.Evaluation,
     body_is_optional=True,
     answers={200: answers.AllEvaluated, 304: None, 400: answers.NoneEvaluated},
@@ -80,7 +80,7 @@ def share(answer: Response) -> Response:
 
 
 @bp.get("/events")
-@documented(query={"channel": "What the evaluation of all flags gave."}, answers={200: "text/event-stream"})
+@openapi_doc(query={"channel": "What the evaluation of all flags gave."}, answers={200: "text/event-stream"})
 def events_view() -> ResponseReturnValue:
     """A stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
     return ofrep_events.events()
@@ -120,7 +120,9 @@ def bulk(body: bytes, asker: Token, if_none_match: str | None) -> Reply:
 def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
-    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in (one_view, all_view, events_view, preflight_view)))
+    telemetry.exclude_from_access_log(
+        app, *(f"{bp.name}.{view.__name__}" for view in (one_view, all_view, events_view, preflight_view))
+    )
 
 
 def _evaluations(answers: Answers, context: Context) -> Iterator[dict[str, Any]]:

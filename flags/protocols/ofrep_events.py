@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import identity
+from control_plane.platform.auth import accounts
 from control_plane.platform.problems import Problem
 from flags.protocols import channels, streams
 from flags.protocols.streams import Stream, event
@@ -19,7 +19,7 @@ from flags.publication.shelf import Shelf
 def events() -> ResponseReturnValue:
     """A stream of what changes in the environment of the channel in the address."""
     channel = channels.opened(request.args.get("channel", ""))
-    if channel is None or not identity.is_in_force(channel.selector, datetime.now(UTC)):
+    if channel is None or not accounts.is_in_force(channel.selector, datetime.now(UTC)):
         raise Problem(403, "CHANNEL_CLOSED", "This channel is not open any more; evaluate all flags for a new one.")
     published = publisher().current(channel.environment)
     stream = streams.streams().enter(streams.allowed_by(channel.selector))

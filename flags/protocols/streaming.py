@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import telemetry
-from control_plane.platform.openapi import documented
-from control_plane.platform.security import require_token, token
+from control_plane.platform.auth.authorization import require_token, token
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.observability import telemetry
 from flags.connections import Mode
 from flags.protocols import answers, streams
 from flags.protocols.refusals import refusal
@@ -34,7 +34,7 @@ CONNECTED, UPDATED = "unleash-connected", "unleash-updated"
 
 @bp.get("/streaming")
 @require_token("client", unleash=True)
-@documented(answers={200: "text/event-stream"})
+@openapi_doc(answers={200: "text/event-stream"})
 def stream_view() -> ResponseReturnValue:
     """Every change of the token's environment as it happens, beginning with what the caller missed."""
     stream = streams.streams().enter(streams.allowed_by(token().selector))
@@ -48,7 +48,7 @@ def stream_view() -> ResponseReturnValue:
 
 @bp.get("/delta")
 @require_token("client", unleash=True)
-@documented(answers={200: answers.Events, 304: None})
+@openapi_doc(answers={200: answers.Events, 304: None})
 def delta_view() -> ResponseReturnValue:
     """What changed since the edition in `If-None-Match`; everything for who has none, or one long gone."""
     published = publisher().current(token().environment)
@@ -63,7 +63,7 @@ def delta_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes."""
     app.register_blueprint(bp)
-    telemetry.quiet(app, *(f"{bp.name}.{view.__name__}" for view in (stream_view, delta_view)))
+    telemetry.exclude_from_access_log(app, *(f"{bp.name}.{view.__name__}" for view in (stream_view, delta_view)))
 
 
 def _first(published: Published, last_event_id: str | None) -> bytes:

@@ -12,7 +12,7 @@ from functools import partial
 from flask import Flask, Response, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.platform import identity
+from control_plane.platform.auth import accounts
 from control_plane.platform.settings import Settings
 from flags.publication.published import Published
 from flags.publication.publisher import publisher
@@ -101,7 +101,7 @@ def allowed_by(selector: str) -> Callable[[], bool]:
 
     def is_allowed() -> bool:
         try:
-            return identity.is_in_force(selector, datetime.now(UTC))
+            return accounts.is_in_force(selector, datetime.now(UTC))
         except SQLAlchemyError:
             return True
 

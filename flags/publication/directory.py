@@ -15,8 +15,8 @@ import structlog
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.platform import jobs
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.contexts import Acquaintance
@@ -107,7 +107,7 @@ class Directory:
     def _is_of_another_past(self) -> bool:
         """Whether the database was restored meanwhile: whoever came since the backup was never there."""
         try:
-            with reading() as session:
+            with read_only() as session:
                 restored = store.restore_revision(session)
         except SQLAlchemyError:
             return False
@@ -146,15 +146,15 @@ def directory() -> KnowsUsers:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its directory; the schedule follows and keeps it once it runs."""
-    made = Directory(settings.kept_flags_dir)
+    made = Directory(settings.flags_backup_dir)
     app.extensions["flag_directory"] = made
-    schedule = jobs.of(app)
-    schedule.everywhere(FOLLOW_SECONDS, "follow-directory", made.follow)
-    schedule.everywhere(KEEP_SECONDS, "keep-directory", lambda _now: made.keep())
+    schedule = jobs.jobs_of(app)
+    schedule.run_on_all(FOLLOW_SECONDS, "follow-directory", made.follow)
+    schedule.run_on_all(KEEP_SECONDS, "keep-directory", lambda _now: made.keep())
 
 
 def _read(since: datetime | None) -> dict[str, Entry]:
-    with reading() as session:
+    with read_only() as session:
         return {user.user_id: _entry(user) for user in store.users(session, since, limit=USERS_MAX)}
 
 

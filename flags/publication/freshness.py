@@ -7,9 +7,10 @@ import structlog
 from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.platform import jobs, signals
-from control_plane.platform.database import reading
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
 from flags import store
 from flags.publication.publisher import Publisher
 
@@ -39,12 +40,12 @@ class Freshness:
         is_stale = unconfirmed_seconds > bound or min(served) < self.due
         if is_stale:
             log.warning("flags.stale", seconds=round(unconfirmed_seconds), revision=min(served), due=self.due)
-        signals.record(Observation(SIGNAL, is_stale))
+        signals.record(Sample(SIGNAL, is_stale))
         self._ask()
 
     def _ask(self) -> None:
         try:
-            with reading() as session:
+            with read_only() as session:
                 self.due = store.flags_revision(session)
         except SQLAlchemyError:
             return  # then the flags are not confirmed either, which is what counts
@@ -53,4 +54,4 @@ class Freshness:
 def init_app(app: Flask) -> None:
     """Let every process look at what it serves."""
     freshness = Freshness(app.extensions["flag_publisher"])
-    jobs.of(app).everywhere(LOOK_SECONDS, "flags-fresh", freshness.look)
+    jobs.jobs_of(app).run_on_all(LOOK_SECONDS, "flags-fresh", freshness.look)

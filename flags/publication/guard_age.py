@@ -5,8 +5,9 @@ from datetime import datetime
 import structlog
 from flask import Flask, current_app
 
-from control_plane.platform import jobs, signals
-from control_plane.platform.signals import Observation
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
 from flags.publication.publisher import Publisher
 
 SIGNAL = "guard_late"
@@ -25,9 +26,9 @@ def look(_now: datetime) -> None:
     is_late = seconds > signals.bound_seconds(current_app, SIGNAL, LATE_SECONDS)
     if is_late:
         log.warning("guard.late", seconds=round(seconds))
-    signals.record(Observation(SIGNAL, is_late))
+    signals.record(Sample(SIGNAL, is_late))
 
 
 def init_app(app: Flask) -> None:
     """Let every process look."""
-    jobs.of(app).everywhere(LOOK_SECONDS, "guard-age", look)
+    jobs.jobs_of(app).run_on_all(LOOK_SECONDS, "guard-age", look)

@@ -18,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.phases import PRODUCTION
-from control_plane.platform import jobs
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.publication import edition as editions
@@ -97,7 +97,7 @@ class Publisher:
     def confirm(self, now: datetime) -> None:
         """See whether the database answers and how the guard is doing; catch up where a refresh failed."""
         try:
-            with reading() as session:
+            with read_only() as session:
                 _, expires_at = store.routing_state(session)
         except SQLAlchemyError:
             return  # the change feed has logged that the database can't be reached
@@ -148,7 +148,7 @@ class Publisher:
     def _load(self, environment: str) -> Published:
         with self._loading:
             published = self.shelf.find(environment)
-            with reading() as session:
+            with read_only() as session:
                 if published and store.flags_revision(session) == published.edition.source.revision:
                     return published
                 _, expires_at = store.routing_state(session)
@@ -191,10 +191,10 @@ def publisher() -> Publishing:
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its editions; feed and schedule keep them new once they run."""
     lease = GuardLease(settings.guard_lease_seconds)
-    made = Publisher(partial(read, app.extensions["flag_snapshots"]), lease, settings.kept_flags_dir)
+    made = Publisher(partial(read, app.extensions["flag_snapshots"]), lease, settings.flags_backup_dir)
     app.extensions["flag_publisher"] = made
     app.extensions["change_feed"].subscribe(lambda _revision: made.refresh())
-    schedule = jobs.of(app)
-    schedule.everywhere(CONFIRM_SECONDS, "confirm-flags", made.confirm)
-    schedule.everywhere(KEEP_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.keep_time())
-    schedule.everywhere(KEEP_SECONDS, "keep-flags", lambda _now: made.keep())
+    schedule = jobs.jobs_of(app)
+    schedule.run_on_all(CONFIRM_SECONDS, "confirm-flags", made.confirm)
+    schedule.run_on_all(KEEP_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.keep_time())
+    schedule.run_on_all(KEEP_SECONDS, "keep-flags", lambda _now: made.keep())

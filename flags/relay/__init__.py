@@ -7,22 +7,15 @@ from functools import partial
 
 from flask import Flask
 
-from control_plane.platform import (
-    addresses,
-    announce,
-    database,
-    health,
-    jobs,
-    problems,
-    proxies,
-    security,
-    signals,
-    telemetry,
-    turnstile,
-)
-from control_plane.platform.health import NotReady
+from control_plane.platform import problems
+from control_plane.platform.auth import authorization
+from control_plane.platform.auth.tokens import ELSEWHERE
+from control_plane.platform.db import database
+from control_plane.platform.http import health, proxies, url_converters
+from control_plane.platform.http.health import NotReady
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.runtime import change_feed, concurrency_limit, jobs
 from control_plane.platform.settings import Settings, SettingsError
-from control_plane.platform.tokens import ELSEWHERE
 from flags.contexts import Acquaintance
 from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
 from flags.relay.following import Follower
@@ -77,7 +70,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     app.extensions["settings"] = settings
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
-    for part in (addresses, telemetry, problems, security, health, announce, signals, jobs):
+    for part in (url_converters, telemetry, problems, authorization, health, change_feed, signals, jobs):
         part.init_app(app)
     upstream, heard = Upstream(url), Reporting()
     by_environment = {_environment(token): token for token in own_tokens}
@@ -93,7 +86,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     for routes in (client_api, streaming, edge_api, frontend, ofrep, fast_lane):
         routes.init_app(app)
     proxies.init_app(app, settings)
-    turnstile.init_app(app, settings)
+    concurrency_limit.init_app(app, settings)
     return Relay(app, follower, tokens, Forwarding(upstream, heard, by_environment), by_environment)
 
 

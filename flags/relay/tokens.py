@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from control_plane.platform import private_files
-from control_plane.platform.actors import EVERY, Token, TokenRefusal, TokenType
+from control_plane.platform.identity_types import EVERY, Token, TokenRefusal, TokenType
 from control_plane.platform.problems import Problem
 from flags.relay.upstream import Upstream, UpstreamError
 

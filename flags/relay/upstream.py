@@ -8,7 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request
 
-from control_plane.platform.no_redirects import NOT_FOLLOWED, is_redirect, open_url
+from control_plane.platform.http.no_redirects import NOT_FOLLOWED, is_redirect, open_url
 
 SPECIFICATION = "6.1.0"
 APP_NAME = "rollout-relay"

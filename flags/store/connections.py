@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, insert
+from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.connections import Connection, Mode
 from flags.models import ConnectedClient
 
@@ -20,7 +20,7 @@ def put_connections(session: Session, connections: Collection[Connection]) -> No
         for connection in sorted(connections, key=lambda connection: connection.id)
     ]
     if rows:
-        statement = insert(session, ConnectedClient.__table__)
+        statement = dialect_insert(session, ConnectedClient.__table__)
         # The same instance may have called several processes: the latest one speaks for it.
         changed = {name: statement.excluded[name] for name in FIELDS if name != "connected_at"}
         session.execute(
@@ -44,7 +44,7 @@ def connections(session: Session, *, since: datetime, environment: str | None = 
 
 def delete_connections(session: Session, *, before: datetime) -> int:
     """Forget the instances that have not been heard of since then; returns how many."""
-    return affected(session, delete(ConnectedClient).where(ConnectedClient.seen_at < before))
+    return rowcount_of(session, delete(ConnectedClient).where(ConnectedClient.seen_at < before))
 
 
 def _connection(row: ConnectedClient) -> Connection:

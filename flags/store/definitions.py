@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, insert
+from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.compilation import Wire
 from flags.models import FlagDefinition, FlagSegment
 
@@ -53,7 +53,7 @@ def put_definitions(session: Session, environment: str, features: Iterable[Wire]
         for wire in features
     ]
     if rows:
-        statement = insert(session, FlagDefinition.__table__)
+        statement = dialect_insert(session, FlagDefinition.__table__)
         changed = {name: statement.excluded[name] for name in ("feature", "updated_at", "updated_by")}
         keys = ["environment", "name"]
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
@@ -63,7 +63,7 @@ def put_segments(session: Session, environment: str, wires: Iterable[Wire]) -> N
     """Store segments, each in place of the one of its id."""
     rows = [{"environment": environment, "id": wire["id"], "segment": wire} for wire in wires]
     if rows:
-        statement = insert(session, FlagSegment.__table__)
+        statement = dialect_insert(session, FlagSegment.__table__)
         changed = {"segment": statement.excluded.segment}
         session.execute(statement.on_conflict_do_update(index_elements=["environment", "id"], set_=changed), rows)
 
@@ -71,7 +71,7 @@ def put_segments(session: Session, environment: str, wires: Iterable[Wire]) -> N
 def delete_definition(session: Session, environment: str, name: str) -> bool:
     """Remove a feature from `environment`; False when it was not there."""
     key = (FlagDefinition.environment == environment, FlagDefinition.name == name)
-    return affected(session, delete(FlagDefinition).where(*key)) == 1
+    return rowcount_of(session, delete(FlagDefinition).where(*key)) == 1
 
 
 def clear(session: Session, environment: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Executable, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import on_each
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import per_dialect
 from flags.models import DirectoryUser
 
 UPSERT_BATCH = 500
@@ -25,7 +25,7 @@ def _upserting(insert: Any) -> Executable:
     return upserting
 
 
-UPSERT = Prepared(on_each(_upserting))
+UPSERT = CompiledStatement(per_dialect(_upserting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +94,5 @@ def _row(attributes: UserAttributes, now: datetime) -> dict[str, object]:
 
 
 def _upsert(session: Session, rows: list[Mapping[str, object]]) -> int:
-    UPSERT.change_each(session, rows)
+    UPSERT.execute_many(session, rows)
     return len(rows)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, insert
+from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.models import FlagOverride
 from flags.phased import Override
 
@@ -79,14 +79,14 @@ def put_override(
 ) -> None:
     """Set the override, replacing the one of the same effect."""
     values = {"reason": reason, "actor": actor, "created_at": now, "expires_at": expires_at}
-    statement = insert(session, FlagOverride).values(flag=flag, user_id=user_id, effect=effect.value, **values)
+    statement = dialect_insert(session, FlagOverride).values(flag=flag, user_id=user_id, effect=effect.value, **values)
     session.execute(statement.on_conflict_do_update(index_elements=["flag", "user_id", "effect"], set_=values))
 
 
 def delete_override(session: Session, flag: str, user_id: str, effect: Effect) -> bool:
     """Remove the override; False when there was none."""
     key = (FlagOverride.flag == flag, FlagOverride.user_id == user_id, FlagOverride.effect == effect)
-    return affected(session, delete(FlagOverride).where(*key)) == 1
+    return rowcount_of(session, delete(FlagOverride).where(*key)) == 1
 
 
 def _stored(row: FlagOverride) -> StoredOverride:

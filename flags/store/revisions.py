@@ -5,9 +5,9 @@ from datetime import datetime
 from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session
 
-from control_plane.platform import leases
+from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.models import Change, Lease
-from control_plane.platform.prepared import Prepared
+from control_plane.platform.runtime import leases
 from control_plane.rollouts import TOPIC as ROLLOUT
 
 DIRECTORY = "directory"
@@ -18,12 +18,12 @@ TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY, RESTORE)
 """The topics whose changes can change what SDKs are given."""
 NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
 WATCHED_UNTIL = select(Lease.expires_at).where(Lease.name == leases.GUARD).scalar_subquery()
-ROUTING_STATE = Prepared(select(NEWEST_CHANGE.label("revision"), WATCHED_UNTIL.label("watched_until")))
+ROUTING_STATE = CompiledStatement(select(NEWEST_CHANGE.label("revision"), WATCHED_UNTIL.label("watched_until")))
 
 
 def routing_state(session: Session) -> tuple[int, datetime | None]:
     """The revision and the end of the guard's lease, in one round trip: all that each evaluation must know afresh."""
-    revision, expires_at = ROUTING_STATE.row(session)
+    revision, expires_at = ROUTING_STATE.fetch_one(session)
     return revision or 0, expires_at
 
 

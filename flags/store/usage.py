@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, insert
+from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.models import FlagUsage, ImpactMetric
 from flags.usage import HOUR_SECONDS, Measurement, Report
 
@@ -15,7 +15,7 @@ def add_report(session: Session, report: Report, *, now: datetime) -> None:
     """Add what was reported to what is stored; processes may do so in any order."""
     answers = [{**series._asdict(), "count": count} for series, count in sorted(report.answers.items())]
     if answers:
-        statement = insert(session, FlagUsage.__table__)
+        statement = dialect_insert(session, FlagUsage.__table__)
         keys = ["flag", "environment", "app_name", "hour", "answer"]
         added = {"count": FlagUsage.count + statement.excluded["count"]}
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=added), answers)
@@ -46,13 +46,13 @@ def measurements(session: Session, environment: str) -> list[tuple[Measurement, 
 
 def delete_usage(session: Session, *, before: datetime) -> int:
     """Forget the answers of the hours before then; returns how many series."""
-    return affected(session, delete(FlagUsage).where(FlagUsage.hour < _hour(before)))
+    return rowcount_of(session, delete(FlagUsage).where(FlagUsage.hour < _hour(before)))
 
 
 def _put_measurements(session: Session, measured: Mapping[Measurement, float], *, now: datetime, add: bool) -> None:
     rows = [{**series._asdict(), "value": value, "updated_at": now} for series, value in sorted(measured.items())]
     if rows:
-        statement = insert(session, ImpactMetric.__table__)
+        statement = dialect_insert(session, ImpactMetric.__table__)
         value = ImpactMetric.value + statement.excluded.value if add else statement.excluded.value
         changed = {"value": value, "updated_at": statement.excluded.updated_at}
         keys = ["name", "environment", "labels", "part"]

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts, store
-from control_plane.phases import FLAG, Position, Rollout, guide_plan
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, Position, Rollout, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import AuditEntry
 
 TENTH = Position(3, 0)
@@ -25,7 +25,7 @@ class Desk:
     def plan(self, position: Position = TENTH) -> None:
         """Begin the guide's rollout and put it at `position`, past every gate."""
         with self.app.app_context(), transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(self.now), now=self.now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(self.now), now=self.now, actor="alice", reason="The guide.")
             found = rollouts.find(session, FLAG)
             after = replace(found, position=position, version=found.version + 1)
             assert store.compare_and_set(session, after, expected_version=found.version)
@@ -33,12 +33,12 @@ class Desk:
     @property
     def rollout(self) -> Rollout:
         """The rollout as the database has it."""
-        with self.app.app_context(), reading() as session:
+        with self.app.app_context(), read_only() as session:
             return rollouts.find(session, FLAG)
 
     def entries(self, action: str) -> list[AuditEntry]:
         """The audit trail's entries of one action, the newest first."""
-        with self.app.app_context(), reading() as session:
+        with self.app.app_context(), read_only() as session:
             return [entry for entry in audit.latest(session, limit=500) if entry.action == action]
 
 

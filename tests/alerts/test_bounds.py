@@ -8,7 +8,8 @@ from flask import Flask
 from alerts import bounds
 from alerts.definitions import rules_file
 from alerts.definitions.reading import parse
-from control_plane.platform import jobs, signals
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import jobs
 
 SLOW = "database_query_slow"
 TEXT = "alerts:\n  database_query_slow: {{threshold: {}, window: 1m, severity: warning}}\n"
@@ -40,6 +41,6 @@ def test_a_changed_file_changes_what_is_counted_in_each_process(app: Flask, tmp_
         assert signals.budget(app, "credits_at_risk", 1000) == 1000
         file.write_text(TEXT.format("100ms") + RISK.format("budget: 7").removeprefix("alerts:\n"))
         for _ in range(2):
-            jobs.of(app)._scheduler.get_job("alert-bounds").func("alert-bounds", bounds._look)
+            jobs.jobs_of(app)._scheduler.get_job("alert-bounds").func("alert-bounds", bounds._look)
         assert signals.bound_seconds(app, SLOW, 0.5) == 0.1
         assert signals.budget(app, "credits_at_risk", 1000) == 7

@@ -9,9 +9,9 @@ from flask import Flask
 
 from alerts.guarding import guard
 from control_plane import blast_radius, rollouts, store
-from control_plane.blast_radius import Blast, exceeded
+from control_plane.blast_radius import BlastRadius, violated_limits
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from tests.alerts.conftest import Desk
 
 
@@ -28,10 +28,12 @@ def capped(app: Flask, desk: Desk) -> Iterator[None]:
 
 
 def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
-    blast_radius.register_meter(FLAG, lambda _session, _since: Blast(users=5, operations=50, credits_at_risk=9))
+    blast_radius.register_impact_query(
+        FLAG, lambda _session, _since: BlastRadius(users=5, operations=50, credits_at_risk=9)
+    )
     guard(desk.now, 1)
     assert desk.rollout.state is RolloutState.RUNNING, "a cap may be used up"
-    blast_radius.register_meter(FLAG, lambda _session, _since: Blast(users=6, operations=50))
+    blast_radius.register_impact_query(FLAG, lambda _session, _since: BlastRadius(users=6, operations=50))
     guard(desk.now + timedelta(seconds=11), 1)
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
     assert "6 users served by v2 in this step, 5 are allowed." in desk.rollout.state_reason
@@ -43,5 +45,5 @@ def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
 
 def test_each_cap_is_named_that_is_exceeded(desk: Desk) -> None:
     phase = replace(desk.rollout.phase, credits_maximum=0)
-    assert exceeded(phase, Blast(5, 50, 0)) == []
-    assert len(exceeded(phase, Blast(6, 51, 1))) == 3
+    assert violated_limits(phase, BlastRadius(5, 50, 0)) == []
+    assert len(violated_limits(phase, BlastRadius(6, 51, 1))) == 3

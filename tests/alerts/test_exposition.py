@@ -11,9 +11,10 @@ from alerts.counters import FAILURE
 from alerts.guarding import guard
 from control_plane import rollouts
 from control_plane.phases import FLAG
-from control_plane.platform import leases, signals
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import leases
 from tests.alerts.conftest import Desk
 
 LEASE = timedelta(seconds=30)
@@ -53,7 +54,7 @@ def test_every_series_of_every_alert_is_there_before_its_first_outcome(app: Flas
 
 def test_a_rollback_is_seen_with_its_evidence_and_its_cause(app: Flask, desk: Desk) -> None:
     for number in range(20):
-        signals.record(Observation(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
+        signals.record(Sample(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
     guard(desk.now + timedelta(seconds=1), 1)
     assert scraped(app, "guard_bad_outcomes_total", signal=FAILURE, engine="v2", role="served") == [12]
     assert scraped(app, "guard_rollbacks_total", alert=FAILURE, attribution="unknown") == [1]
@@ -75,6 +76,6 @@ def test_a_guard_that_lags_shows_before_its_lease_ends(app: Flask, desk: Desk) -
     (left,), (lag,) = scraped(app, "guard_lease_seconds_left"), scraped(app, "guard_lag_seconds")
     assert left + lag == pytest.approx(LEASE.total_seconds(), abs=5), "two scrapes, a moment apart"
     with transaction() as session:
-        leases.beat(session, now=desk.now - timedelta(hours=1), term=2, ttl_seconds=LEASE.total_seconds())
+        leases.heartbeat(session, now=desk.now - timedelta(hours=1), term=2, ttl_seconds=LEASE.total_seconds())
     assert scraped(app, "guard_lease_seconds_left") == [0]
     assert scraped(app, "guard_lag_seconds")[0] > 3599

@@ -16,10 +16,11 @@ from alerts.models import AlertState
 from alerts.overrides.granting import Wish, end, grant
 from alerts.store import Memory
 from control_plane.phases import FLAG
-from control_plane.platform import announce, signals
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import Change, SignalTotal
-from control_plane.platform.signals import Observation
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import change_feed
 from tests.alerts.conftest import Desk
 
 SECOND = timedelta(seconds=1)
@@ -39,12 +40,12 @@ class StoppedError(Exception):
 
 
 def remembered(desk: Desk, *, term: int) -> dict[tuple[str, str], Memory]:
-    with reading() as session:
+    with read_only() as session:
         return dict(recollection.recall(session, desk.rollout, term=term))
 
 
 def stored(desk: Desk) -> dict[tuple[str, str], Memory]:
-    with reading() as session:
+    with read_only() as session:
         return store.memories(session, FLAG, attempt=desk.rollout.attempt)
 
 
@@ -52,7 +53,7 @@ def outcomes(chance: random.Random) -> None:
     """Now and then something happens, mostly well."""
     for number in range(chance.randrange(4)):
         bad = chance.random() < 0.02
-        signals.record(Observation(FAILURE, bad=bad, engine="v2", account=f"u{number}" if bad else None))
+        signals.record(Sample(FAILURE, bad=bad, engine="v2", account=f"u{number}" if bad else None))
 
 
 def broken_tick(now: datetime, *, term: int) -> None:
@@ -88,7 +89,7 @@ def test_after_any_ticks_it_remembers_what_is_stored(desk: Desk, seed: int) -> N
 
 
 def test_a_tick_that_was_not_committed_leaves_nothing_behind(desk: Desk) -> None:
-    signals.record(*[Observation(FAILURE, bad=False, engine="v2")] * 9)
+    signals.record(*[Sample(FAILURE, bad=False, engine="v2")] * 9)
     before = stored(desk)
     broken_tick(desk.now + SECOND, term=1)
     assert remembered(desk, term=1) == stored(desk) == before
@@ -100,7 +101,7 @@ def test_a_tick_that_was_not_committed_leaves_nothing_behind(desk: Desk) -> None
 def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk) -> None:
     guard(desk.now + SECOND, 1)
     ours = current_app.extensions.pop(recollection.KEPT)
-    signals.record(*[Observation(FAILURE, bad=False, engine="v2")] * 5)
+    signals.record(*[Sample(FAILURE, bad=False, engine="v2")] * 5)
     guard(desk.now + 2 * SECOND, 2)
     current_app.extensions[recollection.KEPT] = ours
     assert remembered(desk, term=3) == stored(desk)
@@ -109,7 +110,7 @@ def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk)
 def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(desk: Desk) -> None:
     def in_force(now: datetime) -> set[str]:
         with transaction() as session:
-            decided = recollection.decided(session, now=now, term=1, revision=announce.revision(session))
+            decided = recollection.decided(session, now=now, term=1, revision=change_feed.revision(session))
             return decided.overridden(desk.rollout, now)
 
     now, wish = desk.now + SECOND, Wish(FLAG, FAILURE, 10, "A known fault of the network.")
@@ -126,9 +127,9 @@ def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ende
 def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(desk: Desk) -> None:
     with transaction() as session:
         before = session.scalar(select(func.max(Change.id))) or 0
-        announce.publish(session, "test", "x", now=desk.now)
+        change_feed.publish(session, "test", "x", now=desk.now)
     for number in range(6):
-        signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+        signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
     guard(desk.now + SECOND, 1)
     with transaction() as session:
         session.execute(delete(Change).where(Change.id > before))

@@ -10,31 +10,31 @@ from flask import Flask
 from alerts.sample_ratio import MISMATCH_LOG_E, check, log_mismatch
 from control_plane import rollouts, sample_ratio
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform.database import transaction
-from control_plane.sample_ratio import Split
+from control_plane.platform.db.database import transaction
+from control_plane.sample_ratio import SampleRatio
 from tests.alerts.conftest import Desk
 
 
 @pytest.mark.parametrize(
     ("split", "wrong"),
     [
-        (Split(100, 1000, 0.1), False),
-        (Split(120, 1000, 0.1), False),
-        (Split(160, 1000, 0.1), True),
-        (Split(50, 1000, 0.1), True),
-        (Split(0, 60, 0.1), False),
-        (Split(0, 300, 0.1), True),
-        (Split(30, 30, 0.5), True),
-        (Split(0, 0, 0.5), False),
+        (SampleRatio(100, 1000, 0.1), False),
+        (SampleRatio(120, 1000, 0.1), False),
+        (SampleRatio(160, 1000, 0.1), True),
+        (SampleRatio(50, 1000, 0.1), True),
+        (SampleRatio(0, 60, 0.1), False),
+        (SampleRatio(0, 300, 0.1), True),
+        (SampleRatio(30, 30, 0.5), True),
+        (SampleRatio(0, 0, 0.5), False),
     ],
 )
-def test_a_share_is_wrong_when_chance_no_longer_explains_it(split: Split, wrong: bool) -> None:
+def test_a_share_is_wrong_when_chance_no_longer_explains_it(split: SampleRatio, wrong: bool) -> None:
     assert (log_mismatch(split) >= MISMATCH_LOG_E) is wrong
 
 
 def test_where_everybody_is_in_one_outside_is_enough() -> None:
-    assert log_mismatch(Split(999, 1000, 1.0)) == inf
-    assert log_mismatch(Split(1000, 1000, 1.0)) == 0
+    assert log_mismatch(SampleRatio(999, 1000, 1.0)) == inf
+    assert log_mismatch(SampleRatio(1000, 1000, 1.0)) == 0
 
 
 def test_a_right_split_that_is_looked_at_after_each_user_is_hardly_ever_doubted() -> None:
@@ -43,14 +43,14 @@ def test_a_right_split_that_is_looked_at_after_each_user_is_hardly_ever_doubted(
         inside, highest = 0, 0.0
         for total in range(1, 301):
             inside += chance.random() < 0.25
-            highest = max(highest, log_mismatch(Split(inside, total, 0.25)))
+            highest = max(highest, log_mismatch(SampleRatio(inside, total, 0.25)))
         doubted += highest >= log(20)
     assert doubted / 400 <= 0.05
 
 
 def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask, desk: Desk) -> None:
     with app.app_context():
-        sample_ratio.register_meter(lambda _session, _rollout, _since: Split(400, 1000, 0.1))
+        sample_ratio.register_ratio_query(lambda _session, _rollout, _since: SampleRatio(400, 1000, 0.1))
         check(desk.now + timedelta(seconds=5))
         assert desk.rollout.state is RolloutState.RUNNING, "what began before the step may still end"
         check(desk.now + timedelta(seconds=30))
@@ -72,7 +72,7 @@ def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask,
 
 def test_a_right_split_and_one_nobody_counts_hold_nothing(app: Flask, desk: Desk) -> None:
     with app.app_context():
-        for split in (Split(100, 1000, 0.1), None, Split(0, 0, 0.1)):
-            sample_ratio.register_meter(lambda _session, _rollout, _since, split=split: split)
+        for split in (SampleRatio(100, 1000, 0.1), None, SampleRatio(0, 0, 0.1)):
+            sample_ratio.register_ratio_query(lambda _session, _rollout, _since, split=split: split)
             check(desk.now + timedelta(seconds=30))
     assert desk.rollout.state is RolloutState.RUNNING

@@ -11,9 +11,9 @@ from alerts.counters import FAILURE
 from alerts.guarding import guard
 from control_plane import rollouts
 from control_plane.phases import FLAG
-from control_plane.platform import signals
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from control_plane.transitions import Decision, Transition
 from tests.alerts.conftest import Desk
 
@@ -43,7 +43,7 @@ def test_a_change_by_hand_carries_every_alert_and_its_actor(app: Flask, desk: De
     with app.app_context():
         guard(desk.now, 1)
         for number in range(200):
-            signals.record(Observation(FAILURE, bad=number == 0, engine="v2", account=f"u{number}"))
+            signals.record(Sample(FAILURE, bad=number == 0, engine="v2", account=f"u{number}"))
         guard(desk.now + timedelta(seconds=1), 1)
         with transaction() as session:
             assert isinstance(act(session, desk.now, desk.rollout.version), Transition)
@@ -60,7 +60,7 @@ def test_a_rollback_of_the_guard_carries_them_too(app: Flask, desk: Desk) -> Non
     with app.app_context():
         guard(desk.now, 1)
         for number in range(20):
-            signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+            signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
         guard(desk.now + timedelta(seconds=1), 1)
     (entry,) = desk.entries("rollout.roll_back")
     stood = (entry.after or {})["evidence"]["alerts"][FAILURE]

@@ -13,11 +13,13 @@ from alerts.definitions import rules_file
 from alerts.guarding import guard
 from alerts.judgement.metrics import FAILED_V2_ONLY
 from control_plane import rollouts
-from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
-from control_plane.platform import announce, audit, leases, signals
-from control_plane.platform import database as databases
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db import database as databases
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import change_feed, leases
 from control_plane.store import compare_and_set
 from control_plane.transitions import Refusal
 
@@ -29,7 +31,7 @@ def exposed(app: Flask, now: datetime) -> Iterator[None]:
     """A rollout at 10 % of everyone, judged once."""
     with app.app_context():
         with transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
         stand_at(Position(3, 0))
         guard(now, 1)
         yield
@@ -40,18 +42,18 @@ def stand_at(position: Position) -> None:
         found = rollouts.find(session, FLAG)
         after = replace(found, position=position, version=found.version + 1)
         assert compare_and_set(session, after, expected_version=found.version)
-        announce.publish(session, rollouts.TOPIC, FLAG, now=found.entered_at)
+        change_feed.publish(session, rollouts.TOPIC, FLAG, now=found.entered_at)
 
 
 def answers(*, good: int = 0, bad: int = 0, engine: str = "v2", signal: str = FAILURE) -> None:
     """Outcomes of as many different accounts."""
     role = "served" if engine == "v2" else "shadow"
     for number in range(bad):
-        signals.record(Observation(signal, bad=True, engine=engine, role=role, account=f"u{number}"))
+        signals.record(Sample(signal, bad=True, engine=engine, role=role, account=f"u{number}"))
         if signal == FAILURE and engine == "v2":
-            signals.record(Observation(FAILED_V2_ONLY, bad=True, account=f"u{number}"))
+            signals.record(Sample(FAILED_V2_ONLY, bad=True, account=f"u{number}"))
     for _ in range(good):
-        signals.record(Observation(signal, bad=False, engine=engine, role=role))
+        signals.record(Sample(signal, bad=False, engine=engine, role=role))
 
 
 def pairs(*, good: int = 0, bad: int = 0) -> None:
@@ -61,12 +63,12 @@ def pairs(*, good: int = 0, bad: int = 0) -> None:
 
 
 def rollout() -> Rollout:
-    with reading() as session:
+    with read_only() as session:
         return rollouts.find(session, FLAG)
 
 
 def status_of(alert: str) -> str:
-    with reading() as session:
+    with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=rollout().attempt)
     return next(verdict.status.value for verdict in verdicts if verdict.alert == alert)
 
@@ -84,7 +86,7 @@ def test_a_rollback_says_which_alert_and_on_what_evidence(now: datetime) -> None
     pairs(good=10, bad=10)
     (done,) = guard(now + SECOND, 1)
     assert done.reason.startswith("credit_consumption_failure: ")
-    with reading() as session:
+    with read_only() as session:
         entry = audit.latest(session)[0]
     assert entry.actor == "guard"
     assert entry.after is not None
@@ -113,7 +115,7 @@ TRIPWIRES = (
 
 @pytest.mark.parametrize("wire", TRIPWIRES)
 def test_the_first_event_of_a_tripwire_rolls_back(now: datetime, wire: str) -> None:
-    signals.record(Observation(wire, bad=True))
+    signals.record(Sample(wire, bad=True))
     (done,) = guard(now + SECOND, 1)
     assert (rollout().state, done.reason.partition(":")[0]) == (RolloutState.ROLLED_BACK, wire)
 
@@ -126,7 +128,7 @@ def test_a_shared_outage_holds_and_does_not_roll_back(now: datetime) -> None:
     answers(good=10, engine="v2")
     for number in range(10):
         for engine, role in (("v2", "served"), ("legacy", "shadow")):
-            signals.record(Observation(FAILURE, bad=True, engine=engine, role=role, account=f"u{number}"))
+            signals.record(Sample(FAILURE, bad=True, engine=engine, role=role, account=f"u{number}"))
     answers(good=10, engine="legacy")
     guard(now + SECOND, 1)
     assert (rollout().state, rollout().held_by_guard) == (RolloutState.HELD, True)
@@ -165,7 +167,7 @@ def test_evidence_survives_a_restart_and_a_change_of_leader(now: datetime) -> No
     guard(now + SECOND, 1)
     pairs(good=18, bad=4)
     guard(now + 2 * SECOND, 2)
-    with reading() as session:
+    with read_only() as session:
         found = store.latest_verdicts(session, FLAG, attempt=1)
     assert next(each.counts for each in found if each.alert == FAILURE).total == 20 + 22 - 2, (
         "two accounts failed again in the same window and count once"
@@ -174,13 +176,13 @@ def test_evidence_survives_a_restart_and_a_change_of_leader(now: datetime) -> No
 
 def test_a_leader_whose_term_is_over_leaves_no_trace(now: datetime) -> None:
     guard(now + SECOND, 2)
-    with reading() as session:
+    with read_only() as session:
         lease = leases.guard_expires_at(session)
     pairs(good=10, bad=10)
     with pytest.raises(watch.FencedError):
         guard(now + 20 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
-    with reading() as session:
+    with read_only() as session:
         assert leases.guard_expires_at(session) == lease
 
 
@@ -194,7 +196,7 @@ def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
         )
     guard(later, 1)
     assert rollout().state is RolloutState.RUNNING
-    with reading() as session:
+    with read_only() as session:
         found = store.latest_verdicts(session, FLAG, attempt=2)
     assert all(verdict.counts.total == 0 for verdict in found if verdict.alert == FAILURE)
 
@@ -218,13 +220,13 @@ def test_counters_that_were_reset_are_a_new_baseline(now: datetime) -> None:
     pairs(good=50)
     guard(now + SECOND, 1)
     with transaction() as session:
-        databases.run(session, signals.TOTAL.delete())
+        databases.execute_core(session, signals.TOTAL.delete())
     pairs(good=5)
     guard(now + 2 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
     pairs(good=5)
     guard(now + 3 * SECOND, 1)
-    with reading() as session:
+    with read_only() as session:
         found = store.latest_verdicts(session, FLAG, attempt=1)
     assert next(each.counts.total for each in found if each.alert == FAILURE) == 55
 
@@ -242,7 +244,7 @@ def test_an_hour_of_clock_jumps_rolls_nothing_back(now: datetime) -> None:
 def routed(operations: int) -> None:
     """Operations that the router gave to v2."""
     for _ in range(operations):
-        signals.record(Observation(ROUTED, bad=False, engine="v2"))
+        signals.record(Sample(ROUTED, bad=False, engine="v2"))
 
 
 def test_exposed_operations_that_nobody_counts_hold_within_a_window_and_roll_back_after_two(now: datetime) -> None:
@@ -273,7 +275,7 @@ def test_a_blind_hold_ends_when_counting_is_back(now: datetime) -> None:
     assert rollout().state is RolloutState.HELD
     routed(40)
     pairs(good=40)
-    signals.record(*(Observation("credit_variance", bad=False) for _ in range(40)))
+    signals.record(*(Sample("credit_variance", bad=False) for _ in range(40)))
     guard(now + 320 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
 
@@ -282,8 +284,8 @@ def test_one_broken_account_alone_in_the_night_is_not_blindness(now: datetime) -
     for second in range(0, 700, 10):
         routed(1)
         signals.record(
-            Observation(FAILURE, bad=True, engine="v2", account="u1"),
-            *(Observation(signal, bad=False, engine="v2") for signal in (UNCOUNTED, UNCOMPARED)),
+            Sample(FAILURE, bad=True, engine="v2", account="u1"),
+            *(Sample(signal, bad=False, engine="v2") for signal in (UNCOUNTED, UNCOMPARED)),
         )
         guard(now + second * SECOND, 1)
     assert status_of("credit_variance") == "insufficient"

@@ -12,9 +12,9 @@ from alerts.definitions.reading import parse
 from alerts.guarding import guard
 from control_plane.gates import GateStatus
 from control_plane.phases import FLAG
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from tests.alerts.conftest import Desk
 
 SIGNAL = "ours"
@@ -29,13 +29,13 @@ def inside(app: Flask) -> Iterator[None]:
 
 def count(outcomes: int, at: datetime, *, bad: bool = False, signal: str = SIGNAL, engine: str = "") -> None:
     for number in range(outcomes):
-        signals.record(Observation(signal, bad, engine, account=f"{at}{number}"))
+        signals.record(Sample(signal, bad, engine, account=f"{at}{number}"))
     signals.flush(at)
 
 
 def seen(window: str, at: datetime) -> int:
     rules = parse(f"alerts:\n  a: {{threshold: 1%, window: {window}, severity: critical, metric: {SIGNAL}}}\n")
-    with reading() as session:
+    with read_only() as session:
         return Counters.read(session, rules, at).in_window(rules[0], at).of(rules[0]).total
 
 
@@ -61,7 +61,7 @@ def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm
     count(180, MINUTE + timedelta(seconds=50), bad=True, signal="credit_consumption_failure", engine="v2")
     later = MINUTE + timedelta(minutes=5, seconds=1)
     guard(later, 1)
-    with reading() as session:
+    with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
         gate = gates.firing(session, desk.rollout, later)
     verdict = next(each for each in verdicts if each.alert == "credit_consumption_failure")

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import stripe
 
 from control_plane.app import create_app
-from control_plane.platform.database import db, transaction
+from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.billing import intake
 from credits_engine.billing.store import inbox

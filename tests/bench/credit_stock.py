@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, text
 
-from control_plane.platform import leases
-from control_plane.platform.database import db, transaction
+from control_plane.platform.db.database import db, transaction
+from control_plane.platform.runtime import leases
 from credits_engine.engines.periods import Period, calendar_month
 from credits_engine.store.tables import COUNTERS, LEGACY, USERS
 from tests.office import Office
@@ -70,7 +70,7 @@ def fill(office: Office, stock: Stock) -> None:
     now = datetime.now(UTC)
     with office.app.app_context(), transaction() as session:
         # A term that any guard outranks: the measured server has one of its own.
-        leases.beat(session, now=now, term=0, ttl_seconds=A_DAY.total_seconds())
+        leases.heartbeat(session, now=now, term=0, ttl_seconds=A_DAY.total_seconds())
     with office.app.app_context(), db.engine.begin() as connection:
         if stock.rows:
             connection.execute(text("SET LOCAL statement_timeout = 0"))

@@ -23,8 +23,8 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, Exposure, guide_plan
-from control_plane.platform.database import transaction
+from control_plane.phases import FLAG, Exposure, default_plan
+from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags.administration.definitions import import_definitions
 from flags.evaluation import EvaluationContext, PhasedFlag, evaluate
@@ -189,7 +189,7 @@ def _plan_many(office: Office) -> None:
     now = datetime.now(UTC)
     with office.app.app_context(), transaction() as session:
         for number in range(FLAGS):
-            rollouts.plan(session, f"FLAG_{number}", guide_plan(CUTOVER), now=now, actor="bench", reason="-")
+            rollouts.plan(session, f"FLAG_{number}", default_plan(CUTOVER), now=now, actor="bench", reason="-")
     for number in range(FLAGS):
         office.move(3, 1, flag=f"FLAG_{number}")
 

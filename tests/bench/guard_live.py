@@ -23,8 +23,10 @@ import requests
 from alerts.drill import running
 from control_plane import rollouts
 from control_plane.phases import FLAG
-from control_plane.platform import audit, leases, signals
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations import evidence
@@ -199,7 +201,7 @@ def _at_once(url: str, body: dict[str, Any], headers: dict[str, str]) -> list[fl
 
 
 def _rollbacks(office: Office, since: datetime) -> int:
-    with office.app.app_context(), reading() as session:
+    with office.app.app_context(), read_only() as session:
         assert rollouts.find(session, FLAG).latched
         entries = audit.latest(session, subject=f"rollout:{FLAG}", limit=POSTS + 5)
     mine = [entry for entry in entries if entry.at >= since and entry.action == "rollout.roll_back"]
@@ -215,7 +217,7 @@ def _tell(office: Office) -> None:
 
 def _wait_for_the_guard() -> None:
     while True:
-        with reading() as session:
+        with read_only() as session:
             expires_at = leases.guard_expires_at(session)
         if expires_at is not None and expires_at > datetime.now(UTC):
             return

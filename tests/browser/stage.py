@@ -9,10 +9,10 @@ from flask import Flask
 
 from alerts import guarding
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Observation
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from control_plane.transitions import Transition
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import Operation
@@ -49,7 +49,7 @@ def _bring_to_new_signups(flag: str, now: datetime) -> None:
     moments = [now - timedelta(days=days, hours=3) for days in (17, 9, 2)]
     with transaction() as session:
         reason = "The Credits v2 rollout guide."
-        rollouts.plan(session, flag, guide_plan(moments[0]), now=moments[0], actor="alice", reason=reason)
+        rollouts.plan(session, flag, default_plan(moments[0]), now=moments[0], actor="alice", reason=reason)
         for version, (_, moment) in enumerate(pairwise(moments), start=1):
             approval = "Reviewed with support; the audience is too small for a proof."
             decision = rollouts.advance(
@@ -77,14 +77,14 @@ def _consume(now: datetime) -> None:
         serve(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
 
 
-def _operation(chance: random.Random) -> Iterator[Observation]:
+def _operation(chance: random.Random) -> Iterator[Sample]:
     served = "v2" if chance.random() < NEW_SIGNUPS else "legacy"
     for engine, rate in FAILURE_RATES.items():
         role = "served" if engine == served else "shadow"
-        yield Observation("credit_consumption_failure", chance.random() < rate, engine, role)
-    yield Observation("credit_variance", bad=False)
-    yield Observation("credit_drift", bad=False)
-    yield Observation("api_error_rate", bad=False)
-    yield Observation("database_query_slow", chance.random() < 0.006)
+        yield Sample("credit_consumption_failure", chance.random() < rate, engine, role)
+    yield Sample("credit_variance", bad=False)
+    yield Sample("credit_drift", bad=False)
+    yield Sample("api_error_rate", bad=False)
+    yield Sample("database_query_slow", chance.random() < 0.006)
     if chance.random() < 0.02:
-        yield Observation("billing_webhook_failure", bad=False)
+        yield Sample("billing_webhook_failure", bad=False)

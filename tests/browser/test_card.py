@@ -9,7 +9,7 @@ import jwt
 import pytest
 from playwright.sync_api import Page, expect
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase

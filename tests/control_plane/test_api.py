@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform.database import transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import transaction
 
 SignIn = Callable[[str], FlaskClient]
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -23,7 +23,7 @@ def planned(app: Flask) -> None:
     with app.app_context():
         app.extensions["gates"] = {}
         with transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(begun), now=begun, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(begun), now=begun, actor="alice", reason="The guide.")
 
 
 def post(client: FlaskClient, action: str, body: object = None, flag: str = FLAG) -> Any:

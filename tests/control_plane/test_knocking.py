@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane import knocking
+from control_plane import keepalive_ping
 from control_plane.platform.settings import Settings
 from tests.processes import free_port
 from tests.serving import serving
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 60
 
 
 def test_it_begins_before_the_server_does_and_goes_on_for_good(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(knocking, "KNOCK_SECONDS", 0.05)
+    monkeypatch.setattr(keepalive_ping, "PING_SECONDS", 0.05)
     port, heard = free_port(), threading.Semaphore(0)
 
     class Door(BaseHTTPRequestHandler):
@@ -27,7 +27,7 @@ def test_it_begins_before_the_server_does_and_goes_on_for_good(monkeypatch: pyte
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    knocking.start(Settings(database_url="sqlite://", instance_dir=tmp_path, host="0.0.0.0", port=port))  # noqa: S104
+    keepalive_ping.start(Settings(database_url="sqlite://", instance_dir=tmp_path, host="0.0.0.0", port=port))  # noqa: S104
     with HTTPServer(("127.0.0.1", port), Door) as door:
         answering = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05})
         answering.start()
@@ -39,6 +39,6 @@ def test_it_begins_before_the_server_does_and_goes_on_for_good(monkeypatch: pyte
 def test_the_server_answers_its_own_knocking(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         host, _, port = served.url.removeprefix("http://").partition(":")
-        assert knocking.knock(host, int(port)) == 200
+        assert keepalive_ping.ping(host, int(port)) == 200
     with pytest.raises(ConnectionRefusedError):
-        knocking.knock(host, int(port))
+        keepalive_ping.ping(host, int(port))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from control_plane.platform import console
+from control_plane.platform.runtime import cli_support
 from tests.control_plane.conftest import Run
 
 pytestmark = pytest.mark.database("postgresql")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.database("postgresql")
 @pytest.fixture
 def console_url(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database whose locks are waited for as long as a test can."""
-    monkeypatch.setattr(console, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(cli_support, "PAUSE_SECONDS", 0.0)
     return postgresql_url
 
 
@@ -45,7 +45,7 @@ def test_a_rollback_waits_for_a_lock_and_says_who_holds_it(
 ) -> None:
     rollout("plan", DATABASE_URL=console_url)
     with held(console_url) as release:
-        monkeypatch.setattr(console.time, "sleep", lambda _seconds: release.set())
+        monkeypatch.setattr(cli_support.time, "sleep", lambda _seconds: release.set())
         done = rollout("rollback", "--reason", "v2 is wrong.", DATABASE_URL=console_url)
     assert done.returncode == 0
     assert "rolled back" in done.stdout
@@ -57,7 +57,7 @@ def test_a_lock_that_stays_is_named_as_the_reason(
     rollout: Run, console_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rollout("plan", DATABASE_URL=console_url)
-    monkeypatch.setattr(console, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(cli_support, "PATIENCE_SECONDS", 0.0)
     with held(console_url):
         refused = rollout("rollback", "--reason", "v2 is wrong.", DATABASE_URL=console_url)
     assert refused.returncode == 1

@@ -8,12 +8,13 @@ from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import inspect, text
 
-from control_plane import first_start, migrations, rollouts
+from control_plane import bootstrap, migrations, rollouts
 from control_plane.app import create_app
-from control_plane.migrations.keeping import PREFIX
+from control_plane.migrations.table_archive import PREFIX
 from control_plane.phases import FLAG
-from control_plane.platform import audit, database, identity
-from control_plane.platform.database import Base, db
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.db import database
+from control_plane.platform.db.database import Base, db
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes, upsert_users, user
 
@@ -27,17 +28,17 @@ def test_going_down_and_up_again_loses_nothing(app: Flask, now: datetime) -> Non
     before = tables(app)
     with app.app_context():
         with database.transaction() as session:
-            first_start.prepare(session, now)
+            bootstrap.bootstrap(session, now)
             upsert_users(session, [UserAttributes("u1", "pro", now)], now=now)
         migrations.downgrade("base")
         assert all(table.startswith(PREFIX) for table in tables(app))
         migrations.upgrade()
         assert tables(app) == before
-        with database.reading() as session:
+        with database.read_only() as session:
             assert rollouts.find(session, FLAG).version == 1
             assert audit.verify(session).first_broken is None
             assert user(session, "u1") is not None
-            assert len(identity.list_people(session)) == 1
+            assert len(accounts.list_people(session)) == 1
 
 
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:

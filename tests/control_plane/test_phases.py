@@ -16,12 +16,12 @@ from control_plane.phases import (
     Phase,
     Plan,
     Position,
+    default_plan,
     exposure_at,
-    following,
-    guide_plan,
-    plan_mistakes,
+    plan_errors,
+    position_after,
+    position_before,
     positions,
-    preceding,
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,8 +43,8 @@ def plans(draw: st.DrawFn) -> Plan:
 
 
 def test_the_guide_plan_is_valid_and_has_its_ten_steps() -> None:
-    plan = guide_plan(START)
-    assert plan_mistakes(plan) == []
+    plan = default_plan(START)
+    assert plan_errors(plan) == []
     assert [(phase.name, phase.steps) for phase in plan.phases] == [
         ("development", (100,)),
         ("beta", (100,)),
@@ -55,13 +55,13 @@ def test_the_guide_plan_is_valid_and_has_its_ten_steps() -> None:
 
 @given(plans())
 def test_every_generated_plan_is_valid_and_walked_once_in_both_directions(plan: Plan) -> None:
-    assert plan_mistakes(plan) == []
+    assert plan_errors(plan) == []
     up, position = [LOWEST], LOWEST
-    while (position_above := following(plan, position)) is not None:
+    while (position_above := position_after(plan, position)) is not None:
         up.append(position := position_above)
     assert tuple(up) == positions(plan)
     down = [position]
-    while (position_below := preceding(plan, position)) is not None:
+    while (position_below := position_before(plan, position)) is not None:
         down.append(position := position_below)
     assert down == up[::-1]
 
@@ -88,11 +88,11 @@ def test_no_step_up_takes_anybody_out_of_an_environment(plan: Plan, environment:
 def test_each_position_of_the_guide_exposes_its_audience(
     position: Position, environment: str, expected: Exposure
 ) -> None:
-    assert exposure_at(guide_plan(START), position, environment) == expected
+    assert exposure_at(default_plan(START), position, environment) == expected
 
 
 def _with(**changes: object) -> Plan:
-    plan = guide_plan(START)
+    plan = default_plan(START)
     return replace(plan, phases=(*plan.phases[:2], replace(plan.phases[2], **changes)))  # type: ignore[arg-type]
 
 
@@ -100,8 +100,8 @@ def _with(**changes: object) -> Plan:
     ("plan", "mistake"),
     [
         (Plan((), START), "at least one phase"),
-        (Plan(guide_plan(START).phases, datetime(2026, 1, 1)), "time zone"),  # noqa: DTZ001 - that is the mistake
-        (Plan(guide_plan(START).phases[::-1], START), "order"),
+        (Plan(default_plan(START).phases, datetime(2026, 1, 1)), "time zone"),  # noqa: DTZ001 - that is the mistake
+        (Plan(default_plan(START).phases[::-1], START), "order"),
         (_with(name="beta"), "'beta' is used twice"),
         (_with(steps=()), "steps must ascend"),
         (_with(steps=(25, 10)), "steps must ascend"),
@@ -113,10 +113,10 @@ def _with(**changes: object) -> Plan:
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_with_the_mistake(plan: Plan, mistake: str) -> None:
-    assert any(mistake in sentence for sentence in plan_mistakes(plan))
+    assert any(mistake in sentence for sentence in plan_errors(plan))
 
 
 def test_production_is_never_opened_as_an_environment() -> None:
-    plan = guide_plan(START)
+    plan = default_plan(START)
     opened = replace(plan, phases=(replace(plan.phases[0], environments=("staging", PRODUCTION)), *plan.phases[1:]))
-    assert any("production" in sentence for sentence in plan_mistakes(opened))
+    assert any("production" in sentence for sentence in plan_errors(opened))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.migration import copies
 from flags.publication.publisher import publisher

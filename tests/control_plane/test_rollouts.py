@@ -8,9 +8,10 @@ from flask import Flask
 
 from control_plane import rollouts, store
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, Position, RolloutState, guide_plan
-from control_plane.platform import announce, audit
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed
 from control_plane.transitions import Decision, Refusal, Transition
 
 
@@ -20,7 +21,7 @@ def planned(app: Flask, now: datetime) -> None:
     with app.app_context():
         app.extensions["gates"] = {}
         with transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
 
 
 def advance(now: datetime, version: int, approval: str = "") -> Decision:
@@ -31,13 +32,13 @@ def advance(now: datetime, version: int, approval: str = "") -> Decision:
 def test_an_advance_is_stored_audited_and_announced_together(app: Flask, now: datetime) -> None:
     later = now + timedelta(days=7)
     with app.app_context():
-        with reading() as session:
-            before = announce.revision(session)
+        with read_only() as session:
+            before = change_feed.revision(session)
         assert isinstance(advance(later, 1), Transition)
-        with reading() as session:
+        with read_only() as session:
             found = rollouts.find(session, FLAG)
             assert (found.position, found.version, found.entered_at) == (Position(1, 0), 2, later)
-            assert announce.revision(session) == before + 1
+            assert change_feed.revision(session) == before + 1
             entry = audit.latest(session, subject=f"rollout:{FLAG}")[0]
             assert (entry.actor, entry.action) == ("alice", "rollout.advance")
             assert entry.before is not None
@@ -47,23 +48,23 @@ def test_an_advance_is_stored_audited_and_announced_together(app: Flask, now: da
 
 def test_a_refused_change_leaves_no_trace(app: Flask, now: datetime) -> None:
     with app.app_context():
-        with reading() as session:
-            before = announce.revision(session), len(audit.latest(session))
+        with read_only() as session:
+            before = change_feed.revision(session), len(audit.latest(session))
         refusal = advance(now, 1)
         assert isinstance(refusal, Refusal)
         assert "soaks until" in refusal.sentence
-        with reading() as session:
-            assert (announce.revision(session), len(audit.latest(session))) == before
+        with read_only() as session:
+            assert (change_feed.revision(session), len(audit.latest(session))) == before
 
 
 def test_a_plan_survives_storing_unchanged(app: Flask, now: datetime) -> None:
-    with app.app_context(), reading() as session:
-        assert rollouts.find(session, FLAG).plan == guide_plan(now)
+    with app.app_context(), read_only() as session:
+        assert rollouts.find(session, FLAG).plan == default_plan(now)
 
 
 def test_a_rollout_is_planned_once(app: Flask, now: datetime) -> None:
     with app.app_context(), transaction() as session:
-        again = rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="Again.")
+        again = rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="Again.")
         assert isinstance(again, Refusal)
         assert again.reasons[0].code == "ROLLOUT_EXISTS"
 
@@ -86,7 +87,7 @@ def test_of_many_who_advance_at_once_exactly_one_succeeds(app: Flask, now: datet
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
     assert len(refused) == 7
     assert all("VERSION_CONFLICT" in {reason.code for reason in refusal.reasons} for refusal in refused)
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         assert rollouts.find(session, FLAG).version == 2
         assert audit.verify(session).intact
 
@@ -96,7 +97,7 @@ def test_a_second_cause_of_a_rollback_is_recorded_and_changes_nothing(app: Flask
         for cause in ("Double charges.", "Errors, too."):
             with transaction() as session:
                 rollouts.roll_back(session, FLAG, now=now, actor="guard", reason=cause, attempt=1)
-        with reading() as session:
+        with read_only() as session:
             found = rollouts.find(session, FLAG)
             assert (found.state, found.state_reason, found.version) == (RolloutState.ROLLED_BACK, "Double charges.", 2)
             causes = [entry.reason for entry in audit.latest(session) if entry.action == "rollout.roll_back"]
@@ -109,7 +110,7 @@ def test_an_approval_is_kept_with_who_gave_it(app: Flask, now: datetime) -> None
         later = now + timedelta(days=7)
         assert isinstance(advance(later, 1), Refusal)
         assert isinstance(advance(later, 1, approval="The beta is small; seen by hand."), Transition)
-        with reading() as session:
+        with read_only() as session:
             after = audit.latest(session)[0].after
             assert after is not None
             assert after["evidence"]["approved_by"] == {"actor": "alice", "reason": "The beta is small; seen by hand."}
@@ -128,7 +129,7 @@ def test_rearming_asks_only_the_gates_that_guard_it(app: Flask, now: datetime) -
 
 
 def test_an_unknown_flag_is_named(app: Flask) -> None:
-    with app.app_context(), reading() as session, pytest.raises(rollouts.UnknownRolloutError, match="ENABLE_CREDTIS"):
+    with app.app_context(), read_only() as session, pytest.raises(rollouts.UnknownRolloutError, match="ENABLE_CREDTIS"):
         rollouts.find(session, "ENABLE_CREDTIS_V2")
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         assert store.load(session, "ENABLE_CREDTIS_V2") is None

@@ -8,12 +8,12 @@ from flask import Flask
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from control_plane import migrations, rollouts, schema_versions
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import db, reading, transaction
-from control_plane.platform.signals import Count, Series
-from control_plane.schema_versions import SIGNAL, known
+from control_plane import migrations, rollouts, schema_check
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.schema_check import SIGNAL, code_version
 from control_plane.transitions import Decision, Refusal, Transition
 
 COOLED = timedelta(hours=1)
@@ -21,8 +21,8 @@ COOLED = timedelta(hours=1)
 
 def counted(now: datetime) -> Count:
     signals.flush(now)
-    with reading() as session:
-        return signals.totals(session).get(Series(SIGNAL), Count(0, 0))
+    with read_only() as session:
+        return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
 
 
 def rearm(now: datetime) -> Decision:
@@ -34,21 +34,21 @@ def rearm(now: datetime) -> Decision:
 def rolled_back(app: Flask, now: datetime) -> Iterator[None]:
     with app.app_context():
         with transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
             rollouts.roll_back(session, FLAG, now=now, actor="olga", reason="A drill.")
         yield
 
 
 def test_the_schema_that_this_code_made_is_its_own(now: datetime) -> None:
-    schema_versions.look(now)
+    schema_check.check(now)
     assert counted(now) == Count(0, 1)
     assert isinstance(rearm(now + COOLED), Transition)
 
 
 def test_a_process_that_knows_another_version_keeps_everybody_from_arming(now: datetime) -> None:
     later = now + COOLED
-    schema_versions.look(later, ours=lambda: "0001")
-    schema_versions.look(later)
+    schema_check.check(later, ours=lambda: "0001")
+    schema_check.check(later)
     assert counted(later) == Count(1, 2)
     refused = rearm(later + timedelta(seconds=70))
     assert isinstance(refused, Refusal)
@@ -57,12 +57,12 @@ def test_a_process_that_knows_another_version_keeps_everybody_from_arming(now: d
 
 
 def test_a_database_that_was_taken_back_differs_until_it_is_up_again(now: datetime) -> None:
-    newest = known()
+    newest = code_version()
     migrations.downgrade("-1")
-    schema_versions.look(now)
+    schema_check.check(now)
     migrations.upgrade()
-    schema_versions.look(now)
-    with reading() as session:
+    schema_check.check(now)
+    with read_only() as session:
         assert migrations.current(session) == newest
     assert counted(now) == Count(1, 2)
 
@@ -72,6 +72,6 @@ def test_a_database_that_is_away_has_no_version(now: datetime) -> None:
         raise OperationalError("SELECT", {}, Exception("away"))
 
     event.listen(db.engine, "before_cursor_execute", fail)
-    schema_versions.look(now)
+    schema_check.check(now)
     event.remove(db.engine, "before_cursor_execute", fail)
     assert counted(now) == Count(0, 0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.gates import GateResult, GateStatus, soak_gate
-from control_plane.phases import LOWEST, Position, Rollout, RolloutState, guide_plan, positions
+from control_plane.phases import LOWEST, Position, Rollout, RolloutState, default_plan, positions
 from control_plane.transitions import (
     Decision,
     Refusal,
@@ -31,7 +31,7 @@ UNKNOWN = GateResult("evidence", GateStatus.UNKNOWN, "12 more answers are needed
 def a_rollout(**changes: object) -> Rollout:
     rollout = Rollout(
         flag="ENABLE_CREDITS_V2",
-        plan=guide_plan(NOW),
+        plan=default_plan(NOW),
         version=7,
         attempt=1,
         state=RolloutState.RUNNING,
@@ -77,7 +77,7 @@ def test_an_approval_passes_what_is_unknown_and_never_what_is_closed() -> None:
 
 
 def test_the_last_advance_completes_the_rollout_where_it_stands() -> None:
-    last = a_rollout(position=positions(guide_plan(NOW))[-1])
+    last = a_rollout(position=positions(default_plan(NOW))[-1])
     after = done(decide_advance(last, [OPEN], now=NOW, expected_version=7))
     assert (after.state, after.position) == (RolloutState.COMPLETE, last.position)
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import books
@@ -59,14 +59,14 @@ class Till:
 
     def books(self, user_id: str) -> Books:
         """Both books as anybody may read them."""
-        with reading() as session:
+        with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
             return books.shown(session, found[0], self.now)
 
     def journal(self, user_id: str) -> list[Mapping[str, object]]:
         """Every journal row of a user, oldest first."""
-        with reading() as session:
+        with read_only() as session:
             query = select(JOURNAL).where(JOURNAL.c.user_id == user_id).order_by(JOURNAL.c.id)
             return [dict(row) for row in session.execute(query).mappings()]
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, RolloutState
-from control_plane.platform import announce, leases
+from control_plane.platform.runtime import change_feed, leases
 from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.plans import Kind, UnknownPlanError
@@ -65,7 +65,7 @@ def arrange(session: Session, stage: Stage) -> None:
         "updated_at": NOW,
     }
     session.execute(insert(USERS), row)
-    announce.publish(session, DIRECTORY, stage.user, now=NOW)
+    change_feed.publish(session, DIRECTORY, stage.user, now=NOW)
     if dice.random() < 0.3:
         move(session, stage)
 
@@ -110,15 +110,15 @@ def move(session: Session, stage: Stage) -> None:
     state = dice.choice((RolloutState.RUNNING,) * 5 + (RolloutState.ROLLED_BACK, RolloutState.HELD))
     after = replace(rollout, position=position, state=state, version=rollout.version + 1)
     assert rollout_store.compare_and_set(session, after, expected_version=rollout.version)
-    leases.beat(session, now=NOW, term=1, ttl_seconds=dice.choice(LEASES))
-    announce.publish(session, rollouts.TOPIC, FLAG, now=NOW)
+    leases.heartbeat(session, now=NOW, term=1, ttl_seconds=dice.choice(LEASES))
+    change_feed.publish(session, rollouts.TOPIC, FLAG, now=NOW)
     for effect in Effect:
         if dice.random() < 0.2:
             until = dice.choice((None, stage.now, stage.now + timedelta(seconds=1)))
             flag_store.put_override(
                 session, FLAG, stage.user, effect, reason="A test.", actor="test", now=NOW, expires_at=until
             )
-            announce.publish(session, OVERRIDE, FLAG, now=NOW)
+            change_feed.publish(session, OVERRIDE, FLAG, now=NOW)
 
 
 def _freeze(session: Session, stage: Stage) -> None:

@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from control_plane.platform import audit
-from control_plane.platform.database import reading
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
 from credits_engine.engines.decisions import Amounts, Outcome
 from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.conftest import Till
@@ -49,7 +49,7 @@ def found(response: TestResponse) -> Any:
 
 
 def is_clean() -> bool:
-    with reading() as session:
+    with read_only() as session:
         return reconcile(session).clean
 
 
@@ -64,7 +64,7 @@ def test_the_guides_own_line_resets_both_books(admin: Admin, till: Till) -> None
     row = till.journal("ada")[-1]
     assert (row["type"], row["reason"], row["actor"]) == ("reset", "manual_reset", "token:a admin token")
     assert is_clean()
-    with reading() as session:
+    with read_only() as session:
         (entry,) = audit.latest(session, subject="credits:ada")
         assert (entry.action, entry.before) == (
             "credits.reset",

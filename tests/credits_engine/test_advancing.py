@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, Position, Rollout, guide_plan
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, Position, Rollout, default_plan
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import dual
 from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
 from credits_engine.engines.readiness import Readiness, judged, tolerated
@@ -28,7 +28,7 @@ FOUND = Readiness(NOW, version=1, users=100, entering=100, refused=0, operations
 def rollout(till: Till) -> Rollout:
     """The guide's plan at its first step; everybody of the directory signed up before its newcomers."""
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW - timedelta(days=1), actor="test", reason="A plan.")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW - timedelta(days=1), actor="test", reason="A plan.")
         return rollouts.find(session, FLAG)
 
 
@@ -41,7 +41,7 @@ def at(rollout: Rollout, position: Position) -> Rollout:
 
 
 def asked(rollout: Rollout, now: datetime = NOW) -> GateResult:
-    with reading() as session:
+    with read_only() as session:
         return advancing.gate(session, rollout, now)
 
 
@@ -89,7 +89,7 @@ def test_only_who_would_enter_counts(till: Till, rollout: Rollout) -> None:
 
 def test_whoever_is_in_already_is_not_counted_again(till: Till, rollout: Rollout) -> None:
     spend(till, *(f"u{number}" for number in range(60)))
-    newcomers = replace(rollout, plan=guide_plan(NOW - timedelta(days=1)))
+    newcomers = replace(rollout, plan=default_plan(NOW - timedelta(days=1)))
     assert asked(at(newcomers, LAST_OF_NEWCOMERS)).evidence["entering"] == 0
     half = asked(at(replace(newcomers, version=2), Position(2, 2)))
     assert 0 < int(str(half.evidence["entering"])) < 60

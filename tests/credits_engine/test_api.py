@@ -11,9 +11,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals, tokens
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.auth import tokens
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations import serving
@@ -251,7 +252,7 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
         service = Service(app, development)
         assert service.consume(key="k0").get_json()["engine"] == "legacy"
         with transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="test", reason="test")
+            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="test", reason="test")
         receipt = service.consume().get_json()
         assert (receipt["engine"], receipt["fallback"]) == ("v2", False)
         assert receipt["remaining"] == {"analysis": 94, "roast": 10}
@@ -268,11 +269,11 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
 
 def test_looking_at_credits_is_no_operation_that_the_guard_would_wait_for(service: Service, till: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
 
     def routed() -> int:
         signals.flush(datetime.now(UTC))
-        with reading() as session:
+        with read_only() as session:
             return sum(count.total for series, count in signals.totals(session).items() if "routed" in series.signal)
 
     data(service.status("ada"))

@@ -4,7 +4,7 @@ import jwt
 import pytest
 from werkzeug.test import TestResponse
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
 from tests.credits_engine.conftest import Till

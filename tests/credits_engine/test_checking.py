@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from control_plane import rollouts, store
-from control_plane.phases import FLAG, Position, Rollout, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Count, Series
-from control_plane.sample_ratio import Split
+from control_plane.phases import FLAG, Position, Rollout, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
 from credits_engine.engines import dual
 from credits_engine.engines.decisions import Amounts, Book, Decision, Request
@@ -31,9 +31,9 @@ def doubling(book: Book, request: Request) -> Decision:
 def tripped(till: Till) -> dict[str, Count]:
     """What the tripwires have counted."""
     signals.flush(till.now)
-    with reading() as session:
+    with read_only() as session:
         totals = signals.totals(session)
-    return {name: totals[Series(name)] for name in (checking.DIFFERENCE, checking.DOUBLE_CHARGE)}
+    return {name: totals[SeriesKey(name)] for name in (checking.DIFFERENCE, checking.DOUBLE_CHARGE)}
 
 
 def test_sound_books_trip_nothing(till: Till) -> None:
@@ -74,16 +74,16 @@ def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
     for user in ("ada", "bob"):
         till.take(till.user(user), "k1", analysis=2)
         till.take(user, "k2", roast=1)
-    with reading() as session:
-        assert guardrails.blast(session, till.now) == guardrails.Blast(2, 4, 0)
-        assert guardrails.blast(session, till.now + timedelta(seconds=1)) == guardrails.Blast()
+    with read_only() as session:
+        assert guardrails.blast(session, till.now) == guardrails.BlastRadius(2, 4, 0)
+        assert guardrails.blast(session, till.now + timedelta(seconds=1)) == guardrails.BlastRadius()
 
 
 def at_step(phase: int, step: int = 0) -> Rollout:
     """The guide's rollout at this step, for a year and watched."""
     with transaction() as session:
         if store.load(session, FLAG) is None:
-            rollouts.plan(session, FLAG, guide_plan(NOW - timedelta(days=30)), now=NOW, actor="test", reason="test")
+            rollouts.plan(session, FLAG, default_plan(NOW - timedelta(days=30)), now=NOW, actor="test", reason="test")
         found = rollouts.find(session, FLAG)
         after = replace(found, position=Position(phase, step), version=found.version + 1)
         assert store.compare_and_set(session, after, expected_version=found.version)
@@ -93,8 +93,8 @@ def at_step(phase: int, step: int = 0) -> Rollout:
 def stake(till: Till) -> Count:
     checking.check(till.now)
     signals.flush(till.now)
-    with reading() as session:
-        return signals.totals(session).get(Series(checking.AT_RISK), Count(0, 0))
+    with read_only() as session:
+        return signals.totals(session).get(SeriesKey(checking.AT_RISK), Count(0, 0))
 
 
 def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(till: Till) -> None:
@@ -131,8 +131,8 @@ def asked(till: Till, users: int, *, reason: str, signed_up_days_ago: int = 90, 
             consume(session, Operation(user, "k", Amounts(1)), now=till.now, evaluate=lambda _: evaluation)
 
 
-def split(rollout: Rollout) -> Split | None:
-    with reading() as session:
+def split(rollout: Rollout) -> SampleRatio | None:
+    with read_only() as session:
         return guardrails.split(session, rollout, NOW)
 
 
@@ -141,7 +141,7 @@ def test_of_a_percentage_those_are_counted_whom_it_decided(till: Till) -> None:
     asked(till, 9, reason="DEFAULT: default_off", named="out")
     asked(till, 4, reason="TARGETING_MATCH: beta_member", named="beta")
     asked(till, 2, reason="TARGETING_MATCH: denied", named="denied")
-    assert split(at_step(3, 1)) == Split(3, 12, 0.25)
+    assert split(at_step(3, 1)) == SampleRatio(3, 12, 0.25)
     assert split(at_step(1)) is None
     assert split(at_step(3, 3)) is None, "everybody is in"
 
@@ -150,7 +150,7 @@ def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
     asked(till, 2, reason="SPLIT: new_signup_inside", signed_up_days_ago=3, named="in")
     asked(till, 5, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
     asked(till, 7, reason="DEFAULT: default_off", signed_up_days_ago=300, named="old")
-    assert split(at_step(2, 0)) == Split(2, 7, 0.1)
+    assert split(at_step(2, 0)) == SampleRatio(2, 7, 0.1)
 
 
 def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:
@@ -162,14 +162,14 @@ def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:
         session.execute(COUNTERS.insert().values(opened | {"period_start": till.now}))
     checking.check_periods(till.now, 1)
     signals.flush(till.now)
-    with reading() as session:
-        assert signals.totals(session)[Series(checking.OVERLAP)] == Count(1, 2)
+    with read_only() as session:
+        assert signals.totals(session)[SeriesKey(checking.OVERLAP)] == Count(1, 2)
 
 
 def corrected(till: Till, at: datetime) -> Count:
     checking.count_corrections(at, 1)
-    with reading() as session:
-        return signals.totals(session).get(Series(checking.CORRECTED), Count(0, 0))
+    with read_only() as session:
+        return signals.totals(session).get(SeriesKey(checking.CORRECTED), Count(0, 0))
 
 
 def give_back(till: Till, user: str, key: str | None = None) -> None:

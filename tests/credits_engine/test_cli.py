@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.cli import register
 from credits_engine.engines.decisions import Amounts, Outcome
 from credits_engine.store.tables import COUNTERS

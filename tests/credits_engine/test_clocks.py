@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
 from credits_engine.engines.periods import billing_period, calendar_month
 from credits_engine.engines.plans import CATALOGUE
@@ -46,7 +46,7 @@ def assert_each_in_its_period(till: Till) -> None:
             spent[row["v2_period_start"]] += amounts(row, "charged")
     limits = CATALOGUE.plan("free").v2
     assert all(each.analysis <= (limits.analysis or 0) for each in spent.values()), spent
-    with reading() as session:
+    with read_only() as session:
         assert migrating.overlapping(session) == []
 
 

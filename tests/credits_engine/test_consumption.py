@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.engines import dual
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request

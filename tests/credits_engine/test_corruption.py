@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import ColumnElement, Table, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform import signals
-from control_plane.platform.database import db, is_postgresql, reading, transaction
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import db, is_postgresql, read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
 from credits_engine.migration import copies
 from credits_engine.migration.calibrating import calibrate
 from credits_engine.reconciliation import checking, tallying
@@ -107,7 +107,7 @@ def shop(till: Till) -> Till:
 
 
 def whole(till: Till) -> bool:
-    with reading() as session:
+    with read_only() as session:
         return verify(session, till.now).whole
 
 
@@ -140,8 +140,8 @@ def test_an_operation_that_was_journalled_twice_trips_a_wire_of_its_own(shop: Ti
     spoil(doubled)
     checking.check(shop.now)
     signals.flush(shop.now)
-    with reading() as session:
-        assert signals.totals(session)[Series(checking.DOUBLE_CHARGE)].bad == 1
+    with read_only() as session:
+        assert signals.totals(session)[SeriesKey(checking.DOUBLE_CHARGE)].bad == 1
 
 
 def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
@@ -150,7 +150,7 @@ def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
             lambda s: s.execute(update(JOURNAL).where(JOURNAL.c.user_id == "bob").values(v2_outcome="denied_limit"))
         )
     )
-    with reading() as session:
+    with read_only() as session:
         found = calibrate(session)
     assert (found.passed, len(found.unlike)) == (False, 1)
 
@@ -158,8 +158,8 @@ def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
 def test_a_changed_sum_is_found_and_made_again(shop: Till) -> None:
     tallying.fold()
     spoil(lambda s: s.execute(update(tallies.TALLIES).values(roast=77)))
-    with reading() as session:
+    with read_only() as session:
         assert tallying.compare(session)[1] is False
     tallying.begin_anew()
-    with reading() as session:
+    with read_only() as session:
         assert tallying.compare(session)[1] is True

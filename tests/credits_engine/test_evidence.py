@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from control_plane.platform.signals import Observation as Signal
+from control_plane.platform.observability.signals import Sample as Signal
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Outcome, Request
 from credits_engine.engines.legacy import decide

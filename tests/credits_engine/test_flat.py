@@ -9,8 +9,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform.database import db, reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations import books
 from credits_engine.operations.consumption import Operation, consume
@@ -81,7 +81,7 @@ def long_journal(till: Till) -> Till:
     """As many rows as make an index worth its while, all of them folded into the sums."""
     numbers = range(USERS_STORED)
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         run = session.connection().execute
         run(insert(USERS), [_user(number) for number in numbers])
         run(insert(COUNTERS), [_counter(number) for number in numbers])
@@ -106,7 +106,7 @@ def test_no_more_rows_are_read_than_needed(long_journal: Till, name: str) -> Non
 
 
 def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till) -> None:
-    with reading() as session:
+    with read_only() as session:
         with noted() as statements:
             both = status(session)
         found = accounts.find(session, "user7")
@@ -128,7 +128,7 @@ def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journa
 @pytest.mark.database("postgresql")
 def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_journal: Till) -> None:
     long_journal.take("user7", "new", analysis=1)
-    with reading() as session:
+    with read_only() as session:
         before = _rows_read(session)["credit_journal"]
         assert tallies.differing(session)[1] == []
         assert _rows_read(session)["credit_journal"] - before <= 4
@@ -147,7 +147,7 @@ def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
 
 @pytest.mark.database("sqlite")
 def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Till) -> None:
-    with reading() as session, noted() as statements:
+    with read_only() as session, noted() as statements:
         assert tallies.differing(session)[1] == []
     steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]
     assert steps

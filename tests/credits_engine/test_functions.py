@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import receipts
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.engines.plans import CATALOGUE, Kind, UnknownPlanError
@@ -70,7 +70,7 @@ def test_the_functions_agree_with_the_use_case_on_ten_thousand_sequences(till: T
 
 
 def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> None:
-    with reading() as session:
+    with read_only() as session:
         stored = {tuple(row) for row in session.execute(text("SELECT * FROM credit_plan"))}
     assert stored == {
         (called, plan.name, rank, plan.v2.analysis, plan.v2.roast, plan.legacy.analysis, plan.legacy.roast)
@@ -81,7 +81,7 @@ def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> N
 
 def test_buckets_are_those_of_every_sdk(till: Till) -> None:
     keys = [f"{FLAG}:{'ü' * (number % 9)}{number}" for number in range(500)]
-    with reading() as session:
+    with read_only() as session:
         seen = session.scalars(
             text("SELECT credit_bucket(key) FROM unnest(CAST(:keys AS text[])) AS key"), {"keys": keys}
         ).all()
@@ -90,7 +90,7 @@ def test_buckets_are_those_of_every_sdk(till: Till) -> None:
 
 def _play(count: int) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
     for number in range(count):
         stage = Stage(number)
         with transaction() as session:
@@ -100,7 +100,7 @@ def _play(count: int) -> None:
                 with transaction() as session:
                     disturb(session, stage)
             _agree(stage, f"sequence {number}, step {step}")
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean
 
 

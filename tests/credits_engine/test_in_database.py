@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import insert, text
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.plans import Kind, UnknownPlanError
@@ -108,11 +108,11 @@ def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(till: Till) -> Non
 def test_the_guard_learns_of_it(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
     for key in ("k1", "k2", "k2"):
         serving.serve(Operation("ada", key, ONE), now=NOW)
     signals.flush(NOW)
-    with reading() as session:
+    with read_only() as session:
         totals = {(each.signal, each.engine, each.role): count.total for each, count in signals.totals(session).items()}
     assert totals["credit_routed", "legacy", "served"] == 2
     assert totals["credit_consumption_failure", "legacy", "served"] == 2
@@ -122,7 +122,7 @@ def test_the_guard_learns_of_it(till: Till) -> None:
 def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         session.execute(
             text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": datetime(2099, 1, 1, tzinfo=UTC)}
         )
@@ -150,5 +150,5 @@ def test_sixteen_callers_at_once_are_charged_once_per_key(till: Till) -> None:
         thread.join()
     assert len(receipts) == 160
     assert len({receipt.journal_id for receipt in receipts}) == 40 == till.books("ada").v2.used.analysis
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import reconciliation
@@ -13,7 +13,7 @@ from tests.credits_engine.examples import MONTH
 
 
 def reconciled() -> Reconciliation:
-    with reading() as session:
+    with read_only() as session:
         return reconcile(session)
 
 

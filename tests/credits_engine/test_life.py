@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
 from credits_engine.engines import dual
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.periods import Period
@@ -167,7 +167,7 @@ def live(app: Flask, wished: settings) -> None:
     with app.app_context():
         machine = type("Life", (Life,), {"app": app})
         run_state_machine_as_test(machine, settings=wished)
-        with reading() as session:
+        with read_only() as session:
             found = reconcile(session)
         assert found.clean, found.differences[:3]
         assert found.checked > 0

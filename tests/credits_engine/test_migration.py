@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import delete, insert, select, update
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.cli import register
 from credits_engine.engines.decisions import Amounts, Outcome
 from credits_engine.engines.periods import calendar_month
@@ -53,7 +53,7 @@ def terminal(*arguments: str) -> Result:
 
 
 def periods() -> list[tuple[str, int, int]]:
-    with reading() as session:
+    with read_only() as session:
         columns = COUNTERS.c.user_id, COUNTERS.c.analysis_used, COUNTERS.c.roast_used
         return [tuple(row) for row in session.execute(select(*columns).order_by(COUNTERS.c.user_id))]
 
@@ -63,7 +63,7 @@ def test_a_backfill_opens_periods_and_carries_over_what_legacy_counted(till: Til
     assert shown.exit_code == 0, shown.output
     assert "3 users: 3 periods opened, 129 credits carried over, 0 errors." in shown.output
     assert periods() == [("ada", 7, 1), ("bob", 120, 1), ("eve", 0, 0)]
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean
     till.v2 = True
     assert till.take("bob", "k1", analysis=1).outcome is Outcome.DENIED_LIMIT

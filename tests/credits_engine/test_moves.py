@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts, store
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Count, Series
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
 from credits_engine.reconciliation import moves
 from credits_engine.reconciliation.moves import HOUR, SIGNAL
 from tests.credits_engine.conftest import Till
@@ -22,7 +22,7 @@ def rollout(till: Till) -> None:
     """A rollout whose step began with the hour in which the till opens."""
     till.now = till.now.replace(minute=0)
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
 
 
 def served(till: Till, user: str, *engines: bool) -> None:
@@ -37,8 +37,8 @@ def served(till: Till, user: str, *engines: bool) -> None:
 def counted(till: Till, hours: int) -> Count:
     """What was counted once so many hours are over."""
     moves.count(till.now.replace(minute=0) + hours * HOUR, 1)
-    with reading() as session:
-        return signals.totals(session).get(Series(SIGNAL), Count(0, 0))
+    with read_only() as session:
+        return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
 
 
 def test_whoever_comes_back_has_moved_too_often(till: Till) -> None:

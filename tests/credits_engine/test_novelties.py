@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Count, Series
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
 from credits_engine.operations.consumption import Engines, Operation
 from credits_engine.operations.serving import serve
@@ -29,7 +29,7 @@ def looking(till: Till) -> Novelties:
     """Whoever looks, with a rollout that began when the till did."""
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
     return Novelties()
 
 
@@ -40,8 +40,8 @@ def fail(till: Till, key: str, *, v2_serves: bool = True, **engines: Engine) -> 
 
 def counted(till: Till) -> Count:
     signals.flush(till.now)
-    with reading() as session:
-        return signals.totals(session).get(Series(SIGNAL), Count(0, 0))
+    with read_only() as session:
+        return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
 
 
 @pytest.mark.parametrize("v2_serves", [True, False])

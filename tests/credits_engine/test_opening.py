@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import sweep
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import books
@@ -69,7 +69,7 @@ def open_for(session: Session, user: str) -> None:
 
 def rows(user: str) -> list[list[tuple[object, ...]]]:
     """A user's rows in both books, without the user's name."""
-    with reading() as session:
+    with read_only() as session:
         return [
             [
                 tuple(row)[1:]
@@ -147,7 +147,7 @@ def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(till
     for user in users:
         v2, legacy = rows(user)
         assert len(v2) == len(legacy) == 12
-    with reading() as session:
+    with read_only() as session:
         assert migrating.overlapping(session) == []
         used = session.execute(select(COUNTERS.c.analysis_used, COUNTERS.c.roast_used)).all()
     assert {tuple(row) for row in used} == {(1, 0)}

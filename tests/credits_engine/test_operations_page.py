@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from control_plane import rollouts
 from control_plane.app import PACKAGES
 from control_plane.cli import rollout
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot
 from flags.phased import EvaluationContext
 from flags.snapshot import UnknownFlagError
@@ -38,7 +38,7 @@ def test_every_command_of_the_page_runs_in_its_order(
     till.user("USER")
     till.take("USER", "k1", analysis=7)
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(now), now=now, actor="test", reason="test")
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -72,5 +72,5 @@ def test_every_promised_test_exists() -> None:
 
 def test_a_misspelled_flag_is_an_error_and_never_off(till: Till) -> None:
     context = EvaluationContext("ada", till.now, "free")
-    with reading() as session, pytest.raises(UnknownFlagError, match="ENABLE_CREDIT_V2"):
+    with read_only() as session, pytest.raises(UnknownFlagError, match="ENABLE_CREDIT_V2"):
         snapshot.evaluate_now(session, "ENABLE_CREDIT_V2", context, now=till.now)

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.migrations import downgrade, upgrade
-from control_plane.phases import FLAG, RolloutState, guide_plan
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, RolloutState, default_plan
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
@@ -72,7 +72,7 @@ def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) 
 def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Till) -> None:
     with transaction() as session:
         retirement.retire(session, now=NOW, actor="test", reason="test")
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         session.execute(text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": NOW + timedelta(1)})
         session.execute(text("UPDATE rollout SET phase = 3, step = 3, version = version + 1"))
     receipt = take("k1")
@@ -160,7 +160,7 @@ def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Till
 
 def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         for number in range(20):
             move(session, Stage(number))
             kept = session.execute(
@@ -176,7 +176,7 @@ def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
 
 def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         session.execute(text("""UPDATE rollout SET plan = '{"phases": [{"audience": "cats"}]}', version = 7"""))
         rollout = session.execute(
             text("UPDATE rollout SET state = 'rolled_back', version = 8 RETURNING state")
@@ -189,7 +189,7 @@ def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Till)
 def test_going_down_and_up_again_keeps_the_books_and_what_is_exposed(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
     take("k1")
     for version in ("0015", "0014"):
         downgrade(version)
@@ -197,11 +197,11 @@ def test_going_down_and_up_again_keeps_the_books_and_what_is_exposed(till: Till)
             row = session.execute(BY_ROW, {"key": version, "now": NOW}).one()
         assert row.evaluation_reason == "DISABLED: guard_lease_expired"
     upgrade()
-    with reading() as session:
+    with read_only() as session:
         version = session.scalar(text("SELECT version FROM credit_route"))
         stored = rollout_store.load(session, FLAG)
     assert stored
     assert version == stored.version
     assert take("k3").evaluation_reason == "DISABLED: guard_lease_expired"
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean

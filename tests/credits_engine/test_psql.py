@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from control_plane import rollouts
 from control_plane.migrations import downgrade, upgrade
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.api import presentation
 from credits_engine.engines.receipts import from_columns
 from credits_engine.reconciliation.journal import reconcile
@@ -74,7 +74,7 @@ def test_what_billing_has_not_settled_is_refused_instead_of_guessed(till: Till) 
 def test_the_server_settings_of_an_environment_can_be_given_to_the_database(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         session.execute(text("SET LOCAL rollout.environment = 'staging'"))
         assert session.scalar(text("SELECT consume_credits('ada', 'roast') ->> 'engine'")) == "v2"
         session.execute(text("SET LOCAL rollout.enable_credits_v2 = 'false'"))
@@ -123,7 +123,7 @@ def test_going_down_and_up_again_keeps_what_the_functions_wrote(till: Till) -> N
     upgrade()
     with transaction() as session:
         session.execute(text("SELECT consume_credits('ada', 'roast', 2)"))
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean
     assert len(till.journal("ada")) == 2
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
 from credits_engine.engines.receipts import EntryType, Receipt, replayed
 from credits_engine.operations import reservations
@@ -50,7 +50,7 @@ class Desk:
     def used(self) -> Amounts:
         both = self.till.books("ada")
         assert both.v2.used == both.legacy.used
-        with reading() as session:
+        with read_only() as session:
             assert reconcile(session).clean
         return both.v2.used
 
@@ -157,7 +157,7 @@ def test_credits_go_back_to_the_periods_that_were_charged(desk: Desk) -> None:
     desk.release()
     both = desk.till.books("ada")
     assert (both.legacy.used, both.v2.used) == (Amounts(1, 0), Amounts(1, 0))
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean
     march = [row for row in desk.till.journal("ada") if row["type"] == "release"]
     assert march[0]["legacy_period_start"] == datetime(2027, 3, 1, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from control_plane import rollouts, store
-from control_plane.phases import FLAG, RolloutState, guide_plan
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, RolloutState, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import dual
 from credits_engine.engines.comparison import Comparison, Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
@@ -43,7 +43,7 @@ def quiet(till: Till) -> Till:
 
 def complete(since: datetime) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(since), now=since, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(since), now=since, actor="test", reason="test")
         rollout = replace(rollouts.find(session, FLAG), state=RolloutState.COMPLETE, state_changed_at=since, version=2)
         assert store.compare_and_set(session, rollout, expected_version=1)
 
@@ -72,7 +72,7 @@ def failing(_book: Book, _request: Request) -> Decision:
 
 
 def failed(till: Till) -> list[str]:
-    with reading() as session:
+    with read_only() as session:
         return [check.name for check in retirement.checks(session, till.now) if not check.passed]
 
 
@@ -100,7 +100,7 @@ def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quie
     served = quiet.take("ada", "k3", analysis=9)
     assert (served.outcome, served.shadow.outcome) == (Outcome.ALLOWED, Outcome.ALLOWED)
     assert served.comparison.variance is Variance.MATCH
-    with reading() as session:
+    with read_only() as session:
         assert reconcile(session).clean
 
 
@@ -130,7 +130,7 @@ def test_it_is_refused_while_a_variance_is_open(quiet: Till) -> None:
     quiet.engines = Engines(legacy=failing, v2=dual.decide)
     quiet.take("ada", "k1", analysis=1)
     assert failed(quiet) == ["quiet"]
-    with reading() as session:
+    with read_only() as session:
         later = {check.name: check.passed for check in retirement.checks(session, quiet.now + timedelta(days=30))}
     assert later["quiet"]
 
@@ -204,6 +204,6 @@ def test_the_command_checks_retires_undoes_and_archives(
     assert terminal("retire-legacy", "--reason", "Month 3").exit_code == 0
     done = terminal("retire-legacy", "--archive", str(tmp_path / "a.gz"), "--reason", "Month 4")
     assert "What the next release may leave out" in done.output
-    with reading() as session:
+    with read_only() as session:
         actions = [entry.action for entry in audit.latest(session, subject=retirement.SUBJECT)]
         assert actions == ["credits.archive", "credits.retire", "credits.bring_back", "credits.retire"]

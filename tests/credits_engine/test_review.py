@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
 from credits_engine.engines import dual, flipping
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
@@ -30,7 +30,7 @@ __all__ = ["admin"]
 
 
 def looked_at(till: Till, after: str = "", **options: int) -> Preview:
-    with reading() as session:
+    with read_only() as session:
         return preview(session, after, now=till.now, **options)
 
 
@@ -143,7 +143,7 @@ def lying(loaded: Book, request: Request) -> Decision:
 
 def test_a_calibration_of_sound_engines_finds_nothing(till: Till) -> None:
     till.user("ada")
-    with reading() as session:
+    with read_only() as session:
         assert not calibrate(session).passed
     till.take("ada", "k1", roast=12)
     buy(till, 5)
@@ -153,7 +153,7 @@ def test_a_calibration_of_sound_engines_finds_nothing(till: Till) -> None:
     with transaction() as session:
         corrections.freeze(session, "ada", now=till.now, actor="test", reason="Chargeback")
     till.take("ada", "k4", analysis=1)
-    with reading() as session:
+    with read_only() as session:
         seen = calibrate(session)
         assert (seen.passed, seen.operations) == (True, 4), seen
         assert calibrate(session, most=3).operations == 3
@@ -163,7 +163,7 @@ def test_a_calibration_names_rows_that_tell_another_story(till: Till) -> None:
     till.user("ada")
     till.engines = Engines(v2=lying)
     receipt = till.take("ada", "k1", analysis=1)
-    with reading() as session:
+    with read_only() as session:
         seen = calibrate(session)
     assert (seen.passed, seen.mismatches, seen.unlike) == (False, [], [receipt.journal_id])
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import func, select, update
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.migration.backfilling import backfill
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
@@ -18,5 +18,5 @@ def test_a_user_whose_backfill_fails_stays_as_they_were(till: Till) -> None:
     next_period = datetime(2027, 3, 25, tzinfo=UTC)
     ((done,),) = backfill(now=next_period, batch_size=10)
     assert "holds less than the journal" in (done.error or "")
-    with reading() as session:
+    with read_only() as session:
         assert session.scalar(select(func.count()).select_from(COUNTERS)) == 1

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings, SettingsError
 from credits_engine.engines import dual, legacy
 from credits_engine.engines.comparison import Variance

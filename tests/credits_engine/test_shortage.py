@@ -5,13 +5,13 @@ import structlog
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.store.tables import JOURNAL
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_api import Service
 from tests.faults.ledger import assert_whole
-from tests.outages import exhausted, full, read_only
+from tests.outages import exhausted, full, read_only_database
 
 PLENTY = 400
 """More operations than the free room of the pages that a nearly empty database already has."""
@@ -30,7 +30,7 @@ def answered(response: TestResponse) -> int:
 
 
 def journalled() -> int:
-    with reading() as session:
+    with read_only() as session:
         return session.scalar(select(func.count()).select_from(JOURNAL)) or 0
 
 
@@ -72,7 +72,7 @@ def test_whichever_row_finds_no_room_none_is_written(till: Till, service: Servic
 
 def test_a_database_that_became_read_only_refuses_in_words_and_goes_on_afterwards(till: Till, service: Service) -> None:
     answered(service.consume(key="before"))
-    with read_only(till.app):
+    with read_only_database(till.app):
         refused = service.consume(key="k1")
         assert (refused.status_code, refused.get_json()["code"]) == (503, "DATABASE_UNAVAILABLE"), refused.text
         assert service.status("ada").status_code == 200, "what is there can be read"

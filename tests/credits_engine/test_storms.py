@@ -11,11 +11,12 @@ from alerts.guarding import guard
 from alerts.judgement.verdicts import Status, Verdict
 from control_plane import rollouts
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, Position, RolloutState, guide_plan
-from control_plane.platform import announce, signals
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
-from control_plane.platform.signals import Count, Series
 from tests.conftest import ROOT
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_api import Service
@@ -39,11 +40,11 @@ def started(till: Till) -> datetime:
     """When a rollout to 10 % of everyone was judged first."""
     now = datetime.now(UTC)
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(now), now=now, actor="alice", reason="The guide.")
+        rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
         found = rollouts.find(session, FLAG)
         after = replace(found, position=Position(3, 0), version=found.version + 1)
         assert rollout_store.compare_and_set(session, after, expected_version=found.version)
-        announce.publish(session, rollouts.TOPIC, FLAG, now=now)
+        change_feed.publish(session, rollouts.TOPIC, FLAG, now=now)
     for number in range(OPERATIONS):
         till.user(f"u{number}")
     guard(now, 1)
@@ -58,13 +59,13 @@ def service(till: Till, settings: Settings) -> Service:
 def judged(now: datetime) -> dict[str, Verdict]:
     """Every verdict after a tick, by alert."""
     guard(now, 1)
-    with reading() as session:
+    with read_only() as session:
         return {verdict.alert: verdict for verdict in store.latest_verdicts(session, FLAG, attempt=1)}
 
 
 def counted(signal: str) -> Count:
-    with reading() as session:
-        return signals.totals(session)[Series(signal)]
+    with read_only() as session:
+        return signals.totals(session)[SeriesKey(signal)]
 
 
 def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, started: datetime) -> None:
@@ -88,5 +89,5 @@ def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, 
     assert moved == {"credit_repeated", "credit_api_conflict"}
     about_v2 = ("credit_consumption_failure", "credit_variance", "credit_drift")
     assert [stormy[name].counts for name in about_v2] == [calm[name].counts for name in about_v2]
-    with reading() as session:
+    with read_only() as session:
         assert rollouts.find(session, FLAG).state is RolloutState.RUNNING

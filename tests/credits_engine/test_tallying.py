@@ -8,7 +8,7 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.orm import Session
 
 from control_plane.migrations import downgrade, upgrade
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.reconciliation import tallying, watching
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
@@ -37,12 +37,12 @@ CHANGES: dict[str, Callable[[Session], object]] = {
 
 
 def compared() -> tuple[Reconciliation, bool]:
-    with reading() as session:
+    with read_only() as session:
         return tallying.compare(session)
 
 
 def thorough() -> Reconciliation:
-    with reading() as session:
+    with read_only() as session:
         return reconcile(session)
 
 
@@ -132,7 +132,7 @@ def test_many_small_steps_add_up_to_one_large_one(till: Till, monkeypatch: pytes
     monkeypatch.setattr(tallies, "ROWS_AT_ONCE", 2)
     tallying.begin_anew()
     assert compared() == (thorough(), True)
-    with reading() as session:
+    with read_only() as session:
         kept = {tuple(row) for row in session.execute(text("SELECT engine, user_id, analysis FROM credit_tally"))}
     assert {each for each in kept if each[1] == "user3"} >= {(EngineName.V2.value, "user3", 12)}
 
@@ -150,7 +150,7 @@ def test_an_hour_is_compared_by_sums_and_a_day_by_the_journal(till: Till) -> Non
     causes = []
     for hours in (0, 1, 1, 21, 1, 1):
         till.now += timedelta(hours=hours)
-        with reading() as session:
+        with read_only() as session:
             cause = watching.due(session, till.now)
         assert cause
         causes.append(cause)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp
@@ -39,7 +39,7 @@ def held(till: Till) -> list[tuple[int, int]]:
 
 
 def assert_whole() -> None:
-    with reading() as session:
+    with read_only() as session:
         found = reconcile(session)
     assert found.clean, (found.differences, found.packs)
 
@@ -189,7 +189,7 @@ def test_a_pack_that_does_not_hold_what_moved_it_is_found(ada: Till) -> None:
     buy(ada, 5)
     with transaction() as session:
         session.execute(text("UPDATE credit_pack SET remaining = 4"))
-    with reading() as session:
+    with read_only() as session:
         result = reconcile(session)
     assert (result.clean, result.packs) == (False, (1,))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration.analytics import changes
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations import reservations
@@ -70,7 +70,7 @@ def test_what_was_given_back_is_not_usage(till: Till) -> None:
     desk.reserve(analysis=9)
     with transaction() as session:
         reservations.commit(session, "ada", "r1", now=till.now, actor="test", amounts=Amounts(4, 0))
-    with reading() as session:
+    with read_only() as session:
         (row,) = usage.added_up(session, since=till.now, until=till.now + timedelta(seconds=1))
         assert (row.allowed, row.analysis) == (1, 4)
         assert usage.added_up(session, since=till.now + timedelta(seconds=1), until=till.now + timedelta(days=9)) == []
@@ -79,7 +79,7 @@ def test_what_was_given_back_is_not_usage(till: Till) -> None:
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("by", [frozenset(Segment), frozenset({Segment.ENGINE})])
 def test_only_the_days_asked_for_are_read(till: Till, by: frozenset[Segment]) -> None:
-    with noted() as sent, reading() as session:
+    with noted() as sent, read_only() as session:
         usage.added_up(session, by, since=till.now, until=till.now + timedelta(days=1))
         ((statement, parameters),) = [each for each in sent if "credit_journal" in each[0]]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()

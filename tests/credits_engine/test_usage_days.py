@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from control_plane.migrations import downgrade, upgrade
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.administration import adding_up
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import tallies, usage, usage_days
@@ -32,13 +32,13 @@ def consumed(till: Till, operations: int, *, seed: int = 0) -> None:
 
 
 def shown(by: frozenset[Segment], since: datetime, until: datetime) -> list[UsageRow]:
-    with reading() as session:
+    with read_only() as session:
         return usage.added_up(session, by, since=since, until=until)
 
 
 def straight(by: frozenset[Segment], since: datetime, until: datetime) -> list[UsageRow]:
     """The same from the journal alone."""
-    with reading() as session:
+    with read_only() as session:
         return usage._together(usage._between(session, by, since, until))
 
 
@@ -110,7 +110,7 @@ def test_days_are_added_up_again_after_going_down_and_up(till: Till) -> None:
 def test_of_whole_days_no_journal_row_is_read_but_those_behind_the_mark(till: Till) -> None:
     consumed(till, 10)
     adding_up.add_up()
-    with noted() as sent, reading() as session:
+    with noted() as sent, read_only() as session:
         usage.added_up(session, since=FIRST, until=FIRST + 5 * DAY)
         ((statement, parameters),) = [each for each in sent if "credit_journal" in each[0]]
         plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
@@ -128,7 +128,7 @@ def test_no_day_is_closed_to_a_row_that_is_still_being_written(till: Till) -> No
         slow.execute(text("SELECT nextval('credit_journal_id_seq')"))
         slow.execute(text("SELECT pg_current_xact_id()"))
         consumed(till, 5, seed=1)
-        with reading() as session:
+        with read_only() as session:
             newest = session.scalar(text("SELECT max(id) FROM credit_journal"))
         assert adding_up.add_up() < newest
         assert_as_the_journal()

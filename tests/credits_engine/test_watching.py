@@ -3,11 +3,11 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Count, Series
-from control_plane.platform.telemetry import exposition
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.observability.telemetry import exposition
 from credits_engine.reconciliation import watching
 from credits_engine.reconciliation.checking import DIFFERENCE
 from credits_engine.store.tables import LEGACY
@@ -15,13 +15,13 @@ from tests.credits_engine.conftest import Till
 
 
 def cause(till: Till) -> str | None:
-    with reading() as session:
+    with read_only() as session:
         return watching.due(session, till.now)
 
 
 def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(till.now), now=till.now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
     assert cause(till) == "daily"
     watching.check_books(till.now, "daily")
     till.now += timedelta(minutes=10)
@@ -44,7 +44,7 @@ def test_a_difference_reaches_the_guard_and_prometheus(till: Till) -> None:
         session.execute(update(LEGACY).values(analysis_used=4))
     assert watching.check_books(till.now, "demand").found == 1
     signals.flush(till.now)
-    with reading() as session:
+    with read_only() as session:
         totals = signals.totals(session)
-    assert (totals[Series(DIFFERENCE)], totals[Series(DIFFERENCE, "legacy")]) == (Count(0, 1), Count(1, 1))
+    assert (totals[SeriesKey(DIFFERENCE)], totals[SeriesKey(DIFFERENCE, "legacy")]) == (Count(0, 1), Count(1, 1))
     assert "rollout_credit_reconcile_differences 1.0" in exposition().decode()

@@ -13,7 +13,7 @@ from flask import Flask
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase
@@ -244,7 +244,7 @@ def live(app: Flask, examples_: Any) -> None:
     with app.app_context():
         machine = type("WholeLife", (WholeLife,), {"app": app})
         run_state_machine_as_test(machine, settings=examples_)
-        with reading() as session:
+        with read_only() as session:
             found = reconcile(session)
         assert found.clean, (found.differences[:3], found.packs)
         assert found.checked > 0

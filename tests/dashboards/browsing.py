@@ -8,13 +8,13 @@ from html import unescape
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 
 
 @contextmanager
 def looking(app: Flask) -> Iterator[Session]:
     """A session to read with, outside any request."""
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         yield session
 
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, Rollout, guide_plan
+from control_plane.phases import FLAG, Rollout, default_plan
 from tests.dashboards.browsing import changing, looking
 
 
@@ -16,7 +16,7 @@ def planned(app: Flask) -> Rollout:
     """The guide's rollout, planned 65 minutes ago: long enough that its figures don't change from second to second."""
     moment = datetime.now(UTC) - timedelta(minutes=65)
     with changing(app) as session:
-        rollouts.plan(session, FLAG, guide_plan(moment), now=moment, actor="system", reason="The guide.")
+        rollouts.plan(session, FLAG, default_plan(moment), now=moment, actor="system", reason="The guide.")
         return rollouts.find(session, FLAG)
 
 

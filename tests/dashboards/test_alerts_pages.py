@@ -17,8 +17,8 @@ from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
-from control_plane.platform import signals
-from control_plane.platform.signals import Observation
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from dashboards.screens import alerts as screens
 from tests.dashboards.browsing import changing, looking, words
 
@@ -41,7 +41,7 @@ def judged(app: Flask, planned: Rollout) -> datetime:
     tick(app, now - timedelta(seconds=2))
     with app.app_context():
         for number in range(300):
-            signals.record(Observation("billing_webhook_failure", bad=number % 10 == 0))
+            signals.record(Sample("billing_webhook_failure", bad=number % 10 == 0))
         signals.flush(now)
     tick(app, now)
     return now

@@ -10,12 +10,12 @@ from flask.testing import FlaskClient
 from alerts import gates
 from alerts.guarding import guard
 from control_plane import blast_radius, rollouts
-from control_plane.blast_radius import Blast
+from control_plane.blast_radius import BlastRadius
 from control_plane.gates import GateStatus
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from tests.dashboards.browsing import words
 
 OTHER = "FEATURE_07"
@@ -28,16 +28,16 @@ def beside_traffic(app: Flask) -> Iterator[None]:
     with app.app_context():
         with transaction() as session:
             for flag in (FLAG, OTHER):
-                rollouts.plan(session, flag, guide_plan(began), now=began, actor="alice", reason="A test.")
+                rollouts.plan(session, flag, default_plan(began), now=began, actor="alice", reason="A test.")
         for engine, role in (("v2", "served"), ("legacy", "shadow")):
             for _ in range(777):
-                signals.record(Observation("credit_consumption_failure", False, engine, role))
+                signals.record(Sample("credit_consumption_failure", False, engine, role))
         guard(datetime.now(UTC), 1)
         yield
 
 
 def test_no_gate_of_the_guards_is_open(app: Flask) -> None:
-    with reading() as session:
+    with read_only() as session:
         rollout = rollouts.find(session, OTHER)
         found = {each.name: each for each in rollouts.gates(session, rollout, datetime.now(UTC))}
         firing = gates.firing(session, rollout, datetime.now(UTC))
@@ -68,8 +68,8 @@ def test_pages_and_answers_show_no_figures_of_the_credits(sign_in: Callable[[str
 
 
 def test_what_v2_served_uses_up_no_cap_of_another_flag(app: Flask) -> None:
-    blast_radius.register_meter(FLAG, lambda _session, _since: Blast(users=9))
-    with reading() as session:
+    blast_radius.register_impact_query(FLAG, lambda _session, _since: BlastRadius(users=9))
+    with read_only() as session:
         now = datetime.now(UTC)
-        assert blast_radius.measured(session, OTHER, now) == Blast()
-        assert blast_radius.measured(session, FLAG, now) == Blast(users=9)
+        assert blast_radius.current_impact(session, OTHER, now) == BlastRadius()
+        assert blast_radius.current_impact(session, FLAG, now) == BlastRadius(users=9)

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from control_plane.phases import FLAG, Rollout
-from control_plane.platform import audit
+from control_plane.platform.auth import audit
 from control_plane.platform.models import AuditEntry
 from dashboards.screens import audit as screens
 from dashboards.screens.audit import VALID, ChainCheck

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.phases import FLAG, Rollout
-from control_plane.platform import leases
+from control_plane.platform.runtime import leases
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import changing, words
 
@@ -21,7 +21,7 @@ SignIn = Callable[[str], FlaskClient]
 def asked(app: Flask, sign_in: SignIn, planned: Rollout) -> Callable[[str], str]:
     """`asked("user=u-1")` is the page for this question."""
     with changing(app) as session:
-        leases.beat(session, now=datetime.now(UTC), term=1, ttl_seconds=3600)
+        leases.heartbeat(session, now=datetime.now(UTC), term=1, ttl_seconds=3600)
     browser = sign_in("victor")
     return lambda query: browser.get(f"/explain?{query}").get_data(as_text=True)
 

@@ -13,9 +13,10 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
-from control_plane.platform import announce, identity
-from control_plane.platform.actors import Person
+from control_plane.platform.auth import accounts
+from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
 from dashboards import live
 from dashboards.screens import rollout as screens
 from tests.dashboards.browsing import changing
@@ -100,14 +101,14 @@ def test_a_database_that_is_away_makes_the_page_stale_not_wrong(
 def test_a_session_that_was_ended_stops_watching(app: Flask, events: Iterator[Event], cast: dict[str, Person]) -> None:
     regions_until_asof(events)
     with changing(app) as session:
-        identity.end_sessions(session, cast["victor"].id, now=datetime.now(UTC), actor="alice")
+        accounts.end_sessions(session, cast["victor"].id, now=datetime.now(UTC), actor="alice")
     assert ("end", {"because": "signed-out"}) in some_of(events)
 
 
 def test_a_stopping_process_ends_its_streams(app: Flask, events: Iterator[Event]) -> None:
     regions_until_asof(events)
     with app.app_context():
-        announce.feed().stop()
+        change_feed.feed().stop()
     assert ("end", {"because": "stopping"}) in some_of(events)
 
 

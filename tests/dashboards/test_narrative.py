@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, guide_plan, positions
+from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan, positions
 from dashboards import narrative
 from dashboards.wording import NARROW
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-PLAN = guide_plan(datetime(2026, 1, 1, tzinfo=UTC))
+PLAN = default_plan(datetime(2026, 1, 1, tzinfo=UTC))
 HERE = Position(2, 1)
 SOAK = GateResult("soak", GateStatus.CLOSED, "It soaks until tomorrow")
 SAFETY = GateResult("safety", GateStatus.UNKNOWN, "Too few answers.")

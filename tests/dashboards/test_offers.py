@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from control_plane import transitions
-from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, guide_plan
+from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan
 from control_plane.transitions import Decision, Transition
 from dashboards import offers
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-ROLLOUT = Rollout(FLAG, guide_plan(NOW), 4, 1, RolloutState.RUNNING, Position(2, 1), NOW, NOW, "Planned.")
+ROLLOUT = Rollout(FLAG, default_plan(NOW), 4, 1, RolloutState.RUNNING, Position(2, 1), NOW, NOW, "Planned.")
 STATES = [
     ROLLOUT,
     replace(ROLLOUT, position=LOWEST),

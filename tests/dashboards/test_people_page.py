@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform import identity
-from control_plane.platform.actors import Person, Role
+from control_plane.platform.auth import accounts
+from control_plane.platform.identity_types import Person, Role
 from tests.dashboards.browsing import looking, words
 
 pytestmark = pytest.mark.database("sqlite")
@@ -69,7 +69,7 @@ def test_a_role_can_be_changed_but_the_last_owner_remains(
     browser.post(f"/people/{cast['alice'].id}/role", data={"role": "viewer"})
     assert "Nothing was changed." in words(browser.get("/people").get_data(as_text=True))
     with looking(app) as session:
-        roles = {person.username: person.role for person in identity.list_people(session)}
+        roles = {person.username: person.role for person in accounts.list_people(session)}
     assert roles == {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.OPERATOR}
 
 
@@ -81,7 +81,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -
     assert text not in page
     assert "our service Service, production · made by alice" in words(page)
     with looking(app) as session:
-        (token,) = identity.list_tokens(session)
+        (token,) = accounts.list_tokens(session)
     assert token.expires_at is not None
     assert (token.expires_at - token.created_at).days == 90
     browser.post(f"/tokens/{token.id}/revoke", data={"reason": "Lost."})

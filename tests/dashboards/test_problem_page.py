@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import identity_store
+from control_plane.platform.auth import account_store
 from tests.dashboards.browsing import words
 
 pytestmark = pytest.mark.database("sqlite")
@@ -30,7 +30,7 @@ def test_a_database_that_is_away_gives_a_page_not_a_trace(sign_in: SignIn, monke
     def away(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    monkeypatch.setattr(identity_store, "person", away)
+    monkeypatch.setattr(account_store, "person", away)
     answer = browser.get("/", headers=HTML)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 503

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Rollout, RolloutState
-from control_plane.platform import audit
+from control_plane.platform.auth import audit
 from tests.dashboards.browsing import looking, words
 
 pytestmark = pytest.mark.database("sqlite")

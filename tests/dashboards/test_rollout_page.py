@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
-from control_plane.platform import leases
+from control_plane.platform.runtime import leases
 from credits_engine.migration import advancing
 from dashboards.screens import rollout as screens
 from tests.dashboards.browsing import changing, looking, words
@@ -39,7 +39,7 @@ def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollou
     browser = sign_in("victor")
     assert "The guard is silent" in words(browser.get(PAGE).get_data(as_text=True))
     with changing(app) as session:
-        leases.beat(session, now=datetime.now(UTC), term=1, ttl_seconds=30)
+        leases.heartbeat(session, now=datetime.now(UTC), term=1, ttl_seconds=30)
     assert "The guard watches" in words(browser.get(PAGE).get_data(as_text=True))
 
 

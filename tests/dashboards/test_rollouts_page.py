@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, Rollout, guide_plan
+from control_plane.phases import FLAG, Rollout, default_plan
 from dashboards.screens import rollouts as screens
 from tests.dashboards.browsing import changing, looking, words
 
@@ -31,7 +31,7 @@ def test_the_urgent_come_first(app: Flask, planned: Rollout) -> None:
     now = datetime.now(UTC)
     with changing(app) as session:
         for flag in ("A_CALM", "B_HELD", "C_STOPPED"):
-            rollouts.plan(session, flag, guide_plan(now), now=now, actor="alice", reason="Another.")
+            rollouts.plan(session, flag, default_plan(now), now=now, actor="alice", reason="Another.")
         rollouts.hold(session, "B_HELD", now=now, actor="olga", reason="Weekend.")
         rollouts.roll_back(session, "C_STOPPED", now=now, actor="olga", reason="Wrong balances.")
     with looking(app) as session:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from flask.testing import FlaskClient
 
-from control_plane.platform.actors import Person
+from control_plane.platform.identity_types import Person
 from tests.dashboards.browsing import words
 from tests.people import PASSWORD
 

@@ -7,7 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.phases import Rollout
-from control_plane.platform import health, jobs, leases
+from control_plane.platform.http import health
+from control_plane.platform.runtime import jobs, leases
 from tests.dashboards.browsing import changing, words
 
 SignIn = Callable[[str], FlaskClient]
@@ -16,8 +17,8 @@ SignIn = Callable[[str], FlaskClient]
 def test_it_names_leader_guard_and_feed(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     now = datetime.now(UTC)
     with changing(app) as session:
-        leases.hold(session, jobs.LEADER, "a-worker", now=now, ttl_seconds=30)
-        leases.beat(session, now=now, term=1, ttl_seconds=30)
+        leases.acquire(session, jobs.LEADER, "a-worker", now=now, ttl_seconds=30)
+        leases.heartbeat(session, now=now, term=1, ttl_seconds=30)
     page = words(sign_in("victor").get("/system").get_data(as_text=True))
     for expected in ("Readiness Ready", "Guard Alive", "Leader Alive", "Held by a-worker", "Revision 1;"):
         assert expected in page

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import JOURNAL, KEYS
@@ -22,7 +22,7 @@ def amounts(row: Mapping[str, Any], name: str) -> Amounts:
 
 def assert_whole(app: Flask) -> list[Mapping[str, Any]]:
     """Books and packs equal the journal, no key charged twice, usage continuous; gives the journal, oldest first."""
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         found = reconcile(session)
         rows = [dict(row) for row in session.execute(select(JOURNAL).order_by(JOURNAL.c.id)).mappings()]
         answers = {(row.user_id, row.key): row.journal_id for row in session.execute(select(KEYS))}

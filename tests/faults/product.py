@@ -16,9 +16,9 @@ from alerts.guarding import guard
 from alerts.judgement.verdicts import Verdict
 from control_plane import rollouts
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, Position, Rollout, RolloutState, guide_plan
-from control_plane.platform import announce
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed
 from credits_engine.engines import dual, legacy
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
 from credits_engine.operations import serving
@@ -79,11 +79,11 @@ class Product:
         self.keys = count()
         self.now = datetime.now(UTC)
         with transaction() as session:
-            rollouts.plan(session, FLAG, guide_plan(self.now), now=self.now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(self.now), now=self.now, actor="alice", reason="The guide.")
             found = rollouts.find(session, FLAG)
             after = replace(found, position=position, version=found.version + 1)
             assert rollout_store.compare_and_set(session, after, expected_version=found.version)
-            announce.publish(session, rollouts.TOPIC, FLAG, now=self.now)
+            change_feed.publish(session, rollouts.TOPIC, FLAG, now=self.now)
             users = [UserAttributes(f"u{number}", "plus", self.now - timedelta(days=90)) for number in range(USERS)]
             upsert_users(session, users, now=self.now)
         self.watch()
@@ -129,11 +129,11 @@ class Product:
 
     @property
     def rollout(self) -> Rollout:
-        with reading() as session:
+        with read_only() as session:
             return rollouts.find(session, FLAG)
 
     def verdict(self, alert: str) -> Verdict:
         """What the guard says of an alert."""
-        with reading() as session:
+        with read_only() as session:
             found = store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)
         return next(verdict for verdict in found if verdict.alert == alert)

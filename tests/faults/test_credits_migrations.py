@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import MetaData, Table, inspect, select, text
 
 from control_plane import migrations
-from control_plane.platform.database import db, reading, transaction
+from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.store.accounts import lock_account
@@ -68,7 +68,7 @@ def lived(till: Till) -> Till:
 
 def contents(app: Flask) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table but the version's own."""
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         names = sorted(set(inspect(session.connection()).get_table_names()) - {"alembic_version"})
         tables = [Table(name, MetaData(), autoload_with=session.connection()) for name in names]
         return {table.name: sorted(map(tuple, session.execute(select(table))), key=repr) for table in tables}

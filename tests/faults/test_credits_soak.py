@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.phases import guide_plan
-from control_plane.platform.database import reading
+from control_plane.phases import default_plan
+from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.reconciliation.journal import reconcile
 from tests.applications import application
@@ -34,7 +34,7 @@ __all__ = ["crash_settings"]
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
 WAYS = (("consume",), ("reserve", "commit"))
-LAST_PHASE = len(guide_plan(CUTOVER).phases) - 1
+LAST_PHASE = len(default_plan(CUTOVER).phases) - 1
 
 
 def patiently(action: Callable[[], object]) -> None:
@@ -50,7 +50,7 @@ def audit(office: Office) -> None:
     """Hold the books against the journal while everything goes on."""
     found = None
     while found is None:
-        with suppress(DBAPIError), office.app.app_context(), reading() as session:
+        with suppress(DBAPIError), office.app.app_context(), read_only() as session:
             found = reconcile(session)
     assert found.clean, found.differences[:3]
 

@@ -11,8 +11,8 @@ from itertools import count, cycle
 import pytest
 from flask import Flask
 
-from control_plane.phases import guide_plan
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import default_plan
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
@@ -30,8 +30,8 @@ FLIP_SECONDS = 0.1
 FLIPS_MIN = 4
 AUDIT_SECONDS = 0.3
 USERS = [f"u{number}" for number in range(5)]
-LAST_PHASE = len(guide_plan(CUTOVER).phases) - 1
-LAST_STEP = len(guide_plan(CUTOVER).phases[LAST_PHASE].steps) - 1
+LAST_PHASE = len(default_plan(CUTOVER).phases) - 1
+LAST_STEP = len(default_plan(CUTOVER).phases[LAST_PHASE].steps) - 1
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ class Crowd:
         """Hold the books against the journal while everything goes on, as anybody may at any instant."""
         with self.noting_failures(), self.office.app.app_context():
             while not self.ended.wait(AUDIT_SECONDS):
-                with reading() as session:
+                with read_only() as session:
                     found = reconcile(session)
                 assert found.clean, found.differences[:3]
                 self.audits += 1

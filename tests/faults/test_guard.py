@@ -15,10 +15,11 @@ from alerts.definitions import rules_file
 from alerts.guarding import guard
 from alerts.notices import store as notices
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import leases, signals
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings
-from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
 from tests.conftest import ROOT
 from tests.outages import unreachable
@@ -63,12 +64,12 @@ def at_work(app: Flask, desk: Desk) -> Iterator[None]:
 
 def fail(times: int = 12) -> None:
     for number in range(times):
-        signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+        signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
 
 
 def seen() -> int:
     """How many outcomes are in the evidence of this attempt."""
-    with reading() as session:
+    with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
     return next(verdict.counts.total for verdict in verdicts if verdict.alert == FAILURE)
 
@@ -102,7 +103,7 @@ def test_a_database_that_is_away_for_a_minute_costs_no_evidence_and_ends_exposur
         for second in range(1, 61, 10):
             with pytest.raises(OperationalError):
                 guard(desk.now + second * SECOND, 1)
-    with reading() as session:
+    with read_only() as session:
         expires_at = leases.guard_expires_at(session)
     assert expires_at is not None
     assert expires_at < desk.now + 60 * SECOND, "nobody is exposed after half a minute without the guard"
@@ -148,7 +149,7 @@ def test_a_file_that_is_still_being_written_is_not_read(alerts_file: Path, desk:
 def test_an_alert_whose_measurement_never_existed_is_told_and_never_acts(desk: Desk) -> None:
     for minute in range(1, 40):
         guard(desk.now + timedelta(minutes=minute), 1)
-    with reading() as session:
+    with read_only() as session:
         told = [notice.title for notice, _ in notices.latest(session)]
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
     assert told.count("nobody_measures_this has nothing to judge by") == 1
@@ -162,5 +163,5 @@ def test_a_tick_that_fails_is_no_heartbeat(desk: Desk, monkeypatch: pytest.Monke
     monkeypatch.setattr(guarding.watch, "_judge_rollout", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         guard(desk.now + SECOND, 1)
-    with reading() as session:
+    with read_only() as session:
         assert leases.guard_expires_at(session) == before

@@ -12,9 +12,10 @@ from alerts.counters import FAILURE, ROUTED
 from alerts.guarding import guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
-from control_plane.platform import audit, signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Count, Observation, Series
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 from tests.alerts.conftest import Desk
 
 SIGNALS = (FAILURE, "credit_variance", "credit_drift", "api_error_rate", "billing_webhook_failure")
@@ -48,9 +49,9 @@ class Chance:
                 total = self.random.choice((0, 1, 20, 500))
                 bad = sum(self.random.random() < self.random.choice(RATES) for _ in range(total))
                 engine = "v2" if signal == FAILURE else ""
-                signals.add(session, Series(signal, engine), Count(bad, total), self.now)
+                signals.add(session, SeriesKey(signal, engine), Count(bad, total), self.now)
         if self.random.random() < 0.2:
-            signals.record(Observation(ROUTED, bad=False, engine="v2"))
+            signals.record(Sample(ROUTED, bad=False, engine="v2"))
         guard(self.now, 1)
 
     def _person(self) -> None:
@@ -85,7 +86,7 @@ class Chance:
             self._check_evidence(after)
 
     def _check_evidence(self, after: Rollout) -> None:
-        with reading() as session:
+        with read_only() as session:
             entry = audit.latest(session, subject=f"rollout:{FLAG}", limit=1)[0]
         assert entry.after is not None
         assert (entry.actor, entry.after["attempt"]) == ("guard", after.attempt)
@@ -97,7 +98,7 @@ class Chance:
             assert reached or "nothing was counted" in verdict["cause"]
 
     def _rollout(self) -> Rollout:
-        with reading() as session:
+        with read_only() as session:
             return rollouts.find(session, FLAG)
 
 

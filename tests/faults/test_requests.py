@@ -21,8 +21,8 @@ from schemathesis.specs.openapi.checks import (
 
 from control_plane import rollouts
 from control_plane.phases import FLAG
-from control_plane.platform import audit
-from control_plane.platform.database import reading
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.reconciliation.journal import reconcile
 from flags.administration.definitions import export_definitions
@@ -132,7 +132,7 @@ def test_nothing_well_formed_breaks_it(
     fuzz: Fuzz, app: Flask, office: Office, each: int, named: Mapping[str, object]
 ) -> None:
     assert fuzz(EVERYTHING, each, modes=(GenerationMode.POSITIVE,), named=named) > 0
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         assert audit.verify(session).intact
         assert reconcile(session).clean
 
@@ -177,7 +177,7 @@ def _truth(app: Flask, office: Office) -> dict[str, Any]:
     office.publish()
     headers = {"Authorization": office.token("client"), "Unleash-Client-Spec": "6.1.0"}
     payload = app.test_client().get("/api/client/features", headers=headers).json
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         kept = export_definitions(session, "production")
         rollout = rollouts.summary(rollouts.find(session, FLAG))
         assert audit.verify(session).intact

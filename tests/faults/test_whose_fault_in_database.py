@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from control_plane.phases import Position, RolloutState
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from tests.credits_engine.test_in_database import broken
 from tests.faults.product import Product
 

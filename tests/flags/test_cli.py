@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from flask import Flask
 
 from control_plane.phases import FLAG
-from control_plane.platform import console
 from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import cli_support
 from flags import cli
 from tests.office import Office
 
@@ -22,7 +22,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def run(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("users", "import", "file")` types a command and gives what it printed."""
-    monkeypatch.setattr(console, "application", lambda **_: app)
+    monkeypatch.setattr(cli_support, "application", lambda **_: app)
     group = click.Group("rollout")
     cli.register(group)
 

@@ -9,9 +9,9 @@ from werkzeug.test import TestResponse
 
 from alerts.definitions.reading import parse
 from alerts.judgement.rules import counted
-from control_plane.platform import signals
-from control_plane.platform.database import reading
-from control_plane.platform.signals import Count, Series
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
 from flags.outcomes import Outcomes
 from flags.reporting import reporting
 
@@ -74,11 +74,11 @@ def test_what_an_sdk_reports_reaches_the_alert_that_names_it(app: Flask, call: C
     assert call("POST", "/api/client/metrics", kind="client", json=body).status_code == 202
     with app.app_context():
         reporting().write(datetime.now(UTC))
-        with reading() as session:
+        with read_only() as session:
             totals = signals.totals(session)
     seen = counted(rule, totals.items())
     assert (seen.bad, seen.total) == (4, 50)
-    assert Series("credit_variance") not in totals, "what this program measures itself is nobody else's to count"
+    assert SeriesKey("credit_variance") not in totals, "what this program measures itself is nobody else's to count"
 
 
 def test_what_a_browser_reports_reaches_no_alert(app: Flask, call: Call) -> None:
@@ -86,5 +86,5 @@ def test_what_a_browser_reports_reaches_no_alert(app: Flask, call: Call) -> None
     assert call("POST", "/api/frontend/client/metrics", kind="frontend", json=body).status_code == 200
     with app.app_context():
         reporting().write(datetime.now(UTC))
-        with reading() as session:
-            assert Series("checkout") not in signals.totals(session)
+        with read_only() as session:
+            assert SeriesKey("checkout") not in signals.totals(session)

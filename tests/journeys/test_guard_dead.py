@@ -7,8 +7,8 @@ from flask.testing import FlaskClient
 
 from alerts.guarding import guard
 from control_plane.phases import FLAG
-from control_plane.platform import leases
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import leases
 from flags.store import UserAttributes
 from tests.office import Office
 
@@ -23,7 +23,7 @@ def test_without_a_heartbeat_legacy_serves_again(app: Flask, client: FlaskClient
     assert served_by(client, service_token, "k1") == "v2"
     with app.app_context(), transaction() as session:
         # The last heartbeat of a guard that died half a minute ago.
-        leases.beat(session, now=datetime.now(UTC) - timedelta(seconds=31), term=1, ttl_seconds=30)
+        leases.heartbeat(session, now=datetime.now(UTC) - timedelta(seconds=31), term=1, ttl_seconds=30)
     assert served_by(client, service_token, "k2") == "legacy"
     with app.app_context():
         guard(datetime.now(UTC), 2)

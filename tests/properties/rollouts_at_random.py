@@ -10,7 +10,7 @@ from control_plane.phases import (
     Phase,
     Plan,
     exposure_at,
-    plan_mistakes,
+    plan_errors,
     positions,
 )
 from flags.evaluation import EvaluationContext, Override, PhasedFlag
@@ -34,7 +34,7 @@ def plan(chance: random.Random) -> Plan:
     audiences = [audience for audience in AudienceKind if chance.random() < 0.8] or [AudienceKind.EVERYONE]
     cutover = CUTOVER + timedelta(milliseconds=chance.choice((0, 0.5, chance.uniform(-1e12, 1e11))))
     made = Plan(tuple(_phase(chance, audience) for audience in audiences), cutover)
-    assert not plan_mistakes(made)
+    assert not plan_errors(made)
     return made
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yggdrasil_engine.engine import UnleashEngine
 
-from control_plane.phases import Plan, Position, exposure_at, following, positions
+from control_plane.phases import Plan, Position, exposure_at, position_after, positions
 from flags.compilation import compile_flag, next_change_at
 from flags.evaluation import PhasedFlag, evaluate
 from flags.superset import covers, losers, shrinkages
@@ -50,7 +50,7 @@ def test_no_advance_along_any_plan_takes_the_flag_from_anybody(seed: int) -> Non
     people = at_random.users(chance, 150, plan)
     flag = at_random.flag(chance, plan, people)
     for position in positions(plan):
-        if next_position := following(plan, position):
+        if next_position := position_after(plan, position):
             before, after = _at(flag, plan, position), _at(flag, plan, next_position)
             assert covers(after.exposure, before.exposure)
             assert shrinkages(before, after, now=NOW) == []

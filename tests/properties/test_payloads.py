@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from control_plane.platform.database import transaction
-from control_plane.platform.strict_json import loads
+from control_plane.platform.db.database import transaction
+from control_plane.platform.http.json_provider import loads
 from flags.canonical import Definitions, Refusal, canonical_definitions
 from flags.contexts import Context
 from flags.protocols.ofrep_words import success

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0001"
@@ -12,7 +12,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    if brought_back("person", "api_token"):
+    if restore_archived_tables("person", "api_token"):
         return
     op.create_table(
         "person",
@@ -44,4 +44,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside("person", "api_token")
+    archive_tables("person", "api_token")

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0001b"
@@ -15,7 +15,7 @@ KEPT = ("rollout", "audit_entry")
 
 
 def upgrade() -> None:
-    if not brought_back(*KEPT):
+    if not restore_archived_tables(*KEPT):
         _create_rollouts_and_audit()
     op.create_table(
         "change",
@@ -36,7 +36,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside(*KEPT)
+    archive_tables(*KEPT)
     for table in ("lease", "signal_account", "signal_minute", "signal_total", "change"):
         op.drop_table(table)
 

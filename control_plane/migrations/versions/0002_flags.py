@@ -3,15 +3,15 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 
 revision = "0002"
 down_revision = "0001b"
 
 
 def upgrade() -> None:
-    if brought_back("directory_user", "flag_override"):
+    if restore_archived_tables("directory_user", "flag_override"):
         return
     op.create_table(
         "directory_user",
@@ -37,4 +37,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside("directory_user", "flag_override")
+    archive_tables("directory_user", "flag_override")

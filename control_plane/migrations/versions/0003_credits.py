@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0003"
@@ -21,7 +21,7 @@ UNCHANGEABLE = "credit_journal is append-only; write a correcting row instead"
 
 
 def upgrade() -> None:
-    if brought_back(*TABLES):
+    if restore_archived_tables(*TABLES):
         return
     _create_books()
     _create_journal()
@@ -45,7 +45,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside(*TABLES)
+    archive_tables(*TABLES)
 
 
 def _create_books() -> None:

@@ -3,15 +3,15 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 
 revision = "0004"
 down_revision = "0003"
 
 
 def upgrade() -> None:
-    if brought_back("alert_state"):
+    if restore_archived_tables("alert_state"):
         return
     op.create_table(
         "alert_state",
@@ -28,4 +28,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside("alert_state")
+    archive_tables("alert_state")

@@ -7,8 +7,8 @@ event is ever applied again because its id was forgotten.
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0005"
@@ -25,7 +25,7 @@ TABLES = (
 
 
 def upgrade() -> None:
-    if brought_back(*TABLES):
+    if restore_archived_tables(*TABLES):
         return
     _create_inbox()
     _create_facts()
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside(*TABLES)
+    archive_tables(*TABLES)
 
 
 def _create_inbox() -> None:

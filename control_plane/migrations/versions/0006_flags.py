@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 
 revision = "0006"
 down_revision = "0005"
@@ -15,7 +15,7 @@ REPORTED = ("impact_metric", "flag_usage", "connected_client")
 
 
 def upgrade() -> None:
-    if not brought_back(*KEPT):
+    if not restore_archived_tables(*KEPT):
         _create_definitions()
     op.create_table(
         "connected_client",
@@ -56,7 +56,7 @@ def downgrade() -> None:
     op.drop_index("ix_change_topic", "change")
     for table in REPORTED:
         op.drop_table(table)
-    set_aside(*KEPT)
+    archive_tables(*KEPT)
 
 
 def _create_definitions() -> None:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 
 revision = "0007"
 down_revision = "0006"
@@ -13,7 +13,7 @@ TABLE = "credit_reservation"
 
 
 def upgrade() -> None:
-    if brought_back(TABLE):
+    if restore_archived_tables(TABLE):
         return
     op.create_table(
         TABLE,
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside(TABLE)
+    archive_tables(TABLE)
 
 
 def _number(name: str) -> sa.Column[object]:

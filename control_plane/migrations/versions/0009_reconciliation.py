@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations import keeping
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations import table_archive
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0009"
@@ -14,7 +14,7 @@ TABLE = "credit_reconciliation"
 
 
 def upgrade() -> None:
-    if keeping.brought_back(TABLE):
+    if table_archive.restore_archived_tables(TABLE):
         return
     op.create_table(
         TABLE,
@@ -27,4 +27,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    keeping.set_aside(TABLE)
+    table_archive.archive_tables(TABLE)

@@ -9,8 +9,8 @@ The tables of packs come with the next version: what PL/pgSQL names is looked up
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.sources import create_function
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.sql_functions import create_function
+from control_plane.platform.db.database import UtcDateTime
 
 revision = "0010"
 down_revision = "0009"

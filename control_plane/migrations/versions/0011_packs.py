@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.keeping import brought_back, set_aside
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.table_archive import archive_tables, restore_archived_tables
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0011"
@@ -15,7 +15,7 @@ UNCHANGEABLE = "credit_pack_entry is append-only; write a row that moves the pac
 
 
 def upgrade() -> None:
-    if brought_back(*TABLES):
+    if restore_archived_tables(*TABLES):
         return
     op.create_table(
         "credit_pack",
@@ -55,7 +55,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    set_aside(*TABLES)
+    archive_tables(*TABLES)
 
 
 def _refuse_changes() -> None:

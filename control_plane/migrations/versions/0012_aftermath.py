@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations import keeping
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations import table_archive
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0012"
@@ -15,14 +15,14 @@ COUNTS = ("v2_analysis", "v2_roast", "legacy_analysis", "legacy_roast")
 
 
 def upgrade() -> None:
-    if keeping.brought_back(REPORT, ACCOUNT):
+    if table_archive.restore_archived_tables(REPORT, ACCOUNT):
         return
     _make_reports()
     _make_accounts()
 
 
 def downgrade() -> None:
-    keeping.set_aside(ACCOUNT, REPORT)
+    table_archive.archive_tables(ACCOUNT, REPORT)
 
 
 def _make_reports() -> None:

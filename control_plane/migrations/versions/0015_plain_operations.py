@@ -8,8 +8,8 @@ kept of a rollout follows from it, so going down forgets it.
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.migrations.sources import create_function
-from control_plane.platform.database import UtcDateTime
+from control_plane.migrations.sql_functions import create_function
+from control_plane.platform.db.database import UtcDateTime
 
 revision = "0015"
 down_revision = "0014"

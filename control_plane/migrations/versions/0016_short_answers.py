@@ -6,7 +6,7 @@ and psql too, is again the one function for everything; the journal and the book
 
 from alembic import op
 
-from control_plane.migrations.sources import create_function
+from control_plane.migrations.sql_functions import create_function
 
 revision = "0016"
 down_revision = "0015"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from control_plane.platform.database import UtcDateTime
+from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0017"

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, OPENINGS
-from credits_engine.store.tables import USERS, insert_if_absent, inserted, run
+from credits_engine.store.tables import USERS, execute_core, insert_if_absent, inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,49 +65,49 @@ OPEN = insert_if_absent(OPENINGS)
 
 def lock_customer(session: Session, customer_id: str) -> str | None:
     """The user that a customer is, locked; None for a customer whose user is not known yet."""
-    found = run(session, CUSTOMER, {"customer_id": customer_id}).one_or_none()
+    found = execute_core(session, CUSTOMER, {"customer_id": customer_id}).one_or_none()
     if found is None:
         inserted(session, ADD_CUSTOMER, {"customer_id": customer_id})
-        found = run(session, CUSTOMER, {"customer_id": customer_id}).one()
+        found = execute_core(session, CUSTOMER, {"customer_id": customer_id}).one()
     user_id: str | None = found.user_id
     return user_id
 
 
 def link(session: Session, customer_id: str, user_id: str, *, now: datetime, by: str) -> None:
     """Say which user a customer is; the caller has locked the customer."""
-    run(session, LINK, {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by})
+    execute_core(session, LINK, {"of_customer": customer_id, "to_user": user_id, "at": now, "by": by})
 
 
 def lock_account(session: Session, user_id: str, *, now: datetime, default_plan: str) -> BillingAccount:
     """A user's account and directory entry, locked; both are made when missing."""
-    found = run(session, LOCK_ACCOUNT, {"user_id": user_id}).one_or_none()
+    found = execute_core(session, LOCK_ACCOUNT, {"user_id": user_id}).one_or_none()
     if found is None:
         _add_account(session, user_id, now=now, default_plan=default_plan)
-        found = run(session, LOCK_ACCOUNT, {"user_id": user_id}).one()
+        found = execute_core(session, LOCK_ACCOUNT, {"user_id": user_id}).one()
     return _account(found)
 
 
 def show_account(session: Session, user_id: str) -> BillingAccount | None:
     """The same without a lock; None for a user whom billing does not know."""
-    found = run(session, ACCOUNT, {"user_id": user_id}).one_or_none()
+    found = execute_core(session, ACCOUNT, {"user_id": user_id}).one_or_none()
     return _account(found) if found else None
 
 
 def update_account(session: Session, user_id: str, *, now: datetime, **columns: Any) -> None:
     """Write what a user is entitled to."""
     statement = update(ACCOUNTS).where(ACCOUNTS.c.user_id == user_id).values(**columns, updated_at=now)
-    run(session, statement)
+    execute_core(session, statement)
 
 
 def update_directory(session: Session, user_id: str, *, plan: str, anchor: datetime | None, now: datetime) -> None:
     """Tell everybody else which plan a user has and when their periods begin."""
     statement = update(USERS).where(USERS.c.user_id == user_id)
-    run(session, statement.values(plan=plan, billing_anchor=anchor, updated_at=now))
+    execute_core(session, statement.values(plan=plan, billing_anchor=anchor, updated_at=now))
 
 
 def due(session: Session, *, now: datetime, most: int) -> list[str]:
     """Users for whom the clock has changed something, longest due first."""
-    return [row.user_id for row in run(session, DUE, {"now": now, "most": most})]
+    return [row.user_id for row in execute_core(session, DUE, {"now": now, "most": most})]
 
 
 def note_opening(
@@ -158,6 +158,6 @@ def _add_account(session: Session, user_id: str, *, now: datetime, default_plan:
             "updated_at": now,
         },
     )
-    plan = run(session, PLAN, {"user_id": user_id}).scalar_one()
+    plan = execute_core(session, PLAN, {"user_id": user_id}).scalar_one()
     row = {"user_id": user_id, "original_plan": plan, "reason": "", "updated_at": now}
     inserted(session, ADD_ACCOUNT, row)

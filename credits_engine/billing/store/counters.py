@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from credits_engine.billing.effects import Row
 from credits_engine.engines.periods import Period
-from credits_engine.store.tables import COUNTERS, JOURNAL, run
+from credits_engine.store.tables import COUNTERS, JOURNAL, execute_core
 
 ROWS = (
     select(
@@ -39,18 +39,18 @@ LAST_USE = (
 
 def lock_rows(session: Session, user_id: str, since: datetime) -> list[Row]:
     """A user's periods that had not ended at `since`, in order, locked."""
-    found = run(session, ROWS, {"user_id": user_id, "since": since})
+    found = execute_core(session, ROWS, {"user_id": user_id, "since": since})
     return [Row(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
 
 
 def move(session: Session, user_id: str, period: Period, to: Period) -> None:
     """Give a locked period other bounds; what was used in it stays used in it."""
     bounds = {"of_user": user_id, "at_start": period.start, "old_end": period.end}
-    changed = run(session, MOVE, {**bounds, "new_start": to.start, "new_end": to.end}).rowcount
+    changed = execute_core(session, MOVE, {**bounds, "new_start": to.start, "new_end": to.end}).rowcount
     assert changed == 1, f"the locked period {period} of {user_id} has changed"
 
 
 def last_used_at(session: Session, user_id: str) -> datetime | None:
     """When the user's newest operation was decided; call it with their counters locked."""
-    moment: datetime | None = run(session, LAST_USE, {"user_id": user_id}).scalar()
+    moment: datetime | None = execute_core(session, LAST_USE, {"user_id": user_id}).scalar()
     return moment

@@ -20,7 +20,7 @@ from credits_engine.billing.facts import (
     Snapshot,
 )
 from credits_engine.billing.store.tables import CUSTOMERS, FACTS
-from credits_engine.store.tables import insert_if_absent, inserted, run
+from credits_engine.store.tables import execute_core, insert_if_absent, inserted
 
 KINDS: Mapping[str, type[Any]] = {
     each.__name__: each
@@ -54,26 +54,26 @@ def add(session: Session, fact: Fact, *, event_id: str) -> bool:
 
 def of_user(session: Session, user_id: str) -> list[Fact]:
     """Everything known about a user's customers, with the payments that tell which invoice a refund is about."""
-    found = [_read(row) for row in run(session, OF_USER, {"user_id": user_id})]
+    found = [_read(row) for row in execute_core(session, OF_USER, {"user_id": user_id})]
     refunds = [each for each in found if isinstance(each, Refund) and each.invoice_id is None and each.payment_intent]
     return found + by_identity(session, [f"payment:{refund.payment_intent}" for refund in refunds])
 
 
 def of_customer(session: Session, customer_id: str) -> list[Fact]:
     """Everything known about one customer."""
-    return [_read(row) for row in run(session, OF_CUSTOMER, {"customer_id": customer_id})]
+    return [_read(row) for row in execute_core(session, OF_CUSTOMER, {"customer_id": customer_id})]
 
 
 def by_identity(session: Session, identities: Sequence[str]) -> list[Fact]:
     """The facts that are known under these identities."""
     if not identities:
         return []
-    return [_read(row) for row in run(session, BY_IDENTITY, {"identities": list(identities)})]
+    return [_read(row) for row in execute_core(session, BY_IDENTITY, {"identities": list(identities)})]
 
 
 def sources(session: Session, identities: Sequence[str]) -> set[str]:
     """The events that told these facts first."""
-    return {row.event_id for row in run(session, SOURCES, {"identities": list(identities)})}
+    return {row.event_id for row in execute_core(session, SOURCES, {"identities": list(identities)})}
 
 
 def _read(row: Any) -> Fact:

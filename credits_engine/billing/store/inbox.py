@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import affected, on_each, run
+from control_plane.platform.db.database import execute_core, per_dialect, rowcount_of
 from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
 
 
@@ -68,7 +68,7 @@ def _upsert(insert_into: Any) -> Any:
     return statement.on_conflict_do_update(index_elements=["event_id"], set_=again)
 
 
-PUT = on_each(_upsert)
+PUT = per_dialect(_upsert)
 NOTE = insert(ATTEMPTS)
 PEEK = (
     select(EVENTS.c.id)
@@ -113,7 +113,7 @@ FINISH = (
 
 def put(session: Session, deliveries: Sequence[Delivery]) -> None:
     """Store events that are not there yet, and count the delivery of those that are."""
-    run(session, PUT, [_row(delivery) for delivery in deliveries])
+    execute_core(session, PUT, [_row(delivery) for delivery in deliveries])
 
 
 def counts(session: Session) -> dict[str, int]:
@@ -124,15 +124,15 @@ def counts(session: Session) -> dict[str, int]:
 
 def has_due(session: Session, now: datetime) -> bool:
     """Whether there is anything to claim."""
-    return run(session, PEEK, {"now": now, "most": 1}).first() is not None
+    return execute_core(session, PEEK, {"now": now, "most": 1}).first() is not None
 
 
 def claim(session: Session, worker: str, *, now: datetime, lease_ends_at: datetime, most: int) -> list[Claim]:
     """Take what is due, oldest first: new events and those whose worker let its lease run out."""
-    ids = [row.id for row in run(session, DUE, {"now": now, "most": most})]
+    ids = [row.id for row in execute_core(session, DUE, {"now": now, "most": most})]
     if not ids:
         return []
-    found = run(session, CLAIM, {"ids": ids, "now": now, "worker": worker, "lease_ends_at": lease_ends_at})
+    found = execute_core(session, CLAIM, {"ids": ids, "now": now, "worker": worker, "lease_ends_at": lease_ends_at})
     claims = [Claim(r.id, r.event_id, r.type, r.body, r.attempts, worker, r.received_at) for r in found]
     return sorted(claims, key=lambda each: ids.index(each.id))
 
@@ -152,7 +152,7 @@ def give_back(session: Session, claim: Claim, reason: str, *, again_at: datetime
 def note_attempt(session: Session, event_id: str, *, number: int, actor: str, outcome: str, now: datetime) -> None:
     """Keep a failed attempt, or an order to try again, for whoever looks into the event."""
     row = {"event_id": event_id, "at": now, "number": number, "actor": actor, "outcome": outcome}
-    run(session, NOTE, row)
+    execute_core(session, NOTE, row)
 
 
 def release(session: Session, waiting_for: str, *, now: datetime) -> int:
@@ -162,7 +162,7 @@ def release(session: Session, waiting_for: str, *, now: datetime) -> int:
         .where(IS_STUCK, EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for == waiting_for)
         .values(state=State.NEW.value, next_at=now, waiting_for=None)
     )
-    return affected(session, statement)
+    return rowcount_of(session, statement)
 
 
 def awaited(session: Session, prefix: str) -> list[str]:
@@ -186,7 +186,7 @@ def replay(session: Session, event_id: str, *, now: datetime, attempts: int) -> 
         .where(EVENTS.c.event_id == event_id, EVENTS.c.state != State.CLAIMED.value, EVENTS.c.body.is_not(None))
         .values(state=State.NEW.value, next_at=now, attempts=attempts, waiting_for=None)
     )
-    return affected(session, statement) == 1
+    return rowcount_of(session, statement) == 1
 
 
 def forget_bodies(session: Session, *, before: datetime, most: int) -> int:
@@ -198,7 +198,7 @@ def forget_bodies(session: Session, *, before: datetime, most: int) -> int:
         .order_by(EVENTS.c.received_at)
         .limit(most)
     )
-    return affected(session, update(EVENTS).where(EVENTS.c.id.in_(old)).values(body=None))
+    return rowcount_of(session, update(EVENTS).where(EVENTS.c.id.in_(old)).values(body=None))
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:
@@ -240,4 +240,4 @@ def _leave(
         "again_at": again_at,
         "at": finished_at,
     }
-    return run(session, FINISH, left).rowcount == 1
+    return execute_core(session, FINISH, left).rowcount == 1

@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import run
+from control_plane.platform.db.database import execute_core
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store import packs
@@ -23,10 +23,10 @@ TAKEN_BACK = (
 
 def lock_bought(session: Session, user_id: str, key: str) -> Pack | None:
     """The pack that was granted under a key, locked; None before."""
-    pack_id = run(session, BOUGHT, {"user_id": user_id, "key": key}).scalar_one_or_none()
+    pack_id = execute_core(session, BOUGHT, {"user_id": user_id, "key": key}).scalar_one_or_none()
     return None if pack_id is None else packs.lock(session, pack_id)
 
 
 def taken_back(session: Session, pack_id: int) -> int:
     """How many credits were taken out of a pack with the money."""
-    return int(run(session, TAKEN_BACK, {"pack_id": pack_id}).scalar_one())
+    return int(execute_core(session, TAKEN_BACK, {"pack_id": pack_id}).scalar_one())

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.store.tables import ACCOUNTS
-from credits_engine.store.tables import COUNTERS, USERS, run
+from credits_engine.store.tables import COUNTERS, USERS, execute_core
 
 UNLIKE = (
     select(USERS.c.user_id, USERS.c.plan, COUNTERS.c.plan.label("limited_as"))
@@ -26,5 +26,5 @@ UNLIKE = (
 
 def unlike_plan(session: Session, *, now: datetime, since: datetime) -> list[tuple[str, str, str]]:
     """Subscribers with their plan and the plan whose limits they have, where these differ; settled by `since`."""
-    found = run(session, UNLIKE, {"now": now, "since": since})
+    found = execute_core(session, UNLIKE, {"now": now, "since": since})
     return [(row.user_id, row.plan, row.limited_as) for row in found]

@@ -8,8 +8,8 @@ from flask import Flask
 
 from alerts.definitions.rules_file import RulesFile
 from alerts.guarding import guard
-from control_plane.platform import leases, start_checks
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime import leases, start_checks
 from control_plane.platform.settings import SettingsError
 
 RULES = Path(__file__).parents[3] / "alerts.yaml"
@@ -33,7 +33,7 @@ def test_the_guard_without_alerts_has_no_heartbeat(app: Flask, tmp_path: Path) -
     with app.app_context():
         with pytest.raises(SettingsError, match="can't be read"):
             guard(datetime.now(UTC), 1)
-        with reading() as session:
+        with read_only() as session:
             assert leases.guard_expires_at(session) is None
 
 

@@ -17,7 +17,7 @@ from alerts.drill import running
 from alerts.drill.running import NotGuardedError
 from control_plane import rollouts, store
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.office import Office
@@ -46,7 +46,7 @@ def test_the_running_guard_passes_a_drill_which_leaves_the_real_rollout_alone(
         with serving(tmp_path):
             report = drilled(tmp_path)
             again = drilled(tmp_path)
-        with app.app_context(), reading() as session:
+        with app.app_context(), read_only() as session:
             assert rollouts.find(session, FLAG).state is RolloutState.RUNNING
             assert rollouts.find(session, "GUARD_DRILL").latched
     assert report["milliseconds"] is not None
@@ -89,7 +89,7 @@ def state_is_known(drill: subprocess.Popen[str]) -> bool:
 
 
 def state() -> RolloutState | None:
-    with reading() as session:
+    with read_only() as session:
         found = store.load(session, "GUARD_DRILL")
     return found.state if found else None
 

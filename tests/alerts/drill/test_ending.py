@@ -14,9 +14,9 @@ from alerts.drill.running import NotGuardedError, Report
 from alerts.guarding import guard
 from control_plane import rollouts
 from control_plane.phases import RolloutState
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
-from control_plane.platform.signals import Observation
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -54,7 +54,7 @@ def drill(timeout_seconds: float = 20.0, healthy_seconds: float = 0.5) -> Report
 
 
 def state() -> RolloutState:
-    with reading() as session:
+    with read_only() as session:
         return rollouts.find(session, FLAG).state
 
 
@@ -133,5 +133,5 @@ def _roll_back(app: Flask) -> None:
 def _fail(app: Flask) -> None:
     with app.app_context():
         for _ in range(20):
-            signals.record(Observation(SIGNAL, bad=True))
+            signals.record(Sample(SIGNAL, bad=True))
         signals.flush(datetime.now(UTC))

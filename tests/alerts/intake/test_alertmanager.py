@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from alerts.guarding import guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.transitions import Refusal
 from tests.alerts.conftest import Desk
 from tests.alerts.intake.notifications import alert, notification

@@ -10,12 +10,12 @@ from alerts.definitions import reading
 from alerts.intake.deciding import Response, Standing, reply
 from alerts.intake.payload import Alert
 from alerts.judgement.rules import Action
-from control_plane.phases import FLAG, LOWEST, Rollout, RolloutState, guide_plan
+from control_plane.phases import FLAG, LOWEST, Rollout, RolloutState, default_plan
 from tests.alerts.intake.notifications import alert
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 (RULE,) = reading.parse("alerts:\n  api_error_rate:\n    threshold: 0.5%\n    window: 1m\n    severity: critical\n")
-ROLLOUT = Rollout(FLAG, guide_plan(NOW), 1, 1, RolloutState.RUNNING, LOWEST, NOW, NOW, "")
+ROLLOUT = Rollout(FLAG, default_plan(NOW), 1, 1, RolloutState.RUNNING, LOWEST, NOW, NOW, "")
 STANDING = Standing(ROLLOUT, NOW - timedelta(days=1), RULE)
 
 

@@ -16,10 +16,10 @@ from alerts.notices import delivering, store
 from alerts.notices.delivering import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import signals
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import Settings
-from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
 
 CHAT, PAGER = "json://127.0.0.1:9/chat-secret", "json://127.0.0.1:9/pager-secret"
@@ -58,18 +58,18 @@ def hold(now: datetime) -> None:
 
 
 def notices() -> list[Notice]:
-    with reading() as session:
+    with read_only() as session:
         return [notice for notice, _ in store.latest(session)]
 
 
 def states() -> dict[str, int]:
-    with reading() as session:
+    with read_only() as session:
         return store.by_state(session)
 
 
 def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: Desk) -> None:
     for number in range(20):
-        signals.record(Observation(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
+        signals.record(Sample(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
     guard(desk.now + SECOND, 1)
     post = Post()
     assert deliver(desk.now + SECOND, post) == 2
@@ -148,7 +148,7 @@ def test_an_address_that_is_configured_no_longer_is_given_up(app: Flask, desk: D
 
 
 def test_targets_that_are_all_down_keep_no_rollback_from_happening(desk: Desk) -> None:
-    signals.record(*(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}") for number in range(9)))
+    signals.record(*(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}") for number in range(9)))
     guard(desk.now + SECOND, 1)
     assert deliver(desk.now + SECOND) == 0, "nobody listens there"
     assert desk.rollout.state is RolloutState.ROLLED_BACK
@@ -164,7 +164,7 @@ def test_evidence_that_has_no_words_keeps_no_rollback_from_happening(desk: Desk)
 
 
 def test_an_alert_without_anything_to_judge_by_is_mentioned_once(desk: Desk) -> None:
-    signals.record(Observation(FAILURE, bad=False, engine="v2"))
+    signals.record(Sample(FAILURE, bad=False, engine="v2"))
     guard(desk.now, 1)
     for minute in range(1, 40):
         guard(desk.now + timedelta(minutes=minute), 1)

@@ -15,10 +15,11 @@ from alerts.overrides import granting
 from alerts.overrides.granting import Wish
 from alerts.overrides.store import Asked, Override
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import identity, signals
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import accounts
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.problems import Problem
-from control_plane.platform.signals import Observation
 from tests.alerts.conftest import Desk
 
 SECOND = timedelta(seconds=1)
@@ -46,7 +47,7 @@ def granted(
 
 def fail(times: int) -> None:
     for number in range(times):
-        signals.record(Observation(FAILURE, bad=True, engine="v2", account=f"u{number}"))
+        signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
 
 
 def test_an_overridden_alert_notifies_only_and_acts_again_when_the_time_is_up(desk: Desk) -> None:
@@ -54,7 +55,7 @@ def test_an_overridden_alert_notifies_only_and_acts_again_when_the_time_is_up(de
     fail(20)
     guard(desk.now + SECOND, 1)
     assert desk.rollout.state is RolloutState.RUNNING
-    with reading() as session:
+    with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
     assert next(each.reason for each in verdicts if each.alert == FAILURE).count("only notifies") == 1
     guard(desk.now + timedelta(minutes=59, seconds=59), 1)
@@ -84,7 +85,7 @@ def test_ending_an_override_lets_the_alert_act_at_once(desk: Desk) -> None:
 def test_a_tripwire_is_never_overridden_and_its_first_event_rolls_back(desk: Desk) -> None:
     with pytest.raises(Problem, match="tripwire"):
         granted(desk.now, "credit_double_charge")
-    signals.record(Observation("credit_double_charge", bad=True))
+    signals.record(Sample("credit_double_charge", bad=True))
     guard(desk.now + SECOND, 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
     assert desk.rollout.state_reason.startswith("credit_double_charge")
@@ -126,7 +127,7 @@ def test_only_owners_grant_and_operators_end(sign_in: Callable[[str], FlaskClien
 
 def break_api(times: int) -> None:
     for _ in range(times):
-        signals.record(Observation(CRITICAL, bad=True))
+        signals.record(Sample(CRITICAL, bad=True))
 
 
 def test_a_critical_alert_acts_until_a_second_owner_wishes_the_same(desk: Desk) -> None:
@@ -167,7 +168,7 @@ def test_over_http_the_first_owner_is_told_that_a_second_is_needed(sign_in: Call
 def token(name: str, maker: str, now: datetime) -> str:
     """An admin token, by the name under which it acts."""
     with transaction() as session:
-        identity.create_token(session, name, "admin", environment="production", now=now, actor=maker)
+        accounts.create_token(session, name, "admin", environment="production", now=now, actor=maker)
     return f"token:{name}"
 
 

@@ -16,10 +16,10 @@ import yaml
 
 from alerts.sources import polling, store
 from alerts.sources.prometheus import NoAnswerError, Source
-from control_plane.platform import signals
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.settings import Settings
-from control_plane.platform.signals import Count, Series
 from tests import programs
 from tests.applications import application
 from tests.office import Office
@@ -79,15 +79,15 @@ def test_what_prometheus_answers_is_counted_once_and_its_silence_is_told(sqlite_
 
 
 def problem() -> str:
-    with reading() as session:
+    with read_only() as session:
         found = store.find(session, "roast_quality_elsewhere")
     assert found is not None
     return found.problem or ""
 
 
 def counted() -> Count | None:
-    with reading() as session:
-        return signals.totals(session).get(Series("roast_quality_elsewhere"))
+    with read_only() as session:
+        return signals.totals(session).get(SeriesKey("roast_quality_elsewhere"))
 
 
 def report(url: str, token: str, batch: str, *, bad: int, total: int) -> None:

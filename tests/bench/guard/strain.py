@@ -5,7 +5,7 @@ from math import inf
 
 from alerts.definitions import reading
 from alerts.judgement.quantities import spoken_duration
-from control_plane.platform.signals import ACCOUNT_WINDOW_SECONDS
+from control_plane.platform.observability.signals import ACCOUNT_WINDOW_SECONDS
 from tests.bench.guard import ours, tables
 from tests.bench.guard.ours import Stretch, Watched
 from tests.bench.guard.report import ALPHAS, PER_MINUTE, Goal, Section, fired, one_alert, seldom, this_guard, times

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from control_plane.gateway import readers
-from control_plane.gateway.readers import HANDED_OVER_MAX, Reader
+from control_plane.gateway import slow_readers
+from control_plane.gateway.slow_readers import HANDED_OVER_MAX, StreamReader
 
 PIECE = b"x" * HANDED_OVER_MAX
 
@@ -21,7 +21,7 @@ class Line:
             self.reader = socket.create_connection(listener.getsockname())
             self.sender, _ = listener.accept()
         host, port = self.reader.getsockname()
-        self.told = Reader(host, str(port))
+        self.told = StreamReader(host, str(port))
         threading.Thread(target=self._send, daemon=True).start()
 
     def _send(self) -> None:
@@ -45,7 +45,7 @@ def test_little_is_sent_without_a_look(line: Line) -> None:
 
 
 def test_a_reader_who_stopped_is_ended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "READER_SECONDS", 0.3)
+    monkeypatch.setattr(slow_readers, "READER_SECONDS", 0.3)
     line.reader.settimeout(10)
     assert not line.told.keeps_up(HANDED_OVER_MAX + 1)
     while line.reader.recv(1 << 20):
@@ -55,7 +55,7 @@ def test_a_reader_who_stopped_is_ended(line: Line, monkeypatch: pytest.MonkeyPat
 def test_a_reader_who_is_gone_is_sent_no_more() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = listener.getsockname()[1]
-    assert not Reader("127.0.0.1", str(nobody)).keeps_up(HANDED_OVER_MAX + 1)
+    assert not StreamReader("127.0.0.1", str(nobody)).keeps_up(HANDED_OVER_MAX + 1)
 
 
 def test_a_reader_who_takes_everything_keeps_up() -> None:
@@ -64,7 +64,7 @@ def test_a_reader_who_takes_everything_keeps_up() -> None:
         sender, _ = listener.accept()
     with closing(reader), closing(sender):
         host, port = reader.getsockname()
-        told = Reader(host, str(port))
+        told = StreamReader(host, str(port))
         for _ in range(3):
             sender.sendall(b"x" * 1000)
             assert reader.recv(1000)

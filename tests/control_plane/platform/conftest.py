@@ -6,8 +6,8 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
-from control_plane.platform import identity, passwords
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import accounts, passwords
+from control_plane.platform.db.database import transaction
 from tests.control_plane.platform.doors import PASSWORD
 
 
@@ -22,7 +22,7 @@ def people(app: Flask, now: datetime) -> dict[str, int]:
     with app.app_context(), transaction() as session:
         roles = {"alice": "owner", "bob": "operator", "carol": "viewer"}
         made = [
-            identity.create_person(session, name, password=PASSWORD, role=role, now=now) for name, role in roles.items()
+            accounts.create_person(session, name, password=PASSWORD, role=role, now=now) for name, role in roles.items()
         ]
         return {person.username: person.id for person in made}
 
@@ -32,6 +32,6 @@ def tokens(app: Flask) -> dict[str, str]:
     """One token of each type, named after it."""
     with app.app_context(), transaction() as session:
         return {
-            kind: identity.create_token(session, kind, kind, environment="production", now=datetime.now(UTC))
+            kind: accounts.create_token(session, kind, kind, environment="production", now=datetime.now(UTC))
             for kind in ("client", "frontend", "admin", "service")
         }

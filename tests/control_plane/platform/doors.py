@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from werkzeug.test import TestResponse
 
-from control_plane.platform import security
-from control_plane.platform.security import require_role, require_token
+from control_plane.platform.auth import authorization
+from control_plane.platform.auth.authorization import require_role, require_token
 
 PASSWORD = "correct horse battery"
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
@@ -19,17 +19,17 @@ def build(app: Flask) -> None:
     """A view for each kind of door; `/door` is where people sign in."""
 
     def who() -> ResponseReturnValue:
-        return {"actor": security.actor(), "person": security.person() is not None}
+        return {"actor": authorization.actor(), "person": authorization.person() is not None}
 
     def holder() -> ResponseReturnValue:
-        return {"token": security.token().name, "actor": security.actor()}
+        return {"token": authorization.token().name, "actor": authorization.actor()}
 
     def door() -> ResponseReturnValue:
-        security.sign_in(request.form["username"], request.form["password"], now=datetime.now(UTC))
+        authorization.sign_in(request.form["username"], request.form["password"], now=datetime.now(UTC))
         return redirect("/page", 303)
 
     def leave() -> ResponseReturnValue:
-        security.sign_out()
+        authorization.sign_out()
         return "out"
 
     def add(path: str, view: Callable[[], ResponseReturnValue], method: str = "GET") -> None:

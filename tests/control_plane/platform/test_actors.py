@@ -3,13 +3,13 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from control_plane.platform.actors import Role, TokenType, digest_of, selector_of, token_text
+from control_plane.platform.identity_types import Role, TokenType, token_digest, token_selector, token_text
 
 url_safe = st.characters(categories=[], include_characters="ABCXYZabcxyz0189_-")
 
 
 def test_each_role_covers_the_ones_below_it() -> None:
-    assert [[role.covers(needed) for needed in Role] for role in Role] == [
+    assert [[role.includes(needed) for needed in Role] for role in Role] == [
         [True, False, False],
         [True, True, False],
         [True, True, True],
@@ -23,14 +23,14 @@ def test_each_role_covers_the_ones_below_it() -> None:
 )
 @example(TokenType.CLIENT, "_" * 22, "_" * 43)
 def test_the_selector_is_found_again_whatever_characters_it_holds(kind: TokenType, selector: str, secret: str) -> None:
-    assert selector_of(token_text(kind, "production", selector, secret)) == selector
+    assert token_selector(token_text(kind, "production", selector, secret)) == selector
 
 
 @given(st.text() | st.from_regex(r"\*:[a-z]+\.[0-9a-f]{56}"))
 def test_no_other_text_is_taken_for_a_token(text: str) -> None:
-    assert selector_of(text) is None
+    assert token_selector(text) is None
 
 
 @given(st.text(), st.text())
 def test_different_texts_have_different_digests(one: str, other: str) -> None:
-    assert (digest_of(one) == digest_of(other)) == (one == other)
+    assert (token_digest(one) == token_digest(other)) == (one == other)

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform import addresses
-from control_plane.platform.addresses import ROW_ID_MAX
+from control_plane.platform.http import url_converters
+from control_plane.platform.http.url_converters import ROW_ID_MAX
 
 
 def str_of(found: object) -> str:
@@ -17,7 +17,7 @@ def str_of(found: object) -> str:
 @pytest.fixture
 def client() -> Iterator[FlaskClient]:
     app = Flask("addresses", static_folder=None)
-    addresses.init_app(app)
+    url_converters.init_app(app)
     app.add_url_rule("/rows/<int:found>", "row", str_of)
     app.add_url_rule("/keys/<path:found>", "key", str_of)
     with app.test_client() as client:

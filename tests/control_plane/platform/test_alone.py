@@ -10,9 +10,9 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from control_plane.platform import alone
-from control_plane.platform.database import db, reading, transaction
-from control_plane.platform.signals import Series
+from control_plane.platform.db import autocommit
+from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.observability.signals import SeriesKey
 from tests.outages import exhausted, unreachable
 
 pytestmark = pytest.mark.database("postgresql")
@@ -31,13 +31,13 @@ BACKEND = "SELECT pg_backend_pid()"
 
 
 def words() -> list[str]:
-    with reading() as session:
+    with read_only() as session:
         return list(session.scalars(text("SELECT word FROM note ORDER BY word")))
 
 
 def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask, engine: Engine) -> None:
     with app.app_context():
-        assert [alone.rows_of(WRITE, (word,)) for word in "ab"] == [[("a",)], [("b",)]]
+        assert [autocommit.fetch_all(WRITE, (word,)) for word in "ab"] == [[("a",)], [("b",)]]
         assert words() == ["a", "b"]
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         # Whoever gets that connection next has a transaction again.
@@ -56,70 +56,74 @@ def test_it_is_committed_once_it_returns_and_the_connection_goes_back(app: Flask
     ],
 )
 def test_values_go_in_and_come_out_in_their_types(
-    app: Flask, engine: Engine, statement: str, values: alone.Values, expected: tuple[object, ...]
+    app: Flask, engine: Engine, statement: str, values: autocommit.Values, expected: tuple[object, ...]
 ) -> None:
     with app.app_context():
-        assert alone.rows_of(statement, values) == alone.rows_of(statement, values) == [expected]
+        assert autocommit.fetch_all(statement, values) == autocommit.fetch_all(statement, values) == [expected]
 
 
 def test_a_value_goes_in_and_comes_out_as_postgresql_writes_it(app: Flask, engine: Engine) -> None:
     with app.app_context():
         asked = (b"7", None, "ä".encode())
         statement = "SELECT json_build_array(%s::int, %s::text, %s::text)"
-        assert alone.value_of(statement, asked) == alone.value_of(statement, asked) == '[7, null, "ä"]'.encode()
+        assert (
+            autocommit.fetch_value(statement, asked)
+            == autocommit.fetch_value(statement, asked)
+            == '[7, null, "ä"]'.encode()
+        )
 
 
 def test_a_text_with_a_zero_byte_is_refused_and_not_cut_off_there(app: Flask, engine: Engine) -> None:
     with app.app_context():
         with pytest.raises(DataError):
-            alone.value_of(WRITE, (b"a\0b",))
+            autocommit.fetch_value(WRITE, (b"a\0b",))
         assert words() == []
 
 
 def test_one_statement_is_prepared_once_whatever_its_values(app: Flask, engine: Engine) -> None:
     with app.app_context():
         for number in (1, 40_000, 3_000_000_000):
-            assert alone.rows_of("SELECT %s::bigint", (number,)) == [(number,)]
-        found = alone.rows_of("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%bigint'", ())
+            assert autocommit.fetch_all("SELECT %s::bigint", (number,)) == [(number,)]
+        found = autocommit.fetch_all("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%bigint'", ())
     assert found == [("SELECT $1::bigint",)]
 
 
 def test_a_transaction_that_was_rolled_back_forgets_statements_and_costs_no_answer(app: Flask, engine: Engine) -> None:
     with app.app_context():
         for _ in range(3):
-            (backend,) = alone.rows_of(BACKEND, ())
+            (backend,) = autocommit.fetch_all(BACKEND, ())
             with suppress(ZeroDivisionError), transaction() as session:
                 for _ in range(8):  # so often that the driver prepares it
                     assert session.execute(text(BACKEND)).one() == backend
                 raise ZeroDivisionError
             assert words() == []
-            assert alone.rows_of(BACKEND, ()) == alone.rows_of(BACKEND, ()) == [backend]
+            assert autocommit.fetch_all(BACKEND, ()) == autocommit.fetch_all(BACKEND, ()) == [backend]
 
 
 def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_parameter(app: Flask, engine: Engine) -> None:
     with app.app_context():
         with pytest.raises(ProgrammingError) as caught:
-            alone.rows_of("SELECT %s::text FROM nowhere", ("secret",))
+            autocommit.fetch_all("SELECT %s::text FROM nowhere", ("secret",))
         assert isinstance(caught.value.orig, psycopg.errors.UndefinedTable)
         assert "secret" not in str(caught.value)
-        assert alone.rows_of(WRITE, ("a",)) == [("a",)]
+        assert autocommit.fetch_all(WRITE, ("a",)) == [("a",)]
 
 
 def test_what_takes_long_even_when_alone_is_asked_more_than_once_at_a_time(app: Flask, engine: Engine) -> None:
     far, near = "SELECT 1 FROM pg_sleep(0.003)", "SELECT 2"
     with app.app_context():
         for statement in (far, near):
-            assert alone._numbered(statement).line.places == 1
-            for _ in range(alone.LATEST):
-                alone.rows_of(statement, ())
-    assert alone._numbered(far).line.places >= 4
-    assert alone._numbered(near).line.places < alone._numbered(far).line.places
+            assert autocommit._prepared_statement(statement).line.places == 1
+            for _ in range(autocommit.LATEST):
+                autocommit.fetch_all(statement, ())
+    assert autocommit._prepared_statement(far).line.places >= 4
+    assert autocommit._prepared_statement(near).line.places < autocommit._prepared_statement(far).line.places
 
 
 def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask, engine: Engine) -> None:
     def backend(_: int) -> int:
         with app.app_context():
-            return int(alone.rows_of("SELECT pg_backend_pid() FROM pg_sleep(0.1)", ())[0][0])
+            return int(autocommit.fetch_all("SELECT pg_backend_pid() FROM pg_sleep(0.1)", ())[0][0])
 
     with app.app_context(), ThreadPoolExecutor(4) as pool:
         before = set(pool.map(backend, range(4)))
@@ -128,7 +132,7 @@ def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask,
             for each in before:
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", (each,))
         with pytest.raises(OperationalError) as caught:
-            alone.rows_of(BACKEND, ())
+            autocommit.fetch_all(BACKEND, ())
         assert caught.value.connection_invalidated
         assert not before & set(pool.map(backend, range(4)))
 
@@ -136,28 +140,28 @@ def test_a_restart_costs_one_answer_however_many_connections_it_cost(app: Flask,
 def test_without_a_connection_it_is_an_outage(app: Flask, engine: Engine) -> None:
     with app.app_context():
         with unreachable(app), pytest.raises(OperationalError):
-            alone.rows_of(BACKEND, ())
+            autocommit.fetch_all(BACKEND, ())
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         with exhausted(app), pytest.raises(Exception, match="QueuePool limit"):
-            alone.rows_of(BACKEND, ())
-        assert alone.rows_of(WRITE, ("a",)) == [("a",)]
+            autocommit.fetch_all(BACKEND, ())
+        assert autocommit.fetch_all(WRITE, ("a",)) == [("a",)]
 
 
 def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask, engine: Engine) -> None:
     counted = app.extensions["signals"]
     with app.app_context():
         counted.take()
-        alone.rows_of(WRITE, ("a",))
+        autocommit.fetch_all(WRITE, ("a",))
         assert not counted.filled
     with app.test_request_context():
-        alone.rows_of(WRITE, ("a",))
+        autocommit.fetch_all(WRITE, ("a",))
         good, _, _ = counted.take()
-        assert good[Series("database_error")] == good[Series("database_query_slow")] == 1
+        assert good[SeriesKey("database_error")] == good[SeriesKey("database_query_slow")] == 1
         with transaction() as session:
             session.execute(text("LOCK TABLE note"))
-            alone.rows_of("SELECT set_config('lock_timeout', '10', false)", ())
+            autocommit.fetch_all("SELECT set_config('lock_timeout', '10', false)", ())
             counted.take()
             with pytest.raises(OperationalError):
-                alone.rows_of("SELECT 1 FROM note", ())
+                autocommit.fetch_all("SELECT 1 FROM note", ())
             _, bad, _ = counted.take()
-        assert bad[Series("database_error")] == 1
+        assert bad[SeriesKey("database_error")] == 1

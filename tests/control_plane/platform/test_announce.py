@@ -6,8 +6,8 @@ from datetime import datetime
 import pytest
 from flask import Flask
 
-from control_plane.platform import announce
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from tests.applications import application
 
@@ -16,7 +16,7 @@ SECONDS = 20.0
 
 def publish(app: Flask, now: datetime) -> int:
     with app.app_context(), transaction() as session:
-        return announce.publish(session, "rollout", "FLAG", now=now)
+        return change_feed.publish(session, "rollout", "FLAG", now=now)
 
 
 def test_a_change_wakes_who_waits_here_and_in_another_process(app: Flask, settings: Settings, now: datetime) -> None:
@@ -25,8 +25,8 @@ def test_a_change_wakes_who_waits_here_and_in_another_process(app: Flask, settin
         try:
             for feed in feeds:
                 feed.start()
-            with app.app_context(), reading() as session:
-                before = announce.revision(session)
+            with app.app_context(), read_only() as session:
+                before = change_feed.revision(session)
             assert all(feed.wait(-1, SECONDS) == before for feed in feeds)
             revision = publish(app, now)
             assert [feed.wait(before, SECONDS) for feed in feeds] == [revision, revision]
@@ -37,12 +37,12 @@ def test_a_change_wakes_who_waits_here_and_in_another_process(app: Flask, settin
 
 def test_what_is_rolled_back_is_never_announced(app: Flask, now: datetime) -> None:
     with app.app_context():
-        with reading() as session:
-            before = announce.revision(session)
+        with read_only() as session:
+            before = change_feed.revision(session)
         with pytest.raises(ZeroDivisionError):
             _publish_and_fail(now)
-        with reading() as session:
-            assert announce.revision(session) == before
+        with read_only() as session:
+            assert change_feed.revision(session) == before
 
 
 def test_revisions_become_visible_in_their_order(app: Flask, now: datetime) -> None:
@@ -52,8 +52,8 @@ def test_revisions_become_visible_in_their_order(app: Flask, now: datetime) -> N
     def watch() -> None:
         with app.app_context():
             while not stop.is_set():
-                with reading() as session:
-                    seen.append(announce.revision(session))
+                with read_only() as session:
+                    seen.append(change_feed.revision(session))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -78,5 +78,5 @@ def test_stopping_releases_whoever_waits(app: Flask) -> None:
 
 def _publish_and_fail(now: datetime) -> None:
     with transaction() as session:
-        announce.publish(session, "rollout", "FLAG", now=now)
+        change_feed.publish(session, "rollout", "FLAG", now=now)
         raise ZeroDivisionError

@@ -8,8 +8,8 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from tests import tampering
 
 
@@ -34,7 +34,7 @@ def record_and_fail(now: datetime) -> None:
 
 
 def verified() -> audit.Verification:
-    with reading() as session:
+    with read_only() as session:
         return audit.verify(session)
 
 
@@ -76,7 +76,7 @@ def test_what_was_changed_or_removed_is_found(app: Flask, now: datetime, change:
     with app.app_context():
         for number in range(5):
             record(number, now)
-        with reading() as session:
+        with read_only() as session:
             victim = audit.latest(session)[2].id
         tampering.allow()
         with transaction() as session:

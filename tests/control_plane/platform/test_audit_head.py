@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from control_plane.platform import audit, audit_head
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit, audit_head
+from control_plane.platform.db.database import read_only, transaction
 from tests import tampering
 
 
@@ -29,12 +29,12 @@ def write(now: datetime, entries: int = 1) -> None:
 
 
 def verified() -> audit.Verification:
-    with reading() as session:
+    with read_only() as session:
         return audit.verify(session)
 
 
 def holds(anchor: str) -> bool:
-    with reading() as session:
+    with read_only() as session:
         return audit_head.holds(session, anchor)
 
 
@@ -107,7 +107,7 @@ def test_an_anchor_kept_elsewhere_finds_even_a_trail_whose_seal_was_made_anew(no
     cut_off_and_remove_seal()
     write(now)
     assert verified().intact, "in the database there is nothing left that tells"
-    with reading() as session:
+    with read_only() as session:
         assert audit_head.sealed_from(session) > 1, "but that the seal is younger than the trail"
     assert not holds(anchor)
 
@@ -129,5 +129,5 @@ def test_another_key_is_noticed_and_an_owner_can_seal_anew(app: Flask, now: date
     with transaction() as session:
         audit.seal(session, now=now, actor="alice", reason="The key was changed.")
     assert verified().intact
-    with reading() as session:
+    with read_only() as session:
         assert audit.latest(session)[0].action == "audit.seal"

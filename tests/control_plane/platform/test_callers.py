@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform import failures, identity
-from control_plane.platform.callers import SESSION_LIFETIME
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import accounts, rate_limit
+from control_plane.platform.auth.authentication import SESSION_LIFETIME
+from control_plane.platform.db.database import transaction
 from tests.control_plane.platform import doors
 from tests.control_plane.platform.doors import BROWSER, PASSWORD, code, enter
 
@@ -137,17 +137,17 @@ def test_sessions_that_are_too_old_are_forgotten(
     app: Flask, client: FlaskClient, people: dict[str, int], now: datetime
 ) -> None:
     with app.app_context(), transaction() as session:
-        alice = identity.find_person(session, people["alice"])
+        alice = accounts.find_person(session, people["alice"])
         assert alice is not None
-        old = identity.begin_session(session, alice, now=now, lifetime=SESSION_LIFETIME)
-        identity.begin_session(session, alice, now=now + 2 * SESSION_LIFETIME, lifetime=SESSION_LIFETIME)
-        assert identity.person_of_session(session, old) is None
+        old = accounts.begin_session(session, alice, now=now, lifetime=SESSION_LIFETIME)
+        accounts.begin_session(session, alice, now=now + 2 * SESSION_LIFETIME, lifetime=SESSION_LIFETIME)
+        assert accounts.person_of_session(session, old) is None
 
 
 def test_one_account_has_to_wait_wherever_the_guesses_come_from(
     app: Flask, client: FlaskClient, people: dict[str, int]
 ) -> None:
-    for number in range(failures.ACCOUNT.amount):
+    for number in range(rate_limit.ACCOUNT.amount):
         client.environ_base["REMOTE_ADDR"] = f"10.0.0.{number}"
         assert enter(client, " ALICE" if number % 2 else "alice", "nonsense").status_code == 401
     client.environ_base["REMOTE_ADDR"] = "10.0.1.1"
@@ -164,13 +164,13 @@ def test_a_change_of_the_person_ends_their_session_at_once(
     with app.app_context(), transaction() as session:
         match change:
             case "password":
-                identity.change_password(session, people["bob"], password="another horse", now=now, actor="alice")
+                accounts.change_password(session, people["bob"], password="another horse", now=now, actor="alice")
             case "role":
-                identity.change_role(session, people["bob"], role="owner", now=now, actor="alice")
+                accounts.change_role(session, people["bob"], role="owner", now=now, actor="alice")
             case "disable":
-                identity.disable_person(session, people["bob"], now=now, actor="alice")
+                accounts.disable_person(session, people["bob"], now=now, actor="alice")
             case _:
-                identity.end_sessions(session, people["bob"], now=now, actor="alice")
+                accounts.end_sessions(session, people["bob"], now=now, actor="alice")
     assert client.get("/api/test/viewer").status_code == 401
 
 
@@ -198,7 +198,7 @@ def test_a_cookie_we_did_not_sign_opens_nothing(client: FlaskClient, people: dic
 def test_after_ten_wrong_passwords_an_address_has_to_wait_even_with_the_right_one(
     client: FlaskClient, people: dict[str, int]
 ) -> None:
-    statuses = [enter(client, "alice", "nonsense").status_code for _ in range(failures.SIGN_IN.amount)]
+    statuses = [enter(client, "alice", "nonsense").status_code for _ in range(rate_limit.SIGN_IN.amount)]
     assert set(statuses) == {401}
     waiting = enter(client, "alice")
     assert waiting.status_code == 429
@@ -206,4 +206,4 @@ def test_after_ten_wrong_passwords_an_address_has_to_wait_even_with_the_right_on
 
 
 def test_signing_in_rightly_is_never_limited(client: FlaskClient, people: dict[str, int]) -> None:
-    assert {enter(client, "alice").status_code for _ in range(failures.SIGN_IN.amount + 5)} == {303}
+    assert {enter(client, "alice").status_code for _ in range(rate_limit.SIGN_IN.amount + 5)} == {303}

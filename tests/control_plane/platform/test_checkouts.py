@@ -10,10 +10,10 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from control_plane.platform import signals
-from control_plane.platform.checkouts import TimedPool
-from control_plane.platform.database import db, reading, transaction
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.db.pool import InstrumentedPool
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
 
 SIGNAL = "database_pool_wait_slow"
 
@@ -24,7 +24,7 @@ def counted(app: Flask) -> Callable[[], tuple[int, int]]:
 
     def look() -> tuple[int, int]:
         good, bad, _ = app.extensions["signals"].take()
-        return good[Series(SIGNAL)], bad[Series(SIGNAL)]
+        return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     look()
     return look
@@ -38,7 +38,7 @@ def test_a_wait_is_slow_by_the_bound_of_its_alert(
         signals.set_bounds({SIGNAL: bound})
         with transaction() as session:
             session.execute(text("SELECT 1"))
-        with reading() as session:
+        with read_only() as session:
             session.execute(text("SELECT 1"))
     assert counted() == expected
 
@@ -52,7 +52,7 @@ def test_a_connection_that_the_engine_itself_is_asked_for_is_timed_too(
 
 
 def test_work_that_no_request_waits_for_is_no_evidence(app: Flask, counted: Callable[[], tuple[int, int]]) -> None:
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         session.execute(text("SELECT 1"))
     assert counted() == (0, 0)
 
@@ -62,7 +62,7 @@ def test_whoever_gets_no_connection_in_time_has_waited_longest(
 ) -> None:
     with app.test_request_context():
         signals.set_bounds({SIGNAL: 3600.0})
-        small = create_engine(db.engine.url, poolclass=TimedPool, pool_size=1, max_overflow=0, pool_timeout=0)
+        small = create_engine(db.engine.url, poolclass=InstrumentedPool, pool_size=1, max_overflow=0, pool_timeout=0)
         with small.connect(), pytest.raises(PoolTimeoutError):
             small.connect()
         small.dispose()
@@ -82,13 +82,13 @@ def test_of_a_connection_that_is_lent_its_making_anew_is_part_of_the_wait(
     with app.test_request_context():
         signals.set_bounds({SIGNAL: 0.04})
         pool = db.engine.pool
-        assert isinstance(pool, TimedPool)
-        lent = pool.lend()
-        pool.lose_lent(lent, psycopg.OperationalError("gone"))
-        pool.take_back(lent)
+        assert isinstance(pool, InstrumentedPool)
+        lent = pool.checkout_raw()
+        pool.invalidate_checked_out(lent, psycopg.OperationalError("gone"))
+        pool.checkin_raw(lent)
         counted()
         monkeypatch.setattr(psycopg, "connect", make_slowly)
-        again = pool.lend()
+        again = pool.checkout_raw()
         assert again.driver_connection is not None
-        pool.take_back(again)
+        pool.checkin_raw(again)
     assert counted() == (0, 1)

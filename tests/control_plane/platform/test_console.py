@@ -8,10 +8,11 @@ from click.testing import CliRunner, Result
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import console, signals
-from control_plane.platform.console import CommandFailed, in_application
-from control_plane.platform.database import reading
-from control_plane.platform.signals import Count, Observation, Series
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.runtime import cli_support
+from control_plane.platform.runtime.cli_support import CommandFailed, in_application
 
 Run = Callable[[Callable[[], None]], Result]
 
@@ -20,17 +21,17 @@ Run = Callable[[Callable[[], None]], Result]
 def run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a function as a command on the application of the test."""
     app.extensions["signals"].take()
-    monkeypatch.setattr(console, "application", lambda **_: app)
+    monkeypatch.setattr(cli_support, "application", lambda **_: app)
     return lambda function: CliRunner().invoke(click.command()(in_application(function)))
 
 
 def count() -> None:
-    signals.record(Observation("beans_spilled", bad=True))
+    signals.record(Sample("beans_spilled", bad=True))
 
 
 def stored(app: Flask) -> Count | None:
-    with app.app_context(), reading() as session:
-        return signals.totals(session).get(Series("beans_spilled"))
+    with app.app_context(), read_only() as session:
+        return signals.totals(session).get(SeriesKey("beans_spilled"))
 
 
 def test_what_a_command_counted_is_written(app: Flask, run: Run) -> None:

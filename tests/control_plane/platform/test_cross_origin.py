@@ -5,7 +5,7 @@ from flask import Request
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
-from control_plane.platform.cross_origin import refuse_cross_origin
+from control_plane.platform.auth.csrf import refuse_cross_origin
 from control_plane.platform.problems import Problem
 
 

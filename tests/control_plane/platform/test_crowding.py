@@ -7,12 +7,12 @@ from datetime import datetime
 import pytest
 from flask import Flask
 
-from control_plane.platform import crowding
-from control_plane.platform.checkouts import TimedPool
-from control_plane.platform.crowding import SIGNAL
-from control_plane.platform.database import db, reading
+from control_plane.platform.db.database import db, read_only
+from control_plane.platform.db.pool import InstrumentedPool
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.runtime import pool_saturation
+from control_plane.platform.runtime.pool_saturation import SIGNAL
 from control_plane.platform.settings import Settings
-from control_plane.platform.signals import Series
 
 SPARE = 8
 """How many connections both pools may open beyond those they keep."""
@@ -29,11 +29,11 @@ def test_more_than_nine_of_ten_connections_in_use_are_too_many(
 ) -> None:
     with app.app_context(), ExitStack() as held:
         pool = db.engine.pool
-        assert isinstance(pool, TimedPool)
+        assert isinstance(pool, InstrumentedPool)
         assert pool.size() + SPARE == 16
         for _ in range(taken):
-            held.enter_context(reading())
+            held.enter_context(read_only())
         app.extensions["signals"].take()
-        crowding.look(now)
+        pool_saturation.check(now)
         good, bad, _ = app.extensions["signals"].take()
-    assert (good[Series(SIGNAL)], bad[Series(SIGNAL)]) == expected
+    assert (good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]) == expected

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, current_app
 from limits import parse
 
-from control_plane.platform import failures
+from control_plane.platform.auth import rate_limit
 from control_plane.platform.problems import Problem
 
 TWICE = parse("2/hour")
@@ -16,30 +16,30 @@ TWICE = parse("2/hour")
 @pytest.fixture(autouse=True)
 def context() -> Iterator[None]:
     app = Flask(__name__)
-    failures.init_app(app)
+    rate_limit.init_app(app)
     with app.app_context():
         yield
 
 
 def test_an_address_may_fail_as_often_as_the_limit_says() -> None:
     for _ in range(2):
-        failures.refuse_if_exhausted(TWICE, "10.0.0.1")
-        failures.count(TWICE, "10.0.0.1")
+        rate_limit.raise_if_exceeded(TWICE, "10.0.0.1")
+        rate_limit.count(TWICE, "10.0.0.1")
     with pytest.raises(Problem) as refusal:
-        failures.refuse_if_exhausted(TWICE, "10.0.0.1")
+        rate_limit.raise_if_exceeded(TWICE, "10.0.0.1")
     assert (refusal.value.status, refusal.value.code) == (429, "TOO_MANY_FAILURES")
     assert 1 <= int(refusal.value.headers["Retry-After"]) <= 3600
 
 
 def test_asking_costs_nothing() -> None:
     for _ in range(100):
-        failures.refuse_if_exhausted(TWICE, "10.0.0.1")
+        rate_limit.raise_if_exceeded(TWICE, "10.0.0.1")
 
 
 def test_one_address_does_not_pay_for_another() -> None:
     for _ in range(9):
-        failures.count(TWICE, "10.0.0.1")
-    failures.refuse_if_exhausted(TWICE, "10.0.0.2")
+        rate_limit.count(TWICE, "10.0.0.1")
+    rate_limit.raise_if_exceeded(TWICE, "10.0.0.2")
 
 
 def test_a_hundred_at_once_get_no_further_than_a_hundred_in_turn() -> None:
@@ -49,7 +49,7 @@ def test_a_hundred_at_once_get_no_further_than_a_hundred_in_turn() -> None:
         with app.app_context():
             together.wait()
             try:
-                with failures.attempt((TWICE, "10.0.0.1")):
+                with rate_limit.attempt((TWICE, "10.0.0.1")):
                     allowed.append(True)
             except Problem:
                 pass
@@ -63,20 +63,20 @@ def test_a_hundred_at_once_get_no_further_than_a_hundred_in_turn() -> None:
 
 
 def test_an_attempt_counts_from_its_beginning_and_not_once_it_succeeded() -> None:
-    with failures.attempt((TWICE, "10.0.0.1")) as first, failures.attempt((TWICE, "10.0.0.1")) as second:
-        with pytest.raises(Problem), failures.attempt((TWICE, "10.0.0.1")):
+    with rate_limit.attempt((TWICE, "10.0.0.1")) as first, rate_limit.attempt((TWICE, "10.0.0.1")) as second:
+        with pytest.raises(Problem), rate_limit.attempt((TWICE, "10.0.0.1")):
             pytest.fail("a third attempt was let in")
         first.failed = second.failed = False
-    failures.refuse_if_exhausted(TWICE, "10.0.0.1")
+    rate_limit.raise_if_exceeded(TWICE, "10.0.0.1")
 
 
 def test_what_one_limit_refuses_counts_against_no_other() -> None:
     for _ in range(2):
-        failures.count(TWICE, "10.0.0.1")
+        rate_limit.count(TWICE, "10.0.0.1")
     for _ in range(5):
-        with pytest.raises(Problem), failures.attempt((TWICE, "alice"), (TWICE, "10.0.0.1")):
+        with pytest.raises(Problem), rate_limit.attempt((TWICE, "alice"), (TWICE, "10.0.0.1")):
             pytest.fail("it was let in")
-    with failures.attempt((TWICE, "alice"), (TWICE, "10.0.0.2")) as made:
+    with rate_limit.attempt((TWICE, "alice"), (TWICE, "10.0.0.2")) as made:
         made.failed = False
 
 
@@ -92,10 +92,10 @@ def test_what_one_limit_refuses_counts_against_no_other() -> None:
     ],
 )
 def test_an_ipv6_site_is_one_caller(one: str, other: str, are_one: bool) -> None:
-    assert (failures.network(one) == failures.network(other)) is are_one
+    assert (rate_limit.network(one) == rate_limit.network(other)) is are_one
 
 
 def test_failures_of_one_kind_do_not_count_as_another() -> None:
     for _ in range(99):
-        failures.count(failures.SIGN_IN, "10.0.0.1")
-    failures.refuse_if_exhausted(failures.TOKEN, "10.0.0.1")
+        rate_limit.count(rate_limit.SIGN_IN, "10.0.0.1")
+    rate_limit.raise_if_exceeded(rate_limit.TOKEN, "10.0.0.1")

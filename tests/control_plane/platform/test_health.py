@@ -8,8 +8,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from control_plane.platform import announce, health
-from control_plane.platform.health import NotReady
+from control_plane.platform.http import health
+from control_plane.platform.http.health import NotReady
+from control_plane.platform.runtime import change_feed
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -30,7 +31,7 @@ def unplug(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> int:
         raise OperationalError("SELECT", {}, Exception("no route to db.internal:5432"))
 
-    monkeypatch.setattr(announce, "revision", fail)
+    monkeypatch.setattr(change_feed, "revision", fail)
 
 
 def test_alive_touches_nothing(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane.platform import audit, identity, identity_store
-from control_plane.platform.actors import Person, Role
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import account_store, accounts, audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.problems import Problem
 
 PASSWORD = "correct horse battery"
@@ -24,7 +24,7 @@ def session(app: Flask) -> Iterator[Session]:
 
 @pytest.fixture
 def alice(session: Session, now: datetime) -> Person:
-    return identity.create_person(session, "alice", password=PASSWORD, role="owner", now=now)
+    return accounts.create_person(session, "alice", password=PASSWORD, role="owner", now=now)
 
 
 def refused(act: Callable[[], object]) -> str:
@@ -35,8 +35,8 @@ def refused(act: Callable[[], object]) -> str:
 
 
 def test_somebody_who_was_made_can_be_proved(session: Session, alice: Person) -> None:
-    assert identity.authenticate(session, "alice", PASSWORD) == alice
-    assert identity.authenticate(session, " ALICE ", PASSWORD) == alice
+    assert accounts.authenticate(session, "alice", PASSWORD) == alice
+    assert accounts.authenticate(session, " ALICE ", PASSWORD) == alice
     assert alice.role is Role.OWNER
 
 
@@ -49,108 +49,108 @@ def test_nobody_else_is(session: Session, alice: Person) -> None:
         ("al\x00ice", PASSWORD),
         ("a" * 99, "b" * 9999),
     ]
-    assert [identity.authenticate(session, *credentials) for credentials in wrong] == [None] * len(wrong)
+    assert [accounts.authenticate(session, *credentials) for credentials in wrong] == [None] * len(wrong)
 
 
 @pytest.mark.database("sqlite")
 def test_a_name_that_cannot_be_used_is_refused(session: Session, now: datetime) -> None:
     for username in ("", "a", "-alice", "al ice", "ali\nce", "a" * 65, "al\x00ice", "<b>", "ålice"):
-        make = partial(identity.create_person, session, username, password=PASSWORD, role="viewer", now=now)
+        make = partial(accounts.create_person, session, username, password=PASSWORD, role="viewer", now=now)
         assert refused(make) == "INVALID_USERNAME"
 
 
 def test_a_name_is_taken_in_any_spelling(session: Session, alice: Person, now: datetime) -> None:
-    again = refused(lambda: identity.create_person(session, "Alice", password=PASSWORD, role="viewer", now=now))
+    again = refused(lambda: accounts.create_person(session, "Alice", password=PASSWORD, role="viewer", now=now))
     assert again == "USERNAME_TAKEN"
-    assert len(identity.list_people(session)) == 1
+    assert len(accounts.list_people(session)) == 1
 
 
 def test_a_role_that_does_not_exist_is_refused(session: Session, now: datetime) -> None:
-    code = refused(lambda: identity.create_person(session, "bob", password=PASSWORD, role="king", now=now))
+    code = refused(lambda: accounts.create_person(session, "bob", password=PASSWORD, role="king", now=now))
     assert code == "UNKNOWN_ROLE"
 
 
 def test_a_person_added_gets_a_password_that_works(session: Session, now: datetime) -> None:
-    password = identity.add_person(session, "bob", "operator", now=now, actor="alice")
-    found = identity.authenticate(session, "bob", password)
+    password = accounts.add_person(session, "bob", "operator", now=now, actor="alice")
+    found = accounts.authenticate(session, "bob", password)
     assert found is not None
     assert found.role is Role.OPERATOR
 
 
 def test_the_first_owner_is_made_once(session: Session, now: datetime) -> None:
-    password = identity.ensure_first_owner(session, now)
+    password = accounts.ensure_first_owner(session, now)
     assert password is not None
-    owner = identity.authenticate(session, identity.FIRST_OWNER, password)
+    owner = accounts.authenticate(session, accounts.FIRST_OWNER, password)
     assert owner is not None
     assert owner.role is Role.OWNER
-    assert identity.ensure_first_owner(session, now) is None
+    assert accounts.ensure_first_owner(session, now) is None
 
 
 def test_of_two_processes_that_start_together_one_makes_the_first_owner(
     session: Session, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    password = identity.ensure_first_owner(session, now)
-    monkeypatch.setattr(identity_store, "is_empty", lambda _: True)
-    assert identity.ensure_first_owner(session, now) is None
-    assert identity.authenticate(session, identity.FIRST_OWNER, password or "") is not None
+    password = accounts.ensure_first_owner(session, now)
+    monkeypatch.setattr(account_store, "is_empty", lambda _: True)
+    assert accounts.ensure_first_owner(session, now) is None
+    assert accounts.authenticate(session, accounts.FIRST_OWNER, password or "") is not None
 
 
 def test_where_anybody_exists_no_first_owner_is_made(session: Session, now: datetime) -> None:
-    identity.add_person(session, "bob", "viewer", now=now)
-    assert identity.ensure_first_owner(session, now) is None
+    accounts.add_person(session, "bob", "viewer", now=now)
+    assert accounts.ensure_first_owner(session, now) is None
 
 
 def test_a_new_password_replaces_the_old_one_and_ends_every_session(
     session: Session, alice: Person, now: datetime
 ) -> None:
-    identity.change_password(session, alice.id, password="another horse entirely", now=now, actor="alice")
-    assert identity.authenticate(session, "alice", PASSWORD) is None
-    changed = identity.authenticate(session, "alice", "another horse entirely")
+    accounts.change_password(session, alice.id, password="another horse entirely", now=now, actor="alice")
+    assert accounts.authenticate(session, "alice", PASSWORD) is None
+    changed = accounts.authenticate(session, "alice", "another horse entirely")
     assert changed is not None
     assert changed.session_version == alice.session_version + 1
 
 
 def test_a_new_role_ends_every_session(session: Session, alice: Person, now: datetime) -> None:
-    bob = identity.create_person(session, "bob", password=PASSWORD, role="viewer", now=now)
-    identity.change_role(session, bob.id, role="operator", now=now, actor="alice")
-    changed = identity.find_person(session, bob.id)
+    bob = accounts.create_person(session, "bob", password=PASSWORD, role="viewer", now=now)
+    accounts.change_role(session, bob.id, role="operator", now=now, actor="alice")
+    changed = accounts.find_person(session, bob.id)
     assert changed is not None
     assert (changed.role, changed.session_version) == (Role.OPERATOR, bob.session_version + 1)
 
 
 def test_somebody_locked_out_is_proved_no_more(session: Session, alice: Person, now: datetime) -> None:
-    bob = identity.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
-    identity.disable_person(session, bob.id, now=now, actor="alice")
-    assert identity.authenticate(session, "bob", PASSWORD) is None
+    bob = accounts.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
+    accounts.disable_person(session, bob.id, now=now, actor="alice")
+    assert accounts.authenticate(session, "bob", PASSWORD) is None
 
 
 def test_the_last_owner_stays_one(session: Session, alice: Person, now: datetime) -> None:
-    identity.add_person(session, "bob", "operator", now=now)
-    assert refused(lambda: identity.disable_person(session, alice.id, now=now, actor="alice")) == "LAST_OWNER"
-    demote = refused(lambda: identity.change_role(session, alice.id, role="viewer", now=now, actor="alice"))
+    accounts.add_person(session, "bob", "operator", now=now)
+    assert refused(lambda: accounts.disable_person(session, alice.id, now=now, actor="alice")) == "LAST_OWNER"
+    demote = refused(lambda: accounts.change_role(session, alice.id, role="viewer", now=now, actor="alice"))
     assert demote == "LAST_OWNER"
 
 
 def test_an_owner_who_is_locked_out_does_not_count_as_one(session: Session, alice: Person, now: datetime) -> None:
-    bob = identity.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
-    identity.disable_person(session, bob.id, now=now, actor="alice")
-    assert refused(lambda: identity.change_role(session, alice.id, role="viewer", now=now, actor="a")) == "LAST_OWNER"
+    bob = accounts.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
+    accounts.disable_person(session, bob.id, now=now, actor="alice")
+    assert refused(lambda: accounts.change_role(session, alice.id, role="viewer", now=now, actor="a")) == "LAST_OWNER"
 
 
 def test_whoever_does_not_exist_is_named_so(session: Session, now: datetime) -> None:
-    assert refused(lambda: identity.end_sessions(session, 404, now=now, actor="alice")) == "PERSON_NOT_FOUND"
+    assert refused(lambda: accounts.end_sessions(session, 404, now=now, actor="alice")) == "PERSON_NOT_FOUND"
 
 
 def test_every_change_leaves_a_trace_without_a_secret(app: Flask, now: datetime) -> None:
     with app.app_context():
         with transaction() as session:
-            bob = identity.create_person(session, "bob", password=PASSWORD, role="viewer", now=now, actor="alice")
-            identity.add_person(session, "carol", "owner", now=now, actor="alice")
-            identity.change_role(session, bob.id, role="operator", now=now, actor="alice")
-            identity.change_password(session, bob.id, password="another horse entirely", now=now, actor="bob")
-            identity.end_sessions(session, bob.id, now=now, actor="alice")
-            identity.disable_person(session, bob.id, now=now, actor="alice")
-        with reading() as session:
+            bob = accounts.create_person(session, "bob", password=PASSWORD, role="viewer", now=now, actor="alice")
+            accounts.add_person(session, "carol", "owner", now=now, actor="alice")
+            accounts.change_role(session, bob.id, role="operator", now=now, actor="alice")
+            accounts.change_password(session, bob.id, password="another horse entirely", now=now, actor="bob")
+            accounts.end_sessions(session, bob.id, now=now, actor="alice")
+            accounts.disable_person(session, bob.id, now=now, actor="alice")
+        with read_only() as session:
             entries = audit.latest(session, subject="person:bob")
             assert audit.verify(session).intact
     verbs = ["disable", "end_sessions", "change_password", "change_role", "create"]
@@ -163,8 +163,8 @@ def test_every_change_leaves_a_trace_without_a_secret(app: Flask, now: datetime)
 def test_nothing_is_kept_of_a_change_that_was_rolled_back(app: Flask, now: datetime) -> None:
     with app.app_context():
         with pytest.raises(Problem), transaction() as session:  # noqa: PT012 - the second call undoes the first
-            identity.add_person(session, "bob", "viewer", now=now)
-            identity.end_sessions(session, 404, now=now, actor="alice")
-        with reading() as session:
-            assert identity.list_people(session) == []
+            accounts.add_person(session, "bob", "viewer", now=now)
+            accounts.end_sessions(session, 404, now=now, actor="alice")
+        with read_only() as session:
+            assert accounts.list_people(session) == []
             assert audit.latest(session) == []

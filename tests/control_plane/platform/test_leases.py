@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 from flask import Flask
 
-from control_plane.platform import announce, leases
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed, leases
 
 
 def hold(holder: str, at: datetime) -> int | None:
     with transaction() as session:
-        return leases.hold(session, "leader", holder, now=at, ttl_seconds=5)
+        return leases.acquire(session, "leader", holder, now=at, ttl_seconds=5)
 
 
 def test_the_lead_passes_on_when_it_expires_or_is_given_up(app: Flask, now: datetime) -> None:
@@ -45,14 +45,14 @@ def test_of_many_who_reach_for_the_lead_one_gets_it(app: Flask, now: datetime) -
 
 def beat(term: int, at: datetime) -> int | None:
     with transaction() as session:
-        return leases.beat(session, now=at, term=term, ttl_seconds=30)
+        return leases.heartbeat(session, now=at, term=term, ttl_seconds=30)
 
 
 def test_a_heartbeat_tells_the_newest_change(app: Flask, now: datetime) -> None:
     with app.app_context():
         assert beat(1, now) == 0
         with transaction() as session:
-            revision = announce.publish(session, "rollout", "A_FLAG", now=now)
+            revision = change_feed.publish(session, "rollout", "A_FLAG", now=now)
         assert beat(1, now + timedelta(seconds=1)) == revision > 0
 
 
@@ -61,5 +61,5 @@ def test_an_older_term_can_not_renew_the_guard(app: Flask, now: datetime) -> Non
         assert beat(2, now) is not None
         assert beat(1, now + timedelta(seconds=20)) is None
         assert beat(3, now + timedelta(seconds=10)) is not None
-        with reading() as session:
+        with read_only() as session:
             assert leases.guard_expires_at(session) == now + timedelta(seconds=40)

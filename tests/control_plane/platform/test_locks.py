@@ -9,9 +9,9 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from control_plane.platform.database import db, transaction
-from control_plane.platform.locks import is_held
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import db, transaction
+from control_plane.platform.db.errors import is_lock_timeout
+from control_plane.platform.observability.signals import SeriesKey
 
 SIGNAL, ERROR = "database_lock_failure", "database_error"
 LOCK = text("UPDATE lease SET term = term WHERE name = :name")
@@ -27,7 +27,7 @@ def counted(app: Flask) -> Counted:
 
     def look() -> tuple[int, int, int]:
         good, bad, _ = app.extensions["signals"].take()
-        return good[Series(SIGNAL)], bad[Series(SIGNAL)], bad[Series(ERROR)]
+        return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)], bad[SeriesKey(ERROR)]
 
     return look
 
@@ -118,5 +118,5 @@ def test_work_that_no_request_waits_for_is_no_evidence(app: Flask, counted: Coun
 
 
 def test_no_other_error_is_taken_for_a_lock() -> None:
-    assert not is_held(None)
-    assert not is_held(ConnectionRefusedError())
+    assert not is_lock_timeout(None)
+    assert not is_lock_timeout(ConnectionRefusedError())

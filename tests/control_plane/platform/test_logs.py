@@ -8,7 +8,7 @@ import pytest
 import structlog
 from flask import Flask, g
 
-from control_plane.platform import logs
+from control_plane.platform.observability import logs
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from control_plane.platform.openapi import PREFIXES
+from control_plane.platform.http.openapi import PREFIXES
 
 pytestmark = pytest.mark.database("sqlite")
 

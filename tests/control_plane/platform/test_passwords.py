@@ -3,8 +3,8 @@
 import pytest
 from argon2 import PasswordHasher
 
-from control_plane.platform import passwords
-from control_plane.platform.passwords import NOBODY, hash_password, is_password
+from control_plane.platform.auth import passwords
+from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.problems import Problem
 
 GOOD = "correct horse battery"

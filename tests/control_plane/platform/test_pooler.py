@@ -16,8 +16,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from control_plane.platform import pooler
-from control_plane.platform.database import LIMITS
+from control_plane.platform.db import pooler
+from control_plane.platform.db.database import LIMITS
 from control_plane.platform.settings import Settings, SettingsError
 from tests.applications import application
 from tests.control_plane.conftest import Run

@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from control_plane.platform.database import UtcDateTime, db, looking, on_each, run, transaction
-from control_plane.platform.prepared import Prepared
-from control_plane.platform.signals import Series
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import UtcDateTime, autocommit, db, execute_core, per_dialect, transaction
+from control_plane.platform.observability.signals import SeriesKey
 
 NOTES = Table(
     "note",
@@ -39,7 +39,7 @@ NOTES = Table(
     Column("rank", BigInteger, default=lambda: 7),
 )
 WRITE = insert(NOTES)
-ABSENT = on_each(lambda insert: insert(NOTES).on_conflict_do_nothing())
+ABSENT = per_dialect(lambda insert: insert(NOTES).on_conflict_do_nothing())
 BY_RANK = select(NOTES, literal("held").label("held")).where(NOTES.c.rank >= bindparam("least")).order_by(NOTES.c.id)
 RAISE = update(NOTES).where(NOTES.c.id == bindparam("of")).values(rank=NOTES.c.rank + bindparam("by"))
 TOKYO = timezone(timedelta(hours=9))
@@ -67,9 +67,9 @@ def in_the_app(app: Flask) -> Iterator[None]:
 
 def test_values_go_in_and_come_out_as_with_sqlalchemy() -> None:
     with transaction() as session:
-        Prepared(WRITE).change_each(session, ROWS)
-        found = Prepared(BY_RANK).rows(session, {"least": 1})
-        expected = run(session, BY_RANK, {"least": 1}).all()
+        CompiledStatement(WRITE).execute_many(session, ROWS)
+        found = CompiledStatement(BY_RANK).fetch_all(session, {"least": 1})
+        expected = execute_core(session, BY_RANK, {"least": 1}).all()
     assert [tuple(row) for row in found] == [tuple(row) for row in expected]
     assert [(row.id, row.at, row.beta, row.said, row.held) for row in found] == [
         (each["id"], each["at"], each["beta"], each["said"], "held") for each in ROWS
@@ -79,105 +79,105 @@ def test_values_go_in_and_come_out_as_with_sqlalchemy() -> None:
 
 def test_what_it_writes_sqlalchemy_reads() -> None:
     with transaction() as session:
-        Prepared(WRITE).change_each(session, ROWS)
-        run(session, WRITE, [each | {"id": each["id"] + 10} for each in ROWS])
-        written = run(session, select(NOTES).order_by(NOTES.c.id)).all()
+        CompiledStatement(WRITE).execute_many(session, ROWS)
+        execute_core(session, WRITE, [each | {"id": each["id"] + 10} for each in ROWS])
+        written = execute_core(session, select(NOTES).order_by(NOTES.c.id)).all()
     assert [tuple(row)[1:] for row in written[:3]] == [tuple(row)[1:] for row in written[3:]]
 
 
 def test_a_statement_that_answers_one_row_at_most() -> None:
-    newest = Prepared(select(func.max(NOTES.c.id).label("newest")))
-    one = Prepared(BY_RANK)
+    newest = CompiledStatement(select(func.max(NOTES.c.id).label("newest")))
+    one = CompiledStatement(BY_RANK)
     with transaction() as session:
-        assert newest.row(session).newest is None
-        assert one.row(session, {"least": 0}) is None
-        Prepared(WRITE).change_each(session, ROWS)
-        assert newest.row(session).newest == 3
+        assert newest.fetch_one(session).newest is None
+        assert one.fetch_one(session, {"least": 0}) is None
+        CompiledStatement(WRITE).execute_many(session, ROWS)
+        assert newest.fetch_one(session).newest == 3
         with pytest.raises(AssertionError):
-            one.row(session, {"least": 0})
+            one.fetch_one(session, {"least": 0})
 
 
 def test_a_change_says_how_many_rows_it_touched_and_can_answer() -> None:
-    written = Prepared(insert(NOTES).returning(NOTES.c.rank))
+    written = CompiledStatement(insert(NOTES).returning(NOTES.c.rank))
     with transaction() as session:
-        assert written.row(session, note(1)).rank == 1
-        assert [Prepared(ABSENT).change(session, note(number)) for number in (1, 2)] == [0, 1]
-        assert [Prepared(RAISE).change(session, {"of": number, "by": 5}) for number in (2, 3)] == [1, 0]
-        Prepared(RAISE).change_each(session, [{"of": 1, "by": 1}, {"of": 2, "by": 1}])
-        Prepared(RAISE).change_each(session, [])
-        assert [row.rank for row in Prepared(BY_RANK).rows(session, {"least": 0})] == [2, 7]
+        assert written.fetch_one(session, note(1)).rank == 1
+        assert [CompiledStatement(ABSENT).execute(session, note(number)) for number in (1, 2)] == [0, 1]
+        assert [CompiledStatement(RAISE).execute(session, {"of": number, "by": 5}) for number in (2, 3)] == [1, 0]
+        CompiledStatement(RAISE).execute_many(session, [{"of": 1, "by": 1}, {"of": 2, "by": 1}])
+        CompiledStatement(RAISE).execute_many(session, [])
+        assert [row.rank for row in CompiledStatement(BY_RANK).fetch_all(session, {"least": 0})] == [2, 7]
 
 
 def test_it_belongs_to_the_transaction() -> None:
     def fail() -> None:
         with transaction() as session:
-            Prepared(WRITE).change(session, note(1))
+            CompiledStatement(WRITE).execute(session, note(1))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     with transaction() as session:
-        assert Prepared(BY_RANK).rows(session, {"least": 0}) == []
+        assert CompiledStatement(BY_RANK).fetch_all(session, {"least": 0}) == []
 
 
 def test_a_look_is_answered_without_a_transaction_and_beside_sqlalchemys_own() -> None:
-    everything = Prepared(BY_RANK)
+    everything = CompiledStatement(BY_RANK)
     with transaction() as session:
-        Prepared(WRITE).change_each(session, ROWS)
-    with looking() as session:
-        before = everything.rows(session, {"least": 1})
+        CompiledStatement(WRITE).execute_many(session, ROWS)
+    with autocommit() as session:
+        before = everything.fetch_all(session, {"least": 1})
         assert session.scalar(select(func.count()).select_from(NOTES)) == len(ROWS)
-        assert everything.rows(session, {"least": 1}) == before
-        assert len(run(session, BY_RANK, {"least": 1}).all()) == len(ROWS)
+        assert everything.fetch_all(session, {"least": 1}) == before
+        assert len(execute_core(session, BY_RANK, {"least": 1}).all()) == len(ROWS)
     assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.database("postgresql")
 def test_a_connection_that_is_lost_costs_one_answer() -> None:
-    backend = Prepared(select(func.pg_backend_pid().label("pid")))
+    backend = CompiledStatement(select(func.pg_backend_pid().label("pid")))
 
     def lose() -> None:
         with transaction() as session:
-            lost = backend.row(session).pid
+            lost = backend.fetch_one(session).pid
             with db.engine.connect() as other:
                 other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": lost})
-            backend.row(session)
+            backend.fetch_one(session)
 
     with pytest.raises(OperationalError) as caught:
         lose()
     assert caught.value.connection_invalidated
     with transaction() as session:
-        assert backend.row(session).pid
+        assert backend.fetch_one(session).pid
     assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 def test_one_insert_may_set_other_columns_at_another_time() -> None:
-    write = Prepared(WRITE)
+    write = CompiledStatement(WRITE)
     with transaction() as session:
-        write.change(session, note(1))
-        write.change(session, {"id": 2, "word": "b", "rank": 3})
-        assert [row.word for row in Prepared(BY_RANK).rows(session, {"least": 0})] == ["a", "b"]
+        write.execute(session, note(1))
+        write.execute(session, {"id": 2, "word": "b", "rank": 3})
+        assert [row.word for row in CompiledStatement(BY_RANK).fetch_all(session, {"least": 0})] == ["a", "b"]
 
 
 def test_a_value_that_is_missing_is_an_error_and_no_null() -> None:
     with transaction() as session:
-        Prepared(WRITE).change(session, note(1))
+        CompiledStatement(WRITE).execute(session, note(1))
         with pytest.raises(KeyError):
-            Prepared(RAISE).change(session, {"of": 1})
+            CompiledStatement(RAISE).execute(session, {"of": 1})
 
 
 def test_what_python_would_have_to_compute_is_refused() -> None:
     with transaction() as session, pytest.raises(AssertionError, match="has to be given"):
-        Prepared(WRITE).change(session, {"id": 1, "word": "a"})
+        CompiledStatement(WRITE).execute(session, {"id": 1, "word": "a"})
 
 
 def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_value() -> None:
-    write = Prepared(WRITE)
+    write = CompiledStatement(WRITE)
 
     def twice() -> None:
         with transaction() as session:
-            write.change(session, note(1, word="secret"))
-            write.change(session, note(1, word="secret"))
+            write.execute(session, note(1, word="secret"))
+            write.execute(session, note(1, word="secret"))
 
     with pytest.raises(IntegrityError) as caught:
         twice()
@@ -190,22 +190,22 @@ def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask) -> Non
     counted = app.extensions["signals"]
     with transaction() as session:
         counted.take()
-        Prepared(BY_RANK).rows(session, {"least": 0})
+        CompiledStatement(BY_RANK).fetch_all(session, {"least": 0})
         assert not counted.filled, "nobody waited for it"
     with app.test_request_context(), transaction() as session:
         counted.take()
-        Prepared(BY_RANK).rows(session, {"least": 0})
+        CompiledStatement(BY_RANK).fetch_all(session, {"least": 0})
         good, _, _ = counted.take()
-        assert good[Series("database_error")] == good[Series("database_query_slow")] == 1
+        assert good[SeriesKey("database_error")] == good[SeriesKey("database_query_slow")] == 1
 
 
 @pytest.mark.database("sqlite")
 def test_the_guard_learns_what_the_database_refused_a_request(app: Flask) -> None:
     counted = app.extensions["signals"]
-    nowhere = Prepared(select(Table("nowhere", MetaData(), Column("id", BigInteger))))
+    nowhere = CompiledStatement(select(Table("nowhere", MetaData(), Column("id", BigInteger))))
     with app.test_request_context(), transaction() as session:
         counted.take()
         with pytest.raises(OperationalError):
-            nowhere.rows(session)
+            nowhere.fetch_all(session)
         _, bad, _ = counted.take()
-    assert bad[Series("database_error")] == 1
+    assert bad[SeriesKey("database_error")] == 1

@@ -9,11 +9,11 @@ from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import signals, telemetry
+from control_plane.platform.auth.authorization import require_role, require_token
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.problems import Problem
-from control_plane.platform.security import require_role, require_token
 from control_plane.platform.settings import Settings
-from control_plane.platform.signals import Series
 from credits_engine.api.product_users import acting_user
 
 API = "api_error_rate"
@@ -55,8 +55,8 @@ def service(make_token: Callable[..., str]) -> dict[str, str]:
 def counted(app: Flask, signal: str = API) -> tuple[int, int]:
     """Good and bad outcomes since the last look, an account's failures once."""
     good, bad, accounts = app.extensions["signals"].take()
-    alone = sum(series == Series(signal) for series, _ in accounts)
-    return good[Series(signal)], bad[Series(signal)] + alone
+    alone = sum(series == SeriesKey(signal) for series, _ in accounts)
+    return good[SeriesKey(signal)], bad[SeriesKey(signal)] + alone
 
 
 def test_what_a_known_program_is_answered_counts(app: Flask, client: FlaskClient, service: dict[str, str]) -> None:
@@ -142,7 +142,7 @@ def test_one_callers_retries_and_one_accounts_failures_count_once(
 def test_the_answers_of_a_watched_endpoint_are_slow_by_the_bound_of_its_alert(
     app: Flask, client: FlaskClient, service: dict[str, str], seconds: float, slow: int
 ) -> None:
-    telemetry.watch_latency(app, "test_slow", "test fine", slow_after_seconds=0.0)
+    telemetry.measure_latency(app, "test_slow", "test fine", slow_after_seconds=0.0)
     with app.app_context():
         signals.set_bounds({"test_slow": seconds})
     client.get("/api/test/fine", headers=service)

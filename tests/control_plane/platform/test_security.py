@@ -7,9 +7,9 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import failures, identity, identity_store, security
-from control_plane.platform.database import transaction
-from control_plane.platform.security import local_path
+from control_plane.platform.auth import account_store, accounts, authorization, rate_limit
+from control_plane.platform.auth.authorization import local_path
+from control_plane.platform.db.database import transaction
 from tests.control_plane.platform import doors
 from tests.control_plane.platform.doors import BROWSER, PASSWORD, code, enter, with_token
 
@@ -80,8 +80,8 @@ def test_whatever_stands_in_the_header_is_answered_401(client: FlaskClient, head
 def test_a_revoked_token_is_told_so(app: Flask, client: FlaskClient, tokens: dict[str, str], now: datetime) -> None:
     assert client.get("/api/test/service", headers=with_token(tokens["service"])).status_code == 200
     with app.app_context(), transaction() as session:
-        service = next(each for each in identity.list_tokens(session) if each.name == "service")
-        identity.revoke_token(session, service.id, now=now, actor="alice")
+        service = next(each for each in accounts.list_tokens(session) if each.name == "service")
+        accounts.revoke_token(session, service.id, now=now, actor="alice")
     response = client.get("/api/test/service", headers=with_token(tokens["service"]))
     assert response.status_code == 401
     assert "revoked" in response.text
@@ -101,7 +101,7 @@ def test_a_person_is_no_token(client: FlaskClient, people: dict[str, int]) -> No
 
 
 def test_wrong_tokens_are_limited_and_right_ones_are_not(client: FlaskClient, tokens: dict[str, str]) -> None:
-    for _ in range(failures.TOKEN.amount):
+    for _ in range(rate_limit.TOKEN.amount):
         assert client.get("/api/test/service", headers=with_token("nonsense")).status_code == 401
     refusal = client.get("/api/test/service", headers=with_token("nonsense"))
     assert (refusal.status_code, code(refusal)) == (429, "TOO_MANY_FAILURES")
@@ -118,8 +118,8 @@ def test_an_outage_of_the_database_is_503_for_people_and_new_tokens_and_nothing_
     def fail(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
 
-    monkeypatch.setattr(identity_store, "tokens_by_selector", fail)
-    monkeypatch.setattr(identity_store, "person_of_session", fail)
+    monkeypatch.setattr(account_store, "tokens_by_selector", fail)
+    monkeypatch.setattr(account_store, "person_of_session", fail)
     assert client.get("/api/test/service", headers=known).status_code == 200
     for response in (client.get("/api/test/sdk", headers=new), client.get("/api/test/viewer")):
         assert response.status_code == 503
@@ -128,7 +128,7 @@ def test_an_outage_of_the_database_is_503_for_people_and_new_tokens_and_nothing_
 
 def test_no_view_asks_for_a_token_it_did_not_require(app: Flask) -> None:
     with app.test_request_context("/api/test/open"), pytest.raises(LookupError, match="require_token"):
-        security.token()
+        authorization.token()
 
 
 def test_another_site_cannot_use_a_signed_in_browser(client: FlaskClient, people: dict[str, int]) -> None:
@@ -170,7 +170,7 @@ def test_a_nul_in_the_address_is_refused(client: FlaskClient, path: str) -> None
 
 def test_a_body_beyond_the_limit_is_refused(app: Flask, client: FlaskClient) -> None:
     app.add_url_rule("/api/test/read", endpoint="read", view_func=lambda: {"read": request.json}, methods=["POST"])
-    body = b'"' + b"x" * security.BODY_BYTES_MAX + b'"'
+    body = b'"' + b"x" * authorization.BODY_BYTES_MAX + b'"'
     response = client.post("/api/test/read", data=body, content_type="application/json")
     assert (response.status_code, code(response)) == (413, "CONTENT_TOO_LARGE")
 

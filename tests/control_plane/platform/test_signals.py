@@ -7,20 +7,20 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import signals
-from control_plane.platform.database import reading
-from control_plane.platform.prepared import Prepared
-from control_plane.platform.signals import Count, Observation, Series
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 
-FAILURE = Series("credit_consumption_failure", "v2", "served")
+FAILURE = SeriesKey("credit_consumption_failure", "v2", "served")
 
 
-def observe(*, bad: bool, account: str | None = None) -> Observation:
-    return Observation(FAILURE.signal, bad, engine="v2", account=account)
+def observe(*, bad: bool, account: str | None = None) -> Sample:
+    return Sample(FAILURE.signal, bad, engine="v2", account=account)
 
 
 def total() -> Count:
-    with reading() as session:
+    with read_only() as session:
         return signals.totals(session).get(FAILURE, Count(0, 0))
 
 
@@ -58,7 +58,7 @@ def test_minutes_hold_the_counts_of_their_minute(app: Flask, now: datetime) -> N
         for minute in range(3):
             signals.record(*[observe(bad=False)] * (minute + 1))
             signals.flush(now + timedelta(minutes=minute))
-        with reading() as session:
+        with read_only() as session:
             found = signals.minutes(session, now + timedelta(minutes=1))
         assert [count.total for count in found.values()] == [2, 3]
 
@@ -72,7 +72,7 @@ def test_counts_that_could_not_be_written_are_written_by_the_next_flush(
     with app.app_context():
         signals.record(observe(bad=False), observe(bad=True), observe(bad=True, account="u1"))
         with monkeypatch.context() as patch:
-            patch.setattr(Prepared, "change_each", unreachable)
+            patch.setattr(CompiledStatement, "change_each", unreachable)
             with pytest.raises(OperationalError):
                 signals.flush(now)
         signals.record(observe(bad=False))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.platform import strict_json
-from control_plane.platform.strict_json import MalformedJSON
+from control_plane.platform.http import json_provider
+from control_plane.platform.http.json_provider import MalformedJSON
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 numbers = st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False)
@@ -20,14 +20,14 @@ values = st.recursive(
 
 @given(values)
 def test_it_reads_whatever_can_be_stored(value: object) -> None:
-    assert strict_json.loads(json.dumps(value)) == value
-    assert strict_json.loads(json.dumps(value, ensure_ascii=False).encode()) == value
+    assert json_provider.loads(json.dumps(value)) == value
+    assert json_provider.loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_of_any_bytes_it_makes_what_they_say_or_refuses_them(body: bytes) -> None:
     with contextlib.suppress(MalformedJSON):
-        value = strict_json.loads(body)
+        value = json_provider.loads(body)
         assert json.loads(body.decode()) == value
 
 
@@ -35,7 +35,7 @@ def test_of_any_bytes_it_makes_what_they_say_or_refuses_them(body: bytes) -> Non
 def test_it_refuses_what_no_database_stores_wherever_it_hides(value: object, poison: str) -> None:
     for text in ([value, {"deep": [poison]}], {poison: value}):
         with pytest.raises(MalformedJSON, match="stored"):
-            strict_json.loads(json.dumps(text))
+            json_provider.loads(json.dumps(text))
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_it_refuses_what_no_database_stores_wherever_it_hides(value: object, poi
 )
 def test_the_sentence_says_what_is_wrong(body: str | bytes, words: str) -> None:
     with pytest.raises(MalformedJSON, match=words):
-        strict_json.loads(body)
+        json_provider.loads(body)
 
 
 def test_it_keeps_pairs_and_escaped_backslashes() -> None:
     text = '{"pair": "\\ud83d\\ude00", "literal": "\\\\u0000", "number": -1.5e3, "nested": [null, true]}'
-    assert strict_json.loads(text) == {"pair": "😀", "literal": "\\u0000", "number": -1500.0, "nested": [None, True]}
+    assert json_provider.loads(text) == {"pair": "😀", "literal": "\\u0000", "number": -1500.0, "nested": [None, True]}

@@ -18,11 +18,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from control_plane.platform import signals
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.telemetry import collect_at_scrape, exclude_from_access_log, exposition
 from control_plane.platform.problems import Problem
-from control_plane.platform.signals import Series
-from control_plane.platform.telemetry import collect_at_scrape, exposition, quiet
 
 ROOT = Path(__file__).parents[3]
 STATEMENTS = "rollout_database_statement_seconds_count"
@@ -52,7 +52,7 @@ def value(name: str, **labels: str) -> float:
 def counted(app: Flask, signal: str) -> tuple[int, int]:
     """Good and bad outcomes in the buffer since the last look."""
     good, bad, _ = app.extensions["signals"].take()
-    return good[Series(signal)], bad[Series(signal)]
+    return good[SeriesKey(signal)], bad[SeriesKey(signal)]
 
 
 # Request ids
@@ -94,7 +94,7 @@ def test_a_refusal_is_logged_with_its_code(client: FlaskClient) -> None:
 
 
 def test_a_quiet_endpoint_is_measured_and_not_logged(app: Flask, client: FlaskClient) -> None:
-    quiet(app, "/fine")
+    exclude_from_access_log(app, "/fine")
     before = value("rollout_http_requests_total", method="GET", route="/fine", status="200")
     with capture_logs() as events:
         client.get("/fine")
@@ -188,19 +188,19 @@ def bound(app: Flask, **seconds: float) -> None:
 @pytest.mark.database("postgresql")
 def test_a_database_that_does_not_answer_is_an_error_and_a_wrong_statement_is_none(app: Flask) -> None:
     with app.test_request_context():
-        with reading() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
+        with read_only() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
             session.execute(text("SET LOCAL statement_timeout = 50"))
             app.extensions["signals"].take()
             session.execute(text("SELECT pg_sleep(5)"))
         assert counted(app, "database_error") == (0, 1)
-        with reading() as session, pytest.raises(Exception, match="division by zero"):
+        with read_only() as session, pytest.raises(Exception, match="division by zero"):
             session.execute(text("SELECT 1/0"))
         assert counted(app, "database_error")[1] == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_a_statement_that_was_answered_counts_once(app: Flask) -> None:
-    with app.test_request_context(), reading() as session:
+    with app.test_request_context(), read_only() as session:
         app.extensions["signals"].take()
         session.execute(text("SELECT 1"))
         assert counted(app, "database_error") == (1, 0)
@@ -210,7 +210,7 @@ def test_a_statement_that_was_answered_counts_once(app: Flask) -> None:
 def test_statements_are_timed_and_reported(app: Flask) -> None:
     before = value(STATEMENTS)
     app.extensions["signals"].take()
-    with app.test_request_context(), reading() as session:
+    with app.test_request_context(), read_only() as session:
         session.execute(text("SELECT 1"))
     assert value(STATEMENTS) > before
     good, bad = counted(app, "database_query_slow")
@@ -221,7 +221,7 @@ def test_statements_are_timed_and_reported(app: Flask) -> None:
 def test_statements_nobody_waits_for_are_no_evidence(app: Flask) -> None:
     before = value(STATEMENTS)
     app.extensions["signals"].take()
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         session.execute(text("SELECT 1"))
     assert value(STATEMENTS) == before
     assert counted(app, "database_query_slow") == (0, 0)
@@ -231,7 +231,7 @@ def test_statements_nobody_waits_for_are_no_evidence(app: Flask) -> None:
 def test_a_statement_beyond_the_limit_is_reported_slow(app: Flask) -> None:
     bound(app, database_query_slow=-1.0)
     app.extensions["signals"].take()
-    with capture_logs() as events, app.test_request_context(), reading() as session:
+    with capture_logs() as events, app.test_request_context(), read_only() as session:
         session.execute(text("SELECT :secret AS given"), {"secret": "hunter2"})
     assert counted(app, "database_query_slow")[1] >= 1
     assert any("AS given" in event["statement"] for event in events)
@@ -244,18 +244,18 @@ def test_a_statement_that_timed_out_is_slow_and_one_that_failed_at_once_is_not(
 ) -> None:
     bound(app, database_query_slow=0.05)
     with app.test_request_context():
-        with reading() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
+        with read_only() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
             session.execute(text("SET LOCAL statement_timeout = 100"))
             app.extensions["signals"].take()
             session.execute(text("SELECT pg_sleep(5)"))
         assert counted(app, "database_query_slow") == (0, 1)
-        with reading() as session, pytest.raises(Exception, match="division by zero"):
+        with read_only() as session, pytest.raises(Exception, match="division by zero"):
             session.execute(text("SELECT 1/0"))
         assert counted(app, "database_query_slow")[1] == 0
 
 
 def test_an_error_of_the_database_repeats_no_value(app: Flask) -> None:
-    with app.app_context(), reading() as session, pytest.raises(OperationalError) as error:
+    with app.app_context(), read_only() as session, pytest.raises(OperationalError) as error:
         session.execute(text("SELECT :secret FROM nowhere"), {"secret": "hunter2"})
     assert "nowhere" in str(error.value)
     assert "hunter2" not in str(error.value)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from control_plane.platform.actors import Token, TokenType
-from control_plane.platform.token_cache import BELIEVED_SECONDS, PAUSE_SECONDS, TOKENS_MAX, TokenCache
+from control_plane.platform.auth.token_cache import PAUSE_SECONDS, TOKENS_MAX, TTL_SECONDS, TokenCache
+from control_plane.platform.identity_types import Token, TokenType
 
 THEN = datetime(2026, 3, 2, tzinfo=UTC)
 NOTHING: Mapping[str, Token] = {}
@@ -89,8 +89,8 @@ def test_an_unknown_token_is_not_kept_so_that_a_new_one_works_at_once(cache: Tok
 def test_a_revocation_is_in_force_within_a_second_without_any_schedule(cache: TokenCache, database: Database) -> None:
     cache.find("web")
     database.revoke("web")
-    database.seconds += BELIEVED_SECONDS + 0.01
-    assert BELIEVED_SECONDS < 1
+    database.seconds += TTL_SECONDS + 0.01
+    assert TTL_SECONDS < 1
     assert is_revoked(cache, "web")
 
 
@@ -106,7 +106,7 @@ def test_confirming_on_schedule_spares_requests_every_question(cache: TokenCache
     cache.find("app")
     asked = database.asked
     for _ in range(10):
-        database.seconds += BELIEVED_SECONDS / 2
+        database.seconds += TTL_SECONDS / 2
         cache.confirm()
         assert cache.find("web") == token("web")
         assert cache.find("app") == token("app", 2)
@@ -170,7 +170,7 @@ def test_a_token_recalled_during_an_outage_is_confirmed_after_it(database: Datab
     cache.find("web")
     database.error = None
     database.revoke("web")
-    database.seconds += BELIEVED_SECONDS + PAUSE_SECONDS
+    database.seconds += TTL_SECONDS + PAUSE_SECONDS
     assert is_revoked(cache, "web")
 
 
@@ -253,7 +253,7 @@ def test_it_holds_a_bounded_number_of_tokens() -> None:
 
 def test_notes_of_use_are_handed_over_once_and_the_latest_wins(cache: TokenCache) -> None:
     later = THEN.replace(hour=1)
-    cache.note_seen(1, THEN)
-    cache.note_seen(1, later)
-    assert cache.take_seen() == {1: later}
-    assert cache.take_seen() == {}
+    cache.record_use(1, THEN)
+    cache.record_use(1, later)
+    assert cache.take_uses() == {1: later}
+    assert cache.take_uses() == {}

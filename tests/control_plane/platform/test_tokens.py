@@ -9,12 +9,13 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import audit, identity_store, jobs, tokens
-from control_plane.platform.actors import Token, TokenRefusal, TokenType, digest_of
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import account_store, audit, tokens
+from control_plane.platform.auth.token_cache import TTL_SECONDS
+from control_plane.platform.auth.tokens import check_token, create_token, list_tokens, revoke_token
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Token, TokenRefusal, TokenType, token_digest
 from control_plane.platform.problems import Problem
-from control_plane.platform.token_cache import BELIEVED_SECONDS
-from control_plane.platform.tokens import check_token, create_token, list_tokens, revoke_token
+from control_plane.platform.runtime import jobs
 from tests.statements import noted
 
 
@@ -34,7 +35,7 @@ def make(
 
 
 def stored() -> Token:
-    with reading() as session:
+    with read_only() as session:
         return list_tokens(session)[0]
 
 
@@ -59,7 +60,7 @@ def unplug(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
 
-    monkeypatch.setattr(identity_store, "tokens_by_selector", fail)
+    monkeypatch.setattr(account_store, "tokens_by_selector", fail)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +77,12 @@ def test_its_secret_is_stored_nowhere(now: datetime) -> None:
     text = make(now)
     secret = text[-43:]
     token = stored()
-    with reading() as session:
+    with read_only() as session:
         entries = audit.latest(session)
     assert secret not in repr(token)
     assert secret not in str([(entry.before, entry.after) for entry in entries])
     assert token.digest not in repr(token)
-    assert token.digest == digest_of(text)
+    assert token.digest == token_digest(text)
 
 
 def test_it_proves_what_it_was_made_for(now: datetime) -> None:
@@ -100,7 +101,7 @@ def test_a_star_trusts_every_attribute(now: datetime) -> None:
 def test_the_listing_shows_the_newest_first(now: datetime) -> None:
     make(now)
     make(now, "admin")
-    with reading() as session:
+    with read_only() as session:
         assert [each.type for each in list_tokens(session)] == [TokenType.ADMIN, TokenType.CLIENT]
 
 
@@ -146,15 +147,15 @@ def test_a_revocation_by_another_process_is_in_force_after_the_next_confirmation
     text = make(now)
     token = checked(text, now)
     with transaction() as session:
-        identity_store.revoke(session, token.id, now)
+        account_store.revoke(session, token.id, now)
     checked(text, now)
     app.extensions["tokens"].confirm()
     assert isinstance(check_token(text, now), TokenRefusal)
 
 
 def test_the_schedule_confirms_tokens_in_every_process_and_notes_their_use(app: Flask) -> None:
-    scheduled = {job.id: job.trigger.interval.total_seconds() for job in jobs.of(app)._scheduler.get_jobs()}
-    assert scheduled["confirm-tokens"] < BELIEVED_SECONDS < 1
+    scheduled = {job.id: job.trigger.interval.total_seconds() for job in jobs.jobs_of(app)._scheduler.get_jobs()}
+    assert scheduled["confirm-tokens"] < TTL_SECONDS < 1
     assert scheduled["note-tokens"] == 60
 
 
@@ -171,7 +172,7 @@ def test_revoking_twice_keeps_the_first_instant_and_one_trace(now: datetime) -> 
     revoke(now)
     revoke(now + timedelta(days=1))
     assert stored().revoked_at == now
-    with reading() as session:
+    with read_only() as session:
         entries = audit.latest(session, subject="token:web")
     assert [(entry.action, entry.reason) for entry in entries] == [("token.revoke", "leaked"), ("token.create", "")]
 
@@ -198,7 +199,7 @@ def test_a_start_during_an_outage_knows_the_tokens_kept_on_disk(
     app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = make(now)
-    tokens.keep_notes()
+    tokens.write_uses()
     tokens.init_app(app, clock=lambda: 0.0)
     unplug(monkeypatch)
     checked(text, now)
@@ -207,7 +208,7 @@ def test_a_start_during_an_outage_knows_the_tokens_kept_on_disk(
 def test_a_revoked_token_is_not_kept_on_disk(app: Flask, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     text = make(now)
     revoke(now)
-    tokens.keep_notes()
+    tokens.write_uses()
     tokens.init_app(app, clock=lambda: 0.0)
     unplug(monkeypatch)
     with pytest.raises(OperationalError):
@@ -218,10 +219,10 @@ def test_its_last_use_is_noted_later_and_never_moves_back(now: datetime) -> None
     text = make(now)
     checked(text, now)
     assert stored().last_seen_at is None
-    tokens.keep_notes()
+    tokens.write_uses()
     assert stored().last_seen_at == now
     checked(text, now - timedelta(hours=1))
-    tokens.keep_notes()
+    tokens.write_uses()
     assert stored().last_seen_at == now
 
 
@@ -230,10 +231,10 @@ def test_notes_that_could_not_be_stored_are_kept_for_the_next_time(
 ) -> None:
     checked(make(now), now)
     with monkeypatch.context() as patch:
-        patch.setattr(identity_store, "touch", lambda *_: (_ for _ in ()).throw(BrokenPipeError()))
+        patch.setattr(account_store, "touch_last_seen", lambda *_: (_ for _ in ()).throw(BrokenPipeError()))
         with pytest.raises(BrokenPipeError):
-            tokens.keep_notes()
-    tokens.keep_notes()
+            tokens.write_uses()
+    tokens.write_uses()
     assert stored().last_seen_at == now
 
 
@@ -252,5 +253,5 @@ def test_what_cannot_become_a_token_is_refused(now: datetime) -> None:
         with pytest.raises(Problem) as refusal:
             make(now, **given)  # type: ignore[arg-type]
         assert refusal.value.code == code
-    with reading() as session:
+    with read_only() as session:
         assert list_tokens(session) == []

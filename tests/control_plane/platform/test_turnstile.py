@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask
 
-from control_plane.platform.line import Breadth, Line
-from control_plane.platform.turnstile import BUSY, Turnstile
+from control_plane.platform.runtime.concurrency_limit import LIMITED_PATHS, ConcurrencyLimit
+from control_plane.platform.runtime.fair_semaphore import AdaptiveLimit, FairSemaphore
 
 PATIENCE_SECONDS = 10
 
@@ -38,7 +38,7 @@ class Office:
 
 def test_no_more_are_inside_than_there_are_places_and_all_get_their_turn() -> None:
     office = Office()
-    turnstile, answers = Turnstile(office, 2), list[bytes]()
+    turnstile, answers = ConcurrencyLimit(office, 2), list[bytes]()
     callers = [
         threading.Thread(target=lambda: answers.append(b"".join(turnstile({}, lambda *_: None)))) for _ in "12345"
     ]
@@ -53,7 +53,7 @@ def test_no_more_are_inside_than_there_are_places_and_all_get_their_turn() -> No
 
 def test_fewer_are_let_in_to_a_narrow_address_and_nobody_else_waits_for_them() -> None:
     office = Office()
-    turnstile, answers = Turnstile(office, 9, {"/narrow"}, Line(1, PATIENCE_SECONDS)), list[bytes]()
+    turnstile, answers = ConcurrencyLimit(office, 9, {"/narrow"}, FairSemaphore(1, PATIENCE_SECONDS)), list[bytes]()
 
     def call(path: str) -> None:
         answers.append(b"".join(turnstile({"PATH_INFO": path}, lambda *_: None)))
@@ -70,7 +70,7 @@ def test_fewer_are_let_in_to_a_narrow_address_and_nobody_else_waits_for_them() -
 
 
 def test_places_are_handed_on_in_the_order_of_coming() -> None:
-    line, order = Line(1, PATIENCE_SECONDS), list[int]()
+    line, order = FairSemaphore(1, PATIENCE_SECONDS), list[int]()
     line.enter()
 
     def stand(number: int) -> None:
@@ -90,7 +90,7 @@ def test_places_are_handed_on_in_the_order_of_coming() -> None:
 
 
 def test_who_has_waited_too_long_goes_ahead_and_leaves_no_trace() -> None:
-    line = Line(1, 0.001)
+    line = FairSemaphore(1, 0.001)
     assert line.enter()
     assert not line.enter()
     assert line.waiting == 0
@@ -99,7 +99,7 @@ def test_who_has_waited_too_long_goes_ahead_and_leaves_no_trace() -> None:
 
 
 def test_a_line_that_grows_lets_in_who_waits_and_one_that_shrinks_turns_nobody_out() -> None:
-    line, inside = Line(1, PATIENCE_SECONDS), list[int]()
+    line, inside = FairSemaphore(1, PATIENCE_SECONDS), list[int]()
     assert line.enter()
 
     def stand(number: int) -> None:
@@ -125,10 +125,10 @@ def test_a_line_that_grows_lets_in_who_waits_and_one_that_shrinks_turns_nobody_o
 
 
 def test_the_breadth_goes_by_the_quickest_of_the_latest() -> None:
-    breadth = Breadth(one_more_seconds=0.001, most=4, latest=3)
+    breadth = AdaptiveLimit(one_more_seconds=0.001, most=4, latest=3)
 
     def after(*milliseconds: float) -> list[int | None]:
-        return [breadth.took(each / 1000) for each in milliseconds]
+        return [breadth.observe(each / 1000) for each in milliseconds]
 
     assert after(9, 0.3, 9) == [None, None, 1], "what waits for others is no reason for more of them"
     assert after(2.5, 9, 9) == [None, None, 3], "the quickest of before is forgotten"
@@ -138,7 +138,7 @@ def test_the_breadth_goes_by_the_quickest_of_the_latest() -> None:
 def test_an_answer_that_is_still_being_sent_takes_no_place() -> None:
     office = Office()
     office.may_answer.set()
-    turnstile = Turnstile(office, 1)
+    turnstile = ConcurrencyLimit(office, 1)
     stream = iter(turnstile({}, lambda *_: None))
     assert next(stream) == b"a"
     assert b"".join(turnstile({}, lambda *_: None)) == b"ab"
@@ -149,7 +149,7 @@ def test_a_failure_gives_its_place_back() -> None:
     def broken(_environ: Any, _start_response: Any) -> Iterable[bytes]:
         raise RuntimeError
 
-    turnstile = Turnstile(broken, 1)
+    turnstile = ConcurrencyLimit(broken, 1)
     for _ in range(3):
         try:
             turnstile({}, lambda *_: None)
@@ -159,5 +159,5 @@ def test_a_failure_gives_its_place_back() -> None:
 
 
 def test_the_addresses_that_are_called_busy_are_there(app: Flask) -> None:
-    assert app.extensions[BUSY]
-    assert app.extensions[BUSY] <= {rule.rule for rule in app.url_map.iter_rules()}
+    assert app.extensions[LIMITED_PATHS]
+    assert app.extensions[LIMITED_PATHS] <= {rule.rule for rule in app.url_map.iter_rules()}

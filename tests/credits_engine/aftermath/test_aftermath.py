@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from werkzeug.test import TestResponse
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, guide_plan
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.aftermath import approving, preparing, store
 from credits_engine.aftermath.costs import ItemState, ReportState
 from credits_engine.aftermath.store import Item, Report
@@ -41,7 +41,7 @@ def failing(book: Book, request: Request) -> Decision:
 def rolled_back(till: Till) -> None:
     """The rollout is latched now, and what was in flight has ended."""
     with transaction() as session:
-        rollouts.plan(session, FLAG, guide_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
         rollouts.roll_back(session, FLAG, now=till.now, actor="guard", reason="credit_variance: too much")
     till.now += timedelta(seconds=11)
 
@@ -49,7 +49,7 @@ def rolled_back(till: Till) -> None:
 def reported(till: Till) -> tuple[Report, dict[str, Item]]:
     report = preparing.prepare(till.now)
     assert report is not None
-    with reading() as session:
+    with read_only() as session:
         stored = approving.found(session, FLAG, 1)
         return stored, {item.cost.user_id: item for item in store.items(session, stored.id)}
 
@@ -122,7 +122,7 @@ def test_approving_gives_back_in_both_books_and_journals_each_as_a_correction(br
     row = broken.journal("ada")[-1]
     assert (row["type"], row["actor"]) == ("adjust", "olga")
     assert row["reason"] == f"Rollback of {FLAG}, attempt 1: As reported."
-    with reading() as session:
+    with read_only() as session:
         settled = approving.found(session, FLAG, 1)
         assert (settled.state, settled.decided_by) == (ReportState.SETTLED, "olga")
         assert store.tally(session, report.id)[ItemState.POSTED] == (2, Amounts(6, 2))
@@ -137,7 +137,7 @@ def test_approving_and_posting_again_changes_nothing(broken: Till) -> None:
         approve(broken)
         approving.post_approved(broken.now)
     assert used(broken, "ada")[EngineName.LEGACY] == Amounts(5, 2)
-    with reading() as session:
+    with read_only() as session:
         entries = audit.latest(session, subject=f"rollout:{FLAG}")
     assert [entry.action for entry in entries].count("credits.approve_corrections") == 1
 
@@ -146,10 +146,10 @@ def test_what_was_interrupted_goes_on_where_it_stopped(broken: Till) -> None:
     reported(broken)
     approve(broken)
     assert approving.post_approved(broken.now, at_most=1) == 1
-    with reading() as session:
+    with read_only() as session:
         assert approving.found(session, FLAG, 1).state is ReportState.APPROVED
     assert approving.post_approved(broken.now) == 1
-    with reading() as session:
+    with read_only() as session:
         assert approving.found(session, FLAG, 1).state is ReportState.SETTLED
     assert used(broken, "bob")[EngineName.V2] == Amounts(1)
 
@@ -159,7 +159,7 @@ def test_what_a_book_can_not_follow_is_noted_for_a_person(broken: Till) -> None:
     broken.now = datetime(2027, 4, 2, tzinfo=NOW.tzinfo)
     approve(broken)
     approving.post_approved(broken.now)
-    with reading() as session:
+    with read_only() as session:
         refused = store.items(session, report.id)[0]
     assert refused.state is ItemState.REFUSED
     assert "can't be given back: 0 are used in this period" in refused.note

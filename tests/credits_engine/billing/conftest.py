@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import Table, select
 from werkzeug.test import TestResponse
 
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.billing import intake
 from credits_engine.billing.store import inbox
@@ -70,7 +70,7 @@ class Office:
     def rows(self, table: Table, **where: object) -> list[dict[str, Any]]:
         """Every row of a table, in the order of its key."""
         query = select(table).filter_by(**where).order_by(*table.primary_key)
-        with reading() as session:
+        with read_only() as session:
             return [dict(row) for row in session.execute(query).mappings()]
 
     def periods(self, user_id: str) -> list[tuple[datetime, datetime, str]]:
@@ -94,7 +94,7 @@ class Office:
 
     def used(self, user_id: str) -> Amounts:
         """What v2 counts for a user in the running period."""
-        with reading() as session:
+        with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
             return books.shown(session, found[0], self.now).v2.used

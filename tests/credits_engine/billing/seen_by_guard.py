@@ -1,14 +1,14 @@
 """What the guard sees of billing: outcomes of its events, and tripwires."""
 
-from control_plane.platform import signals
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
 from tests.credits_engine.billing.conftest import Office
 
 
 def failures(office: Office) -> tuple[int, int]:
     """Bad and all outcomes that the guard would see."""
     signals.flush(office.now)
-    with reading() as session:
+    with read_only() as session:
         counts = [c for s, c in signals.totals(session).items() if s.signal == "billing_webhook_failure"]
     return sum(count.bad for count in counts), sum(count.total for count in counts)
 
@@ -16,5 +16,5 @@ def failures(office: Office) -> tuple[int, int]:
 def tripped(office: Office, signal: str) -> bool:
     """Whether the guard would see this tripwire."""
     signals.flush(office.now)
-    with reading() as session:
+    with read_only() as session:
         return any(series.signal == signal and count.bad for series, count in signals.totals(session).items())

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from flask.testing import FlaskClient
 
-from control_plane.platform import audit, telemetry
-from control_plane.platform.database import reading
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import telemetry
 from credits_engine.billing.store.tables import EVENTS
 from credits_engine.billing.stripe_client import connect
 from tests import people
@@ -114,7 +115,7 @@ def test_replays_are_audited_and_done_by_a_worker(filled: Office, cast: dict[str
     assert filled.states()["evt_broken"] == "new"
     filled.work(at=datetime.now(UTC))
     assert filled.states()["evt_broken"] == "dead"
-    with reading() as session:
+    with read_only() as session:
         (entry,) = audit.latest(session, subject="stripe:evt_broken")
     assert (entry.actor, entry.action, entry.reason) == ("olga", "billing.replay", "the fix is out")
     everything = cast["olga"].post("/api/billing/replay/dead", json={"reason": "again"})

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.store.tables import ATTEMPTS

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import case, func, select
 
 from control_plane.app import create_app
-from control_plane.platform.database import db, reading
+from control_plane.platform.db.database import db, read_only
 from credits_engine.billing import sweep
 from credits_engine.billing.store.inbox import IS_OPEN, State
 from credits_engine.billing.store.tables import ACCOUNTS, EVENTS
@@ -86,7 +86,7 @@ class Sweeper:
         if anything_new or (self._next_at and self._next_at <= now):
             while sweep.settle_due(now):
                 pass
-            with reading() as session:
+            with read_only() as session:
                 self._next_at = session.scalar(select(func.min(ACCOUNTS.c.due_at)))
 
 
@@ -106,7 +106,7 @@ def _hour(moment: datetime) -> int:
 def _open() -> list[tuple[datetime, str | None]]:
     """When each event that is not done may be claimed, and by whom it is."""
     claimed_by = case((EVENTS.c.state == State.CLAIMED.value, EVENTS.c.claimed_by))
-    with reading() as session:
+    with read_only() as session:
         return [(row[0], row[1]) for row in session.execute(select(EVENTS.c.next_at, claimed_by).where(IS_OPEN))]
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner, Result
 
-from control_plane.platform import console
+from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
 from credits_engine.billing.stripe_client import connect
 from tests.credits_engine.billing import fake_api
@@ -19,7 +19,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `rollout billing …` on the application of the test."""
-    monkeypatch.setattr(console, "application", lambda **_: office.app)
+    monkeypatch.setattr(cli_support, "application", lambda **_: office.app)
     return lambda *arguments: CliRunner().invoke(billing_group, arguments)
 
 

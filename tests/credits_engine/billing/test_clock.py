@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import facts
 from credits_engine.engines.decisions import Amounts, Outcome

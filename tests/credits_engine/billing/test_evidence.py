@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability.signals import SeriesKey
 from credits_engine.billing import evidence
 from credits_engine.billing.reconciling import reconcile
 from credits_engine.billing.store.tables import ACCOUNTS
@@ -28,7 +28,7 @@ def counted(office: Office, signal: str) -> tuple[int, list[str]]:
     """How many were good since the last look, and which accounts were bad; an anonymous one is `-`."""
     good, bad, accounts = office.app.extensions["signals"].take()
     named = [account for series, account in accounts if series.signal == signal]
-    return good[Series(signal)], named + ["-"] * bad[Series(signal)]
+    return good[SeriesKey(signal)], named + ["-"] * bad[SeriesKey(signal)]
 
 
 def compare(api: FakeApi, office: Office) -> None:

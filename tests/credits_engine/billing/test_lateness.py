@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing import sweep
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from control_plane.platform import jobs
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import jobs
 from credits_engine.billing import intake, mounting, sweep
 from credits_engine.billing.intake import RUSH_SECONDS, WAY_SECONDS, Intake
 from credits_engine.billing.prices import UnsellablePlanError, check_prices
@@ -23,7 +23,7 @@ LIMITS = Limits(1, 1)
 
 
 def test_every_process_works_and_the_leader_sweeps(office: Office) -> None:
-    names = {job.id for job in jobs.of(office.app)._scheduler.get_jobs()}
+    names = {job.id for job in jobs.jobs_of(office.app)._scheduler.get_jobs()}
     assert {"billing-work", "billing-sweep", "billing-tidy"} <= names
 
 

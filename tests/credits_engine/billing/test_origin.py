@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from control_plane.platform import signals
-from control_plane.platform.database import reading
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
 from credits_engine.billing import evidence
 from credits_engine.billing.store.tables import FACTS
@@ -35,7 +35,7 @@ def states(office: Office) -> set[str]:
 
 def judged(office: Office) -> int:
     signals.flush(office.now)
-    with reading() as session:
+    with read_only() as session:
         return sum(
             count.total for series, count in signals.totals(session).items() if series.signal == evidence.FAILURE
         )

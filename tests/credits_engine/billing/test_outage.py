@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from control_plane.platform.database import db
+from control_plane.platform.db.database import db
 from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.credits_engine.billing.conftest import Office

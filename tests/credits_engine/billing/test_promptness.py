@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from control_plane.platform import signals
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
 from credits_engine.billing import evidence, resets, sweep
 from credits_engine.billing.reconciling import reconcile
 from credits_engine.billing.store import accounts

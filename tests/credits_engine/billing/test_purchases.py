@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing import prices, purchases, sweep
 from credits_engine.billing.facts import Refund
 from credits_engine.billing.purchases import to_take_back

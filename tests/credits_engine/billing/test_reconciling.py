@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import stripe_client
 from credits_engine.billing.reconciling import Finding, Kind, reconcile
 from credits_engine.billing.stripe_client import Truth, connect
@@ -78,7 +78,7 @@ def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
     assert [start for start, _, _ in office.periods("user1")] == [START, START + 3 * DAY]
     office.tell(api.stripe.events[told:], at=office.now)
     assert [start for start, _, _ in office.periods("user1")] == [START, START + 3 * DAY]
-    with reading() as session:
+    with read_only() as session:
         trail = audit.latest(session, subject=f"stripe:{people[1].id}")
     assert [(entry.actor, entry.action) for entry in trail] == [("olga", "billing.reconcile")]
 

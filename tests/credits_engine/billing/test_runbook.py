@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from control_plane.platform import console
+from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
 from credits_engine.billing.stripe_client import connect
 from tests.credits_engine.billing import fake_api
@@ -54,7 +54,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def operator(office: Office, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Operator:
-    monkeypatch.setattr(console, "application", lambda **_: office.app)
+    monkeypatch.setattr(cli_support, "application", lambda **_: office.app)
     office.app.extensions["billing_truth"] = connect(KEY, base_url=api.url)
     office.now = datetime.now(UTC)
     return Operator(office)

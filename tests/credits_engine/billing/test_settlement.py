@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing import sweep
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store.tables import EVENTS, OPENINGS

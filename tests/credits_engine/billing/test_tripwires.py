@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete, update
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import inbox
 from credits_engine.billing.worker import ATTEMPTS_MAX

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 import stripe as stripe_library
 
-from control_plane.platform import signals
-from control_plane.platform.signals import Series
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
 from credits_engine.billing import watching
 from credits_engine.billing.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker
 from credits_engine.billing.stripe_client import StripeUnavailableError, Truth, connect
@@ -30,7 +30,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
 
 def counted(office: Office, signal: str) -> tuple[int, int]:
     good, bad, _ = office.app.extensions["signals"].take()
-    return good[Series(signal)], bad[Series(signal)]
+    return good[SeriesKey(signal)], bad[SeriesKey(signal)]
 
 
 @pytest.mark.database("sqlite")

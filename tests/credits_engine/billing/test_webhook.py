@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform.database import db, transaction
+from control_plane.platform.db.database import db, transaction
 from credits_engine.billing import intake
 from credits_engine.billing.intake import Intake, parse
 from credits_engine.billing.store.inbox import Delivery

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.billing import applying
 from credits_engine.billing.facts import Fact
 from credits_engine.billing.store import inbox

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from credits_engine.administration import corrections
 from credits_engine.migration import copies
 from credits_engine.migration.restoring import Restored, restore

@@ -10,9 +10,10 @@ import pytest
 
 from control_plane import migrations, rollouts
 from control_plane.phases import FLAG
-from control_plane.platform import announce, audit
-from control_plane.platform.audit import AuditEntry
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.auth.audit import AuditEntry
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
 from credits_engine.migration import copies
@@ -29,7 +30,7 @@ from tests.office import Office
 
 
 def trail() -> list[AuditEntry]:
-    with reading() as session:
+    with read_only() as session:
         return list(audit.every(session))
 
 
@@ -49,21 +50,21 @@ def test_the_trail_says_what_was_replaced_and_keeps_it(office: Office, back: Res
     assert hashlib.sha256(kept).hexdigest() == entry.after["audit_kept_sha256"]
     assert [json.loads(line)["hash"] for line in kept.splitlines()] == [each.hash for each in replaced]
     assert (tmp_path / entry.after["audit_kept_in"]).stat().st_mode & 0o077 == 0
-    with reading() as session:
+    with read_only() as session:
         assert audit.verify(session).intact
 
 
 def test_no_revision_comes_twice(office: Office, back: Restore) -> None:
     office.roll_back()
-    with reading() as session:
-        before = announce.revision(session)
+    with read_only() as session:
+        before = change_feed.revision(session)
     back()
-    with reading() as session:
-        restored, first = announce.revision(session), store.restore_revision(session)
+    with read_only() as session:
+        restored, first = change_feed.revision(session), store.restore_revision(session)
     assert restored > first > before
     office.move(1)
-    with reading() as session:
-        assert announce.revision(session) > restored
+    with read_only() as session:
+        assert change_feed.revision(session) > restored
 
 
 def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings: Settings) -> None:
@@ -106,7 +107,7 @@ def test_the_record_of_the_last_backup_is_kept(office: Office, back: Restore) ->
         )
     for _ in range(2):
         back()
-        with reading() as session:
+        with read_only() as session:
             found = {check.name: check for check in checks(session, datetime.now(UTC))}["backup"]
         assert (found.passed, f"{made_at:%H:%M}" in found.words) == (True, True)
 
@@ -120,7 +121,7 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
     copies.backup(database_url, tmp_path / "old.backup")
     migrations.upgrade()
     put_back(tmp_path / "old.backup")
-    with reading() as session:
+    with read_only() as session:
         assert migrations.current(session) == migrations.head()
         assert rollouts.find(session, FLAG).latched
 
@@ -139,7 +140,7 @@ def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Pat
     (tmp_path / "empty.db").touch()
     with pytest.raises(CopyError, match="holds no rollout database"):
         put_back(tmp_path / "empty.db")
-    with reading() as session:
+    with read_only() as session:
         assert not rollouts.find(session, FLAG).latched
 
 

@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform import identity, identity_store
-from control_plane.platform.actors import Person, Role
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import account_store, accounts
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Person, Role
 from credits_engine.administration import corrections
 from credits_engine.migration import copies
 from credits_engine.store.accounts import EVERYBODY
@@ -25,10 +25,10 @@ BOB = "bob@example.org"
 
 def test_a_rollback_since_the_backup_stands(office: Office, back: Restore) -> None:
     office.roll_back()
-    with reading() as session:
+    with read_only() as session:
         before = rollouts.find(session, FLAG)
     back()
-    with reading() as session:
+    with read_only() as session:
         after = rollouts.find(session, FLAG)
     assert after.latched
     assert "For a test." in after.state_reason, "why it was rolled back before"
@@ -45,7 +45,7 @@ def test_whatever_the_backup_says_nobody_is_exposed(
         corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
     copies.backup(database_url, tmp_path / "other.backup")
     put_back(tmp_path / "other.backup")
-    with reading() as session:
+    with read_only() as session:
         after = rollouts.find(session, FLAG)
         assert (after.latched, after.attempt) == (True, 2)
         assert frozen_because(session, EVERYBODY) is not None
@@ -56,7 +56,7 @@ def test_who_was_kept_out_since_the_backup_is_kept_out(office: Office, back: Res
         store.put_override(session, FLAG, "ada", Effect.DENY, reason="complained", actor="olga", now=now)
         corrections.freeze(session, "ada", now=now, actor="olga", reason="Chargeback")
     back()
-    with reading() as session:
+    with read_only() as session:
         assert store.find_override(session, FLAG, "ada", Effect.DENY) is not None
         assert frozen_because(session, "ada") == "Chargeback"
 
@@ -73,7 +73,7 @@ def test_overrides_let_in_whom_they_let_in_at_last(
         store.delete_override(session, FLAG, "ada", Effect.ALLOW)
         store.delete_override(session, FLAG, "eve", Effect.DENY)
     put_back(tmp_path / "other.backup")
-    with reading() as session:
+    with read_only() as session:
         assert set(store.overrides(session, FLAG, Effect.ALLOW)) == {"bob"}
         assert set(store.overrides(session, FLAG, Effect.DENY)) == {"eve"}, "in doubt somebody is kept out"
 
@@ -85,26 +85,26 @@ def test_access_is_given_back_to_nobody(
     copies.backup(database_url, tmp_path / "other.backup")
     victor, olga = cast["victor"], cast["olga"]
     with transaction() as session:
-        [token] = identity.list_tokens(session)
-        identity.revoke_token(session, token.id, now=now, actor="alice")
-        identity.disable_person(session, victor.id, now=now, actor="alice")
-        identity.change_role(session, olga.id, role=Role.VIEWER, now=now, actor="alice")
-        identity.change_password(session, olga.id, password="another long password", now=now, actor="alice")
-        late = identity.create_person(session, BOB, password="bob's long password", role="viewer", now=now)
+        [token] = accounts.list_tokens(session)
+        accounts.revoke_token(session, token.id, now=now, actor="alice")
+        accounts.disable_person(session, victor.id, now=now, actor="alice")
+        accounts.change_role(session, olga.id, role=Role.VIEWER, now=now, actor="alice")
+        accounts.change_password(session, olga.id, password="another long password", now=now, actor="alice")
+        late = accounts.create_person(session, BOB, password="bob's long password", role="viewer", now=now)
         corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
     fresh = office.token("service")
     put_back(tmp_path / "other.backup")
     with transaction() as session:
-        assert {each.selector: each.revoked_at is not None for each in identity.list_tokens(session)} == {
+        assert {each.selector: each.revoked_at is not None for each in accounts.list_tokens(session)} == {
             token.selector: True,
             fresh.split("v2_")[1][:22]: False,
         }
-        people = {each.username: each for each in identity.list_people(session)}
+        people = {each.username: each for each in accounts.list_people(session)}
         assert people["victor"].disabled_at is not None
         assert (people["olga"].role, people["olga"].session_version) == (Role.VIEWER, olga.session_version + 2)
-        assert identity.authenticate(session, "olga", "another long password") is not None
+        assert accounts.authenticate(session, "olga", "another long password") is not None
         assert people[BOB] == late
-        newest = identity.create_person(session, "nina", password="nina's long password", role="viewer", now=now)
+        newest = accounts.create_person(session, "nina", password="nina's long password", role="viewer", now=now)
         assert newest.id not in {each.id for each in people.values()}
 
 
@@ -112,14 +112,14 @@ def test_a_session_that_was_ended_since_the_backup_stays_ended(
     office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
     with transaction() as session:
-        olga = identity.begin_session(session, cast["olga"], now=now, lifetime=timedelta(hours=1))
+        olga = accounts.begin_session(session, cast["olga"], now=now, lifetime=timedelta(hours=1))
     copies.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:
-        identity.end_session(session, olga)
+        accounts.end_session(session, olga)
         corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
     put_back(tmp_path / "other.backup")
-    with reading() as session:
-        assert identity.person_of_session(session, olga) is None
+    with read_only() as session:
+        assert accounts.person_of_session(session, olga) is None
 
 
 def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
@@ -138,7 +138,7 @@ def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
     with transaction() as session:
         store.delete_definition(session, "production", "gone")
     done = put_back(tmp_path / "other.backup")
-    with reading() as session:
+    with read_only() as session:
         on = {name for (_, name), wire in store.every_definition(session).items() if wire["enabled"]}
     assert on == {"chat"}
     assert done.document["carried_over"]["switched_off"] == ["production/gone", "production/search"]
@@ -152,6 +152,6 @@ def test_what_cant_be_read_any_more_is_named_and_the_rest_is_kept(office: Office
         versions = dict.fromkeys(session.scalars(text("SELECT username FROM person")), 1)
     done = back()
     assert done.document["carried_over"]["not_readable"] == ["overrides", "people"]
-    with reading() as session:
+    with read_only() as session:
         assert rollouts.find(session, FLAG).latched
-        assert all(each.session_version > 1 for each in identity_store.people(session)), versions
+        assert all(each.session_version > 1 for each in account_store.people(session)), versions

@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from control_plane.platform import audit
-from control_plane.platform.database import reading
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
 from flags.administration import definitions
 from flags.store import UserAttributes
 from tests.office import Office
@@ -123,6 +123,6 @@ def test_switching_on_asks_for_more_than_switching_off(
     olga, path = sign_in("olga"), "/api/flags/a/environments/production"
     assert olga.put(path, json={"enabled": False, "reason": "It hurts."}).status_code == 200
     assert olga.put(path, json={"enabled": True, "reason": "It heals."}).status_code == 403
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         switched = audit.latest(session, subject="flag:a")[0]
     assert (switched.actor, switched.before, switched.after) == ("olga", {"production": True}, {"production": False})

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from control_plane.platform import audit
-from control_plane.platform.database import reading, transaction
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
 from flags import store
 from flags.administration.overrides import sweep
 from flags.store import Effect
@@ -52,7 +52,7 @@ def test_a_denial_beats_an_allowance_and_every_phase(call: Call, office: Office)
 def test_every_change_of_an_override_is_in_the_audit_trail(call: Call, app: Flask) -> None:
     call("PUT", f"{PATH}/deny/ann", kind="admin", json=BECAUSE)
     call("DELETE", f"{PATH}/deny/ann", kind="admin", json={"reason": "It was somebody else."})
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         removed, put = audit.latest(session, subject=f"rollout:{FLAG}", limit=2)
     assert (put.action, put.actor, put.reason) == ("override.put", "token:a admin token", BECAUSE["reason"])
     assert put.after is not None

@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from control_plane.platform import announce, audit
-from control_plane.platform.database import reading
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime import change_feed
 
 Call = Callable[..., TestResponse]
 ANN = {"userId": "ann", "plan": "pro", "signedUpAt": "2026-08-01T10:00:00+02:00", "beta": True}
@@ -39,8 +40,8 @@ def test_what_is_left_out_stays_and_what_is_null_goes(call: Call) -> None:
 
 def test_joining_the_beta_is_audited_and_announced_and_nothing_else_is(call: Call, app: Flask) -> None:
     def revision() -> int:
-        with app.app_context(), reading() as session:
-            return announce.revision(session)
+        with app.app_context(), read_only() as session:
+            return change_feed.revision(session)
 
     before = revision()
     enter(call, ANN, {"userId": "bob", "plan": "free"})
@@ -48,7 +49,7 @@ def test_joining_the_beta_is_audited_and_announced_and_nothing_else_is(call: Cal
     assert joined > before
     enter(call, ANN, {"userId": "ann", "plan": "free"}, {"userId": "bob", "plan": "pro"})
     assert revision() == joined
-    with app.app_context(), reading() as session:
+    with app.app_context(), read_only() as session:
         [entry] = audit.latest(session, subject="directory")
     assert (entry.action, entry.after) == ("directory.beta", {"joined": ["ann"], "left": []})
 

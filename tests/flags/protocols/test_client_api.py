@@ -8,7 +8,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from control_plane.platform.database import db
+from control_plane.platform.db.database import db
 from flags.store import UserAttributes
 from tests.office import Office
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from control_plane.platform.database import db, transaction
+from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from flags.administration import definitions
 from tests.applications import application

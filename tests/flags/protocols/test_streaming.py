@@ -11,8 +11,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from control_plane.platform import announce, identity
-from control_plane.platform.database import transaction
+from control_plane.platform.auth import accounts
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import change_feed
 from flags.protocols import streams
 from flags.publication import history
 from flags.publication.history import edition_id
@@ -139,8 +140,8 @@ def test_a_stream_ends_with_its_token(listen: Callable[..., Listener], app: Flas
     stream = listen()
     stream.frame()
     with app.app_context(), transaction() as session:
-        [token] = identity.list_tokens(session)
-        identity.revoke_token(session, token.id, now=datetime.now(UTC), actor="test")
+        [token] = accounts.list_tokens(session)
+        accounts.revoke_token(session, token.id, now=datetime.now(UTC), actor="test")
     with pytest.raises(StopIteration):
         stream.frame()
 
@@ -149,7 +150,7 @@ def test_a_stream_ends_with_the_process(listen: Callable[..., Listener], app: Fl
     stream = listen()
     stream.frame()
     with app.app_context():
-        threading.Timer(0.05, announce.feed().stop).start()
+        threading.Timer(0.05, change_feed.feed().stop).start()
     with pytest.raises(StopIteration):
         stream.frame()
 
@@ -182,7 +183,7 @@ def test_a_delta_is_asked_for_by_the_last_edition(call: Call, office: Office) ->
 def test_a_change_elsewhere_wakes_nobody(call: Call, office: Office, app: Flask) -> None:
     before = call("GET", DELTA, kind="client")
     with app.app_context(), transaction() as session:
-        announce.publish(session, "billing", "somebody", now=datetime.now(UTC))
+        change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))
     assert call("GET", DELTA, kind="client", headers={"If-None-Match": before.headers["ETag"]}).status_code == 304
 
 

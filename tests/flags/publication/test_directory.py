@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from control_plane.phases import FLAG
-from control_plane.platform.database import transaction
+from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.contexts import Acquaintance

@@ -8,9 +8,9 @@ from flask import Flask
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform import signals
-from control_plane.platform.database import db
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import db
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
 from flags.publication.freshness import SIGNAL, Freshness
 from flags.publication.publisher import publisher
 from tests.office import Office
@@ -40,7 +40,7 @@ def look(app: Flask, freshness: Freshness) -> Look:
             signals.set_bounds({SIGNAL: bound})
             freshness.look(NOW)
         good, bad, _ = app.extensions["signals"].take()
-        return good[Series(SIGNAL)], bad[Series(SIGNAL)]
+        return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     return look
 

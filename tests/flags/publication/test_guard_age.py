@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 
 from alerts.guarding import guard
-from control_plane.platform import leases, signals
-from control_plane.platform.database import transaction
-from control_plane.platform.signals import Series
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.runtime import leases
 from flags.publication import guard_age
 from flags.publication.guard_age import LATE_SECONDS, SIGNAL
 
@@ -27,7 +28,7 @@ def look(app: Flask) -> Iterator[Look]:
         app.extensions["signals"].take()
         guard_age.look(datetime.now(UTC))
         good, bad, _ = app.extensions["signals"].take()
-        return good[Series(SIGNAL)], bad[Series(SIGNAL)]
+        return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     with app.app_context():
         yield look
@@ -36,7 +37,7 @@ def look(app: Flask) -> Iterator[Look]:
 def beat(seconds_ago: float) -> None:
     """The guard's last heartbeat was so long ago."""
     with transaction() as session:
-        leases.beat(session, now=datetime.now(UTC) - timedelta(seconds=seconds_ago), term=1, ttl_seconds=30)
+        leases.heartbeat(session, now=datetime.now(UTC) - timedelta(seconds=seconds_ago), term=1, ttl_seconds=30)
 
 
 def test_before_the_guard_has_judged_nothing_is_known_of_it(look: Look) -> None:

@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from control_plane.platform import announce, leases
-from control_plane.platform.database import db, transaction
+from control_plane.platform.db.database import db, transaction
+from control_plane.platform.runtime import change_feed, leases
 from control_plane.platform.settings import Settings
 from flags.publication import publisher as publishing
 from flags.publication.publisher import Publisher, publisher
@@ -70,7 +70,7 @@ def test_what_could_not_be_read_is_read_when_it_can_be(
     with monkeypatch.context() as broken, app.app_context():
         broken.setattr(serving, "_read", _fails)
         office.roll_back()
-        announce.feed().refresh()
+        change_feed.feed().refresh()
         assert enabled(serving), "nothing is known of the rollback yet"
     with app.app_context():
         serving.confirm(datetime.now(UTC))
@@ -83,7 +83,7 @@ def test_the_guards_lease_ends_without_the_database(
     soon = timedelta(seconds=1)
     with app.app_context():
         with transaction() as session:
-            leases.beat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=soon.total_seconds())
+            leases.heartbeat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=soon.total_seconds())
         serving.confirm(datetime.now(UTC))
     watched = serving.current("production").edition.tag
     assert enabled(serving)
@@ -135,11 +135,11 @@ def test_only_what_changed_is_read_again(serving: Publisher, app: Flask, monkeyp
     monkeypatch.setattr(serving, "_read", lambda *words: reads.append(words) or original(*words))
     with app.app_context():
         with transaction() as session:
-            announce.publish(session, "billing", "somebody", now=datetime.now(UTC))
+            change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))
         serving.refresh()
         assert reads == []
         with transaction() as session:
-            announce.publish(session, "rollout", FLAG, now=datetime.now(UTC))
+            change_feed.publish(session, "rollout", FLAG, now=datetime.now(UTC))
         serving.refresh()
         assert len(reads) == 1
 

@@ -1,0 +1,27 @@
+"""What a fresh installation needs before its first request: the guide's rollout and somebody who may sign in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts, store
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.auth import accounts
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapResult:
+    """What was made just now; `owner_password` is None when somebody could sign in already."""
+
+    planned: bool
+    owner_password: str | None
+
+
+def bootstrap(session: Session, now: datetime) -> BootstrapResult:
+    """Make what is missing and leave everything else as it is."""
+    planned = store.load(session, FLAG) is None
+    if planned:
+        plan = default_plan(new_signups_after=now)
+        rollouts.plan(session, FLAG, plan, now=now, actor="system", reason="The Credits v2 rollout guide.")
+    return BootstrapResult(planned, accounts.ensure_first_owner(session, now))

@@ -1,0 +1,64 @@
+"""Whether the reader of a stream keeps up. Granian takes all it is given and keeps it; only the system can tell."""
+
+import fcntl
+import os
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+
+HANDED_OVER_MAX = 1024 * 1024
+"""How much is sent before anybody looks whether it is taken."""
+UNREAD_MAX = 64 * 1024
+READER_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+SIOCOUTQ = 0x5411
+"""Linux: how many bytes a socket holds that the other side has not acknowledged."""
+OPEN_FILES = "/proc/self/fd"
+
+
+class StreamReader:
+    """The other end of a stream."""
+
+    def __init__(self, host: str, port: str) -> None:
+        self._peer = (host, int(port))
+        self._handed_over = 0
+
+    def keeps_up(self, size: int) -> bool:
+        """Whether `size` bytes more may be sent. Wait for a slow reader; end the connection of one that stopped."""
+        self._handed_over += size
+        if self._handed_over <= HANDED_OVER_MAX or sys.platform != "linux":
+            return True
+        found = _connection(self._peer)
+        if found is None:
+            return False
+        with found:
+            give_up = time.monotonic() + READER_SECONDS
+            while _unread(found) > UNREAD_MAX:
+                if time.monotonic() > give_up:
+                    with suppress(OSError):
+                        found.shutdown(socket.SHUT_RDWR)
+                    return False
+                time.sleep(LOOK_SECONDS)
+        self._handed_over = 0
+        return True
+
+
+def _unread(connection: socket.socket) -> int:
+    unread: int = struct.unpack("i", fcntl.ioctl(connection, SIOCOUTQ, b"\0\0\0\0"))[0]
+    return unread
+
+
+def _connection(peer: tuple[str, int]) -> socket.socket | None:
+    """A handle of our own on the connection from `peer`, which stays the same whatever the server closes meanwhile."""
+    for name in os.listdir(OPEN_FILES):
+        try:
+            found = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue  # no socket, or closed since
+        with suppress(OSError):
+            if found.getpeername()[:2] == peer:
+                return found
+        found.close()
+    return None

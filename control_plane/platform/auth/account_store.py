@@ -1,0 +1,151 @@
+"""All SQL of people and tokens."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth.models import ApiTokenRow, PersonRow, PersonSessionRow
+from control_plane.platform.db import database
+from control_plane.platform.identity_types import Person, Role, Token, TokenType
+
+# What another process changed meanwhile counts, even where this session has seen the row before.
+PEOPLE = select(PersonRow).execution_options(populate_existing=True)
+TOKENS = select(ApiTokenRow).execution_options(populate_existing=True)
+
+
+def add_person(session: Session, *, username: str, password_hash: str, role: Role, now: datetime) -> Person | None:
+    """Store a new person; None when the username is taken, by whichever of two processes came first."""
+    statement = (
+        database.dialect_insert(session, PersonRow)
+        .values(username=username, password_hash=password_hash, role=role, session_version=1, created_at=now)
+        .on_conflict_do_nothing(index_elements=["username"])
+        .returning(PersonRow)
+    )
+    row = session.scalars(statement).one_or_none()
+    return _person(row) if row else None
+
+
+def person(session: Session, person_id: int) -> Person | None:
+    """The person with this id."""
+    row = session.scalars(PEOPLE.where(PersonRow.id == person_id)).one_or_none()
+    return _person(row) if row else None
+
+
+def credentials(session: Session, username: str) -> tuple[Person, str] | None:
+    """The person with this username and their password hash."""
+    row = session.scalars(PEOPLE.where(PersonRow.username == username)).one_or_none()
+    return (_person(row), row.password_hash) if row else None
+
+
+def people(session: Session) -> list[Person]:
+    """Everyone, by username."""
+    return [_person(row) for row in session.scalars(PEOPLE.order_by(PersonRow.username))]
+
+
+def is_empty(session: Session) -> bool:
+    """Whether nobody exists yet."""
+    return session.scalar(select(PersonRow.id).limit(1)) is None
+
+
+def active_owners(session: Session) -> set[int]:
+    """Who can sign in as owner; their rows stay locked, so that two owners can't remove each other at once."""
+    owners = select(PersonRow.id).where(PersonRow.role == Role.OWNER, PersonRow.disabled_at.is_(None))
+    return set(session.scalars(owners.order_by(PersonRow.id).with_for_update()))
+
+
+def change_person(session: Session, person_id: int, **columns: Any) -> None:
+    """Write columns of one person and end every session they have."""
+    changed = {**columns, "session_version": PersonRow.session_version + 1}
+    session.execute(update(PersonRow).where(PersonRow.id == person_id).values(changed))
+
+
+def add_session(session: Session, session_id: str, person_id: int, *, now: datetime) -> None:
+    """Begin a session of somebody."""
+    session.add(PersonSessionRow(id=session_id, person_id=person_id, started_at=now))
+    session.flush()
+
+
+def person_of_session(session: Session, session_id: str) -> Person | None:
+    """Whose session this is; None when it has ended."""
+    found = PEOPLE.join(PersonSessionRow, PersonSessionRow.person_id == PersonRow.id)
+    row = session.scalars(found.where(PersonSessionRow.id == session_id)).one_or_none()
+    return _person(row) if row else None
+
+
+def remove_session(session: Session, session_id: str) -> None:
+    """End one session; doing so twice changes nothing."""
+    session.execute(delete(PersonSessionRow).where(PersonSessionRow.id == session_id))
+
+
+def remove_sessions(session: Session, *, before: datetime) -> None:
+    """Forget the sessions that began before this instant."""
+    session.execute(delete(PersonSessionRow).where(PersonSessionRow.started_at < before))
+
+
+def add_token(session: Session, **columns: Any) -> Token:
+    """Store a new token."""
+    row = ApiTokenRow(**columns)
+    session.add(row)
+    session.flush()
+    return _token(row)
+
+
+def tokens(session: Session) -> list[Token]:
+    """Every token, the newest first, revoked ones too."""
+    return [_token(row) for row in session.scalars(TOKENS.order_by(ApiTokenRow.id.desc()))]
+
+
+def token(session: Session, token_id: int) -> Token | None:
+    """The token with this id."""
+    row = session.scalars(TOKENS.where(ApiTokenRow.id == token_id)).one_or_none()
+    return _token(row) if row else None
+
+
+def tokens_by_selector(session: Session, selectors: Collection[str]) -> dict[str, Token]:
+    """The tokens with these selectors, as the database has them now; the unknown are left out."""
+    rows = session.scalars(TOKENS.where(ApiTokenRow.selector.in_(selectors)))
+    return {row.selector: _token(row) for row in rows}
+
+
+def revoke(session: Session, token_id: int, now: datetime) -> bool:
+    """End a token; False when it had ended before."""
+    statement = update(ApiTokenRow).where(ApiTokenRow.id == token_id, ApiTokenRow.revoked_at.is_(None))
+    return database.rowcount_of(session, statement.values(revoked_at=now)) == 1
+
+
+def touch_last_seen(session: Session, seen: Mapping[int, datetime]) -> None:
+    """Note when tokens were last used; a note never moves back."""
+    for token_id, at in sorted(seen.items()):
+        older = or_(ApiTokenRow.last_seen_at.is_(None), ApiTokenRow.last_seen_at < at)
+        session.execute(update(ApiTokenRow).where(ApiTokenRow.id == token_id, older).values(last_seen_at=at))
+
+
+def _person(row: PersonRow) -> Person:
+    return Person(
+        id=row.id,
+        username=row.username,
+        role=Role(row.role),
+        session_version=row.session_version,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+    )
+
+
+def _token(row: ApiTokenRow) -> Token:
+    return Token(
+        id=row.id,
+        name=row.name,
+        type=TokenType(row.type),
+        environment=row.environment,
+        selector=row.selector,
+        digest=row.digest,
+        trusted_attributes=tuple(row.trusted_attributes),
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_seen_at=row.last_seen_at,
+    )

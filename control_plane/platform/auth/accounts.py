@@ -1,0 +1,201 @@
+"""People who sign in: made, proved, changed, locked out. Each change is audited in the caller's transaction.
+
+Tokens are made and checked in `tokens.py`; this is the door to both.
+"""
+
+import re
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth import account_store, audit
+from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
+from control_plane.platform.auth.tokens import (
+    check_token,
+    create_token,
+    init_app,
+    is_in_force,
+    list_tokens,
+    people_behind,
+    revoke_token,
+)
+from control_plane.platform.identity_types import Person, Role
+from control_plane.platform.problems import Problem
+
+__all__ = [
+    "account_name",
+    "add_person",
+    "authenticate",
+    "begin_session",
+    "change_password",
+    "change_role",
+    "check_token",
+    "claimed",
+    "create_person",
+    "create_token",
+    "disable_person",
+    "end_session",
+    "end_sessions",
+    "ensure_first_owner",
+    "find_person",
+    "init_app",
+    "is_in_force",
+    "list_people",
+    "list_tokens",
+    "people_behind",
+    "person_of_session",
+    "prove",
+    "revoke_token",
+]
+
+FIRST_OWNER = "owner"
+PASSWORD_BYTES = 15
+SESSION_ID_BYTES = 24
+USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
+
+
+def create_person(
+    session: Session, username: str, *, password: str, role: Role | str, now: datetime, actor: str = "system"
+) -> Person:
+    """Let somebody sign in. Raises Problem for a name that can't be used or is taken, and for a weak password."""
+    name = account_name(username)
+    if not USERNAME.fullmatch(name):
+        rule = "2 to 64 letters, digits and . _ @ + -, a letter or digit first"
+        raise Problem(422, "INVALID_USERNAME", f"The username {username[:64]!r} can't be used; write {rule}.")
+    person = _add(session, name, password, _role(role), now=now, actor=actor)
+    if person is None:
+        raise Problem(409, "USERNAME_TAKEN", f"There is somebody called {name} already; choose another name.")
+    return person
+
+
+def add_person(session: Session, username: str, role: Role | str, *, now: datetime, actor: str = "system") -> str:
+    """Let somebody sign in; returns the password made for them, to be shown once."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    create_person(session, username, password=password, role=role, now=now, actor=actor)
+    return password
+
+
+def ensure_first_owner(session: Session, now: datetime) -> str | None:
+    """Make the first owner where nobody exists; returns their password, to be shown once, else None."""
+    if not account_store.is_empty(session):
+        return None
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    # Of two processes that start together one makes the owner, and only its password is true.
+    return password if _add(session, FIRST_OWNER, password, Role.OWNER, now=now, actor="system") else None
+
+
+def authenticate(session: Session, username: str, password: str) -> Person | None:
+    """Who this is; None for a wrong password, a stranger and somebody locked out, each after the same work."""
+    return prove(*claimed(session, username), password)
+
+
+def claimed(session: Session, username: str) -> tuple[Person | None, str]:
+    """The person who is said to sign in, and the hash that their password has to fit."""
+    name = account_name(username)
+    return (account_store.credentials(session, name) if USERNAME.fullmatch(name) else None) or (None, NOBODY)
+
+
+def prove(person: Person | None, password_hash: str, password: str) -> Person | None:
+    """The person, where the password proves it; this takes its time and needs no database."""
+    proved = is_password(password_hash, password)
+    return person if person and proved and person.disabled_at is None else None
+
+
+def account_name(username: str) -> str:
+    """The username as it is stored, whichever way it was typed."""
+    return username.strip().lower()
+
+
+def begin_session(session: Session, person: Person, *, now: datetime, lifetime: timedelta) -> str:
+    """Begin a session of somebody and forget those that are too old to count; returns its id."""
+    session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
+    account_store.remove_sessions(session, before=now - lifetime)
+    account_store.add_session(session, session_id, person.id, now=now)
+    return session_id
+
+
+def person_of_session(session: Session, session_id: str) -> Person | None:
+    """Whose session this is; None when they have signed out."""
+    return account_store.person_of_session(session, session_id)
+
+
+def end_session(session: Session, session_id: str) -> None:
+    """End one session, in every process."""
+    account_store.remove_session(session, session_id)
+
+
+def find_person(session: Session, person_id: int) -> Person | None:
+    """The person with this id."""
+    return account_store.person(session, person_id)
+
+
+def list_people(session: Session) -> list[Person]:
+    """Everyone, by username."""
+    return account_store.people(session)
+
+
+def change_password(session: Session, person_id: int, *, password: str, now: datetime, actor: str) -> None:
+    """Give somebody a new password and end their sessions."""
+    person = _known(session, person_id)
+    account_store.change_person(session, person_id, password_hash=hash_password(password, username=person.username))
+    _audit(session, "change_password", person, now=now, actor=actor)
+
+
+def change_role(session: Session, person_id: int, *, role: Role | str, now: datetime, actor: str) -> None:
+    """Give somebody another role and end their sessions. The last owner remains one."""
+    person, wanted = _known(session, person_id), _role(role)
+    if wanted is not Role.OWNER:
+        _require_an_owner(session, person)
+    account_store.change_person(session, person_id, role=wanted)
+    changed = {"before": {"role": person.role}, "after": {"role": wanted}}
+    _audit(session, "change_role", person, now=now, actor=actor, **changed)
+
+
+def disable_person(session: Session, person_id: int, *, now: datetime, actor: str) -> None:
+    """Lock somebody out and end their sessions. The last owner can't be locked out."""
+    person = _known(session, person_id)
+    _require_an_owner(session, person)
+    account_store.change_person(session, person_id, disabled_at=now)
+    _audit(session, "disable", person, now=now, actor=actor)
+
+
+def end_sessions(session: Session, person_id: int, *, now: datetime, actor: str) -> None:
+    """Sign somebody out everywhere."""
+    person = _known(session, person_id)
+    account_store.change_person(session, person_id)
+    _audit(session, "end_sessions", person, now=now, actor=actor)
+
+
+def _add(session: Session, username: str, password: str, role: Role, *, now: datetime, actor: str) -> Person | None:
+    password_hash = hash_password(password, username=username)
+    person = account_store.add_person(session, username=username, password_hash=password_hash, role=role, now=now)
+    if person is not None:
+        _audit(session, "create", person, now=now, actor=actor, after={"role": role})
+    return person
+
+
+def _role(role: Role | str) -> Role:
+    try:
+        return Role(role)
+    except ValueError:
+        raise Problem(422, "UNKNOWN_ROLE", f"There is no role {role[:40]!r}; use {', '.join(Role)}.") from None
+
+
+def _known(session: Session, person_id: int) -> Person:
+    person = account_store.person(session, person_id)
+    if person is None:
+        raise Problem(404, "PERSON_NOT_FOUND", f"There is nobody with the id {person_id}.")
+    return person
+
+
+def _require_an_owner(session: Session, person: Person) -> None:
+    others = account_store.active_owners(session) - {person.id}
+    if person.role is Role.OWNER and not others:
+        raise Problem(409, "LAST_OWNER", f"{person.username} is the last owner; make somebody else owner first.")
+
+
+def _audit(session: Session, verb: str, person: Person, *, now: datetime, actor: str, **changed: Any) -> None:
+    subject = f"person:{person.username}"
+    audit.record(session, now=now, actor=actor, action=f"person.{verb}", subject=subject, reason="", **changed)

@@ -1,0 +1,160 @@
+"""The audit trail: append-only, each entry sealed by a hash over itself and the entry before.
+
+Where it must end is kept beside it, sealed with a key (`audit_head`): a chain alone can't tell that its end is missing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth import audit_head
+from control_plane.platform.auth.audit_head import End
+from control_plane.platform.models import AuditEntry
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime.change_feed import lock_commit_order
+
+GENESIS = "0" * 64
+NOWHERE = End(0, 0, GENESIS)
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How many entries were checked, the id of the first one that does not fit, and what is wrong with the end."""
+
+    checked: int
+    first_broken: int | None
+    problem: str = ""
+    end: End = NOWHERE
+
+    @property
+    def intact(self) -> bool:
+        return self.first_broken is None and not self.problem
+
+
+def record(
+    session: Session,
+    *,
+    now: datetime,
+    actor: str,
+    action: str,
+    subject: str,
+    reason: str,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Append one entry in the caller's transaction; nothing is recorded when that rolls back."""
+    lock_commit_order(session)  # two writers must not both continue from the same predecessor
+    last_id, last_hash = _newest(session)
+    entry = AuditEntry(
+        at=now,
+        actor=actor,
+        action=action,
+        subject=subject,
+        before=_plain(before),
+        after=_plain(after),
+        reason=reason,
+        previous_hash=last_hash,
+    )
+    entry.hash = _seal(entry)
+    session.add(entry)
+    session.flush()
+    audit_head.extend(session, entry, last_id)
+
+
+def verify(session: Session) -> Verification:
+    """Recompute the whole chain, in batches, and hold its end against what was sealed beside it.
+
+    The first entry that was changed, removed or inserted is named.
+    """
+    checked, last_id, previous = 0, 0, GENESIS
+    for entry in every(session):
+        if entry.previous_hash != previous or entry.hash != _seal(entry):
+            return Verification(checked, entry.id, end=End(checked, last_id, previous))
+        checked, last_id, previous = checked + 1, entry.id, entry.hash
+    end = End(checked, last_id, previous)
+    return Verification(checked, None, audit_head.problem(session, end), end)
+
+
+def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
+    """Seal the trail as it is, and say in it who decided so and what was wrong. Raises Problem without a reason."""
+    if not reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    lock_commit_order(session)
+    found = verify(session)
+    count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
+    audit_head.replace_seal(session, End(count, *_newest(session)))
+    after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
+    record(session, now=now, actor=actor, action="audit.seal", subject="audit", reason=reason.strip(), after=after)
+
+
+def every(session: Session) -> Iterator[AuditEntry]:
+    """Every entry, oldest first, in batches."""
+    last_id = 0
+    while batch := session.scalars(
+        select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
+    ).all():
+        yield from batch
+        last_id = batch[-1].id
+        session.expunge_all()
+
+
+def latest(
+    session: Session, *, subject: str | None = None, limit: int = 50, before_id: int | None = None
+) -> list[AuditEntry]:
+    """The newest entries first, of one subject or of all, older than `before_id`."""
+    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    if subject is not None:
+        query = query.where(AuditEntry.subject == subject)
+    if before_id is not None:
+        query = query.where(AuditEntry.id < before_id)
+    return list(session.scalars(query))
+
+
+def to_json(entry: AuditEntry) -> dict[str, Any]:
+    """An entry as JSON."""
+    return {
+        "id": entry.id,
+        "at": entry.at.isoformat(),
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject": entry.subject,
+        "before": entry.before,
+        "after": entry.after,
+        "reason": entry.reason,
+        "hash": entry.hash,
+    }
+
+
+def _newest(session: Session) -> tuple[int, str]:
+    """Id and hash of the last entry, or what stands for them before the first."""
+    found = session.execute(select(AuditEntry.id, AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)).first()
+    return (found.id, found.hash) if found else (NOWHERE.last_id, NOWHERE.last_hash)
+
+
+def _seal(entry: AuditEntry) -> str:
+    fields = [
+        entry.previous_hash,
+        entry.at.isoformat(timespec="microseconds"),
+        entry.actor,
+        entry.action,
+        entry.subject,
+        entry.before,
+        entry.after,
+        entry.reason,
+    ]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _plain(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the JSON column will give back, so that the seal holds after a round trip."""
+    if value is None:
+        return None
+    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    return plain

@@ -1,0 +1,109 @@
+"""How the audit trail must end: a record beside it, sealed with a key that the database does not hold.
+
+A chain of hashes shows what was changed in its middle. Whoever cuts off its end, empties it or computes it anew leaves
+a chain that fits; only something kept elsewhere tells: this record, whose seal takes `SECRET_KEY`, and the anchors that
+people keep outside. A record whose seal does not fit is carried on without one, so that the next entry can't hide it.
+"""
+
+import hmac
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.models import AuditEntry, AuditHead
+from control_plane.platform.settings import current
+
+HEAD = 1
+PURPOSE = b"audit trail"
+UNSEALED = "unsealed"
+
+
+class AnchorError(ValueError):
+    """The text is no anchor of an audit trail."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a trail ends: how many entries there are, and the last one's id and hash."""
+
+    entries: int
+    last_id: int
+    last_hash: str
+
+    @property
+    def anchor(self) -> str:
+        """The end as one word, to be kept where nobody who can write the database can write."""
+        return f"{self.entries}:{self.last_id}:{self.last_hash}"
+
+
+def extend(session: Session, entry: AuditEntry, last_id: int) -> None:
+    """Let the record end with `entry`, which the caller's transaction has just appended to the entry `last_id`."""
+    head = session.get(AuditHead, HEAD, populate_existing=True)
+    if head is None:
+        return  # removed from outside; made again, it would hide that
+    fits = (last_id, entry.previous_hash) == (head.last_id, head.last_hash)
+    if head.seal:
+        fits = fits and _is_sealed(head)
+    else:
+        head.sealed_from = entry.id
+    head.entries, head.last_id, head.last_hash = head.entries + 1, entry.id, entry.hash
+    head.seal = _seal(head) if fits else UNSEALED
+    session.flush()
+
+
+def problem(session: Session, found: End) -> str:
+    """What is wrong with a trail that ends like `found` and whose chain fits; empty where nothing is."""
+    head = session.get(AuditHead, HEAD, populate_existing=True)
+    if head is None:
+        return "The record of how the trail ends was removed."
+    if not head.seal:
+        return "It is not sealed yet, which its next entry does; of one that was sealed before, the seal was removed."
+    if not _is_sealed(head):
+        return (
+            "The record of how the trail ends is not sealed with this installation's SECRET_KEY: "
+            "it was changed from outside, or something was written with another key."
+        )
+    if found != _end(head):
+        return f"{head.entries:,} entries were written and {found.entries:,} are here, or the last one is another."
+    return ""
+
+
+def sealed_from(session: Session) -> int:
+    """The first entry that was sealed when it was written; 0 where none is yet."""
+    return session.scalar(select(AuditHead.sealed_from)) or 0
+
+
+def holds(session: Session, anchor: str) -> bool:
+    """Whether the trail still has the end that `anchor` names. Raises AnchorError."""
+    entries, _, rest = anchor.strip().partition(":")
+    last_id, _, last_hash = rest.partition(":")
+    if not (entries.isdecimal() and last_id.isdecimal() and last_hash):
+        raise AnchorError("An anchor has the form ENTRIES:ID:HASH; `rollout audit verify` prints one.")
+    until = select(func.count()).select_from(AuditEntry).where(AuditEntry.id <= int(last_id))
+    found = session.scalar(select(AuditEntry.hash).where(AuditEntry.id == int(last_id)))
+    return found == last_hash and session.scalar(until) == int(entries)
+
+
+def replace_seal(session: Session, found: End) -> None:
+    """Seal the trail as it is, after somebody has decided that it may be believed from here on."""
+    head = session.get(AuditHead, HEAD, populate_existing=True) or AuditHead(id=HEAD)
+    head.entries, head.last_id, head.last_hash = found.entries, found.last_id, found.last_hash
+    head.sealed_from = found.last_id + 1
+    head.seal = _seal(head)
+    session.add(head)
+    session.flush()
+
+
+def _end(head: AuditHead) -> End:
+    return End(head.entries, head.last_id, head.last_hash)
+
+
+def _is_sealed(head: AuditHead) -> bool:
+    return hmac.compare_digest(head.seal, _seal(head))
+
+
+def _seal(head: AuditHead) -> str:
+    words = f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}"
+    key = hmac.digest(current().secret_key.encode(), PURPOSE, "sha256")
+    return hmac.new(key, words.encode(), "sha256").hexdigest()

@@ -1,0 +1,193 @@
+"""Who makes the request: a program with a token, a person with a session, or nobody known.
+
+A token presented is the only thing looked at: a request that carries one never falls back to the browser's cookie.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from flask import Flask, Request, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+
+from control_plane.platform import settings
+from control_plane.platform.auth import accounts, passwords, rate_limit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Person, Role, Token, TokenRefusal, TokenType
+from control_plane.platform.observability.telemetry import ACTOR
+from control_plane.platform.problems import Problem
+
+PRINCIPAL = "rollout.caller"
+SESSION_LIFETIME = timedelta(hours=12)
+SEEN_SECONDS = 60
+"""How old the note of the last use may become before the cookie is written again."""
+ACCOUNT_CHARACTERS = 64
+QUEUE_SHARE = 1 / 16
+"""The part of a worker's threads that may wait for a hash: two are made at a time."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody known: the name for the audit trail, the role, and what proved it."""
+
+    name: str
+    role: Role | None = None
+    person: Person | None = None
+    token: Token | None = None
+
+
+class SessionCookie(SecureCookieSessionInterface):
+    """Flask's signed cookie, marked secure wherever the request came over HTTPS."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Flask makes a signer before it looks for a cookie, and callers of the API send none."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
+        """Not a setting: `make run` serves plain HTTP on loopback, where a secure cookie would never come back."""
+        return request.is_secure
+
+
+def init_app(app: Flask) -> None:
+    """Set how sessions are kept in the browser."""
+    app.config.update(
+        SESSION_COOKIE_NAME="rollout_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+    )
+    app.session_interface = SessionCookie()
+
+
+def presented_token() -> str:
+    """The token of the request: raw or Bearer in `Authorization`, else `X-API-Key`; empty without one."""
+    environ = request.environ
+    authorization: str = environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, rest = authorization.strip().partition(" ")
+    if rest and scheme.lower() == "bearer":
+        return rest.strip()
+    # Basic credentials may be a proxy's and are sent by the browser itself: they are no token of ours.
+    api_key: str = environ.get("HTTP_X_API_KEY", "")
+    return api_key.strip() if rest or not scheme else scheme
+
+
+def current_principal() -> Principal | TokenRefusal | None:
+    """Who calls; a refusal for a token that opens nothing, None for nobody. Looked up once per request."""
+    known = token_principal()
+    if known is not None:
+        return known
+    if PRINCIPAL not in request.environ:
+        _cache(_session_principal())
+    return cached_principal()
+
+
+def token_principal() -> Principal | TokenRefusal | None:
+    """Who calls with a token; None where none was presented."""
+    caller = cached_principal()
+    if caller is not None:
+        return None if isinstance(caller, Principal) and caller.token is None else caller
+    text = presented_token()
+    return _cache(_token_principal(text)) if text else None
+
+
+def reload_principal() -> Principal | TokenRefusal | None:
+    """Who calls, looked up again: an answer that goes on for hours must notice that the session was ended."""
+    request.environ.pop(PRINCIPAL, None)
+    return current_principal()
+
+
+def cached_principal() -> Principal | TokenRefusal | None:
+    """Who calls, as far as this request has asked already."""
+    caller: Principal | TokenRefusal | None = request.environ.get(PRINCIPAL)
+    return caller
+
+
+def sign_in(username: str, password: str, *, now: datetime) -> Person:
+    """Start a session. Raises Problem: 401 for credentials that don't fit, 429 after too many, 503 in a crowd."""
+    account = accounts.account_name(username)[:ACCOUNT_CHARACTERS]
+    limits = (rate_limit.SIGN_IN, rate_limit.network(address())), (rate_limit.ACCOUNT, f"the account {account!r}")
+    with rate_limit.attempt(*limits) as made:
+        found = _proved(username, password, made)
+        if found is None:
+            log.warning("person.sign_in_failed", address=address())
+            raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
+    with transaction() as database_session:
+        session_id = accounts.begin_session(database_session, found, now=now, lifetime=SESSION_LIFETIME)
+    session.clear()
+    session.permanent = True
+    began = now.timestamp()
+    session.update(id=session_id, version=found.session_version, signed_in_at=began, seen_at=began)
+    request.environ.pop(PRINCIPAL, None)
+    log.info("person.signed_in", person=found.username, address=address())
+    return found
+
+
+def sign_out() -> None:
+    """End the session of this browser, also for a cookie that somebody kept."""
+    session_id = session.get("id")
+    if isinstance(session_id, str):
+        with transaction() as database_session:
+            accounts.end_session(database_session, session_id)
+    session.clear()
+    request.environ.pop(PRINCIPAL, None)
+
+
+def address() -> str:
+    """Where the request came from."""
+    return request.remote_addr or "an unknown address"
+
+
+def _cache(caller: Principal | TokenRefusal | None) -> Principal | TokenRefusal | None:
+    environ = request.environ  # not `g`, which outlives a request where tests hold the application context open
+    environ[PRINCIPAL] = caller
+    environ[ACTOR] = caller.name if isinstance(caller, Principal) else ""
+    return caller
+
+
+def _token_principal(text: str) -> Principal | TokenRefusal:
+    token = accounts.check_token(text, datetime.now(UTC))
+    if isinstance(token, TokenRefusal):
+        return token
+    role = Role.OWNER if token.type is TokenType.ADMIN else None
+    return Principal(f"token:{token.name}", role=role, token=token)
+
+
+def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | None:
+    """Who signs in. A hash takes its time, so no more than a few wait for theirs, and no connection waits with them."""
+    try:
+        with passwords.queue(max(2, int(settings.current().threads * QUEUE_SHARE))):
+            with read_only() as database_session:
+                person, password_hash = accounts.claimed(database_session, username)
+            found = accounts.prove(person, password_hash, password)
+    except Exception:
+        made.failed = False  # nothing was proved, neither way
+        raise
+    made.failed = found is None
+    return found
+
+
+def _session_principal() -> Principal | None:
+    now = datetime.now(UTC).timestamp()
+    session_id = session.get("id")
+    if not isinstance(session_id, str) or _is_over(now):
+        return None
+    with read_only() as database_session:
+        found = accounts.person_of_session(database_session, session_id)
+    if found is None or found.session_version != session.get("version"):
+        return None
+    if now - session["seen_at"] > SEEN_SECONDS:
+        session["seen_at"] = now
+    return Principal(found.username, role=found.role, person=found)
+
+
+def _is_over(now: float) -> bool:
+    """Whether the session has lasted too long, or nobody has used it for too long."""
+    idle_seconds = settings.current().session_idle_minutes * 60
+    signed_in_at: float = session.get("signed_in_at", 0.0)
+    seen_at: float = session.get("seen_at", 0.0)
+    return now - signed_in_at > SESSION_LIFETIME.total_seconds() or now - seen_at > idle_seconds

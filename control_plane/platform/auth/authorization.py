@@ -1,0 +1,207 @@
+"""Who may call what, checked in front of the views, and the headers that keep a page to itself."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Never, ParamSpec, TypeVar
+from urllib.parse import urlencode
+
+from flask import Flask, Response, abort, jsonify, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from control_plane.platform import settings
+from control_plane.platform.auth import authentication, rate_limit
+from control_plane.platform.auth.authentication import Principal, presented_token, sign_in, sign_out
+from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
+from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType
+from control_plane.platform.observability import request_outcomes
+from control_plane.platform.problems import Problem, wants_page
+
+__all__ = ["actor", "init_app", "local_path", "person", "require_role", "require_token", "sign_in", "sign_out", "token"]
+
+SIGN_IN_PATH = "/sign-in"
+BODY_BYTES_MAX = 1024 * 1024
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not no-referrer: it makes browsers hide the origin of our own forms from the cross-origin check.
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+UNLEASH_MISSING = (
+    "This endpoint requires an API token. Please add an authorization header to your request with a valid token"
+)
+UNLEASH_WRONG_TYPE = "invalid token: expected a different token type for this endpoint"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def init_app(app: Flask) -> None:
+    """Put the checks before every request and the headers on every answer."""
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    authentication.init_app(app)
+    rate_limit.init_app(app)
+    app.before_request(_check_request)
+    app.after_request(_add_headers)
+
+
+def larger_bodies(app: Flask) -> dict[str, int]:
+    """How long bodies may be at the addresses that take more than BODY_BYTES_MAX, by how the address begins.
+
+    The server reads a body before anybody knows who sends it, so a view that takes more has to be named here too.
+    """
+    found: dict[str, int] = app.extensions.setdefault("larger_bodies", {})
+    return found
+
+
+def require_role(role: Role | str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let in people with at least this role, and admin tokens. Others are sent to sign in, or get 401 or 403."""
+    needed = Role(role)
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def checked(*arguments: P.args, **options: P.kwargs) -> R:
+            _require_role(needed)
+            return view(*arguments, **options)
+
+        return checked
+
+    return decorate
+
+
+def require_token(
+    *types: TokenType | str, unleash: bool = False, any_environment: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let in tokens of these types. With `unleash`, refuse in the very words its SDKs and their tests expect.
+
+    A service token opens the server of its own environment alone, except with `any_environment`: that is for flags,
+    which answer for the environment of the token.
+    """
+    allowed = frozenset(TokenType(each) for each in types)
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def checked(*arguments: P.args, **options: P.kwargs) -> R:
+            _require_token(allowed, unleash=unleash)
+            if not any_environment:
+                _require_environment(token())
+            return view(*arguments, **options)
+
+        return checked
+
+    return decorate
+
+
+def actor() -> str:
+    """Who acts in this request, as the audit trail names them."""
+    caller = authentication.current_principal()
+    return caller.name if isinstance(caller, Principal) else "anonymous"
+
+
+def person() -> Person | None:
+    """The person signed in, if one is."""
+    caller = authentication.current_principal()
+    return caller.person if isinstance(caller, Principal) else None
+
+
+def token() -> Token:
+    """The token that opened this view; only for views under `require_token`."""
+    caller = authentication.current_principal()
+    if not isinstance(caller, Principal) or caller.token is None:
+        raise LookupError("No token opened this view; put require_token over it.")
+    return caller.token
+
+
+def local_path(target: str | None) -> str:
+    """Where to go after signing in: `target` where that is a path of ours, else the front page."""
+    if not target or not target.isprintable() or not target.startswith("/") or target[1:2] in ("/", "\\"):
+        return "/"
+    return target
+
+
+def _check_request() -> None:
+    environ = request.environ
+    if "\x00" in environ["PATH_INFO"] or "%00" in environ.get("QUERY_STRING", ""):
+        raise Problem(400, "INVALID_CHARACTER", "The address holds a NUL character; leave it out.")
+    if environ["REQUEST_METHOD"] not in SAFE_METHODS and not presented_token():
+        refuse_cross_origin(request)
+
+
+def _add_headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    if response.mimetype == "text/html":
+        for name, value in PAGE_HEADERS.items():
+            headers.setdefault(name, value)
+    caller = authentication.cached_principal()
+    if isinstance(caller, Principal) and caller.person:
+        headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _require_role(needed: Role) -> None:
+    match authentication.current_principal():
+        case Principal(name=name, role=Role() as role) if role.includes(needed):
+            request_outcomes.prove(name)
+        case Principal(name=name, role=role):
+            held = f"{name} is {role}" if role else f"{name} has no role"
+            raise Problem(403, "ROLE_REQUIRED", f"This needs the role {needed}, and {held}; ask an owner.")
+        case TokenRefusal(reason):
+            _refuse(reason, failed=True)
+        case None if wants_page():
+            abort(_to_sign_in())
+        case None:
+            _refuse("Sign in, or send an admin token in the Authorization header.", failed=False)
+
+
+def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
+    match authentication.token_principal():
+        case Principal(token=Token() as held):
+            if held.type not in allowed:
+                _refuse_type(held, allowed, unleash=unleash)
+            if held.type.is_secret:
+                request_outcomes.prove(f"token:{held.name}")
+        case TokenRefusal(reason):
+            _refuse(reason, failed=True, unleash=unleash)
+        case _:
+            _refuse("Send a token in the Authorization header.", failed=False, unleash=unleash)
+
+
+def _require_environment(held: Token) -> None:
+    here = settings.current().environment
+    if held.type is TokenType.SERVICE and held.environment not in (EVERY, here):
+        words = f"The token {held.name!r} is for {held.environment}, and this server is {here}; use a token for {here}."
+        raise Problem(403, "WRONG_ENVIRONMENT", words)
+
+
+def _refuse(reason: str, *, failed: bool, unleash: bool = False) -> Never:
+    if failed:
+        rate_limit.raise_or_count(rate_limit.TOKEN, authentication.address())
+    if unleash:
+        _refuse_as_unleash(401, UNLEASH_MISSING)
+    raise Problem(401, "UNAUTHENTICATED", reason, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _refuse_type(held: Token, allowed: frozenset[TokenType], *, unleash: bool) -> Never:
+    if unleash:
+        _refuse_as_unleash(403, UNLEASH_WRONG_TYPE)
+    words = f"The token {held.name!r} is of type {held.type}; this needs {' or '.join(sorted(allowed))}."
+    raise Problem(403, "WRONG_TOKEN_TYPE", words)
+
+
+def _refuse_as_unleash(status: int, message: str) -> Never:
+    response = jsonify(message=message)
+    response.status_code = status
+    abort(response)
+
+
+def _to_sign_in() -> AnyResponse:
+    """Back to the page that was asked for afterwards; a form that was sent is lost and not sent again."""
+    if request.method not in SAFE_METHODS:
+        return redirect(SIGN_IN_PATH, 303)
+    parameters = request.full_path.rstrip("?")
+    return redirect(f"{SIGN_IN_PATH}?{urlencode({'next': parameters})}", 303)

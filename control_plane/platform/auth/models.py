@@ -1,0 +1,59 @@
+"""The tables of people and tokens."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.platform.db.database import Base, UtcDateTime
+from control_plane.platform.identity_types import Role, TokenType
+from control_plane.platform.models import RowId
+
+
+class PersonRow(Base):
+    """A person. The username is stored in lower case; the hash is Argon2id's own text."""
+
+    __tablename__ = "person"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    username: Mapped[str] = mapped_column(Text, unique=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    session_version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (CheckConstraint(f"role IN ({', '.join(map(repr, map(str, Role)))})", name="ck_person_role"),)
+
+
+class PersonSessionRow(Base):
+    """A session of a person, from signing in to signing out; its cookie is worth nothing without this row."""
+
+    __tablename__ = "person_session"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    person_id: Mapped[int] = mapped_column(RowId, ForeignKey("person.id"))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ApiTokenRow(Base):
+    """A token: found by its public selector, proved by the digest of its whole text."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    type: Mapped[str] = mapped_column(Text)
+    environment: Mapped[str] = mapped_column(Text)
+    selector: Mapped[str] = mapped_column(Text, unique=True)
+    digest: Mapped[str] = mapped_column(Text)
+    trusted_attributes: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        CheckConstraint(f"type IN ({', '.join(map(repr, map(str, TokenType)))})", name="ck_api_token_type"),
+    )

@@ -1,0 +1,223 @@
+"""Tokens of services, SDKs and webhooks: shown once, stored as digests, checked from memory, ended within a second."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from hmac import compare_digest
+from typing import cast
+
+from flask import Flask, current_app
+from sqlalchemy.orm import Session
+
+from control_plane.platform import settings
+from control_plane.platform.auth import account_store, audit, token_backup
+from control_plane.platform.auth.token_cache import CONFIRM_SECONDS, TokenCache
+from control_plane.platform.db.database import after_commit, read_only, transaction
+from control_plane.platform.identity_types import (
+    EVERY,
+    Token,
+    TokenRefusal,
+    TokenType,
+    token_digest,
+    token_selector,
+    token_text,
+)
+from control_plane.platform.problems import Problem, is_transient
+from control_plane.platform.runtime import jobs
+
+ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
+NAME_CHARACTERS = range(1, 101)
+WRITE_SECONDS = 60
+ACTOR_PREFIX = "token:"
+"""How the name of an actor begins that is a token."""
+FILE_NAME = "tokens.json"
+ELSEWHERE = "tokens_elsewhere"
+"""The extension that knows the tokens of an application without a database of its own."""
+UNKNOWN = TokenRefusal("The token is not one of ours; check that all of it was copied.")
+
+
+def create_token(
+    session: Session,
+    name: str,
+    kind: TokenType | str,
+    *,
+    environment: str,
+    now: datetime,
+    actor: str = "system",
+    expires_at: datetime | None = None,
+    trusted_attributes: Collection[str] = (),
+) -> str:
+    """Store a new token and return its text, which can't be shown again. Raises Problem for what can't be used.
+
+    An admin token opens every environment, whichever is given. `trusted_attributes` are the user attributes that
+    its caller may assert over our own directory; "*" stands for all.
+    """
+    kind = _kind(kind)
+    environment = EVERY if kind is TokenType.ADMIN else _environment(environment)
+    _check(name.strip(), expires_at, now=now)
+    selector = secrets.token_urlsafe(16)
+    text = token_text(kind, environment, selector, secrets.token_urlsafe(32))
+    token = account_store.add_token(
+        session,
+        name=name.strip(),
+        type=kind,
+        environment=environment,
+        selector=selector,
+        digest=token_digest(text),
+        trusted_attributes=sorted(trusted_attributes),
+        created_at=now,
+        created_by=actor,
+        expires_at=expires_at,
+    )
+    scope = {"type": kind, "environment": environment, "expires_at": expires_at}
+    _audit(session, "create", token, now=now, actor=actor, reason="", after=scope)
+    return text
+
+
+def list_tokens(session: Session) -> list[Token]:
+    """Every token, the newest first, those that have ended too."""
+    return account_store.tokens(session)
+
+
+def people_behind(session: Session, actor: str) -> frozenset[str]:
+    """Who acts under this name: a token counts as whoever made it, and so does a token that was made with a token.
+
+    Tokens may share a name, so there may be several; those that have ended count as well.
+    """
+    makers: dict[str, set[str]] = {}
+    for each in account_store.tokens(session):
+        makers.setdefault(f"{ACTOR_PREFIX}{each.name}", set()).add(each.created_by)
+    found, waiting, seen = set[str](), [actor], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in makers:
+            waiting.extend(makers[name])
+        else:
+            found.add(name)
+    return frozenset(found or {actor})
+
+
+def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
+    """End a token: in this process at the commit, in every other within a second. Repeating it changes nothing."""
+    token = account_store.token(session, token_id)
+    if token is None:
+        raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
+    if account_store.revoke(session, token_id, now):
+        _audit(session, "revoke", token, now=now, actor=actor, reason=reason)
+        after_commit(session, partial(_cache().forget, token.selector))
+
+
+def check_token(text: str, now: datetime) -> Token | TokenRefusal:
+    """The token this text proves, or why it opens nothing.
+
+    Raises the database's error for a token this process doesn't know yet while the database can't answer.
+    """
+    extensions = current_app.extensions
+    if (elsewhere := extensions.get(ELSEWHERE)) is not None:
+        checked: Token | TokenRefusal = elsewhere.check(text, now)
+        return checked
+    selector, cache = token_selector(text), cast(TokenCache, extensions["tokens"])
+    token = cache.find(selector) if selector else None
+    if token is None or not compare_digest(token.digest, token_digest(text)):
+        return UNKNOWN
+    if (refusal := _expired(token, now)) is not None:
+        return refusal
+    cache.record_use(token.id, now)
+    return token
+
+
+def is_in_force(selector: str, now: datetime) -> bool:
+    """Whether the token with this selector still opens anything, for what was opened with it some time ago."""
+    if (elsewhere := current_app.extensions.get(ELSEWHERE)) is not None:
+        return bool(elsewhere.is_in_force(selector, now))
+    token = _cache().find(selector)
+    return token is not None and _expired(token, now) is None
+
+
+def init_app(app: Flask, *, clock: Callable[[], float] = time.monotonic) -> None:
+    """Give the application its memory of tokens; the schedule keeps it confirmed once it runs."""
+    cache = TokenCache(_fetch, _load_backup, is_transient, clock=clock)
+    app.extensions["tokens"] = cache
+    jobs.jobs_of(app).run_on_all(CONFIRM_SECONDS, "confirm-tokens", lambda _now: cache.confirm())
+    jobs.jobs_of(app).run_on_all(WRITE_SECONDS, "note-tokens", lambda _now: write_uses())
+
+
+def write_uses() -> None:
+    """Store when tokens were last used, and the tokens in force for a start without the database."""
+    seen = _cache().take_uses()
+    try:
+        with transaction() as session:
+            account_store.touch_last_seen(session, seen)
+    except Exception:
+        for token_id, at in seen.items():
+            _cache().record_use(token_id, at)
+        raise
+    with read_only() as session:
+        live = [token for token in account_store.tokens(session) if token.revoked_at is None]
+    token_backup.write(settings.current().instance_dir / FILE_NAME, live)
+
+
+def _expired(token: Token, now: datetime) -> TokenRefusal | None:
+    if token.revoked_at is not None:
+        return TokenRefusal(f"The token {token.name!r} was revoked; ask for a new one.")
+    if token.expires_at is not None and token.expires_at <= now:
+        return TokenRefusal(f"The token {token.name!r} expired at {token.expires_at.isoformat()}; ask for a new one.")
+    return None
+
+
+def _fetch(selectors: Collection[str]) -> Mapping[str, Token]:
+    with read_only() as session:
+        return account_store.tokens_by_selector(session, selectors)
+
+
+def _load_backup() -> Mapping[str, Token]:
+    return token_backup.read(settings.current().instance_dir / FILE_NAME)
+
+
+def _cache() -> TokenCache:
+    found = current_app.extensions["tokens"]
+    assert isinstance(found, TokenCache)
+    return found
+
+
+def _audit(
+    session: Session,
+    verb: str,
+    token: Token,
+    *,
+    now: datetime,
+    actor: str,
+    reason: str,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    subject = f"token:{token.name}"
+    audit.record(session, now=now, actor=actor, action=f"token.{verb}", subject=subject, reason=reason, after=after)
+
+
+def _kind(kind: TokenType | str) -> TokenType:
+    try:
+        return TokenType(kind)
+    except ValueError:
+        words = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
+        raise Problem(422, "UNKNOWN_TOKEN_TYPE", words) from None
+
+
+def _environment(environment: str) -> str:
+    if not ENVIRONMENT.fullmatch(environment):
+        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", words)
+    return environment
+
+
+def _check(name: str, expires_at: datetime | None, *, now: datetime) -> None:
+    if len(name) not in NAME_CHARACTERS or not name.isprintable():
+        raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
+    if expires_at is not None and expires_at <= now:
+        words = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
+        raise Problem(422, "INVALID_EXPIRY", words)

@@ -1,0 +1,40 @@
+"""What is told of a statement that the driver executes without SQLAlchemy: the same as if SQLAlchemy had."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+from sqlalchemy import Dialect
+from sqlalchemy.exc import DBAPIError
+
+HOOKS = "statements_told"
+
+
+@dataclass(frozen=True, slots=True)
+class StatementHooks:
+    """Who learns how many seconds a statement took: with its text, or with its error."""
+
+    answered: Callable[[float, str], None]
+    failed: Callable[[float, Exception], None]
+
+
+def set_statement_hooks(app: Flask, told: StatementHooks) -> None:
+    """Let `told` know of every such statement of this application."""
+    app.extensions[HOOKS] = told
+
+
+def statement_hooks() -> StatementHooks:
+    """Who is told in this application."""
+    found: StatementHooks = current_app.extensions[HOOKS]
+    return found
+
+
+def wrap_dbapi_error(
+    dialect: Dialect, error: Exception, base: type[Exception], statement: str | None, *, is_lost: bool = False
+) -> DBAPIError:
+    """SQLAlchemy's error for the driver's, whose errors all derive from `base`; without values, which are a user's."""
+    refused = DBAPIError.instance(
+        statement, None, error, base, hide_parameters=True, connection_invalidated=is_lost, dialect=dialect
+    )
+    assert isinstance(refused, DBAPIError)
+    return refused

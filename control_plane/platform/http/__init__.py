@@ -1,0 +1,1 @@
+"""HTTP around every route: URL converters, proxies, health and the OpenAPI document."""

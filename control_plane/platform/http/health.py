@@ -1,0 +1,90 @@
+"""Alive, ready, measured: what orchestrators and Prometheus ask. No session, no access log."""
+
+from collections.abc import Callable
+
+import structlog
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from control_plane.platform.auth.authorization import require_token
+from control_plane.platform.db.database import read_only
+from control_plane.platform.observability import telemetry
+from control_plane.platform.runtime import change_feed
+
+bp = Blueprint("health", __name__)
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
+
+Ping = Callable[[], None]
+"""Returns while all is well; raises NotReady with a sentence for everybody, or anything else for our log alone."""
+
+log = structlog.get_logger()
+
+
+class NotReady(Exception):  # noqa: N818 - a state, not a mistake
+    """Something this process needs is missing; the message may be shown to anybody."""
+
+
+def register(name: str, ping: Ping) -> None:
+    """Let `ping` have a say in whether this process is ready; call it inside an application context."""
+    current_app.extensions["pings"][name] = ping
+
+
+@bp.get("/healthz")
+def alive() -> ResponseReturnValue:
+    """The process answers. Nothing else is touched, so that an outage elsewhere restarts nobody."""
+    return jsonify(status="alive")
+
+
+@bp.get("/readyz")
+def ready() -> ResponseReturnValue:
+    """Whether traffic should come here: every registered ping by name, 503 when one fails."""
+    answers = checks()
+    is_ready = all(answer == "ok" for answer in answers.values())
+    response = jsonify(status="ready" if is_ready else "not ready", checks=answers)
+    response.headers["Cache-Control"] = "no-store"
+    return response, 200 if is_ready else 503
+
+
+def checks() -> dict[str, str]:
+    """What each registered ping answers, by name: `ok`, or what is wrong."""
+    return {name: _ask(name, ping) for name, ping in current_app.extensions["pings"].items()}
+
+
+@bp.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Every metric, for a client on this machine or with an admin or service token."""
+    return _exposition() if _is_local() else require_token("admin", "service")(_exposition)()
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes; packages add their pings."""
+    app.extensions["pings"] = {"database": _ping_database}
+    app.register_blueprint(bp)
+    telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
+
+
+def _exposition() -> Response:
+    return Response(telemetry.exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _ask(name: str, ping: Ping) -> str:
+    try:
+        ping()
+    except NotReady as reason:
+        return str(reason)
+    except Exception as error:
+        log.warning("readiness.failed", check=name, error=type(error).__name__, cause=str(error)[:300])
+        return "failed; the log says why"
+    return "ok"
+
+
+def _ping_database() -> None:
+    with read_only() as session:
+        change_feed.revision(session)
+
+
+def _is_local() -> bool:
+    """On this machine and not through a proxy, which would make the whole world look local."""
+    return request.remote_addr in LOOPBACK and not any(header in request.headers for header in FORWARDING)

@@ -1,0 +1,104 @@
+"""Who may act: people with a role, and services with a token. Values only; `identity.py` makes and checks them."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+EVERY = "*"
+TOKEN_TEXT = re.compile(r"(?P<scope>[^\s.]{1,80})\.v2_(?P<selector>[A-Za-z0-9_-]{22})_[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+class Role(StrEnum):
+    """What a person may do; each role may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    OWNER = "owner"
+
+    @property
+    def rank(self) -> int:
+        """The place in the order, 0 for the least."""
+        return list(Role).index(self)
+
+    def includes(self, needed: "Role") -> bool:
+        """Whether this role may do what `needed` may."""
+        return self.rank >= needed.rank
+
+
+class TokenType(StrEnum):
+    """What a token opens: flags for servers, flags for browsers, everything, or the credits API."""
+
+    CLIENT = "client"
+    FRONTEND = "frontend"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether holding such a token proves anything: everybody who opens the product has a browser's token."""
+        return self is not TokenType.FRONTEND
+
+    @property
+    def trusted_by_default(self) -> tuple[str, ...]:
+        """Where nothing else is said, a browser's word about its user counts for nothing, a service's for all."""
+        return () if self is TokenType.FRONTEND else (EVERY,)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone who signs in. A session made under another `session_version` is over."""
+
+    id: int
+    username: str
+    role: Role
+    session_version: int
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as it is stored: never its secret, only the digest that proves it."""
+
+    id: int
+    name: str
+    type: TokenType
+    environment: str
+    selector: str
+    digest: str = field(repr=False)
+    trusted_attributes: tuple[str, ...]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_seen_at: datetime | None
+
+    def trusts(self, attribute: str) -> bool:
+        """Whether what the caller says of this user attribute outweighs our own directory."""
+        return EVERY in self.trusted_attributes or attribute in self.trusted_attributes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefusal:
+    """Why a presented token opens nothing."""
+
+    reason: str
+
+
+def token_text(kind: TokenType, environment: str, selector: str, secret: str) -> str:
+    """The text a caller presents, in the form Unleash's own tokens have."""
+    scope = "svc" if kind is TokenType.SERVICE else EVERY
+    return f"{scope}:{environment}.v2_{selector}_{secret}"
+
+
+def token_selector(text: str) -> str | None:
+    """The public part by which a token is looked up; None when the text can't be a token of ours."""
+    found = TOKEN_TEXT.fullmatch(text)
+    return found["selector"] if found else None
+
+
+def token_digest(text: str) -> str:
+    """What is stored of a token. A plain hash is enough: 256 random bits can't be guessed, salted or not."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What the program reports about itself: signals for the guard, metrics, logs."""

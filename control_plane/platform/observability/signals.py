@@ -1,0 +1,263 @@
+"""What the guard sees: counts of good and bad outcomes, gathered in memory and written as increments.
+
+Recording costs a dictionary update after the commit. What a killed process had not yet flushed (at most one
+flush interval) is missing evidence, never a missing credit.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from flask import Flask, current_app
+from sqlalchemy import Executable, Table, bindparam, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db import database
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import per_dialect
+from control_plane.platform.models import SignalAccount, SignalMinute, SignalSlice, SignalTotal
+
+RESERVED = "reserved_signals"
+BOUNDS = "signal_bounds"
+BUDGETS = "signal_budgets"
+ACCOUNT_WINDOW_SECONDS = 3600
+"""At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
+SLICE_SECONDS = 10
+SLICES_KEPT_SECONDS = 3600
+WHOLE_HOUR = "*"
+"""Stands for everybody where an hour is counted as a whole."""
+
+
+def _add_counts(table: Table) -> CompiledStatement:
+    """The INSERT that adds its counts to those stored; the database adds, so processes merge in any order."""
+
+    def build(insert: Any) -> Executable:
+        statement = insert(table)
+        increments = {name: table.c[name] + statement.excluded[name] for name in ("bad", "total")}
+        added: Executable = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=increments)
+        return added
+
+    return CompiledStatement(per_dialect(build))
+
+
+TOTAL, MINUTE, SLICE, ACCOUNT = (
+    cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalSlice, SignalAccount)
+)
+TOTALS = CompiledStatement(select(*TOTAL.c["signal", "engine", "role", "bad", "total"]))
+MINUTES = CompiledStatement(
+    select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
+    .where(MINUTE.c.minute >= bindparam("since"))
+    .order_by(MINUTE.c.minute)
+)
+SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
+    SLICE.c.slice.in_(bindparam("wanted", expanding=True))
+)
+ADD_TOTAL, ADD_MINUTE, ADD_SLICE = _add_counts(TOTAL), _add_counts(MINUTE), _add_counts(SLICE)
+FIRST_FAILURE = CompiledStatement(per_dialect(lambda insert: insert(ACCOUNT).on_conflict_do_nothing()))
+
+
+class SeriesKey(NamedTuple):
+    """What is counted: a signal, the engine it speaks of, and whether that engine served or shadowed."""
+
+    signal: str
+    engine: str = ""
+    role: str = "served"
+
+
+class Sample(NamedTuple):
+    """One outcome. A bad one with an `account` counts once per account and hour."""
+
+    signal: str
+    bad: bool
+    engine: str = ""
+    role: str = "served"
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Bad outcomes among all outcomes."""
+
+    bad: int
+    total: int
+
+
+class SignalBuffer:
+    """This process's counts since the last flush."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._good: Counter[SeriesKey] = Counter()
+        self._bad: Counter[SeriesKey] = Counter()
+        self._accounts: dict[tuple[SeriesKey, str], None] = {}
+
+    def add(self, *observations: Sample) -> None:
+        """Count outcomes."""
+        with self._lock:
+            for signal, bad, engine, role, account in observations:
+                series = SeriesKey(signal, engine, role)
+                if not bad:
+                    self._good[series] += 1
+                elif account is None:
+                    self._bad[series] += 1
+                else:
+                    self._accounts[series, account] = None
+
+    def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], list[tuple[SeriesKey, str]]]:
+        """Everything counted so far; the buffer is empty afterwards."""
+        with self._lock:
+            taken = self._good, self._bad, list(self._accounts)
+            self._good, self._bad, self._accounts = Counter(), Counter(), {}
+        return taken
+
+    @property
+    def filled(self) -> bool:
+        """Whether anything was counted since the last flush."""
+        return bool(self._good or self._bad or self._accounts)
+
+    def put_back(
+        self, good: Counter[SeriesKey], bad: Counter[SeriesKey], accounts: list[tuple[SeriesKey, str]]
+    ) -> None:
+        """Return what could not be written, to be tried again."""
+        with self._lock:
+            self._good.update(good)
+            self._bad.update(bad)
+            self._accounts.update(dict.fromkeys(accounts))
+
+
+def record(*observations: Sample) -> None:
+    """Count outcomes in this process; call it after the commit they speak of."""
+    _buffer().add(*observations)
+
+
+def set_bounds(seconds: Mapping[str, float]) -> None:
+    """Say for each duration from when on it is bad, as the alerts in force have it; inside an application context."""
+    current_app.extensions[BOUNDS] = dict(seconds)
+
+
+def bound_seconds(app: Flask, signal: str, default: float) -> float:
+    """From when on a duration is bad."""
+    found: float = app.extensions.get(BOUNDS, {}).get(signal, default)
+    return found
+
+
+def set_budgets(credits_by_signal: Mapping[str, int]) -> None:
+    """Say for each budget how much it is, as the alerts in force have it; inside an application context."""
+    current_app.extensions[BUDGETS] = dict(credits_by_signal)
+
+
+def budget(app: Flask, signal: str, default: int) -> int:
+    """How much may be used up before it is bad."""
+    found: int = app.extensions.get(BUDGETS, {}).get(signal, default)
+    return found
+
+
+def reserve(is_ours: Callable[[str], bool]) -> None:
+    """Say which names this program counts itself, so that nobody else adds to them; inside an application context."""
+    current_app.extensions[RESERVED] = is_ours
+
+
+def is_reserved(name: str) -> bool:
+    """Whether nobody but this program may count `name`."""
+    is_ours: Callable[[str], bool] = current_app.extensions.get(RESERVED, lambda _name: False)
+    return is_ours(name)
+
+
+def flush(now: datetime) -> None:
+    """Write this process's counts in a transaction of their own; on failure they are kept for the next flush."""
+    if _buffer().filled:
+        with database.transaction() as session:
+            write(session, now)
+
+
+def write(session: Session, now: datetime) -> None:
+    """Write this process's counts in the caller's transaction; if that rolls back they are kept for the next flush."""
+    buffer = _buffer()
+    good, bad, accounts = taken = buffer.take()
+    database.after_rollback(session, lambda: buffer.put_back(*taken))
+    _write(session, good, bad + _first_failures(session, accounts, now), now)
+
+
+def add(session: Session, series: SeriesKey, count: Count, now: datetime) -> None:
+    """Add what somebody else counted, in the caller's transaction."""
+    good, bad = Counter({series: count.total - count.bad}), Counter({series: count.bad})
+    _write(session, good, bad, now)
+
+
+def add_hour(session: Session, series: SeriesKey, count: Count, *, began_at: datetime, now: datetime) -> bool:
+    """Add what was counted over a full hour, in the caller's transaction; False where that hour was added before.
+
+    A series is counted either in this way or outcome by outcome.
+    """
+    window = int(began_at.timestamp()) // ACCOUNT_WINDOW_SECONDS
+    row = {"signal": series.signal, "engine": series.engine, "window": window, "account": WHOLE_HOUR}
+    if not FIRST_FAILURE.execute(session, row):
+        return False
+    add(session, series, count, now)
+    return True
+
+
+def totals(session: Session) -> dict[SeriesKey, Count]:
+    """All counts since the beginning; differences between two readings are the increments."""
+    rows = TOTALS.fetch_all(session)
+    return {SeriesKey(signal, engine, role): Count(bad, total) for signal, engine, role, bad, total in rows}
+
+
+def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Count]:
+    """Counts per series and minute of the epoch, from the minute of `since` on."""
+    rows = MINUTES.fetch_all(session, {"since": int(since.timestamp()) // 60})
+    return {
+        (SeriesKey(signal, engine, role), minute): Count(bad, total)
+        for signal, engine, role, minute, bad, total in rows
+    }
+
+
+def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
+    """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
+    rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
+    return {
+        (SeriesKey(signal, engine, role), each): Count(bad, total) for signal, engine, role, each, bad, total in rows
+    }
+
+
+def forget_slices(session: Session, now: datetime) -> None:
+    """Drop the ten seconds that no window begins in any more; their minutes stay."""
+    oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS
+    database.execute_core(session, SLICE.delete().where(SLICE.c.slice < oldest))
+
+
+def _first_failures(session: Session, accounts: list[tuple[SeriesKey, str]], now: datetime) -> Counter[SeriesKey]:
+    """Only the first failure of an account in a window counts, whichever process saw it."""
+    window = int(now.timestamp()) // ACCOUNT_WINDOW_SECONDS
+    counted: Counter[SeriesKey] = Counter()
+    for series, account in sorted(accounts):
+        row = {"signal": series.signal, "engine": series.engine, "window": window, "account": account}
+        counted[series] += FIRST_FAILURE.execute(session, row)
+    return +counted
+
+
+def _write(session: Session, good: Counter[SeriesKey], bad: Counter[SeriesKey], now: datetime) -> None:
+    # One order for everybody: two processes that flush at once must not wait for each other in a circle.
+    at = int(now.timestamp())
+    times = {"minute": at // 60, "slice": at // SLICE_SECONDS}
+    rows = [
+        {**series._asdict(), **times, "bad": bad[series], "total": good[series] + bad[series]}
+        for series in sorted(good.keys() | bad.keys())
+    ]
+    ADD_SLICE.execute_many(session, rows)
+    ADD_MINUTE.execute_many(session, rows)
+    ADD_TOTAL.execute_many(session, rows)
+
+
+def _buffer() -> SignalBuffer:
+    found = current_app.extensions["signals"]
+    assert isinstance(found, SignalBuffer)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Give the application an empty buffer."""
+    app.extensions["signals"] = SignalBuffer()

@@ -1,0 +1,283 @@
+"""What can be seen from outside: a request id, an access log line, metrics, and the guard's signals of health."""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from time import perf_counter
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g, has_request_context, request
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.exc import OperationalError
+
+from control_plane.platform import settings
+from control_plane.platform.db import errors, pool, statement_hooks
+from control_plane.platform.db.database import BEGIN_REFUSED, db
+from control_plane.platform.observability import logs, request_outcomes
+from control_plane.platform.observability.signals import Sample, bound_seconds
+from control_plane.platform.problems import PROBLEM_CODE
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+STARTED = "rollout.started"
+ACTOR = "rollout.actor"
+"""Where in the WSGI environment the name of who acts is left for the access log."""
+UNMATCHED = "(unmatched)"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+FLAG_PREFIXES = ("/api/client", "/api/frontend")
+SLOW_STATEMENT_SECONDS = 0.5
+SLOW_CHECKOUT_SECONDS = 0.1
+# The guide's limits are bounds of their own, so that Prometheus counts exactly what the guard counts.
+SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+REQUESTS = Counter("rollout_http_requests", "Requests answered.", ["method", "route", "status"])
+SERVER_ERRORS = Counter("rollout_http_server_errors", "Requests answered with 5xx.", ["route"])
+LATENCY = Histogram("rollout_http_request_seconds", "Time to the first byte.", ["route"], buckets=SECONDS)
+STATEMENTS = Histogram("rollout_database_statement_seconds", "Time of one database statement.", buckets=SECONDS)
+
+API_ERRORS = "api_error_rate"
+NO_ENGINES_FAULT = frozenset({"DATABASE_UNAVAILABLE", "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"})
+"""Codes of answers that failed because something could not answer that every engine needs, or that none does."""
+STATEMENT_GOOD = Sample("database_query_slow", bad=False)
+STATEMENT_BAD = Sample("database_query_slow", bad=True)
+ANSWERED = Sample("database_error", bad=False)
+UNANSWERED = Sample("database_error", bad=True)
+LOCK_HAD = Sample("database_lock_failure", bad=False)
+LOCK_HELD = Sample("database_lock_failure", bad=True)
+WAITED_LITTLE = Sample("database_pool_wait_slow", bad=False)
+WAITED_LONG = Sample("database_pool_wait_slow", bad=True)
+WATCHED = "watched_endpoints"
+WATCHED_STATUSES = "watched_statuses"
+
+Collect = Callable[[], Iterable[Metric]]
+"""Metrics that are read from the database at each scrape."""
+
+log = structlog.get_logger()
+
+
+def init_app(app: Flask) -> None:
+    """Observe every request and every statement of the application."""
+    with app.app_context():
+        logs.configure(settings.current().log_format)
+        _observe_statements(db.engine)
+        _observe_errors(db.engine, app)
+    statement_hooks.set_statement_hooks(
+        app, statement_hooks.StatementHooks(_record_autocommit_success, _record_autocommit_failure)
+    )
+    _observe_checkouts(app)
+    app.extensions["quiet_endpoints"] = set()
+    app.extensions["collectors"] = []
+    app.extensions[WATCHED] = {}
+    app.extensions[WATCHED_STATUSES] = {}
+    app.before_request(_start)
+    app.after_request(_finish)
+
+
+def exclude_from_access_log(app: Flask, *endpoints: str) -> None:
+    """Leave these endpoints out of the access log; they are measured all the same."""
+    app.extensions["quiet_endpoints"].update(endpoints)
+
+
+def measure_latency(app: Flask, signal: str, *endpoints: str, slow_after_seconds: float) -> None:
+    """Tell the guard which answers of these endpoints were slow; an alert on `signal` may say another bound."""
+    app.extensions[WATCHED].update(dict.fromkeys(endpoints, (signal, slow_after_seconds)))
+
+
+def measure_statuses(app: Flask, signal: str, *endpoints: str, bad: frozenset[int]) -> None:
+    """Tell the guard which answers of these endpoints had one of the statuses in `bad`."""
+    app.extensions[WATCHED_STATUSES].update(dict.fromkeys(endpoints, (signal, bad)))
+
+
+def collect_at_scrape(app: Flask, collect: Collect) -> None:
+    """Add what `collect` returns to each scrape; its failure costs the scrape nothing else."""
+    app.extensions["collectors"].append(collect)
+
+
+def observe(method: str, route: str, status: int, seconds: float) -> None:
+    """Measure one answer."""
+    answered, latency = _series(method, route, status)
+    answered.inc()
+    latency.observe(seconds)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Found once: looking for a series by its labels costs more than counting in it."""
+    return REQUESTS.labels(method, route, status), LATENCY.labels(route)
+
+
+def exposition() -> bytes:
+    """Every metric of every process, in Prometheus' text format."""
+    _create_series()
+    registry = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
+    registry.register(_AtScrape())
+    return generate_latest(registry)
+
+
+class _AtScrape(Collector):
+    def collect(self) -> Iterable[Metric]:
+        for collect in current_app.extensions["collectors"]:
+            try:
+                yield from list(collect())
+            except Exception as error:
+                log.warning("metrics.collector_failed", collector=collect.__qualname__, error=type(error).__name__)
+
+
+def _create_series() -> None:
+    """A counter born at its first error has no increase, so that error would never be seen: bear them all at 0."""
+    for rule in current_app.url_map.iter_rules():
+        SERVER_ERRORS.labels(rule.rule)
+        LATENCY.labels(rule.rule)
+
+
+def _start() -> None:
+    environ = request.environ
+    environ[STARTED] = perf_counter()
+    request_outcomes.begin()
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+
+
+def _finish(response: Response) -> Response:
+    environ, rule = request.environ, request.url_rule
+    if STARTED not in environ:
+        return response
+    seconds = perf_counter() - environ[STARTED]
+    route = rule.rule if rule else UNMATCHED
+    failed = response.status_code >= 500
+    # Whatever a caller invents as a method or a path must not become a series of its own.
+    method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "OTHER"
+    observe(method, route, response.status_code, seconds)
+    if failed:
+        SERVER_ERRORS.labels(route).inc()
+    _count_answer(response.status_code, route, seconds)
+    request_outcomes.end()
+    if rule is None or rule.endpoint not in current_app.extensions["quiet_endpoints"]:
+        _log(response, route, seconds)
+    response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _count_answer(status: int, route: str, seconds: float) -> None:
+    """Tell the guard how the request went."""
+    if _is_guarded(route) and request.environ.get(PROBLEM_CODE) not in NO_ENGINES_FAULT:
+        observation = Sample(
+            API_ERRORS, status >= 500, engine=request_outcomes.engine(), account=request_outcomes.account()
+        )
+        request_outcomes.observe(observation)
+    endpoint = request.endpoint or ""
+    if watched := current_app.extensions[WATCHED].get(endpoint):
+        signal, default = watched
+        request_outcomes.observe(Sample(signal, seconds > bound_seconds(current_app, signal, default)))
+    if watched := current_app.extensions[WATCHED_STATUSES].get(endpoint):
+        signal, statuses = watched
+        request_outcomes.observe(Sample(signal, status in statuses))
+
+
+def _is_guarded(route: str) -> bool:
+    """Whether the guard counts this route: the product's API, but not the polling of flags, which would drown it."""
+    return route.startswith("/api/") and not route.startswith(FLAG_PREFIXES)
+
+
+def _log(response: Response, route: str, seconds: float) -> None:
+    environ = request.environ
+    fields: dict[str, Any] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
+    if route == UNMATCHED:
+        fields["path"] = request.path[:200]
+    if PROBLEM_CODE in environ:
+        fields["code"] = environ[PROBLEM_CODE]
+    log.info("http.request", **fields, ms=round(seconds * 1000, 1), actor=environ.get(ACTOR, ""))
+
+
+def _observe_statements(engine: Engine) -> None:
+    """Only while a request waits: the guard's own statements are no evidence of what users wait for."""
+    event.listen(engine, "before_cursor_execute", _statement_starts)
+    event.listen(engine, "after_cursor_execute", _statement_ends)
+    event.listen(engine, "handle_error", _statement_fails)
+
+
+def _statement_starts(connection: Connection, *_: object) -> None:
+    if has_request_context():
+        connection.info["statement_started"] = perf_counter()
+
+
+def _statement_ends(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+    started = connection.info.pop("statement_started", None)
+    if started is not None:
+        _statement_took(perf_counter() - started, statement)
+
+
+def _statement_took(seconds: float, statement: str) -> None:
+    slow = seconds > _slow_after()
+    _count_statement(seconds, STATEMENT_BAD if slow else STATEMENT_GOOD)
+    if slow:
+        log.warning("database.slow_statement", statement=statement[:300], ms=round(seconds * 1000))
+
+
+def _statement_fails(context: ExceptionContext) -> None:
+    started = context.connection.info.pop("statement_started", None) if context.connection else None
+    if started is not None:
+        _statement_failed_after(perf_counter() - started)
+
+
+def _statement_failed_after(seconds: float) -> None:
+    # A time-out is the slowest statement of all; an error that came at once says nothing about speed.
+    if seconds > _slow_after():
+        _count_statement(seconds, STATEMENT_BAD)
+
+
+def _count_statement(seconds: float, observation: Sample) -> None:
+    STATEMENTS.observe(seconds)
+    request_outcomes.observe(observation)
+
+
+def _slow_after() -> float:
+    """Seconds from which on a statement is slow."""
+    return bound_seconds(current_app, STATEMENT_GOOD.signal, SLOW_STATEMENT_SECONDS)
+
+
+def _observe_errors(engine: Engine, app: Flask) -> None:
+    """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
+    event.listen(engine, "after_cursor_execute", _record_database_success)
+    event.listen(engine, "handle_error", lambda context: _record_database_failure(context.sqlalchemy_exception))
+    app.extensions[BEGIN_REFUSED] = _record_database_failure
+
+
+def _record_database_success(*_: object) -> None:
+    if has_request_context():
+        request_outcomes.observe(ANSWERED, LOCK_HAD)
+
+
+def _record_database_failure(error: Exception | None) -> None:
+    if has_request_context() and isinstance(error, OperationalError):
+        request_outcomes.observe(UNANSWERED, *([LOCK_HELD] if errors.is_lock_timeout(error.orig) else []))
+
+
+def _record_autocommit_success(seconds: float, statement: str) -> None:
+    if has_request_context():
+        _statement_took(seconds, statement)
+        request_outcomes.observe(ANSWERED, LOCK_HAD)
+
+
+def _record_autocommit_failure(seconds: float, error: Exception) -> None:
+    if has_request_context():
+        _statement_failed_after(seconds)
+        _record_database_failure(error)
+
+
+def _observe_checkouts(app: Flask) -> None:
+    def told(seconds: float) -> None:
+        slow = seconds > bound_seconds(app, WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
+        request_outcomes.observe(WAITED_LONG if slow else WAITED_LITTLE)
+
+    pool.set_checkout_hook(app, told)

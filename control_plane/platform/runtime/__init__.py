@@ -1,0 +1,1 @@
+"""What runs beside the requests or bounds them: jobs, leases, the change feed, limits, commands."""

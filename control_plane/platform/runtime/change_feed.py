@@ -1,0 +1,158 @@
+"""The change feed: what is published in a transaction reaches every process and stream after its commit.
+
+PostgreSQL notifies; SQLite is polled. Either way the newest id of `change` is the truth, and a lost
+notification costs one poll.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import psycopg
+import structlog
+from flask import Flask, current_app
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
+from control_plane.platform.models import Change
+
+CHANNEL = "rollout_change"
+ORDER_LOCK = 7_210_001
+POLL_SECONDS = {"sqlite": 0.1, "postgresql": 1.0}
+STOP_SECONDS = 0.5
+
+NEWEST = select(func.max(Change.id))
+
+log = structlog.get_logger()
+
+
+def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: int | None = None) -> int:
+    """Announce that `key` of `topic` changed; returns the new revision, visible to others after the commit.
+
+    The revisions are counted on from `beyond` where that is given: only a restore goes back and has to leap forward.
+    """
+    lock_commit_order(session)
+    change = Change(topic=topic, key=key, at=now)
+    if beyond is not None:
+        change.id = max(beyond, revision(session)) + 1
+    session.add(change)
+    session.flush()
+    if beyond is not None and is_postgresql(session):
+        session.execute(text("SELECT setval(pg_get_serial_sequence('change', 'id'), :last)"), {"last": change.id})
+    if is_postgresql(session):
+        session.execute(text("SELECT pg_notify(:channel, :revision)"), {"channel": CHANNEL, "revision": str(change.id)})
+    after_commit(session, feed().wake)
+    return change.id
+
+
+def revision(session: Session) -> int:
+    """The newest published change; 0 before the first."""
+    return execute_core(session, NEWEST).scalar() or 0
+
+
+def lock_commit_order(session: Session) -> None:
+    """Let changes commit in the order of their ids, so that no reader can skip one. SQLite does so by itself."""
+    if is_postgresql(session):
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ORDER_LOCK})
+
+
+class ChangeFeed:
+    """Follows the revision in this process and wakes whoever waits for the next one."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._changed = threading.Condition()
+        self._nudge = threading.Event()
+        self._revision = -1
+        self._listeners: list[Callable[[int], None]] = []
+        self._stopped = False
+        self._follower = threading.Thread(target=self._follow, name="change-feed", daemon=True)
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def subscribe(self, listener: Callable[[int], None]) -> None:
+        """Call `listener(revision)` in the feed's thread after each change, inside an application context."""
+        self._listeners.append(listener)
+
+    def wake(self) -> None:
+        """Look for a new revision now: this process has just committed one."""
+        self._nudge.set()
+
+    def wait(self, seen: int, timeout_seconds: float) -> int:
+        """Block until the revision differs from `seen`, the feed stops or time is up; returns the revision known."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._revision != seen or self._stopped, timeout_seconds)
+            return self._revision
+
+    def start(self) -> None:
+        """Follow in threads of their own. Call it in the serving process, never before a fork."""
+        self._follower.start()
+        with self._app.app_context():
+            if db.engine.dialect.name == "postgresql":
+                threading.Thread(target=self._listen, name="change-listen", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the threads and everyone who waits."""
+        self._stopped = True
+        self._nudge.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._follower.is_alive():
+            # A look that is under way would give its connection back to a pool that is closed by then.
+            self._follower.join(STOP_SECONDS)
+
+    def refresh(self) -> None:
+        """Read the revision once and tell the listeners if it moved."""
+        with read_only() as session:
+            newest = revision(session)
+        if newest == self._revision:
+            return
+        for listener in self._listeners:
+            listener(newest)
+        with self._changed:
+            self._revision = newest
+            self._changed.notify_all()
+
+    def _follow(self) -> None:
+        with self._app.app_context():
+            poll_seconds = POLL_SECONDS[db.engine.dialect.name]
+            while not self._stopped:
+                self._nudge.clear()
+                try:
+                    self.refresh()
+                except SQLAlchemyError as error:
+                    # The last good state stays in force; following goes on when the database is back.
+                    log.warning("change_feed.unreachable", error=type(error).__name__)
+                self._nudge.wait(poll_seconds)
+
+    def _listen(self) -> None:
+        with self._app.app_context():
+            url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while not self._stopped:
+            try:
+                with psycopg.connect(url, autocommit=True, connect_timeout=3) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._nudge.set()
+                    while not self._stopped:
+                        for _ in connection.notifies(timeout=1.0, stop_after=1):
+                            self._nudge.set()
+            except psycopg.Error as error:
+                log.warning("change_feed.listen_lost", error=type(error).__name__)
+                time.sleep(1.0)
+
+
+def feed() -> ChangeFeed:
+    """The change feed of the running application."""
+    found = current_app.extensions["change_feed"]
+    assert isinstance(found, ChangeFeed)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its feed; `start` belongs to the serving process."""
+    app.extensions["change_feed"] = ChangeFeed(app)

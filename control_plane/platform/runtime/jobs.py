@@ -1,0 +1,136 @@
+"""Work on a schedule, on one leader: every process has a scheduler, only the holder of the lease works."""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from flask import Flask
+
+from control_plane.platform.db.database import transaction
+from control_plane.platform.http import health
+from control_plane.platform.http.health import NotReady
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import leases
+
+LEADER = "leader"
+LEAD = "lead"
+LEASE_SECONDS = 5.0
+FLUSH_SECONDS = 0.25
+GOLDEN = 0.618
+"""Steps of about the golden ratio lie far apart on a circle, however many there are."""
+
+log = structlog.get_logger()
+
+Job = Callable[[datetime, int], None]
+"""Called with the present and the leader's fencing term, inside an application context."""
+
+
+class Jobs:
+    """The registered work of one application and the scheduler that runs it once started."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
+        self._term: int | None = None
+        self._stopped = threading.Event()
+        self._phase = 0.0
+        self._lead_failure: str | None = None
+
+    def require_writes(self) -> None:
+        """Raise NotReady while the database refuses this process's heartbeat, the one write that never rests."""
+        if self._lead_failure is not None:
+            raise NotReady(f"The database takes no changes ({self._lead_failure}).")
+
+    @property
+    def leading(self) -> bool:
+        return self._term is not None
+
+    def run_on_leader(self, seconds: float, name: str, job: Job) -> None:
+        """Run `job(now, term)` each `seconds` while this process leads."""
+        self._add(seconds, name, self._run, [name, job])
+
+    def run_on_all(self, seconds: float, name: str, job: Callable[[datetime], None]) -> None:
+        """Run `job(now)` each `seconds` in every process."""
+        self._add(seconds, name, self._call, [name, job])
+
+    def start(self) -> None:
+        """Begin. Call it in the serving process, never before a fork."""
+        self.run_on_all(1.0, LEAD, self._lead)
+        self.run_on_all(FLUSH_SECONDS, "flush-signals", signals.flush)
+        with self._app.app_context():
+            self._call(LEAD, self._lead)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish what runs, write the last counts and give up the lead so that another takes over at once."""
+        self._stopped.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+        self._call("flush-signals", signals.flush)
+        self._call("resign", self._resign)
+
+    def _lead(self, now: datetime) -> None:
+        with transaction() as session:
+            term = leases.acquire(session, LEADER, self._holder, now=now, ttl_seconds=LEASE_SECONDS)
+        if term != self._term:
+            log.info("leader.changed", leading=term is not None, term=term)
+        self._term = term
+
+    def _resign(self, now: datetime) -> None:
+        if self._term is not None:
+            with transaction() as session:
+                leases.release(session, LEADER, self._holder, now=now)
+
+    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[Any]) -> None:
+        """On the schedule from a moment within the first interval that is the job's own.
+
+        Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
+        """
+        self._phase = (self._phase + GOLDEN) % 1.0
+        began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
+        trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
+        self._scheduler.add_job(call, trigger, arguments, id=name, misfire_grace_time=None)
+
+    def _run(self, name: str, job: Job) -> None:
+        term = self._term
+        if term is not None:
+            self._call(name, lambda now: job(now, term))
+
+    def _call(self, name: str, job: Callable[[datetime], None]) -> None:
+        """One poisonous run is logged and does not end the schedule."""
+        with self._app.app_context():
+            try:
+                job(datetime.now(UTC))
+                if name == LEAD:
+                    self._lead_failure = None
+            except Exception as error:
+                if name == LEAD:
+                    self._term, self._lead_failure = None, type(error).__name__
+                log.exception("job.failed", job=name, error=type(error).__name__)
+
+
+def run_on_leader(app: Flask, seconds: float, name: str, job: Job) -> None:
+    """Register leader's work with the application."""
+    jobs_of(app).run_on_leader(seconds, name, job)
+
+
+def jobs_of(app: Flask) -> Jobs:
+    """The jobs of the application."""
+    found = app.extensions["jobs"]
+    assert isinstance(found, Jobs)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its schedule; `start` belongs to the serving process."""
+    jobs = app.extensions["jobs"] = Jobs(app)
+    with app.app_context():
+        health.register("writes", jobs.require_writes)

@@ -1,0 +1,83 @@
+"""Who leads, and whether the guard is alive: leases in the database, taken by compare-and-set.
+
+Leadership is a hint that keeps work from being done twice; what must not happen twice carries the leader's
+`term` or a compare-and-set of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Executable, case, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.database import dialect_insert, per_dialect, rowcount_of
+from control_plane.platform.models import Change, Lease
+
+GUARD = "guard"
+NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
+
+
+def _beating(insert: Any) -> Executable:
+    statement = insert(Lease.__table__)
+    renewed = {"term": statement.excluded.term, "expires_at": statement.excluded.expires_at}
+    # A leader whose term is over renews nothing: its heartbeat touches no row.
+    current = Lease.term <= statement.excluded.term
+    beating: Executable = statement.on_conflict_do_update(
+        index_elements=["name"], set_=renewed, where=current
+    ).returning(func.coalesce(NEWEST_CHANGE, 0).label("revision"))
+    return beating
+
+
+BEAT = CompiledStatement(per_dialect(_beating))
+
+
+def acquire(session: Session, name: str, holder: str, *, now: datetime, ttl_seconds: float) -> int | None:
+    """Take or renew the lease; returns its fencing term, or None while somebody else holds it."""
+    expires_at = now + timedelta(seconds=ttl_seconds)
+    fresh = dialect_insert(session, Lease).values(name=name, holder=holder, term=1, expires_at=expires_at)
+    if rowcount_of(session, fresh.on_conflict_do_nothing()) == 1:
+        return 1
+    renewed = (
+        update(Lease)
+        .where(Lease.name == name, or_(Lease.holder == holder, Lease.expires_at <= now))
+        .values(
+            holder=holder, term=case((Lease.holder == holder, Lease.term), else_=Lease.term + 1), expires_at=expires_at
+        )
+        .returning(Lease.term)
+    )
+    return session.scalar(renewed)
+
+
+def release(session: Session, name: str, holder: str, *, now: datetime) -> None:
+    """Let the next one lead at once."""
+    session.execute(update(Lease).where(Lease.name == name, Lease.holder == holder).values(expires_at=now, holder=""))
+
+
+def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float) -> int | None:
+    """The guard judges: exposure is allowed for `ttl_seconds`. None when a newer leader has beaten since.
+
+    Otherwise the revision of the change feed, which whoever judges would ask for next; 0 before the first change.
+    """
+    expires_at = now + timedelta(seconds=ttl_seconds)
+    row = {"name": GUARD, "holder": GUARD, "term": term, "expires_at": expires_at}
+    beaten = BEAT.fetch_one(session, row)
+    return None if beaten is None else int(beaten.revision)
+
+
+def rows(session: Session) -> list[dict[str, Any]]:
+    """Every lease as it stands, for whoever replaces the database."""
+    return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
+
+
+def put_back(session: Session, kept: Sequence[Mapping[str, Any]]) -> None:
+    """Let these leases stand as they were: a term never falls back to one that somebody was fenced off by."""
+    for row in kept:
+        statement = dialect_insert(session, Lease).values(**row)
+        session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=dict(row)))
+
+
+def guard_expires_at(session: Session) -> datetime | None:
+    """Until when the guard's last heartbeat allows exposure; None before the first."""
+    return session.scalar(select(Lease.expires_at).where(Lease.name == GUARD))

@@ -1,0 +1,33 @@
+"""How full this process's pool of connections is: once it is full, requests wait."""
+
+from datetime import datetime
+
+import structlog
+from flask import Flask
+
+from control_plane.platform.db.database import db
+from control_plane.platform.db.pool import InstrumentedPool
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
+
+SIGNAL = "database_pool_crowded"
+SHARE_MAX = 0.9
+CHECK_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+def check(_now: datetime) -> None:
+    """Tell the guard whether hardly a connection is left."""
+    pool = db.engine.pool
+    assert isinstance(pool, InstrumentedPool)
+    is_crowded = pool.utilization > SHARE_MAX
+    if is_crowded:
+        log.warning("database.pool_crowded", taken=pool.checkedout())
+    signals.record(Sample(SIGNAL, is_crowded))
+
+
+def init_app(app: Flask) -> None:
+    """Let every process look at its own pool."""
+    jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "pool-crowded", check)
