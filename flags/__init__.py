@@ -2,22 +2,23 @@
 
 from flask import Flask
 
-from flags import api, reporting, snapshot
+from flags import api, snapshot
 from flags.administration import overrides
-from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
-from flags.publication import directory, freshness, guard_age, publisher
+from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
+from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
+from flags.usage import reporter
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
     settings = app.extensions["settings"]
     snapshot.init_app(app, settings)
-    publisher.init_app(app, settings)
-    freshness.init_app(app)
-    guard_age.init_app(app)
-    directory.init_app(app, settings)
-    reporting.init_app(app)
+    refresher.init_app(app, settings)
+    staleness_signal.init_app(app)
+    guard_lag_signal.init_app(app)
+    user_directory.init_app(app, settings)
+    reporter.init_app(app)
     overrides.init_app(app)
-    streams.init_app(app, settings)
-    for routes in (api, client_api, streaming, edge_api, frontend, ofrep, fast_lane):
+    sse.init_app(app, settings)
+    for routes in (api, client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)

@@ -23,8 +23,8 @@ from UnleashClient.constants import FEATURES_URL
 from UnleashClient.events import BaseEvent, UnleashEventType
 from UnleashClient.utils import InstanceAllowType
 
-from flags.compilation import SIGNUP_DATE
-from flags.instants import written
+from flags.unleash.compiler import SIGNUP_DATE
+from flags.unleash.timestamps import format_timestamp
 
 EXTENSION = "rollout_flags"
 PRODUCTION = "production"
@@ -164,6 +164,6 @@ def _context(user_id: str | int | None, signed_up_at: datetime | None, attribute
     """The context in the one spelling that all engines read; shares of users go by the user id alone."""
     if signed_up_at is not None and signed_up_at.tzinfo is None:
         raise ValueError(f"signed_up_at is {signed_up_at!r}, without a time zone; say which it is.")
-    signed_up = {SIGNUP_DATE: written(signed_up_at)} if signed_up_at else {}
+    signed_up = {SIGNUP_DATE: format_timestamp(signed_up_at)} if signed_up_at else {}
     user = {} if user_id is None else {"userId": str(user_id)}
     return {**user, "properties": {**attributes, **signed_up}}

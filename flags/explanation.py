@@ -12,16 +12,16 @@ from control_plane import rollouts
 from control_plane.phases import PRODUCTION, AudienceKind, exposure_at, position_after
 from control_plane.platform.settings import Settings
 from flags import store
-from flags.contexts import ATTRIBUTES, PLAN, Acquaintance, Context, from_nested, informed
-from flags.evaluation import Evaluation, evaluate
-from flags.phased import EvaluationContext, PhasedFlag
-from flags.prospects import entry_audience, entry_percentage
-from flags.publication.dissection import Specimen
-from flags.publication.edition import make
-from flags.publication.reading import read
+from flags.client_features.feature_set import build
+from flags.client_features.source import read_source
+from flags.evaluation.contexts import ATTRIBUTES, PLAN, Context, KnownAttributes, enrich_context, from_nested
+from flags.evaluation.evaluator import Evaluation, evaluate
+from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
+from flags.evaluation.step_preview import entry_audience, entry_percentage
+from flags.evaluation.trace import describe
 from flags.snapshot import Snapshots, UnknownFlagError
 from flags.store import UserAttributes
-from flags.trace import describe
+from flags.unleash.explainer import FlagExplainer
 
 NO_ROLLOUT = "no rollout moves this flag; it changes when somebody switches it or defines it anew."
 
@@ -56,12 +56,12 @@ def explainer(
     place = environment or settings.environment
     flag = snapshots.current(session, place).flags.get(key)
     if flag is not None:
-        return partial(_phased, session, flag, now)
-    return partial(_defined, session, _specimen(session, snapshots, key, place, now), now)
+        return partial(_of_rollout, session, flag, now)
+    return partial(_of_import, session, _flag_explainer(session, snapshots, key, place, now), now)
 
 
-def _phased(
-    session: Session, flag: PhasedFlag, now: datetime, user_id: str, attributes: Mapping[str, str]
+def _of_rollout(
+    session: Session, flag: RolloutFlag, now: datetime, user_id: str, attributes: Mapping[str, str]
 ) -> dict[str, Any]:
     known = store.user(session, user_id)
     said = _context(user_id, attributes, known)
@@ -87,13 +87,13 @@ def _phased(
     }
 
 
-def _defined(
-    session: Session, specimen: Specimen, now: datetime, user_id: str, attributes: Mapping[str, str]
+def _of_import(
+    session: Session, specimen: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
 ) -> dict[str, Any]:
     """The same for a flag without a rollout: the parts of its definition take the place of the rules."""
     known = store.user(session, user_id)
     context = _context(user_id, attributes, known)
-    found = specimen.examine(context, context.document(specimen.environment, now))
+    found = specimen.explain(context, context.to_json(specimen.environment, now))
     audience, percentage = (f"strategy {found.entry[0]}", found.entry[1]) if found.entry else (None, None)
     return {
         "flag": specimen.name,
@@ -114,23 +114,23 @@ def _defined(
     }
 
 
-def _specimen(session: Session, snapshots: Snapshots, key: str, environment: str, now: datetime) -> Specimen:
-    source = read(snapshots, session, environment)
+def _flag_explainer(session: Session, snapshots: Snapshots, key: str, environment: str, now: datetime) -> FlagExplainer:
+    source = read_source(snapshots, session, environment)
     _, expires_at = store.routing_state(session)
     guarded = environment == PRODUCTION and (expires_at is None or now >= expires_at)
-    contents = make(source, now, guard_ended_at=now if guarded else None).contents
+    contents = build(source, now, guard_ended_at=now if guarded else None).contents
     if key not in contents.features:
         raise UnknownFlagError(key)
-    return Specimen(contents, key, environment)
+    return FlagExplainer(contents, key, environment)
 
 
 def _context(user_id: str, attributes: Mapping[str, str], known: UserAttributes | None) -> Context:
     said = from_nested({"properties": attributes, "userId": user_id})
-    ours = Acquaintance(known.plan, known.signed_up_at, known.beta) if known else None
-    return informed(said, ours, ATTRIBUTES)
+    ours = KnownAttributes(known.plan, known.signed_up_at, known.beta) if known else None
+    return enrich_context(said, ours, ATTRIBUTES)
 
 
-def words(explanation: Mapping[str, Any]) -> str:
+def to_text(explanation: Mapping[str, Any]) -> str:
     """The explanation for a terminal."""
     lines = [
         f"{explanation['flag']} is {explanation['variant']} for {explanation['userId']} ({explanation['reason']}).",
@@ -155,7 +155,7 @@ def entry(audience: str | None, percentage: int | None) -> str:
 
 
 def _next(
-    session: Session, flag: PhasedFlag, context: EvaluationContext, answer: Evaluation, now: datetime
+    session: Session, flag: RolloutFlag, context: EvaluationContext, answer: Evaluation, now: datetime
 ) -> dict[str, Any]:
     rollout = rollouts.find(session, flag.key)
     position = position_after(rollout.plan, rollout.position)

@@ -15,8 +15,8 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure_at
 from control_plane.platform.settings import Settings
 from flags import store
-from flags.evaluation import Evaluation, evaluate
-from flags.phased import EvaluationContext, PhasedFlag
+from flags.evaluation.evaluator import Evaluation, evaluate
+from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
 from flags.store import Effect
 
 RoutingState = tuple[int, datetime | None]
@@ -38,9 +38,9 @@ class Snapshot:
 
     revision: int
     environment: str
-    flags: dict[str, PhasedFlag]
+    flags: dict[str, RolloutFlag]
 
-    def find(self, key: str) -> PhasedFlag:
+    def find(self, key: str) -> RolloutFlag:
         """The flag called `key`; raises UnknownFlagError."""
         if key not in self.flags:
             raise UnknownFlagError(key)
@@ -80,11 +80,11 @@ class Snapshots:
             self._leased = snapshot, guard_expires_at, leased
         return leased
 
-    def flags(self, session: Session, environment: str, revision: int) -> dict[str, PhasedFlag]:
+    def flags(self, session: Session, environment: str, revision: int) -> dict[str, RolloutFlag]:
         """Every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it."""
         beta = self._members(session)
         return {
-            rollout.flag: phased_flag(
+            rollout.flag: rollout_flag(
                 session, rollout, environment, revision=revision, beta=beta, override=self._override(rollout.flag)
             )
             for rollout in rollout_store.load_all(session)
@@ -114,11 +114,11 @@ class Snapshots:
         return self._settings.credits_v2_override if key == FLAG else None
 
 
-def phased_flag(
+def rollout_flag(
     session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
-) -> PhasedFlag:
+) -> RolloutFlag:
     """A rollout with the people it treats by name, ready to evaluate."""
-    return PhasedFlag(
+    return RolloutFlag(
         key=rollout.flag,
         environment=environment,
         revision=revision,

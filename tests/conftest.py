@@ -17,7 +17,7 @@ from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.settings import Settings
-from flags.publication import publisher
+from flags.client_features import refresher
 from tests import chromium, loopback, people, postgres
 from tests.applications import application
 
@@ -89,7 +89,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The whole application on a fresh database, where nothing confirms the flags, however long a test takes."""
-    monkeypatch.setattr(publisher, "STALE_SECONDS", A_DAY_SECONDS)
+    monkeypatch.setattr(refresher, "STALE_SECONDS", A_DAY_SECONDS)
     with application(settings) as app:
         yield app
 

@@ -12,7 +12,7 @@ from control_plane.phases import FLAG, Position, RolloutState, default_plan
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
-from flags.administration.users import UserChange, enter_users
+from flags.administration.users import UserChange, import_users
 from flags.store import UserAttributes
 
 CUTOVER = datetime.now(UTC) - timedelta(days=30)
@@ -46,7 +46,7 @@ class Office:
     def users(self, *users: UserAttributes) -> None:
         """Enter users in the directory."""
         with self.app.app_context(), transaction() as session:
-            enter_users(session, map(_change, users), actor="test", now=datetime.now(UTC))
+            import_users(session, map(_change, users), actor="test", now=datetime.now(UTC))
 
     def move(self, phase: int, step: int = 0, *, flag: str = FLAG) -> None:
         """Put the rollout at this position, past every gate and every soak time."""

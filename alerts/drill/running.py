@@ -28,7 +28,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import change_feed, leases
 from flags import snapshot
-from flags.phased import EvaluationContext
+from flags.evaluation.rollout_flag import EvaluationContext
 
 SETTLE_SECONDS = 2.0
 """The guard looks at the new attempt before its first operation."""

@@ -30,8 +30,8 @@ from credits_engine.store import previewing
 from credits_engine.store import readiness as store
 from credits_engine.store.accounts import Account
 from credits_engine.store.previewing import Standing
-from flags.evaluation import EvaluationContext, evaluate
-from flags.snapshot import phased_flag
+from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.snapshot import rollout_flag
 from flags.store import beta_members
 
 GATE = "migration"
@@ -175,7 +175,7 @@ def _door(session: Session, rollout: Rollout, now: datetime) -> Enters:
     here, there = _exposures(rollout)
     assert there is not None
     running, beta = replace(rollout, state=RolloutState.RUNNING), beta_members(session)
-    flag = phased_flag(session, running, PRODUCTION, revision=0, beta=beta, override=None)
+    flag = rollout_flag(session, running, PRODUCTION, revision=0, beta=beta, override=None)
     closed, opened = (replace(flag, exposure=each, guard_expires_at=None) for each in (here, there))
 
     def enters(account: Account) -> bool:

@@ -20,8 +20,8 @@ from control_plane.platform.runtime import change_feed, leases
 from credits_engine.migration.retirement import BACKUP_SUBJECT
 from credits_engine.store import corrections
 from flags import store as flags
-from flags.compilation import Wire
 from flags.store import Effect, StoredOverride
+from flags.unleash.compiler import Wire
 
 Found = TypeVar("Found")
 

@@ -25,7 +25,7 @@ from credits_engine.operations.consumption import KeyConflictError, LostRaceErro
 from credits_engine.operations.routing import ROUTED, UNPLANNED
 from credits_engine.store import functions
 from credits_engine.store.functions import LongAnswer, Question, ShortAnswer
-from flags.bucketing import bucket
+from flags.evaluation.bucketing import bucket
 
 IN_DATABASE = "credits_in_database"
 BILLING_IS_DUE = "CRDUE"

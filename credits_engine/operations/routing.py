@@ -13,7 +13,7 @@ from credits_engine.engines.decisions import EngineName
 from credits_engine.operations.consumption import Evaluate, FlagEvaluation
 from credits_engine.store.accounts import Account
 from flags import snapshot
-from flags.phased import EvaluationContext
+from flags.evaluation.rollout_flag import EvaluationContext
 from flags.snapshot import RoutingState, UnknownFlagError
 
 ROUTED = {

@@ -13,7 +13,7 @@ from control_plane.platform.problems import Problem
 from dashboards.pages.blueprint import bp
 from dashboards.screens import users as screens
 from flags.administration.overrides import put_override, remove_override
-from flags.administration.users import UserChange, enter_users
+from flags.administration.users import UserChange, import_users
 from flags.store import Effect
 
 HOURS = {"1": "1 hour", "24": "1 day", "168": "7 days", "720": "30 days"}
@@ -82,7 +82,7 @@ def change_beta() -> ResponseReturnValue:
 
     def enter(session: Session, now: datetime) -> None:
         attributes = {"beta": joining} | ({"plan": plan} if plan else {})
-        enter_users(session, [UserChange(user_id, attributes)], actor=authorization.actor(), now=now)
+        import_users(session, [UserChange(user_id, attributes)], actor=authorization.actor(), now=now)
 
     done = "On the beta allowlist." if joining else "No longer on the beta allowlist."
     return _changed(enter, done, request.form.get("flag", ""))

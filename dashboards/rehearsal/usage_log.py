@@ -9,7 +9,7 @@ from typing import Any
 
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
-from flags.bucketing import refused_user_id
+from flags.evaluation.bucketing import refused_user_id
 
 COLUMNS = ("operation_id", "occurred_at", "user_id", "signed_up_at", "plan", "kind", "credits")
 KINDS = ("analysis", "roast")

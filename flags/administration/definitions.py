@@ -14,10 +14,10 @@ from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from flags import store
-from flags.canonical import Definitions, Finding, Refusal, canonical_definitions
-from flags.compilation import Wire
-from flags.folding import MalformedEvent, folded
 from flags.store.revisions import FLAG
+from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, canonical_definitions
+from flags.unleash.compiler import Wire
+from flags.unleash.delta import MalformedEvent, apply_events
 
 FLAGS_MAX = 5000
 NAMED_MAX = 50
@@ -75,7 +75,7 @@ def import_definitions(
     in its place; what was repaired is in the answer. Raises Problem naming every field for which they are not taken.
     """
     try:
-        raw = folded(raw)
+        raw = apply_events(raw)
     except MalformedEvent as malformed:
         raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
     taken = _canonical(raw, session)
@@ -108,14 +108,14 @@ def export_definitions(session: Session, environment: str) -> dict[str, Any]:
     return {"version": 2, "features": features, "segments": segments}
 
 
-def findings(found: Iterable[Finding]) -> list[dict[str, str]]:
+def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
     """Findings as JSON."""
     return [{"field": each.field, "message": each.sentence} for each in found]
 
 
 def _canonical(raw: object, session: Session) -> Definitions:
     taken = canonical_definitions(raw)
-    if isinstance(taken, Refusal):
+    if isinstance(taken, InvalidDefinition):
         words = f"The definitions can't be taken. {taken}"
         raise Problem(400, "INVALID_DEFINITION", words[:1000], errors=findings(taken.mistakes))
     under_rollout = {rollout.flag for rollout in rollout_store.load_all(session)}

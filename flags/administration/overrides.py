@@ -12,7 +12,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed, jobs
 from flags import store
-from flags.bucketing import refused_user_id
+from flags.evaluation.bucketing import refused_user_id
 from flags.store import Effect, StoredOverride
 from flags.store.revisions import OVERRIDE
 
@@ -77,7 +77,7 @@ def init_app(app: Flask) -> None:
     jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-overrides", _sweep)
 
 
-def document(override: StoredOverride) -> dict[str, Any]:
+def to_json(override: StoredOverride) -> dict[str, Any]:
     """An override as JSON."""
     return {
         "flag": override.flag,
@@ -127,8 +127,8 @@ def _publish(
         actor=actor,
         action=f"override.{verb}",
         subject=f"rollout:{changed.flag}",
-        before=document(before) if before else None,
-        after=document(after) if after else None,
+        before=to_json(before) if before else None,
+        after=to_json(after) if after else None,
         reason=reason.strip(),
     )
     change_feed.publish(session, OVERRIDE, changed.flag, now=now)

@@ -12,7 +12,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from flags import store
-from flags.bucketing import refused_user_id
+from flags.evaluation.bucketing import refused_user_id
 from flags.store import UserAttributes
 from flags.store.revisions import DIRECTORY
 
@@ -29,7 +29,7 @@ class UserChange:
     attributes: Mapping[str, Any]
 
 
-def enter_users(session: Session, changes: Iterable[UserChange], *, actor: str, now: datetime) -> int:
+def import_users(session: Session, changes: Iterable[UserChange], *, actor: str, now: datetime) -> int:
     """Store what is new of these users; returns how many. Raises Problem for the first that can't be stored.
 
     Who joins or leaves the beta allowlist is audited and announced, because flags change for them.
@@ -46,7 +46,7 @@ def enter_users(session: Session, changes: Iterable[UserChange], *, actor: str, 
     return entered
 
 
-def document(user: UserAttributes) -> dict[str, Any]:
+def to_json(user: UserAttributes) -> dict[str, Any]:
     """A user as JSON."""
     return {
         "userId": user.user_id,

@@ -11,9 +11,9 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.settings import current
 from flags import store
-from flags.api import answers
-from flags.connections import Connection
-from flags.publication.publisher import publisher
+from flags.api import responses
+from flags.client_features.refresher import refresher
+from flags.usage.connections import Connection
 
 bp = Blueprint("connections", __name__, url_prefix="/api")
 
@@ -24,13 +24,13 @@ USAGE_WITHIN = timedelta(days=7)
 
 @bp.get("/connections")
 @require_role("viewer")
-@openapi_doc(query={"environment": "Default: every environment."}, answers={200: answers.InstancesConnected})
+@openapi_doc(query={"environment": "Default: every environment."}, answers={200: responses.ConnectedInstanceList})
 def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
     with read_only() as session:
         heard = store.connections(session, since=datetime.now(UTC) - HEARD_WITHIN, environment=environment)
-    editions = {each: publisher().current(each).edition.id for each in {connection.environment for connection in heard}}
+    editions = {each: refresher().current(each).edition.id for each in {connection.environment for connection in heard}}
     return jsonify(
         {"editions": editions, "connections": [_document(each, editions[each.environment]) for each in heard]}
     )
@@ -38,7 +38,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/flags/<flag>/usage")
 @require_role("viewer")
-@openapi_doc(query=ENVIRONMENT, answers={200: answers.FlagUsed})
+@openapi_doc(query=ENVIRONMENT, answers={200: responses.FlagUsage})
 def usage(flag: str) -> ResponseReturnValue:
     """How often each application got which answer of the flag in the last seven days."""
     environment = request.args.get("environment", current().environment)
@@ -49,7 +49,7 @@ def usage(flag: str) -> ResponseReturnValue:
 
 @bp.get("/measurements")
 @require_role("viewer")
-@openapi_doc(query=ENVIRONMENT, answers={200: answers.MeasurementsTaken})
+@openapi_doc(query=ENVIRONMENT, answers={200: responses.MeasurementList})
 def measurements() -> ResponseReturnValue:
     """What services measured and sent with their SDK, added up since the beginning."""
     environment = request.args.get("environment", current().environment)

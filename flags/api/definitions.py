@@ -20,18 +20,18 @@ from flags.administration.definitions import (
     import_definitions,
     switch_flag,
 )
-from flags.api import answers, bodies
-from flags.api.bodies import FlagBody, ReasonBody, SwitchBody, body
+from flags.api import requests, responses
+from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_body
 
 bp = Blueprint("definitions", __name__, url_prefix="/api")
 
-ENVIRONMENT = re.compile(bodies.ENVIRONMENT)
+ENVIRONMENT = re.compile(requests.ENVIRONMENT)
 IMPORT_BYTES_MAX = 16 * 1024 * 1024
 
 
 @bp.get("/flags")
 @require_role("viewer")
-@openapi_doc(answers={200: answers.FlagsListed})
+@openapi_doc(answers={200: responses.FlagList})
 def index() -> ResponseReturnValue:
     """Every flag: those under a rollout, and the others with the environments that have them."""
     with read_only() as session:
@@ -45,10 +45,10 @@ def index() -> ResponseReturnValue:
 
 @bp.post("/flags")
 @require_role("owner")
-@openapi_doc(body=FlagBody, answers={201: answers.FlagListed})
+@openapi_doc(body=FlagRequest, answers={201: responses.FlagSummary})
 def create() -> ResponseReturnValue:
     """Make a flag that is on or off for everybody in each environment."""
-    wanted = body(FlagBody)
+    wanted = parse_body(FlagRequest)
     with transaction() as session:
         create_flag(
             session,
@@ -64,10 +64,10 @@ def create() -> ResponseReturnValue:
 
 @bp.put("/flags/<flag>/environments/<environment>")
 @require_role("operator")
-@openapi_doc(body=SwitchBody, answers={200: answers.FlagSwitched})
+@openapi_doc(body=SwitchRequest, answers={200: responses.FlagState})
 def switch(flag: str, environment: str) -> ResponseReturnValue:
     """Switch a flag without a rollout on or off. Switching on asks for an owner."""
-    wanted = body(SwitchBody)
+    wanted = parse_body(SwitchRequest)
     if wanted.enabled:
         return _switch_on(flag, environment, wanted.reason)
     return _switch(flag, environment, wanted.reason, enabled=False)
@@ -75,10 +75,10 @@ def switch(flag: str, environment: str) -> ResponseReturnValue:
 
 @bp.delete("/flags/<flag>")
 @require_role("owner")
-@openapi_doc(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonRequest, answers={204: None})
 def delete(flag: str) -> ResponseReturnValue:
     """Remove a flag without a rollout from every environment."""
-    wanted = body(ReasonBody)
+    wanted = parse_body(ReasonRequest)
     with transaction() as session:
         delete_flag(session, flag, reason=wanted.reason, actor=actor(), now=datetime.now(UTC))
     return "", 204
@@ -87,9 +87,9 @@ def delete(flag: str) -> ResponseReturnValue:
 @bp.post("/environments/<environment>/import")
 @require_role("owner")
 @openapi_doc(
-    body=bodies.ImportBody,
+    body=requests.ImportRequest,
     query={"replace": "true puts them in place of all that is there.", "reason": "Why; kept in the audit trail."},
-    answers={200: answers.DefinitionsTaken},
+    answers={200: responses.ImportResult},
 )
 def import_view(environment: str) -> ResponseReturnValue:
     """Take features and segments as Unleash writes them; `?replace=true` puts them in place of all that is there."""
@@ -101,7 +101,7 @@ def import_view(environment: str) -> ResponseReturnValue:
             session,
             environment,
             raw,
-            replace=_switch_word("replace"),
+            replace=_state_text("replace"),
             reason=request.args.get("reason", ""),
             actor=actor(),
             now=datetime.now(UTC),
@@ -113,7 +113,7 @@ def import_view(environment: str) -> ResponseReturnValue:
 
 @bp.get("/environments/<environment>/export")
 @require_role("viewer")
-@openapi_doc(answers={200: answers.DefinitionsGiven})
+@openapi_doc(answers={200: responses.DefinitionsExport})
 def export_view(environment: str) -> ResponseReturnValue:
     """Every feature and segment without a rollout, as Unleash writes them."""
     with read_only() as session:
@@ -137,7 +137,7 @@ def _check_environment(environment: str) -> None:
         raise Problem(422, "INVALID_ENVIRONMENT", words)
 
 
-def _switch_word(name: str) -> bool:
+def _state_text(name: str) -> bool:
     match request.args.get(name, "false"):
         case "true":
             return True

@@ -11,9 +11,9 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
-from flags.api import answers
-from flags.api.bodies import ExplainBody, body
-from flags.contexts import NESTED, from_query
+from flags.api import responses
+from flags.api.requests import ExplainRequest, parse_body
+from flags.evaluation.contexts import NESTED, from_query
 from flags.explanation import explainer
 
 ENVIRONMENT = {"environment": "Default: the environment of this installation."}
@@ -25,7 +25,7 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 @require_role("viewer")
 @openapi_doc(
     query={"userId": "The user.", "properties[plan]": "What to suppose of them.", **ENVIRONMENT},
-    answers={200: answers.Explanation},
+    answers={200: responses.Explanation},
 )
 def one(flag: str) -> ResponseReturnValue:
     """Why `userId` has the flag or not; `properties[plan]=pro` supposes what our directory does not say."""
@@ -38,10 +38,12 @@ def one(flag: str) -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("viewer")
-@openapi_doc(body=ExplainBody, query=ENVIRONMENT, answers={200: answers.Explanations})
+@openapi_doc(body=ExplainRequest, query=ENVIRONMENT, answers={200: responses.Explanations})
 def many(flag: str) -> ResponseReturnValue:
     """Why each of up to a thousand users has the flag or not."""
-    return jsonify({"explanations": _explained(flag, [(user_id, {}) for user_id in body(ExplainBody).user_ids])})
+    return jsonify(
+        {"explanations": _explained(flag, [(user_id, {}) for user_id in parse_body(ExplainRequest).user_ids])}
+    )
 
 
 def _explained(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:

@@ -11,9 +11,9 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from flags import store
-from flags.administration.overrides import document, put_override, remove_override
-from flags.api import answers
-from flags.api.bodies import OverrideBody, ReasonBody, body
+from flags.administration.overrides import put_override, remove_override, to_json
+from flags.api import responses
+from flags.api.requests import OverrideRequest, ReasonRequest, parse_body
 from flags.store import Effect
 
 bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
@@ -21,17 +21,17 @@ bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 
 @bp.get("")
 @require_role("viewer")
-@openapi_doc(answers={200: answers.OverridesListed})
+@openapi_doc(answers={200: responses.OverrideList})
 def index(flag: str) -> ResponseReturnValue:
     """Every override of the flag, by user."""
     with read_only() as session:
         rollouts.find(session, flag)
-        return jsonify({"overrides": [document(override) for override in store.list_overrides(session, flag)]})
+        return jsonify({"overrides": [to_json(override) for override in store.list_overrides(session, flag)]})
 
 
 @bp.put("/allow/<path:user_id>")
 @require_role("owner")
-@openapi_doc(body=OverrideBody, answers={200: answers.OverrideGiven})
+@openapi_doc(body=OverrideRequest, answers={200: responses.Override})
 def allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Let the user in, whatever phase the rollout is in."""
     return _put(flag, user_id, Effect.ALLOW)
@@ -39,7 +39,7 @@ def allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.put("/deny/<path:user_id>")
 @require_role("operator")
-@openapi_doc(body=OverrideBody, answers={200: answers.OverrideGiven})
+@openapi_doc(body=OverrideRequest, answers={200: responses.Override})
 def deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Keep the user out, whatever else would let them in."""
     return _put(flag, user_id, Effect.DENY)
@@ -47,7 +47,7 @@ def deny(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.delete("/allow/<path:user_id>")
 @require_role("operator")
-@openapi_doc(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonRequest, answers={204: None})
 def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was let in by name."""
     return _remove(flag, user_id, Effect.ALLOW)
@@ -55,14 +55,14 @@ def end_allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.delete("/deny/<path:user_id>")
 @require_role("owner")
-@openapi_doc(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonRequest, answers={204: None})
 def end_deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Treat the user like everybody again who was kept out by name."""
     return _remove(flag, user_id, Effect.DENY)
 
 
 def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
-    wanted = body(OverrideBody)
+    wanted = parse_body(OverrideRequest)
     with transaction() as session:
         override = put_override(
             session,
@@ -74,11 +74,11 @@ def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
             now=datetime.now(UTC),
             expires_at=wanted.expires_at,
         )
-    return jsonify(document(override))
+    return jsonify(to_json(override))
 
 
 def _remove(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
-    wanted = body(ReasonBody)
+    wanted = parse_body(ReasonRequest)
     with transaction() as session:
         removed = remove_override(
             session, flag, user_id, effect, reason=wanted.reason, actor=actor(), now=datetime.now(UTC)

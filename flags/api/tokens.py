@@ -14,15 +14,15 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token, TokenType, token_selector
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import current
-from flags.api import answers
-from flags.api.bodies import ReasonBody, TokenBody, body
+from flags.api import responses
+from flags.api.requests import ReasonRequest, TokenRequest, parse_body
 
 bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
 
 @bp.get("")
 @require_role("owner")
-@openapi_doc(answers={200: answers.TokensListed})
+@openapi_doc(answers={200: responses.TokenList})
 def index() -> ResponseReturnValue:
     """Every token, the newest first, without what would open anything."""
     with read_only() as session:
@@ -31,10 +31,10 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @require_role("owner")
-@openapi_doc(body=TokenBody, answers={201: answers.TokenMade})
+@openapi_doc(body=TokenRequest, answers={201: responses.CreatedToken})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
-    wanted = body(TokenBody)
+    wanted = parse_body(TokenRequest)
     with transaction() as session:
         text = accounts.create_token(
             session,
@@ -52,10 +52,10 @@ def create() -> ResponseReturnValue:
 
 @bp.delete("/<int:token_id>")
 @require_role("owner")
-@openapi_doc(body=ReasonBody, answers={204: None})
+@openapi_doc(body=ReasonRequest, answers={204: None})
 def revoke(token_id: int) -> ResponseReturnValue:
     """End a token, everywhere within a second. Repeating it changes nothing."""
-    wanted = body(ReasonBody)
+    wanted = parse_body(ReasonRequest)
     if token_id > 2**62:
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     with transaction() as session:
@@ -63,7 +63,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
     return "", 204
 
 
-def _trusted(wanted: TokenBody) -> Collection[str]:
+def _trusted(wanted: TokenRequest) -> Collection[str]:
     if wanted.trusted_attributes is None and wanted.type in set(TokenType):
         return TokenType(wanted.type).trusted_by_default
     return wanted.trusted_attributes or ()
@@ -79,11 +79,11 @@ def _document(token: Token) -> dict[str, Any]:
         "trustedAttributes": list(token.trusted_attributes),
         "createdAt": token.created_at.isoformat(),
         "createdBy": token.created_by,
-        "expiresAt": _written(token.expires_at),
-        "revokedAt": _written(token.revoked_at),
-        "lastSeenAt": _written(token.last_seen_at),
+        "expiresAt": _to_json(token.expires_at),
+        "revokedAt": _to_json(token.revoked_at),
+        "lastSeenAt": _to_json(token.last_seen_at),
     }
 
 
-def _written(instant: datetime | None) -> str | None:
+def _to_json(instant: datetime | None) -> str | None:
     return instant.isoformat() if instant else None

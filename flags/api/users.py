@@ -14,9 +14,9 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from flags import store
-from flags.administration.users import UserChange, document, enter_users
-from flags.api import answers
-from flags.api.bodies import UserBody, UsersBody, body, given
+from flags.administration.users import UserChange, import_users, to_json
+from flags.api import responses
+from flags.api.requests import UserRequest, UsersRequest, fields_set, parse_body
 
 bp = Blueprint("users", __name__, url_prefix="/api/users")
 
@@ -36,29 +36,29 @@ def service_or_operator(view: View) -> View:
 
 @bp.post("")
 @service_or_operator
-@openapi_doc(body=UsersBody, answers={200: answers.UsersEntered})
+@openapi_doc(body=UsersRequest, answers={200: responses.ImportedUsers})
 def enter() -> ResponseReturnValue:
     """Enter users or what is new of them; either all are stored or none."""
-    changes = [_change(user) for user in body(UsersBody).users]
+    changes = [_change(user) for user in parse_body(UsersRequest).users]
     with transaction() as session:
-        entered = enter_users(session, changes, actor=actor(), now=datetime.now(UTC))
+        entered = import_users(session, changes, actor=actor(), now=datetime.now(UTC))
     return jsonify({"users": entered})
 
 
 @bp.get("/<path:user_id>")
 @service_or_operator
-@openapi_doc(answers={200: answers.UserKnown})
+@openapi_doc(answers={200: responses.DirectoryUser})
 def show(user_id: str) -> ResponseReturnValue:
     """What the directory knows of one user."""
     with read_only() as session:
         user = store.user(session, user_id)
     if user is None:
         raise Problem(404, "USER_NOT_FOUND", f"The directory does not know {user_id!r}.")
-    return jsonify(document(user))
+    return jsonify(to_json(user))
 
 
-def _change(user: UserBody) -> UserChange:
-    attributes = given(user)
+def _change(user: UserRequest) -> UserChange:
+    attributes = fields_set(user)
     user_id = attributes.pop("user_id")
     for required in ("plan", "beta"):
         if attributes.get(required, "") is None:

@@ -34,7 +34,7 @@ def list_command(*, as_json: bool) -> None:
     with read_only() as session:
         found = store.switches(session)
     lines = [
-        f"{name:40} {', '.join(f'{place} {_word(enabled=on)}' for place, on in places.items())}"
+        f"{name:40} {', '.join(f'{place} {_state_text(enabled=on)}' for place, on in places.items())}"
         for name, places in found.items()
     ]
     echo_result(dict(found), "\n".join(lines) or "There are none.", as_json=as_json)
@@ -104,5 +104,5 @@ def export_command(*, environment: str) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def _word(*, enabled: bool) -> str:
+def _state_text(*, enabled: bool) -> str:
     return "on" if enabled else "off"

@@ -13,9 +13,9 @@ from flask import current_app
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from control_plane.platform.settings import current
-from flags.compilation import SIGNUP_DATE
-from flags.explanation import entry, explainer, words
+from flags.explanation import entry, explainer, to_text
 from flags.snapshot import UnknownFlagError
+from flags.unleash.compiler import SIGNUP_DATE
 
 COLUMNS = ("userId", "value", "reason", "phase", "bucket", "entersAt", "detail", "next")
 NAMES = {"signed_up_at": SIGNUP_DATE}
@@ -43,7 +43,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
     try:
         if user is not None:
             [document] = _explained(flag, [(user, {})], environment)
-            echo_result(document, words(document), as_json=as_json)
+            echo_result(document, to_text(document), as_json=as_json)
         elif path is not None:
             _write(_explained(flag, _users(path), environment))
     except UnknownFlagError as error:

@@ -8,7 +8,7 @@ from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import store
-from flags.administration.overrides import document, put_override, remove_override
+from flags.administration.overrides import put_override, remove_override, to_json
 from flags.store import Effect
 
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag this is about.")
@@ -28,7 +28,7 @@ def override_group() -> None:
 def list_command(*, flag: str, as_json: bool) -> None:
     """Everybody whom the flag treats by name."""
     with read_only() as session:
-        found = [document(override) for override in store.list_overrides(session, flag)]
+        found = [to_json(override) for override in store.list_overrides(session, flag)]
     lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
     echo_result({"overrides": found}, "\n".join(lines) or f"{flag} treats nobody by name.", as_json=as_json)
 
@@ -81,7 +81,7 @@ def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime |
         override = put_override(
             session, flag, user, effect, reason=reason, actor=actor(), now=datetime.now(UTC), expires_at=ends
         )
-    found = document(override)
+    found = to_json(override)
     verb = "is let in" if effect is Effect.ALLOW else "is kept out"
     echo_result(found, f"{user} {verb}. {_until(found['expiresAt'])}".strip(), as_json=as_json)
 

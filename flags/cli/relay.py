@@ -5,7 +5,7 @@ import click
 from control_plane.platform.observability import prometheus_multiprocess
 from control_plane.platform.settings import Settings
 from control_plane.server import check_port
-from flags.relay.serving import serve
+from flags.relay.server import serve
 
 
 @click.command("relay")

@@ -11,8 +11,8 @@ import click
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from flags import instants
-from flags.administration.users import UserChange, enter_users
+from flags.administration.users import UserChange, import_users
+from flags.unleash import timestamps
 
 TRUE_WORDS = ("true", "1", "yes")
 FALSE_WORDS = ("false", "0", "no", "")
@@ -35,7 +35,7 @@ def import_command(*, path: Path, as_json: bool) -> None:
     with path.open(newline="", encoding="utf-8-sig") as file, transaction() as session:
         rows = csv.DictReader(file)
         try:
-            stored = enter_users(session, _changes(rows), actor=actor(), now=datetime.now(UTC))
+            stored = import_users(session, _changes(rows), actor=actor(), now=datetime.now(UTC))
         except (Problem, ValueError) as error:
             raise CommandFailed(f"Line {rows.line_num} can't be used: {error} Nothing was stored.") from error
     echo_result({"users": stored}, f"{stored} users stored.", as_json=as_json)
@@ -56,7 +56,7 @@ def _attributes(row: dict[str, str]) -> dict[str, Any]:
 
 
 def _instant(text: str) -> datetime | None:
-    instant = instants.read(text) if text else None
+    instant = timestamps.parse_timestamp(text) if text else None
     if text and instant is None:
         raise ValueError(f"signed_up_at is {text!r}; write an instant such as 2026-01-31T12:00:00Z.")
     return instant

@@ -9,18 +9,18 @@ from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import FreeFormObject, openapi_doc
 from control_plane.platform.identity_types import Token
 from control_plane.platform.observability import telemetry
-from flags.connections import Headers, Mode
-from flags.protocols import answers, bodies, reports
-from flags.protocols.refusals import BadRequest, body, in_unleash_words, refusal
-from flags.protocols.reply import Reply, conditional, response
-from flags.protocols.specification import HEADER, MalformedVersion, knows_segments
+from flags.client_features.payload import inline_segments
+from flags.client_features.prepared_payloads import Payload, PreparedPayloads
+from flags.client_features.prepared_payloads import features as payload_of
+from flags.client_features.refresher import refresher
+from flags.protocols import client_reports, requests, responses
+from flags.protocols.client_spec import HEADER, InvalidVersion, knows_segments
+from flags.protocols.raw_response import RawResponse, not_modified_or, response
+from flags.protocols.sse import streams
 from flags.protocols.staleness import staleness
-from flags.protocols.streams import streams
-from flags.publication.contents import inlined
-from flags.publication.published import Payload, Published
-from flags.publication.published import features as payload_of
-from flags.publication.publisher import publisher
-from flags.reporting import reporting
+from flags.protocols.unleash_errors import BadRequest, error_response, parse_body, unleash_error_handler
+from flags.usage.connections import Headers, Mode
+from flags.usage.reporter import reporter
 
 bp = Blueprint("client_api", __name__, url_prefix="/api/client")
 
@@ -30,8 +30,8 @@ UNLEASH_VERSION = "8.2.0"
 
 @bp.get("/features")
 @require_token("client", unleash=True)
-@in_unleash_words
-@openapi_doc(query={"namePrefix": "Only flags whose name begins so."}, answers={200: answers.Features, 304: None})
+@unleash_error_handler
+@openapi_doc(query={"namePrefix": "Only flags whose name begins so."}, answers={200: responses.Features, 304: None})
 def features_view() -> ResponseReturnValue:
     """Every flag of the token's environment, or those whose name begins with `namePrefix`."""
     return response(features(request.headers, token(), prefix=request.args.get("namePrefix", "")))
@@ -39,42 +39,42 @@ def features_view() -> ResponseReturnValue:
 
 @bp.get("/features/<name>")
 @require_token("client", unleash=True)
-@openapi_doc(answers={200: answers.Feature})
+@openapi_doc(answers={200: responses.Feature})
 def feature_view(name: str) -> ResponseReturnValue:
     """One flag of the token's environment."""
-    found = publisher().current(token().environment).edition.contents.features.get(name)
+    found = refresher().current(token().environment).edition.contents.features.get(name)
     if found is None:
-        return refusal(404, "NotFoundError", f"Could not find a flag called {name}.")
+        return error_response(404, "NotFoundError", f"Could not find a flag called {name}.")
     return Response(found.encoded, content_type="application/json")
 
 
 @bp.post("/register")
 @require_token("client", unleash=True)
-@in_unleash_words
-@openapi_doc(body=bodies.Registration, answers={202: None})
+@unleash_error_handler
+@openapi_doc(body=requests.Registration, answers={202: None})
 def register_view() -> ResponseReturnValue:
     """An SDK instance introduces itself."""
-    reports.registration(body(bodies.Registration), token().environment)
+    client_reports.registration(parse_body(requests.Registration), token().environment)
     return Response(status=202, headers={"X-Unleash-Version": UNLEASH_VERSION})
 
 
 @bp.post("/metrics")
 @require_token("client", unleash=True)
-@in_unleash_words
-@openapi_doc(body=bodies.Metrics, answers={202: None})
+@unleash_error_handler
+@openapi_doc(body=requests.Metrics, answers={202: None})
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way, and what the service measured besides."""
-    reports.metrics(body(bodies.Metrics), token().environment)
+    client_reports.metrics(parse_body(requests.Metrics), token().environment)
     return Response(status=202)
 
 
 @bp.post("/metrics/bulk")
 @require_token("client", unleash=True)
-@in_unleash_words
-@openapi_doc(body=bodies.BulkMetrics, answers={202: None})
+@unleash_error_handler
+@openapi_doc(body=requests.BulkMetrics, answers={202: None})
 def bulk_view() -> ResponseReturnValue:
     """What a relay gathered. Rows of another environment than the token's are left out."""
-    reports.bulk(body(bodies.BulkMetrics), token().environment)
+    client_reports.bulk(parse_body(requests.BulkMetrics), token().environment)
     return Response(status=202)
 
 
@@ -86,18 +86,18 @@ def edge_metrics_view() -> ResponseReturnValue:
     return Response(status=202)
 
 
-def features(headers: Headers, asker: Token, *, prefix: str = "") -> Reply:
+def features(headers: Headers, asker: Token, *, prefix: str = "") -> RawResponse:
     """The flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
-    published = publisher().current(asker.environment)
+    published = refresher().current(asker.environment)
     try:
         inline = not knows_segments(headers.get(HEADER))
-    except MalformedVersion as malformed:
+    except InvalidVersion as malformed:
         raise BadRequest((HEADER, str(malformed))) from malformed
-    reporting().connections.note(headers, asker.environment, now=datetime.now(UTC), edition=published.edition.id)
+    reporter().connections.record(headers, asker.environment, now=datetime.now(UTC), edition=published.edition.id)
     payload = published.inlined if inline else published.features
     if prefix:
         payload = _only(published, prefix, inline=inline)
-    return conditional(payload, headers.get("If-None-Match"), *staleness(), *_invitation(headers))
+    return not_modified_or(payload, headers.get("If-None-Match"), *staleness(), *_invitation(headers))
 
 
 def init_app(app: Flask) -> None:
@@ -107,14 +107,16 @@ def init_app(app: Flask) -> None:
     telemetry.exclude_from_access_log(app, *(f"{bp.name}.{view.__name__}" for view in views))
 
 
-def _only(published: Published, prefix: str, *, inline: bool) -> Payload:
+def _only(published: PreparedPayloads, prefix: str, *, inline: bool) -> Payload:
     contents = published.edition.contents.named(prefix)
-    return payload_of(published.edition, inlined(contents) if inline else contents, prefix=prefix, inline=inline)
+    return payload_of(
+        published.edition, inline_segments(contents) if inline else contents, prefix=prefix, inline=inline
+    )
 
 
 def _invitation(headers: Headers) -> tuple[tuple[str, str], ...]:
     """Back to the stream, for an instance that was turned away from it when there was no place."""
-    connections = reporting().connections
+    connections = reporter().connections
     if connections.mode(headers.get("unleash-connection-id") or "") is Mode.SHED and streams().has_room:
         return (("fetch-mode", "streaming"),)
     return ()

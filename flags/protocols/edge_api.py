@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform.auth import accounts, authentication, rate_limit
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token, TokenRefusal
-from flags.protocols import answers, bodies
-from flags.protocols.refusals import body, in_unleash_words
+from flags.protocols import requests, responses
+from flags.protocols.unleash_errors import parse_body, unleash_error_handler
 
 bp = Blueprint("edge_api", __name__, url_prefix="/edge")
 
@@ -18,15 +18,15 @@ TOKENS_MAX = 100
 
 
 @bp.post("/validate")
-@openapi_doc(body=bodies.Tokens, answers={200: answers.ValidTokens})
-@in_unleash_words
+@openapi_doc(body=requests.Tokens, answers={200: responses.ValidTokens})
+@unleash_error_handler
 def validate_view() -> ResponseReturnValue:
     """The tokens among those sent that open something, each with its type and environment.
 
     It needs no token of its own, so what it is sent counts like any other attempt to be let in.
     """
     rate_limit.raise_if_exceeded(rate_limit.TOKEN, authentication.address())
-    shown, now = body(bodies.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
+    shown, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
     checked = [(text, accounts.check_token(text, now)) for text in shown]
     for _, token in checked:
         if isinstance(token, TokenRefusal):

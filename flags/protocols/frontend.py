@@ -12,14 +12,14 @@ from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token
 from control_plane.platform.observability import telemetry
-from flags.contexts import Context, from_nested, from_query
-from flags.protocols import answers, bodies, reports
-from flags.protocols.asking import at_hand, introduced, published_for
-from flags.protocols.cross_origin import open_to_all, preflight
-from flags.protocols.refusals import BadRequest, body, in_unleash_words
-from flags.protocols.reply import Reply, conditional, response
+from flags.client_features.prepared_payloads import Payload
+from flags.evaluation.contexts import Context, from_nested, from_query
+from flags.protocols import client_reports, requests, responses
+from flags.protocols.cors import cors_headers, preflight
+from flags.protocols.raw_response import RawResponse, not_modified_or, response
+from flags.protocols.request_context import payloads_for, with_connection, with_directory
 from flags.protocols.staleness import staleness
-from flags.publication.published import Payload
+from flags.protocols.unleash_errors import BadRequest, parse_body, unleash_error_handler
 
 bp = Blueprint("frontend_api", __name__, url_prefix="/api/frontend")
 
@@ -30,40 +30,40 @@ TYPES = ("frontend", "admin")
 @require_token(*TYPES, unleash=True)
 @openapi_doc(
     query={"userId": "The user.", "sessionId": "Their session.", "properties[plan]": "Any property, by its name."},
-    answers={200: answers.Toggles, 304: None},
+    answers={200: responses.FrontendFeatures, 304: None},
 )
 def toggles_view() -> ResponseReturnValue:
     """The flags that are on for the user in the address: `?userId=…&properties[plan]=pro`."""
-    return _answered(from_query(request.args))
+    return _evaluate(from_query(request.args))
 
 
 @bp.post("", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
-@in_unleash_words
-@openapi_doc(body=bodies.AskedToggles, body_is_optional=True, answers={200: answers.Toggles, 304: None})
+@unleash_error_handler
+@openapi_doc(body=requests.FrontendRequest, body_is_optional=True, answers={200: responses.FrontendFeatures, 304: None})
 def ask_view() -> ResponseReturnValue:
     """The flags that are on for the user in the body: `{"context": {"userId": …}}`."""
     value = request.get_json(force=True) if request.get_data() else {}
-    return _answered(from_body(value))
+    return _evaluate(from_body(value))
 
 
 @bp.post("/client/metrics", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
-@in_unleash_words
-@openapi_doc(body=bodies.Metrics, answers={200: "text/html"})
+@unleash_error_handler
+@openapi_doc(body=requests.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
     """How often which flag was answered in which way. What a browser measures moves no alert: anybody can send it."""
-    reports.metrics(body(bodies.Metrics), token().environment, counts_outcomes=token().type.is_secret)
+    client_reports.metrics(parse_body(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret)
     return "OK"
 
 
 @bp.post("/client/register", provide_automatic_options=False)
 @require_token(*TYPES, unleash=True)
-@in_unleash_words
-@openapi_doc(body=bodies.Registration, answers={200: "text/html"})
+@unleash_error_handler
+@openapi_doc(body=requests.Registration, answers={200: "text/html"})
 def register_view() -> ResponseReturnValue:
     """A browser's SDK introduces itself."""
-    reports.registration(body(bodies.Registration), token().environment)
+    client_reports.registration(parse_body(requests.Registration), token().environment)
     return "OK"
 
 
@@ -78,18 +78,18 @@ def preflight_view() -> ResponseReturnValue:
 
 
 @bp.after_request
-def share(answer: Response) -> Response:
+def add_cors_headers(answer: Response) -> Response:
     """Every answer may be read by pages of other sites, refusals too."""
-    open_to_all(answer.headers)
+    cors_headers(answer.headers)
     return answer
 
 
-def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> Reply:
+def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> RawResponse:
     """What is on for this user; named by what is in it, because it depends on who asks."""
-    introduced_context = introduced(at_hand(context, address), asker)
-    answered = published_for(asker).answers.toggles(introduced_context, datetime.now(UTC))
+    introduced_context = with_directory(with_connection(context, address), asker)
+    answered = payloads_for(asker).results.toggles(introduced_context, datetime.now(UTC))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
-    return conditional(Payload(answered, etag), if_none_match, *staleness())
+    return not_modified_or(Payload(answered, etag), if_none_match, *staleness())
 
 
 def from_body(value: Any) -> Context:
@@ -100,7 +100,7 @@ def from_body(value: Any) -> Context:
     return from_nested(context)
 
 
-def _answered(context: Context) -> Response:
+def _evaluate(context: Context) -> Response:
     seen = request.headers.get("If-None-Match")
     return response(toggles(context, token(), address=request.remote_addr, if_none_match=seen))
 

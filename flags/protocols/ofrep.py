@@ -13,18 +13,18 @@ from control_plane.platform.http.json_provider import MalformedJSON, loads
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token
 from control_plane.platform.observability import telemetry
-from flags.contexts import Context, from_fields
-from flags.protocols import answers, bodies, channels, ofrep_events
-from flags.protocols.asking import introduced, published_for
-from flags.protocols.channels import Channel
-from flags.protocols.cross_origin import open_to_all, preflight
-from flags.protocols.ofrep_words import failure, success
-from flags.protocols.reply import JSON, Reply, conditional, response
+from flags.client_features.payload import encode
+from flags.client_features.prepared_payloads import Payload, PreparedPayloads
+from flags.client_features.refresher import refresher
+from flags.client_features.results import FlagResults
+from flags.evaluation.contexts import Context, from_fields
+from flags.protocols import ofrep_events, requests, responses, stream_tokens
+from flags.protocols.cors import cors_headers, preflight
+from flags.protocols.ofrep_schemas import failure, success
+from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, response
+from flags.protocols.request_context import payloads_for, with_directory
 from flags.protocols.staleness import staleness
-from flags.publication.answers import Answers
-from flags.publication.contents import encode
-from flags.publication.published import Payload, Published
-from flags.publication.publisher import publisher
+from flags.protocols.stream_tokens import StreamToken
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 
@@ -33,7 +33,7 @@ INACTIVITY_SECONDS = 120
 NO_USER = "This flag depends on the user; send a targetingKey."
 
 
-class Unusable(ValueError):  # noqa: N818 - what the request is
+class InvalidRequest(ValueError):  # noqa: N818 - what the request is
     """A request that can't be used: OFREP's code and a sentence."""
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -44,9 +44,9 @@ class Unusable(ValueError):  # noqa: N818 - what the request is
 @bp.post("/evaluate/flags/<path:key>", provide_automatic_options=False)
 @require_token(*TYPES, any_environment=True)
 @openapi_doc(
-    body=bodies.Evaluation,
+    body=requests.OfrepRequest,
     body_is_optional=True,
-    answers={200: answers.Evaluated, 400: answers.NotEvaluated, 404: answers.NotEvaluated},
+    answers={200: responses.OfrepSuccess, 400: responses.OfrepFailure, 404: responses.OfrepFailure},
 )
 def one_view(key: str) -> ResponseReturnValue:
     """The value of one flag for the user in the body, with the reason."""
@@ -56,9 +56,9 @@ def one_view(key: str) -> ResponseReturnValue:
 @bp.post("/evaluate/flags", provide_automatic_options=False)
 @require_token(*TYPES, any_environment=True)
 @openapi_doc(
-    body=bodies.Evaluation,
+    body=requests.OfrepRequest,
     body_is_optional=True,
-    answers={200: answers.AllEvaluated, 304: None, 400: answers.NoneEvaluated},
+    answers={200: responses.OfrepBulkSuccess, 304: None, 400: responses.OfrepBulkFailure},
 )
 def all_view() -> ResponseReturnValue:
     """The values of all flags for the user in the body, and where to hear of changes."""
@@ -73,9 +73,9 @@ def preflight_view(key: str = "") -> ResponseReturnValue:  # noqa: ARG001 - any 
 
 
 @bp.after_request
-def share(answer: Response) -> Response:
+def add_cors_headers(answer: Response) -> Response:
     """Every answer may be read by pages of other sites, refusals too."""
-    open_to_all(answer.headers)
+    cors_headers(answer.headers)
     return answer
 
 
@@ -86,35 +86,35 @@ def events_view() -> ResponseReturnValue:
     return ofrep_events.events()
 
 
-def one(key: str, body: bytes, asker: Token) -> Reply:
+def one(key: str, body: bytes, asker: Token) -> RawResponse:
     """The evaluation of one flag."""
     try:
-        context = introduced(_context(body), asker)
-    except Unusable as unusable:
+        context = with_directory(_context(body), asker)
+    except InvalidRequest as unusable:
         return _json(400, failure(key, unusable.code, str(unusable)))
-    answers, now = published_for(asker).answers, datetime.now(UTC)
+    answers, now = payloads_for(asker).results, datetime.now(UTC)
     if not context.user_id and answers.needs_user(key):
         return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
     answer = answers.one(key, context, now)
     if answer is None:
         return _json(404, failure(key, "FLAG_NOT_FOUND", f"There is no flag {key!r} here; check its spelling."))
-    document = success(answer, stale_seconds=publisher().stale_seconds)
+    document = success(answer, stale_seconds=refresher().stale_seconds)
     return _json(400 if "errorCode" in document else 200, document, *staleness())
 
 
-def bulk(body: bytes, asker: Token, if_none_match: str | None) -> Reply:
+def bulk(body: bytes, asker: Token, if_none_match: str | None) -> RawResponse:
     """The evaluation of every flag, named by its result: it depends on all that was said of the user."""
     try:
-        context = introduced(_context(body), asker)
-    except Unusable as unusable:
+        context = with_directory(_context(body), asker)
+    except InvalidRequest as unusable:
         return _json(400, {"errorCode": unusable.code, "errorDetails": str(unusable)})
-    published = published_for(asker)
-    flags = encode(list(_evaluations(published.answers, context)))
+    published = payloads_for(asker)
+    flags = encode(list(_evaluations(published.results, context)))
     etag = f'"{blake2b(flags, digest_size=8).hexdigest()}"'
     streams = encode([_stream(asker, published)])
     metadata = encode({"environment": published.edition.environment, "edition": published.edition.id})
     whole = b'{"flags":' + flags + b',"eventStreams":' + streams + b',"metadata":' + metadata + b"}"
-    return conditional(Payload(whole, etag), if_none_match, *staleness())
+    return not_modified_or(Payload(whole, etag), if_none_match, *staleness())
 
 
 def init_app(app: Flask) -> None:
@@ -125,8 +125,8 @@ def init_app(app: Flask) -> None:
     )
 
 
-def _evaluations(answers: Answers, context: Context) -> Iterator[dict[str, Any]]:
-    now, stale_seconds = datetime.now(UTC), publisher().stale_seconds
+def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, Any]]:
+    now, stale_seconds = datetime.now(UTC), refresher().stale_seconds
     for answer in answers.all(context, now):
         if not context.user_id and answers.needs_user(answer.key):
             yield failure(answer.key, "TARGETING_KEY_MISSING", NO_USER)
@@ -139,21 +139,21 @@ def _context(body: bytes) -> Context:
     try:
         value = loads(body) if body.strip() else {}
     except MalformedJSON as malformed:
-        raise Unusable("PARSE_ERROR", f"The body isn't valid JSON: {malformed}.") from malformed
+        raise InvalidRequest("PARSE_ERROR", f"The body isn't valid JSON: {malformed}.") from malformed
     context = value.get("context") if isinstance(value, Mapping) else value
     if not isinstance(value, Mapping) or not isinstance(context, Mapping | None):
-        raise Unusable("INVALID_CONTEXT", 'The context is an object, such as {"targetingKey": "7"}.')
+        raise InvalidRequest("INVALID_CONTEXT", 'The context is an object, such as {"targetingKey": "7"}.')
     fields = dict(context or {})
     targeting_key = fields.pop("targetingKey", None)
     return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
 
 
-def _stream(asker: Token, published: Published) -> dict[str, Any]:
-    channel = Channel(asker.selector, published.edition.environment, published.edition.tag)
-    address = f"{bp.url_prefix}/events?channel={channels.issue(channel)}"
+def _stream(asker: Token, published: PreparedPayloads) -> dict[str, Any]:
+    channel = StreamToken(asker.selector, published.edition.environment, published.edition.tag)
+    address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 
 
-def _json(status: int, document: Mapping[str, Any], *extra: tuple[str, str]) -> Reply:
+def _json(status: int, document: Mapping[str, Any], *extra: tuple[str, str]) -> RawResponse:
     body = encode(document)
-    return Reply(status, (("Content-Type", JSON), ("Content-Length", str(len(body))), *extra), body)
+    return RawResponse(status, (("Content-Type", JSON), ("Content-Length", str(len(body))), *extra), body)

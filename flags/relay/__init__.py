@@ -16,22 +16,22 @@ from control_plane.platform.http.health import NotReady
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, concurrency_limit, jobs
 from control_plane.platform.settings import Settings, SettingsError
-from flags.contexts import Acquaintance
-from flags.protocols import client_api, edge_api, fast_lane, frontend, ofrep, streaming, streams
-from flags.relay.following import Follower
-from flags.relay.forwarding import Forwarding
+from flags.evaluation.contexts import KnownAttributes
+from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
+from flags.relay.metrics_forwarder import MetricsForwarder
+from flags.relay.sync import UpstreamSync
 from flags.relay.tokens import RelayTokens
 from flags.relay.upstream import Upstream
-from flags.reporting import Reporting
+from flags.usage.reporter import UsageReporter
 
 FOLDER = "relay"
 TOKEN = re.compile(r"[^:\s]*:(?P<environment>[^.\s]+)\.\S+")
 
 
-class Strangers:
+class NullUserLookup:
     """A relay has no directory: it knows nobody, and callers say themselves what is to be known."""
 
-    def find(self, _user_id: str | None) -> Acquaintance | None:
+    def find(self, _user_id: str | None) -> KnownAttributes | None:
         """Nothing."""
         return None
 
@@ -41,9 +41,9 @@ class Relay:
     """A relay's application, and what runs beside it."""
 
     app: Flask
-    follower: Follower
+    follower: UpstreamSync
     tokens: RelayTokens
-    forwarding: Forwarding
+    forwarding: MetricsForwarder
     own_tokens: dict[str, str]
 
     def start(self) -> None:
@@ -72,22 +72,22 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     database.init_app(app, settings)
     for part in (url_converters, telemetry, problems, authorization, health, change_feed, signals, jobs):
         part.init_app(app)
-    upstream, heard = Upstream(url), Reporting()
+    upstream, heard = Upstream(url), UsageReporter()
     by_environment = {_environment(token): token for token in own_tokens}
-    follower, tokens = Follower(upstream, folder), RelayTokens(upstream, folder / "tokens.json")
+    follower, tokens = UpstreamSync(upstream, folder), RelayTokens(upstream, folder / "tokens.json")
     app.extensions |= {
         ELSEWHERE: tokens,
         "flag_publisher": follower,
-        "flag_directory": Strangers(),
+        "flag_directory": NullUserLookup(),
         "flag_reporting": heard,
         "pings": {"upstream": partial(_ping, follower)},
     }
-    streams.init_app(app, settings)
-    for routes in (client_api, streaming, edge_api, frontend, ofrep, fast_lane):
+    sse.init_app(app, settings)
+    for routes in (client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)
     proxies.init_app(app, settings)
     concurrency_limit.init_app(app, settings)
-    return Relay(app, follower, tokens, Forwarding(upstream, heard, by_environment), by_environment)
+    return Relay(app, follower, tokens, MetricsForwarder(upstream, heard, by_environment), by_environment)
 
 
 def _environment(token: str) -> str:
@@ -98,6 +98,6 @@ def _environment(token: str) -> str:
     return found["environment"]
 
 
-def _ping(follower: Follower) -> None:
+def _ping(follower: UpstreamSync) -> None:
     if seconds := follower.stale_seconds:
         raise NotReady(f"upstream was last heard of {seconds:.0f} seconds ago")

@@ -42,7 +42,7 @@ class RelayTokens:
         self._refused: dict[str, float] = {}
         self._changing = threading.Lock()
         self._stopped = threading.Event()
-        self._recall()
+        self._load_backup()
 
     def check(self, text: str, _now: datetime) -> Token | TokenRefusal:
         """The token this text proves. Raises Problem while upstream can't be asked about one that is new."""
@@ -86,11 +86,11 @@ class RelayTokens:
         with self._changing:
             before = dict(self._known)
             for text in texts:
-                self._settle(text, found.get(text))
+                self._store(text, found.get(text))
             if self._known != before:
-                self._keep()
+                self._save_backup()
 
-    def _settle(self, text: str, token: Token | None) -> None:
+    def _store(self, text: str, token: Token | None) -> None:
         digest = sha256(text.encode()).hexdigest()
         if token is None:
             self._known.pop(digest, None)
@@ -102,7 +102,7 @@ class RelayTokens:
             self._known[digest] = replace(token, selector=digest, digest=digest)
             self._texts[digest] = text
 
-    def _keep(self) -> None:
+    def _save_backup(self) -> None:
         kept = {digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()}
         private_files.make_folder(self._path.parent)
         fresh = self._path.with_suffix(".new")
@@ -110,11 +110,11 @@ class RelayTokens:
         fresh.write_text(json.dumps(kept))
         fresh.replace(self._path)
 
-    def _recall(self) -> None:
+    def _load_backup(self) -> None:
         try:
             kept: dict[str, list[str]] = json.loads(self._path.read_text())
             self._known = {
-                digest: _made(kind, place, trusted, digest) for digest, (kind, place, *trusted) in kept.items()
+                digest: _token_from(kind, place, trusted, digest) for digest, (kind, place, *trusted) in kept.items()
             }
         except FileNotFoundError:
             pass
@@ -127,10 +127,10 @@ def _token(document: dict[str, Any]) -> Token | None:
     kind = TYPES.get(document.get("type", ""))
     if kind is None:
         return None
-    return _made(kind, document.get("environment") or EVERY, document.get("trustedAttributes", [EVERY]), "")
+    return _token_from(kind, document.get("environment") or EVERY, document.get("trustedAttributes", [EVERY]), "")
 
 
-def _made(kind: str, environment: str, trusted: Iterable[str], digest: str) -> Token:
+def _token_from(kind: str, environment: str, trusted: Iterable[str], digest: str) -> Token:
     return Token(
         id=0,
         name="upstream's",

@@ -7,8 +7,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
-from flags.connections import Connection, Mode
 from flags.models import ConnectedClient
+from flags.usage.connections import Connection, Mode
 
 FIELDS = ("environment", "app_name", "instance_id", "sdk", "mode", "edition", "connected_at", "seen_at")
 

@@ -7,8 +7,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
-from flags.compilation import Wire
 from flags.models import FlagDefinition, FlagSegment
+from flags.unleash.compiler import Wire
 
 
 def definitions(session: Session, environment: str) -> list[Wire]:

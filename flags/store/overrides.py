@@ -8,8 +8,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
+from flags.evaluation.rollout_flag import Override
 from flags.models import FlagOverride
-from flags.phased import Override
 
 
 class Effect(StrEnum):

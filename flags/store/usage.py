@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.models import FlagUsage, ImpactMetric
-from flags.usage import HOUR_SECONDS, Measurement, Report
+from flags.usage.buffer import HOUR_SECONDS, Measurement, Report
 
 
 def add_report(session: Session, report: Report, *, now: datetime) -> None:

@@ -27,7 +27,7 @@ from control_plane.phases import FLAG, Exposure, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags.administration.definitions import import_definitions
-from flags.evaluation import EvaluationContext, PhasedFlag, evaluate
+from flags.evaluation.evaluator import EvaluationContext, RolloutFlag, evaluate
 from tests import postgres
 from tests.applications import application
 from tests.bench.load import Load, Request, load
@@ -215,9 +215,9 @@ def _feature(number: int) -> dict[str, object]:
     return {"name": f"flag-{number}", "enabled": number % 5 != 0, "strategies": [strategy]}
 
 
-def _phased(members: int) -> PhasedFlag:
+def _phased(members: int) -> RolloutFlag:
     now = datetime.now(UTC)
-    return PhasedFlag(
+    return RolloutFlag(
         key=FLAG,
         environment="production",
         revision=1,

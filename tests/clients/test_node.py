@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from control_plane.phases import FLAG
-from flags.bucketing import bucket
-from flags.instants import written
+from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
+from flags.unleash.timestamps import format_timestamp
 from tests import node
 from tests.office import CUTOVER, Office
 
@@ -59,8 +59,8 @@ def test_it_sees_allowlist_percentage_and_rollback(
         eventually(lambda: ask("beta-user")["value"])
         assert not ask("other")["value"]
         office.move(2, 3)
-        eventually(lambda: ask("new", signupDate=written(CUTOVER + timedelta(days=1)))["value"])
-        assert not ask("old", signupDate=written(CUTOVER - timedelta(days=1)))["value"]
+        eventually(lambda: ask("new", signupDate=format_timestamp(CUTOVER + timedelta(days=1)))["value"])
+        assert not ask("old", signupDate=format_timestamp(CUTOVER - timedelta(days=1)))["value"]
         office.move(3, 1)
         eventually(lambda: ask(inside)["value"])
         assert not ask(outside)["value"]

@@ -12,7 +12,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import ErrorCode, Reason
 
 from control_plane.phases import FLAG
-from flags.bucketing import bucket
+from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from tests.office import CUTOVER, Office
 

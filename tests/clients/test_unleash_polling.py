@@ -11,9 +11,9 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane.phases import FLAG
-from flags.bucketing import bucket
-from flags.instants import written
+from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
+from flags.unleash.timestamps import format_timestamp
 from tests.office import CUTOVER, Office
 
 BETA, NEW, OLD = "beta-user", "new-user", "old-user"
@@ -75,7 +75,7 @@ def test_nothing_is_sent_again_while_nothing_changes(url: str, office: Office) -
 
 
 def _signed_up(user_id: str, at: datetime) -> dict[str, Any]:
-    return {"userId": user_id, "properties": {"signupDate": written(at)}}
+    return {"userId": user_id, "properties": {"signupDate": format_timestamp(at)}}
 
 
 def _user(has: Callable[[int], bool]) -> str:

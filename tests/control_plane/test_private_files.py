@@ -10,7 +10,7 @@ import pytest
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.migration import copies
-from flags.publication.publisher import publisher
+from flags.client_features.refresher import refresher
 from tests.applications import application
 from tests.office import Office
 from tests.serving import COMMAND, KEPT, ROOT, serving
@@ -51,7 +51,7 @@ def test_a_database_that_others_could_read_is_closed_to_them(settings: Settings,
     with application(settings) as app:
         Office(app).plan()
         with app.app_context(), transaction():
-            publisher().current("production")
+            refresher().current("production")
         assert open_ones(tmp_path) == {}
 
 

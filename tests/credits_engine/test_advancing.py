@@ -55,7 +55,7 @@ def spend(till: Till, *users: str, roast: int = 12) -> None:
 @pytest.fixture
 def everybody_enters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Buckets decide who enters at 10 %; here everybody is in one of the first."""
-    monkeypatch.setattr("flags.evaluation.bucket", lambda _flag, _user: 0)
+    monkeypatch.setattr("flags.evaluation.evaluator.bucket", lambda _flag, _user: 0)
 
 
 @pytest.mark.usefixtures("everybody_enters")

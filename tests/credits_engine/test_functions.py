@@ -35,8 +35,8 @@ from credits_engine.store import functions
 from credits_engine.store.accounts import Account
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
 from flags import store as flag_store
-from flags.evaluation import EvaluationContext, evaluate
-from flags.snapshot import NEVER_BEATEN, phased_flag
+from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.snapshot import NEVER_BEATEN, rollout_flag
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.happenings import Stage, arrange, disturb, operation
@@ -180,7 +180,7 @@ def _evaluation(session: Session, stage: Stage) -> Evaluate:
             return UNPLANNED
         revision, watched_until = flag_store.routing_state(session)
         beta = frozenset({account.user_id} if account.beta else ())
-        flag = phased_flag(session, rollout, stage.environment, revision=revision, beta=beta, override=stage.override)
+        flag = rollout_flag(session, rollout, stage.environment, revision=revision, beta=beta, override=stage.override)
         if flag.guard_expires_at == NEVER_BEATEN and watched_until:
             flag = replace(flag, guard_expires_at=watched_until)
         context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)

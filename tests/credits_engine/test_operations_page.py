@@ -15,7 +15,7 @@ from control_plane.cli import rollout
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot
-from flags.phased import EvaluationContext
+from flags.evaluation.rollout_flag import EvaluationContext
 from flags.snapshot import UnknownFlagError
 from tests.credits_engine.conftest import Till
 

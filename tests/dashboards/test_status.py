@@ -12,11 +12,11 @@ from control_plane.gates import GateStatus
 from control_plane.phases import RolloutState
 from control_plane.transitions import Action
 from dashboards.status import LOOKS, Tone, look
-from flags.trace import Outcome
+from flags.evaluation.trace import RuleOutcome
 
 ICONS = Path(__file__).parents[2] / "dashboards/templates/_icon.html"
 TOKENS = [
-    *(token for words in (RolloutState, GateStatus, Status, Outcome) for token in words),
+    *(token for words in (RolloutState, GateStatus, Status, RuleOutcome) for token in words),
     *(f"rollout.{action}" for action in Action),
     *(token for token in Attribution if token is not Attribution.UNKNOWN),
 ]

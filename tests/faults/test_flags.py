@@ -17,7 +17,7 @@ from UnleashClient.cache import FileCache
 
 from control_plane.phases import FLAG
 from control_plane.platform.settings import Settings
-from flags.folding import Holdings
+from flags.unleash.delta import FeatureState
 from tests.applications import application
 from tests.faults.cable import Cable
 from tests.office import Office
@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_costs_its_streams_nothing(served: Served, offic
 def test_a_stream_goes_on_after_its_worker_was_killed_and_ends_with_what_everybody_has(
     served: Served, office: Office
 ) -> None:
-    token, held = office.token("client", environment="staging"), Holdings()
+    token, held = office.token("client", environment="staging"), FeatureState()
     with _listen(served, token) as listener:
         last_id = _take_event(listener, held)
     for worker in _workers(served):
@@ -170,7 +170,7 @@ def test_a_stream_goes_on_after_its_worker_was_killed_and_ends_with_what_everybo
         headers={"Authorization": token, "Unleash-Client-Spec": "6.1.0"},
         timeout=10,
     ).json()
-    assert held.document()["features"] == payload["features"]
+    assert held.to_json()["features"] == payload["features"]
     assert not held.features[FLAG]["enabled"]
 
 
@@ -181,7 +181,7 @@ def _listen(served: Served, token: str, last_id: str = "") -> requests.Response:
     return answer
 
 
-def _take_event(listener: requests.Response, held: Holdings) -> str:
+def _take_event(listener: requests.Response, held: FeatureState) -> str:
     """Apply the next event of the stream; gives its id."""
     last_id = ""
     for line in listener.iter_lines(chunk_size=1, decode_unicode=True):

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from control_plane.phases import PRODUCTION, AudienceKind, Exposure
-from flags.bucketing import bucket
-from flags.evaluation import EvaluationContext, Override, PhasedFlag
+from flags.evaluation.bucketing import bucket
+from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
 
 FLAG = "ENABLE_CREDITS_V2"
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -19,7 +19,7 @@ PHASES = {audience: f"the {audience} phase" for audience in AudienceKind}
 EVERYTHING = Exposure(environment=True, allowlist=True, new_signups_percentage=100, everyone_percentage=100)
 
 
-def flag(**changes: Any) -> PhasedFlag:
+def flag(**changes: Any) -> RolloutFlag:
     """The flag as it stands before its first phase in production."""
     standing: dict[str, Any] = {
         "key": FLAG,
@@ -29,7 +29,7 @@ def flag(**changes: Any) -> PhasedFlag:
         "new_signups_after": CUTOVER,
         "phase_names": PHASES,
     }
-    return PhasedFlag(**(standing | changes))
+    return RolloutFlag(**(standing | changes))
 
 
 def user_in_bucket(number: int) -> str:

@@ -4,7 +4,7 @@ import random
 import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
-from flags.bucketing import bucket, refused_user_id
+from flags.evaluation.bucketing import bucket, refused_user_id
 from tests.flags.examples import FLAG
 
 SURROGATE = "\ud800"

@@ -5,8 +5,8 @@ import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.phases import Exposure
-from flags.compilation import SegmentKind, clashing_key, compile_flag, next_change_at, segment_id
-from flags.evaluation import Override, PhasedFlag
+from flags.evaluation.evaluator import Override, RolloutFlag
+from flags.unleash.compiler import SegmentKind, compile_flag, conflicting_key, next_change_at, segment_id
 from tests.flags.examples import EVERYTHING, EXPIRED, FLAG, NAMED, NOW, SECOND, flag
 
 DENIED, ALLOWED, BETA = (segment_id(FLAG, kind) for kind in SegmentKind)
@@ -118,8 +118,8 @@ def test_segment_ids_fit_the_32_bits_of_sdks_and_stay_clear_of_imported_ones() -
 
 
 def test_a_clash_of_segment_ids_is_found_before_it_happens() -> None:
-    assert clashing_key(FLAG, [FLAG, "OTHER"]) is None
-    assert clashing_key("FLAG_25537", ["OTHER", "FLAG_26611"]) == "FLAG_26611"
+    assert conflicting_key(FLAG, [FLAG, "OTHER"]) is None
+    assert conflicting_key("FLAG_25537", ["OTHER", "FLAG_26611"]) == "FLAG_26611"
 
 
 def _listed(segment: dict[str, Any]) -> tuple[str, list[str]]:
@@ -128,7 +128,7 @@ def _listed(segment: dict[str, Any]) -> tuple[str, list[str]]:
     return constraint["operator"], list(constraint["values"])
 
 
-def _answer(asked: PhasedFlag, context: dict[str, Any]) -> bool:
+def _answer(asked: RolloutFlag, context: dict[str, Any]) -> bool:
     compiled, engine = compile_flag(asked, NOW), UnleashEngine()
     engine.take_state(json.dumps({"version": 2, "features": [compiled.feature], "segments": compiled.segments}))
     return bool(engine.check_enabled(FLAG, context).is_enabled)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from flags.contexts import Acquaintance, Context, from_fields, from_nested, informed
+from flags.evaluation.contexts import Context, KnownAttributes, enrich_context, from_fields, from_nested
 
 SIGNED_UP = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
-KNOWN = Acquaintance("pro", SIGNED_UP, beta=True)
+KNOWN = KnownAttributes("pro", SIGNED_UP, beta=True)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_there_is_a_bound_on_what_is_taken() -> None:
 
 def test_the_directory_outweighs_a_caller_unless_trusted() -> None:
     said = from_fields({"userId": "7", "plan": "free", "signupDate": "2020-01-01", "beta": "false", "country": "DE"})
-    ours = informed(said, KNOWN, ())
+    ours = enrich_context(said, KNOWN, ())
     assert ours.properties == {
         "plan": "pro",
         "beta": "true",
@@ -55,22 +55,22 @@ def test_the_directory_outweighs_a_caller_unless_trusted() -> None:
         "country": "DE",
     }
     assert ours.signed_up_at == SIGNED_UP
-    assert informed(said, KNOWN, ("plan",)).properties["plan"] == "free"
-    assert informed(said, KNOWN, ("plan",)).properties["beta"] == "true"
+    assert enrich_context(said, KNOWN, ("plan",)).properties["plan"] == "free"
+    assert enrich_context(said, KNOWN, ("plan",)).properties["beta"] == "true"
 
 
 def test_what_nobody_knows_and_nobody_may_claim_is_left_out() -> None:
     said = from_fields({"userId": "7", "plan": "free", "country": "DE"})
-    assert informed(said, None, ()).properties == {"country": "DE"}
+    assert enrich_context(said, None, ()).properties == {"country": "DE"}
 
 
 def test_an_engine_gets_the_environment_and_always_a_time() -> None:
-    document = Context("7", properties={"plan": "pro"}).document("staging", NOW)
+    document = Context("7", properties={"plan": "pro"}).to_json("staging", NOW)
     assert document == {
         "userId": "7",
         "currentTime": "2026-11-22T10:00:00.000Z",
         "environment": "staging",
         "properties": {"plan": "pro"},
     }
-    said = Context("7", current_time="2026-01-01T00:00:00.000Z").document("staging", NOW)
+    said = Context("7", current_time="2026-01-01T00:00:00.000Z").to_json("staging", NOW)
     assert said["currentTime"] == "2026-01-01T00:00:00.000Z"

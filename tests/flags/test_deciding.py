@@ -3,8 +3,8 @@
 import random
 from collections import Counter
 
-from flags.deciding import decider
-from flags.evaluation import evaluate
+from flags.evaluation.evaluator import evaluate
+from flags.evaluation.fast_evaluator import fast_evaluator
 from tests.flags.examples import ALICE, ANONYMOUS, EVERYTHING, FLAG, NOW, flag
 from tests.properties import rollouts_at_random as at_random
 
@@ -18,23 +18,23 @@ def test_it_answers_as_evaluation_does_for_40_000_flags_and_users() -> None:
         plan = at_random.plan(chance)
         people = at_random.users(chance, USERS_PER_STATE, plan)
         asked = at_random.flag(chance, plan, people)
-        quick = decider(asked, NOW)
+        quick = fast_evaluator(asked, NOW)
         for context in people:
             answer = evaluate(asked, context, NOW).value
-            assert quick.decide(context.user_id, context.signed_up_at) is answer, (seed, context)
+            assert quick.evaluate(context.user_id, context.signed_up_at) is answer, (seed, context)
             answers[answer] += 1
     assert min(answers.values()) > answers.total() / 4
 
 
 def test_what_depends_on_no_user_is_settled_beforehand() -> None:
-    assert decider(flag(), NOW).settled is False
-    assert decider(flag(exposure=EVERYTHING, latched="Variance."), NOW).settled is False
-    assert decider(flag(exposure=EVERYTHING, override_variable=False), NOW).settled is False
-    assert decider(flag(exposure=EVERYTHING), NOW).settled is None
+    assert fast_evaluator(flag(), NOW).constant is False
+    assert fast_evaluator(flag(exposure=EVERYTHING, latched="Variance."), NOW).constant is False
+    assert fast_evaluator(flag(exposure=EVERYTHING, override_variable=False), NOW).constant is False
+    assert fast_evaluator(flag(exposure=EVERYTHING), NOW).constant is None
 
 
 def test_anonymous_users_follow_the_environment() -> None:
-    quick = decider(flag(exposure=EVERYTHING), NOW)
+    quick = fast_evaluator(flag(exposure=EVERYTHING), NOW)
     assert quick.key == FLAG
-    assert quick.decide(ANONYMOUS.user_id, None)
-    assert quick.decide(ALICE.user_id, ALICE.signed_up_at)
+    assert quick.evaluate(ANONYMOUS.user_id, None)
+    assert quick.evaluate(ALICE.user_id, ALICE.signed_up_at)

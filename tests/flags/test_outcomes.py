@@ -12,8 +12,8 @@ from alerts.judgement.rules import counted
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
-from flags.outcomes import Outcomes
-from flags.reporting import reporting
+from flags.usage.impact_metrics import OutcomeBuffer
+from flags.usage.reporter import reporter
 
 Call = Callable[..., TestResponse]
 
@@ -23,8 +23,8 @@ def counter(name: str, *values: float, kind: str = "counter") -> dict[str, objec
 
 
 def noted(*metrics: dict[str, object], environment: str = "production") -> dict[str, Count]:
-    outcomes = Outcomes(lambda name: name.startswith("credit_"))
-    outcomes.note(metrics, environment=environment)
+    outcomes = OutcomeBuffer(lambda name: name.startswith("credit_"))
+    outcomes.record(metrics, environment=environment)
     return outcomes.take()
 
 
@@ -58,10 +58,10 @@ def test_other_environments_do_not_count() -> None:
 
 
 def test_what_could_not_be_written_is_kept() -> None:
-    outcomes = Outcomes(lambda _name: False)
-    outcomes.note([counter("checkout_total", 5)], environment="production")
+    outcomes = OutcomeBuffer(lambda _name: False)
+    outcomes.record([counter("checkout_total", 5)], environment="production")
     taken = outcomes.take()
-    outcomes.note([counter("checkout_bad", 1)], environment="production")
+    outcomes.record([counter("checkout_bad", 1)], environment="production")
     outcomes.put_back(taken)
     assert outcomes.take() == {"checkout": Count(1, 6)}
 
@@ -73,7 +73,7 @@ def test_what_an_sdk_reports_reaches_the_alert_that_names_it(app: Flask, call: C
     body = {"appName": "shop", "bucket": None, "impactMetrics": sent}
     assert call("POST", "/api/client/metrics", kind="client", json=body).status_code == 202
     with app.app_context():
-        reporting().write(datetime.now(UTC))
+        reporter().write(datetime.now(UTC))
         with read_only() as session:
             totals = signals.totals(session)
     seen = counted(rule, totals.items())
@@ -85,6 +85,6 @@ def test_what_a_browser_reports_reaches_no_alert(app: Flask, call: Call) -> None
     body = {"appName": "shop", "bucket": None, "impactMetrics": [counter("checkout_bad", 4)]}
     assert call("POST", "/api/frontend/client/metrics", kind="frontend", json=body).status_code == 200
     with app.app_context():
-        reporting().write(datetime.now(UTC))
+        reporter().write(datetime.now(UTC))
         with read_only() as session:
             assert SeriesKey("checkout") not in signals.totals(session)

@@ -1,6 +1,6 @@
 from control_plane.phases import AudienceKind, Exposure
-from flags.evaluation import Detail, EvaluationContext
-from flags.prospects import Change, entry_audience, entry_percentage, what_would_change
+from flags.evaluation.evaluator import EvaluationContext, ReasonCode
+from flags.evaluation.step_preview import Change, entry_audience, entry_percentage, preview_step
 from tests.flags.examples import ALICE, ANONYMOUS, CUTOVER, NAMED, NOW, SECOND, flag, user_in_bucket
 
 TEN, FIFTY = Exposure(everyone_percentage=10), Exposure(everyone_percentage=50)
@@ -8,18 +8,18 @@ BUCKET_37 = EvaluationContext(user_in_bucket(37))
 
 
 def test_a_step_beyond_the_bucket_lets_the_user_in() -> None:
-    prospect = what_would_change(flag(exposure=TEN), FIFTY, BUCKET_37, now=NOW)
+    prospect = preview_step(flag(exposure=TEN), FIFTY, BUCKET_37, now=NOW)
     assert prospect.change is Change.GAINS
-    assert prospect.after.detail is Detail.EVERYONE_INSIDE
+    assert prospect.after.detail is ReasonCode.EVERYONE_INSIDE
 
 
 def test_a_step_back_takes_the_flag_away() -> None:
-    assert what_would_change(flag(exposure=FIFTY), TEN, BUCKET_37, now=NOW).change is Change.LOSES
+    assert preview_step(flag(exposure=FIFTY), TEN, BUCKET_37, now=NOW).change is Change.LOSES
 
 
 def test_a_step_changes_nothing_for_who_is_denied() -> None:
     denied = flag(exposure=TEN, denied={BUCKET_37.user_id: NAMED})
-    assert what_would_change(denied, FIFTY, BUCKET_37, now=NOW).change is Change.SAME
+    assert preview_step(denied, FIFTY, BUCKET_37, now=NOW).change is Change.SAME
 
 
 def test_a_user_enters_at_the_percentage_of_their_bucket() -> None:

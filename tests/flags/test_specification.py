@@ -9,9 +9,9 @@ import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.phases import AudienceKind, Exposure
-from flags.compilation import compile_flag
-from flags.evaluation import EvaluationContext, Override, PhasedFlag, evaluate
-from flags.instants import read
+from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag, evaluate
+from flags.unleash.compiler import compile_flag
+from flags.unleash.timestamps import parse_timestamp
 from tests.properties.rollouts_at_random import sdk_context
 
 CORPUS = json.loads((Path(__file__).parents[1] / "spec" / "evaluation.json").read_text())
@@ -41,9 +41,9 @@ def test_the_official_engine_answers_as_specified(case: dict[str, Any]) -> None:
     assert (answer.is_found, answer.is_enabled) == (True, case["expect"]["value"])
 
 
-def _flag(case: dict[str, Any]) -> PhasedFlag:
+def _flag(case: dict[str, Any]) -> RolloutFlag:
     state = CORPUS["standing"] | case["flag"]
-    return PhasedFlag(
+    return RolloutFlag(
         key=state["key"],
         environment=state["environment"],
         revision=1,
@@ -51,7 +51,7 @@ def _flag(case: dict[str, Any]) -> PhasedFlag:
         new_signups_after=datetime.fromisoformat(state["newSignupsAfter"]),
         override_variable=state.get("overrideVariable"),
         latched=state.get("latched"),
-        guard_expires_at=read(state.get("guardExpiresAt", "")),
+        guard_expires_at=parse_timestamp(state.get("guardExpiresAt", "")),
         denied=_overrides(state.get("denied", {})),
         allowed=_overrides(state.get("allowed", {})),
         beta=frozenset(state.get("beta", ())),
@@ -60,8 +60,10 @@ def _flag(case: dict[str, Any]) -> PhasedFlag:
 
 
 def _overrides(written: dict[str, Any]) -> dict[str, Override]:
-    return {name: Override(entry["reason"], read(entry.get("expiresAt", ""))) for name, entry in written.items()}
+    return {
+        name: Override(entry["reason"], parse_timestamp(entry.get("expiresAt", ""))) for name, entry in written.items()
+    }
 
 
 def _context(case: dict[str, Any]) -> EvaluationContext:
-    return EvaluationContext(case["context"].get("userId"), read(case["context"].get("signedUpAt", "")))
+    return EvaluationContext(case["context"].get("userId"), parse_timestamp(case["context"].get("signedUpAt", "")))

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from control_plane.phases import Exposure
-from flags.evaluation import EvaluationContext
-from flags.superset import covers, losers, shrinkages
+from flags.evaluation.evaluator import EvaluationContext
+from flags.evaluation.monotonicity import is_superset_of, users_losing_flag, violations
 from tests.flags.examples import ALICE, ANONYMOUS, EVERYTHING, EXPIRED, NAMED, NOW, SECOND, flag, user_in_bucket
 
 HALF = Exposure(allowlist=True, new_signups_percentage=100, everyone_percentage=50)
@@ -13,9 +13,9 @@ PEOPLE = [EvaluationContext(user_in_bucket(number)) for number in (1, 30, 50, 51
 
 
 def test_an_advance_covers_what_came_before_and_a_step_back_does_not() -> None:
-    assert covers(EVERYTHING, HALF)
-    assert covers(HALF, HALF)
-    assert not covers(HALF, EVERYTHING)
+    assert is_superset_of(EVERYTHING, HALF)
+    assert is_superset_of(HALF, HALF)
+    assert not is_superset_of(HALF, EVERYTHING)
 
 
 @pytest.mark.parametrize(
@@ -23,16 +23,16 @@ def test_an_advance_covers_what_came_before_and_a_step_back_does_not() -> None:
     [{"environment": False}, {"allowlist": False}, {"new_signups_percentage": 99}, {"everyone_percentage": 99}],
 )
 def test_every_part_of_an_exposure_must_be_covered(without: dict[str, Any]) -> None:
-    assert not covers(replace(EVERYTHING, **without), EVERYTHING)
+    assert not is_superset_of(replace(EVERYTHING, **without), EVERYTHING)
 
 
 def test_losers_are_those_who_had_the_flag_and_will_not() -> None:
     back = flag(exposure=replace(HALF, everyone_percentage=25))
-    assert [context.user_id for context in losers(flag(exposure=HALF), back, PEOPLE, now=NOW)] == [
+    assert [context.user_id for context in users_losing_flag(flag(exposure=HALF), back, PEOPLE, now=NOW)] == [
         PEOPLE[1].user_id,
         PEOPLE[2].user_id,
     ]
-    assert not list(losers(back, flag(exposure=HALF), [*PEOPLE, ALICE, ANONYMOUS], now=NOW))
+    assert not list(users_losing_flag(back, flag(exposure=HALF), [*PEOPLE, ALICE, ANONYMOUS], now=NOW))
 
 
 @pytest.mark.parametrize(
@@ -56,28 +56,28 @@ def test_losers_are_those_who_had_the_flag_and_will_not() -> None:
 )
 def test_whatever_may_take_the_flag_from_somebody_is_told(change: dict[str, Any], sentence: str) -> None:
     before = flag(exposure=HALF, allowed={"alice": NAMED}, beta=frozenset("abcdefghi"))
-    assert shrinkages(before, replace(before, **change), now=NOW) == [sentence]
+    assert violations(before, replace(before, **change), now=NOW) == [sentence]
 
 
 def test_an_environment_that_closes_and_a_variable_that_goes_are_told() -> None:
     staging = flag(environment="staging", exposure=EVERYTHING)
     closed = replace(staging, exposure=replace(EVERYTHING, environment=False))
-    assert shrinkages(staging, closed, now=NOW) == ["The environment staging is no longer on as a whole."]
+    assert violations(staging, closed, now=NOW) == ["The environment staging is no longer on as a whole."]
     forced = replace(closed, override_variable=True)
-    assert shrinkages(forced, closed, now=NOW) == [
+    assert violations(forced, closed, now=NOW) == [
         "The environment variable no longer switches the flag on for everybody."
     ]
-    assert shrinkages(staging, forced, now=NOW) == []
+    assert violations(staging, forced, now=NOW) == []
 
 
 @pytest.mark.parametrize(
     "stop", [{"latched": "defects"}, {"guard_expires_at": NOW - SECOND}, {"override_variable": False}]
 )
 def test_nobody_loses_what_a_stopped_flag_gave_nobody(stop: dict[str, Any]) -> None:
-    assert shrinkages(flag(exposure=HALF, **stop), flag(), now=NOW) == []
+    assert violations(flag(exposure=HALF, **stop), flag(), now=NOW) == []
 
 
 def test_everyone_who_joins_is_no_reason_to_worry() -> None:
     before = flag(exposure=HALF, denied={"bob": NAMED}, new_signups_after=NOW)
     after = flag(exposure=EVERYTHING, allowed={"carol": NAMED}, beta={"dave"})
-    assert shrinkages(before, after, now=NOW) == []
+    assert violations(before, after, now=NOW) == []

@@ -13,8 +13,8 @@ from control_plane.phases import (
     plan_errors,
     positions,
 )
-from flags.evaluation import EvaluationContext, Override, PhasedFlag
-from flags.instants import written
+from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
+from flags.unleash.timestamps import format_timestamp
 from tests.flags.examples import CUTOVER, NOW, SECOND
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -38,10 +38,10 @@ def plan(chance: random.Random) -> Plan:
     return made
 
 
-def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> PhasedFlag:
+def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> RolloutFlag:
     """A flag somewhere along the plan, in any environment and state of switch, latch and lease, with people named."""
     environment = chance.choice((*[PRODUCTION] * 6, *PRE_PRODUCTION))
-    return PhasedFlag(
+    return RolloutFlag(
         key="".join(chance.choices(KEY_ALPHABET, k=chance.randint(1, 30))),
         environment=environment,
         revision=1,
@@ -69,7 +69,7 @@ def overrides(chance: random.Random, people: list[EvaluationContext]) -> dict[st
 
 def sdk_context(context: EvaluationContext) -> dict[str, object]:
     """The context as a service gives it to an official SDK."""
-    properties = {"signupDate": written(context.signed_up_at)} if context.signed_up_at else {}
+    properties = {"signupDate": format_timestamp(context.signed_up_at)} if context.signed_up_at else {}
     return {"properties": properties} | ({"userId": context.user_id} if context.user_id else {})
 
 

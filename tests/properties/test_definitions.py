@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yggdrasil_engine.engine import UnleashEngine
 
-from flags.canonical import Definitions, Refusal, canonical_definitions
-from flags.compilation import Wire
+from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions
+from flags.unleash.compiler import Wire
 from tests.properties import definitions_at_random as at_random
 
 DEFINITIONS, CONTEXTS_EACH = 2000, 5
@@ -25,7 +25,7 @@ def test_what_is_taken_stays_as_it_is_and_lives_in_the_official_engine() -> None
     for seed in range(DEFINITIONS):
         chance = random.Random(seed)
         outcome = canonical_definitions(at_random.definitions(chance))
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, InvalidDefinition):
             assert all(mistake.field and mistake.sentence.endswith(".") for mistake in outcome.mistakes)
             continue
         taken += 1
@@ -45,7 +45,7 @@ def test_what_is_taken_stays_as_it_is_and_lives_in_the_official_engine() -> None
 @given(anything)
 def test_nothing_that_json_can_hold_stops_the_reading(raw: Any) -> None:
     for document in (raw, {"features": raw, "segments": raw}, {"features": [raw], "segments": [raw]}):
-        assert isinstance(canonical_definitions(document), Definitions | Refusal)
+        assert isinstance(canonical_definitions(document), Definitions | InvalidDefinition)
 
 
 def _open_to_everybody(feature: Wire) -> Wire:

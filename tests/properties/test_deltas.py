@@ -5,10 +5,10 @@ import random
 
 from yggdrasil_engine.engine import UnleashEngine
 
-from flags.canonical import Definitions, canonical_definitions
-from flags.compilation import Wire, compile_flag
-from flags.publication.contents import Contents
-from flags.publication.history import STEPS_KEPT, History, Step, hydration, tag
+from flags.client_features.delta_log import DELTAS_MAX, Delta, DeltaLog, hydration, tag
+from flags.client_features.payload import FeaturePayload
+from flags.unleash.canonical import Definitions, canonical_definitions
+from flags.unleash.compiler import Wire, compile_flag
 from tests.flags.examples import NOW
 from tests.properties import definitions_at_random, rollouts_at_random
 
@@ -20,9 +20,9 @@ def test_following_the_changes_ends_where_asking_for_everything_does() -> None:
     for seed in range(RUNS):
         chance = random.Random(seed)
         editions = _editions(chance)
-        history = History((Step(tag(0, editions[0])),))
+        history = DeltaLog((Delta(tag(0, editions[0])),))
         for number in range(1, len(editions)):
-            history = history.then(number, editions[number - 1], editions[number])
+            history = history.append(number, editions[number - 1], editions[number])
         last = len(editions) - 1
         for start in {0, last, *chance.sample(range(last), STARTS)}:
             events = history.since(tag(start, editions[start]))
@@ -34,37 +34,37 @@ def test_following_the_changes_ends_where_asking_for_everything_does() -> None:
 
 def test_a_change_that_changes_nothing_for_sdks_has_no_events() -> None:
     chance = random.Random(1)
-    contents = _contents(chance, Contents())
-    same = Contents.of(*_wires(contents), before=contents)
+    contents = _contents(chance, FeaturePayload())
+    same = FeaturePayload.of(*_wires(contents), before=contents)
     first = tag(1, contents)
-    assert History((Step(first),)).then(2, contents, same).since(first) == []
+    assert DeltaLog((Delta(first),)).append(2, contents, same).since(first) == []
 
 
 def test_an_edition_that_is_not_remembered_is_told_from_one_without_changes() -> None:
-    empty = Contents()
-    history = History((Step(tag(0, empty)),))
-    for number in range(1, STEPS_KEPT + 1):
-        history = history.then(number, empty, empty)
+    empty = FeaturePayload()
+    history = DeltaLog((Delta(tag(0, empty)),))
+    for number in range(1, DELTAS_MAX + 1):
+        history = history.append(number, empty, empty)
     assert history.since(tag(0, empty)) is None
     assert history.since(tag(1, empty)) == []
-    assert history.since(tag(STEPS_KEPT + 1, empty)) is None
+    assert history.since(tag(DELTAS_MAX + 1, empty)) is None
 
 
-def _editions(chance: random.Random) -> list[Contents]:
-    editions = [Contents()]
+def _editions(chance: random.Random) -> list[FeaturePayload]:
+    editions = [FeaturePayload()]
     for _ in range(EDITIONS):
         editions.append(_contents(chance, editions[-1]))
     return editions
 
 
-def _contents(chance: random.Random, before: Contents) -> Contents:
+def _contents(chance: random.Random, before: FeaturePayload) -> FeaturePayload:
     """Some of what was before, with some definitions and flags under a rollout added or changed."""
     features = {name: item.wire for name, item in before.features.items() if chance.random() < 0.8}
     segments = {number: item.wire for number, item in before.segments.items() if chance.random() < 0.8}
     for wires in (_imported(chance), _phased(chance)):
         features |= {feature["name"]: feature for feature in wires[0]}
         segments |= {segment["id"]: segment for segment in wires[1]}
-    return Contents.of(features.values(), segments.values(), before=before)
+    return FeaturePayload.of(features.values(), segments.values(), before=before)
 
 
 def _imported(chance: random.Random) -> tuple[list[Wire], list[Wire]]:
@@ -81,7 +81,7 @@ def _phased(chance: random.Random) -> tuple[list[Wire], list[Wire]]:
     return [compiled.feature | {"name": "phased"}], list(compiled.segments)
 
 
-def _wires(contents: Contents) -> tuple[list[Wire], list[Wire]]:
+def _wires(contents: FeaturePayload) -> tuple[list[Wire], list[Wire]]:
     return [item.wire for item in contents.features.values()], [item.wire for item in contents.segments.values()]
 
 

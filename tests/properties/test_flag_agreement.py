@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.phases import Plan, Position, exposure_at, position_after, positions
-from flags.compilation import compile_flag, next_change_at
-from flags.evaluation import PhasedFlag, evaluate
-from flags.superset import covers, losers, shrinkages
+from flags.evaluation.evaluator import RolloutFlag, evaluate
+from flags.evaluation.monotonicity import is_superset_of, users_losing_flag, violations
+from flags.unleash.compiler import compile_flag, next_change_at
 from tests.flags.examples import NOW
 from tests.properties import rollouts_at_random as at_random
 
 STATES, USERS_PER_STATE = 250, 400
 A_DECADE = timedelta(days=3650)
-CHANGEABLE = [field.name for field in fields(PhasedFlag) if field.init and field.name != "phase_names"]
+CHANGEABLE = [field.name for field in fields(RolloutFlag) if field.init and field.name != "phase_names"]
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -52,9 +52,9 @@ def test_no_advance_along_any_plan_takes_the_flag_from_anybody(seed: int) -> Non
     for position in positions(plan):
         if next_position := position_after(plan, position):
             before, after = _at(flag, plan, position), _at(flag, plan, next_position)
-            assert covers(after.exposure, before.exposure)
-            assert shrinkages(before, after, now=NOW) == []
-            assert not list(losers(before, after, people, now=NOW))
+            assert is_superset_of(after.exposure, before.exposure)
+            assert violations(before, after, now=NOW) == []
+            assert not list(users_losing_flag(before, after, people, now=NOW))
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)
@@ -67,8 +67,8 @@ def test_a_change_without_shrinkages_takes_the_flag_from_nobody(seed: int) -> No
     before, other = at_random.flag(chance, plan, people), at_random.flag(chance, elsewhere, people)
     changed = chance.sample(CHANGEABLE, chance.randint(1, 3))
     after = replace(before, **{name: getattr(other, name) for name in changed})
-    lost = list(losers(before, after, people, now=NOW))
-    assert not lost or shrinkages(before, after, now=NOW), lost
+    lost = list(users_losing_flag(before, after, people, now=NOW))
+    assert not lost or violations(before, after, now=NOW), lost
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
@@ -81,5 +81,5 @@ def test_a_compiled_feature_holds_until_the_instant_it_names(seed: int) -> None:
     assert compile_flag(flag, change - timedelta(microseconds=1)) == compile_flag(flag, NOW)
 
 
-def _at(flag: PhasedFlag, plan: Plan, position: Position) -> PhasedFlag:
+def _at(flag: RolloutFlag, plan: Plan, position: Position) -> RolloutFlag:
     return replace(flag, exposure=exposure_at(plan, position, flag.environment))

@@ -13,14 +13,14 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.http.json_provider import loads
-from flags.canonical import Definitions, Refusal, canonical_definitions
-from flags.contexts import Context
-from flags.protocols.ofrep_words import success
-from flags.publication.answers import Answers
-from flags.publication.contents import encode
-from flags.publication.edition import Source, make
-from flags.publication.published import publish
+from flags.client_features.feature_set import FeatureSource, build
+from flags.client_features.payload import encode
+from flags.client_features.prepared_payloads import prepare
+from flags.client_features.results import FlagResults
+from flags.evaluation.contexts import Context
+from flags.protocols.ofrep_schemas import success
 from flags.store import put_definitions
+from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions
 from tests.flags.conftest import call, office
 
 __all__ = ["call", "office"]
@@ -71,14 +71,14 @@ def feature(kind: str, text: str, name: str = "a") -> dict[str, Any]:
 @given(st.sampled_from(["string", "csv", "number", "json"]), TEXTS)
 def test_what_is_accepted_is_strict_json_everywhere(kind: str, text: str) -> None:
     outcome = canonical_definitions({"features": [feature(kind, text)]})
-    if isinstance(outcome, Refusal):
+    if isinstance(outcome, InvalidDefinition):
         return
     assert isinstance(outcome, Definitions)
     now = datetime.now(UTC)
-    source = Source("production", 1, {}, tuple(outcome.features), tuple(outcome.segments))
-    edition = make(source, now, guard_ended_at=None)
-    given_to = Answers(edition, now)
-    loads(publish(edition).features.body)
+    source = FeatureSource("production", 1, {}, tuple(outcome.features), tuple(outcome.segments))
+    edition = build(source, now, guard_ended_at=None)
+    given_to = FlagResults(edition, now)
+    loads(prepare(edition).features.body)
     loads(given_to.toggles(Context(user_id="ada"), now))
     bulk = loads(encode([success(answer) for answer in given_to.all(Context(user_id="ada"), now)]))
     assert bulk[0]["variant"] == "v"
@@ -88,7 +88,7 @@ def test_what_is_accepted_is_strict_json_everywhere(kind: str, text: str) -> Non
 @pytest.mark.parametrize(("kind", "text"), HARMFUL)
 def test_what_not_everybody_reads_is_refused_with_a_sentence(kind: str, text: str) -> None:
     outcome = canonical_definitions({"features": [feature(kind, text)]})
-    assert isinstance(outcome, Refusal)
+    assert isinstance(outcome, InvalidDefinition)
     assert "is needed" in str(outcome)
 
 

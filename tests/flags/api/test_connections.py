@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from flags import reporting, store
+from flags import store
+from flags.usage import reporter
 from tests.office import Office
 
 Call = Callable[..., TestResponse]
@@ -23,7 +24,7 @@ def write(app: Flask) -> Callable[[], None]:
 
     def write() -> None:
         with app.app_context():
-            reporting.reporting().write(datetime.now(UTC))
+            reporter.reporter().write(datetime.now(UTC))
 
     return write
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from flags.bucketing import bucket
+from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from tests.office import Office
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from yggdrasil_engine.engine import UnleashEngine
 
-from flags.canonical import Definitions, Refusal, canonical_definitions, canonical_feature
+from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions, canonical_feature
 
 
 def feature(*strategies: Any, **changes: Any) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def taken(raw: Any) -> Definitions:
 def mistakes(raw: Any) -> dict[str, str]:
     """Why a feature is refused, by field."""
     outcome = canonical_feature(raw)
-    assert isinstance(outcome, Refusal), outcome
+    assert isinstance(outcome, InvalidDefinition), outcome
     return {mistake.field.removeprefix("feature."): mistake.sentence for mistake in outcome.mistakes}
 
 

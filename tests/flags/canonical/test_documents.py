@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from flags.canonical import (
+from flags.unleash.canonical import (
     Definitions,
-    Refusal,
+    InvalidDefinition,
     canonical_definitions,
     canonical_feature,
     canonical_segment,
@@ -73,9 +73,9 @@ def test_every_mistake_is_told_at_once_with_its_field() -> None:
 
 @pytest.mark.parametrize("raw", [None, [], "F", 7])
 def test_what_is_no_object_is_refused(raw: Any) -> None:
-    assert isinstance(canonical_feature(raw), Refusal)
-    assert isinstance(canonical_segment(raw), Refusal)
-    assert isinstance(canonical_definitions(raw), Refusal)
+    assert isinstance(canonical_feature(raw), InvalidDefinition)
+    assert isinstance(canonical_segment(raw), InvalidDefinition)
+    assert isinstance(canonical_definitions(raw), InvalidDefinition)
 
 
 def test_a_segment_is_sent_whole() -> None:
@@ -86,7 +86,7 @@ def test_a_segment_is_sent_whole() -> None:
 
 @pytest.mark.parametrize("number", [None, "7", -1, 7.0, True, 1_000_000_000])
 def test_it_refuses_segment_ids_that_sdks_can_not_hold_or_that_belong_to_rollouts(number: Any) -> None:
-    assert isinstance(canonical_segment(SEGMENT | {"id": number}), Refusal)
+    assert isinstance(canonical_segment(SEGMENT | {"id": number}), InvalidDefinition)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_it_refuses_segment_ids_that_sdks_can_not_hold_or_that_belong_to_rollout
 )
 def test_it_refuses_what_is_there_twice(raw: Any, field: str) -> None:
     outcome = canonical_definitions(raw)
-    assert isinstance(outcome, Refusal)
+    assert isinstance(outcome, InvalidDefinition)
     assert [mistake.field for mistake in outcome.mistakes] == [field]
 
 

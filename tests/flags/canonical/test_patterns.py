@@ -1,6 +1,6 @@
 import pytest
 
-from flags.canonical.patterns import Fault, Flaw, canonical_pattern
+from flags.unleash.canonical.patterns import PatternFeature, PatternIssue, canonical_pattern
 from tests.flags.canonical.definitions import constrained, is_on
 
 
@@ -39,8 +39,8 @@ def test_shorthands_are_written_out_because_engines_disagree_on_other_scripts(pa
 @pytest.mark.parametrize("pattern", ["(a", "a)", "[a", "a\\", "*a", "a|+", "(?<!a)b", r"(a)\1", "[z-a]", "a{4,2}"])
 def test_what_no_engine_takes_is_invalid(pattern: str) -> None:
     flaw = canonical_pattern(pattern)
-    assert isinstance(flaw, Flaw)
-    assert flaw.fault is Fault.INVALID
+    assert isinstance(flaw, PatternIssue)
+    assert flaw.fault is PatternFeature.INVALID
     assert flaw.sentence.endswith(".")
 
 
@@ -53,8 +53,8 @@ def test_what_no_engine_takes_is_invalid(pattern: str) -> None:
 )
 def test_what_engines_take_differently_is_told(pattern: str) -> None:
     flaw = canonical_pattern(pattern)
-    assert isinstance(flaw, Flaw)
-    assert flaw.fault is Fault.DIVERGENT
+    assert isinstance(flaw, PatternIssue)
+    assert flaw.fault is PatternFeature.DIVERGENT
     assert flaw.sentence.endswith(".")
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from flags.bucketing import bucket
+from flags.evaluation.bucketing import bucket
 from tests.flags.canonical.definitions import engine, feature, is_on, mistakes, taken
 
 NEVER = {"contextName": "userId", "operator": "IN", "inverted": False, "caseInsensitive": False, "values": []}

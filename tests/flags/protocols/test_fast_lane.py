@@ -8,8 +8,8 @@ from flask import Flask
 from werkzeug.test import Client, TestResponse
 
 from control_plane.phases import FLAG
-from flags.protocols import fast_lane
-from flags.protocols.fast_lane import FastLane
+from flags.protocols import wsgi_fast_path
+from flags.protocols.wsgi_fast_path import FastPath
 from flags.store import UserAttributes
 from tests.office import Office
 
@@ -47,14 +47,14 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 def test_both_ways_lead_to_the_same_answer(
     app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch, kind: str, request_: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(fast_lane, "BODY_BYTES_MAX", 60_000)
+    monkeypatch.setattr(wsgi_fast_path, "BODY_BYTES_MAX", 60_000)
     office.users(UserAttributes("ann", "pro", beta=True))
     office.move(2, 3)
     office.publish()
     headers = request_.get("headers", {}) | ({"Authorization": f"Bearer {office.token(kind)}"} if kind else {})
     asked = {**request_, "headers": headers}
     lane = app.extensions["fast_lane"]
-    assert isinstance(lane, FastLane)
+    assert isinstance(lane, FastPath)
     fast, slow = (Client(application).open(**asked) for application in (lane, lane._behind))
     assert (fast.status_code, _body(fast)) == (slow.status_code, _body(slow))
     assert _headers(fast) == _headers(slow)
@@ -67,7 +67,7 @@ def test_both_ways_lead_to_the_same_answer(
 def test_usual_requests_never_reach_the_views(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.publish()
     lane = app.extensions["fast_lane"]
-    assert isinstance(lane, FastLane)
+    assert isinstance(lane, FastPath)
     Client(lane).get("/api/client/features", headers={"Authorization": office.token("client")})
 
     def fail(*_: object) -> None:

@@ -8,8 +8,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from flags.instants import written
 from flags.store import UserAttributes
+from flags.unleash.timestamps import format_timestamp
 from tests.office import CUTOVER, Office
 
 Call = Callable[..., TestResponse]
@@ -45,7 +45,7 @@ def test_a_browser_is_believed_only_what_its_token_is_trusted_for(
     token = office.token("frontend", trusted_attributes=trusted)
     answer = app.test_client().get(
         PATH,
-        query_string={"userId": "7", "properties[signupDate]": written(AFTER)},
+        query_string={"userId": "7", "properties[signupDate]": format_timestamp(AFTER)},
         headers={"Authorization": token},
     )
     assert names(answer) == ([FLAG] if trusted else [])

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
-from flags.bucketing import bucket
+from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from tests.office import CUTOVER, Office
 

@@ -14,9 +14,9 @@ from control_plane.phases import FLAG
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed
-from flags.protocols import streams
-from flags.publication import history
-from flags.publication.history import edition_id
+from flags.client_features import delta_log
+from flags.client_features.delta_log import edition_id
+from flags.protocols import sse
 from tests.office import Office
 
 Call = Callable[..., TestResponse]
@@ -120,7 +120,7 @@ def test_who_holds_other_flags_under_an_id_that_came_back_is_told_everything(
 def test_only_so_many_editions_are_remembered(
     listen: Callable[..., Listener], office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "STEPS_KEPT", 3)
+    monkeypatch.setattr(delta_log, "DELTAS_MAX", 3)
     first = listen().frame()
     for step in range(3):
         office.move(3, step)
@@ -129,11 +129,11 @@ def test_only_so_many_editions_are_remembered(
 
 
 def test_a_quiet_stream_is_kept_alive(listen: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "KEEP_ALIVE_SECONDS", 0.01)
     stream = listen()
     stream.events("unleash-connected")
     assert [stream.frame() for _ in range(3)] == [{}, {}, {}]
-    assert streams.KEEP_ALIVE_SECONDS < 10
+    assert sse.KEEP_ALIVE_SECONDS < 10
 
 
 def test_a_stream_ends_with_its_token(listen: Callable[..., Listener], app: Flask) -> None:

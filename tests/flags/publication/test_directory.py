@@ -15,10 +15,10 @@ from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags import store
-from flags.contexts import Acquaintance
-from flags.publication import directory as known
-from flags.publication import kept_directory
-from flags.publication.directory import Directory
+from flags.client_features import user_directory as known
+from flags.client_features import user_directory_backup
+from flags.client_features.user_directory import UserDirectory
+from flags.evaluation.contexts import KnownAttributes
 from flags.store import UserAttributes, upsert_users, users
 from tests.applications import application
 from tests.office import CUTOVER, Office
@@ -65,10 +65,10 @@ def test_a_start_without_the_database_gives_known_users_the_same_answers(
     away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none")
     with application(away, schema_may_wait=True) as later, later.app_context():
         later.extensions["flag_directory"].follow(datetime.now(UTC))
-        directory: Directory = later.extensions["flag_directory"]
-        assert directory.find("new") == Acquaintance("pro", NEW.signed_up_at)
-        assert directory.find("old") == Acquaintance("free", OLD.signed_up_at)
-        assert directory.find("tester") == Acquaintance("free", None, beta=True)
+        directory: UserDirectory = later.extensions["flag_directory"]
+        assert directory.find("new") == KnownAttributes("pro", NEW.signed_up_at)
+        assert directory.find("old") == KnownAttributes("free", OLD.signed_up_at)
+        assert directory.find("tester") == KnownAttributes("free", None, beta=True)
         assert directory.find("stranger") is None
 
 
@@ -80,7 +80,7 @@ def test_answers_are_the_same_where_only_the_database_went_away(
     assert before == {"new": True, "old": False, "tester": True, "stranger": False}
     with app.app_context():
         app.extensions["flag_directory"].keep()
-    again = Directory(app.extensions["settings"].kept_flags_dir)
+    again = UserDirectory(app.extensions["settings"].kept_flags_dir)
     monkeypatch.setattr(known, "_read", _fails)
     monkeypatch.setitem(app.extensions, "flag_directory", again)
     assert answers(app, token) == before
@@ -92,7 +92,7 @@ def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: p
         directory.follow(datetime.now(UTC))
         directory.keep()
         written: list[object] = []
-        monkeypatch.setattr(kept_directory, "keep", lambda _folder, entries: written.append(dict(entries)))
+        monkeypatch.setattr(user_directory_backup, "save", lambda _folder, entries: written.append(dict(entries)))
         directory.follow(datetime.now(UTC))
         directory.keep()
         assert written == []
@@ -143,19 +143,19 @@ def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypa
     with app.app_context():
         directory.follow(datetime.now(UTC))
         with monkeypatch.context() as full:
-            full.setattr(kept_directory, "keep_all", _is_full)
+            full.setattr(user_directory_backup, "save_all", _is_full)
             directory.keep()
-        assert kept_directory.recall(folder) == {}
+        assert user_directory_backup.load(folder) == {}
         directory.keep()
-    assert set(kept_directory.recall(folder)) == {"new", "old", "tester"}
+    assert set(user_directory_backup.load(folder)) == {"new", "old", "tester"}
 
 
 def test_users_who_are_gone_are_forgotten_when_everyone_is_read_again(tmp_path: Path) -> None:
-    kept_directory.keep_all(tmp_path, USERS)
-    kept_directory.keep(tmp_path, {"late": ("plus", 2.0, False)})
-    assert kept_directory.recall(tmp_path) == USERS | {"late": ("plus", 2.0, False)}
-    kept_directory.keep_all(tmp_path, {"new": ("free", 1.5, False)})
-    assert kept_directory.recall(tmp_path) == {"new": ("free", 1.5, False)}
+    user_directory_backup.save_all(tmp_path, USERS)
+    user_directory_backup.save(tmp_path, {"late": ("plus", 2.0, False)})
+    assert user_directory_backup.load(tmp_path) == USERS | {"late": ("plus", 2.0, False)}
+    user_directory_backup.save_all(tmp_path, {"new": ("free", 1.5, False)})
+    assert user_directory_backup.load(tmp_path) == {"new": ("free", 1.5, False)}
 
 
 @pytest.mark.parametrize(
@@ -170,22 +170,22 @@ def test_users_who_are_gone_are_forgotten_when_everyone_is_read_again(tmp_path: 
     ids=["torn", "empty", "rubbish", "rubbish behind its head", "gone"],
 )
 def test_a_file_that_is_damaged_knows_nobody_and_is_made_anew(tmp_path: Path, harm: Callable[[Path], object]) -> None:
-    kept_directory.keep_all(tmp_path, USERS)
-    harm(tmp_path / kept_directory.NAME)
-    assert kept_directory.recall(tmp_path) == {}
+    user_directory_backup.save_all(tmp_path, USERS)
+    harm(tmp_path / user_directory_backup.NAME)
+    assert user_directory_backup.load(tmp_path) == {}
     for _attempt in range(2):
         try:
-            kept_directory.keep_all(tmp_path, USERS)
+            user_directory_backup.save_all(tmp_path, USERS)
         except sqlite3.DatabaseError:
             continue
-    assert kept_directory.recall(tmp_path) == USERS
+    assert user_directory_backup.load(tmp_path) == USERS
 
 
 def test_a_write_that_is_cut_off_leaves_what_was_there(tmp_path: Path) -> None:
-    kept_directory.keep_all(tmp_path, USERS)
+    user_directory_backup.save_all(tmp_path, USERS)
     with pytest.raises(sqlite3.Error):
-        kept_directory.keep(tmp_path, {"a": ("free", 1.0, False), "z": (object(), None, False)})  # type: ignore[dict-item]
-    assert kept_directory.recall(tmp_path) == USERS
+        user_directory_backup.save(tmp_path, {"a": ("free", 1.0, False), "z": (object(), None, False)})  # type: ignore[dict-item]
+    assert user_directory_backup.load(tmp_path) == USERS
 
 
 def _fails(_since: object) -> None:

@@ -7,25 +7,25 @@ from datetime import timedelta
 from typing import Any
 
 from control_plane.phases import PRODUCTION, Exposure
-from flags.evaluation import EvaluationContext, evaluate
-from flags.folding import Holdings
-from flags.phased import Override
-from flags.publication.contents import Contents
-from flags.publication.edition import Edition, Source, is_current, make, may_be_given
-from flags.publication.history import History, Step, tag
-from flags.publication.published import publish
+from flags.client_features.delta_log import Delta, DeltaLog, tag
+from flags.client_features.feature_set import FeatureSet, FeatureSource, build, is_current, is_servable
+from flags.client_features.payload import FeaturePayload
+from flags.client_features.prepared_payloads import prepare
+from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.evaluation.rollout_flag import Override
+from flags.unleash.delta import FeatureState
 from tests.flags.examples import EVERYTHING, FLAG, NOW, SECOND, flag
 
 LATER = NOW + timedelta(hours=1)
 
 
-def source(revision: int = 7, **changes: Any) -> Source:
+def source(revision: int = 7, **changes: Any) -> FeatureSource:
     guarded = {"guard_expires_at": NOW} | changes
-    return Source(PRODUCTION, revision, {FLAG: flag(**guarded)})
+    return FeatureSource(PRODUCTION, revision, {FLAG: flag(**guarded)})
 
 
-def edition(revision: int = 7, *, before: Edition | None = None, **changes: Any) -> Edition:
-    return make(source(revision, **changes), NOW, guard_ended_at=None, before=before)
+def edition(revision: int = 7, *, before: FeatureSet | None = None, **changes: Any) -> FeatureSet:
+    return build(source(revision, **changes), NOW, guard_ended_at=None, before=before)
 
 
 def test_the_same_source_makes_the_same_edition_everywhere() -> None:
@@ -41,7 +41,7 @@ def test_a_change_that_no_sdk_would_notice_keeps_the_id() -> None:
 
 def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
     watched = edition(exposure=EVERYTHING)
-    left_alone = make(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW, before=watched)
+    left_alone = build(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW, before=watched)
     assert watched.contents.features[FLAG].wire["enabled"] is True
     assert left_alone.contents.features[FLAG].wire["enabled"] is False
     assert left_alone.id != watched.id
@@ -49,14 +49,14 @@ def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
     assert not answer.value
     assert "2026-08-01 12:00:00 UTC" in answer.sentence
     assert not is_current(watched, NOW, guard_ended_at=NOW)
-    assert not may_be_given(watched, NOW, guard_ended_at=NOW)
-    assert make(source(exposure=EVERYTHING), NOW, guard_ended_at=None, before=left_alone).id == watched.id
+    assert not is_servable(watched, NOW, guard_ended_at=NOW)
+    assert build(source(exposure=EVERYTHING), NOW, guard_ended_at=None, before=left_alone).id == watched.id
 
 
 def test_that_the_guard_is_back_makes_another_edition_which_nobody_has_to_wait_for() -> None:
-    left_alone = make(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW)
+    left_alone = build(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW)
     assert not is_current(left_alone, NOW, guard_ended_at=None)
-    assert may_be_given(left_alone, NOW, guard_ended_at=None)
+    assert is_servable(left_alone, NOW, guard_ended_at=None)
 
 
 def test_the_end_of_an_override_makes_another_edition() -> None:
@@ -65,8 +65,8 @@ def test_the_end_of_an_override_makes_another_edition() -> None:
     assert first.next_change_at == LATER
     assert is_current(first, LATER - SECOND, guard_ended_at=None)
     assert not is_current(first, LATER, guard_ended_at=None)
-    assert not may_be_given(first, LATER, guard_ended_at=None)
-    then = make(source(allowed=allowed), LATER, guard_ended_at=None, before=first)
+    assert not is_servable(first, LATER, guard_ended_at=None)
+    then = build(source(allowed=allowed), LATER, guard_ended_at=None, before=first)
     assert then.id > first.id
     assert then.contents.digest != first.contents.digest
     assert then.next_change_at is None
@@ -74,7 +74,7 @@ def test_the_end_of_an_override_makes_another_edition() -> None:
 
 def test_a_definition_never_stands_in_for_a_flag_under_a_rollout() -> None:
     impostor = {"name": FLAG, "enabled": True, "strategies": [{"name": "default"}]}
-    made = make(replace(source(), features=(impostor,)), NOW, guard_ended_at=None)
+    made = build(replace(source(), features=(impostor,)), NOW, guard_ended_at=None)
     assert made.contents.features[FLAG].wire["enabled"] is False
 
 
@@ -84,7 +84,7 @@ def test_users_that_sdks_cant_be_told_of_are_named() -> None:
 
 def test_whoever_follows_holds_what_is_there() -> None:
     chance = random.Random(7)
-    held, contents = Holdings(), Contents()
+    held, contents = FeatureState(), FeaturePayload()
     for number in range(200):
         features = [
             {"name": name, "enabled": chance.random() < 0.5, "strategies": []}
@@ -92,8 +92,8 @@ def test_whoever_follows_holds_what_is_there() -> None:
             if chance.random() < 0.7
         ]
         segments = [{"id": key, "name": str(chance.randrange(3))} for key in range(chance.randrange(4))]
-        after = Contents.of(features, segments, before=contents)
-        history = History((Step(tag(number, contents)),)).then(number + 1, contents, after)
+        after = FeaturePayload.of(features, segments, before=contents)
+        history = DeltaLog((Delta(tag(number, contents)),)).append(number + 1, contents, after)
         events = history.since(tag(number, contents))
         assert events is not None
         held.apply(map(json.loads, events))
@@ -103,10 +103,10 @@ def test_whoever_follows_holds_what_is_there() -> None:
 
 
 def test_payloads_are_made_once_for_the_same_contents() -> None:
-    first = publish(edition(exposure=EVERYTHING))
-    same = publish(edition(9, before=first.edition, exposure=EVERYTHING), first)
+    first = prepare(edition(exposure=EVERYTHING))
+    same = prepare(edition(9, before=first.edition, exposure=EVERYTHING), first)
     assert same.features is first.features
-    other = publish(edition(10, before=first.edition, exposure=Exposure(allowlist=True)), same)
+    other = prepare(edition(10, before=first.edition, exposure=Exposure(allowlist=True)), same)
     assert other.features.etag != first.features.etag
     assert other.since(first.edition.tag) is not None
     assert other.since(f"{first.edition.id}.{'0' * 16}") is None

@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 from control_plane.platform.db.database import db
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
-from flags.publication.freshness import SIGNAL, Freshness
-from flags.publication.publisher import publisher
+from flags.client_features.refresher import refresher
+from flags.client_features.staleness_signal import SIGNAL, StalenessSignal
 from tests.office import Office
 
 NOW = datetime.now(UTC)
@@ -23,22 +23,22 @@ Look = Callable[[], tuple[int, int]]
 
 
 @pytest.fixture
-def freshness(app: Flask, office: Office) -> Freshness:
+def freshness(app: Flask, office: Office) -> StalenessSignal:
     """What an application knows of its own flags, of which it serves none yet."""
     office.move(3, 3)
     office.publish()
-    return Freshness(app.extensions["flag_publisher"])
+    return StalenessSignal(app.extensions["flag_publisher"])
 
 
 @pytest.fixture
-def look(app: Flask, freshness: Freshness) -> Look:
+def look(app: Flask, freshness: StalenessSignal) -> Look:
     """Look once: how many good and bad outcomes that gave. The bound is out of reach of any test."""
 
     def look(bound: float = AN_AGE) -> tuple[int, int]:
         with app.app_context():
             app.extensions["signals"].take()
             signals.set_bounds({SIGNAL: bound})
-            freshness.look(NOW)
+            freshness.check(NOW)
         good, bad, _ = app.extensions["signals"].take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
@@ -50,7 +50,7 @@ def serve(app: Flask) -> None:
     """Serve production and staging from now on."""
     with app.app_context():
         for environment in ("production", "staging"):
-            publisher().current(environment)
+            refresher().current(environment)
 
 
 def test_a_process_that_serves_nothing_is_no_evidence(look: Look) -> None:

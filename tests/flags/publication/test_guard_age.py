@@ -11,8 +11,8 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import leases
-from flags.publication import guard_age
-from flags.publication.guard_age import LATE_SECONDS, SIGNAL
+from flags.client_features import guard_lag_signal
+from flags.client_features.guard_lag_signal import LATE_SECONDS, SIGNAL
 
 FRESH, LATE, NONE = (1, 0), (0, 1), (0, 0)
 
@@ -26,7 +26,7 @@ def look(app: Flask) -> Iterator[Look]:
     def look() -> tuple[int, int]:
         app.extensions["flag_publisher"].confirm(datetime.now(UTC))
         app.extensions["signals"].take()
-        guard_age.look(datetime.now(UTC))
+        guard_lag_signal.check(datetime.now(UTC))
         good, bad, _ = app.extensions["signals"].take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 

@@ -7,32 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from flags.publication import kept
-from flags.publication.edition import Source
+from flags.client_features import backup
+from flags.client_features.feature_set import FeatureSource
 from tests.flags.examples import EVERYTHING, EXPIRED, FLAG, NAMED, flag
 
 FEATURE = {"name": "other", "enabled": True, "strategies": [{"name": "default"}]}
 
 
-def source(revision: int) -> Source:
+def source(revision: int) -> FeatureSource:
     phased = flag(exposure=EVERYTHING, denied={"eve": NAMED}, allowed={"ann": EXPIRED}, beta=frozenset({"bob"}))
-    return Source("production", revision, {FLAG: phased}, (FEATURE,), ({"id": 1, "constraints": []},))
+    return FeatureSource("production", revision, {FLAG: phased}, (FEATURE,), ({"id": 1, "constraints": []},))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The file of an environment that was kept twice, at revisions 1 and 2."""
-    kept.keep(tmp_path, source(1))
-    kept.keep(tmp_path, source(2))
+    backup.save(tmp_path, source(1))
+    backup.save(tmp_path, source(2))
     return tmp_path / "production.flags"
 
 
 def test_what_is_kept_comes_back_as_it_was(path: Path) -> None:
-    found = kept.recall(path.parent, "production")
+    found = backup.load(path.parent, "production")
     assert found is not None
     assert found.source == source(2)
-    assert list(kept.environments(path.parent)) == ["production"]
-    assert kept.recall(path.parent, "staging") is None
+    assert list(backup.environments(path.parent)) == ["production"]
+    assert backup.load(path.parent, "staging") is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_is_kept_comes_back_as_it_was(path: Path) -> None:
 )
 def test_a_file_that_is_not_whole_is_passed_over_for_the_one_before(path: Path, harm: Callable[[Path], object]) -> None:
     harm(path)
-    found = kept.recall(path.parent, "production")
+    found = backup.load(path.parent, "production")
     assert found is not None
     assert found.source == source(1)
 
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_whole_is_passed_over_for_the_one_before(path: Path, 
 def test_where_neither_is_whole_there_is_nothing(path: Path) -> None:
     for each in path.parent.iterdir():
         each.write_bytes(b"rubbish")
-    assert kept.recall(path.parent, "production") is None
+    assert backup.load(path.parent, "production") is None
 
 
 def test_a_write_that_fails_leaves_what_was_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,19 +67,19 @@ def test_a_write_that_fails_leaves_what_was_there(path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        kept.keep(path.parent, source(3))
-    found = kept.recall(path.parent, "production")
+        backup.save(path.parent, source(3))
+    found = backup.load(path.parent, "production")
     assert found is not None
     assert found.source.revision == 2
 
 
 def test_the_file_knows_when_it_was_last_confirmed(path: Path) -> None:
     os.utime(path, (1, 1))
-    found = kept.recall(path.parent, "production")
+    found = backup.load(path.parent, "production")
     assert found is not None
     assert found.confirmed_at == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
-    kept.confirm(path.parent, "production")
-    found = kept.recall(path.parent, "production")
+    backup.confirm(path.parent, "production")
+    found = backup.load(path.parent, "production")
     assert found is not None
     assert datetime.now(UTC) - found.confirmed_at < timedelta(minutes=1)
-    kept.confirm(path.parent, "staging")
+    backup.confirm(path.parent, "staging")

@@ -14,8 +14,8 @@ from control_plane.phases import FLAG
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.platform.settings import Settings
-from flags.publication import publisher as publishing
-from flags.publication.publisher import Publisher, publisher
+from flags.client_features import refresher as publishing
+from flags.client_features.refresher import FeatureCacheRefresher, refresher
 from tests.applications import application
 from tests.office import Office
 
@@ -25,13 +25,13 @@ NEW = {"Unleash-Client-Spec": "6.1.0"}
 
 
 @pytest.fixture
-def serving(app: Flask, office: Office) -> Publisher:
+def serving(app: Flask, office: Office) -> FeatureCacheRefresher:
     """The editions of an application whose rollout has reached everybody."""
     office.move(3, 3)
     office.publish()
     with app.app_context():
-        publisher().current("production")
-        return publisher()
+        refresher().current("production")
+        return refresher()
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def unplug(app: Flask) -> Callable[[], None]:
     return unplug
 
 
-def enabled(serving: Publisher) -> bool:
+def enabled(serving: FeatureCacheRefresher) -> bool:
     return bool(serving.current("production").edition.contents.features[FLAG].wire["enabled"])
 
 
 def test_the_last_good_edition_stays_in_force(
-    serving: Publisher, app: Flask, office: Office, unplug: Callable[[], None]
+    serving: FeatureCacheRefresher, app: Flask, office: Office, unplug: Callable[[], None]
 ) -> None:
     before = serving.current("production")
     unplug()
@@ -65,7 +65,7 @@ def test_the_last_good_edition_stays_in_force(
 
 
 def test_what_could_not_be_read_is_read_when_it_can_be(
-    serving: Publisher, app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch
+    serving: FeatureCacheRefresher, app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken, app.app_context():
         broken.setattr(serving, "_read", _fails)
@@ -78,7 +78,7 @@ def test_what_could_not_be_read_is_read_when_it_can_be(
 
 
 def test_the_guards_lease_ends_without_the_database(
-    app: Flask, office: Office, unplug: Callable[[], None], serving: Publisher
+    app: Flask, office: Office, unplug: Callable[[], None], serving: FeatureCacheRefresher
 ) -> None:
     soon = timedelta(seconds=1)
     with app.app_context():
@@ -88,18 +88,18 @@ def test_the_guards_lease_ends_without_the_database(
     watched = serving.current("production").edition.tag
     assert enabled(serving)
     unplug()
-    waited = serving.shelf.wait("production", watched, 0.01)
+    waited = serving.shelf.wait_for_newer("production", watched, 0.01)
     assert waited is None
     give_up = datetime.now(UTC) + 3 * soon
     while enabled(serving) and datetime.now(UTC) < give_up:
-        serving.keep_time()
+        serving.save_confirmation()
     assert not enabled(serving)
-    changed = serving.shelf.wait("production", watched, 1)
+    changed = serving.shelf.wait_for_newer("production", watched, 1)
     assert changed is not None, "streams are told, too"
 
 
 def test_answers_say_that_they_are_stale_and_for_how_long(
-    serving: Publisher, call: Call, monkeypatch: pytest.MonkeyPatch
+    serving: FeatureCacheRefresher, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "STALE_SECONDS", -1.0)
     answer = call("POST", ASK, kind="client", json={"context": {"targetingKey": "7"}})
@@ -111,25 +111,27 @@ def test_answers_say_that_they_are_stale_and_for_how_long(
 
 
 def test_a_process_that_starts_without_the_database_serves_what_was_kept(
-    serving: Publisher, app: Flask, settings: Settings
+    serving: FeatureCacheRefresher, app: Flask, settings: Settings
 ) -> None:
     with app.app_context():
-        publisher().current("staging")
-        serving.keep()
+        refresher().current("staging")
+        serving.save_backup()
     away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", credits_v2_override=False)
     started = application(away, schema_may_wait=True)
     with started as later, later.app_context():
-        production, staging = (publisher().current(name).edition for name in ("production", "staging"))
-        assert publisher().stale_seconds > 10
+        production, staging = (refresher().current(name).edition for name in ("production", "staging"))
+        assert refresher().stale_seconds > 10
         with pytest.raises(OperationalError):
-            publisher().current("elsewhere")
+            refresher().current("elsewhere")
     assert production.contents.features[FLAG].wire["enabled"] is False, "nobody watches what was kept"
     assert staging.contents.features[FLAG].wire["enabled"] is False, "this process's own switch says off"
     with application(replace(away, credits_v2_override=None), schema_may_wait=True) as later, later.app_context():
-        assert publisher().current("staging").edition.contents.features[FLAG].wire["enabled"] is True
+        assert refresher().current("staging").edition.contents.features[FLAG].wire["enabled"] is True
 
 
-def test_only_what_changed_is_read_again(serving: Publisher, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_changed_is_read_again(
+    serving: FeatureCacheRefresher, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads = []
     original = serving._read
     monkeypatch.setattr(serving, "_read", lambda *words: reads.append(words) or original(*words))

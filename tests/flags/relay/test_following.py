@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from control_plane.platform.problems import Problem
-from flags.relay import following
-from flags.relay.following import Follower
+from flags.relay import sync
+from flags.relay.sync import UpstreamSync
 from flags.relay.upstream import Event, Poll, Upstream, UpstreamError
 
 FLAG = {"name": "a", "enabled": True, "strategies": [{"name": "default"}]}
@@ -48,8 +48,8 @@ class Server(Upstream):
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nothing longer than a moment."""
-    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(following, "PAUSE_SECONDS", (0.001, 0.01))
+    monkeypatch.setattr(sync, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(sync, "BACKOFF_SECONDS", (0.001, 0.01))
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def follow(server: Server, tmp_path: Path) -> Iterator[Callable[[], Follower]]:
+def follow(server: Server, tmp_path: Path) -> Iterator[Callable[[], UpstreamSync]]:
     """Start to follow the server."""
     made = []
 
-    def follow() -> Follower:
-        follower = Follower(server, tmp_path)
+    def follow() -> UpstreamSync:
+        follower = UpstreamSync(server, tmp_path)
         follower.start("production", "T")
         made.append(follower)
         return follower
@@ -79,8 +79,8 @@ def hydration(*features: dict[str, Any]) -> dict[str, Any]:
     return {"events": [{"type": "hydration", "eventId": 1, "features": list(features), "segments": []}]}
 
 
-def names(follower: Follower) -> list[str]:
-    published = follower.shelf.find("production")
+def names(follower: UpstreamSync) -> list[str]:
+    published = follower.shelf.get("production")
     return list(published.edition.contents.features) if published else []
 
 
@@ -91,7 +91,9 @@ def eventually(is_so: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_it_takes_what_is_streamed_and_comes_back_from_there(server: Server, follow: Callable[[], Follower]) -> None:
+def test_it_takes_what_is_streamed_and_comes_back_from_there(
+    server: Server, follow: Callable[[], UpstreamSync]
+) -> None:
     update = {"events": [{"type": "feature-updated", "eventId": 8, "feature": {**FLAG, "name": "b"}}]}
     server.streams = [[Event("7", hydration(FLAG)), Event()], [Event("8.5f", update)]]
     follower = follow()
@@ -100,7 +102,9 @@ def test_it_takes_what_is_streamed_and_comes_back_from_there(server: Server, fol
 
 
 @pytest.mark.parametrize("status", [404, 429])
-def test_where_there_is_no_stream_it_polls_at_once(server: Server, follow: Callable[[], Follower], status: int) -> None:
+def test_where_there_is_no_stream_it_polls_at_once(
+    server: Server, follow: Callable[[], UpstreamSync], status: int
+) -> None:
     server.streams = [UpstreamError("-", status)]
     server.polls = [Poll('"1"', {"features": [FLAG], "segments": [], "meta": {"revisionId": 5}})]
     follower = follow()
@@ -109,7 +113,7 @@ def test_where_there_is_no_stream_it_polls_at_once(server: Server, follow: Calla
     assert server.asked[:2] == [("stream", None), ("poll", "")]
 
 
-def test_it_tries_the_stream_a_few_times_before_it_polls(server: Server, follow: Callable[[], Follower]) -> None:
+def test_it_tries_the_stream_a_few_times_before_it_polls(server: Server, follow: Callable[[], UpstreamSync]) -> None:
     server.streams = [UpstreamError("away")] * 3
     server.polls = [UpstreamError("away"), Poll('"1"', {"features": [FLAG]})]
     follower = follow()
@@ -118,18 +122,18 @@ def test_it_tries_the_stream_a_few_times_before_it_polls(server: Server, follow:
 
 
 def test_after_polling_a_stream_begins_with_everything(
-    server: Server, follow: Callable[[], Follower], monkeypatch: pytest.MonkeyPatch
+    server: Server, follow: Callable[[], UpstreamSync], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "STREAM_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(sync, "STREAM_AGAIN_SECONDS", 0.05)
     server.streams = [[Event("7", hydration(FLAG))], UpstreamError("-", 404), [Event("9", hydration())]]
     server.polls = [Poll('"1"', {"features": [FLAG, {**FLAG, "name": "b"}]})]
     follower = follow()
     eventually(lambda: ("poll", "") in server.asked)
-    eventually(lambda: names(follower) == [] and bool(follower.shelf.find("production")))
+    eventually(lambda: names(follower) == [] and bool(follower.shelf.get("production")))
     assert [last for kind, last in server.asked if kind == "stream"] == [None, "7", None]
 
 
-def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follow: Callable[[], Follower]) -> None:
+def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follow: Callable[[], UpstreamSync]) -> None:
     """As after a restore upstream, where the revisions are counted again."""
     server.streams = [[Event("7", hydration(FLAG))], [Event("7", hydration({**FLAG, "name": "b"}))]]
     follower = follow()
@@ -138,7 +142,7 @@ def test_other_flags_under_an_id_that_came_back_are_served(server: Server, follo
     assert [each["name"] for each in json.loads(published.features.body)["features"]] == ["b"]
 
 
-def test_what_it_knows_nothing_of_is_no_wrong_token(follow: Callable[[], Follower]) -> None:
+def test_what_it_knows_nothing_of_is_no_wrong_token(follow: Callable[[], UpstreamSync]) -> None:
     with pytest.raises(Problem) as refused:
         follow().current("staging")
     assert refused.value.status == 503

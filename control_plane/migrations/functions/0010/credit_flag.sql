@@ -1,4 +1,4 @@
--- The rules of flags/rules.py in their order. What a process's own environment says is given by whoever calls.
+-- The rules of flags/evaluation/rules.py in their order. What a process's own environment says is given by whoever calls.
 CREATE FUNCTION credit_flag(of_user text, signed_up_at timestamptz, is_beta boolean, moment timestamptz,
     environment text, override boolean, bucket integer, OUT enabled boolean, OUT reason text, OUT revision bigint)
 LANGUAGE plpgsql STABLE AS $$

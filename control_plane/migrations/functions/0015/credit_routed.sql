@@ -1,4 +1,4 @@
--- The rules of flags/rules.py in their order, once what they ask about is loaded. Written into the query like a macro.
+-- The rules of flags/evaluation/rules.py in their order, once what they ask about is loaded. Written into the query like a macro.
 CREATE FUNCTION credit_routed(state text, watched_until timestamptz, denied boolean, allowed boolean,
     everybody boolean, allowlist boolean, newcomers integer, newcomers_from timestamptz, everyone integer,
     of_user text, signed_up_at timestamptz, is_beta boolean, moment timestamptz, environment text, override boolean,

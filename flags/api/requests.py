@@ -1,0 +1,103 @@
+"""What callers of our own JSON may send: every field is ours, so an unknown one is a mistake to be told."""
+
+from datetime import UTC
+from typing import Annotated, Any, TypeVar
+
+from flask import request
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Reason = Annotated[str, Field(min_length=1, max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+ENVIRONMENT = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$"
+Environment = Annotated[str, Field(pattern=ENVIRONMENT)]
+Instant = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+M = TypeVar("M", bound=BaseModel)
+
+USERS_AT_ONCE = 1000
+
+
+class RequestModel(BaseModel):
+    """A body in camel case."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class OverrideRequest(RequestModel):
+    """Why a user is treated by name, and until when."""
+
+    reason: Reason
+    expires_at: Instant | None = None
+
+
+class ReasonRequest(RequestModel):
+    """Why something is changed."""
+
+    reason: Reason
+
+
+class FlagRequest(RequestModel):
+    """A new flag, on or off for everybody in each environment."""
+
+    name: Name
+    environments: Annotated[dict[Environment, bool], Field(min_length=1, max_length=20)]
+    description: Annotated[str, Field(max_length=1000)] = ""
+    reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+class SwitchRequest(RequestModel):
+    """A flag is switched on or off."""
+
+    enabled: bool
+    reason: Reason
+
+
+class UserRequest(RequestModel):
+    """What is new of a user; a field that is left out stays as it was."""
+
+    user_id: Annotated[str, Field(min_length=1, max_length=256)]
+    plan: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    signed_up_at: Instant | None = None
+    beta: bool | None = None
+    billing_anchor: Instant | None = None
+
+
+class UsersRequest(RequestModel):
+    """Users, up to a thousand at once."""
+
+    users: Annotated[list[UserRequest], Field(min_length=1, max_length=USERS_AT_ONCE)]
+
+
+class TokenRequest(RequestModel):
+    """A new token; `trustedAttributes` are those of a user for which its caller's word outweighs our directory."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    type: Annotated[str, Field(max_length=40)]
+    environment: Environment | None = None
+    expires_at: Instant | None = None
+    trusted_attributes: list[Name] | None = None
+
+
+class ImportRequest(RequestModel):
+    """Features and segments as Unleash writes them, or the events that lead to them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    features: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
+
+
+class ExplainRequest(RequestModel):
+    """Users to explain a flag for."""
+
+    user_ids: Annotated[list[Name], Field(min_length=1, max_length=USERS_AT_ONCE)]
+
+
+def parse_body(model: type[M]) -> M:
+    """The request's body; pydantic's ValidationError names what does not fit."""
+    return model.model_validate(request.get_json(silent=False) if request.get_data() else {})
+
+
+def fields_set(model: BaseModel) -> dict[str, Any]:
+    """The fields that were sent."""
+    return {name: getattr(model, name) for name in model.model_fields_set}

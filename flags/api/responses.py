@@ -1,0 +1,205 @@
+"""What our own JSON about flags answers, for the description of the API."""
+
+from typing import Any, Literal
+
+from control_plane.platform.http.openapi import ResponseModel
+
+
+class FlagSummary(ResponseModel):
+    """A flag, and where it is on if no rollout moves it."""
+
+    name: str
+    rollout: bool
+    environments: dict[str, bool] | None = None
+
+
+class FlagList(ResponseModel):
+    """Every flag."""
+
+    flags: list[FlagSummary]
+
+
+class FlagState(ResponseModel):
+    """A flag in one environment."""
+
+    name: str
+    environment: str
+    enabled: bool
+
+
+class DefinitionIssue(ResponseModel):
+    """What was put right in a definition."""
+
+    field: str
+    message: str
+
+
+class ImportResult(ResponseModel):
+    """How much was imported."""
+
+    features: int
+    segments: int
+    repairs: list[DefinitionIssue]
+
+
+class DefinitionsExport(ResponseModel):
+    """Definitions as Unleash writes them."""
+
+    version: int
+    features: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
+
+
+class ExplanationStep(ResponseModel):
+    """One rule that was asked; the last one decided."""
+
+    rule: str
+    outcome: Literal["decided", "matched", "passed"]
+    sentence: str
+
+
+class ExplanationEntry(ResponseModel):
+    """With whom the user enters, and at which percentage."""
+
+    audience: str | None
+    percentage: int | None
+
+
+class ExplanationNext(ResponseModel):
+    """What the next step of the rollout does for the user."""
+
+    changes: bool
+    sentence: str
+
+
+class Explanation(ResponseModel):
+    """Why a user has a flag or not. `known` tells whether our directory knows them."""
+
+    flag: str
+    environment: str
+    user_id: str
+    known: bool
+    value: bool
+    variant: str
+    reason: str
+    detail: str
+    phase: str | None
+    bucket: int | None
+    enters_at: ExplanationEntry
+    trace: list[ExplanationStep]
+    next: ExplanationNext
+
+
+class Explanations(ResponseModel):
+    """One explanation per user, in the order in which they were named."""
+
+    explanations: list[Explanation]
+
+
+class Override(ResponseModel):
+    """A user whom a flag treats by name."""
+
+    flag: str
+    user_id: str
+    effect: Literal["allow", "deny"]
+    reason: str
+    actor: str
+    created_at: str
+    expires_at: str | None
+
+
+class OverrideList(ResponseModel):
+    """Everybody whom the flag treats by name."""
+
+    overrides: list[Override]
+
+
+class Token(ResponseModel):
+    """A token without what would open anything."""
+
+    id: int
+    name: str
+    type: str
+    environment: str
+    selector: str
+    trusted_attributes: list[str]
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_seen_at: str | None
+
+
+class CreatedToken(Token):
+    """A new token; nothing but this answer ever holds its text."""
+
+    token: str
+
+
+class TokenList(ResponseModel):
+    """Every token, the newest first."""
+
+    tokens: list[Token]
+
+
+class DirectoryUser(ResponseModel):
+    """What the directory knows of a user."""
+
+    user_id: str
+    plan: str
+    signed_up_at: str | None
+    beta: bool
+    billing_anchor: str | None
+
+
+class ImportedUsers(ResponseModel):
+    """How many users were stored."""
+
+    users: int
+
+
+class ConnectedInstance(ResponseModel):
+    """An SDK instance; `current` tells whether it has what its environment is given now."""
+
+    connection_id: str
+    environment: str
+    application: str
+    instance_id: str
+    sdk: str
+    mode: Literal["polling", "streaming", "shed"]
+    edition: int
+    current: bool
+    connected_at: str
+    seen_at: str
+
+
+class ConnectedInstanceList(ResponseModel):
+    """The instances heard of lately, and each environment's present edition."""
+
+    editions: dict[str, int]
+    connections: list[ConnectedInstance]
+
+
+class FlagUsage(ResponseModel):
+    """Answers by application: yes, no, and `variant:` with a name."""
+
+    flag: str
+    environment: str
+    applications: dict[str, dict[str, int]]
+
+
+class Measurement(ResponseModel):
+    """One series of what services measured."""
+
+    name: str
+    type: str
+    labels: dict[str, str]
+    part: str
+    value: float
+
+
+class MeasurementList(ResponseModel):
+    """What services measured, added up."""
+
+    environment: str
+    measurements: list[Measurement]

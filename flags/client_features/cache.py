@@ -1,0 +1,79 @@
+"""The newest edition of each environment, and whoever waits for the next."""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from flags.client_features.feature_set import FeatureSet
+from flags.client_features.prepared_payloads import PreparedPayloads, prepare
+
+
+class FeatureProvider(Protocol):
+    """Whatever keeps a shelf filled: from the database, or from upstream."""
+
+    shelf: "FeatureCache"
+
+    def current(self, environment: str) -> PreparedPayloads:
+        """What `environment` is given now."""
+
+    @property
+    def stale_seconds(self) -> float:
+        """For how long what is served has not been confirmed, 0 while that is a matter of course."""
+
+
+class FeatureCache:
+    """What one process serves. Reading takes no lock; everyone who waits is woken by each new edition."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, PreparedPayloads] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether this process is about to stop."""
+        return self._closed
+
+    def get(self, environment: str) -> PreparedPayloads | None:
+        """The newest edition of `environment`, if there is one."""
+        return self._newest.get(environment)
+
+    def environments(self) -> list[str]:
+        """The environments on the shelf."""
+        return list(self._newest)
+
+    def set(self, edition: FeatureSet) -> PreparedPayloads:
+        """Serve `edition` from now on and wake who waits."""
+        with self._changed:
+            published = prepare(edition, self._newest.get(edition.environment))
+            self._newest[edition.environment] = published
+            self._changed.notify_all()
+        return published
+
+    def wait_for_newer(
+        self, environment: str, seen: str, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
+    ) -> PreparedPayloads | None:
+        """The edition that follows the one with the tag `seen`; None when none came in time, or waiting is over.
+
+        It is over when the shelf is closed, or `unless` says so; `wake` has that looked at.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or unless() or self._is_newer(environment, seen), timeout_seconds
+            )
+            newest = self._newest.get(environment)
+        return newest if newest and newest.edition.tag != seen else None
+
+    def wake(self) -> None:
+        """Let everyone who waits look again at why."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End everyone's wait for good."""
+        self._closed = True
+        self.wake()
+
+    def _is_newer(self, environment: str, seen: str) -> bool:
+        newest = self._newest.get(environment)
+        return newest is not None and newest.edition.tag != seen

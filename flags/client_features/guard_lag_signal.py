@@ -1,0 +1,34 @@
+"""How old the guard's last judgement is, as each process sees it: a guard that is slow shows before its lease ends."""
+
+from datetime import datetime
+
+import structlog
+from flask import Flask, current_app
+
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from control_plane.platform.runtime import jobs
+from flags.client_features.refresher import FeatureCacheRefresher
+
+SIGNAL = "guard_late"
+LATE_SECONDS = 10.0
+CHECK_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+def check(_now: datetime) -> None:
+    """Tell the guard, as soon as it judges again, whether it was late; before its first heartbeat nothing is known."""
+    publisher: FeatureCacheRefresher = current_app.extensions["flag_publisher"]
+    seconds = publisher.guard_lag_seconds
+    if seconds is None:
+        return
+    is_late = seconds > signals.bound_seconds(current_app, SIGNAL, LATE_SECONDS)
+    if is_late:
+        log.warning("guard.late", seconds=round(seconds))
+    signals.record(Sample(SIGNAL, is_late))
+
+
+def init_app(app: Flask) -> None:
+    """Let every process look."""
+    jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "guard-age", check)

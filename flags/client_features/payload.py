@@ -1,0 +1,103 @@
+"""What the SDKs of an environment are given, and the bytes in which they are given it."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+from flags.unleash.compiler import Wire
+
+NEVER: Wire = {"contextName": "userId", "operator": "IN", "values": [], "inverted": False, "caseInsensitive": False}
+"""A constraint that nobody meets: what a segment that does not exist stands for."""
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFeature:
+    """A feature or a segment, and its JSON."""
+
+    wire: Wire
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePayload:
+    """Features by name and segments by id, in the order in which they are sent. `digest` names exactly these."""
+
+    features: Mapping[str, EncodedFeature] = field(default_factory=dict)
+    segments: Mapping[int, EncodedFeature] = field(default_factory=dict)
+    digest: str = ""
+
+    @classmethod
+    def of(
+        cls, features: Iterable[Wire], segments: Iterable[Wire], *, before: "FeaturePayload | None" = None
+    ) -> "FeaturePayload":
+        """Contents of these; what was the same `before` is not encoded again."""
+        known = before or cls()
+        by_name = {wire["name"]: wire for wire in features}
+        by_id = {wire["id"]: wire for wire in segments}
+        encoded = cls(
+            {name: _item(by_name[name], known.features.get(name)) for name in sorted(by_name)},
+            {key: _item(by_id[key], known.segments.get(key)) for key in sorted(by_id)},
+        )
+        return replace(encoded, digest=_digest(encoded))
+
+    def named(self, prefix: str) -> "FeaturePayload":
+        """The features whose name begins with `prefix`, with every segment."""
+        kept = FeaturePayload(
+            {name: item for name, item in self.features.items() if name.startswith(prefix)}, self.segments
+        )
+        return replace(kept, digest=_digest(kept))
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of a value, as compact as it gets; valid whatever is in it, or one flag would spoil every answer."""
+    try:
+        text = ENCODER.encode(value)
+    except ValueError:
+        text = ENCODER.encode(_finite(value))
+    return text.encode(errors="replace")
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is no number of JSON."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def join(items: Iterable[EncodedFeature]) -> bytes:
+    """The JSON array of items that are encoded already."""
+    return b"[" + b",".join(item.encoded for item in items) + b"]"
+
+
+def inline_segments(contents: FeaturePayload) -> FeaturePayload:
+    """The same without segments, for SDKs older than those: each strategy carries their constraints itself."""
+    segments = {key: item.wire["constraints"] for key, item in contents.segments.items()}
+    return FeaturePayload.of((_inline(item.wire, segments) for item in contents.features.values()), ())
+
+
+def _inline(feature: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
+    return {**feature, "strategies": [_without_segments(strategy, segments) for strategy in feature["strategies"]]}
+
+
+def _without_segments(strategy: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
+    kept = {name: value for name, value in strategy.items() if name != "segments"}
+    added = [constraint for key in strategy.get("segments", ()) for constraint in segments.get(key, [NEVER])]
+    return {**kept, "constraints": [*strategy.get("constraints", ()), *added]}
+
+
+def _item(wire: Wire, before: EncodedFeature | None) -> EncodedFeature:
+    return before if before is not None and before.wire == wire else EncodedFeature(wire, encode(wire))
+
+
+def _digest(contents: FeaturePayload) -> str:
+    digest = blake2b(digest_size=8)
+    for item in (*contents.features.values(), *contents.segments.values()):
+        digest.update(item.encoded)
+        digest.update(b"\n")
+    return digest.hexdigest()

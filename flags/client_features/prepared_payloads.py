@@ -1,0 +1,91 @@
+"""An edition with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import blake2b
+
+from flags.client_features.delta_log import Delta, DeltaLog, hydration
+from flags.client_features.feature_set import FeatureSet
+from flags.client_features.payload import FeaturePayload, encode, inline_segments, join
+from flags.client_features.results import FlagResults
+
+PROJECT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A prepared body and its strong entity tag."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class PreparedPayloads:
+    """An edition as it is served. `inlined` is for SDKs that don't know segments."""
+
+    edition: FeatureSet
+    features: Payload
+    inlined: Payload
+    history: DeltaLog
+
+    @cached_property
+    def hydration(self) -> bytes:
+        """The events that give everything to who has nothing, as a JSON document."""
+        return _events([hydration(self.edition.id, self.edition.contents)])
+
+    def since(self, edition_tag: str) -> bytes | None:
+        """The events that lead here from that edition, as a JSON document; None when it is not remembered."""
+        if edition_tag not in self._since:
+            events = self.history.since(edition_tag)
+            self._since[edition_tag] = None if events is None else _events(events)
+        return self._since[edition_tag]
+
+    @cached_property
+    def _since(self) -> dict[str, bytes | None]:
+        return {}
+
+    @cached_property
+    def results(self) -> FlagResults:
+        """What it answers to callers who don't evaluate by themselves; prepared when the first of them asks."""
+        return FlagResults(self.edition, datetime.now(UTC))
+
+
+def prepare(edition: FeatureSet, before: PreparedPayloads | None = None) -> PreparedPayloads:
+    """Prepare `edition`; what is the same as `before` is not prepared again."""
+    contents = edition.contents
+    if before and before.edition.tag == edition.tag:
+        return PreparedPayloads(edition, before.features, before.inlined, before.history)
+    history = before.history.append(edition.id, before.edition.contents, contents) if before else _first_events(edition)
+    plain = inline_segments(contents) if contents.segments else contents
+    return PreparedPayloads(edition, features(edition, contents), features(edition, plain, inline=True), history)
+
+
+def features(edition: FeatureSet, contents: FeaturePayload, *, prefix: str = "", inline: bool = False) -> Payload:
+    """The body of `GET /api/client/features`, named by what is in it rather than by when it was made."""
+    query = {"project": [PROJECT], "environment": edition.environment, "inlineSegmentConstraints": inline}
+    if prefix:
+        query["namePrefix"] = prefix
+    query_hash = blake2b(encode(query), digest_size=4).hexdigest()
+    etag = f'"{query_hash}:{contents.digest}"'
+    parts = [
+        b'{"version":2,"features":',
+        join(contents.features.values()),
+        b',"query":',
+        encode(query),
+        b"" if inline else b',"segments":' + join(contents.segments.values()),
+        b',"meta":',
+        encode({"revisionId": edition.id, "etag": etag, "queryHash": query_hash}),
+        b"}",
+    ]
+    return Payload(b"".join(parts), etag)
+
+
+def _first_events(edition: FeatureSet) -> DeltaLog:
+    return DeltaLog((Delta(edition.tag),))
+
+
+def _events(events: Iterable[bytes]) -> bytes:
+    return b'{"events":[' + b",".join(events) + b"]}"

@@ -1,0 +1,202 @@
+"""Keeps this process's editions as new as the database: read after each change, made again when time changes them.
+
+The last good edition stays in force while the database can't be read, and is found on disk by a process that starts
+meanwhile. Only the guard's lease takes exposure away without being asked, and that is decided here, from memory.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from control_plane.phases import PRODUCTION
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime import jobs
+from control_plane.platform.settings import Settings
+from flags import store
+from flags.client_features import backup
+from flags.client_features import feature_set as editions
+from flags.client_features.cache import FeatureCache, FeatureProvider
+from flags.client_features.feature_set import FeatureSet, FeatureSource
+from flags.client_features.guard_lease import GuardLease
+from flags.client_features.prepared_payloads import PreparedPayloads
+from flags.client_features.source import read_source, with_env_override
+
+CONFIRM_SECONDS = 0.5
+SAVE_TIME_SECONDS = 0.2
+SAVE_SECONDS = 1.0
+STALE_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class FeatureSetPredicate(Protocol):
+    """What can be asked of an edition."""
+
+    def __call__(self, edition: FeatureSet, now: datetime, /, *, guard_ended_at: datetime | None) -> bool: ...
+
+
+class FeatureCacheRefresher:
+    """The editions of one process. `read` gives what one is made from, `folder` is where it is kept."""
+
+    def __init__(self, read: Callable[[Session, str], FeatureSource], lease: GuardLease, folder: Path) -> None:
+        self.shelf = FeatureCache()
+        self._read = read
+        self._lease = lease
+        self._folder = folder
+        self._kept: dict[str, FeatureSource] = {}
+        # Two locks, so that a database that hangs can't keep the guard's lease from ending.
+        self._loading = threading.Lock()
+        self._making = threading.Lock()
+        self._confirmed_at = time.monotonic()
+        self._behind = True
+
+    def current(self, environment: str) -> PreparedPayloads:
+        """What `environment` is given now; read from the database only when it is asked for the first time."""
+        published = self.shelf.get(environment)
+        if published is None:
+            return self._open(environment)
+        return published if self._passes(published, editions.is_servable) else self._make_due(environment)
+
+    @property
+    def stale_seconds(self) -> float:
+        """How long ago the database last confirmed what is served, 0 while that is a matter of course."""
+        age = self.unconfirmed_seconds
+        return age if age > STALE_SECONDS else 0.0
+
+    @property
+    def unconfirmed_seconds(self) -> float:
+        """How long ago the database last answered, or confirmed what was kept by an earlier process."""
+        return time.monotonic() - self._confirmed_at
+
+    @property
+    def guard_lag_seconds(self) -> float | None:
+        """How long ago the guard last judged, as far as this process has seen; None before it has."""
+        return self._lease.age_seconds
+
+    def refresh(self) -> None:
+        """Read what has changed; what can't be read stays as it is and is tried again with `confirm`."""
+        self._behind = True
+        try:
+            for environment in self.shelf.environments():
+                self._load(environment)
+        except Exception as error:
+            # Whatever it was, the change feed must go on.
+            log.warning("flags.not_refreshed", error=type(error).__name__, cause=str(error)[:300])
+        else:
+            self._behind = False
+
+    def confirm(self, now: datetime) -> None:
+        """See whether the database answers and how the guard is doing; catch up where a refresh failed."""
+        try:
+            with read_only() as session:
+                _, expires_at = store.routing_state(session)
+        except SQLAlchemyError:
+            return  # the change feed has logged that the database can't be reached
+        self._lease.observe(expires_at, now)
+        self._confirmed_at = time.monotonic()
+        if self._behind:
+            self.refresh()
+
+    def save_confirmation(self) -> None:
+        """Make again what time alone has changed; needs no database."""
+        for environment in self.shelf.environments():
+            self._make_due(environment)
+
+    def save_backup(self) -> None:
+        """Keep on disk what has changed since the last time, and note what is still confirmed."""
+        for environment in self.shelf.environments():
+            published = self.shelf.get(environment)
+            if published is None or self.stale_seconds:
+                continue
+            source = published.edition.source
+            if self._kept.get(environment) != source:
+                backup.save(self._folder, source)
+                self._kept[environment] = source
+            backup.confirm(self._folder, environment)
+
+    def warm_up(self, environments: set[str]) -> None:
+        """Have these environments and all that were kept ready before anybody asks."""
+        for environment in sorted(environments.union(backup.environments(self._folder))):
+            self.current(environment)
+
+    def _open(self, environment: str) -> PreparedPayloads:
+        """Begin to serve an environment: as the database has it, else as it was kept."""
+        try:
+            return self._load(environment)
+        except SQLAlchemyError:
+            found = backup.load(self._folder, environment)
+            if found is None:
+                raise
+        with self._loading:
+            if (published := self.shelf.get(environment)) is not None:
+                return published
+            age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
+            self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
+            self._behind = True
+            log.warning("flags.recalled", environment=environment, age_seconds=round(age_seconds))
+            return self._put(with_env_override(found.source))
+
+    def _load(self, environment: str) -> PreparedPayloads:
+        with self._loading:
+            published = self.shelf.get(environment)
+            with read_only() as session:
+                if published and store.flags_revision(session) == published.edition.source.revision:
+                    return published
+                _, expires_at = store.routing_state(session)
+                source = self._read(session, environment)
+            self._lease.observe(expires_at, datetime.now(UTC))
+            return self._put(source)
+
+    def _put(self, source: FeatureSource) -> PreparedPayloads:
+        with self._making:
+            return self._make(source, self.shelf.get(source.environment))
+
+    def _make_due(self, environment: str) -> PreparedPayloads:
+        with self._making:
+            before = self.shelf.get(environment)
+            assert before is not None
+            return before if self._passes(before, editions.is_current) else self._make(before.edition.source, before)
+
+    def _make(self, source: FeatureSource, before: PreparedPayloads | None) -> PreparedPayloads:
+        known = before.edition if before else None
+        guard_ended_at = self._guard_ended_at(source.environment)
+        edition = editions.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
+        if known is None or known.tag != edition.tag:
+            log.info("flags.published", environment=source.environment, edition=edition.tag)
+        return self.shelf.set(edition)
+
+    def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:
+        edition = published.edition
+        return question(edition, datetime.now(UTC), guard_ended_at=self._guard_ended_at(edition.environment))
+
+    def _guard_ended_at(self, environment: str) -> datetime | None:
+        return self._lease.expired_at if environment == PRODUCTION else None
+
+
+def refresher() -> FeatureProvider:
+    """The editions of the running application."""
+    found: FeatureProvider = current_app.extensions["flag_publisher"]
+    return found
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application its editions; feed and schedule keep them new once they run."""
+    lease = GuardLease(settings.guard_lease_seconds)
+    made = FeatureCacheRefresher(
+        partial(read_source, app.extensions["flag_snapshots"]), lease, settings.flags_backup_dir
+    )
+    app.extensions["flag_publisher"] = made
+    app.extensions["change_feed"].subscribe(lambda _revision: made.refresh())
+    schedule = jobs.jobs_of(app)
+    schedule.run_on_all(CONFIRM_SECONDS, "confirm-flags", made.confirm)
+    schedule.run_on_all(SAVE_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.save_confirmation())
+    schedule.run_on_all(SAVE_SECONDS, "keep-flags", lambda _now: made.save_backup())

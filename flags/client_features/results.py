@@ -1,0 +1,115 @@
+"""What one edition answers to callers who don't evaluate by themselves: browsers, and OpenFeature providers.
+
+Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own words by its official engine.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flags.client_features.feature_set import FeatureSet
+from flags.client_features.payload import encode
+from flags.evaluation.contexts import Context
+from flags.evaluation.evaluator import EvaluationContext, Reason, evaluate
+from flags.evaluation.fast_evaluator import FastEvaluator, fast_evaluator
+from flags.evaluation.rollout_flag import RolloutFlag
+from flags.unleash.compiler import Wire
+from flags.unleash.imported_flag import ImportedFlag, imported_flags
+
+NO_VARIANT = {"name": "disabled", "enabled": False}
+REASON_TEXT = {
+    Reason.STATIC: "The flag is on for everybody in this environment.",
+    Reason.DISABLED: "The flag is switched off in this environment.",
+    Reason.TARGETING_MATCH: "A strategy of the flag let this user in.",
+    Reason.SPLIT: "A strategy of the flag let a share of the users in, this one among them.",
+    Reason.DEFAULT: "No strategy of the flag let this user in.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlagResult:
+    """One flag's answer and how it came about; `variant` is the engine's, None for a flag without variants."""
+
+    key: str
+    value: bool
+    reason: Reason
+    sentence: str
+    phase: str | None = None
+    variant: Mapping[str, Any] | None = None
+
+
+class FlagResults:
+    """The answers of one edition, everything prepared that no caller changes."""
+
+    def __init__(self, edition: FeatureSet, now: datetime) -> None:
+        self._edition = edition
+        features = edition.contents.features
+        self._defined = imported_flags(edition.contents, [name for name in features if name not in edition.phased])
+        self._deciders = {name: fast_evaluator(flag, now) for name, flag in edition.phased.items()}
+        self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag]] = [
+            (encode(_toggle(item.wire, NO_VARIANT)), self._deciders.get(name) or self._defined[name])
+            for name, item in features.items()
+        ]
+
+    def needs_user(self, key: str) -> bool:
+        """Whether nothing can be said of this flag as long as nobody is named."""
+        asked = self._deciders.get(key)
+        return asked is not None and asked.constant is None and not asked.otherwise
+
+    def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
+        """The answer of the flag `key`, None where there is no such flag."""
+        phased = self._edition.phased.get(key)
+        if phased is not None:
+            return _evaluated(phased, context, now)
+        defined = self._defined.get(key)
+        return _result(key, defined, self._encode(context, now)) if defined else None
+
+    def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
+        """The answer of every flag, by name."""
+        written = self._encode(context, now)
+        for key in self._edition.contents.features:
+            phased = self._edition.phased.get(key)
+            yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], written)
+
+    def toggles(self, context: Context, now: datetime) -> bytes:
+        """The body of the frontend API: the flags that are on for this user."""
+        user_id, signed_up_at = context.user_id, context.signed_up_at
+        written = self._encode(context, now) if self._defined else b""
+        on = []
+        for toggle, asked in self._toggles:
+            if isinstance(asked, FastEvaluator):
+                if asked.evaluate(user_id, signed_up_at):
+                    on.append(toggle)
+            elif asked.is_on(written):
+                on.append(self._with_variant(asked, written) if asked.has_variants else toggle)
+        return b'{"toggles":[' + b",".join(on) + b"]}"
+
+    def _with_variant(self, asked: ImportedFlag, written: bytes) -> bytes:
+        wire = self._edition.contents.features[asked.name.decode()].wire
+        return encode(_toggle(wire, asked.variant(written) or NO_VARIANT))
+
+    def _encode(self, context: Context, now: datetime) -> bytes:
+        return encode(context.to_json(self._edition.environment, now))
+
+
+def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult:
+    evaluation = evaluate(flag, EvaluationContext(context.user_id, context.signed_up_at), now)
+    return FlagResult(flag.key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
+
+
+def _result(key: str, flag: ImportedFlag, written: bytes) -> FlagResult:
+    value = flag.is_on(written)
+    reason = flag.reason(value=value)
+    return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(written))
+
+
+def _toggle(wire: Wire, variant: Mapping[str, Any]) -> Wire:
+    payload = {"payload": variant["payload"]} if variant.get("payload") else {}
+    chosen = {"name": variant["name"], "enabled": variant["enabled"], **payload}
+    return {
+        "name": wire["name"],
+        "enabled": True,
+        "impressionData": bool(wire.get("impressionData")),
+        "variant": {**chosen, "feature_enabled": True, "featureEnabled": True},
+    }

@@ -1,0 +1,90 @@
+"""The promise of an advance, that it takes the flag from nobody: proved from the values, and tried on people."""
+
+from collections.abc import Iterable, Iterator, Set
+from datetime import datetime
+
+from control_plane.phases import Exposure
+from flags.evaluation.evaluator import evaluate
+from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag, active_users
+from flags.unleash.timestamps import format_timestamp
+
+NAMED_MAX = 5
+"""So many users are named in a sentence; the rest are counted."""
+
+
+def users_losing_flag(
+    before: RolloutFlag, after: RolloutFlag, contexts: Iterable[EvaluationContext], *, now: datetime
+) -> Iterator[EvaluationContext]:
+    """Those of `contexts` who have the flag as it is and would not have it as it becomes."""
+    return (
+        context
+        for context in contexts
+        if evaluate(before, context, now).value and not evaluate(after, context, now).value
+    )
+
+
+def is_superset_of(after: Exposure, before: Exposure) -> bool:
+    """Whether `after` lets in everybody whom `before` does, whoever they are."""
+    return (
+        after.environment >= before.environment
+        and after.allowlist >= before.allowlist
+        and after.new_signups_percentage >= before.new_signups_percentage
+        and after.everyone_percentage >= before.everyone_percentage
+    )
+
+
+def violations(before: RolloutFlag, after: RolloutFlag, *, now: datetime) -> list[str]:
+    """Every reason why somebody might lose the flag at `now`, as sentences; empty is a proof that nobody does."""
+    if _stopped(before, now) or after.forced:
+        return []
+    return [*_switches(before, after, now), *_cohorts(before, after), *_people(before, after, now)]
+
+
+def _stopped(flag: RolloutFlag, now: datetime) -> bool:
+    return flag.forced is False or (flag.forced is None and bool(list(_stops(flag, now))))
+
+
+def _switches(before: RolloutFlag, after: RolloutFlag, now: datetime) -> Iterator[str]:
+    if after.forced is False:
+        yield "The environment variable switches the flag off."
+    elif before.forced:
+        yield "The environment variable no longer switches the flag on for everybody."
+    yield from _stops(after, now)
+
+
+def _stops(flag: RolloutFlag, now: datetime) -> Iterator[str]:
+    if flag.latched is not None:
+        yield f"The rollout is rolled back: {flag.latched}"
+    if flag.guard_expires_at is not None and flag.guard_expires_at <= now:
+        yield "The guard's lease has ended, so nobody is exposed."
+
+
+def _cohorts(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
+    old, new = before.exposure, after.exposure
+    if before.key != after.key:
+        yield f"Renaming {before.key} to {after.key} gives every user another bucket."
+    if old.environment and not new.environment:
+        yield f"The environment {after.environment} is no longer on as a whole."
+    if old.allowlist and not new.allowlist:
+        yield "The beta allowlist is closed."
+    if old.new_signups_percentage > new.new_signups_percentage:
+        yield f"New signups go down from {old.new_signups_percentage} % to {new.new_signups_percentage} %."
+    if old.everyone_percentage > new.everyone_percentage:
+        yield f"Everyone goes down from {old.everyone_percentage} % to {new.everyone_percentage} %."
+    if old.new_signups_percentage and before.first_new_signup < after.first_new_signup:
+        cutovers = format_timestamp(before.new_signups_after), format_timestamp(after.new_signups_after)
+        yield "The cut-over of new signups moves from {} to {}.".format(*cutovers)
+
+
+def _people(before: RolloutFlag, after: RolloutFlag, now: datetime) -> Iterator[str]:
+    if denied := active_users(after.denied, now) - active_users(before.denied, now):
+        yield f"Newly denied: {_listed(denied)}."
+    if allowed := active_users(before.allowed, now) - active_users(after.allowed, now):
+        yield f"No longer allowed by name: {_listed(allowed)}."
+    if before.exposure.allowlist and (left := before.beta - after.beta):
+        yield f"Gone from the beta allowlist: {_listed(left)}."
+
+
+def _listed(user_ids: Set[str]) -> str:
+    named = ", ".join(sorted(user_ids)[:NAMED_MAX])
+    return named if len(user_ids) <= NAMED_MAX else f"{named} and {len(user_ids) - NAMED_MAX} more"

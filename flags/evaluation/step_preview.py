@@ -1,0 +1,59 @@
+"""What awaits a user: where they stand in line, and what another exposure would change for them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from control_plane.phases import AudienceKind, Exposure
+from flags.evaluation.bucketing import bucket
+from flags.evaluation.evaluator import Evaluation, evaluate
+from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
+
+
+class Change(StrEnum):
+    """What a step does to one user."""
+
+    GAINS = "gains"
+    LOSES = "loses"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class StepPreview:
+    """One user's answer before and after a step; `phase` and reasons are in the evaluations."""
+
+    before: Evaluation
+    after: Evaluation
+
+    @property
+    def change(self) -> Change:
+        """What the step does to this user."""
+        if self.before.value == self.after.value:
+            return Change.SAME
+        return Change.GAINS if self.after.value else Change.LOSES
+
+
+def preview_step(
+    flag: RolloutFlag, next_exposure: Exposure, context: EvaluationContext, *, now: datetime
+) -> StepPreview:
+    """The user's answer today and under `next_exposure`, everything else staying as it is."""
+    before = evaluate(flag, context, now)
+    return StepPreview(before, evaluate(replace(flag, exposure=next_exposure), context, now))
+
+
+def entry_percentage(flag: RolloutFlag, context: EvaluationContext) -> int | None:
+    """The percentage of their cohort at which this user enters: their bucket; None for an anonymous user."""
+    return bucket(flag.key, context.user_id) if context.user_id else None
+
+
+def entry_audience(flag: RolloutFlag, context: EvaluationContext) -> AudienceKind | None:
+    """The first audience of a plan that would let this user in, overrides aside; None for an anonymous user."""
+    if not context.user_id:
+        return None
+    if flag.exposure.environment:
+        return AudienceKind.ENVIRONMENTS
+    if context.user_id in flag.beta:
+        return AudienceKind.ALLOWLIST
+    if context.signed_up_at is not None and context.signed_up_at >= flag.first_new_signup:
+        return AudienceKind.NEW_SIGNUPS
+    return AudienceKind.EVERYONE

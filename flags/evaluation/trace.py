@@ -1,0 +1,142 @@
+"""What an evaluation noted at each rule it passed, and the sentence that each note stands for.
+
+Notes are made on the hot path, so they hold facts only; `describe` writes the sentences for those who ask.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Rule(StrEnum):
+    """Every rule of an evaluation, in the order in which they are asked."""
+
+    ENVIRONMENT_VARIABLE = "environment_variable"
+    ROLLBACK_LATCH = "rollback_latch"
+    GUARD_LEASE = "guard_lease"
+    DENIED = "denied"
+    ALLOWED = "allowed"
+    ENVIRONMENT = "environment"
+    BETA = "beta"
+    NEW_SIGNUPS = "new_signups"
+    EVERYONE = "everyone"
+    DEFAULT = "default"
+
+
+class RuleOutcome(StrEnum):
+    """`decided` gave the answer; `matched` concerned this user but could not decide; `passed` did not concern them."""
+
+    DECIDED = "decided"
+    MATCHED = "matched"
+    PASSED = "passed"
+
+
+class ReasonCode(StrEnum):
+    """The code of one sentence: stable, for machines and for translations."""
+
+    OVERRIDE_OFF = "override_off"
+    OVERRIDE_ON = "override_on"
+    OVERRIDE_IGNORED = "override_ignored"
+    OVERRIDE_UNSET = "override_unset"
+    ROLLED_BACK = "rolled_back"
+    NOT_ROLLED_BACK = "not_rolled_back"
+    GUARD_LEASE_EXPIRED = "guard_lease_expired"
+    GUARD_LEASE_HELD = "guard_lease_held"
+    GUARD_LEASE_NOT_REQUIRED = "guard_lease_not_required"
+    DENIED = "denied"
+    DENIAL_EXPIRED = "denial_expired"
+    NOT_DENIED = "not_denied"
+    ALLOWED = "allowed"
+    ALLOWANCE_EXPIRED = "allowance_expired"
+    NOT_ALLOWED = "not_allowed"
+    ENVIRONMENT_ON = "environment_on"
+    ENVIRONMENT_CLOSED = "environment_closed"
+    BETA_MEMBER = "beta_member"
+    BETA_WAITING = "beta_waiting"
+    BETA_CLOSED = "beta_closed"
+    NOT_BETA_MEMBER = "not_beta_member"
+    NEW_SIGNUP_ALL = "new_signup_all"
+    NEW_SIGNUP_INSIDE = "new_signup_inside"
+    NEW_SIGNUP_WAITING = "new_signup_waiting"
+    NEW_SIGNUPS_CLOSED = "new_signups_closed"
+    NOT_NEW_SIGNUP = "not_new_signup"
+    SIGNUP_DATE_MISSING = "signup_date_missing"
+    EVERYONE_ALL = "everyone_all"
+    EVERYONE_INSIDE = "everyone_inside"
+    EVERYONE_WAITING = "everyone_waiting"
+    EVERYONE_CLOSED = "everyone_closed"
+    NO_USER = "no_user"
+    DEFAULT_OFF = "default_off"
+    ANONYMOUS = "anonymous"
+
+
+class TraceStep(NamedTuple):
+    """One rule's note. A tuple, because a dozen are made per evaluation and it is built three times faster."""
+
+    rule: Rule
+    outcome: RuleOutcome
+    detail: ReasonCode
+    bucket: int | None = None
+    percentage: int | None = None
+    note: str | None = None
+    """The reason of an override or of the rollback, in the words of whoever gave it."""
+    at: datetime | None = None
+    """The instant the rule compares with: an expiry, or the cut-over of new signups."""
+
+
+REASON_TEXT: dict[ReasonCode, str] = {
+    ReasonCode.OVERRIDE_OFF: "The environment variable of this process says off, which always wins.",
+    ReasonCode.OVERRIDE_ON: "The environment variable of this process says on, which wins outside production.",
+    ReasonCode.OVERRIDE_IGNORED: "The environment variable says on, which production ignores.",
+    ReasonCode.OVERRIDE_UNSET: "No environment variable overrides the flag.",
+    ReasonCode.ROLLED_BACK: "The rollout is rolled back: {note}",
+    ReasonCode.NOT_ROLLED_BACK: "The rollout is not rolled back.",
+    ReasonCode.GUARD_LEASE_EXPIRED: "The guard has not been heard of since its lease ended at {at}, so nobody is exposed.",
+    ReasonCode.GUARD_LEASE_HELD: "The guard is watching.",
+    ReasonCode.GUARD_LEASE_NOT_REQUIRED: "No guard is required here.",
+    ReasonCode.DENIED: "This user is denied{until}: {note}",
+    ReasonCode.DENIAL_EXPIRED: "This user's denial ended at {at}: {note}",
+    ReasonCode.NOT_DENIED: "Nothing denies this user.",
+    ReasonCode.ALLOWED: "This user is allowed{until}: {note}",
+    ReasonCode.ALLOWANCE_EXPIRED: "This user's allowance ended at {at}: {note}",
+    ReasonCode.NOT_ALLOWED: "Nothing allows this user by name.",
+    ReasonCode.ENVIRONMENT_ON: "The flag is on for everybody in this environment.",
+    ReasonCode.ENVIRONMENT_CLOSED: "The rollout does not switch this environment on as a whole.",
+    ReasonCode.BETA_MEMBER: "This user is on the beta allowlist.",
+    ReasonCode.BETA_WAITING: "This user is on the beta allowlist, which is not open yet.",
+    ReasonCode.BETA_CLOSED: "The beta is not open yet.",
+    ReasonCode.NOT_BETA_MEMBER: "This user is not on the beta allowlist.",
+    ReasonCode.NEW_SIGNUP_ALL: "This user signed up after {at}, and all new signups are in.",
+    ReasonCode.NEW_SIGNUP_INSIDE: (
+        "This user signed up after {at}, and bucket {bucket} is within {percentage} % of new signups."
+    ),
+    ReasonCode.NEW_SIGNUP_WAITING: (
+        "This user signed up after {at}, but bucket {bucket} is beyond {percentage} % of new signups."
+    ),
+    ReasonCode.NEW_SIGNUPS_CLOSED: "The rollout has not opened to new signups yet.",
+    ReasonCode.NOT_NEW_SIGNUP: "This user did not sign up after {at}.",
+    ReasonCode.SIGNUP_DATE_MISSING: "The signup date is unknown, which does not count as new.",
+    ReasonCode.EVERYONE_ALL: "Everyone is in.",
+    ReasonCode.EVERYONE_INSIDE: "Bucket {bucket} is within {percentage} % of everyone.",
+    ReasonCode.EVERYONE_WAITING: "Bucket {bucket} is beyond {percentage} % of everyone.",
+    ReasonCode.EVERYONE_CLOSED: "The rollout has not opened to everyone yet.",
+    ReasonCode.NO_USER: "No user is named, so this rule can't apply.",
+    ReasonCode.DEFAULT_OFF: "No rule let this user in, so the flag is off.",
+    ReasonCode.ANONYMOUS: "No user is named, so the flag is off.",
+}
+
+
+def describe(step: TraceStep) -> str:
+    """The sentence a step stands for, with its facts filled in."""
+    at = _format(step.at) if step.at else ""
+    return REASON_TEXT[step.detail].format(
+        bucket=step.bucket,
+        percentage=step.percentage,
+        note=step.note,
+        at=at,
+        until=f" until {at}" if at else "",
+    )
+
+
+def _format(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,70 @@
+"""What SDKs report, as it is kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flags.protocols import requests
+from flags.unleash import timestamps
+from flags.usage.reporter import reporter
+
+OLDEST_REPORT = timedelta(days=7)
+
+
+def registration(said: requests.Registration, environment: str) -> None:
+    """An SDK instance introduced itself."""
+    introduced = {
+        "unleash-connection-id": said.connection_id,
+        "unleash-instanceid": said.instance_id,
+        "unleash-appname": said.app_name,
+        "unleash-sdk": said.sdk_version,
+    }
+    named = {name: value for name, value in introduced.items() if value}
+    reporter().connections.record(named, environment, now=datetime.now(UTC))
+
+
+def metrics(said: requests.Metrics, environment: str, *, counts_outcomes: bool = True) -> None:
+    """An SDK instance told how often which flag was answered in which way, and what its service measured.
+
+    With `counts_outcomes` the guard judges what was measured.
+    """
+    now = datetime.now(UTC)
+    for flag, toggle in (said.bucket.toggles if said.bucket else {}).items():
+        reporter().usage.count_evaluation(
+            flag, _counts(toggle), environment=environment, app_name=said.app_name, at=now
+        )
+    _impact_metrics(said.impact_metrics, environment, counts_outcomes=counts_outcomes)
+
+
+def bulk(said: requests.BulkMetrics, environment: str) -> None:
+    """A relay told what it gathered; rows of another environment are left out."""
+    now = datetime.now(UTC)
+    for row in said.metrics:
+        if row.environment == environment:
+            reporter().usage.count_evaluation(
+                row.feature_name,
+                _counts(row),
+                environment=environment,
+                app_name=row.app_name,
+                at=_reported_at(row.timestamp, now),
+            )
+    _impact_metrics(said.impact_metrics, environment)
+
+
+def _counts(toggle: requests.FeatureCounts | requests.BulkMetric) -> dict[str, int]:
+    variants = {f"variant:{name}": count for name, count in toggle.variants.items()}
+    return {"yes": toggle.yes, "no": toggle.no, **variants}
+
+
+def _impact_metrics(
+    measured: list[requests.ImpactMetric] | None, environment: str, *, counts_outcomes: bool = True
+) -> None:
+    metrics = [metric.model_dump() for metric in measured or ()]
+    reporter().usage.add_measurement(metrics, environment=environment)
+    if counts_outcomes:
+        reporter().outcomes.record(metrics, environment=environment)
+
+
+def _reported_at(timestamp: Any, now: datetime) -> datetime:
+    """The hour that a relay means, as long as it is a recent one."""
+    at = timestamps.parse_timestamp(timestamp) if isinstance(timestamp, str) else None
+    return at if at and now - OLDEST_REPORT <= at <= now else now

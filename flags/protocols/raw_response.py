@@ -1,0 +1,46 @@
+"""An answer as bytes, the same whether a view gives it or it is given before Flask is asked."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from flask import Response
+
+from flags.client_features.prepared_payloads import Payload
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """A status, headers and a body, ready to be sent."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+    @property
+    def line(self) -> str:
+        """The status as WSGI wants it."""
+        return f"{self.status} {HTTPStatus(self.status).phrase}"
+
+
+def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[str, str]) -> RawResponse:
+    """The payload, or 304 for a caller who has it."""
+    headers = (("ETag", payload.etag), ("Cache-Control", "no-cache"), *extra)
+    if if_none_match and matches(if_none_match, payload.etag):
+        return RawResponse(304, headers)
+    length = str(len(payload.body))
+    return RawResponse(200, (*headers, ("Content-Type", JSON), ("Content-Length", length)), payload.body)
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Whether the caller's tags hold this one. Weak ones count: proxies that compress weaken what they pass on."""
+    if if_none_match == etag:
+        return True
+    tags = (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
+    return any(tag in ("*", etag) for tag in tags)
+
+
+def response(reply: RawResponse) -> Response:
+    """The reply as Flask wants it."""
+    return Response(reply.body, reply.status, reply.headers)

@@ -1,0 +1,33 @@
+"""Who asks in a request that is evaluated here, and in which environment."""
+
+from dataclasses import replace
+from secrets import token_hex
+
+from control_plane.platform.identity_types import EVERY, Token
+from control_plane.platform.settings import current
+from flags.client_features.prepared_payloads import PreparedPayloads
+from flags.client_features.refresher import refresher
+from flags.client_features.user_directory import user_directory
+from flags.evaluation.contexts import ATTRIBUTES, Context, enrich_context
+
+
+def payloads_for(token: Token) -> PreparedPayloads:
+    """What the token's environment is given; a token for every environment gets this installation's own."""
+    return refresher().current(current().environment if token.environment == EVERY else token.environment)
+
+
+def with_directory(context: Context, token: Token) -> Context:
+    """The context with what our directory knows of the user, as far as the token's word doesn't outweigh it."""
+    trusted = [name for name in ATTRIBUTES if token.trusts(name)]
+    return enrich_context(context, user_directory().find(context.user_id), trusted)
+
+
+def with_connection(context: Context, address: str | None) -> Context:
+    """The context with what the connection itself tells: an address, and a session of one request's length."""
+    if context.session_id and context.remote_address:
+        return context
+    return replace(
+        context,
+        session_id=context.session_id or token_hex(16),
+        remote_address=context.remote_address or address,
+    )

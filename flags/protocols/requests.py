@@ -1,0 +1,138 @@
+"""What SDKs send, read leniently: only what we use must fit, everything else may be anything."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ClientRequest(BaseModel):
+    """A body whose unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+
+
+class Registration(ClientRequest):
+    """`POST /api/client/register`: an SDK instance introduces itself."""
+
+    app_name: Name
+    instance_id: str | None = None
+    connection_id: str | None = None
+    sdk_version: str | None = None
+    strategies: list[Any] = []
+    started: Any = None
+    interval: Any = None
+
+
+class FeatureCounts(ClientRequest):
+    """How often one flag was answered in which way."""
+
+    yes: Count = 0
+    no: Count = 0
+    variants: dict[str, Count] = {}
+
+
+class Bucket(ClientRequest):
+    """The answers of one interval, by flag."""
+
+    start: Any = None
+    stop: Any = None
+    toggles: dict[str, FeatureCounts] = {}
+
+
+class SampleBucket(ClientRequest):
+    """The observations up to a bound."""
+
+    le: Finite | Literal["+Inf"]
+    count: Finite
+
+
+class Sample(ClientRequest):
+    """One series of an impact metric."""
+
+    labels: dict[str, Any] = {}
+    value: Finite | None = None
+    count: Finite | None = None
+    sum: Finite | None = None
+    buckets: list[SampleBucket] | None = None
+
+
+class ImpactMetric(ClientRequest):
+    """What a service measured since it last reported."""
+
+    name: Name
+    type: Literal["counter", "gauge", "histogram"]
+    help: str = ""
+    samples: list[Sample] = []
+
+
+class Metrics(ClientRequest):
+    """`POST /api/client/metrics`: answers by flag; `bucket` is null where only impact metrics are sent."""
+
+    app_name: Name
+    instance_id: str | None = None
+    bucket: Bucket | None = None
+    impact_metrics: list[ImpactMetric] | None = None
+
+
+class BulkMetric(ClientRequest):
+    """The answers of one flag, gathered by a relay."""
+
+    feature_name: Name
+    app_name: Name
+    environment: str
+    timestamp: Any = None
+    yes: Count = 0
+    no: Count = 0
+    variants: dict[str, Count] = {}
+
+
+class BulkMetrics(ClientRequest):
+    """`POST /api/client/metrics/bulk`: what a relay gathered from the instances behind it."""
+
+    applications: list[Registration] = []
+    metrics: list[BulkMetric] = []
+    impact_metrics: list[ImpactMetric] | None = None
+
+
+class Tokens(ClientRequest):
+    """`POST /edge/validate`: the tokens that a relay was shown."""
+
+    tokens: list[str]
+
+
+class FrontendContext(ClientRequest):
+    """Who asks, as Unleash says it."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel)
+
+    user_id: str | None = None
+    session_id: str | None = None
+    app_name: str | None = None
+    current_time: str | None = None
+    remote_address: str | None = None
+    properties: dict[str, Any] | None = None
+
+
+class FrontendRequest(ClientRequest):
+    """`POST /api/frontend`: who asks."""
+
+    context: FrontendContext = FrontendContext()
+
+
+class OfrepContext(ClientRequest):
+    """Who asks, as OpenFeature says it; every other field is an attribute."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel)
+
+    targeting_key: str | None = None
+
+
+class OfrepRequest(ClientRequest):
+    """An evaluation: for whom."""
+
+    context: OfrepContext | None = None

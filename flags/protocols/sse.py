@@ -1,0 +1,151 @@
+"""Streams that stay open: how many a process holds, why one ends, and what keeps proxies from ending it earlier.
+
+Each holds a thread of its worker, so their number is capped; the server makes threads as they are needed, beside those
+that answer requests.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from flask import Flask, Response, current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane.platform.auth import accounts
+from control_plane.platform.settings import Settings
+from flags.client_features.cache import FeatureCache
+from flags.client_features.prepared_payloads import PreparedPayloads
+from flags.client_features.refresher import refresher
+
+KEEP_ALIVE_SECONDS = 8.0
+WATCH_SECONDS = 0.5
+RETRY_SECONDS = 2
+COMMENT = b":\n\n"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Stream:
+    """One open stream: it ends when its token does, or the process."""
+
+    def __init__(self, is_allowed: Callable[[], bool]) -> None:
+        self.is_allowed = is_allowed
+        self.ended = False
+
+
+class SseConnections:
+    """The open streams of one process, and a thread that ends those that must end; it starts with the first stream."""
+
+    def __init__(self, app: Flask, limit: int) -> None:
+        self.limit = limit
+        self._app = app
+        self._open: set[Stream] = set()
+        self._changing = threading.Lock()
+        self._watching = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more would be let in."""
+        return len(self._open) < self.limit
+
+    def enter(self, is_allowed: Callable[[], bool]) -> Stream | None:
+        """Take a place for as long as `is_allowed` holds; None where there is none."""
+        with self._changing:
+            if not self.has_room:
+                return None
+            stream = Stream(is_allowed)
+            self._open.add(stream)
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, name="flag-streams", daemon=True).start()
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        """Give the place back; doing so twice changes nothing."""
+        with self._changing:
+            self._open.discard(stream)
+
+    def _watch(self) -> None:
+        feed, seen = self._app.extensions["change_feed"], -1
+        with self._app.app_context():
+            while self._has_work():
+                self._end_refused()
+                seen = feed.wait(seen, WATCH_SECONDS)
+                if feed.stopped:
+                    refresher().shelf.close()
+
+    def _has_work(self) -> bool:
+        with self._changing:
+            self._watching = bool(self._open)
+            return self._watching
+
+    def _end_refused(self) -> None:
+        with self._changing:
+            open_now = list(self._open)
+        refused = [stream for stream in open_now if not stream.is_allowed()]
+        for stream in refused:
+            stream.ended = True
+        if refused:
+            refresher().shelf.wake()
+
+
+def streams() -> SseConnections:
+    """The streams of this process."""
+    found = current_app.extensions["flag_streams"]
+    assert isinstance(found, SseConnections)
+    return found
+
+
+def allowed_by(selector: str) -> Callable[[], bool]:
+    """Whether the token still opens anything; while that can't be found out, what was allowed stays so."""
+
+    def is_allowed() -> bool:
+        try:
+            return accounts.is_in_force(selector, datetime.now(UTC))
+        except SQLAlchemyError:
+            return True
+
+    return is_allowed
+
+
+def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
+    """The response that sends `frames`; the place is given back when it is over, begun or not."""
+    response = Response(frames, mimetype="text/event-stream", headers=HEADERS)
+    response.call_on_close(partial(streams().leave, stream))
+    return response
+
+
+def follow(
+    shelf: FeatureCache,
+    stream: Stream,
+    environment: str,
+    seen: str,
+    *,
+    frame: Callable[[PreparedPayloads, str], bytes],
+    sent: Callable[[str], None] = lambda _edition_tag: None,
+) -> Iterator[bytes]:
+    """A frame for each edition after the one with the tag `seen`, made from it and that tag; comments in between.
+
+    `sent` is told the tag of the edition that the caller has, each time something reached them.
+    """
+    sent(seen)
+    while True:
+        newer = shelf.wait_for_newer(environment, seen, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
+        if stream.ended or shelf.closed:
+            return
+        if newer is None:
+            yield COMMENT
+        else:
+            yield frame(newer, seen)
+            seen = newer.edition.tag
+        sent(seen)
+
+
+def event(name: str, edition_tag: str, document: bytes) -> bytes:
+    """A server-sent event whose id is the tag of the edition it leads to."""
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), edition_tag.encode(), document)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the application its streams."""
+    app.extensions["flag_streams"] = SseConnections(app, settings.streams)

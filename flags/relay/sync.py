@@ -1,0 +1,150 @@
+"""Keeping a relay's editions as new as upstream: by stream, by polling while there is none, from disk before either."""
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import random
+
+import structlog
+
+from control_plane.platform.problems import Problem
+from flags.client_features import backup
+from flags.client_features.cache import FeatureCache
+from flags.client_features.feature_set import FeatureSource, build
+from flags.client_features.prepared_payloads import PreparedPayloads
+from flags.relay.upstream import Upstream, UpstreamError
+from flags.unleash.delta import FeatureState
+
+POLL_SECONDS = 5.0
+BACKOFF_SECONDS = (0.2, 15.0)
+STALE_SECONDS = 30.0
+NO_STREAM = (404, 405, 429, 501)
+"""Answers by which upstream says to poll instead."""
+STREAM_AGAIN_SECONDS = 60.0
+FAILURES_UNTIL_POLLING = 3
+NUMBER = re.compile(r"\d{1,15}", re.ASCII)
+
+log = structlog.get_logger()
+
+
+class UpstreamSync:
+    """The editions of one relay: of the environment of each token it was given."""
+
+    def __init__(self, upstream: Upstream, folder: Path) -> None:
+        self.shelf = FeatureCache()
+        self._upstream = upstream
+        self._folder = folder
+        self._confirmed_at: dict[str, float] = {}
+        self._stopped = threading.Event()
+
+    def current(self, environment: str) -> PreparedPayloads:
+        """What `environment` is given now. Raises Problem while nothing is known of it."""
+        published = self.shelf.get(environment)
+        if published is None:
+            words = f"This relay knows nothing of {environment} yet; ask again, or give it a token of that environment."
+            raise Problem(503, "ENVIRONMENT_UNKNOWN", words, headers={"Retry-After": "5"})
+        return published
+
+    @property
+    def stale_seconds(self) -> float:
+        """How long ago upstream was last heard of, for the environment that has waited longest."""
+        oldest = min(self._confirmed_at.values(), default=time.monotonic())
+        age = time.monotonic() - oldest
+        return age if age > STALE_SECONDS else 0.0
+
+    def start(self, environment: str, token: str) -> None:
+        """Serve what was kept of `environment` and follow it in a thread of its own."""
+        found = backup.load(self._folder, environment)
+        self._confirmed_at[environment] = time.monotonic()
+        if found is not None:
+            age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
+            self._confirmed_at[environment] -= max(age_seconds, STALE_SECONDS)
+            self._put(found.source)
+        follow = threading.Thread(target=self._follow, args=[environment, token], daemon=True)
+        follow.start()
+
+    def stop(self) -> None:
+        """End the threads and every stream."""
+        self._stopped.set()
+        self.shelf.close()
+
+    def _follow(self, environment: str, token: str) -> None:
+        line = _EnvironmentSync(environment, token)
+        while not self._stopped.is_set():
+            try:
+                if time.monotonic() < line.poll_until:
+                    self._poll(line)
+                else:
+                    self._stream(line)
+                line.failures = 0
+            except UpstreamError as error:
+                line.failures += 1
+                log.warning("relay.upstream", environment=environment, cause=str(error), failures=line.failures)
+                if error.status in NO_STREAM or line.failures % FAILURES_UNTIL_POLLING == 0:
+                    line.poll_until = time.monotonic() + STREAM_AGAIN_SECONDS
+                else:
+                    self._stopped.wait(_pause_seconds(line.failures))
+
+    def _stream(self, line: "_EnvironmentSync") -> None:
+        for event in self._upstream.follow(line.token, line.last_id):
+            if self._stopped.is_set():
+                return
+            self._confirmed_at[line.environment] = time.monotonic()
+            if event.document is not None:
+                line.holdings.apply(event.document["events"])
+                line.last_id = event.id
+                self._take(line.environment, _number(event.id), line.holdings)
+            backup.confirm(self._folder, line.environment)
+
+    def _poll(self, line: "_EnvironmentSync") -> None:
+        found = self._upstream.poll(line.token, line.etag)
+        self._confirmed_at[line.environment] = time.monotonic()
+        if found.document is not None:
+            line.etag, line.last_id = found.etag, None  # a stream that comes later has to begin with everything
+            held = FeatureState()
+            held.apply([{"type": "hydration", **found.document}])
+            self._take(line.environment, int(found.document.get("meta", {}).get("revisionId", 0)), held)
+        backup.confirm(self._folder, line.environment)
+        self._stopped.wait(POLL_SECONDS)
+
+    def _take(self, environment: str, revision: int, holdings: FeatureState) -> None:
+        features, segments = tuple(holdings.features.values()), tuple(holdings.segments.values())
+        source = FeatureSource(environment, revision, {}, features, segments)
+        self._put(source)
+        backup.save(self._folder, source)
+
+    def _put(self, source: FeatureSource) -> None:
+        before = self.shelf.get(source.environment)
+        known = before.edition if before else None
+        edition = build(source, datetime.now(UTC), guard_ended_at=None, before=known)
+        if known is None or known.tag != edition.tag:
+            log.info("flags.published", environment=source.environment, edition=edition.tag)
+        self.shelf.set(edition)
+
+
+@dataclass(slots=True)
+class _EnvironmentSync:
+    """How one environment is being followed."""
+
+    environment: str
+    token: str
+    holdings: FeatureState = field(default_factory=FeatureState)
+    last_id: str | None = None
+    etag: str = ""
+    failures: int = 0
+    poll_until: float = 0.0
+
+
+def _number(event_id: str) -> int:
+    """The number that an event's id begins with: Unleash's ids are numbers, ours name the contents as well."""
+    found = NUMBER.match(event_id)
+    return int(found[0]) if found else 0
+
+
+def _pause_seconds(failures: int) -> float:
+    """Longer after each failure, and never the same for all relays at once."""
+    shortest, longest = BACKOFF_SECONDS
+    return float(min(longest, shortest * 2**failures)) * (0.5 + random() / 2)  # noqa: S311 - no secret

@@ -1,0 +1,1 @@
+"""Flags in Unleash's own form: compiled, canonical, evaluated by its engine, explained."""

@@ -1,0 +1,24 @@
+"""Unleash definitions from elsewhere, rewritten so that the engines under all official SDKs read them alike.
+
+What is only spelled badly is repaired, and each repair is told; what engines would read differently is refused, each
+mistake with the field it is in.
+"""
+
+from flags.unleash.canonical.definitions import (
+    Definitions,
+    canonical_definitions,
+    canonical_feature,
+    canonical_segment,
+    placeholders,
+)
+from flags.unleash.canonical.issues import InvalidDefinition, Issue
+
+__all__ = [
+    "Definitions",
+    "InvalidDefinition",
+    "Issue",
+    "canonical_definitions",
+    "canonical_feature",
+    "canonical_segment",
+    "placeholders",
+]

@@ -1,0 +1,108 @@
+"""A flag in Unleash's own words taken apart: the official engine is asked about each part by itself.
+
+The engine gives an answer and no reasons, so every strategy, constraint, segment and dependency becomes a small
+flag of its own in a state beside the one that is served. What it says of those is the trace.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from flags.client_features.payload import FeaturePayload, encode, join
+from flags.evaluation.bucketing import bucket
+from flags.evaluation.contexts import Context
+from flags.evaluation.evaluator import Reason
+from flags.evaluation.trace import RuleOutcome
+from flags.unleash import probes
+from flags.unleash.compiler import Wire
+from flags.unleash.engine import Engine
+from flags.unleash.imported_flag import ImportedFlag, imported_flags
+from flags.unleash.probes import Probe, Question
+
+STICKY_TO_USERS = ("userId", "default", "")
+SHARES = {"flexibleRollout": ("rollout", "stickiness"), "gradualRolloutUserId": ("percentage", "")}
+
+
+class Step(NamedTuple):
+    """One part's answer; the step that decided is the last."""
+
+    rule: Question
+    outcome: RuleOutcome
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagExplanation:
+    """What became of a flag for one user. `share` is the place in a gradual rollout and the strategy it is of."""
+
+    value: bool
+    variant: str
+    reason: Reason
+    steps: tuple[Step, ...]
+    bucket: int | None
+    entry: tuple[int, int] | None
+    """The strategy, counted from 1, and the percentage at which it lets this user in; None where no share decides."""
+
+
+class FlagExplainer:
+    """One flag, prepared to be asked for any number of users."""
+
+    def __init__(self, contents: FeaturePayload, name: str, environment: str) -> None:
+        self.name = name
+        self.environment = environment
+        self._wire = contents.features[name].wire
+        self._flag: ImportedFlag = imported_flags(contents, [name])[name]
+        self._parts = tuple(probes.probes_of(self._wire))
+        self._engine = Engine(_state(contents, self._wire, self._parts))
+
+    def explain(self, context: Context, document: Mapping[str, Any]) -> FlagExplanation:
+        """The answer for this user and how it came about; `document` is the context as engines read it."""
+        written = encode(document)
+        value = self._flag.is_on(written)
+        variant = self._flag.variant(written) or {}
+        met = {part.name: self._engine.is_enabled(part.name.encode(), written) for part in self._parts}
+        entry = min(self._entries(context, met), default=None)
+        return FlagExplanation(
+            value=value,
+            variant=variant["name"] if value and variant.get("enabled") else ("on" if value else "off"),
+            reason=self._flag.reason(value=value),
+            steps=tuple(self._steps(met, context)),
+            bucket=entry[0] if entry else None,
+            entry=(entry[1], entry[0]) if entry else None,
+        )
+
+    def _steps(self, met: Mapping[str, bool], context: Context) -> Iterator[Step]:
+        if not self._wire["enabled"]:
+            yield Step(Question.SWITCH, RuleOutcome.DECIDED, f"The flag is switched off in {self.environment}.")
+            return
+        yield Step(Question.SWITCH, RuleOutcome.PASSED, f"The flag is switched on in {self.environment}.")
+        for part in self._parts:
+            is_met = met[part.name]
+            decides = (part.question is Question.DEPENDENCY and not is_met) or (
+                part.question is Question.STRATEGY and is_met
+            )
+            outcome = RuleOutcome.DECIDED if decides else RuleOutcome.MATCHED if is_met else RuleOutcome.PASSED
+            yield Step(part.question, outcome, part.sentence(context, is_met=is_met))
+            if decides:
+                return
+        yield Step(Question.DEFAULT, RuleOutcome.DECIDED, "No strategy of the flag lets this user in.")
+
+    def _entries(self, context: Context, met: Mapping[str, bool]) -> Iterator[tuple[int, int]]:
+        """The bucket in each gradual rollout whose conditions this user meets, and which strategy that is."""
+        for number, strategy in enumerate(self._wire["strategies"], start=1):
+            percentage, stickiness = SHARES.get(strategy["name"], ("", "-"))
+            given = strategy.get("parameters") or {}
+            if percentage not in given or given.get(stickiness, "") not in STICKY_TO_USERS or not context.user_id:
+                continue
+            conditions = (part for part in self._parts if part.strategy == number and part.is_condition)
+            if all(met[part.name] for part in conditions):
+                yield bucket(given.get("groupId") or self._wire["name"], context.user_id), number
+
+
+def _state(contents: FeaturePayload, wire: Wire, asked: Iterable[Probe]) -> bytes:
+    """A state in which each part is a flag, beside the flags and segments that they refer to."""
+    probes = [part.wire for part in asked]
+    parents = {each["feature"] for each in wire.get("dependencies") or ()}
+    features = [*probes, *(contents.features[name].wire for name in sorted(parents) if name in contents.features)]
+    segments = join(contents.segments.values())
+    return b'{"version":2,"features":' + encode(features) + b',"segments":' + segments + b"}"

@@ -1,0 +1,86 @@
+"""Flags in Unleash's own words, answered by its official engine."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flags.client_features.payload import EncodedFeature, FeaturePayload, join
+from flags.evaluation.evaluator import Reason
+from flags.unleash.compiler import Wire
+from flags.unleash.engine import Engine, engine
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFlag:
+    """A flag ready to be asked. `settled` is its answer for everybody where no context can change it."""
+
+    name: bytes
+    constant: bool | None
+    has_variants: bool
+    reason_when_on: Reason
+    engine: Engine
+
+    def is_on(self, context: bytes) -> bool:
+        """Whether the flag is on for this context, which is JSON as Unleash's engines read it."""
+        return self.engine.is_enabled(self.name, context) if self.constant is None else self.constant
+
+    def reason(self, *, value: bool) -> Reason:
+        """How this value came about."""
+        if value:
+            return self.reason_when_on
+        return Reason.DISABLED if self.constant is False else Reason.DEFAULT
+
+    def variant(self, context: bytes) -> Mapping[str, Any] | None:
+        """The variant in the engine's words; None for a flag that has none."""
+        return self.engine.variant(self.name, context) if self.has_variants else None
+
+
+def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, ImportedFlag]:
+    """The flags of `contents` with these names."""
+    wires = {name: contents.features[name].wire for name in names}
+    if not wires:
+        return {}
+    asked = engine(_state(contents, wires))
+    return {name: _flag(wire, asked) for name, wire in wires.items()}
+
+
+def _flag(wire: Wire, asked: Engine) -> ImportedFlag:
+    has_variants = bool(wire.get("variants")) or any(strategy.get("variants") for strategy in wire["strategies"])
+    return ImportedFlag(
+        name=wire["name"].encode(),
+        constant=_constant(wire),
+        has_variants=has_variants,
+        reason_when_on=_reason_when_on(wire, has_variants=has_variants),
+        engine=asked,
+    )
+
+
+def _state(contents: FeaturePayload, wires: Mapping[str, Wire]) -> bytes:
+    """The engine's state: these flags, those they depend on, and the segments that any of them names."""
+    parents = {parent["feature"] for wire in wires.values() for parent in wire.get("dependencies") or ()}
+    features = [contents.features[name] for name in sorted(wires.keys() | parents) if name in contents.features]
+    segments = [contents.segments[key] for key in sorted(_segments(features)) if key in contents.segments]
+    return b'{"version":2,"features":' + join(features) + b',"segments":' + join(segments) + b"}"
+
+
+def _segments(features: Iterable[EncodedFeature]) -> set[int]:
+    strategies = (strategy for item in features for strategy in item.wire["strategies"])
+    return {key for strategy in strategies for key in strategy.get("segments") or ()}
+
+
+def _constant(wire: Wire) -> bool | None:
+    if not wire["enabled"]:
+        return False
+    if wire.get("dependencies"):
+        return None
+    return True if any(map(_is_open, wire["strategies"])) else None
+
+
+def _is_open(strategy: Wire) -> bool:
+    return strategy["name"] == "default" and not strategy.get("constraints") and not strategy.get("segments")
+
+
+def _reason_when_on(wire: Wire, *, has_variants: bool) -> Reason:
+    if has_variants or any(strategy["name"] != "default" for strategy in wire["strategies"]):
+        return Reason.SPLIT
+    return Reason.STATIC if _constant(wire) else Reason.TARGETING_MATCH

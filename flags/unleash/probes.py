@@ -1,0 +1,132 @@
+"""The parts of a flag in Unleash's own words, each as a flag by itself and as a sentence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flags.evaluation.contexts import KNOWN_FIELDS, Context
+from flags.unleash.compiler import Wire
+
+OPEN: Wire = {"name": "default", "parameters": {}, "constraints": [], "segments": []}
+VALUES_SHOWN = 5
+TEXT_SHOWN = 60
+OPERATORS = {
+    "IN": "is one of",
+    "NOT_IN": "is none of",
+    "STR_STARTS_WITH": "starts with",
+    "STR_ENDS_WITH": "ends with",
+    "STR_CONTAINS": "contains",
+    "NUM_EQ": "equals",
+    "NUM_GT": "is above",
+    "NUM_GTE": "is at least",
+    "NUM_LT": "is below",
+    "NUM_LTE": "is at most",
+    "DATE_AFTER": "is after",
+    "DATE_BEFORE": "is before",
+    "SEMVER_EQ": "is version",
+    "SEMVER_GT": "is above version",
+    "SEMVER_GTE": "is at least version",
+    "SEMVER_LT": "is below version",
+    "SEMVER_LTE": "is at most version",
+    "REGEX": "matches",
+    "IN_CIDR": "lies in",
+}
+
+
+class Question(StrEnum):
+    """What each step of a trace asks."""
+
+    SWITCH = "switch"
+    DEPENDENCY = "dependency"
+    CONSTRAINT = "constraint"
+    SEGMENT = "segment"
+    STRATEGY = "strategy"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One part: the flag that stands for it, and what it asks. `strategy` counts from 1, 0 for a dependency."""
+
+    question: Question
+    wire: Wire
+    words: str
+    strategy: int = 0
+    field: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the engine knows it by."""
+        return str(self.wire["name"])
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether a strategy asks it before its own rule."""
+        return self.question in (Question.CONSTRAINT, Question.SEGMENT)
+
+    def sentence(self, context: Context, *, is_met: bool) -> str:
+        """What it asked and what the answer was."""
+        if self.question is Question.STRATEGY:
+            return f"{self.words} {'lets this user in' if is_met else 'does not let this user in'}."
+        has = f" Here it is {_quoted(found)}." if (found := _value(context, self.field)) else ""
+        unknown = " Nothing is known of it here." if self.field and not found else ""
+        return f"{self.words}: {'yes' if is_met else 'no'}.{has}{unknown}"
+
+
+def probes_of(feature: Wire) -> Iterator[Probe]:
+    """The parts in the order in which they are asked: dependencies, then each strategy after its own conditions."""
+    for number, dependency in enumerate(feature.get("dependencies") or (), start=1):
+        wire = {**_probe(f"dependency {number}", OPEN), "dependencies": [dependency]}
+        yield Probe(Question.DEPENDENCY, wire, _dependency(dependency))
+    for number, strategy in enumerate(feature["strategies"], start=1):
+        yield from _conditions(number, strategy)
+        own = {**strategy, "variants": []}
+        yield Probe(Question.STRATEGY, _probe(f"strategy {number}", own), _strategy(number, strategy), number)
+
+
+def _conditions(number: int, strategy: Wire) -> Iterator[Probe]:
+    for place, constraint in enumerate(strategy.get("constraints") or (), start=1):
+        wire = _probe(f"strategy {number} constraint {place}", {**OPEN, "constraints": [constraint]})
+        words = f"Strategy {number} asks whether {_constraint(constraint)}"
+        yield Probe(Question.CONSTRAINT, wire, words, number, constraint["contextName"])
+    for key in strategy.get("segments") or ():
+        wire = _probe(f"strategy {number} segment {key}", {**OPEN, "segments": [key]})
+        yield Probe(Question.SEGMENT, wire, f"Strategy {number} asks whether this user is in segment {key}", number)
+
+
+def _probe(name: str, strategy: Wire) -> Wire:
+    return {"name": name, "type": "release", "project": "default", "enabled": True, "strategies": [strategy]}
+
+
+def _dependency(dependency: Mapping[str, Any]) -> str:
+    wanted = "on" if dependency.get("enabled", True) else "off"
+    if variants := dependency.get("variants"):
+        wanted = f"giving {' or '.join(map(str, variants))}"
+    return f"It depends on {dependency['feature']} being {wanted}"
+
+
+def _strategy(number: int, strategy: Wire) -> str:
+    given = strategy.get("parameters") or {}
+    share = given.get("rollout", given.get("percentage"))
+    return f"Strategy {number}, {strategy['name']}{f' of {share} %' if share is not None else ''},"
+
+
+def _constraint(constraint: Mapping[str, Any]) -> str:
+    values = constraint.get("values") or ([constraint["value"]] if constraint.get("value") is not None else [])
+    shown = ", ".join(_quoted(str(value)) for value in values[:VALUES_SHOWN])
+    more = f" and {len(values) - VALUES_SHOWN} more" if len(values) > VALUES_SHOWN else ""
+    words = OPERATORS.get(constraint["operator"], constraint["operator"])
+    asked = f"{constraint['contextName']} {words} {shown or 'nothing'}{more}"
+    return f"it is not so that {asked}" if constraint.get("inverted") else asked
+
+
+def _value(context: Context, field: str) -> str | None:
+    if field in KNOWN_FIELDS:
+        found: str | None = getattr(context, KNOWN_FIELDS[field])
+        return found
+    return context.properties.get(field)
+
+
+def _quoted(text: str) -> str:
+    return f"“{text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + '…'}”"

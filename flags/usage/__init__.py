@@ -1,0 +1,1 @@
+"""What clients report: who is connected, what was evaluated, impact metrics."""

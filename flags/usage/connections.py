@@ -1,0 +1,103 @@
+"""The SDK instances that use the flags: who they are, how they listen, and which edition they were last given.
+
+Noted in memory as they call, written together every few seconds, read from the database by whoever shows them all.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+CONNECTIONS_MAX = 20_000
+TEXT_LENGTH_MAX = 200
+
+
+class Headers(Protocol):
+    """Where to find a header by its name in lower case."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
+class Mode(StrEnum):
+    """How an SDK instance hears of changes. One that was `shed` asked for a stream when there was none to be had."""
+
+    POLLING = "polling"
+    STREAMING = "streaming"
+    SHED = "shed"
+
+
+@dataclass(slots=True)
+class Connection:
+    """One SDK instance. `edition` is the id of the one it was last given, 0 before the first."""
+
+    id: str
+    environment: str
+    app_name: str
+    instance_id: str
+    sdk: str
+    mode: Mode
+    edition: int
+    connected_at: datetime
+    seen_at: datetime
+
+
+class Connections:
+    """The instances that this process has heard of since they were last written down."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, Connection] = {}
+        self._changing = threading.Lock()
+
+    def record(
+        self, headers: Headers, environment: str, *, now: datetime, edition: int = 0, mode: Mode | None = None
+    ) -> None:
+        """Take note of a call: `headers` say who, by the names the official SDKs use. Who says nothing is not noted."""
+        key = headers.get("unleash-connection-id") or headers.get("unleash-instanceid")
+        if not key or len(key) > TEXT_LENGTH_MAX:
+            return
+        known = self._heard.get(key)
+        if known is None:
+            known = self._connect(key, headers, environment, now)
+        known.seen_at = now
+        known.edition = edition or known.edition
+        known.mode = mode or known.mode
+        known.environment = environment
+
+    def mode(self, connection_id: str) -> Mode | None:
+        """How this instance listens, as far as this process knows."""
+        known = self._heard.get(connection_id)
+        return known.mode if known else None
+
+    def mark_seen(self) -> list[Connection]:
+        """Everyone heard of by this process, as they are now."""
+        with self._changing:
+            return [replace(connection) for connection in self._heard.values()]
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Drop instances that have gone."""
+        with self._changing:
+            for key in ids:
+                self._heard.pop(key, None)
+
+    def _connect(self, key: str, headers: Headers, environment: str, now: datetime) -> Connection:
+        met = Connection(
+            id=key,
+            environment=environment,
+            app_name=_short(headers.get("unleash-appname") or headers.get("user-agent")),
+            instance_id=_short(headers.get("unleash-instanceid")),
+            sdk=_short(headers.get("unleash-sdk")),
+            mode=Mode.POLLING,
+            edition=0,
+            connected_at=now,
+            seen_at=now,
+        )
+        with self._changing:
+            while len(self._heard) >= CONNECTIONS_MAX:
+                self._heard.pop(next(iter(self._heard)))
+            return self._heard.setdefault(key, met)
+
+
+def _short(text: str | None) -> str:
+    return (text or "")[:TEXT_LENGTH_MAX]

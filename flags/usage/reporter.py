@@ -1,0 +1,74 @@
+"""Writing down what SDKs told this process, together and every few seconds, so that no call waits for the database."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask, current_app
+
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.runtime import jobs
+from flags import store
+from flags.usage.buffer import UsageBuffer
+from flags.usage.connections import Connections
+from flags.usage.impact_metrics import OutcomeBuffer
+
+WRITE_SECONDS = 3.0
+SWEEP_SECONDS = 600.0
+CONNECTION_KEPT = timedelta(hours=24)
+USAGE_KEPT = timedelta(days=90)
+FORGOTTEN_AFTER = timedelta(hours=1)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class UsageReporter:
+    """What this process heard, and up to when it has been written down."""
+
+    def __init__(self) -> None:
+        self.connections = Connections()
+        self.usage = UsageBuffer()
+        self.outcomes = OutcomeBuffer(signals.is_reserved)
+        self._written_at = LONG_AGO
+
+    def write(self, now: datetime) -> None:
+        """Store what is new. What can't be stored is kept for the next time."""
+        heard = self.connections.mark_seen()
+        fresh = [connection for connection in heard if connection.seen_at > self._written_at]
+        report, outcomes = self.usage.take(), self.outcomes.take()
+        if not (fresh or report or outcomes):
+            return
+        try:
+            with transaction() as session:
+                store.put_connections(session, fresh)
+                store.add_report(session, report, now=now)
+                for name, count in sorted(outcomes.items()):
+                    signals.add(session, SeriesKey(name), count, now)
+        except BaseException:
+            self.usage.put_back(report)
+            self.outcomes.put_back(outcomes)
+            raise
+        self._written_at = max((connection.seen_at for connection in fresh), default=self._written_at)
+        gone = now - FORGOTTEN_AFTER
+        self.connections.forget(connection.id for connection in heard if connection.seen_at < gone)
+
+
+def reporter() -> UsageReporter:
+    """What the running application heard."""
+    found = current_app.extensions["flag_reporting"]
+    assert isinstance(found, UsageReporter)
+    return found
+
+
+def sweep(now: datetime) -> None:
+    """Forget instances that have gone and usage that is too old to matter."""
+    with transaction() as session:
+        store.delete_connections(session, before=now - CONNECTION_KEPT)
+        store.delete_usage(session, before=now - USAGE_KEPT)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its memory of calls; the schedule writes it down once it runs."""
+    made = UsageReporter()
+    app.extensions["flag_reporting"] = made
+    jobs.jobs_of(app).run_on_all(WRITE_SECONDS, "write-flag-reports", made.write)
+    jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-flag-reports", lambda now, _term: sweep(now))
