@@ -18,7 +18,7 @@ from flask import json
 from control_plane.platform.http.no_redirects import NOT_FOLLOWED, is_redirect
 from control_plane.platform.problems import Problem
 from credits_engine.engines.decisions import Amounts
-from credits_engine.middleware import Gate
+from credits_engine.middleware import CreditsGuard
 from credits_engine.store.reservations import ReservationState
 
 LIMIT_SECONDS = 0.05
@@ -27,15 +27,15 @@ RESERVED_SECONDS = 900
 STANDARD = ("type", "title", "status", "detail", "code", "request_id")
 
 
-class CreditsClient(Gate):
+class CreditsClient(CreditsGuard):
     """A counter over HTTP. `limit_seconds` bounds each wait for the credits: to connect, and for the answer."""
 
     def __init__(self, url: str, token: str, *, user: Callable[[], str], limit_seconds: float = LIMIT_SECONDS) -> None:
-        self._remote = RemoteCounter(url, token, limit_seconds)
+        self._remote = RemoteBackend(url, token, limit_seconds)
         super().__init__(self._remote, user)
 
 
-class RemoteCounter:
+class RemoteBackend:
     """Reserve, commit and release over one connection per thread."""
 
     def __init__(self, url: str, token: str, limit_seconds: float) -> None:
@@ -97,10 +97,10 @@ class RemoteCounter:
     def _later(self, body: dict[str, Any]) -> None:
         self._unsettled.put((time.monotonic() + RESERVED_SECONDS, body))
         if self._settler is None or not self._settler.is_alive():
-            self._settler = threading.Thread(target=self._settle, name="credits-settler", daemon=True)
+            self._settler = threading.Thread(target=self._finalize, name="credits-settler", daemon=True)
             self._settler.start()
 
-    def _settle(self) -> None:
+    def _finalize(self) -> None:
         while True:
             expires, body = self._unsettled.get()
             while time.monotonic() < expires:

@@ -19,14 +19,14 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import MEDIA_TYPE, Problem
-from credits_engine.api import presentation
+from credits_engine.api import serializers
 from credits_engine.api.product_users import acting_user
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
+from credits_engine.operations.execution import run_reservation
 from credits_engine.operations.reservations import DEFAULT_TTL
-from credits_engine.operations.serving import serve_reservation
 from credits_engine.store import reservations as rows
 from credits_engine.store.reservations import ReservationState
 
@@ -41,7 +41,7 @@ View = Callable[P, ResponseReturnValue]
 log = structlog.get_logger()
 
 
-class Counter(Protocol):
+class CreditBackend(Protocol):
     """Where credits are held. Each method may raise Problem."""
 
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
@@ -54,10 +54,10 @@ class Counter(Protocol):
         """Give them back."""
 
 
-class Gate:
+class CreditsGuard:
     """The three decorators over one counter; `user` names whose credits a request costs."""
 
-    def __init__(self, counter: Counter, user: Callable[[], str]) -> None:
+    def __init__(self, counter: CreditBackend, user: Callable[[], str]) -> None:
         self._counter = counter
         self._user = user
 
@@ -87,7 +87,7 @@ class Gate:
                 except BaseException as error:
                     self._give_back(user_id, key, f"The work raised {type(error).__name__}.")
                     raise
-                self._settle(user_id, key, response)
+                self._finalize(user_id, key, response)
                 return response
 
             return counted
@@ -105,7 +105,7 @@ class Gate:
                 return numbered
         raise Problem(409, "TOO_MANY_ATTEMPTS", f"The work under {key!r} failed {ATTEMPTS_MAX} times; use a new key.")
 
-    def _settle(self, user_id: str, key: str, response: Response) -> None:
+    def _finalize(self, user_id: str, key: str, response: Response) -> None:
         if response.status_code >= BAD_REQUEST:
             self._give_back(user_id, key, f"The work ended with status {response.status_code}.")
             return
@@ -122,31 +122,33 @@ class Gate:
             log.warning("credits.not_released", user=user_id, key=key, reason=problem.detail)
 
 
-class InProcess:
+class LocalBackend:
     """The counter of an application that holds the credits itself."""
 
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
         """Hold credits in a transaction of its own. Raises Problem and what `consume` raises."""
         operation = Operation(user_id, key, amounts, ACTOR, EntryType.RESERVE)
-        receipt = serve_reservation(operation, ttl=DEFAULT_TTL, now=datetime.now(UTC))
-        if problem := presentation.refusal(receipt):
+        receipt = run_reservation(operation, ttl=DEFAULT_TTL, now=datetime.now(UTC))
+        if problem := serializers.refusal(receipt):
             raise problem
         return reservation_state(user_id, key) if receipt.replayed else ReservationState.PENDING
 
     def commit(self, user_id: str, key: str) -> None:
         """Keep everything that was held."""
-        self._settled(lambda session: reservations.commit(session, user_id, key, now=datetime.now(UTC), actor=ACTOR))
+        self._finalized(lambda session: reservations.commit(session, user_id, key, now=datetime.now(UTC), actor=ACTOR))
 
     def release(self, user_id: str, key: str, reason: str) -> None:
         """Give everything back."""
         now = datetime.now(UTC)
-        self._settled(lambda session: reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason))
+        self._finalized(
+            lambda session: reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason)
+        )
 
-    def _settled(self, settle: Callable[..., object]) -> None:
+    def _finalized(self, settle: Callable[..., object]) -> None:
         try:
             with transaction() as session:
                 settle(session)
-        except (reservations.SettledOtherwiseError, reservations.UnknownReservationError) as error:
+        except (reservations.FinalizedDifferentlyError, reservations.UnknownReservationError) as error:
             raise Problem(409, "RESERVATION_SETTLED", str(error.args[0])) from error
 
 
@@ -165,7 +167,7 @@ def _refused(problem: Problem) -> Response:
     return Response(body, problem.status, headers=problem.headers, content_type=MEDIA_TYPE)
 
 
-_OWN = Gate(InProcess(), acting_user)
+_OWN = CreditsGuard(LocalBackend(), acting_user)
 require_analysis_credits = _OWN.require_analysis_credits
 require_roast_credits = _OWN.require_roast_credits
 require_both_credits = _OWN.require_both_credits

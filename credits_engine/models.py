@@ -224,7 +224,7 @@ class ReconciliationRun(Base):
     found: Mapped[int] = mapped_column(BigInteger)
 
 
-class ReadinessRun(Base):
+class AdvanceCheckRun(Base):
     """What was found out about the step that follows a rollout's version: who would be refused, what differed."""
 
     __tablename__ = "credit_readiness"

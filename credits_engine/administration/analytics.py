@@ -36,7 +36,7 @@ def changes(rows: Iterable[UsageRow], *, since: datetime, until: datetime) -> li
     for row in rows:
         totals[row.day][Kind.ANALYSIS] += row.analysis
         totals[row.day][Kind.ROAST] += row.roast
-    days = [day.isoformat() for day in _whole_days(since, until) if totals and day.isoformat() >= min(totals)]
+    days = [day.isoformat() for day in _full_days(since, until) if totals and day.isoformat() >= min(totals)]
     found = []
     for index, day in enumerate(days):
         before = days[max(0, index - COMPARED_DAYS) : index]
@@ -46,7 +46,7 @@ def changes(rows: Iterable[UsageRow], *, since: datetime, until: datetime) -> li
     return found
 
 
-def _whole_days(since: datetime, until: datetime) -> Iterator[date]:
+def _full_days(since: datetime, until: datetime) -> Iterator[date]:
     """The UTC days that lie in the span from their first to their last instant."""
     midnight = since.replace(hour=0, minute=0, second=0, microsecond=0)
     start = midnight if midnight == since else midnight + DAY

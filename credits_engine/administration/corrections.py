@@ -14,9 +14,9 @@ from control_plane.platform.auth import audit
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType
-from credits_engine.operations.books import Books, locked
+from credits_engine.operations.account_books import Books, load_for_update
 from credits_engine.operations.consumption import Evaluate, KeyConflictError, UnknownUserError
-from credits_engine.store import accounts, corrections, entries
+from credits_engine.store import accounts, corrections, journal
 from credits_engine.store.accounts import EVERYBODY, Account, KnownKey
 
 
@@ -38,8 +38,8 @@ class CorrectionRefused(ValueError):  # noqa: N818 - named after what the caller
 
 def reset(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> Correction:
     """Nothing used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
-    account, _ = _found(session, user_id)
-    both, _ = locked(session, account, key="", now=now)
+    account, _ = _find_account(session, user_id)
+    both, _ = load_for_update(session, account, key="", now=now)
     posted = {name: NOTHING - both.of(name).used for name in EngineName}
     return _posted(session, EntryType.RESET, user_id, both, posted, now=now, actor=actor, reason=reason)
 
@@ -62,16 +62,16 @@ def adjust(
     happens once. Raises CorrectionRefused, KeyConflictError, UnknownUserError and UnknownPlanError.
     """
     fingerprint = f"{EntryType.ADJUST} {given.analysis} {given.roast}"
-    account, known = _found(session, user_id, key)
-    both, known = locked(session, account, key=key or "", now=now, known=known)
+    account, known = _find_account(session, user_id, key)
+    both, known = load_for_update(session, account, key=key or "", now=now, known=known)
     if key and known:
-        return _repeated(session, known, fingerprint, key)
+        return _replayed(session, known, fingerprint, key)
     serving = evaluate(account).engine
     if mistakes := _beyond(both.of(serving), given, beyond_limit=beyond_limit):
         raise CorrectionRefused(f"{' '.join(mistakes)} The {serving} book is left as it was.")
-    posted = {name: _as_far_as_it_goes(both.of(name), given) for name in EngineName}
+    posted = {name: _clipped(both.of(name), given) for name in EngineName}
     done = _posted(session, EntryType.ADJUST, user_id, both, posted, now=now, actor=actor, reason=reason, key=key)
-    if key and not entries.remember(
+    if key and not journal.remember(
         session, user_id, key, fingerprint=fingerprint, journal_id=done.journal_id, now=now
     ):
         raise KeyConflictError(f"Key {key!r} is being answered by another request; try again.")
@@ -84,10 +84,10 @@ def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason:
     Raises UnknownUserError.
     """
     if user_id != EVERYBODY:
-        _found(session, user_id)
+        _find_account(session, user_id)
     if not corrections.freeze(session, user_id, now=now, actor=actor, reason=reason):
         return False
-    note(session, EntryType.FREEZE, user_id, now=now, actor=actor, reason=reason)
+    post_adjustment(session, EntryType.FREEZE, user_id, now=now, actor=actor, reason=reason)
     return True
 
 
@@ -95,11 +95,11 @@ def unfreeze(session: Session, user_id: str, *, now: datetime, actor: str, reaso
     """Let them consume again. False when nothing stood against it."""
     if not corrections.unfreeze(session, user_id):
         return False
-    note(session, EntryType.UNFREEZE, user_id, now=now, actor=actor, reason=reason)
+    post_adjustment(session, EntryType.UNFREEZE, user_id, now=now, actor=actor, reason=reason)
     return True
 
 
-def _found(session: Session, user_id: str, key: str | None = None) -> tuple[Account, KnownKey | None]:
+def _find_account(session: Session, user_id: str, key: str | None = None) -> tuple[Account, KnownKey | None]:
     found = accounts.find(session, user_id, key=key or "")
     if found is None:
         raise UnknownUserError(f"User {user_id!r} is not in the directory; add the user first.")
@@ -118,7 +118,7 @@ def _beyond(book: Book, given: Amounts, *, beyond_limit: bool) -> list[str]:
     return mistakes
 
 
-def _as_far_as_it_goes(book: Book, given: Amounts) -> Amounts:
+def _clipped(book: Book, given: Amounts) -> Amounts:
     return Amounts(-min(given.analysis, book.used.analysis), -min(given.roast, book.used.roast))
 
 
@@ -140,7 +140,7 @@ def _posted(
     )
     before = {name.value: str(both.of(name).used) for name in EngineName}
     after = {name.value: str(both.of(name).used + posted[name]) for name in EngineName}
-    journal_id = note(
+    journal_id = post_adjustment(
         session,
         type_,
         user_id,
@@ -172,7 +172,7 @@ def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any
     return columns
 
 
-def note(
+def post_adjustment(
     session: Session,
     type_: EntryType,
     user_id: str,
@@ -186,7 +186,7 @@ def note(
 ) -> int:
     """Write one row of the journal and one of the audit trail; returns the id of the former."""
     row = {"type": type_.value, "occurred_at": now, "user_id": user_id, "reason": reason, "actor": actor}
-    journal_id = entries.append(session, {**row, **(columns or {})})
+    journal_id = journal.append(session, {**row, **(columns or {})})
     audit.record(
         session,
         now=now,
@@ -200,12 +200,12 @@ def note(
     return journal_id
 
 
-def _repeated(session: Session, known: KnownKey, fingerprint: str, key: str) -> Correction:
+def _replayed(session: Session, known: KnownKey, fingerprint: str, key: str) -> Correction:
     if known.fingerprint != fingerprint:
         raise KeyConflictError(
             f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
         )
-    row = entries.fetch(session, known.journal_id)
+    row = journal.fetch(session, known.journal_id)
     posted = {
         name: Amounts(row[f"{name.value}_posted_analysis"], row[f"{name.value}_posted_roast"]) for name in EngineName
     }

@@ -5,12 +5,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.administration.corrections import CorrectionRefused, note
-from credits_engine.engines.packs import Move, Pack
+from credits_engine.administration.corrections import CorrectionRefused, post_adjustment
+from credits_engine.engines.packs import Allocation, Pack
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
-from credits_engine.store import accounts, entries, packs
+from credits_engine.store import accounts, journal, packs
 
 CLOCK = "clock"
 
@@ -56,18 +56,18 @@ def top_up(
         raise UnknownUserError(f"User {purchase.user_id!r} is not in the directory; add the user first.")
     _, known = found
     if known:
-        return _repeated(session, purchase, known, key)
+        return _replayed(session, purchase, known, key)
     if purchase.expires_at <= now:
         raise CorrectionRefused(f"The pack would have expired at {purchase.expires_at.isoformat()}; name a later end.")
     pack_id = packs.add(
         session, purchase.user_id, purchase.kind, purchase.amount, bought_at=now, expires_at=purchase.expires_at
     )
-    journal_id = _noted(session, purchase, pack_id, now=now, actor=actor, reason=reason, key=key)
-    if key and not entries.remember(
+    journal_id = _post(session, purchase, pack_id, now=now, actor=actor, reason=reason, key=key)
+    if key and not journal.remember(
         session, purchase.user_id, key, fingerprint=purchase.fingerprint, journal_id=journal_id, now=now
     ):
         raise LostRaceError(f"Key {key!r} is being answered by another request; try again.")
-    packs.move(session, journal_id, (Move(pack_id, purchase.kind, purchase.amount),))
+    packs.move(session, journal_id, (Allocation(pack_id, purchase.kind, purchase.amount),))
     return TopUp(journal_id, _locked(session, pack_id), purchase.amount)
 
 
@@ -101,11 +101,11 @@ def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
     return _emptied(session, pack, EntryType.PACK_EXPIRE, now=now, actor=CLOCK, reason=reason)
 
 
-def _noted(
+def _post(
     session: Session, purchase: Purchase, pack_id: int, *, now: datetime, actor: str, reason: str, key: str | None
 ) -> int:
     described = {"pack": pack_id, "expiresAt": purchase.expires_at.isoformat()}
-    return note(
+    return post_adjustment(
         session,
         EntryType.TOP_UP,
         purchase.user_id,
@@ -124,7 +124,7 @@ def _emptied(session: Session, pack: Pack, type_: EntryType, *, now: datetime, a
 def _lowered(
     session: Session, pack: Pack, by: int, type_: EntryType, *, now: datetime, actor: str, reason: str
 ) -> TopUp:
-    journal_id = note(
+    journal_id = post_adjustment(
         session,
         type_,
         pack.user_id,
@@ -136,7 +136,7 @@ def _lowered(
         columns={f"requested_{pack.kind}": -by, "context": {"pack": pack.id}},
     )
     if by:
-        packs.move(session, journal_id, (Move(pack.id, pack.kind, -by),))
+        packs.move(session, journal_id, (Allocation(pack.id, pack.kind, -by),))
     return TopUp(journal_id, _locked(session, pack.id), -by)
 
 
@@ -147,10 +147,10 @@ def _locked(session: Session, pack_id: int) -> Pack:
     return pack
 
 
-def _repeated(session: Session, purchase: Purchase, known: accounts.KnownKey, key: str | None) -> TopUp:
+def _replayed(session: Session, purchase: Purchase, known: accounts.KnownKey, key: str | None) -> TopUp:
     if known.fingerprint != purchase.fingerprint:
         raise KeyConflictError(
             f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
         )
-    row = entries.fetch(session, known.journal_id)
+    row = journal.fetch(session, known.journal_id)
     return TopUp(known.journal_id, _locked(session, row["context"]["pack"]), purchase.amount, replayed=True)

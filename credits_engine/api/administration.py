@@ -8,17 +8,17 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.administration import corrections, queries, top_ups
+from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.corrections import Correction
 from credits_engine.administration.top_ups import TopUp
-from credits_engine.api import bodies, entry_documents, presentation
+from credits_engine.api import journal_entries, query_params, requests, serializers
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName
-from credits_engine.operations import books
+from credits_engine.operations import account_books
 from credits_engine.operations.consumption import UnknownUserError
-from credits_engine.operations.routing import look_up_flag
-from credits_engine.store import accounts, pages
-from credits_engine.store.pages import Filters
+from credits_engine.operations.routing import flag_lookup
+from credits_engine.store import accounts, journal_pages
+from credits_engine.store.journal_pages import Filters
 
 bp = Blueprint("credits_admin", __name__, url_prefix="/api/admin/credits")
 
@@ -29,7 +29,7 @@ SHEET_ROWS = 10_000
 @require_role("owner")
 def reset_view() -> ResponseReturnValue:
     """Nothing used any more, in both books."""
-    body = bodies.parsed(bodies.ReasonedBody, _json())
+    body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
         done = corrections.reset(session, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify(_correction(done))
@@ -39,21 +39,21 @@ def reset_view() -> ResponseReturnValue:
 @require_role("owner")
 def adjust_view() -> ResponseReturnValue:
     """Give credits back, or take some away. A key makes it happen once however often it is sent."""
-    body = bodies.parsed(bodies.AdjustBody, _json())
-    now, key = datetime.now(UTC), bodies.optional_key(body)
+    body = requests.parsed(requests.AdjustRequest, _json())
+    now, key = datetime.now(UTC), requests.optional_key(body)
     with transaction() as session:
         done = corrections.adjust(
             session,
             body.userId,
-            body.given,
-            evaluate=look_up_flag(session, now),
+            body.amounts_set,
+            evaluate=flag_lookup(session, now),
             now=now,
             actor=actor(),
             reason=body.reason,
             key=key,
             beyond_limit=body.allowBeyondLimit,
         )
-    headers = {presentation.REPLAYED_HEADER: "true"} if done.replayed else {}
+    headers = {serializers.REPLAYED_HEADER: "true"} if done.replayed else {}
     return jsonify(_correction(done)), headers
 
 
@@ -61,11 +61,11 @@ def adjust_view() -> ResponseReturnValue:
 @require_role("owner")
 def top_up_view() -> ResponseReturnValue:
     """Give a user a pack of credits that is spent after the plan's. A key makes it happen once."""
-    body = bodies.parsed(bodies.TopUpBody, _json())
-    key = bodies.optional_key(body)
+    body = requests.parsed(requests.TopUpRequest, _json())
+    key = requests.optional_key(body)
     with transaction() as session:
         done = top_ups.top_up(session, body.purchase, now=datetime.now(UTC), actor=actor(), reason=body.reason, key=key)
-    headers = {presentation.REPLAYED_HEADER: "true"} if done.replayed else {}
+    headers = {serializers.REPLAYED_HEADER: "true"} if done.replayed else {}
     return jsonify(_top_up(done)), headers
 
 
@@ -73,7 +73,7 @@ def top_up_view() -> ResponseReturnValue:
 @require_role("owner")
 def revoke_view() -> ResponseReturnValue:
     """End a pack, as after a refund; what was spent of it stays spent."""
-    body = bodies.parsed(bodies.RevokeBody, _json())
+    body = requests.parsed(requests.RevokeRequest, _json())
     with transaction() as session:
         done = top_ups.revoke(session, body.packId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify(_top_up(done))
@@ -83,7 +83,7 @@ def revoke_view() -> ResponseReturnValue:
 @require_role("owner")
 def freeze_view() -> ResponseReturnValue:
     """Stop the consumption of a user, or of everybody as `*`."""
-    body = bodies.parsed(bodies.ReasonedBody, _json())
+    body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
         changed = corrections.freeze(session, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify({"userId": body.userId, "frozen": True, "changed": changed})
@@ -93,7 +93,7 @@ def freeze_view() -> ResponseReturnValue:
 @require_role("owner")
 def unfreeze_view() -> ResponseReturnValue:
     """Let them consume again."""
-    body = bodies.parsed(bodies.ReasonedBody, _json())
+    body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
         changed = corrections.unfreeze(session, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify({"userId": body.userId, "frozen": False, "changed": changed})
@@ -103,26 +103,26 @@ def unfreeze_view() -> ResponseReturnValue:
 @require_role("owner")
 def user_view(user_id: str) -> ResponseReturnValue:
     """Both books, who serves and why, and a page of the journal."""
-    queries.refuse_unknown("cursor", "limit")
-    now, filters = datetime.now(UTC), Filters(user_id=user_id, before_id=queries.cursor())
+    query_params.refuse_unknown("cursor", "limit")
+    now, filters = datetime.now(UTC), Filters(user_id=user_id, before_id=query_params.cursor())
     with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         account, _ = found
-        evaluation = look_up_flag(session, now)(account)
-        both = books.shown(session, account, now)
-        journal = pages.journal(session, filters, limit=queries.limit())
+        evaluation = flag_lookup(session, now)(account)
+        both = account_books.read_books(session, account, now)
+        journal = journal_pages.journal(session, filters, limit=query_params.limit())
     return jsonify(
         {
             "userId": user_id,
             "plan": account.plan,
             "frozen": account.frozen,
-            "billingAnchor": presentation.instant(account.billing_anchor) if account.billing_anchor else None,
+            "billingAnchor": serializers.instant(account.billing_anchor) if account.billing_anchor else None,
             "because": evaluation.reason,
-            **presentation.engine_document(evaluation.engine),
-            "books": {name.value: presentation.status_document(both, name) for name in EngineName},
-            "journal": entry_documents.page(journal, entry_documents.full_entry),
+            **serializers.engine_document(evaluation.engine),
+            "books": {name.value: serializers.status_document(both, name) for name in EngineName},
+            "journal": journal_entries.page(journal, journal_entries.full_entry),
         }
     )
 
@@ -131,31 +131,31 @@ def user_view(user_id: str) -> ResponseReturnValue:
 @require_role("owner")
 def variances_view() -> ResponseReturnValue:
     """Where the engines did not simply agree: grouped by cause and page by page."""
-    queries.refuse_unknown(
+    query_params.refuse_unknown(
         "class", "cause", "engine", "userId", "creditType", "startDate", "endDate", "cursor", "limit", "format"
     )
-    since, until = queries.span()
+    since, until = query_params.date_range()
     filters = Filters(
-        user_id=queries.text("userId"),
-        kind=queries.kind(),
+        user_id=query_params.text("userId"),
+        kind=query_params.kind(),
         since=since,
         until=until,
-        variance=queries.word("class", Variance, "UNKNOWN_CLASS"),
-        cause=queries.text("cause"),
-        engine=queries.engine(),
+        variance=query_params.choice("class", Variance, "UNKNOWN_CLASS"),
+        cause=query_params.text("cause"),
+        engine=query_params.engine(),
     )
-    shown = replace(filters, before_id=queries.cursor())
-    as_sheet = queries.as_sheet()
+    shown = replace(filters, before_id=query_params.cursor())
+    as_sheet = query_params.wants_csv()
     with read_only() as session:
-        found = pages.variances(session, shown, limit=SHEET_ROWS if as_sheet else queries.limit())
-        groups = [] if as_sheet else pages.variance_groups(session, filters)
+        found = journal_pages.variances(session, shown, limit=SHEET_ROWS if as_sheet else query_params.limit())
+        groups = [] if as_sheet else journal_pages.variance_groups(session, filters)
     if as_sheet:
-        rows = [entry_documents.flat(entry_documents.full_entry({**row, "context": None})) for row in found.rows]
+        rows = [journal_entries.flat(journal_entries.full_entry({**row, "context": None})) for row in found.rows]
         columns = tuple(rows[0]) if rows else ("id",)
         values, following = (tuple(row.values()) for row in rows), found.next_before
-        return entry_documents.sheet("credits-variances", columns, values, after=following)
+        return journal_entries.sheet("credits-variances", columns, values, after=following)
     counted = [{"class": variance, "cause": cause, "operations": rows} for variance, cause, rows in groups]
-    return jsonify({"groups": counted, **entry_documents.page(found, entry_documents.full_entry)})
+    return jsonify({"groups": counted, **journal_entries.page(found, journal_entries.full_entry)})
 
 
 def _json() -> object:
@@ -163,16 +163,16 @@ def _json() -> object:
     return request.get_json(force=True)
 
 
-def _top_up(done: TopUp) -> presentation.Document:
-    pack = presentation.pack_document(done.pack)
+def _top_up(done: TopUp) -> serializers.Document:
+    pack = serializers.pack_document(done.pack)
     return {"operationId": done.journal_id, "userId": done.pack.user_id, "moved": done.moved, **pack}
 
 
-def _correction(done: Correction) -> presentation.Document:
+def _correction(done: Correction) -> serializers.Document:
     return {
         "operationId": done.journal_id,
         "userId": done.user_id,
         "type": done.type,
-        "posted": {name.value: presentation.pair(amounts) for name, amounts in done.posted.items()},
+        "posted": {name.value: serializers.pair(amounts) for name, amounts in done.posted.items()},
         "reason": done.reason,
     }

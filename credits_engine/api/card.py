@@ -10,8 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
-from credits_engine.administration import queries
-from credits_engine.api import users
+from credits_engine.api import query_params, users
 from credits_engine.api.product_users import acting_user
 
 bp = Blueprint(
@@ -25,7 +24,7 @@ FORMS = ("page", "fragment", "json")
 def card_view() -> ResponseReturnValue:
     """The card of the user whose token comes along. `?form=fragment` leaves out head and body."""
     user_id, now = acting_user(), datetime.now(UTC)
-    queries.refuse_unknown("form", "userId")
+    query_params.refuse_unknown("form", "userId")
     form = request.args.get("form", FORMS[0])
     if form not in FORMS:
         raise Problem(400, "UNKNOWN_FORM", f"form is {form[:50]!r}; use {', '.join(FORMS)}.")

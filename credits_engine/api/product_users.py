@@ -18,7 +18,7 @@ from control_plane.platform.auth.authentication import presented_token
 from control_plane.platform.auth.authorization import require_token
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
-from credits_engine.api.published_keys import PublishedKeys, UnusableKeyError
+from credits_engine.api.key_set import PublishedKeys, UnusableKeyError
 
 SHARED = "HS256"
 PUBLISHED = ("RS256", "ES256", "EdDSA")

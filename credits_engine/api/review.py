@@ -10,12 +10,12 @@ from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from credits_engine.administration import analytics, queries
-from credits_engine.api import entry_documents, presentation
-from credits_engine.api.bodies import AMOUNT_MAX
-from credits_engine.engines.flipping import Flip, Tally
-from credits_engine.migration.calibrating import OPERATIONS_DEFAULT, calibrate
-from credits_engine.migration.previewing import Preview, preview
+from credits_engine.administration import analytics
+from credits_engine.api import journal_entries, query_params, serializers
+from credits_engine.api.requests import AMOUNT_MAX
+from credits_engine.engines.switch_preview import AnswerDiff, SwitchSummary
+from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
+from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.store import usage
 from credits_engine.store.usage import Segment
 
@@ -44,14 +44,14 @@ PREVIEW_QUERY = {
 @require_role("owner")
 def preview_view() -> ResponseReturnValue:
     """Who would be answered otherwise if the other engine judged now, a stretch of the directory at a time."""
-    queries.refuse_unknown("amount", "after", "limit", "format")
-    amount = queries.whole("amount", "INVALID_AMOUNT", AMOUNT_MAX) or 1
-    after, as_sheet = queries.text("after") or "", queries.as_sheet()
-    enough = None if as_sheet else queries.limit()
+    query_params.refuse_unknown("amount", "after", "limit", "format")
+    amount = query_params.integer("amount", "INVALID_AMOUNT", AMOUNT_MAX) or 1
+    after, as_sheet = query_params.text("after") or "", query_params.wants_csv()
+    enough = None if as_sheet else query_params.limit()
     with read_only() as session:
         found = preview(session, after, now=datetime.now(UTC), amount=amount, enough=enough)
     if as_sheet:
-        return entry_documents.sheet("credits-flip-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
+        return journal_entries.sheet("credits-flip-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
     return jsonify(preview_document(found))
 
 
@@ -60,10 +60,10 @@ def preview_view() -> ResponseReturnValue:
 @require_role("owner")
 def calibration_view() -> ResponseReturnValue:
     """Whether legacy against legacy shows nothing, and whether journalled answers come out the same again."""
-    queries.refuse_unknown("operations")
-    most = queries.whole("operations", "INVALID_OPERATIONS", OPERATIONS_MAX) or OPERATIONS_DEFAULT
+    query_params.refuse_unknown("operations")
+    most = query_params.integer("operations", "INVALID_OPERATIONS", OPERATIONS_MAX) or OPERATIONS_DEFAULT
     with read_only() as session:
-        found = calibrate(session, most=most)
+        found = run_aa_test(session, most=most)
     return jsonify(
         {
             "passed": found.passed,
@@ -80,41 +80,43 @@ def calibration_view() -> ResponseReturnValue:
 @require_role("owner")
 def analytics_view() -> ResponseReturnValue:
     """Usage by day, engine, plan and cohort, with the days that stand out."""
-    queries.refuse_unknown("startDate", "endDate", "by", "format")
-    since, until = queries.span()
+    query_params.refuse_unknown("startDate", "endDate", "by", "format")
+    since, until = query_params.date_range()
     until = until or datetime.now(UTC)
     since = since or until - timedelta(days=ANALYTICS_DAYS)
     if until - since > timedelta(days=ANALYTICS_DAYS_MAX):
         raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
-    by = queries.words("by", Segment, "UNKNOWN_SEGMENT") or frozenset({Segment.DAY, Segment.ENGINE, Segment.PLAN})
+    by = query_params.choices("by", Segment, "UNKNOWN_SEGMENT") or frozenset(
+        {Segment.DAY, Segment.ENGINE, Segment.PLAN}
+    )
     with read_only() as session:
-        rows = usage.added_up(session, by, since=since, until=until)
+        rows = usage.daily_usage(session, by, since=since, until=until)
     columns = [name for name in usage.UsageRow._fields if name not in set(Segment) - by]
-    if queries.as_sheet():
-        return entry_documents.sheet(
+    if query_params.wants_csv():
+        return journal_entries.sheet(
             "credits-usage", columns, ([getattr(row, name) for name in columns] for row in rows)
         )
     stand_out = analytics.changes(rows, since=since, until=until) if Segment.DAY in by else []
     return jsonify(
         {
-            "startDate": presentation.instant(since),
-            "endDate": presentation.instant(until),
+            "startDate": serializers.instant(since),
+            "endDate": serializers.instant(until),
             "days": [{name: getattr(row, name) for name in columns} for row in rows],
             "changes": [asdict(change) for change in stand_out],
         }
     )
 
 
-def preview_document(found: Preview) -> presentation.Document:
+def preview_document(found: Preview) -> serializers.Document:
     """One stretch of the directory: the sums of it, and whom it concerns."""
     return {
-        **tally_document(found.tally),
+        **summary_document(found.tally),
         "flips": [dict(zip(SHEET_COLUMNS, row, strict=True)) for row in sheet_rows(found)],
         "nextAfter": found.next_after,
     }
 
 
-def tally_document(tally: Tally) -> presentation.Document:
+def summary_document(tally: SwitchSummary) -> serializers.Document:
     """How many users were looked at, and how many of each plan would be hit."""
     return {"users": tally.users, "wouldBeRefused": tally.refused, "wouldBeGranted": tally.granted}
 
@@ -124,5 +126,5 @@ def sheet_rows(found: Preview) -> list[tuple[object, ...]]:
     return [_row(flip) for flip in found.flips]
 
 
-def _row(flip: Flip) -> tuple[object, ...]:
+def _row(flip: AnswerDiff) -> tuple[object, ...]:
     return astuple(flip)

@@ -9,19 +9,18 @@ from sqlalchemy.orm import Session
 from control_plane.platform import settings
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes
-from credits_engine.administration import queries
-from credits_engine.api import bodies, entry_documents, presentation
-from credits_engine.api.presentation import Document
+from credits_engine.api import journal_entries, query_params, requests, serializers
 from credits_engine.api.product_users import acting_user
-from credits_engine.engines import levels
+from credits_engine.api.serializers import Document
+from credits_engine.engines import usage_levels
 from credits_engine.engines.decisions import Book, EngineName, Outcome, Request, remaining
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType
-from credits_engine.operations import books
+from credits_engine.operations import account_books
 from credits_engine.operations.consumption import ENGINES, UnknownUserError
-from credits_engine.operations.routing import look_up_flag
-from credits_engine.store import accounts, pages
-from credits_engine.store.pages import Filters
+from credits_engine.operations.routing import flag_lookup
+from credits_engine.store import accounts, journal_pages
+from credits_engine.store.journal_pages import Filters
 
 bp = Blueprint("credits_user", __name__, url_prefix="/api/user/credits")
 
@@ -37,21 +36,26 @@ SHOWN = tuple(
 def history_view() -> ResponseReturnValue:
     """The user's operations, newest first, a page at a time."""
     user_id = acting_user()
-    queries.refuse_unknown("creditType", "startDate", "endDate", "cursor", "limit", "userId")
-    since, until = queries.span()
+    query_params.refuse_unknown("creditType", "startDate", "endDate", "cursor", "limit", "userId")
+    since, until = query_params.date_range()
     filters = Filters(
-        user_id=user_id, kind=queries.kind(), types=SHOWN, since=since, until=until, before_id=queries.cursor()
+        user_id=user_id,
+        kind=query_params.kind(),
+        types=SHOWN,
+        since=since,
+        until=until,
+        before_id=query_params.cursor(),
     )
     with read_only() as session:
-        found = pages.journal(session, filters, limit=queries.limit())
-    return _enveloped(entry_documents.page(found, entry_documents.own_entry))
+        found = journal_pages.journal(session, filters, limit=query_params.limit())
+    return _enveloped(journal_entries.page(found, journal_entries.own_entry))
 
 
 @bp.post("/check")
 def check_view() -> ResponseReturnValue:
     """Whether an operation would be allowed now; nothing is held for it."""
     user_id, now = acting_user(), datetime.now(UTC)
-    amounts = bodies.parsed(bodies.Asked, request.get_json()).amounts
+    amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
         book, engine = serving_book(session, user_id, now)
     decision = ENGINES.of(engine)(book, Request(user_id, amounts))
@@ -59,10 +63,10 @@ def check_view() -> ResponseReturnValue:
         {
             "canConsume": decision.outcome is Outcome.ALLOWED,
             "reason": decision.reason,
-            "requested": presentation.pair(amounts),
-            "remaining": presentation.pair(remaining(book.limits, book.used, bought=book.bought)),
-            "periodEnd": presentation.instant(book.period.end),
-            **presentation.engine_document(engine),
+            "requested": serializers.pair(amounts),
+            "remaining": serializers.pair(remaining(book.limits, book.used, bought=book.bought)),
+            "periodEnd": serializers.instant(book.period.end),
+            **serializers.engine_document(engine),
         }
     )
 
@@ -82,9 +86,9 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
     if found is None:
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
-    engine = look_up_flag(session, now)(account).engine
+    engine = flag_lookup(session, now)(account).engine
     request_outcomes.set_engine(engine.value)
-    return books.shown(session, account, now).of(engine), engine
+    return account_books.read_books(session, account, now).of(engine), engine
 
 
 def summary(book: Book, engine: EngineName, now: datetime) -> Document:
@@ -98,21 +102,21 @@ def summary(book: Book, engine: EngineName, now: datetime) -> Document:
             "limit": limit,
             "bought": bought,
             "remaining": getattr(left, kind.value),
-            "percentUsed": round(levels.used_ratio(used, levels.with_packs(limit, bought)) * 100, 1),
-            "level": levels.level(used, levels.with_packs(limit, bought)),
+            "percentUsed": round(usage_levels.used_ratio(used, usage_levels.with_packs(limit, bought)) * 100, 1),
+            "level": usage_levels.level(used, usage_levels.with_packs(limit, bought)),
         }
     return {
         "usage": usage,
-        "periodStart": presentation.instant(book.period.start),
-        "periodEnd": presentation.instant(book.period.end),
-        "daysLeft": levels.days_left(book.period.end, now),
+        "periodStart": serializers.instant(book.period.start),
+        "periodEnd": serializers.instant(book.period.end),
+        "daysLeft": usage_levels.days_left(book.period.end, now),
         "recommendations": [
             {"code": each.code, "creditType": each.kind, "message": each.message}
-            for each in levels.recommendations(book, now)
+            for each in usage_levels.recommendations(book, now)
         ],
         "upgradeUrl": settings.current().upgrade_url,
         "blocked": book.blocked,
-        **presentation.engine_document(engine),
+        **serializers.engine_document(engine),
     }
 
 

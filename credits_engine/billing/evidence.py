@@ -15,7 +15,7 @@ from control_plane.platform.observability.signals import Sample
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import listing
 from credits_engine.billing.store.inbox import State
-from credits_engine.operations.opening import Opening
+from credits_engine.operations.period_rollover import OpenedPeriod
 
 FAILURE = "billing_webhook_failure"
 APPLIED_TWICE = "billing_applied_twice"
@@ -70,7 +70,7 @@ def report_money(session: Session, fresh: Sequence[Fact]) -> None:
     after_commit(session, lambda: signals.record(*found))
 
 
-def report_resets(session: Session, opened: Sequence[Opening], *, now: datetime) -> None:
+def report_resets(session: Session, opened: Sequence[OpenedPeriod], *, now: datetime) -> None:
     """Tell the guard, once it is committed, whether credits were reset when the period before had ended.
 
     A user's first period resets nothing. One that starts later than the one before it ended leaves out a cycle.

@@ -14,7 +14,7 @@ from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.facts import Fact, PackPaid, Refund
 from credits_engine.billing.prices import UnsoldPriceError
 from credits_engine.billing.store import facts, purchases
-from credits_engine.engines.offers import OFFERS, Offer
+from credits_engine.engines.pack_prices import OFFERS, PackPrice
 from credits_engine.engines.packs import Pack
 
 ACTOR = "billing"
@@ -77,7 +77,7 @@ def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, c
     return done.pack, f"A pack of {amount} {offer.kind} until {ends_at:%Y-%m-%dT%H:%M:%SZ}."
 
 
-def _offer(paid: PackPaid) -> Offer:
+def _offer(paid: PackPaid) -> PackPrice:
     offer = OFFERS.find(paid.price)
     if offer is None:
         words = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."

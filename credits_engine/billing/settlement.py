@@ -22,7 +22,7 @@ from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
-from credits_engine.store import entries
+from credits_engine.store import journal
 from credits_engine.store.accounts import Account
 
 ACTOR = "billing"
@@ -231,7 +231,7 @@ def _journal(
     reason: str,
     cause: str,
 ) -> None:
-    entries.append(
+    journal.append(
         session,
         {
             "type": type_.value,

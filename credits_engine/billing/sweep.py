@@ -16,7 +16,7 @@ from credits_engine.billing.prices import UnsoldPriceError, is_sold
 from credits_engine.billing.settlement import settle
 from credits_engine.billing.store import accounts, inbox, sweeping
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
-from credits_engine.store import openings
+from credits_engine.store import period_openings
 
 DUE_MAX = 100
 PAGE = 1_000
@@ -95,7 +95,7 @@ class Roll:
 
     def _turn(self, now: datetime) -> int:
         with read_only() as session:
-            page = openings.without_period(session, after=self.after, now=now, page=PAGE)
+            page = period_openings.without_period(session, after=self.after, now=now, page=PAGE)
         self.after = page.last  # already: a page that can't be opened must not keep those after it waiting
         return sum(_opened(page.users[start : start + TOGETHER], now) for start in range(0, len(page.users), TOGETHER))
 

@@ -7,8 +7,7 @@ import click
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
-from credits_engine.aftermath.cli import after_rollback_group
-from credits_engine.api import presentation
+from credits_engine.api import serializers
 from credits_engine.billing.cli import billing_group
 from credits_engine.cli import corrections as corrections
 from credits_engine.cli import migration as migration
@@ -18,9 +17,10 @@ from credits_engine.cli import review
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import UnknownPlanError
-from credits_engine.operations import books
-from credits_engine.operations.routing import look_up_flag
-from credits_engine.reconciliation import watching
+from credits_engine.operations import account_books
+from credits_engine.operations.routing import flag_lookup
+from credits_engine.reconciliation import scheduled
+from credits_engine.remediation.cli import after_rollback_group
 from credits_engine.store import accounts
 from credits_engine.store.reconciliation import BookTotal
 
@@ -55,21 +55,21 @@ def status_command(*, user_id: str, as_json: bool) -> None:
             raise CommandFailed(f"User {user_id!r} is not in the directory; `rollout users import` adds users.")
         account, _ = found
         try:
-            both = books.shown(session, account, now)
+            both = account_books.read_books(session, account, now)
         except UnknownPlanError as error:
             raise CommandFailed(str(error)) from error
-        evaluation = look_up_flag(session, now)(account)
+        evaluation = flag_lookup(session, now)(account)
     document = {
         "userId": user_id,
         "plan": account.plan,
         "frozen": account.frozen,
         "engine": evaluation.engine,
         "because": evaluation.reason,
-        "books": {name.value: presentation.status_document(both, name) for name in EngineName},
+        "books": {name.value: serializers.status_document(both, name) for name in EngineName},
     }
     words = [
         f"{user_id} on plan {account.plan}, served by {evaluation.engine} ({evaluation.reason})",
-        *(_book_line(name, presentation.status_document(both, name)) for name in EngineName),
+        *(_book_line(name, serializers.status_document(both, name)) for name in EngineName),
         *map(_pack_line, both.packs),
         *([f"frozen: {account.frozen}"] if account.frozen else []),
     ]
@@ -81,7 +81,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
 @in_application
 def reconcile_command(*, as_json: bool) -> None:
     """Recompute both books from the journal. Exit code 1 when a book differs."""
-    result = watching.check_books(datetime.now(UTC), "demand")
+    result = scheduled.check_books(datetime.now(UTC), "demand")
     document = {
         "checked": result.checked,
         "found": result.found,
@@ -96,32 +96,32 @@ def reconcile_command(*, as_json: bool) -> None:
     sys.exit(0 if result.clean else 1)
 
 
-def _book_line(name: EngineName, document: presentation.Document) -> str:
+def _book_line(name: EngineName, document: serializers.Document) -> str:
     kinds = (f"{kind} {_figures(document[kind])}" for kind in ("analysis", "roast"))
     return f"  {name:<7} {', '.join(kinds)}, until {document['period_end']}"
 
 
 def _pack_line(pack: Pack) -> str:
-    until = presentation.instant(pack.expires_at)
+    until = serializers.instant(pack.expires_at)
     return f"  pack {pack.id}: {pack.remaining:,} of {pack.amount:,} bought {pack.kind} left, until {until}"
 
 
-def _figures(kind: presentation.Document) -> str:
+def _figures(kind: serializers.Document) -> str:
     return f"{kind['used']:,} of {'unlimited' if kind['limit'] is None else format(kind['limit'], ',')}"
 
 
-def _difference(each: BookTotal) -> presentation.Document:
+def _difference(each: BookTotal) -> serializers.Document:
     return {
         "engine": each.engine,
         "userId": each.user_id,
-        "periodStart": presentation.instant(each.period_start),
-        "book": presentation.pair(each.book),
-        "journal": presentation.pair(each.journal),
+        "periodStart": serializers.instant(each.period_start),
+        "book": serializers.pair(each.book),
+        "journal": serializers.pair(each.journal),
     }
 
 
 def _difference_line(each: BookTotal) -> str:
-    start = presentation.instant(each.period_start)
+    start = serializers.instant(each.period_start)
     return f"  {each.engine} {each.user_id} from {start}: book {_used(each.book)}, journal {_used(each.journal)}"
 
 

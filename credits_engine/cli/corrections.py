@@ -17,11 +17,11 @@ from control_plane.platform.runtime.cli_support import (
 )
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Correction, CorrectionRefused
-from credits_engine.api import presentation
+from credits_engine.api import serializers
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
-from credits_engine.operations.routing import look_up_flag
+from credits_engine.operations.routing import flag_lookup
 from credits_engine.store.accounts import EVERYBODY
 
 reason_option = click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
@@ -63,7 +63,7 @@ def adjust_command(
             session,
             user_id,
             given,
-            evaluate=look_up_flag(session, now),
+            evaluate=flag_lookup(session, now),
             now=now,
             actor=actor(),
             reason=reason,
@@ -82,7 +82,7 @@ def adjust_command(
 @in_application
 def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Stop the consumption of USER or of everybody."""
-    whom = _whom(user_id, everybody=everybody)
+    whom = _target(user_id, everybody=everybody)
     changed = _corrected(lambda session, now: corrections.freeze(session, whom, now=now, actor=actor(), reason=reason))
     words = (
         f"Consumption is stopped for {_name(whom)}: {reason}"
@@ -100,7 +100,7 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
 @in_application
 def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Let USER or everybody consume again."""
-    whom = _whom(user_id, everybody=everybody)
+    whom = _target(user_id, everybody=everybody)
     changed = _corrected(
         lambda session, now: corrections.unfreeze(session, whom, now=now, actor=actor(), reason=reason)
     )
@@ -118,7 +118,7 @@ def _corrected(use_case: Callable[[Session, datetime], Answer]) -> Answer:
         raise CommandFailed(str(error.args[0])) from error
 
 
-def _whom(user_id: str | None, *, everybody: bool) -> str:
+def _target(user_id: str | None, *, everybody: bool) -> str:
     if (user_id is None) is not everybody:
         raise CommandFailed("Name a USER, or write --everybody.")
     return user_id or EVERYBODY
@@ -129,7 +129,7 @@ def _name(whom: str) -> str:
 
 
 def _show(done: Correction, *, as_json: bool) -> None:
-    moved = {name.value: presentation.pair(amounts) for name, amounts in done.posted.items()}
+    moved = {name.value: serializers.pair(amounts) for name, amounts in done.posted.items()}
     books = "; ".join(f"{name} used {amounts}" for name, amounts in done.posted.items())
     words = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
     document = {"operationId": done.journal_id, "userId": done.user_id, "type": done.type, "posted": moved}

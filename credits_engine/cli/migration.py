@@ -12,13 +12,13 @@ from control_plane.platform import settings
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.migration import copies
-from credits_engine.migration.backfilling import Backfilled, backfill
-from credits_engine.migration.copies import CopyError
-from credits_engine.migration.drill import drill
-from credits_engine.migration.restoring import RestoreRefused, restore
+from credits_engine.migration import backup
+from credits_engine.migration.backfill import BackfillResult, backfill
+from credits_engine.migration.backup import CopyError
+from credits_engine.migration.restore import RestoreRefused, restore
+from credits_engine.migration.restore_test import restore_test
 from credits_engine.migration.retirement import BACKUP_SUBJECT
-from credits_engine.reconciliation.verifying import verify
+from credits_engine.reconciliation.verification import verify
 
 PROGRESS = "backfill-progress"
 LISTED = 20
@@ -35,7 +35,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
     progress = settings.current().instance_dir / PROGRESS
     after = progress.read_text(encoding="utf-8") if resume and progress.is_file() else ""
     users = opened = carried = 0
-    errors: list[Backfilled] = []
+    errors: list[BackfillResult] = []
     for batch in backfill(now=datetime.now(UTC), batch_size=batch_size, after=after, dry_run=dry_run):
         users += len(batch)
         opened += sum(each.opened for each in batch)
@@ -66,20 +66,20 @@ def verify_command(*, as_json: bool) -> None:
     words = [
         f"{len(found.without_period):,} users without a running period, {len(found.overlapping)} with overlaps.",
         f"{found.books.checked:,} book rows checked, {found.books.found} differ from the journal.",
-        f"{len(found.keys_astray):,} keys lead to no operation of their own.",
+        f"{len(found.orphaned_keys):,} keys lead to no operation of their own.",
         *(f"  no period: {user_id}" for user_id in found.without_period[:LISTED]),
         *(f"  overlapping: {user_id}" for user_id in found.overlapping[:LISTED]),
-        *(f"  key of {user_id}: {key}" for user_id, key in found.keys_astray[:LISTED]),
+        *(f"  key of {user_id}: {key}" for user_id, key in found.orphaned_keys[:LISTED]),
     ]
     document = {
         "withoutPeriod": found.without_period,
         "overlapping": found.overlapping,
         "checked": found.books.checked,
         "found": found.books.found,
-        "keysAstray": found.keys_astray,
+        "keysAstray": found.orphaned_keys,
     }
     echo_result(document, "\n".join(words), as_json=as_json)
-    sys.exit(0 if found.whole else 1)
+    sys.exit(0 if found.intact else 1)
 
 
 @click.command("backup")
@@ -88,7 +88,7 @@ def verify_command(*, as_json: bool) -> None:
 @in_application
 def backup_command(*, path: Path, as_json: bool) -> None:
     """Write a consistent copy of the whole database to PATH while everything goes on."""
-    _copied(copies.backup, path)
+    _copied(backup.backup, path)
     size = path.stat().st_size
     with transaction() as session:
         audit.record(
@@ -136,10 +136,10 @@ def drill_command(*, as_json: bool) -> None:
     """Play the recovery from corrupted data through on a copy. Exit code 1 if anything would be lost."""
     steps = []
     try:
-        for step in drill(settings.current(), datetime.now(UTC)):
+        for step in restore_test(settings.current(), datetime.now(UTC)):
             steps.append(step)
             if not as_json:
-                click.echo(f"  {'ok    ' if step.passed else 'FAILED'} {step.name}: {step.words}")
+                click.echo(f"  {'ok    ' if step.passed else 'FAILED'} {step.name}: {step.detail}")
     except CopyError as error:
         raise CommandFailed(str(error)) from error
     passed = all(step.passed for step in steps)
@@ -151,7 +151,7 @@ def drill_command(*, as_json: bool) -> None:
 COMMANDS = (backfill_command, verify_command, backup_command, restore_command, drill_command)
 
 
-def _print_batch(batch: list[Backfilled], users: int, *, dry_run: bool) -> None:
+def _print_batch(batch: list[BackfillResult], users: int, *, dry_run: bool) -> None:
     for each in batch:
         if each.error:
             click.echo(f"  {each.user_id}: {each.error}", err=True)

@@ -9,8 +9,8 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 from credits_engine.administration import top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp, UnknownPackError
-from credits_engine.api import presentation
-from credits_engine.api.bodies import AMOUNT_MAX
+from credits_engine.api import serializers
+from credits_engine.api.requests import AMOUNT_MAX
 from credits_engine.cli.corrections import reason_option, user_argument
 from credits_engine.engines.plans import Kind
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
@@ -64,10 +64,10 @@ COMMANDS = (top_up_command, revoke_command)
 
 def _show(done: TopUp, *, as_json: bool) -> None:
     pack = done.pack
-    until = presentation.instant(pack.expires_at)
+    until = serializers.instant(pack.expires_at)
     words = (
         f"{pack.user_id}: pack {pack.id} moved by {done.moved:+,} {pack.kind} as journal row {done.journal_id}; "
         f"{pack.remaining:,} left until {until}."
     )
     document = {"operationId": done.journal_id, "userId": pack.user_id, "moved": done.moved}
-    echo_result(document | presentation.pack_document(pack), words, as_json=as_json)
+    echo_result(document | serializers.pack_document(pack), words, as_json=as_json)

@@ -31,7 +31,7 @@ def retire_command(*, dry_run: bool, undo: bool, path: Path | None, reason: str 
             _dry_run(now, as_json=as_json)
         elif undo:
             with transaction() as session:
-                retirement.bring_back(session, now=now, actor=actor(), reason=words)
+                retirement.reinstate(session, now=now, actor=actor(), reason=words)
             echo_result({"retired": False}, "Legacy is asked again beside v2.", as_json=as_json)
         elif path is not None:
             _archive(path, now, words, as_json=as_json)
@@ -51,7 +51,7 @@ def _dry_run(now: datetime, *, as_json: bool) -> None:
     with read_only() as session:
         found = retirement.checks(session, now)
     ready = all(check.passed for check in found)
-    words = [f"  {'ok ' if check.passed else 'NO '} {check.name}: {check.words}" for check in found]
+    words = [f"  {'ok ' if check.passed else 'NO '} {check.name}: {check.detail}" for check in found]
     words.append("Legacy would be retired." if ready else "Legacy would not be retired.")
     echo_result({"wouldRetire": ready, "checks": _documents(found)}, "\n".join(words), as_json=as_json)
     click.get_current_context().exit(0 if ready else 1)

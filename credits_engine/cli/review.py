@@ -11,11 +11,11 @@ from control_plane.platform import private_files
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
 from credits_engine.api import review
-from credits_engine.api.bodies import AMOUNT_MAX
-from credits_engine.api.entry_documents import plain
-from credits_engine.engines.flipping import Tally
-from credits_engine.migration.calibrating import OPERATIONS_DEFAULT, calibrate
-from credits_engine.migration.previewing import preview
+from credits_engine.api.journal_entries import plain
+from credits_engine.api.requests import AMOUNT_MAX
+from credits_engine.engines.switch_preview import SwitchSummary
+from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
+from credits_engine.migration.switch_preview import preview
 
 LISTED = 20
 
@@ -48,7 +48,7 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
 def calibrate_command(*, operations: int, as_json: bool) -> None:
     """Judge the latest operations again, legacy against legacy too. Exit code 1 if there are none or one differs."""
     with read_only() as session:
-        found = calibrate(session, most=operations)
+        found = run_aa_test(session, most=operations)
     document = {
         "passed": found.passed,
         "operations": found.operations,
@@ -66,7 +66,7 @@ def calibrate_command(*, operations: int, as_json: bool) -> None:
 COMMANDS = (preview_command, calibrate_command)
 
 
-def _sentence(tally: Tally) -> str:
+def _sentence(tally: SwitchSummary) -> str:
     refused, granted = (
         ", ".join(f"{count:,} on {plan}" for plan, count in sorted(side.items())) or "nobody"
         for side in (tally.refused, tally.granted)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
-from credits_engine.engines import dual, legacy
+from credits_engine.engines import legacy, v2
 from credits_engine.engines.decisions import (
     NOTHING,
     Amounts,
@@ -25,7 +25,7 @@ from credits_engine.engines.decisions import (
 from credits_engine.engines.observation import RETIRED, Observation
 from credits_engine.engines.plans import Limit
 
-REFERENCE: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineName.V2: dual.decide}
+REFERENCE: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineName.V2: v2.decide}
 
 
 class Variance(StrEnum):
@@ -68,12 +68,12 @@ def compare(
         return Comparison(Variance.RETIRED if shadow.error == RETIRED else Variance.SHADOW_SHED)
     if shadow.decision is None:
         return Comparison(Variance.SHADOW_ERROR, shadow.error or "")
-    faults = _faults(served, served_book, request) + _faults(shadow, shadow_book, request)
+    faults = _defects(served, served_book, request) + _defects(shadow, shadow_book, request)
     if faults:
         return Comparison(Variance.DEFECT, " ".join(faults))
     if served.decision.outcome is shadow.decision.outcome:
         return Comparison(Variance.MATCH)
-    cause = _explained(served.decision.outcome, served_book, shadow.engine, shadow_book, request)
+    cause = _policy_difference(served.decision.outcome, served_book, shadow.engine, shadow_book, request)
     return Comparison(Variance.POLICY, cause) if cause else Comparison(Variance.DEFECT, "unknown")
 
 
@@ -107,13 +107,15 @@ def contradictions(decision: Decision, book: Book, amounts: Amounts) -> list[str
     return [name for name, right in checks.items() if not right]
 
 
-def _faults(observation: Observation, book: Book, request: Request) -> list[str]:
+def _defects(observation: Observation, book: Book, request: Request) -> list[str]:
     assert observation.decision is not None
     found = contradictions(observation.decision, book, request.amounts)
     return [f"{observation.engine}:{fault}" for fault in found]
 
 
-def _explained(expected: Outcome, served_book: Book, engine: EngineName, shadow_book: Book, request: Request) -> str:
+def _policy_difference(
+    expected: Outcome, served_book: Book, engine: EngineName, shadow_book: Book, request: Request
+) -> str:
     """The fewest declared policy differences that, once neutralised, turn the shadow's verdict into the served one.
 
     Each is neutralised by judging again with the served book's own limits, window (period and usage) or state.

@@ -10,15 +10,17 @@ from credits_engine.engines.plans import Kind, Limit
 def decide(book: Book, request: Request) -> Decision:
     """Allow while every pool asked for holds enough; charge all kinds or none."""
     if book.blocked is not None:
-        return _answer(book, Outcome.DENIED_STATE, NOTHING, book.blocked)
+        return _decision(book, Outcome.DENIED_STATE, NOTHING, book.blocked)
     pools = (
         (Kind.ANALYSIS, book.limits.analysis, book.used.analysis, book.bought.analysis, request.amounts.analysis),
         (Kind.ROAST, book.limits.roast, book.used.roast, book.bought.roast, request.amounts.roast),
     )
     for kind, limit, used, bought, asked in pools:
         if asked > 0 and not _holds(limit, used, bought, asked):
-            return _answer(book, Outcome.DENIED_LIMIT, NOTHING, _short(kind, book, used=used, limit=limit, asked=asked))
-    return _answer(book, Outcome.ALLOWED, request.amounts, f"This month's pools hold {request.amounts}.")
+            return _decision(
+                book, Outcome.DENIED_LIMIT, NOTHING, _short(kind, book, used=used, limit=limit, asked=asked)
+            )
+    return _decision(book, Outcome.ALLOWED, request.amounts, f"This month's pools hold {request.amounts}.")
 
 
 def _holds(limit: Limit, used: int, bought: int, asked: int) -> bool:
@@ -35,7 +37,7 @@ def _short(kind: Kind, book: Book, *, used: int, limit: Limit, asked: int) -> st
     )
 
 
-def _answer(book: Book, outcome: Outcome, charged: Amounts, reason: str) -> Decision:
+def _decision(book: Book, outcome: Outcome, charged: Amounts, reason: str) -> Decision:
     return Decision(
         outcome=outcome,
         charged=charged,

@@ -30,7 +30,7 @@ class Pack:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Allocation:
     """By how much one journal row moves one pack: negative where credits are drawn, positive where they return."""
 
     pack_id: int
@@ -40,10 +40,10 @@ class Move:
 
 def bought(packs: Iterable[Pack]) -> Amounts:
     """What usable packs hold together."""
-    return total(Move(pack.id, pack.kind, pack.remaining) for pack in packs)
+    return total(Allocation(pack.id, pack.kind, pack.remaining) for pack in packs)
 
 
-def total(moves: Iterable[Move]) -> Amounts:
+def total(moves: Iterable[Allocation]) -> Amounts:
     """The moves added up by kind."""
     sums = dict.fromkeys(Kind, 0)
     for move in moves:
@@ -61,33 +61,33 @@ def beyond_plan(book: Book, charged: Amounts) -> Amounts:
     )
 
 
-def drawn(packs: Sequence[Pack], amounts: Amounts) -> tuple[Move, ...]:
+def spend(packs: Sequence[Pack], amounts: Amounts) -> tuple[Allocation, ...]:
     """What each usable pack pays of `amounts`, the one that expires soonest first. Raises ValueError for too little."""
-    moves: list[Move] = []
+    moves: list[Allocation] = []
     for kind in Kind:
         missing = getattr(amounts, kind.value)
         for pack in sorted(packs, key=lambda each: (each.expires_at, each.id)):
             part = min(missing, pack.remaining) if pack.kind is kind else 0
             if part > 0:
-                moves.append(Move(pack.id, kind, -part))
+                moves.append(Allocation(pack.id, kind, -part))
                 missing -= part
         if missing > 0:
             raise ValueError(f"The packs lack {missing} {kind}.")
     return tuple(moves)
 
 
-def returned(moves: Sequence[Move], back: Amounts) -> tuple[Move, ...]:
+def refund(moves: Sequence[Allocation], back: Amounts) -> tuple[Allocation, ...]:
     """Where `back` of an operation that drew `moves` goes: to packs before the plan, to the one drawn last first.
 
     So that what is left is what an operation for the kept part alone would have left. What the packs don't take
     belongs to the plan. The answer is in the order of `moves`, in which rows are locked.
     """
     left = {kind: getattr(back, kind.value) for kind in Kind}
-    found: list[Move] = []
+    found: list[Allocation] = []
     for move in reversed(moves):
         part = min(left[move.kind], -move.amount)
         if part > 0:
-            found.append(Move(move.pack_id, move.kind, part))
+            found.append(Allocation(move.pack_id, move.kind, part))
             left[move.kind] -= part
     return tuple(reversed(found))
 

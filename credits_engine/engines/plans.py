@@ -59,7 +59,7 @@ class Catalogue:
     def __init__(self, plans: Iterable[CreditPlan]) -> None:
         """Raise CatalogueError with all mistakes at once."""
         self.plans = tuple(plans)
-        mistakes = catalogue_mistakes(self.plans)
+        mistakes = catalogue_errors(self.plans)
         if mistakes:
             raise CatalogueError(" ".join(mistakes))
         self._named = _index((name, plan) for plan in self.plans for name in (plan.name, *plan.aliases))
@@ -91,7 +91,7 @@ class Catalogue:
         return self._rank[after.name] > self._rank[before.name]
 
 
-def catalogue_mistakes(plans: tuple[CreditPlan, ...]) -> list[str]:
+def catalogue_errors(plans: tuple[CreditPlan, ...]) -> list[str]:
     """Every contradiction as a sentence; empty when both engines can rely on the catalogue."""
     mistakes = [] if plans else ["A catalogue needs at least one plan."]
     names = Counter(name for plan in plans for name in (plan.name, *plan.aliases))
@@ -99,11 +99,11 @@ def catalogue_mistakes(plans: tuple[CreditPlan, ...]) -> list[str]:
     prices = Counter(key for plan in plans for key in plan.price_keys)
     mistakes += [f"Price lookup key {key!r} buys {n} plans; it may buy one." for key, n in prices.items() if n > 1]
     for plan in plans:
-        mistakes += _plan_mistakes(plan)
+        mistakes += _plan_errors(plan)
     return mistakes
 
 
-def _plan_mistakes(plan: CreditPlan) -> list[str]:
+def _plan_errors(plan: CreditPlan) -> list[str]:
     blank = [name for name in (plan.name, *plan.aliases, *plan.price_keys) if name != name.strip() or not name]
     mistakes = [f"Plan {plan.name!r}: {name!r} is blank or has blanks around it." for name in blank]
     for engine, limits in (("v2", plan.v2), ("legacy", plan.legacy)):

@@ -39,7 +39,7 @@ class EntryType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EngineResult:
     """One engine's part in an operation. `outcome` is None where it was not asked; `used` is before `posted`.
 
     `bought` is what packs hold afterwards, the same on both sides.
@@ -78,8 +78,8 @@ class Receipt:
     charged: Amounts
     outcome: Outcome
     reason: str
-    served: Side
-    shadow: Side
+    served: EngineResult
+    shadow: EngineResult
     comparison: Comparison
     flag_revision: int
     evaluation_reason: str
@@ -99,10 +99,10 @@ class Receipt:
         return self.outcome is Outcome.ALLOWED or self.uncharged
 
 
-def side(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> Side:
+def engine_result(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> EngineResult:
     """What the journal keeps of one engine's answer; where there is none, of the book it was asked about."""
     decision = observation.decision
-    return Side(
+    return EngineResult(
         engine=observation.engine,
         outcome=None if observation.shed else observation.outcome,
         charged=decision.charged if decision else NOTHING,
@@ -139,8 +139,8 @@ def to_columns(receipt: Receipt) -> dict[str, Any]:
         "corrects": None,
         "actor": receipt.actor,
         "context": _context(receipt),
-        **_side_columns(receipt.served),
-        **_side_columns(receipt.shadow),
+        **_engine_columns(receipt.served),
+        **_engine_columns(receipt.shadow),
     }
 
 
@@ -157,8 +157,8 @@ def from_columns(row: Columns) -> Receipt:
         charged=Amounts(row["charged_analysis"], row["charged_roast"]),
         outcome=Outcome(row["outcome"]),
         reason=row["reason"],
-        served=_side(row, engine, row["reason"]),
-        shadow=_side(row, engine.other, row["shadow_reason"]),
+        served=_engine_result(row, engine, row["reason"]),
+        shadow=_engine_result(row, engine.other, row["shadow_reason"]),
         comparison=Comparison(Variance(row["variance"] or Variance.RETIRED), row["cause"]),
         flag_revision=row["flag_revision"],
         evaluation_reason=row["evaluation_reason"],
@@ -182,7 +182,7 @@ def replayed(receipt: Receipt) -> Receipt:
     return replace(receipt, replayed=True)
 
 
-def _side_columns(of: Side) -> dict[str, Any]:
+def _engine_columns(of: EngineResult) -> dict[str, Any]:
     engine = of.engine.value
     return {
         f"{engine}_period_start": of.period.start,
@@ -200,9 +200,9 @@ def _side_columns(of: Side) -> dict[str, Any]:
     }
 
 
-def _side(row: Columns, engine: EngineName, reason: str) -> Side:
+def _engine_result(row: Columns, engine: EngineName, reason: str) -> EngineResult:
     outcome = row[f"{engine}_outcome"]
-    return Side(
+    return EngineResult(
         engine=engine,
         outcome=Outcome(outcome) if outcome else None,
         charged=Amounts(row[f"{engine}_charged_analysis"], row[f"{engine}_charged_roast"]),

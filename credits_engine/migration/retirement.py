@@ -21,7 +21,7 @@ from control_plane.phases import FLAG, RolloutState
 from control_plane.platform import private_files, settings
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback
-from credits_engine.reconciliation.verifying import verify
+from credits_engine.reconciliation.verification import verify
 from credits_engine.store import retirement
 from flags.store.overrides import Effect, list_overrides
 
@@ -45,7 +45,7 @@ class Check:
 
     name: str
     passed: bool
-    words: str
+    detail: str
 
 
 class RetirementRefused(ValueError):  # noqa: N818 - named after what the caller gets
@@ -57,8 +57,8 @@ def checks(session: Session, now: datetime) -> list[Check]:
     return [
         _complete(session, now),
         _everybody(session, now),
-        _quiet(session, now),
-        _whole(session, now),
+        _legacy_idle(session, now),
+        _verified(session, now),
         _backed_up(session, now),
     ]
 
@@ -67,17 +67,17 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> list[
     """Stop asking legacy beside v2. Raises RetirementRefused with every check that failed."""
     found = checks(session, now)
     if failed := [check for check in found if not check.passed]:
-        raise RetirementRefused(" ".join(check.words for check in failed))
+        raise RetirementRefused(" ".join(check.detail for check in failed))
     if not retirement.retire(session, now=now, actor=actor, reason=reason):
         raise RetirementRefused("Legacy is retired already.")
-    evidence = {check.name: check.words for check in found}
+    evidence = {check.name: check.detail for check in found}
     _record(session, "retire", now=now, actor=actor, reason=reason, after={"retired": True, "checks": evidence})
     return found
 
 
-def bring_back(session: Session, *, now: datetime, actor: str, reason: str) -> None:
+def reinstate(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     """Ask legacy again beside v2. Raises RetirementRefused when it is not retired, or archived."""
-    if not retirement.bring_back(session):
+    if not retirement.reinstate(session):
         known = retirement.find(session)
         raise RetirementRefused(f"{_archived(known)} A rollback still works." if known else "Legacy is not retired.")
     _record(session, "bring_back", now=now, actor=actor, reason=reason, after={"retired": False})
@@ -90,7 +90,7 @@ def archive(session: Session, path: Path, *, now: datetime, actor: str, reason: 
     """
     if path.exists():
         raise RetirementRefused(f"{path} exists; name another file.")
-    if not retirement.note_archive(session, path.name, now=now):
+    if not retirement.record_archive(session, path.name, now=now):
         known = retirement.find(session)
         raise RetirementRefused(_archived(known) if known else "Legacy is not retired; retire it first.")
     partial = path.with_name(f"{path.name}.partial")
@@ -110,10 +110,10 @@ def _complete(session: Session, now: datetime) -> Check:
     rollout = rollouts.load(session, FLAG)
     if rollout is None or rollout.state is not RolloutState.COMPLETE:
         state = "was never planned" if rollout is None else f"is {rollout.state}"
-        return Check("complete", passed=False, words=f"The rollout {state}, not complete.")
+        return Check("complete", passed=False, detail=f"The rollout {state}, not complete.")
     since = rollout.state_changed_at
     words = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are asked for."
-    return Check("complete", passed=now - since >= QUIET, words=words)
+    return Check("complete", passed=now - since >= QUIET, detail=words)
 
 
 def _everybody(session: Session, now: datetime) -> Check:
@@ -126,32 +126,32 @@ def _everybody(session: Session, now: datetime) -> Check:
     found = [f"{len(denied)} users are kept on legacy by name."] if denied else []
     found += [f"Legacy served {served} of the last {LATEST_OPERATIONS:,} journal rows."] if served else []
     found += ["ENABLE_CREDITS_V2 is false here."] if settings.current().credits_v2_override is False else []
-    return Check("everybody", passed=not found, words=" ".join(found) or "v2 serves everybody.")
+    return Check("everybody", passed=not found, detail=" ".join(found) or "v2 serves everybody.")
 
 
-def _quiet(session: Session, now: datetime) -> Check:
+def _legacy_idle(session: Session, now: datetime) -> Check:
     recent = {each: at for each, at in retirement.newest_open(session).items() if now - at < QUIET}
     seen = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
-    return Check("quiet", passed=not seen, words=" ".join(seen) or f"No variance is open for {QUIET.days} days.")
+    return Check("quiet", passed=not seen, detail=" ".join(seen) or f"No variance is open for {QUIET.days} days.")
 
 
-def _whole(session: Session, now: datetime) -> Check:
+def _verified(session: Session, now: datetime) -> Check:
     found = verify(session, now)
     words = (
         f"{len(found.without_period):,} users without a period, {len(found.overlapping):,} with overlaps, "
         f"{found.books.found:,} of {found.books.checked:,} rows differ from the journal."
     )
-    return Check("verify", passed=found.whole, words=words)
+    return Check("verify", passed=found.intact, detail=words)
 
 
 def _backed_up(session: Session, now: datetime) -> Check:
     last = next(iter(audit.latest(session, subject=BACKUP_SUBJECT, limit=1)), None)
     if last is None:
-        return Check("backup", passed=False, words="There is no backup; `rollout credits backup` makes one.")
+        return Check("backup", passed=False, detail="There is no backup; `rollout credits backup` makes one.")
     # A record that was kept over a restore says when the backup itself was made.
     made_at = datetime.fromisoformat((last.after or {}).get("made_at", last.at.isoformat()))
     words = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
-    return Check("backup", passed=now - made_at <= BACKUP_AGE, words=words)
+    return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=words)
 
 
 def _archived(known: retirement.Retired) -> str:

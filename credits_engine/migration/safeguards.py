@@ -68,7 +68,7 @@ def read(session: Session) -> Safeguards:
     )
 
 
-def put_back(
+def carry_over(
     session: Session, known: Safeguards, *, jump: int, now: datetime, actor: str, reason: str
 ) -> dict[str, object]:
     """Let all of it hold in the restored database; returns what was carried over, in numbers and names."""

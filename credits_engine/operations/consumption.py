@@ -12,17 +12,17 @@ from time import perf_counter_ns
 from sqlalchemy.orm import Session
 
 from credits_engine.billing.settlement import settled_account
-from credits_engine.engines import dual, legacy, receipts
+from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.comparison import compare
 from credits_engine.engines.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation, Timer, observe, retired, shed
 from credits_engine.engines.packs import Pack, beyond_plan
-from credits_engine.engines.packs import drawn as drawn_from
+from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.engines.shedding import ShadowBudget
-from credits_engine.operations.books import Books, first_sight, locked
-from credits_engine.store import books, entries, packs
+from credits_engine.engines.shadow_budget import ShadowBudget
+from credits_engine.operations.account_books import Books, load_for_update, load_if_ready
+from credits_engine.store import books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
 
 UNWRITTEN = 0
@@ -49,7 +49,7 @@ class Engines:
     """Who judges. The product has these two; only a replay puts something else in their place."""
 
     legacy: Engine = legacy.decide
-    v2: Engine = dual.decide
+    v2: Engine = v2.decide
 
     def of(self, name: EngineName) -> Engine:
         """The engine of that name."""
@@ -57,7 +57,7 @@ class Engines:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class EnginePolicy:
     """How this process treats its engines: how long it waits for the shadow, and what a failure means to the caller.
 
     An operation whose kinds are all in `allowed_on_error` goes ahead uncharged when the served engine fails; any other
@@ -67,7 +67,7 @@ class Manners:
     shadow: ShadowBudget = field(default_factory=ShadowBudget)
     allowed_on_error: frozenset[Kind] = frozenset()
 
-    def lets_pass(self, amounts: Amounts) -> bool:
+    def fails_open_for(self, amounts: Amounts) -> bool:
         """Whether an operation that could not be decided goes ahead."""
         asked = {kind for kind in Kind if getattr(amounts, kind.value)}
         return asked <= self.allowed_on_error
@@ -112,30 +112,32 @@ def consume(
     evaluate: Evaluate,
     engines: Engines = ENGINES,
     timer: Timer = perf_counter_ns,
-    manners: Manners | None = None,
+    manners: EnginePolicy | None = None,
 ) -> Receipt:
     """Answer `operation` once: a known key gets its first receipt again, unless that was an error, which is retried.
 
     Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
     """
-    sight = first_sight(session, operation.user_id, key=operation.key, now=now)
+    sight = load_if_ready(session, operation.user_id, key=operation.key, now=now)
     if sight is None:
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
-    if earlier := _answered(session, operation, sight.known):
+    if earlier := _run_served(session, operation, sight.known):
         return earlier
     account = settled_account(session, sight.account, now=now)
     seen = sight.books if account is sight.account else None  # settling may have moved them
-    both, known = locked(session, account, key=operation.key, now=now, known=sight.known, seen=seen)
-    if earlier := _answered(session, operation, known):
+    both, known = load_for_update(session, account, key=operation.key, now=now, known=sight.known, seen=seen)
+    if earlier := _run_served(session, operation, known):
         return earlier
     evaluation = evaluate(account)
-    receipt = judged(operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners)
+    receipt = run_experiment(
+        operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners
+    )
     if known:
         receipt = replace(receipt, retry_of=known.journal_id)
-    return _written(session, operation, receipt, both.packs)
+    return _write(session, operation, receipt, both.packs)
 
 
-def judged(
+def run_experiment(
     operation: Operation,
     both: Books,
     *,
@@ -143,18 +145,18 @@ def judged(
     now: datetime,
     engines: Engines = ENGINES,
     timer: Timer = perf_counter_ns,
-    manners: Manners | None = None,
+    manners: EnginePolicy | None = None,
 ) -> Receipt:
     """Let both engines decide and compare them; what the served one says stands. Writes nothing."""
-    manners = manners or Manners()
+    manners = manners or EnginePolicy()
     request = Request(operation.user_id, operation.amounts)
     served_name = evaluation.engine
     served_book, shadow_book = both.of(served_name), both.of(served_name.other)
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
-    shadow = _shadowed(engines, both, served_name.other, request, timer=timer, budget=manners.shadow)
+    shadow = _run_shadow(engines, both, served_name.other, request, timer=timer, budget=manners.shadow)
     charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
     drawn = beyond_plan(served_book, charged)
-    side = receipts.side(served, served_book, charged - drawn, drawn)
+    side = receipts.engine_result(served, served_book, charged - drawn, drawn)
     return Receipt(
         journal_id=UNWRITTEN,
         type=operation.type,
@@ -166,16 +168,16 @@ def judged(
         outcome=served.outcome,
         reason=side.reason,
         served=side,
-        shadow=receipts.side(shadow, shadow_book, charged - drawn, drawn),
+        shadow=receipts.engine_result(shadow, shadow_book, charged - drawn, drawn),
         comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
         flag_revision=evaluation.revision,
         evaluation_reason=evaluation.reason,
         actor=operation.actor,
-        uncharged=served.decision is None and manners.lets_pass(operation.amounts),
+        uncharged=served.decision is None and manners.fails_open_for(operation.amounts),
     )
 
 
-def _shadowed(
+def _run_shadow(
     engines: Engines, both: Books, name: EngineName, request: Request, *, timer: Timer, budget: ShadowBudget
 ) -> Observation:
     """What the shadow says, as long as it keeps to its time and is not retired."""
@@ -188,7 +190,7 @@ def _shadowed(
     return observation
 
 
-def _answered(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
+def _run_served(session: Session, operation: Operation, known: KnownKey | None) -> Receipt | None:
     """The receipt that answers a known key again; None when the key is new or its last attempt was an error."""
     if known is None:
         return None
@@ -198,10 +200,10 @@ def _answered(session: Session, operation: Operation, known: KnownKey | None) ->
         )
     if known.outcome is Outcome.ERROR and not known.uncharged:
         return None
-    return receipts.replayed(receipts.from_columns(entries.fetch(session, known.journal_id)))
+    return receipts.replayed(receipts.from_columns(journal.fetch(session, known.journal_id)))
 
 
-def _written(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
+def _write(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
     sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
     if receipt.served.posted != NOTHING:
         books.post(
@@ -211,12 +213,12 @@ def _written(session: Session, operation: Operation, receipt: Receipt, bought: t
             month_start=sides[EngineName.LEGACY].period.start,
             amounts=receipt.served.posted,
         )
-    journal_id = entries.append(session, receipts.to_columns(receipt))
+    journal_id = journal.append(session, receipts.to_columns(receipt))
     if receipt.drawn != NOTHING:
         packs.move(session, journal_id, drawn_from(bought, receipt.drawn))
     if receipt.retry_of is not None:
-        entries.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
-    elif not entries.remember(
+        journal.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
+    elif not journal.remember(
         session,
         operation.user_id,
         operation.key,

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
 from credits_engine.engines.observation import Timer
-from credits_engine.engines.packs import returned, total
+from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations.consumption import ENGINES, Engines, Evaluate, Manners, Operation, consume
-from credits_engine.store import entries, packs, reservations
-from credits_engine.store.reservations import Held, ReservationState
+from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines, Evaluate, Operation, consume
+from credits_engine.store import journal, packs, reservations
+from credits_engine.store.reservations import ReservationState, StoredReservation
 
 DEFAULT_TTL = timedelta(minutes=15)
 SYSTEM = "credits"
@@ -29,7 +29,7 @@ ENTRIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class ReservationResult:
     """How a reservation ended: `committed` stays charged, the rest went back. `replayed` marks a repeated answer."""
 
     journal_id: int
@@ -46,7 +46,7 @@ class UnknownReservationError(LookupError):
     """No reservation was granted under that key."""
 
 
-class SettledOtherwiseError(Exception):
+class FinalizedDifferentlyError(Exception):
     """The reservation has already ended in another way."""
 
 
@@ -63,7 +63,7 @@ def reserve(
     ttl: timedelta = DEFAULT_TTL,
     engines: Engines = ENGINES,
     timer: Timer = perf_counter_ns,
-    manners: Manners | None = None,
+    manners: EnginePolicy | None = None,
 ) -> Receipt:
     """Decide and charge like `consume`; what is granted is held until it is settled or `ttl` is over."""
     assert operation.type is EntryType.RESERVE
@@ -72,7 +72,7 @@ def reserve(
         sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
         reservations.add(
             session,
-            Held(
+            StoredReservation(
                 user_id=receipt.user_id,
                 key=receipt.operation_key,
                 state=ReservationState.PENDING,
@@ -92,7 +92,7 @@ def reserve(
 
 def commit(
     session: Session, user_id: str, key: str, *, now: datetime, actor: str, amounts: Amounts | None = None
-) -> Settlement:
+) -> ReservationResult:
     """Keep what was reserved, or `amounts` of it, and give the rest back.
 
     Raises UnknownReservationError, SettledOtherwiseError and CommitTooLargeError; nothing is written then.
@@ -103,42 +103,51 @@ def commit(
     if kept.analysis > held.amounts.analysis or kept.roast > held.amounts.roast:
         raise CommitTooLargeError(f"{kept} can't be committed: {held.amounts} were reserved under {key!r}.")
     if held.state is ReservationState.PENDING and now >= held.expires_at:
-        raise SettledOtherwiseError(f"The reservation {key!r} expired at {held.expires_at.isoformat()}; reserve again.")
-    return _settled(session, held, ReservationState.COMMITTED, kept=kept, now=now, actor=actor, reason="Work done.")
+        raise FinalizedDifferentlyError(
+            f"The reservation {key!r} expired at {held.expires_at.isoformat()}; reserve again."
+        )
+    return _finalized(session, held, ReservationState.COMMITTED, kept=kept, now=now, actor=actor, reason="Work done.")
 
 
-def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> Settlement:
+def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> ReservationResult:
     """Give back everything that was reserved. Raises UnknownReservationError and SettledOtherwiseError."""
     held = _locked(session, user_id, key)
-    return _settled(session, held, ReservationState.RELEASED, kept=NOTHING, now=now, actor=actor, reason=reason)
+    return _finalized(session, held, ReservationState.RELEASED, kept=NOTHING, now=now, actor=actor, reason=reason)
 
 
-def expire(session: Session, user_id: str, key: str, *, now: datetime) -> Settlement | None:
+def expire(session: Session, user_id: str, key: str, *, now: datetime) -> ReservationResult | None:
     """Give back what a forgotten reservation holds; None when it was settled meanwhile or has time left."""
     held = reservations.lock(session, user_id, key)
     if held is None or held.state is not ReservationState.PENDING or now < held.expires_at:
         return None
     reason = f"Neither committed nor released by {held.expires_at.isoformat()}."
-    return _settled(session, held, ReservationState.EXPIRED, kept=NOTHING, now=now, actor=SYSTEM, reason=reason)
+    return _finalized(session, held, ReservationState.EXPIRED, kept=NOTHING, now=now, actor=SYSTEM, reason=reason)
 
 
-def _locked(session: Session, user_id: str, key: str) -> Held:
+def _locked(session: Session, user_id: str, key: str) -> StoredReservation:
     held = reservations.lock(session, user_id, key)
     if held is None:
         raise UnknownReservationError(f"Nothing is reserved for {user_id!r} under {key!r}; reserve first.")
     return held
 
 
-def _settled(
-    session: Session, held: Held, state: ReservationState, *, kept: Amounts, now: datetime, actor: str, reason: str
-) -> Settlement:
+def _finalized(
+    session: Session,
+    held: StoredReservation,
+    state: ReservationState,
+    *,
+    kept: Amounts,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> ReservationResult:
     if held.state is not ReservationState.PENDING:
-        return _repeated(held, state, kept)
+        return _replayed(held, state, kept)
     back = held.amounts - kept
-    to_packs = returned(packs.moves_of(session, held.journal_id), back) if held.drew else ()
+    to_packs = refund(packs.allocations_of(session, held.journal_id), back) if held.drew else ()
     undrawn = total(to_packs)
     lowered = reservations.give_back(session, held, back - undrawn)
-    journal_id = entries.append(
+    journal_id = journal.append(
         session,
         {
             "type": ENTRIES[state].value,
@@ -159,15 +168,15 @@ def _settled(
         },
     )
     packs.move(session, journal_id, to_packs)
-    reservations.settle(session, held, state=state, journal_id=journal_id, kept=kept)
-    return Settlement(journal_id, held.user_id, held.key, state, held.amounts, kept, held.engine)
+    reservations.finalize(session, held, state=state, journal_id=journal_id, kept=kept)
+    return ReservationResult(journal_id, held.user_id, held.key, state, held.amounts, kept, held.engine)
 
 
-def _repeated(held: Held, state: ReservationState, kept: Amounts) -> Settlement:
+def _replayed(held: StoredReservation, state: ReservationState, kept: Amounts) -> ReservationResult:
     """The same answer to the same settlement, and a refusal of any other."""
     if held.state is not state or held.committed != kept or held.settled_by is None:
         ended = f"with {held.committed}" if held.state is ReservationState.COMMITTED else "and gave everything back"
-        raise SettledOtherwiseError(f"The reservation {held.key!r} was already {held.state} {ended}.")
-    return Settlement(
+        raise FinalizedDifferentlyError(f"The reservation {held.key!r} was already {held.state} {ended}.")
+    return ReservationResult(
         held.settled_by, held.user_id, held.key, state, held.amounts, held.committed, held.engine, replayed=True
     )

@@ -25,7 +25,7 @@ UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned
 
 def evaluate_flag(session: Session, now: datetime) -> Evaluate:
     """The evaluation that routes an operation; the guard learns of it and waits for what becomes of the operation."""
-    look_up = look_up_flag(session, now)
+    look_up = flag_lookup(session, now)
 
     def evaluate(account: Account) -> FlagEvaluation:
         found = look_up(account)
@@ -38,7 +38,7 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
     return evaluate
 
 
-def look_up_flag(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:
+def flag_lookup(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:
     """Who would serve a user, as `session` sees the flag: for whoever looks, as nothing is counted afterwards.
 
     `state` is given by whoever has read it already. No operation is routed by a rollout that was rolled back. Before a

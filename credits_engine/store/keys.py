@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, is_postgresql
 from credits_engine.engines.decisions import Outcome
-from credits_engine.store.guardrails import OPERATIONS
+from credits_engine.store.guard_queries import OPERATIONS
 from credits_engine.store.tables import JOURNAL, KEYS
 
 COMPARING_SECONDS = 600
@@ -23,7 +23,7 @@ FORGOTTEN = select(JOURNAL.c.user_id, JOURNAL.c.operation_key).where(
 ASTRAY = union(LEADING_ASTRAY, FORGOTTEN).order_by("user_id", "key").limit(bindparam("most"))
 
 
-def astray(session: Session, *, most: int) -> tuple[tuple[str, str], ...]:
+def find_orphans(session: Session, *, most: int) -> tuple[tuple[str, str], ...]:
     """User and key wherever a key leads to no row of its own, or an operation that was granted has lost its key."""
     if is_postgresql(session):
         execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))

@@ -8,7 +8,7 @@ from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
-from credits_engine.engines.packs import Move, Pack
+from credits_engine.engines.packs import Allocation, Pack
 from credits_engine.engines.plans import Kind
 from credits_engine.store.accounts import UNSPENT_FROM
 from credits_engine.store.tables import PACK_ENTRIES, PACKS
@@ -95,17 +95,17 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
     return pack_id
 
 
-def move(session: Session, journal_id: int, moves: Iterable[Move]) -> None:
+def move(session: Session, journal_id: int, moves: Iterable[Allocation]) -> None:
     """Move packs and note which journal row did so. The caller holds them or has just made them."""
     for each in moves:
         execute_core(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
         execute_core(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
 
 
-def moves_of(session: Session, journal_id: int) -> tuple[Move, ...]:
+def allocations_of(session: Session, journal_id: int) -> tuple[Allocation, ...]:
     """How a journal row moved packs, in the order in which it drew on them."""
     return tuple(
-        Move(row.pack_id, Kind(row.kind), row.amount)
+        Allocation(row.pack_id, Kind(row.kind), row.amount)
         for row in execute_core(session, MOVES, {"journal_id": journal_id})
     )
 

@@ -23,7 +23,7 @@ class ReservationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredReservation:
     """One reservation: what it holds, in which period of each book, and how it ended if it did."""
 
     user_id: str
@@ -65,7 +65,7 @@ SETTLE = (
 )
 
 
-def add(session: Session, held: Held) -> None:
+def add(session: Session, held: StoredReservation) -> None:
     """Store a new reservation."""
     execute_core(
         session,
@@ -89,14 +89,14 @@ def add(session: Session, held: Held) -> None:
     )
 
 
-def find(session: Session, user_id: str, key: str) -> Held | None:
+def find(session: Session, user_id: str, key: str) -> StoredReservation | None:
     """The reservation under a key, without a lock."""
-    return _held(execute_core(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+    return _stored(execute_core(session, OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
-def lock(session: Session, user_id: str, key: str) -> Held | None:
+def lock(session: Session, user_id: str, key: str) -> StoredReservation | None:
     """The reservation under a key, locked; take it before any lock on a book."""
-    return _held(execute_core(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
+    return _stored(execute_core(session, LOCK_OF_KEY, {"user_id": user_id, "key": key}).one_or_none())
 
 
 def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, str]]:
@@ -104,7 +104,9 @@ def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, st
     return [(row.user_id, row.key) for row in execute_core(session, OVERDUE, {"now": now, "most": most})]
 
 
-def settle(session: Session, held: Held, *, state: ReservationState, journal_id: int, kept: Amounts) -> None:
+def finalize(
+    session: Session, held: StoredReservation, *, state: ReservationState, journal_id: int, kept: Amounts
+) -> None:
     """Write how a reservation ended."""
     execute_core(
         session,
@@ -120,7 +122,7 @@ def settle(session: Session, held: Held, *, state: ReservationState, journal_id:
     )
 
 
-def give_back(session: Session, held: Held, amounts: Amounts) -> dict[EngineName, Amounts]:
+def give_back(session: Session, held: StoredReservation, amounts: Amounts) -> dict[EngineName, Amounts]:
     """Take `amounts` off both books in the periods that were charged; returns what each book's row went down by.
 
     That is less than asked for only where a reset has emptied the book since: nothing goes below zero.
@@ -147,10 +149,10 @@ def _lower(session: Session, book: Table, *, row: ColumnElement[bool], amounts: 
     return lowered
 
 
-def _held(row: Any) -> Held | None:
+def _stored(row: Any) -> StoredReservation | None:
     if row is None:
         return None
-    return Held(
+    return StoredReservation(
         user_id=row.user_id,
         key=row.key,
         state=ReservationState(row.state),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import execute_core, rowcount_of
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName
-from credits_engine.store.pages import DIFFERS
+from credits_engine.store.journal_pages import DIFFERS
 from credits_engine.store.tables import JOURNAL, LEGACY, RETIREMENT, insert_if_absent, inserted
 
 ONLY = 1
@@ -64,12 +64,12 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> bool:
     return inserted(session, RETIRE, row)
 
 
-def bring_back(session: Session) -> bool:
+def reinstate(session: Session) -> bool:
     """Take that back; False when it was not retired, or is archived."""
     return rowcount_of(session, delete(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None))) == 1
 
 
-def note_archive(session: Session, archive: str, *, now: datetime) -> bool:
+def record_archive(session: Session, archive: str, *, now: datetime) -> bool:
     """Note where the archive is; False when legacy is not retired, or was archived before."""
     change = update(RETIREMENT).where(RETIREMENT.c.archived_at.is_(None)).values(archived_at=now, archive=archive)
     return rowcount_of(session, change) == 1

@@ -15,33 +15,33 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import execute_core
 from credits_engine.store import usage_days
 from credits_engine.store.tables import JOURNAL
-from credits_engine.store.usage_rows import SEGMENTS, WRITTEN, Segment, UsageRow, divided
+from credits_engine.store.usage_rows import SEGMENTS, WRITTEN, Segment, UsageRow, group_by
 
-__all__ = ["Segment", "UsageRow", "added_up"]
+__all__ = ["Segment", "UsageRow", "daily_usage"]
 
 DAY = timedelta(days=1)
 SINCE, UNTIL = (bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until"))
 
 
-def added_up(
+def daily_usage(
     session: Session, by: frozenset[Segment] = frozenset(Segment), *, since: datetime, until: datetime
 ) -> list[UsageRow]:
     """The sums of `[since, until)`, oldest first."""
     first, last = _midnight_from(since), _midnight_before(until)
     if first >= last:
-        return _together(_between(session, by, since, until))
+        return _merge(_between(session, by, since, until))
     # Days and mark are seen at one instant, and no row behind that mark is ever taken away: none is missed or doubled.
-    mark, days = usage_days.kept(session, by, first=f"{first:%Y-%m-%d}", last=f"{last:%Y-%m-%d}")
+    mark, days = usage_days.stored_days(session, by, first=f"{first:%Y-%m-%d}", last=f"{last:%Y-%m-%d}")
     fresh = execute_core(session, _behind_mark(by), {"since": first, "until": last, "mark": mark})
     ends = [*_between(session, by, since, first), *_between(session, by, last, until)]
-    return _together([*ends, *days, *fresh])
+    return _merge([*ends, *days, *fresh])
 
 
 def _between(session: Session, by: frozenset[Segment], since: datetime, until: datetime) -> Iterable[Any]:
     return execute_core(session, _in_span(by), {"since": since, "until": until}) if since < until else ()
 
 
-def _together(rows: Iterable[Any]) -> list[UsageRow]:
+def _merge(rows: Iterable[Any]) -> list[UsageRow]:
     """Rows of the same segment as one."""
     sums: dict[tuple[str, ...], list[int]] = {}
     for row in rows:
@@ -64,7 +64,7 @@ def _midnight_from(moment: datetime) -> datetime:
 def _in_span(by: frozenset[Segment]) -> dict[str, Executable]:
     occurred_at = JOURNAL.c.occurred_at
     return {
-        dialect: divided(by, written, JOURNAL).where(occurred_at >= SINCE, occurred_at < UNTIL)
+        dialect: group_by(by, written, JOURNAL).where(occurred_at >= SINCE, occurred_at < UNTIL)
         for dialect, written in WRITTEN.items()
     }
 
@@ -75,6 +75,6 @@ def _behind_mark(by: frozenset[Segment]) -> dict[str, Executable]:
     behind = select(JOURNAL).where(JOURNAL.c.id > bindparam("mark")).cte("behind").prefix_with("MATERIALIZED")
     occurred_at = behind.c.occurred_at
     return {
-        dialect: divided(by, written, behind).where(occurred_at >= SINCE, occurred_at < UNTIL)
+        dialect: group_by(by, written, behind).where(occurred_at >= SINCE, occurred_at < UNTIL)
         for dialect, written in WRITTEN.items()
     }

@@ -11,9 +11,9 @@ from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, f
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import Base, Statements, execute_core, per_dialect
-from credits_engine.store import tallies
+from credits_engine.store import running_totals
 from credits_engine.store.tables import JOURNAL
-from credits_engine.store.usage_rows import COUNTS, WRITTEN, Segment, divided
+from credits_engine.store.usage_rows import COUNTS, WRITTEN, Segment, group_by
 
 DAYS = Table(
     "credit_usage_day",
@@ -34,10 +34,10 @@ MOVE_MARK = update(MARK).values(
 )
 
 
-def _fold(dialect: str) -> Any:
+def _roll_up(dialect: str) -> Any:
     def build(insert_into: Any) -> Any:
         fresh = JOURNAL.c.id.between(bindparam("after") + 1, bindparam("reached"))
-        rows = divided(frozenset(Segment), WRITTEN[dialect], JOURNAL).where(fresh)
+        rows = group_by(frozenset(Segment), WRITTEN[dialect], JOURNAL).where(fresh)
         statement = insert_into(DAYS).from_select([*KEY, *COUNTS], rows)
         sums = {name: DAYS.c[name] + statement.excluded[name] for name in COUNTS}
         return statement.on_conflict_do_update(index_elements=KEY, set_=sums)
@@ -45,20 +45,20 @@ def _fold(dialect: str) -> Any:
     return build
 
 
-FOLD: Statements = {dialect: per_dialect(_fold(dialect))[dialect] for dialect in WRITTEN}
+FOLD: Statements = {dialect: per_dialect(_roll_up(dialect))[dialect] for dialect in WRITTEN}
 
 
-def fold(session: Session) -> int:
+def roll_up(session: Session) -> int:
     """Add the next rows of the journal to their days, a few thousand at most; returns up to which row they go."""
     row = execute_core(session, LOCK_MARK).one()
-    moved = tallies.advanced(session, row)
+    moved = running_totals.advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
         execute_core(session, FOLD, {"after": row.journal_id, "reached": moved["reached"]})
     execute_core(session, MOVE_MARK, moved)
     return moved["reached"]
 
 
-def kept(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[Any]]:
+def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[Any]]:
     """The mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
     rows = execute_core(session, _statement(by), {"first": first, "last": last}).all()
     return rows[0].mark, [row[1:] for row in rows if row[-1] is not None]

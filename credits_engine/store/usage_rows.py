@@ -52,7 +52,7 @@ WRITTEN: dict[str, Written] = {
 }
 
 
-def divided(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[Any]:
+def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[Any]:
     """Rows of `journal` added up by segments, in the columns of UsageRow; the caller says which rows."""
     whole: dict[Segment, ColumnElement[Any]] = {
         Segment.DAY: written(journal.c.occurred_at, len("2027-03-14")),

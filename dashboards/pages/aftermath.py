@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.aftermath import approving
-from credits_engine.aftermath.approving import ApprovalRefused
+from credits_engine.remediation import approval
+from credits_engine.remediation.approval import ApprovalRefused
 from dashboards.pages.blueprint import bp
 from dashboards.screens import aftermath as screens
 
@@ -32,8 +32,8 @@ def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
     now, reason = datetime.now(UTC), request.form.get("reason", "")[:REASON_CHARACTERS]
     try:
         with transaction() as session:
-            approving.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)
-        posted = approving.post_approved(now)
+            approval.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)
+        posted = approval.post_approved(now)
         flash(f"Approved: credits of {posted:,} accounts are corrected. What is left goes on by itself.", "success")
     except ApprovalRefused as refusal:
         flash(f"Nothing was changed.\n{refusal}", "refusal")

@@ -15,7 +15,7 @@ from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
-from credits_engine.operations.routing import look_up_flag
+from credits_engine.operations.routing import flag_lookup
 from dashboards.pages.blueprint import bp, row_id
 from dashboards.screens import credits as screens
 
@@ -81,7 +81,7 @@ def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> objec
         session,
         user_id,
         _given(),
-        evaluate=look_up_flag(session, now),
+        evaluate=flag_lookup(session, now),
         now=now,
         actor=authorization.actor(),
         reason=reason,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import perf_counter_ns
 
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.decisions import NOTHING, Book, Decision, Outcome, Request
 
 SLOW_NANOSECONDS = 600_000_000
@@ -90,7 +90,7 @@ class FaultyV2:
             raise OrderedFailureError("Ordered by the rehearsal.")
         if FaultKind.SLOW in struck:
             self.delay_nanoseconds += SLOW_NANOSECONDS
-        decision = dual.decide(book, request)
+        decision = v2.decide(book, request)
         for kind in struck:
             decision = SPOILS.get(kind, _unspoilt)(decision)
         return decision

@@ -8,7 +8,7 @@ from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus, soak_gate
 from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.transitions import Transition
-from credits_engine.migration import advancing
+from credits_engine.migration import advance_gate
 from dashboards.rehearsal.stage import ACTOR
 
 PATIENCE = 2
@@ -23,7 +23,7 @@ def thinks_of_advancing(session: Session, now: datetime) -> bool:
     rollout = rollouts.find(session, FLAG)
     if not _has_soaked(rollout, now):
         return False
-    gates = rollouts.gates(session, rollout, now, but={advancing.GATE})
+    gates = rollouts.gates(session, rollout, now, but={advance_gate.GATE})
     return _lets_pass(gates, _approval(rollout, gates, now))
 
 

@@ -16,7 +16,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.transitions import Action, Transition
 from credits_engine.engines.receipts import Receipt
-from credits_engine.migration import advancing
+from credits_engine.migration import advance_gate
 from credits_engine.reconciliation.journal import reconcile
 from dashboards.rehearsal import store
 from dashboards.rehearsal.faults import FaultyV2
@@ -88,7 +88,9 @@ class Replay:
         with read_only() as session:
             if not thinks_of_advancing(session, now):
                 return
-        advancing.look(now, every=advancing.FRESH, operations=advancing.AT_ONCE_OPERATIONS, rest=lambda: None)
+        advance_gate.refresh(
+            now, every=advance_gate.FRESH, operations=advance_gate.AT_ONCE_OPERATIONS, rest=lambda: None
+        )
         with transaction() as session:
             advanced = try_advance(session, now)
         if advanced is None:

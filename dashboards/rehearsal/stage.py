@@ -9,7 +9,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations.consumption import Engines, Operation, consume
-from credits_engine.operations.evidence import observations
+from credits_engine.operations.guard_signals import outcome_signals
 from credits_engine.operations.routing import evaluate_flag
 from dashboards.rehearsal.faults import SLOW_NANOSECONDS, FaultyV2
 from dashboards.rehearsal.usage_log import UsageRow
@@ -45,7 +45,7 @@ class Stage:
                 timer=self._v2.timer,
             )
         slow = self._v2.delay_nanoseconds - delay_before >= SLOW_NANOSECONDS
-        signals.record(*observations(receipt), Sample(STATEMENT_SLOW, slow, engine="v2"))
+        signals.record(*outcome_signals(receipt), Sample(STATEMENT_SLOW, slow, engine="v2"))
         return receipt
 
     def _introduce(self, session: Session, row: UsageRow, now: datetime) -> None:

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.aftermath import approving, store
-from credits_engine.aftermath.costs import ItemState, ReportState
-from credits_engine.aftermath.store import Item, Report
 from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.remediation import approval, store
+from credits_engine.remediation.impact import ItemState, ReportState
+from credits_engine.remediation.store import Item, Report
 
 ACCOUNTS_SHOWN = 200
 
@@ -50,7 +50,7 @@ def of_attempt(session: Session, flag: str, attempt: int) -> AftermathView | Non
 
 def read(session: Session, flag: str, attempt: int, *, after: str, now: datetime) -> AftermathScreen:
     """One report in full; raises UnknownReportError."""
-    view = _view(session, approving.found(session, flag, attempt))
+    view = _view(session, approval.find_report(session, flag, attempt))
     items = store.items(session, view.report.id, after=after, limit=ACCOUNTS_SHOWN + 1)
     more = len(items) > ACCOUNTS_SHOWN
     shown = tuple(items[:ACCOUNTS_SHOWN])
@@ -58,7 +58,7 @@ def read(session: Session, flag: str, attempt: int, *, after: str, now: datetime
 
 
 def _view(session: Session, report: Report) -> AftermathView:
-    tally = store.tally(session, report.id)
+    tally = store.count_by_state(session, report.id)
     owing = {state: found for state, found in tally.items() if state is not ItemState.NONE}
     return AftermathView(
         report=report,

@@ -10,8 +10,8 @@ from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, EngineName
 from credits_engine.engines.plans import Kind, UnknownPlanError
 from credits_engine.models import JournalEntry
-from credits_engine.operations import books
-from credits_engine.operations.routing import look_up_flag
+from credits_engine.operations import account_books
+from credits_engine.operations.routing import flag_lookup
 from credits_engine.store import accounts
 from credits_engine.store.accounts import Account
 
@@ -103,7 +103,7 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
         words = f"The directory has no user {user_id!r}; `rollout users import` adds users."
         return CreditsScreen(now, user_id, None, (), "", words, (), None)
     account, _ = found
-    routed = look_up_flag(session, now)(account)
+    routed = flag_lookup(session, now)(account)
     shown, problem = _books(session, account, routed.engine, now)
     entries = _of_user(session, user_id, before)
     older = entries[PAGE_ENTRIES - 1].id if len(entries) > PAGE_ENTRIES else None
@@ -114,7 +114,7 @@ def _books(
     session: Session, account: Account, serving: EngineName, now: datetime
 ) -> tuple[tuple[BookView, ...], str | None]:
     try:
-        both = books.shown(session, account, now)
+        both = account_books.read_books(session, account, now)
     except UnknownPlanError as error:
         return (), str(error)
     return tuple(_book(both.of(engine), engine, serving) for engine in (serving, serving.other)), None

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from credits_engine.reconciliation import tallying, watching
+from credits_engine.reconciliation import scheduled, totals
 from tests import postgres
 from tests.bench.credit_goals import Goal, office_on
 from tests.bench.credit_stock import Stock, fill
@@ -56,11 +56,11 @@ def measured(stock: Stock) -> Iterator[Goal]:
 
 def _reconciliation(url: str) -> Iterator[Goal]:
     with office_on(url) as office, office.app.app_context():
-        tallying.fold()
+        totals.advance()
         found = 0
         for cause, words in (("demand", "from the whole journal"), ("schedule", "with kept sums")):
             begun = time.perf_counter()
-            found += watching.check_books(datetime.now(UTC), cause).found
+            found += scheduled.check_books(datetime.now(UTC), cause).found
             yield Goal(f"reconcile, all books, {words}", f"{time.perf_counter() - begun:.1f} s")
     yield Goal("… differences", f"{found}", "0", found == 0)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import Operation
-from credits_engine.operations.serving import serve
+from credits_engine.operations.execution import run_operation
 from tests import postgres
 from tests.bench import processor
 from tests.bench.credit_goals import Goal, office_on
@@ -140,6 +140,6 @@ def _server_of(users: range, random: Random) -> Callable[[], object]:
     def serve_one() -> object:
         user = f"user-{random.choice(users)}"
         operation = Operation(user, f"{unique}-{next(numbers)}", Amounts(1, 0), actor="bench")
-        return serve(operation, now=datetime.now(UTC))
+        return run_operation(operation, now=datetime.now(UTC))
 
     return serve_one

@@ -29,7 +29,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings
 from credits_engine.engines.decisions import Amounts
-from credits_engine.operations import evidence
+from credits_engine.operations import guard_signals
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from flags.store import UserAttributes
 from tests import postgres
@@ -91,7 +91,11 @@ def counted(_drills: int) -> Iterator[Goal]:
             )
 
         def count() -> None:
-            signals.record(*evidence.observations(receipt), *evidence.excused(receipt), evidence.repeated(receipt))
+            signals.record(
+                *guard_signals.outcome_signals(receipt),
+                *guard_signals.exempt_signals(receipt),
+                guard_signals.retry_signal(receipt),
+            )
 
         runs = timeit.repeat(count, number=2_000, repeat=20, timer=time.process_time)
     millis = min(runs) / 2_000 * 1000

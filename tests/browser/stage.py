@@ -16,7 +16,7 @@ from control_plane.platform.observability.signals import Sample
 from control_plane.transitions import Transition
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import Operation
-from credits_engine.operations.serving import serve
+from credits_engine.operations.execution import run_operation
 from flags.store.directory import UserAttributes, upsert_users
 
 SPARE_FLAGS = (
@@ -74,7 +74,7 @@ def _consume(now: datetime) -> None:
         upsert_users(session, [UserAttributes(USER, "starter", now - timedelta(days=40), beta=True)], now=now)
     for number in range(12):
         moment = now - timedelta(minutes=30 - number)
-        serve(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
+        run_operation(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
 
 
 def _operation(chance: random.Random) -> Iterator[Sample]:

@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
-from credits_engine.migration import copies
+from credits_engine.migration import backup
 from flags.client_features.refresher import refresher
 from tests.applications import application
 from tests.office import Office
@@ -61,6 +61,6 @@ def test_a_copy_is_for_this_user_alone(settings: Settings, tmp_path: Path, monke
     with application(settings):
         folder = tmp_path / "copies"
         folder.mkdir(mode=0o755)
-        copies.backup(settings.database_url, folder / "copy")
+        backup.backup(settings.database_url, folder / "copy")
         assert open_ones(folder) == {}
         assert (folder / "copy").stat().st_size > 0

@@ -9,7 +9,7 @@ import pytest
 from alerts.notices.delivering import send
 from alerts.sources.prometheus import NoAnswerError, Source
 from control_plane.platform.problems import Problem
-from credits_engine.client import RemoteCounter
+from credits_engine.client import RemoteBackend
 from credits_engine.engines.decisions import Amounts
 from flags.relay.upstream import Upstream, UpstreamError
 
@@ -70,7 +70,7 @@ def test_a_relay_stays(url: str) -> None:
 
 def test_a_service_that_takes_credits_stays(url: str) -> None:
     with pytest.raises(Problem, match="a redirect is not followed") as refusal:
-        RemoteCounter(url, TOKEN, 5).reserve("ada", "k", Amounts(1, 0))
+        RemoteBackend(url, TOKEN, 5).reserve("ada", "k", Amounts(1, 0))
     assert refusal.value.status == 502
 
 

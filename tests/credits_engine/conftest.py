@@ -11,9 +11,9 @@ from sqlalchemy import select
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations import books
-from credits_engine.operations.books import Books
-from credits_engine.operations.consumption import ENGINES, Engines, FlagEvaluation, Manners, Operation, consume
+from credits_engine.operations import account_books
+from credits_engine.operations.account_books import Books
+from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines, FlagEvaluation, Operation, consume
 from credits_engine.store import accounts
 from credits_engine.store.tables import JOURNAL
 from flags.models import DirectoryUser
@@ -31,7 +31,7 @@ class Till:
     v2: bool = False
     now: datetime = NOW
     engines: Engines = ENGINES
-    manners: Manners = field(default_factory=Manners)
+    manners: EnginePolicy = field(default_factory=EnginePolicy)
 
     def user(self, user_id: str, plan: str = "free", *, anchor: datetime | None = None) -> str:
         """Put a user into the directory, or change one there."""
@@ -62,7 +62,7 @@ class Till:
         with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
-            return books.shown(session, found[0], self.now)
+            return account_books.read_books(session, found[0], self.now)
 
     def journal(self, user_id: str) -> list[Mapping[str, object]]:
         """Every journal row of a user, oldest first."""

@@ -102,7 +102,7 @@ def disturb(session: Session, stage: Stage) -> None:
 def move(session: Session, stage: Stage) -> None:
     """Put the rollout, its guard, legacy's retirement and what is said of this user by name somewhere else."""
     dice = stage.dice
-    if dice.random() < 0.2 and not retirement.bring_back(session):
+    if dice.random() < 0.2 and not retirement.reinstate(session):
         retirement.retire(session, now=NOW, actor="test", reason="Retired for a test.")
     rollout = rollouts.find(session, FLAG)
     phase = dice.randrange(len(rollout.plan.phases))

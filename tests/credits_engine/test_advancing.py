@@ -12,16 +12,16 @@ from control_plane import store as rollout_store
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines import dual
+from credits_engine.engines import v2
+from credits_engine.engines.advance_check import AdvanceCheck, gate_result, tolerated
 from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
-from credits_engine.engines.readiness import Readiness, judged, tolerated
-from credits_engine.migration import advancing
+from credits_engine.migration import advance_gate
 from credits_engine.operations.consumption import Engines
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 
 BETA, LAST_OF_NEWCOMERS = Position(1, 0), Position(2, 3)
-FOUND = Readiness(NOW, version=1, users=100, entering=100, refused=0, operations=10, mismatches=0, unlike=0)
+FOUND = AdvanceCheck(NOW, version=1, users=100, entering=100, refused=0, operations=10, mismatches=0, unlike=0)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def at(rollout: Rollout, position: Position) -> Rollout:
 
 def asked(rollout: Rollout, now: datetime = NOW) -> GateResult:
     with read_only() as session:
-        return advancing.gate(session, rollout, now)
+        return advance_gate.gate(session, rollout, now)
 
 
 def spend(till: Till, *users: str, roast: int = 12) -> None:
@@ -111,7 +111,7 @@ def test_people_chosen_by_name_may_be_refused(till: Till, rollout: Rollout) -> N
 
 
 def lying(loaded: Book, request: Request) -> Decision:
-    return replace(dual.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
+    return replace(v2.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
 
 
 def test_a_journal_that_contradicts_the_engines_closes_even_the_allowlist(till: Till, rollout: Rollout) -> None:
@@ -129,13 +129,13 @@ def test_a_journal_that_contradicts_the_engines_closes_even_the_allowlist(till: 
 def test_the_leader_looks_when_the_rollout_has_moved_and_every_hour(till: Till, rollout: Rollout) -> None:
     spend(till, "ada", "bob")
     at(rollout, LAST_OF_NEWCOMERS)
-    first = advancing.look(NOW)
+    first = advance_gate.refresh(NOW)
     assert first is not None
     assert (first.entering, first.refused) == (2, 2)
-    assert advancing.look(NOW + advancing.EVERY / 2) is None
-    assert advancing.look(NOW + advancing.EVERY) is not None
+    assert advance_gate.refresh(NOW + advance_gate.EVERY / 2) is None
+    assert advance_gate.refresh(NOW + advance_gate.EVERY) is not None
     moved = at(replace(rollout, version=2), Position(3, 0))
-    assert (advancing.look(NOW + advancing.EVERY) or first).version == moved.version
+    assert (advance_gate.refresh(NOW + advance_gate.EVERY) or first).version == moved.version
 
 
 @pytest.mark.usefixtures("everybody_enters")
@@ -144,22 +144,22 @@ def test_what_the_leader_found_is_the_answer_for_a_day(
 ) -> None:
     spend(till, "ada", "bob")
     moved = at(rollout, LAST_OF_NEWCOMERS)
-    advancing.look(NOW)
-    monkeypatch.setattr(advancing, "AT_ONCE_USERS", 1)
-    assert asked(moved, NOW + advancing.FRESH).status is GateStatus.CLOSED
-    for stale in (asked(moved, NOW + 2 * advancing.FRESH), asked(replace(moved, version=9))):
+    advance_gate.refresh(NOW)
+    monkeypatch.setattr(advance_gate, "AT_ONCE_USERS", 1)
+    assert asked(moved, NOW + advance_gate.FRESH).status is GateStatus.CLOSED
+    for stale in (asked(moved, NOW + 2 * advance_gate.FRESH), asked(replace(moved, version=9))):
         assert stale.status is GateStatus.UNKNOWN
         assert "Nobody has looked yet" in stale.reason
 
 
 def test_nothing_is_looked_at_where_nothing_is_planned(till: Till) -> None:
-    assert advancing.look(NOW) is None
+    assert advance_gate.refresh(NOW) is None
 
 
 @given(entering=st.integers(0, 10_000), refused=st.integers(0, 10_000), percent=st.integers(0, 100))
 def test_the_share_is_kept_to_the_user(entering: int, refused: int, percent: int) -> None:
     found = replace(FOUND, entering=entering, refused=min(refused, entering))
-    closed = judged(found, percent_max=percent, beyond_allowlist=True)[0] is GateStatus.CLOSED
+    closed = gate_result(found, percent_max=percent, beyond_allowlist=True)[0] is GateStatus.CLOSED
     one_alone = percent > 0 and found.refused == 1
     assert closed is (found.refused * 100 > percent * entering and not one_alone)
     assert tolerated(entering, 100) >= entering

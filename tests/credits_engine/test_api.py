@@ -17,7 +17,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
 from credits_engine.engines.decisions import Book, Decision, Request
-from credits_engine.operations import serving
+from credits_engine.operations import execution
 from credits_engine.operations.consumption import Engines, consume
 from tests.applications import application
 from tests.credits_engine.conftest import Till
@@ -112,7 +112,7 @@ def test_an_engine_that_fails_is_a_503_and_never_a_402(service: Service, monkeyp
     def failing(_book: Book, _request: Request) -> Decision:
         raise ValueError
 
-    monkeypatch.setattr(serving, "consume", partial(consume, engines=Engines(legacy=failing)))
+    monkeypatch.setattr(execution, "consume", partial(consume, engines=Engines(legacy=failing)))
     response = service.consume()
     assert (response.status_code, response.get_json()["code"]) == (503, "CREDITS_UNDECIDED")
     assert response.headers["Retry-After"]

@@ -12,11 +12,11 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.decisions import Amounts, Book, Decision, Request
 from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
-from credits_engine.reconciliation import checking
-from credits_engine.store import guardrails
+from credits_engine.reconciliation import invariants
+from credits_engine.store import guard_queries
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
@@ -24,7 +24,7 @@ from tests.credits_engine.examples import NOW
 
 def doubling(book: Book, request: Request) -> Decision:
     """v2 with a defect: it charges twice what was asked for."""
-    decision = dual.decide(book, request)
+    decision = v2.decide(book, request)
     return replace(decision, charged=decision.charged + decision.charged)
 
 
@@ -33,14 +33,14 @@ def tripped(till: Till) -> dict[str, Count]:
     signals.flush(till.now)
     with read_only() as session:
         totals = signals.totals(session)
-    return {name: totals[SeriesKey(name)] for name in (checking.DIFFERENCE, checking.DOUBLE_CHARGE)}
+    return {name: totals[SeriesKey(name)] for name in (invariants.DIFFERENCE, invariants.DOUBLE_CHARGE)}
 
 
 def test_sound_books_trip_nothing(till: Till) -> None:
     till.v2 = True
     till.take(till.user("ada"), "k1", analysis=2)
-    assert checking.check(till.now) == []
-    assert tripped(till) == {checking.DIFFERENCE: Count(0, 1), checking.DOUBLE_CHARGE: Count(0, 1)}
+    assert invariants.check(till.now) == []
+    assert tripped(till) == {invariants.DIFFERENCE: Count(0, 1), invariants.DOUBLE_CHARGE: Count(0, 1)}
 
 
 def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(till: Till) -> None:
@@ -48,8 +48,8 @@ def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(till: Til
     till.take(till.user("ada"), "k1", analysis=2)
     with transaction() as session:
         session.execute(update(COUNTERS).values(analysis_used=3))
-    assert [total.user_id for total in checking.check(till.now)] == ["ada"]
-    assert tripped(till)[checking.DIFFERENCE] == Count(1, 1)
+    assert [total.user_id for total in invariants.check(till.now)] == ["ada"]
+    assert tripped(till)[invariants.DIFFERENCE] == Count(1, 1)
 
 
 def test_a_key_that_was_charged_twice_trips_the_other_wire(till: Till) -> None:
@@ -58,14 +58,14 @@ def test_a_key_that_was_charged_twice_trips_the_other_wire(till: Till) -> None:
     again = [column for column in JOURNAL.c if column.name != "id"]
     with transaction() as session:
         session.execute(JOURNAL.insert().from_select(again, select(*again)))
-    checking.check(till.now)
-    assert tripped(till)[checking.DOUBLE_CHARGE] == Count(1, 1)
+    invariants.check(till.now)
+    assert tripped(till)[invariants.DOUBLE_CHARGE] == Count(1, 1)
 
 
 def test_the_check_goes_round_page_by_page(till: Till) -> None:
     till.take(till.user("ada"), "k1", analysis=2)
     for _ in range(4):
-        assert checking.check(till.now) == []
+        assert invariants.check(till.now) == []
 
 
 def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
@@ -75,8 +75,8 @@ def test_what_v2_puts_at_stake_is_counted_since_an_instant(till: Till) -> None:
         till.take(till.user(user), "k1", analysis=2)
         till.take(user, "k2", roast=1)
     with read_only() as session:
-        assert guardrails.blast(session, till.now) == guardrails.BlastRadius(2, 4, 0)
-        assert guardrails.blast(session, till.now + timedelta(seconds=1)) == guardrails.BlastRadius()
+        assert guard_queries.impact(session, till.now) == guard_queries.BlastRadius(2, 4, 0)
+        assert guard_queries.impact(session, till.now + timedelta(seconds=1)) == guard_queries.BlastRadius()
 
 
 def at_step(phase: int, step: int = 0) -> Rollout:
@@ -91,10 +91,10 @@ def at_step(phase: int, step: int = 0) -> Rollout:
 
 
 def stake(till: Till) -> Count:
-    checking.check(till.now)
+    invariants.check(till.now)
     signals.flush(till.now)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(checking.AT_RISK), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(invariants.AT_RISK), Count(0, 0))
 
 
 def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(till: Till) -> None:
@@ -114,9 +114,9 @@ def test_the_budget_of_the_alert_counts_before_the_one_of_the_settings(till: Til
     at_step(3)
     till.v2, till.engines = True, Engines(v2=doubling)
     till.take(till.user("bob", plan="custom"), "k1", analysis=3)
-    signals.set_budgets({checking.AT_RISK: 3})
+    signals.set_budgets({invariants.AT_RISK: 3})
     assert stake(till) == Count(0, 1)
-    signals.set_budgets({checking.AT_RISK: 2})
+    signals.set_budgets({invariants.AT_RISK: 2})
     assert stake(till) == Count(1, 2)
 
 
@@ -133,7 +133,7 @@ def asked(till: Till, users: int, *, reason: str, signed_up_days_ago: int = 90, 
 
 def split(rollout: Rollout) -> SampleRatio | None:
     with read_only() as session:
-        return guardrails.split(session, rollout, NOW)
+        return guard_queries.sample_ratio(session, rollout, NOW)
 
 
 def test_of_a_percentage_those_are_counted_whom_it_decided(till: Till) -> None:
@@ -155,21 +155,21 @@ def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
 
 def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:
     till.take(till.user("ada"), "k1", analysis=2)
-    checking.check_periods(till.now, 1)
+    invariants.check_periods(till.now, 1)
     row = select(COUNTERS).where(COUNTERS.c.user_id == "ada")
     with transaction() as session:
         opened = dict(session.execute(row).mappings().one())
         session.execute(COUNTERS.insert().values(opened | {"period_start": till.now}))
-    checking.check_periods(till.now, 1)
+    invariants.check_periods(till.now, 1)
     signals.flush(till.now)
     with read_only() as session:
-        assert signals.totals(session)[SeriesKey(checking.OVERLAP)] == Count(1, 2)
+        assert signals.totals(session)[SeriesKey(invariants.OVERLAP)] == Count(1, 2)
 
 
 def corrected(till: Till, at: datetime) -> Count:
-    checking.count_corrections(at, 1)
+    invariants.count_corrections(at, 1)
     with read_only() as session:
-        return signals.totals(session).get(SeriesKey(checking.CORRECTED), Count(0, 0))
+        return signals.totals(session).get(SeriesKey(invariants.CORRECTED), Count(0, 0))
 
 
 def give_back(till: Till, user: str, key: str | None = None) -> None:
@@ -196,21 +196,21 @@ def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(ti
     with transaction() as session:
         corrections.reset(session, "bob", now=till.now, actor="olga", reason="They asked.")
     assert corrected(till, till.now) == Count(0, 0), "the hour is not over"
-    an_hour_later = till.now + checking.HOUR
+    an_hour_later = till.now + invariants.HOUR
     assert corrected(till, an_hour_later) == Count(2, 3)
     assert corrected(till, an_hour_later) == Count(2, 3)
-    assert corrected(till, an_hour_later + checking.HOUR) == Count(2, 3)
+    assert corrected(till, an_hour_later + invariants.HOUR) == Count(2, 3)
 
 
 def test_another_leader_does_not_count_the_hour_again(till: Till) -> None:
     till.take(till.user("ada"), "k1", analysis=2)
-    an_hour_later = till.now + checking.HOUR
+    an_hour_later = till.now + invariants.HOUR
     assert corrected(till, an_hour_later) == Count(0, 1)
-    del till.app.extensions[checking.CORRECTED]
+    del till.app.extensions[invariants.CORRECTED]
     assert corrected(till, an_hour_later) == Count(0, 1)
 
 
 def test_what_a_rollback_gives_back_is_no_sign_of_a_new_fault(till: Till) -> None:
     till.take(till.user("ada"), "k1", analysis=2)
     give_back(till, "ada", key="rollback:ENABLE_CREDITS_V2:1")
-    assert corrected(till, till.now + checking.HOUR) == Count(0, 1)
+    assert corrected(till, till.now + invariants.HOUR) == Count(0, 1)

@@ -17,8 +17,8 @@ from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
-from credits_engine.operations.reservations import SettledOtherwiseError
-from credits_engine.store import migrating
+from credits_engine.operations.reservations import FinalizedDifferentlyError
+from credits_engine.store import migration
 from tests.credits_engine.conftest import V2_SERVES, Till
 from tests.faults.ledger import amounts, assert_whole
 
@@ -47,7 +47,7 @@ def assert_each_in_its_period(till: Till) -> None:
     limits = CATALOGUE.plan("free").v2
     assert all(each.analysis <= (limits.analysis or 0) for each in spent.values()), spent
     with read_only() as session:
-        assert migrating.overlapping(session) == []
+        assert migration.overlapping(session) == []
 
 
 @pytest.mark.parametrize("name", BOUNDARIES)
@@ -106,10 +106,10 @@ def test_a_host_too_far_ahead_ends_a_reservation_early_and_charges_nothing(till:
     boundary = opened(till, "calendar")
     reserved(till, "k1", at=boundary - SKEW)
     ahead = boundary - SKEW + reservations.DEFAULT_TTL
-    with transaction() as session, pytest.raises(SettledOtherwiseError):
+    with transaction() as session, pytest.raises(FinalizedDifferentlyError):
         reservations.commit(session, "ada", "k1", now=ahead, actor="test")
     with transaction() as session:
         assert reservations.expire(session, "ada", "k1", now=ahead) is not None
-    with transaction() as session, pytest.raises(SettledOtherwiseError):
+    with transaction() as session, pytest.raises(FinalizedDifferentlyError):
         reservations.commit(session, "ada", "k1", now=boundary - SKEW, actor="test")
     assert sum((amounts(row, "v2_posted") for row in assert_whole(till.app)), NOTHING) == NOTHING

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from credits_engine.engines import dual, legacy
+from credits_engine.engines import legacy, v2
 from credits_engine.engines.comparison import REFERENCE, Comparison, Variance, compare
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation, shed
@@ -133,4 +133,4 @@ def test_without_two_answers_there_is_nothing_to_compare() -> None:
 
 def test_the_window_of_the_example_periods_differs() -> None:
     assert MONTH != CYCLE
-    assert dual.decide(replace(book(), period=CYCLE), ONE).period == CYCLE
+    assert v2.decide(replace(book(), period=CYCLE), ONE).period == CYCLE

@@ -8,7 +8,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.platform.db.database import transaction
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.plans import Limits, UnknownPlanError
@@ -25,7 +25,7 @@ def failing(_book: Book, _request: Request) -> Decision:
 
 def charging_twice(book: Book, request: Request) -> Decision:
     doubled = Request(request.user_id, request.amounts + request.amounts)
-    return dual.decide(book, doubled)
+    return v2.decide(book, doubled)
 
 
 def together(till: Till, count: int, work: Any) -> list[Any]:

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import db, is_postgresql, read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
-from credits_engine.migration import copies
-from credits_engine.migration.calibrating import calibrate
-from credits_engine.reconciliation import checking, tallying
-from credits_engine.reconciliation.verifying import verify
-from credits_engine.store import tallies
+from credits_engine.migration import backup
+from credits_engine.migration.aa_test import run_aa_test
+from credits_engine.reconciliation import invariants, totals
+from credits_engine.reconciliation.verification import verify
+from credits_engine.store import running_totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS, USERS
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import MONTH
@@ -108,7 +108,7 @@ def shop(till: Till) -> Till:
 
 def whole(till: Till) -> bool:
     with read_only() as session:
-        return verify(session, till.now).whole
+        return verify(session, till.now).intact
 
 
 def spoil(harm: Harm) -> None:
@@ -126,10 +126,10 @@ def test_every_corruption_is_found_by_verify(shop: Till, harm: Harm) -> None:
 @pytest.mark.parametrize("harm", FOUND_BY_VERIFY.values(), ids=FOUND_BY_VERIFY.keys())
 def test_a_restored_backup_is_whole_and_goes_on(shop: Till, database_url: str, tmp_path: Path, harm: Harm) -> None:
     kept = tmp_path / "kept.backup"
-    copies.backup(database_url, kept)
+    backup.backup(database_url, kept)
     spoil(harm)
     db.engine.dispose()
-    copies.restore(database_url, kept)
+    backup.restore(database_url, kept)
     assert whole(shop)
     assert shop.take("ada", "k1", analysis=3, roast=2).replayed
     shop.take("ada", "k4", analysis=1)
@@ -138,10 +138,10 @@ def test_a_restored_backup_is_whole_and_goes_on(shop: Till, database_url: str, t
 
 def test_an_operation_that_was_journalled_twice_trips_a_wire_of_its_own(shop: Till) -> None:
     spoil(doubled)
-    checking.check(shop.now)
+    invariants.check(shop.now)
     signals.flush(shop.now)
     with read_only() as session:
-        assert signals.totals(session)[SeriesKey(checking.DOUBLE_CHARGE)].bad == 1
+        assert signals.totals(session)[SeriesKey(invariants.DOUBLE_CHARGE)].bad == 1
 
 
 def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
@@ -151,15 +151,15 @@ def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
         )
     )
     with read_only() as session:
-        found = calibrate(session)
+        found = run_aa_test(session)
     assert (found.passed, len(found.unlike)) == (False, 1)
 
 
 def test_a_changed_sum_is_found_and_made_again(shop: Till) -> None:
-    tallying.fold()
-    spoil(lambda s: s.execute(update(tallies.TALLIES).values(roast=77)))
+    totals.advance()
+    spoil(lambda s: s.execute(update(running_totals.TALLIES).values(roast=77)))
     with read_only() as session:
-        assert tallying.compare(session)[1] is False
-    tallying.begin_anew()
+        assert totals.compare(session)[1] is False
+    totals.rebuild()
     with read_only() as session:
-        assert tallying.compare(session)[1] is True
+        assert totals.compare(session)[1] is True

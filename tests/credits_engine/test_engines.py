@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import given
 
-from credits_engine.engines import dual, legacy
+from credits_engine.engines import legacy, v2
 from credits_engine.engines.comparison import contradictions
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, Engine, Outcome, Request
 from credits_engine.engines.plans import Limits
 from tests.credits_engine.examples import book, books, requests
 
-both = pytest.mark.parametrize("decide", [legacy.decide, dual.decide], ids=["legacy", "v2"])
+both = pytest.mark.parametrize("decide", [legacy.decide, v2.decide], ids=["legacy", "v2"])
 
 
 @both
@@ -20,7 +20,7 @@ def test_the_answer_never_contradicts_the_book(decide: Engine, loaded: Book, req
 
 @given(loaded=books, request=requests)
 def test_on_one_and_the_same_book_the_engines_agree(loaded: Book, request: Request) -> None:
-    one, other = legacy.decide(loaded, request), dual.decide(loaded, request)
+    one, other = legacy.decide(loaded, request), v2.decide(loaded, request)
     assert (one.outcome, one.charged, one.remaining) == (other.outcome, other.charged, other.remaining)
 
 

@@ -9,18 +9,18 @@ from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Ou
 from credits_engine.engines.legacy import decide
 from credits_engine.engines.plans import Limits
 from credits_engine.engines.receipts import Receipt, replayed
-from credits_engine.operations import evidence
-from credits_engine.operations.books import Books
-from credits_engine.operations.consumption import Engines, Operation, judged
-from credits_engine.operations.evidence import (
+from credits_engine.operations import guard_signals
+from credits_engine.operations.account_books import Books
+from credits_engine.operations.consumption import Engines, Operation, run_experiment
+from credits_engine.operations.guard_signals import (
     ALLOWED_ALONE,
     ANSWER_DIFFERS,
     REFUSED_ALONE,
     SHADOW_SLOW,
     SLOW,
     UNSHADOWED,
-    excused,
-    repeated,
+    exempt_signals,
+    retry_signal,
 )
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
 from tests.credits_engine.examples import NOW, asked, book, books
@@ -47,12 +47,12 @@ def receipt(
 ) -> Receipt:
     both = Books(loaded or book(), loaded or book())
     evaluation = V2_SERVES if v2_serves else LEGACY_SERVES
-    return judged(operation, both, evaluation=evaluation, now=NOW, engines=Engines(**engines))
+    return run_experiment(operation, both, evaluation=evaluation, now=NOW, engines=Engines(**engines))
 
 
 def observations(one: Receipt) -> tuple[Signal, ...]:
     """What decides about v2, without what is counted besides."""
-    return tuple(signal for signal in evidence.observations(one) if signal.signal not in BESIDES)
+    return tuple(signal for signal in guard_signals.outcome_signals(one) if signal.signal not in BESIDES)
 
 
 def allowing(loaded: Book, request: Request) -> Decision:
@@ -146,7 +146,7 @@ def test_replays_and_retries_count_nothing_again() -> None:
 
 def test_an_operation_owes_a_count_and_a_comparison_unless_it_failed_or_was_counted_before() -> None:
     def owes_not(one: Receipt) -> set[str]:
-        return {signal.signal for signal in excused(one)}
+        return {signal.signal for signal in exempt_signals(one)}
 
     good, failed = receipt(v2_serves=True), receipt(v2_serves=True, v2=failing)
     assert owes_not(good) == set()
@@ -158,56 +158,56 @@ def test_an_operation_owes_a_count_and_a_comparison_unless_it_failed_or_was_coun
 
 def test_a_shadow_that_was_not_asked_or_failed_is_no_comparison() -> None:
     for engines, missing in (({}, False), ({"legacy": failing}, True)):
-        found = evidence.observations(receipt(v2_serves=True, **engines))
+        found = guard_signals.outcome_signals(receipt(v2_serves=True, **engines))
         assert [signal.bad for signal in found if signal.signal == UNSHADOWED] == [missing]
 
 
 def test_a_verdict_that_v2_alone_turns_round_is_told_by_whom_it_harms() -> None:
-    refused = bad(evidence.observations(receipt(v2_serves=True, v2=refusing)))
+    refused = bad(guard_signals.outcome_signals(receipt(v2_serves=True, v2=refusing)))
     assert (REFUSED_ALONE, "", "served") in refused
     assert (ALLOWED_ALONE, "", "served") not in refused
     empty = replace(book(), limits=Limits(0, 0))
-    allowed = bad(evidence.observations(receipt(v2_serves=True, v2=allowing, loaded=empty)))
+    allowed = bad(guard_signals.outcome_signals(receipt(v2_serves=True, v2=allowing, loaded=empty)))
     assert (ALLOWED_ALONE, "", "served") in allowed
     assert (REFUSED_ALONE, "", "served") not in allowed
 
 
 def test_what_legacy_alone_does_wrong_counts_under_its_own_name() -> None:
     for v2_serves in (True, False):
-        found = bad(evidence.observations(receipt(v2_serves=v2_serves, legacy=refusing)))
+        found = bad(guard_signals.outcome_signals(receipt(v2_serves=v2_serves, legacy=refusing)))
         assert {name for _, name, _ in found} == {"legacy"}
-        both = bad(evidence.observations(receipt(v2_serves=v2_serves, legacy=one_too_many, v2=one_too_many)))
+        both = bad(guard_signals.outcome_signals(receipt(v2_serves=v2_serves, legacy=one_too_many, v2=one_too_many)))
         assert ("credit_variance", "", "served") in both, "what v2 does wrong as well is v2's"
 
 
 def test_an_engine_that_takes_its_time_is_slow() -> None:
     quick = receipt(v2_serves=True)
     slow = replace(quick, served=replace(quick.served, duration_us=60_000))
-    assert (SLOW, "v2", "served") in bad(evidence.observations(slow))
-    assert (SLOW, "legacy", "shadow") not in bad(evidence.observations(slow))
+    assert (SLOW, "v2", "served") in bad(guard_signals.outcome_signals(slow))
+    assert (SLOW, "legacy", "shadow") not in bad(guard_signals.outcome_signals(slow))
 
 
 @pytest.mark.parametrize(("duration_us", "is_slow"), [(5_000, False), (5_001, True)])
 def test_a_shadow_that_callers_may_notice_is_slow(duration_us: int, is_slow: bool) -> None:
     quick = receipt(v2_serves=True)
     one = replace(quick, shadow=replace(quick.shadow, duration_us=duration_us))
-    assert [signal.bad for signal in evidence.observations(one) if signal.signal == SHADOW_SLOW] == [is_slow]
+    assert [signal.bad for signal in guard_signals.outcome_signals(one) if signal.signal == SHADOW_SLOW] == [is_slow]
 
 
 def test_answers_differ_by_their_status_whether_that_was_declared_or_not() -> None:
     def differs(one: Receipt) -> list[bool]:
-        return [signal.bad for signal in evidence.observations(one) if signal.signal == ANSWER_DIFFERS]
+        return [signal.bad for signal in guard_signals.outcome_signals(one) if signal.signal == ANSWER_DIFFERS]
 
     used_up = replace(book(), used=Amounts(analysis=100))
     assert differs(receipt(v2_serves=True)) == [False]
     assert differs(receipt(v2_serves=True, loaded=used_up)) == [False]
     assert differs(receipt(v2_serves=True, v2=refusing)) == [True]
     assert differs(receipt(v2_serves=True, v2=failing)) == []
-    declared = judged(OPERATION, Books(used_up, book()), evaluation=V2_SERVES, now=NOW)
+    declared = run_experiment(OPERATION, Books(used_up, book()), evaluation=V2_SERVES, now=NOW)
     assert (declared.comparison.variance, declared.outcome) == (Variance.POLICY, Outcome.ALLOWED)
     assert differs(declared) == [True]
 
 
 def test_every_replay_and_every_new_try_was_asked_before() -> None:
     one = receipt(v2_serves=True)
-    assert [repeated(each).bad for each in (one, replayed(one), replace(one, retry_of=7))] == [False, True, True]
+    assert [retry_signal(each).bad for each in (one, replayed(one), replace(one, retry_of=7))] == [False, True, True]

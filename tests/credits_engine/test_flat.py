@@ -12,13 +12,13 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.engines.decisions import Amounts
-from credits_engine.operations import books
+from credits_engine.operations import account_books
 from credits_engine.operations.consumption import Operation, consume
-from credits_engine.operations.routing import evaluate_flag, look_up_flag
-from credits_engine.reconciliation import tallying
-from credits_engine.store import accounts, entries, guardrails, openings, pages, tallies
+from credits_engine.operations.routing import evaluate_flag, flag_lookup
+from credits_engine.reconciliation import totals
+from credits_engine.store import accounts, guard_queries, journal, journal_pages, period_openings, running_totals
 from credits_engine.store.accounts import Account
-from credits_engine.store.pages import Filters
+from credits_engine.store.journal_pages import Filters
 from credits_engine.store.reconciliation import user_totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
 from flags.store import beta_members
@@ -37,15 +37,15 @@ Work = Callable[[Session], object]
 
 
 def status(session: Session) -> object:
-    found = books.seen(session, "user7", LATER)
+    found = account_books.read_account_books(session, "user7", LATER)
     assert found
     glance, both = found
-    look_up_flag(session, LATER, glance.routing)(glance.account)
+    flag_lookup(session, LATER, glance.routing)(glance.account)
     return both
 
 
 def of_user(**filters: Any) -> Work:
-    return lambda session: pages.journal(session, Filters(user_id="user7", **filters), limit=PAGE)
+    return lambda session: journal_pages.journal(session, Filters(user_id="user7", **filters), limit=PAGE)
 
 
 def taken(session: Session) -> object:
@@ -58,7 +58,7 @@ def members(session: Session) -> object:
 
 
 def clockwork(session: Session) -> object:
-    return openings.without_period(session, after="user1", now=LATER, page=PAGE)
+    return period_openings.without_period(session, after="user1", now=LATER, page=PAGE)
 
 
 WORK: dict[str, tuple[Work, int]] = {
@@ -67,8 +67,8 @@ WORK: dict[str, tuple[Work, int]] = {
     "an older page": (of_user(before_id=USERS_STORED * EACH // 2), PAGE + 5),
     "history of one kind": (of_user(kind="analysis"), EACH),
     "history of a span": (of_user(since=NOW, until=LATER), EACH),
-    "variances": (lambda session: pages.variances(session, Filters(), limit=PAGE), PAGE + 1),
-    "charged twice lately": (lambda session: guardrails.charged_twice(session, LATER), PAGE),
+    "variances": (lambda session: journal_pages.variances(session, Filters(), limit=PAGE), PAGE + 1),
+    "charged twice lately": (lambda session: guard_queries.charged_twice(session, LATER), PAGE),
     "one user against the journal": (lambda session: user_totals(session, "user7"), 2 * EACH + 4),
     "a consumption": (taken, 10),
     "who has no period, a page": (clockwork, 2 * PAGE + 1),
@@ -87,8 +87,8 @@ def long_journal(till: Till) -> Till:
         run(insert(COUNTERS), [_counter(number) for number in numbers])
         run(insert(LEGACY), [_month(number) for number in numbers])
         run(insert(JOURNAL), [_entry(number % USERS_STORED, number) for number in range(USERS_STORED * EACH)])
-        look_up_flag(session, NOW)(Account("user7", "pro", NOW, beta=False, billing_anchor=None, frozen=None))
-    tallying.fold()
+        flag_lookup(session, NOW)(Account("user7", "pro", NOW, beta=False, billing_anchor=None, frozen=None))
+    totals.advance()
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
     return till
@@ -111,7 +111,7 @@ def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till)
             both = status(session)
         found = accounts.find(session, "user7")
         assert found
-        assert books.shown(session, found[0], LATER) == both
+        assert account_books.read_books(session, found[0], LATER) == both
     assert len(statements) == 1
 
 
@@ -130,9 +130,9 @@ def test_comparing_all_books_reads_no_row_of_the_journal_behind_its_mark(long_jo
     long_journal.take("user7", "new", analysis=1)
     with read_only() as session:
         before = _rows_read(session)["credit_journal"]
-        assert tallies.differing(session)[1] == []
+        assert running_totals.differing(session)[1] == []
         assert _rows_read(session)["credit_journal"] - before <= 4
-    assert tallying.fold()
+    assert totals.advance()
 
 
 @pytest.mark.database("sqlite")
@@ -148,7 +148,7 @@ def test_no_plan_scans_what_grows(long_journal: Till, name: str) -> None:
 @pytest.mark.database("sqlite")
 def test_comparing_all_books_finds_the_rows_behind_the_mark_by_number(long_journal: Till) -> None:
     with read_only() as session, noted() as statements:
-        assert tallies.differing(session)[1] == []
+        assert running_totals.differing(session)[1] == []
     steps = [step for statement in statements for step in _plan(*statement) if "credit_journal" in step]
     assert steps
     assert all("SEARCH credit_journal USING INTEGER PRIMARY KEY" in step for step in steps), steps
@@ -188,7 +188,7 @@ def _month(number: int) -> dict[str, Any]:
 def _entry(user: int, number: int) -> dict[str, Any]:
     counts = ("requested_analysis", "charged_analysis", "v2_posted_analysis", "legacy_posted_analysis")
     return {
-        **entries.BLANK,
+        **journal.BLANK,
         **dict.fromkeys(counts, 1),
         "occurred_at": NOW + timedelta(milliseconds=number),
         "user_id": f"user{user}",

@@ -17,21 +17,21 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import receipts
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.engines.plans import CATALOGUE, Kind, UnknownPlanError
-from credits_engine.operations import in_database
+from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import (
     ENGINES,
+    EnginePolicy,
     Engines,
     Evaluate,
     FlagEvaluation,
     KeyConflictError,
-    Manners,
     Operation,
     UnknownUserError,
     consume,
 )
 from credits_engine.operations.routing import UNPLANNED, evaluate_flag
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store import functions
+from credits_engine.store import stored_procedures
 from credits_engine.store.accounts import Account
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
 from flags import store as flag_store
@@ -135,7 +135,7 @@ def _apart(first: Any, second: Any) -> str:
 
 def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
     """The row that answers and whether it had been given before; or which error it was."""
-    manners = Manners(allowed_on_error=frozenset(Kind) if stage.dice.random() < 0.5 else frozenset())
+    manners = EnginePolicy(allowed_on_error=frozenset(Kind) if stage.dice.random() < 0.5 else frozenset())
     try:
         with session.connection().begin_nested():
             if by_function:
@@ -162,8 +162,8 @@ def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
         "override": stage.override,
     }
     statement = OPERATE if stage.dice.random() < 0.2 else ANSWER
-    found = functions.read(session.execute(statement, values).scalar_one())
-    receipt = in_database.receipt_of(found, asked, stage.now)
+    found = stored_procedures.read(session.execute(statement, values).scalar_one())
+    receipt = stored_procedure.receipt_of(found, asked, stage.now)
     row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
     assert replace(receipt, replayed=False) == receipts.from_columns(row)
     return _bare(row), receipt.replayed

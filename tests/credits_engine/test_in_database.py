@@ -14,8 +14,8 @@ from control_plane.platform.observability import signals
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.plans import Kind, UnknownPlanError
-from credits_engine.operations import serving
-from credits_engine.operations.consumption import KeyConflictError, Manners, Operation, UnknownUserError
+from credits_engine.operations import execution
+from credits_engine.operations.consumption import EnginePolicy, KeyConflictError, Operation, UnknownUserError
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import BILLING
 from flags.store import Effect, put_override
@@ -38,9 +38,9 @@ def broken(judge: str) -> None:
 
 def test_an_operation_is_one_statement(till: Till) -> None:
     till.user("ada")
-    serving.serve(Operation("ada", "k0", ONE), now=NOW)
+    execution.run_operation(Operation("ada", "k0", ONE), now=NOW)
     with noted() as statements:
-        receipt = serving.serve(Operation("ada", "k1", ONE), now=NOW)
+        receipt = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert len(statements) == 1
     assert receipt.charged == ONE
     assert till.books("ada").v2.used == till.books("ada").legacy.used == Amounts(2, 0)
@@ -48,20 +48,20 @@ def test_an_operation_is_one_statement(till: Till) -> None:
 
 def test_a_retry_gets_its_first_receipt(till: Till) -> None:
     till.user("ada")
-    first, again = (serving.serve(Operation("ada", "k1", ONE), now=NOW) for _ in range(2))
+    first, again = (execution.run_operation(Operation("ada", "k1", ONE), now=NOW) for _ in range(2))
     assert again == replace(first, replayed=True)
 
 
 def test_what_can_not_be_answered_raises_what_the_use_case_raises(till: Till) -> None:
     till.user("ada")
     till.user("bob", plan="gold")
-    serving.serve(Operation("ada", "k1", ONE), now=NOW)
+    execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     with pytest.raises(KeyConflictError, match="Key 'k1' was used before for another request"):
-        serving.serve(Operation("ada", "k1", Amounts(2, 0)), now=NOW)
+        execution.run_operation(Operation("ada", "k1", Amounts(2, 0)), now=NOW)
     with pytest.raises(UnknownUserError, match="User 'eve' is not in the directory"):
-        serving.serve(Operation("eve", "k1", ONE), now=NOW)
+        execution.run_operation(Operation("eve", "k1", ONE), now=NOW)
     with pytest.raises(UnknownPlanError, match="Plan 'gold' is not in the catalogue; it has free, starter, pro"):
-        serving.serve(Operation("bob", "k1", ONE), now=NOW)
+        execution.run_operation(Operation("bob", "k1", ONE), now=NOW)
 
 
 def test_billing_that_is_due_is_settled_first(till: Till) -> None:
@@ -69,13 +69,13 @@ def test_billing_that_is_due_is_settled_first(till: Till) -> None:
     row = {"user_id": "ada", "original_plan": "free", "reason": "", "due_at": NOW, "updated_at": NOW}
     with transaction() as session:
         session.execute(insert(BILLING), row)
-    assert serving.serve(Operation("ada", "k1", ONE), now=NOW).outcome is Outcome.ALLOWED
+    assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).outcome is Outcome.ALLOWED
 
 
 def test_a_shadow_that_raises_reaches_nobody(till: Till) -> None:
     till.user("ada")
     broken("credit_judge_v2")
-    receipt = serving.serve(Operation("ada", "k1", ONE), now=NOW)
+    receipt = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert (receipt.outcome, receipt.served.engine) == (Outcome.ALLOWED, EngineName.LEGACY)
     assert (receipt.shadow.outcome, receipt.comparison.variance) == (Outcome.ERROR, Variance.SHADOW_ERROR)
     assert receipt.shadow.reason == "P0001: no such limit"
@@ -87,22 +87,22 @@ def test_a_serving_engine_that_raises_charges_nothing_and_is_asked_again(till: T
     with transaction() as session:
         sound = session.scalar(text("SELECT pg_get_functiondef(CAST('credit_judge_legacy' AS regproc))"))
     broken("credit_judge_legacy")
-    failed = serving.serve(Operation("ada", "k1", ONE), now=NOW)
+    failed = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert (failed.outcome, failed.charged, failed.granted) == (Outcome.ERROR, Amounts(), False)
     assert failed.comparison.variance is Variance.SERVED_ERROR
     with transaction() as session:
         session.connection().exec_driver_sql(sound.replace("%", "%%"))
-    again = serving.serve(Operation("ada", "k1", ONE), now=NOW)
+    again = execution.run_operation(Operation("ada", "k1", ONE), now=NOW)
     assert (again.outcome, again.retry_of) == (Outcome.ALLOWED, failed.journal_id)
     assert till.books("ada").v2.used == ONE
 
 
 def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(till: Till) -> None:
     till.user("ada")
-    till.app.extensions["credit_manners"] = Manners(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    till.app.extensions["credit_manners"] = EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS}))
     broken("credit_judge_legacy")
-    assert serving.serve(Operation("ada", "k1", ONE), now=NOW).granted
-    assert not serving.serve(Operation("ada", "k2", Amounts(0, 1)), now=NOW).granted
+    assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).granted
+    assert not execution.run_operation(Operation("ada", "k2", Amounts(0, 1)), now=NOW).granted
 
 
 def test_the_guard_learns_of_it(till: Till) -> None:
@@ -110,7 +110,7 @@ def test_the_guard_learns_of_it(till: Till) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
     for key in ("k1", "k2", "k2"):
-        serving.serve(Operation("ada", key, ONE), now=NOW)
+        execution.run_operation(Operation("ada", key, ONE), now=NOW)
     signals.flush(NOW)
     with read_only() as session:
         totals = {(each.signal, each.engine, each.role): count.total for each, count in signals.totals(session).items()}
@@ -126,10 +126,10 @@ def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(till
         session.execute(
             text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": datetime(2099, 1, 1, tzinfo=UTC)}
         )
-    assert serving.serve(Operation("ada", "k1", ONE), now=NOW).served.engine is EngineName.LEGACY
+    assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).served.engine is EngineName.LEGACY
     with transaction() as session:
         put_override(session, FLAG, "ada", Effect.ALLOW, reason="test", actor="test", now=NOW)
-    receipt = serving.serve(Operation("ada", "k2", ONE), now=NOW)
+    receipt = execution.run_operation(Operation("ada", "k2", ONE), now=NOW)
     assert (receipt.served.engine, receipt.evaluation_reason) == (EngineName.V2, "TARGETING_MATCH: allowed")
 
 
@@ -141,7 +141,7 @@ def test_sixteen_callers_at_once_are_charged_once_per_key(till: Till) -> None:
         with till.app.app_context():
             gate.wait()
             keys = (f"k{each % 5}-{number % 8}" for each in range(10))
-            receipts.extend(serving.serve(Operation("ada", key, ONE), now=NOW) for key in keys)
+            receipts.extend(execution.run_operation(Operation("ada", key, ONE), now=NOW) for key in keys)
 
     threads = [Thread(target=call, args=(number,)) for number in range(16)]
     for thread in threads:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from control_plane.platform.db.database import read_only
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
@@ -184,7 +184,7 @@ def test_nothing_is_lost_or_doubled_in_five_hundred_lives(app: Flask) -> None:
 
 def test_the_model_would_notice_a_double_charge(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def doubled(loaded: Book, request: Request) -> Decision:
-        return dual.decide(loaded, Request(request.user_id, request.amounts + request.amounts))
+        return v2.decide(loaded, Request(request.user_id, request.amounts + request.amounts))
 
     with app.app_context():
         till = Till(app, v2=True, engines=Engines(v2=doubled))

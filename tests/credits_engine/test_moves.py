@@ -10,8 +10,8 @@ from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
-from credits_engine.reconciliation import moves
-from credits_engine.reconciliation.moves import HOUR, SIGNAL
+from credits_engine.reconciliation import engine_flapping
+from credits_engine.reconciliation.engine_flapping import HOUR, SIGNAL
 from tests.credits_engine.conftest import Till
 
 V2, LEGACY = True, False
@@ -36,7 +36,7 @@ def served(till: Till, user: str, *engines: bool) -> None:
 
 def counted(till: Till, hours: int) -> Count:
     """What was counted once so many hours are over."""
-    moves.count(till.now.replace(minute=0) + hours * HOUR, 1)
+    engine_flapping.count(till.now.replace(minute=0) + hours * HOUR, 1)
     with read_only() as session:
         return signals.totals(session).get(SeriesKey(SIGNAL), Count(0, 0))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation, observe, shed
 from tests.credits_engine.examples import book
@@ -30,8 +30,8 @@ def raising(error: Exception) -> Any:
 
 
 def test_a_decision_comes_back_with_its_duration() -> None:
-    observation = ask(dual.decide)
-    assert observation.decision == dual.decide(book(), REQUEST)
+    observation = ask(v2.decide)
+    assert observation.decision == v2.decide(book(), REQUEST)
     assert (observation.outcome, observation.error, observation.duration_us) == (Outcome.ALLOWED, None, 2)
 
 
@@ -53,14 +53,14 @@ def test_an_engine_that_corrupts_its_input_harms_only_its_own_copies() -> None:
             (request.amounts, "analysis"),
         ):
             object.__setattr__(thing, name, None)
-        return dual.decide(loaded, request)
+        return v2.decide(loaded, request)
 
     ask(vandal, loaded)
     assert loaded == book(used=Amounts(5, 5))
     assert Request("u1", Amounts(analysis=3)) == REQUEST
 
 
-sound = dual.decide(book(), REQUEST)
+sound = v2.decide(book(), REQUEST)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import sweep
 from credits_engine.engines.plans import UnknownPlanError
-from credits_engine.operations import books
-from credits_engine.operations.opening import Opened, open_missing
-from credits_engine.store import accounts, migrating
+from credits_engine.operations import account_books
+from credits_engine.operations.period_rollover import OpenedPeriods, open_missing_periods
+from credits_engine.store import accounts, migration
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
@@ -49,9 +49,9 @@ DAYS = st.lists(st.integers(-400, 400), max_size=3).map(tuple)
 LIVES = st.builds(Life, st.sampled_from(("free", "starter", "pro", "custom")), ANCHORS, ANCHORS, DAYS)
 
 
-def opened_together(*users: str, now: datetime = NOW) -> Opened:
+def opened_together(*users: str, now: datetime = NOW) -> OpenedPeriods:
     with transaction() as session:
-        return open_missing(session, sorted(users), now)
+        return open_missing_periods(session, sorted(users), now)
 
 
 def opened_alone(user: str) -> None:
@@ -64,7 +64,7 @@ def open_for(session: Session, user: str) -> None:
     """The same in a transaction that goes on."""
     found = accounts.find(session, user)
     assert found is not None
-    books.locked(session, found[0], key="", now=NOW)
+    account_books.load_for_update(session, found[0], key="", now=NOW)
 
 
 def rows(user: str) -> list[list[tuple[object, ...]]]:
@@ -148,7 +148,7 @@ def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(till
         v2, legacy = rows(user)
         assert len(v2) == len(legacy) == 12
     with read_only() as session:
-        assert migrating.overlapping(session) == []
+        assert migration.overlapping(session) == []
         used = session.execute(select(COUNTERS.c.analysis_used, COUNTERS.c.roast_used)).all()
     assert {tuple(row) for row in used} == {(1, 0)}
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine.engines import dual, legacy, packs
+from credits_engine.engines import legacy, packs, v2
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, Outcome, Request
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import Kind
@@ -22,7 +22,7 @@ shelves = st.lists(st.tuples(st.sampled_from(Kind), st.integers(1, 20), st.integ
 )
 
 
-def left_after(shelf: tuple[Pack, ...], *moves: packs.Move) -> dict[int, int]:
+def left_after(shelf: tuple[Pack, ...], *moves: packs.Allocation) -> dict[int, int]:
     left = {each.id: each.remaining for each in shelf}
     for move in moves:
         left[move.pack_id] += move.amount
@@ -32,10 +32,10 @@ def left_after(shelf: tuple[Pack, ...], *moves: packs.Move) -> dict[int, int]:
 @given(loaded=books, shelf=shelves, request=requests)
 def test_the_plan_pays_first_and_packs_the_rest(loaded: Book, shelf: tuple[Pack, ...], request: Request) -> None:
     loaded = replace(loaded, bought=packs.bought(shelf))
-    for engine in (legacy.decide, dual.decide):
+    for engine in (legacy.decide, v2.decide):
         decision = engine(loaded, request)
         beyond = packs.beyond_plan(loaded, decision.charged)
-        moves = packs.drawn(shelf, beyond)
+        moves = packs.spend(shelf, beyond)
         assert packs.total(moves) == NOTHING - beyond
         assert min(left_after(shelf, *moves).values(), default=0) >= 0
         if decision.outcome is Outcome.ALLOWED and beyond == NOTHING:
@@ -50,7 +50,7 @@ def test_the_plan_pays_first_and_packs_the_rest(loaded: Book, shelf: tuple[Pack,
 def test_the_pack_that_expires_soonest_pays_first(shelf: tuple[Pack, ...], data: st.DataObject) -> None:
     held = packs.bought(shelf)
     wanted = Amounts(data.draw(st.integers(0, held.analysis)), data.draw(st.integers(0, held.roast)))
-    left = left_after(shelf, *packs.drawn(shelf, wanted))
+    left = left_after(shelf, *packs.spend(shelf, wanted))
     for one in shelf:
         for later in shelf:
             if one.kind is later.kind and one.expires_at < later.expires_at:
@@ -62,11 +62,11 @@ def test_giving_a_part_back_leaves_what_the_rest_alone_would_have_left(
     loaded: Book, shelf: tuple[Pack, ...], request: Request, data: st.DataObject
 ) -> None:
     loaded = replace(loaded, bought=packs.bought(shelf))
-    charged = dual.decide(loaded, request).charged
+    charged = v2.decide(loaded, request).charged
     kept = Amounts(data.draw(st.integers(0, charged.analysis)), data.draw(st.integers(0, charged.roast)))
-    drawn = packs.drawn(shelf, packs.beyond_plan(loaded, charged))
-    returned = packs.returned(drawn, charged - kept)
-    alone = packs.drawn(shelf, packs.beyond_plan(loaded, kept))
+    drawn = packs.spend(shelf, packs.beyond_plan(loaded, charged))
+    returned = packs.refund(drawn, charged - kept)
+    alone = packs.spend(shelf, packs.beyond_plan(loaded, kept))
     assert left_after(shelf, *drawn, *returned) == left_after(shelf, *alone)
     posted = charged + packs.total(drawn)
     to_plan = charged - kept - packs.total(returned)

@@ -22,10 +22,10 @@ from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import Receipt, from_columns
-from credits_engine.operations import in_database
+from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store import corrections, functions, retirement
+from credits_engine.store import corrections, retirement, stored_procedures
 from credits_engine.store.tables import BILLING, USERS
 from flags.store import Effect, put_override
 from tests.credits_engine.conftest import Till
@@ -59,7 +59,9 @@ def regular(till: Till) -> Till:
 def take(key: str) -> Receipt:
     with transaction() as session:
         document = session.execute(CALL, {"key": key, "now": NOW}).scalar_one()
-    return in_database.receipt_of(functions.read(document), Operation("ada", key, Amounts(1, 0), actor="test"), NOW)
+    return stored_procedure.receipt_of(
+        stored_procedures.read(document), Operation("ada", key, Amounts(1, 0), actor="test"), NOW
+    )
 
 
 def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) -> None:

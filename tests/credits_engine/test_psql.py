@@ -14,7 +14,7 @@ from control_plane import rollouts
 from control_plane.migrations import downgrade, upgrade
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.api import presentation
+from credits_engine.api import serializers
 from credits_engine.engines.receipts import from_columns
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import BILLING
@@ -36,7 +36,7 @@ def test_the_answer_is_the_receipt_that_the_api_gives(till: Till) -> None:
         first, again = (session.scalar(query, {"words": words}) for _ in range(2))
     (row,) = till.journal("ada")
     assert (first.pop("replayed"), again.pop("replayed")) == (False, True)
-    assert first == again == presentation.receipt_document(from_columns(row))
+    assert first == again == serializers.receipt_document(from_columns(row))
     assert row["context"] == {"actionType": "reply", "platform": "web", "metadata": {"postId": 7}}
     assert str(row["actor"]).startswith("psql:")
     till.now = row["occurred_at"]  # type: ignore[assignment]

@@ -8,18 +8,18 @@ from sqlalchemy import update
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
 from credits_engine.engines.receipts import EntryType, Receipt, replayed
+from credits_engine.expiry_jobs import sweep
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import KeyConflictError, Operation
 from credits_engine.operations.reservations import (
     CommitTooLargeError,
-    SettledOtherwiseError,
-    Settlement,
+    FinalizedDifferentlyError,
+    ReservationResult,
     UnknownReservationError,
 )
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.reservations import ReservationState
 from credits_engine.store.tables import COUNTERS
-from credits_engine.sweeping import sweep
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES, Till
 from tests.credits_engine.test_api import Service
 from tests.credits_engine.test_consumption import together
@@ -39,11 +39,11 @@ class Desk:
         with transaction() as session:
             return reservations.reserve(session, operation, now=self.till.now, evaluate=lambda _: evaluation)
 
-    def commit(self, key: str = "r1", amounts: Amounts | None = None) -> Settlement:
+    def commit(self, key: str = "r1", amounts: Amounts | None = None) -> ReservationResult:
         with transaction() as session:
             return reservations.commit(session, "ada", key, now=self.till.now, actor="test", amounts=amounts)
 
-    def release(self, key: str = "r1") -> Settlement:
+    def release(self, key: str = "r1") -> ReservationResult:
         with transaction() as session:
             return reservations.release(session, "ada", key, now=self.till.now, actor="test", reason="Failed.")
 
@@ -107,7 +107,7 @@ def test_settling_in_another_way_is_refused(desk: Desk) -> None:
     desk.commit(amounts=Amounts(2, 0))
     refused: list[Callable[[], object]] = [desk.release, desk.commit, lambda: desk.commit(amounts=Amounts(3, 0))]
     for attempt in refused:
-        with pytest.raises(SettledOtherwiseError, match="already committed with 2 analysis"):
+        with pytest.raises(FinalizedDifferentlyError, match="already committed with 2 analysis"):
             attempt()
     assert desk.used() == Amounts(2, 0)
 
@@ -131,11 +131,11 @@ def test_what_is_forgotten_expires_and_comes_back_once(desk: Desk) -> None:
     desk.reserve(analysis=5)
     assert sweep(desk.till.now + TTL - timedelta(microseconds=1)) == 0
     desk.till.now += TTL
-    with pytest.raises(SettledOtherwiseError, match="expired"):
+    with pytest.raises(FinalizedDifferentlyError, match="expired"):
         desk.commit()
     assert (sweep(desk.till.now), sweep(desk.till.now)) == (1, 0)
     assert desk.used() == NOTHING
-    with pytest.raises(SettledOtherwiseError, match="already expired"):
+    with pytest.raises(FinalizedDifferentlyError, match="already expired"):
         desk.commit()
 
 
@@ -190,7 +190,7 @@ def test_commit_release_and_expiry_at_once_settle_exactly_once(desk: Desk) -> No
                             late = desk.till.now + TTL
                             found = reservations.expire(session, "ada", key, now=late)
                         return found.state if found else None
-            except SettledOtherwiseError:
+            except FinalizedDifferentlyError:
                 return None
 
         before = desk.till.books("ada").v2.used.analysis - 8

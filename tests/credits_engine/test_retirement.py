@@ -13,14 +13,14 @@ from control_plane import rollouts, store
 from control_plane.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.comparison import Comparison, Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.receipts import from_columns, replayed
 from credits_engine.migration import retirement
 from credits_engine.migration.retirement import BACKUP_SUBJECT, RetirementRefused
 from credits_engine.operations.consumption import Engines
-from credits_engine.operations.evidence import excused, observations
+from credits_engine.operations.guard_signals import exempt_signals, outcome_signals
 from credits_engine.reconciliation.journal import reconcile
 from flags.store.overrides import Effect, put_override
 from tests.credits_engine.conftest import Till
@@ -87,8 +87,8 @@ def test_a_retired_legacy_is_not_asked_and_its_book_goes_on(quiet: Till) -> None
     both = quiet.books("ada")
     assert both.legacy.used == both.v2.used == Amounts(3, 0)
     told = {"credit_consumption_failure", "credit_consumption_slow", "credit_unshadowed"}
-    assert {signal.signal for signal in observations(receipt)} == told, "nothing is compared, and nothing is missed"
-    assert [signal.signal for signal in excused(receipt)] == ["credit_uncompared"]
+    assert {signal.signal for signal in outcome_signals(receipt)} == told, "nothing is compared, and nothing is missed"
+    assert [signal.signal for signal in exempt_signals(receipt)] == ["credit_uncompared"]
 
 
 def test_a_rollback_afterwards_finds_legacy_as_if_it_had_never_been_retired(quiet: Till) -> None:
@@ -127,7 +127,7 @@ def test_it_is_refused_while_legacy_has_just_served(quiet: Till) -> None:
 
 
 def test_it_is_refused_while_a_variance_is_open(quiet: Till) -> None:
-    quiet.engines = Engines(legacy=failing, v2=dual.decide)
+    quiet.engines = Engines(legacy=failing, v2=v2.decide)
     quiet.take("ada", "k1", analysis=1)
     assert failed(quiet) == ["quiet"]
     with read_only() as session:
@@ -142,12 +142,12 @@ def test_it_is_refused_while_somebody_has_no_period(quiet: Till) -> None:
 
 def test_the_way_back_is_open_until_the_book_is_archived(quiet: Till, tmp_path: Path) -> None:
     with pytest.raises(RetirementRefused, match="not retired"), transaction() as session:
-        retirement.bring_back(session, now=quiet.now, **REASON)
+        retirement.reinstate(session, now=quiet.now, **REASON)
     retire(quiet)
     with pytest.raises(RetirementRefused, match="already"):
         retire(quiet)
     with transaction() as session:
-        retirement.bring_back(session, now=quiet.now, **REASON)
+        retirement.reinstate(session, now=quiet.now, **REASON)
     assert quiet.take("ada", "k1", analysis=1).comparison.variance is Variance.MATCH
     retire(quiet)
     path = tmp_path / "legacy.csv.gz"
@@ -158,7 +158,7 @@ def test_the_way_back_is_open_until_the_book_is_archived(quiet: Till, tmp_path: 
     assert (row["user_id"], row["analysis_used"], row["roast_used"]) == ("ada", "2", "0")
     final = r"archived at .* that is final. A rollback still works"
     with pytest.raises(RetirementRefused, match=final), transaction() as session:
-        retirement.bring_back(session, now=quiet.now, **REASON)
+        retirement.reinstate(session, now=quiet.now, **REASON)
 
 
 def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Till, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from hypothesis import given
 
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
-from credits_engine.engines import dual, flipping
+from credits_engine.engines import switch_preview, v2
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.engines.flipping import JUDGES
 from credits_engine.engines.plans import Kind, Limits
-from credits_engine.migration.calibrating import calibrate
-from credits_engine.migration.previewing import Preview, preview
+from credits_engine.engines.switch_preview import ENGINES
+from credits_engine.migration.aa_test import run_aa_test
+from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.operations.consumption import Engines
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import book, books
@@ -41,10 +41,13 @@ def hit(seen: Preview) -> list[tuple[str, Kind, bool]]:
 @given(served=books, other=books)
 def test_whoever_is_listed_would_be_answered_otherwise_and_nobody_else(served: Book, other: Book) -> None:
     both = {EngineName.LEGACY: served, EngineName.V2: replace(other, bought=served.bought)}
-    listed = {flip.kind: flip for flip in flipping.flips("ada", "free", both.__getitem__, serving=EngineName.LEGACY)}
+    listed = {
+        flip.kind: flip
+        for flip in switch_preview.answer_diffs("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
+    }
     for kind in Kind:
         request = Request("ada", Amounts(**{kind.value: 1}))
-        now, then = (JUDGES[name](both[name], request).outcome is Outcome.ALLOWED for name in EngineName)
+        now, then = (ENGINES[name](both[name], request).outcome is Outcome.ALLOWED for name in EngineName)
         assert (kind in listed) == (now is not then)
         if kind in listed:
             assert listed[kind].refused is now
@@ -52,7 +55,7 @@ def test_whoever_is_listed_would_be_answered_otherwise_and_nobody_else(served: B
 
 def test_how_far_a_book_is_over_its_limit_is_said() -> None:
     both = {EngineName.LEGACY: book(limits=Limits(100, 50)), EngineName.V2: book(used=Amounts(0, 30))}
-    (flip,) = flipping.flips("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
+    (flip,) = switch_preview.answer_diffs("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
     assert (flip.kind, flip.refused, flip.over, flip.limit) == (Kind.ROAST, True, 20, 10)
     assert "1 roast asked for, 0 left" in flip.reason
 
@@ -138,13 +141,13 @@ def test_the_preview_over_http_and_as_a_sheet(admin: Admin, till: Till) -> None:
 
 
 def lying(loaded: Book, request: Request) -> Decision:
-    return replace(dual.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
+    return replace(v2.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
 
 
 def test_a_calibration_of_sound_engines_finds_nothing(till: Till) -> None:
     till.user("ada")
     with read_only() as session:
-        assert not calibrate(session).passed
+        assert not run_aa_test(session).passed
     till.take("ada", "k1", roast=12)
     buy(till, 5)
     till.v2 = True
@@ -154,9 +157,9 @@ def test_a_calibration_of_sound_engines_finds_nothing(till: Till) -> None:
         corrections.freeze(session, "ada", now=till.now, actor="test", reason="Chargeback")
     till.take("ada", "k4", analysis=1)
     with read_only() as session:
-        seen = calibrate(session)
+        seen = run_aa_test(session)
         assert (seen.passed, seen.operations) == (True, 4), seen
-        assert calibrate(session, most=3).operations == 3
+        assert run_aa_test(session, most=3).operations == 3
 
 
 def test_a_calibration_names_rows_that_tell_another_story(till: Till) -> None:
@@ -164,7 +167,7 @@ def test_a_calibration_names_rows_that_tell_another_story(till: Till) -> None:
     till.engines = Engines(v2=lying)
     receipt = till.take("ada", "k1", analysis=1)
     with read_only() as session:
-        seen = calibrate(session)
+        seen = run_aa_test(session)
     assert (seen.passed, seen.mismatches, seen.unlike) == (False, [], [receipt.journal_id])
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select, update
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.migration.backfilling import backfill
+from credits_engine.migration.backfill import backfill
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
 

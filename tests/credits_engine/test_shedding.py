@@ -8,13 +8,13 @@ import pytest
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings, SettingsError
-from credits_engine.engines import dual, legacy
+from credits_engine.engines import legacy, v2
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType, replayed
-from credits_engine.engines.shedding import OVERRUNS, PAUSE_SECONDS, ShadowBudget
-from credits_engine.operations.consumption import Engines, Manners, Operation
+from credits_engine.engines.shadow_budget import OVERRUNS, PAUSE_SECONDS, ShadowBudget
+from credits_engine.operations.consumption import EnginePolicy, Engines, Operation
 from credits_engine.operations.reservations import commit, reserve
 from credits_engine.store.reservations import ReservationState
 from tests.applications import application
@@ -58,7 +58,7 @@ def test_a_machine_that_is_slow_now_and_then_sheds_nothing() -> None:
             budget.spend(duration_us, 0)
 
 
-@pytest.mark.parametrize("engine", [legacy, dual])
+@pytest.mark.parametrize("engine", [legacy, v2])
 def test_no_engine_has_an_open_ended_loop(engine: ModuleType) -> None:
     tree = ast.parse(getsource(engine))
     functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -80,7 +80,7 @@ def test_a_shadow_that_sleeps_delays_a_few_operations_and_then_none(till: Till) 
     def sleepy(book: Book, request: Request) -> Decision:
         naps.append(1)
         time.sleep(0.011)
-        return dual.decide(book, request)
+        return v2.decide(book, request)
 
     till.engines = Engines(v2=sleepy)
     receipts = [till.take("ada", f"k{number}", analysis=1) for number in range(OVERRUNS + 3)]
@@ -108,7 +108,7 @@ def test_a_shadow_that_corrupts_its_input_changes_nothing_that_is_stored(till: T
 
 def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(till: Till) -> None:
     till.user("ada")
-    till.engines, till.manners = Engines(legacy=failing), Manners(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS}))
     first = till.take("ada", "k1", analysis=2)
     assert (first.outcome, first.uncharged, first.granted, first.charged) == (Outcome.ERROR, True, True, Amounts())
     till.engines = Engines()
@@ -120,14 +120,14 @@ def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(ti
 
 def test_an_operation_with_a_kind_that_may_not_pass_is_refused(till: Till) -> None:
     till.user("ada")
-    till.engines, till.manners = Engines(legacy=failing), Manners(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS}))
     refused = till.take("ada", "k1", analysis=1, roast=1)
     assert (refused.uncharged, refused.granted) == (False, False)
 
 
 def test_a_reservation_that_passed_uncharged_is_committed_for_nothing(till: Till) -> None:
     till.user("ada")
-    manners = Manners(allowed_on_error=frozenset(Kind))
+    manners = EnginePolicy(allowed_on_error=frozenset(Kind))
     operation = Operation("ada", "k1", Amounts(analysis=3), actor="test", type=EntryType.RESERVE)
     with transaction() as session:
         reserve(

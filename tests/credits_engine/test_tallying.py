@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.engines.decisions import Amounts, EngineName
-from credits_engine.reconciliation import tallying, watching
+from credits_engine.reconciliation import scheduled, totals
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
-from credits_engine.store import entries, tallies
+from credits_engine.store import journal, running_totals
 from credits_engine.store.tables import COUNTERS, LEGACY
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import MONTH, NOW
@@ -20,7 +20,7 @@ from tests.credits_engine.examples import MONTH, NOW
 
 def _invent(session: Session) -> None:
     row = {"type": "consume", "occurred_at": NOW, "user_id": "user3", "reason": "-", "actor": "-"}
-    entries.append(session, {**row, "v2_period_start": MONTH.start, "v2_posted_analysis": 5})
+    journal.append(session, {**row, "v2_period_start": MONTH.start, "v2_posted_analysis": 5})
 
 
 CHANGES: dict[str, Callable[[Session], object]] = {
@@ -38,7 +38,7 @@ CHANGES: dict[str, Callable[[Session], object]] = {
 
 def compared() -> tuple[Reconciliation, bool]:
     with read_only() as session:
-        return tallying.compare(session)
+        return totals.compare(session)
 
 
 def thorough() -> Reconciliation:
@@ -58,7 +58,7 @@ def fill(till: Till) -> None:
 def test_sums_are_as_good_as_the_journal(till: Till) -> None:
     fill(till)
     before = compared()
-    tallying.fold()
+    totals.advance()
     assert compared() == before == (thorough(), True)
     till.take("user1", "new", analysis=50)
     assert compared() == (thorough(), True)
@@ -71,11 +71,11 @@ def test_whatever_is_changed_is_found_wherever_the_mark_stands(
 ) -> None:
     fill(till)
     if folded:
-        tallying.fold()
+        totals.advance()
     with transaction() as session:
         change(session)
     if not folded:
-        tallying.fold()
+        totals.advance()
     (found, reliable), whole = compared(), thorough()
     assert reliable
     assert found.found == whole.found > 0
@@ -84,18 +84,18 @@ def test_whatever_is_changed_is_found_wherever_the_mark_stands(
 
 def test_a_wrong_sum_accuses_no_book_and_is_added_up_again(till: Till) -> None:
     fill(till)
-    tallying.fold()
+    totals.advance()
     with transaction() as session:
-        session.execute(update(tallies.TALLIES).values(analysis=77))
+        session.execute(update(running_totals.TALLIES).values(analysis=77))
     found, reliable = compared()
     assert (found.clean, reliable) == (True, False)
-    assert watching.check_books(till.now, "schedule").clean
+    assert scheduled.check_books(till.now, "schedule").clean
     assert compared()[1]
 
 
 def test_only_rows_behind_the_mark_are_read(till: Till) -> None:
     fill(till)
-    reached = tallying.fold()
+    reached = totals.advance()
     with transaction() as session:
         assert session.scalar(text("SELECT max(id) FROM credit_journal")) == reached
         session.execute(text("DROP TRIGGER IF EXISTS credit_journal_no_delete" + _table(session)))
@@ -103,7 +103,7 @@ def test_only_rows_behind_the_mark_are_read(till: Till) -> None:
         session.execute(text("DELETE FROM credit_journal"))
     assert compared()[0].clean
     assert thorough().found == 8
-    assert watching.check_books(till.now, "demand").found == 8
+    assert scheduled.check_books(till.now, "demand").found == 8
 
 
 def _table(session: Session) -> str:
@@ -114,23 +114,23 @@ def _table(session: Session) -> str:
 def test_no_mark_passes_a_row_that_is_still_being_written(till: Till) -> None:
     """A transaction that drew its number before commits after everything that was numbered later."""
     fill(till)
-    tallying.fold()
+    totals.advance()
     with db.engine.connect() as slow, slow.begin():
         slow.execute(text("SELECT * FROM usage_counters WHERE user_id = 'user0' FOR UPDATE"))
         slow.execute(text("SELECT nextval('credit_journal_id_seq')"))
         till.take("user1", "later", analysis=1)
         with transaction() as session:
             newest = session.scalar(text("SELECT max(id) FROM credit_journal"))
-        assert tallying.fold() < newest
+        assert totals.advance() < newest
         assert compared() == (thorough(), True)
-    assert tallying.fold() == newest
+    assert totals.advance() == newest
     assert compared() == (thorough(), True)
 
 
 def test_many_small_steps_add_up_to_one_large_one(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(till)
-    monkeypatch.setattr(tallies, "ROWS_AT_ONCE", 2)
-    tallying.begin_anew()
+    monkeypatch.setattr(running_totals, "ROWS_AT_ONCE", 2)
+    totals.rebuild()
     assert compared() == (thorough(), True)
     with read_only() as session:
         kept = {tuple(row) for row in session.execute(text("SELECT engine, user_id, analysis FROM credit_tally"))}
@@ -139,10 +139,10 @@ def test_many_small_steps_add_up_to_one_large_one(till: Till, monkeypatch: pytes
 
 def test_sums_are_made_again_after_going_down_and_up(till: Till) -> None:
     fill(till)
-    tallying.fold()
+    totals.advance()
     downgrade("0009")
     upgrade()
-    assert watching.check_books(till.now, "schedule").clean
+    assert scheduled.check_books(till.now, "schedule").clean
     assert till.books("user1").v2.used == Amounts(6, 3)
 
 
@@ -151,8 +151,8 @@ def test_an_hour_is_compared_by_sums_and_a_day_by_the_journal(till: Till) -> Non
     for hours in (0, 1, 1, 21, 1, 1):
         till.now += timedelta(hours=hours)
         with read_only() as session:
-            cause = watching.due(session, till.now)
+            cause = scheduled.due(session, till.now)
         assert cause
         causes.append(cause)
-        watching.check_books(till.now, cause)
+        scheduled.check_books(till.now, cause)
     assert causes == ["daily", "schedule", "schedule", "schedule", "daily", "schedule"]

@@ -14,10 +14,10 @@ from credits_engine.administration.top_ups import Purchase, TopUp
 from credits_engine.engines.decisions import Amounts, Outcome
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import replayed
+from credits_engine.expiry_jobs import sweep_packs
 from credits_engine.operations.consumption import KeyConflictError
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import packs
-from credits_engine.sweeping import sweep_packs
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.test_admin_api import Admin, admin, found
 from tests.credits_engine.test_api import Service
@@ -204,7 +204,7 @@ def test_what_moved_a_pack_cannot_be_changed(ada: Till, change: str) -> None:
 def test_a_pack_never_holds_less_than_nothing(ada: Till) -> None:
     done = buy(ada, 5)
     with pytest.raises(DBAPIError), transaction() as session:
-        packs.move(session, 99, (top_ups.Move(done.pack.id, Kind.ROAST, -6),))
+        packs.move(session, 99, (top_ups.Allocation(done.pack.id, Kind.ROAST, -6),))
 
 
 def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, till: Till, settings: Any) -> None:

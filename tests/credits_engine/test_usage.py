@@ -71,16 +71,18 @@ def test_what_was_given_back_is_not_usage(till: Till) -> None:
     with transaction() as session:
         reservations.commit(session, "ada", "r1", now=till.now, actor="test", amounts=Amounts(4, 0))
     with read_only() as session:
-        (row,) = usage.added_up(session, since=till.now, until=till.now + timedelta(seconds=1))
+        (row,) = usage.daily_usage(session, since=till.now, until=till.now + timedelta(seconds=1))
         assert (row.allowed, row.analysis) == (1, 4)
-        assert usage.added_up(session, since=till.now + timedelta(seconds=1), until=till.now + timedelta(days=9)) == []
+        assert (
+            usage.daily_usage(session, since=till.now + timedelta(seconds=1), until=till.now + timedelta(days=9)) == []
+        )
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("by", [frozenset(Segment), frozenset({Segment.ENGINE})])
 def test_only_the_days_asked_for_are_read(till: Till, by: frozenset[Segment]) -> None:
     with noted() as sent, read_only() as session:
-        usage.added_up(session, by, since=till.now, until=till.now + timedelta(days=1))
+        usage.daily_usage(session, by, since=till.now, until=till.now + timedelta(days=1))
         ((statement, parameters),) = [each for each in sent if "credit_journal" in each[0]]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
     assert any("ix_credit_journal_occurred (occurred_at>? AND occurred_at<?)" in row[3] for row in plan), plan

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
-from credits_engine.engines import levels
+from credits_engine.engines import usage_levels
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.plans import Limits
 from tests.credits_engine.conftest import Till
@@ -148,11 +148,11 @@ def upgrades(summary: Mapping[str, Any]) -> list[Any]:
     ],
 )
 def test_levels_change_at_75_and_90_percent(used: int, limit: int | None, expected: str) -> None:
-    assert levels.level(used, limit) == expected
+    assert usage_levels.level(used, limit) == expected
 
 
 def test_the_last_three_days_are_announced() -> None:
     loaded = book(Amounts(), Limits(None, None))
     for before, codes in ((timedelta(days=3, seconds=1), []), (timedelta(days=3), ["PERIOD_ENDS_SOON"])):
-        assert [each.code for each in levels.recommendations(loaded, MONTH.end - before)] == codes
-    assert levels.recommendations(loaded, MONTH.end - timedelta(hours=2))[0].message == "New credits in 1 day."
+        assert [each.code for each in usage_levels.recommendations(loaded, MONTH.end - before)] == codes
+    assert usage_levels.recommendations(loaded, MONTH.end - timedelta(hours=2))[0].message == "New credits in 1 day."

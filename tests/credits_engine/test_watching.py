@@ -8,29 +8,29 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.observability.telemetry import exposition
-from credits_engine.reconciliation import watching
-from credits_engine.reconciliation.checking import DIFFERENCE
+from credits_engine.reconciliation import scheduled
+from credits_engine.reconciliation.invariants import DIFFERENCE
 from credits_engine.store.tables import LEGACY
 from tests.credits_engine.conftest import Till
 
 
 def cause(till: Till) -> str | None:
     with read_only() as session:
-        return watching.due(session, till.now)
+        return scheduled.due(session, till.now)
 
 
 def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till) -> None:
     with transaction() as session:
         rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
     assert cause(till) == "daily"
-    watching.check_books(till.now, "daily")
+    scheduled.check_books(till.now, "daily")
     till.now += timedelta(minutes=10)
     assert cause(till) is None
     with transaction() as session:
         rollouts.roll_back(session, FLAG, now=till.now, actor="test", reason="drill")
     till.now += timedelta(seconds=1)
     assert cause(till) == "rollback"
-    watching.check_books(till.now, "rollback")
+    scheduled.check_books(till.now, "rollback")
     assert cause(till) is None
     till.now += timedelta(hours=1)
     assert cause(till) == "schedule"
@@ -39,10 +39,10 @@ def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till
 def test_a_difference_reaches_the_guard_and_prometheus(till: Till) -> None:
     till.user("ada")
     till.take("ada", "k1", analysis=3)
-    assert watching.check_books(till.now, "demand").clean
+    assert scheduled.check_books(till.now, "demand").clean
     with transaction() as session:
         session.execute(update(LEGACY).values(analysis_used=4))
-    assert watching.check_books(till.now, "demand").found == 1
+    assert scheduled.check_books(till.now, "demand").found == 1
     signals.flush(till.now)
     with read_only() as session:
         totals = signals.totals(session)

@@ -20,11 +20,11 @@ from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType, Receipt
+from credits_engine.expiry_jobs import sweep, sweep_packs
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
-from credits_engine.operations.reservations import DEFAULT_TTL, SettledOtherwiseError
+from credits_engine.operations.reservations import DEFAULT_TTL, FinalizedDifferentlyError
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.sweeping import sweep, sweep_packs
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES, Till
 from tests.credits_engine.test_life import USERS, Life, examples
 
@@ -160,7 +160,7 @@ class WholeLife(Life):
                 else:
                     kept = NOTHING
                     reservations.release(session, self.name(hold.user), key, reason="Failed.", **words)
-        except SettledOtherwiseError:
+        except FinalizedDifferentlyError:
             assert how == "commit"
             assert self.till.now >= hold.expires_at
             return

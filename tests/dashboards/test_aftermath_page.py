@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
-from credits_engine.aftermath import preparing
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.decisions import Amounts, Book, Decision, Request
 from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
+from credits_engine.remediation import preparation
 from flags.store.directory import UserAttributes, upsert_users
 from tests.dashboards.browsing import changing, words
 
@@ -26,7 +26,7 @@ SignIn = Callable[[str], FlaskClient]
 
 
 def doubling(book: Book, request: Request) -> Decision:
-    decision = dual.decide(book, request)
+    decision = v2.decide(book, request)
     return replace(decision, charged=decision.charged + decision.charged)
 
 
@@ -47,14 +47,14 @@ def rolled_back(app: Flask, planned: Rollout) -> datetime:
 @pytest.fixture
 def reported(app: Flask, rolled_back: datetime) -> None:
     with app.app_context():
-        preparing.prepare(datetime.now(UTC))
+        preparation.prepare(datetime.now(UTC))
 
 
 def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolled_back: datetime) -> None:
     browser = sign_in("victor")
     assert "is being added up" in words(browser.get(PAGE).text)
     with app.app_context():
-        preparing.prepare(datetime.now(UTC))
+        preparation.prepare(datetime.now(UTC))
     page = words(browser.get(PAGE).text)
     assert "v2 served 1 operation of 1 user. It charged 10 analysis; legacy would have charged 5 analysis." in page
     assert "1 account is owed 5 analysis. An owner has to approve that it is given back." in page

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import Operation
-from credits_engine.operations.serving import serve
+from credits_engine.operations.execution import run_operation
 from dashboards.screens import credits as screens
 from dashboards.screens.credits import KindView
 from flags.store.directory import UserAttributes, upsert_users
@@ -30,7 +30,7 @@ def consumed(app: Flask) -> int:
     with app.app_context():
         for number in range(40):
             amounts = Amounts(roast=1) if number < 11 else Amounts(analysis=5)
-            serve(Operation("u-1", f"key-{number}", amounts, "tests"), now=now)
+            run_operation(Operation("u-1", f"key-{number}", amounts, "tests"), now=now)
     return 40
 
 

@@ -19,9 +19,9 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
-from credits_engine.engines import dual, legacy
+from credits_engine.engines import legacy, v2
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
-from credits_engine.operations import serving
+from credits_engine.operations import execution
 from credits_engine.operations.consumption import Engines, consume
 from flags.store import UserAttributes, upsert_users
 
@@ -88,10 +88,10 @@ class Product:
             upsert_users(session, users, now=self.now)
         self.watch()
 
-    def engines(self, *, v2: Engine = dual.decide, legacy_engine: Engine = legacy.decide) -> None:
+    def engines(self, *, v2: Engine = v2.decide, legacy_engine: Engine = legacy.decide) -> None:
         """Let these engines answer from now on."""
         engines = Engines(legacy=legacy_engine, v2=v2)
-        self.patch.setattr(serving, "consume", partial(consume, engines=engines))
+        self.patch.setattr(execution, "consume", partial(consume, engines=engines))
 
     def crash(self, crashes: Callable[[str], bool]) -> None:
         """Let what happens around the engines fail for operations that this engine serves."""
@@ -102,7 +102,7 @@ class Product:
                 raise RuntimeError
             return receipt
 
-        self.patch.setattr(serving, "consume", consume_and_crash)
+        self.patch.setattr(execution, "consume", consume_and_crash)
 
     def lose_database(self) -> None:
         """Let every operation wait for a lock in vain."""
@@ -110,7 +110,7 @@ class Product:
         def wait(*_: object, **__: object) -> object:
             raise OperationalError("UPDATE", {}, Exception("canceling statement due to lock timeout"))
 
-        self.patch.setattr(serving, "consume", wait)
+        self.patch.setattr(execution, "consume", wait)
 
     def operate(self, operations: int, *, user: str | None = None, key: str | None = None) -> None:
         """Consume over HTTP, and let the guard look; ends early once it has rolled back."""

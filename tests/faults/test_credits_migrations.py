@@ -20,7 +20,7 @@ from credits_engine.billing.store.accounts import lock_account
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations import reservations, serving
+from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
 from credits_engine.store import retirement
 from tests.credits_engine.conftest import Till, till
@@ -62,7 +62,7 @@ def lived(till: Till) -> Till:
         retirement.retire(session, **words)
         lock_account(session, "bob", now=till.now, default_plan="free")
     operation = Operation("ada", "r1", Amounts(analysis=5), type=EntryType.RESERVE)
-    serving.serve_reservation(operation, ttl=TTL, now=till.now)
+    execution.run_reservation(operation, ttl=TTL, now=till.now)
     return till
 
 
@@ -121,7 +121,7 @@ class Worker:
             with self.app.app_context():
                 while not self.ended.is_set():
                     operation = Operation(self.user, f"w{len(self.receipts)}", Amounts(analysis=1))
-                    self.receipts.append(serving.serve(operation, now=datetime.now(UTC)))
+                    self.receipts.append(execution.run_operation(operation, now=datetime.now(UTC)))
         except BaseException as error:
             self.failures.append(error)
             raise

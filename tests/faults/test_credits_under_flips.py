@@ -17,7 +17,7 @@ from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
 from credits_engine.engines.decisions import Amounts, EngineName, Outcome
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations import serving
+from credits_engine.operations import execution
 from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
 from flags.store import UserAttributes
@@ -88,7 +88,7 @@ class Crowd:
         kind = "roast" if number % 3 == 0 else "analysis"
         operation = Operation(USERS[number % len(USERS)], f"k{number}", Amounts(**{kind: 1 + number % 7}))
         for _ in range(2 if number % 10 == 0 else 1):
-            self.receipts.append(serving.serve(operation, now=datetime.now(UTC)))
+            self.receipts.append(execution.run_operation(operation, now=datetime.now(UTC)))
 
     def flip(self) -> None:
         with self.noting_failures():

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from control_plane.phases import Position, RolloutState
-from credits_engine.engines import dual, legacy
+from credits_engine.engines import legacy, v2
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
 
 pytestmark = pytest.mark.database("sqlite")  # on PostgreSQL the engines are the database's
@@ -26,7 +26,7 @@ Begin = Callable[[Position], Product]
 
 def test_v2_failing_alone_is_rolled_back_within_a_few_operations(begin: Begin) -> None:
     product = begin(HALF)
-    product.engines(v2=failing(dual.decide, always))
+    product.engines(v2=failing(v2.decide, always))
     product.operate(10)
     assert product.rollout.state is RolloutState.ROLLED_BACK
     assert "v2 alone is to blame" in product.rollout.state_reason
@@ -41,7 +41,7 @@ def test_engines_that_both_fail_the_same_users_are_held(
     product = begin(position)
     product.operate(healthy)
     fails = share_of_users(share)
-    product.engines(v2=failing(dual.decide, fails), legacy_engine=failing(legacy.decide, fails))
+    product.engines(v2=failing(v2.decide, fails), legacy_engine=failing(legacy.decide, fails))
     product.operate(150)
     assert (product.rollout.state, product.rollout.held_by_guard) == (RolloutState.HELD, True)
 
@@ -71,7 +71,7 @@ def test_a_database_that_does_not_answer_moves_nothing(begin: Begin) -> None:
 def test_one_account_that_fails_is_one_failure_however_often_it_asks(begin: Begin, key: str | None) -> None:
     product = begin(EVERYBODY)
     product.operate(200)
-    product.engines(v2=failing(dual.decide, lambda request: request.user_id == "u7"))
+    product.engines(v2=failing(v2.decide, lambda request: request.user_id == "u7"))
     product.operate(100, user="u7", key=key)
     assert product.rollout.state is RolloutState.RUNNING
     assert (product.verdict(ERRORS).counts.bad, product.verdict(FAILURE).counts.bad) == (1, 1)
@@ -97,7 +97,7 @@ def test_what_fails_around_both_or_around_legacy_is_held(begin: Begin, crashes: 
 
 def test_v2_charging_wrongly_is_rolled_back(begin: Begin) -> None:
     product = begin(TENTH)
-    product.engines(v2=overcharging(dual.decide, one_in(5)))
+    product.engines(v2=overcharging(v2.decide, one_in(5)))
     product.operate(100)
     assert product.rollout.state is RolloutState.ROLLED_BACK
     assert product.rollout.state_reason.startswith(VARIANCE)
@@ -115,6 +115,6 @@ def test_legacy_charging_wrongly_is_held_and_named(begin: Begin, position: Posit
 
 def test_v2_is_still_judged_while_legacy_charges_wrongly(begin: Begin) -> None:
     product = begin(TENTH)
-    product.engines(v2=overcharging(dual.decide, one_in(4)), legacy_engine=overcharging(legacy.decide, one_in(3)))
+    product.engines(v2=overcharging(v2.decide, one_in(4)), legacy_engine=overcharging(legacy.decide, one_in(3)))
     product.operate(100)
     assert product.rollout.state is RolloutState.ROLLED_BACK

@@ -15,20 +15,20 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.aftermath import approving, preparing, store
-from credits_engine.aftermath.costs import ItemState, ReportState
-from credits_engine.aftermath.store import Item, Report
 from credits_engine.cli import register
-from credits_engine.engines import dual
+from credits_engine.engines import v2
 from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
 from credits_engine.operations.consumption import Engines
+from credits_engine.remediation import approval, preparation, store
+from credits_engine.remediation.impact import ItemState, ReportState
+from credits_engine.remediation.store import Item, Report
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 
 
 def doubling(book: Book, request: Request) -> Decision:
     """v2 with a defect: it charges twice what was asked for."""
-    decision = dual.decide(book, request)
+    decision = v2.decide(book, request)
     if decision.outcome is not Outcome.ALLOWED:
         return decision
     return replace(decision, charged=decision.charged + decision.charged)
@@ -47,10 +47,10 @@ def rolled_back(till: Till) -> None:
 
 
 def reported(till: Till) -> tuple[Report, dict[str, Item]]:
-    report = preparing.prepare(till.now)
+    report = preparation.prepare(till.now)
     assert report is not None
     with read_only() as session:
-        stored = approving.found(session, FLAG, 1)
+        stored = approval.find_report(session, FLAG, 1)
         return stored, {item.cost.user_id: item for item in store.items(session, stored.id)}
 
 
@@ -105,27 +105,27 @@ def test_the_report_says_what_v2_served_since_the_first_difference_and_what_it_c
 
 def test_nothing_is_given_back_before_somebody_approves(broken: Till) -> None:
     reported(broken)
-    assert approving.post_approved(broken.now) == 0
+    assert approval.post_approved(broken.now) == 0
     assert used(broken, "ada")[EngineName.LEGACY] == Amounts(10, 4)
 
 
 def approve(till: Till, reason: str = "As reported.") -> Report:
     with transaction() as session:
-        return approving.approve(session, FLAG, 1, now=till.now, actor="olga", reason=reason)
+        return approval.approve(session, FLAG, 1, now=till.now, actor="olga", reason=reason)
 
 
 def test_approving_gives_back_in_both_books_and_journals_each_as_a_correction(broken: Till) -> None:
     report, _ = reported(broken)
     approve(broken)
-    assert approving.post_approved(broken.now) == 2
+    assert approval.post_approved(broken.now) == 2
     assert used(broken, "ada") == {EngineName.LEGACY: Amounts(5, 2), EngineName.V2: Amounts(5, 2)}
     row = broken.journal("ada")[-1]
     assert (row["type"], row["actor"]) == ("adjust", "olga")
     assert row["reason"] == f"Rollback of {FLAG}, attempt 1: As reported."
     with read_only() as session:
-        settled = approving.found(session, FLAG, 1)
+        settled = approval.find_report(session, FLAG, 1)
         assert (settled.state, settled.decided_by) == (ReportState.SETTLED, "olga")
-        assert store.tally(session, report.id)[ItemState.POSTED] == (2, Amounts(6, 2))
+        assert store.count_by_state(session, report.id)[ItemState.POSTED] == (2, Amounts(6, 2))
         actions = [entry.action for entry in audit.latest(session, subject=f"rollout:{FLAG}")]
         assert audit.verify(session).intact
     assert actions[:3] == ["credits.approve_corrections", "credits.report_rollback", "rollout.roll_back"]
@@ -135,7 +135,7 @@ def test_approving_and_posting_again_changes_nothing(broken: Till) -> None:
     reported(broken)
     for _ in range(3):
         approve(broken)
-        approving.post_approved(broken.now)
+        approval.post_approved(broken.now)
     assert used(broken, "ada")[EngineName.LEGACY] == Amounts(5, 2)
     with read_only() as session:
         entries = audit.latest(session, subject=f"rollout:{FLAG}")
@@ -145,12 +145,12 @@ def test_approving_and_posting_again_changes_nothing(broken: Till) -> None:
 def test_what_was_interrupted_goes_on_where_it_stopped(broken: Till) -> None:
     reported(broken)
     approve(broken)
-    assert approving.post_approved(broken.now, at_most=1) == 1
+    assert approval.post_approved(broken.now, at_most=1) == 1
     with read_only() as session:
-        assert approving.found(session, FLAG, 1).state is ReportState.APPROVED
-    assert approving.post_approved(broken.now) == 1
+        assert approval.find_report(session, FLAG, 1).state is ReportState.APPROVED
+    assert approval.post_approved(broken.now) == 1
     with read_only() as session:
-        assert approving.found(session, FLAG, 1).state is ReportState.SETTLED
+        assert approval.find_report(session, FLAG, 1).state is ReportState.SETTLED
     assert used(broken, "bob")[EngineName.V2] == Amounts(1)
 
 
@@ -158,7 +158,7 @@ def test_what_a_book_can_not_follow_is_noted_for_a_person(broken: Till) -> None:
     report, _ = reported(broken)
     broken.now = datetime(2027, 4, 2, tzinfo=NOW.tzinfo)
     approve(broken)
-    approving.post_approved(broken.now)
+    approval.post_approved(broken.now)
     with read_only() as session:
         refused = store.items(session, report.id)[0]
     assert refused.state is ItemState.REFUSED
@@ -167,10 +167,10 @@ def test_what_a_book_can_not_follow_is_noted_for_a_person(broken: Till) -> None:
 
 def test_each_rollback_is_reported_once_and_only_when_its_operations_have_ended(broken: Till) -> None:
     broken.now -= timedelta(seconds=2)
-    assert preparing.prepare(broken.now) is None
+    assert preparation.prepare(broken.now) is None
     broken.now += timedelta(seconds=2)
-    assert preparing.prepare(broken.now) is not None
-    assert preparing.prepare(broken.now) is None
+    assert preparation.prepare(broken.now) is not None
+    assert preparation.prepare(broken.now) is None
 
 
 def test_a_rollback_that_harmed_nobody_leaves_nothing_to_approve(till: Till) -> None:
@@ -184,12 +184,12 @@ def test_a_rollback_that_harmed_nobody_leaves_nothing_to_approve(till: Till) -> 
 
 
 def test_a_rollout_that_goes_on_is_not_reported_on(till: Till) -> None:
-    assert preparing.prepare(till.now) is None
+    assert preparation.prepare(till.now) is None
 
 
 def test_an_approval_needs_a_reason(broken: Till) -> None:
     reported(broken)
-    with pytest.raises(approving.ApprovalRefused, match="a reason is required"):
+    with pytest.raises(approval.ApprovalRefused, match="a reason is required"):
         approve(broken, " ")
 
 

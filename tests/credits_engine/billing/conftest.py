@@ -20,7 +20,7 @@ from credits_engine.billing.store import inbox
 from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, EVENTS, FACTS, OPENINGS
 from credits_engine.billing.worker import Doubts, Worker, no_doubts
 from credits_engine.engines.decisions import Amounts
-from credits_engine.operations import books
+from credits_engine.operations import account_books
 from credits_engine.store import accounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS
 from tests.credits_engine.billing.stripe_objects import Json
@@ -97,7 +97,7 @@ class Office:
         with read_only() as session:
             found = accounts.find(session, user_id)
             assert found is not None
-            return books.shown(session, found[0], self.now).v2.used
+            return account_books.read_books(session, found[0], self.now).v2.used
 
     def final_state(self) -> dict[str, Any]:
         """Everything that billing decides, without what depends on who delivered when."""

@@ -12,7 +12,7 @@ from credits_engine.billing import prices, purchases, sweep
 from credits_engine.billing.facts import Refund
 from credits_engine.billing.purchases import to_take_back
 from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.offers import OFFERS, YEAR, Offer, Offers, offer_mistakes
+from credits_engine.engines.pack_prices import OFFERS, YEAR, PackPrice, PackPrices, pack_price_errors
 from credits_engine.engines.plans import CATALOGUE, CatalogueError, Kind
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
@@ -109,7 +109,7 @@ def test_an_unknown_pack_waits_until_it_is_on_sale(
     (event,) = stripe.events
     assert office.event(event["id"])["waiting_for"] == "price:pack_roast_7"
     for module in (purchases, prices):
-        monkeypatch.setattr(module, "OFFERS", Offers((Offer("pack_roast_7", Kind.ROAST, 7, YEAR),), CATALOGUE))
+        monkeypatch.setattr(module, "OFFERS", PackPrices((PackPrice("pack_roast_7", Kind.ROAST, 7, YEAR),), CATALOGUE))
     sweep.release_priced(START + HOUR)
     office.work(at=START + HOUR)
     assert packs(office) == [("roast", 7, 7)]
@@ -219,9 +219,9 @@ def test_the_share_taken_back_never_exceeds_the_pack_and_grows_with_the_money(
 
 
 def test_packs_on_sale_contradict_neither_each_other_nor_the_plans() -> None:
-    assert offer_mistakes(tuple(OFFERS), CATALOGUE) == []
-    wrong = Offer("pro_monthly", Kind.ROAST, 0, timedelta())
+    assert pack_price_errors(tuple(OFFERS), CATALOGUE) == []
+    wrong = PackPrice("pro_monthly", Kind.ROAST, 0, timedelta())
     with pytest.raises(CatalogueError, match="buys a plan already") as refusal:
-        Offers((wrong, wrong), CATALOGUE)
+        PackPrices((wrong, wrong), CATALOGUE)
     for word in ("2 packs", "holds 0", "expires when it is bought"):
         assert word in str(refusal.value)

@@ -71,7 +71,7 @@ def test_an_unknown_price_waits_for_the_catalogue_and_is_no_free_plan(
     galaxy = CreditPlan("galaxy", "Galaxy", v2=plus.v2, legacy=plus.legacy, price_keys=("galaxy_monthly",))
     for module in ("settlement", "sweep"):
         monkeypatch.setattr(f"credits_engine.billing.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
-    monkeypatch.setattr("credits_engine.operations.books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
+    monkeypatch.setattr("credits_engine.operations.account_books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
     assert sweep.release_priced(office.now) == 1
     office.work()
     assert office.user("ada")[0] == "galaxy"

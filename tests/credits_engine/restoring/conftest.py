@@ -9,14 +9,14 @@ import pytest
 
 from control_plane.platform.db.database import transaction
 from credits_engine.administration import corrections
-from credits_engine.migration import copies
-from credits_engine.migration.restoring import Restored, restore
+from credits_engine.migration import backup
+from credits_engine.migration.restore import RestoreResult, restore
 from credits_engine.store.accounts import EVERYBODY
 from tests.credits_engine.conftest import Till
 from tests.office import Office
 from tests.postgres import ROOT
 
-Restore = Callable[[], Restored]
+Restore = Callable[[], RestoreResult]
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def office(till: Till, monkeypatch: pytest.MonkeyPatch) -> Office:
 def back(office: Office, database_url: str, tmp_path: Path) -> Restore:
     """Make a backup now; calling it restores that one."""
     kept = tmp_path / "kept.backup"
-    copies.backup(database_url, kept)
+    backup.backup(database_url, kept)
 
-    def back() -> Restored:
+    def back() -> RestoreResult:
         with transaction() as session:
             corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
         return put_back(kept)
@@ -45,7 +45,7 @@ def back(office: Office, database_url: str, tmp_path: Path) -> Restore:
     return back
 
 
-def put_back(kept: Path) -> Restored:
+def put_back(kept: Path) -> RestoreResult:
     return restore(
         kept, folder=kept.parent, clock=lambda: datetime.now(UTC), actor="console:test", reason="Books were damaged"
     )

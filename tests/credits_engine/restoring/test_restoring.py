@@ -16,9 +16,9 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
-from credits_engine.migration import copies
-from credits_engine.migration.copies import CopyError
-from credits_engine.migration.restoring import ACTION, RestoreRefused
+from credits_engine.migration import backup
+from credits_engine.migration.backup import CopyError
+from credits_engine.migration.restore import ACTION, RestoreRefused
 from credits_engine.migration.retirement import checks
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.corrections import frozen_because
@@ -109,7 +109,7 @@ def test_the_record_of_the_last_backup_is_kept(office: Office, back: Restore) ->
         back()
         with read_only() as session:
             found = {check.name: check for check in checks(session, datetime.now(UTC))}["backup"]
-        assert (found.passed, f"{made_at:%H:%M}" in found.words) == (True, True)
+        assert (found.passed, f"{made_at:%H:%M}" in found.detail) == (True, True)
 
 
 def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
@@ -118,7 +118,7 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
     migrations.downgrade("0012")
-    copies.backup(database_url, tmp_path / "old.backup")
+    backup.backup(database_url, tmp_path / "old.backup")
     migrations.upgrade()
     put_back(tmp_path / "old.backup")
     with read_only() as session:
@@ -127,7 +127,7 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
 
 
 def test_it_is_refused_while_consumption_goes_on(office: Office, database_url: str, tmp_path: Path) -> None:
-    copies.backup(database_url, tmp_path / "other.backup")
+    backup.backup(database_url, tmp_path / "other.backup")
     with pytest.raises(RestoreRefused, match="stop it first"):
         put_back(tmp_path / "other.backup")
     assert list(tmp_path.glob("audit-*")) == []

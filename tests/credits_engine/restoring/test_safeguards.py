@@ -12,7 +12,7 @@ from control_plane.platform.auth import account_store, accounts
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role
 from credits_engine.administration import corrections
-from credits_engine.migration import copies
+from credits_engine.migration import backup
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.corrections import frozen_because
 from flags import store
@@ -43,7 +43,7 @@ def test_whatever_the_backup_says_nobody_is_exposed(
     with transaction() as session:
         session.execute(text("UPDATE rollout SET state = :state"), {"state": state.value})
         corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
-    copies.backup(database_url, tmp_path / "other.backup")
+    backup.backup(database_url, tmp_path / "other.backup")
     put_back(tmp_path / "other.backup")
     with read_only() as session:
         after = rollouts.find(session, FLAG)
@@ -68,7 +68,7 @@ def test_overrides_let_in_whom_they_let_in_at_last(
         for user, effect in (("ada", Effect.ALLOW), ("bob", Effect.ALLOW), ("eve", Effect.DENY)):
             store.put_override(session, FLAG, user, effect, reason="-", actor="olga", now=now)
         corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
-    copies.backup(database_url, tmp_path / "other.backup")
+    backup.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:
         store.delete_override(session, FLAG, "ada", Effect.ALLOW)
         store.delete_override(session, FLAG, "eve", Effect.DENY)
@@ -82,7 +82,7 @@ def test_access_is_given_back_to_nobody(
     office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
 ) -> None:
     office.token("admin")
-    copies.backup(database_url, tmp_path / "other.backup")
+    backup.backup(database_url, tmp_path / "other.backup")
     victor, olga = cast["victor"], cast["olga"]
     with transaction() as session:
         [token] = accounts.list_tokens(session)
@@ -113,7 +113,7 @@ def test_a_session_that_was_ended_since_the_backup_stays_ended(
 ) -> None:
     with transaction() as session:
         olga = accounts.begin_session(session, cast["olga"], now=now, lifetime=timedelta(hours=1))
-    copies.backup(database_url, tmp_path / "other.backup")
+    backup.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:
         accounts.end_session(session, olga)
         corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
@@ -133,7 +133,7 @@ def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
     with transaction() as session:
         corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
     put({"search": True, "chat": True, "gone": True, "dark": False})
-    copies.backup(database_url, tmp_path / "other.backup")
+    backup.backup(database_url, tmp_path / "other.backup")
     put({"search": False, "dark": True})
     with transaction() as session:
         store.delete_definition(session, "production", "gone")

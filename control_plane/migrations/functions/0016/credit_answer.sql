@@ -1,6 +1,6 @@
 -- One operation, once, and its answer as JSON. Nearly every one is allowed by both engines, of a user about whom there is
--- nothing special: five statements, and an array of what the caller can't know (`ShortAnswer` in
--- credits_engine/store/functions.py). Anything else, and whoever meets somebody at the same books, is left to
+-- nothing special: five statements, and an array of what the caller can't know (`ShortResult` in
+-- credits_engine/store/stored_procedures.py). Anything else, and whoever meets somebody at the same books, is left to
 -- `credit_operate` before anything is written: an object with the whole row.
 -- PL/pgSQL prepares each statement and each expression anew in every transaction, so few are used, and a row of the
 -- journal, whose forty-six columns cost as much as a statement, is written and not read.

@@ -1,0 +1,35 @@
+"""Work of the leader: add journal rows up to days, so that looking at a month reads no month of the journal."""
+
+from datetime import datetime
+
+from flask import Flask
+
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import jobs
+from credits_engine.store import running_totals, usage_days
+
+EVERY_SECONDS = 60.0
+STEPS_MAX = 40
+"""At most so many steps a time, each a transaction: an old journal is caught up with and holds nobody up."""
+
+
+def roll_up_usage() -> int:
+    """Bring the days up to what is settled in the journal; returns up to which row they go."""
+    reached = -1
+    for _ in range(STEPS_MAX):
+        with transaction() as session:
+            mark = usage_days.roll_up(session)
+        # On PostgreSQL the first step marks, and the second one, where nobody holds it up, adds.
+        if reached >= 0 and mark - reached < running_totals.ROWS_AT_ONCE:
+            return mark
+        reached = mark
+    return reached
+
+
+def init_app(app: Flask) -> None:
+    """Put it on the leader's schedule."""
+    jobs.run_on_leader(app, EVERY_SECONDS, "add-up-usage", _roll_up)
+
+
+def _roll_up(_now: datetime, _term: int) -> None:
+    roll_up_usage()

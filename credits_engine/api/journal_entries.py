@@ -1,0 +1,119 @@
+"""Journal rows in the words of the API and of spreadsheets."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from flask import Response
+
+from credits_engine.api.serializers import Document, instant
+from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import EntryType
+from credits_engine.store.journal_pages import Page
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+NEXT_HEADER = "X-Next-Cursor"
+PLAIN = ("used", "limit", "charged")
+OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
+
+
+def own_entry(row: Mapping[str, Any]) -> Document:
+    """What a user may see of an operation: what was asked for, what it cost and why."""
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "occurredAt": instant(row["occurred_at"]),
+        "idempotencyKey": row["operation_key"],
+        "requested": _pair(row, "requested"),
+        "charged": _pair(row, "charged"),
+        "fromPacks": _from_packs(row),
+        "outcome": row["outcome"],
+        "engine": row["served_engine"],
+        "reason": row["reason"],
+    }
+
+
+def full_entry(row: Mapping[str, Any]) -> Document:
+    """Everything about an operation: both answers, what they were based on, and how they differ."""
+    return own_entry(row) | {
+        "userId": row["user_id"],
+        "actor": row["actor"],
+        "variance": row["variance"],
+        "cause": row["cause"],
+        "evaluation": row["evaluation_reason"],
+        "flagRevision": row["flag_revision"],
+        "corrects": row["corrects"],
+        "retryOf": row["retry_of"],
+        "context": row["context"],
+        **{engine.value: _engine_result(row, engine) for engine in EngineName},
+    }
+
+
+def page(found: Page, entry: Any) -> Document:
+    """One page, and where the next one begins."""
+    following = found.next_before
+    return {
+        "entries": [entry(row) for row in found.rows],
+        "hasMore": found.has_more,
+        "nextCursor": None if following is None else str(following),
+    }
+
+
+def sheet(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, after: str | int | None = None
+) -> Response:
+    """A CSV file in which no cell can act as a formula. Where there is more, a header says where that begins."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    writer.writerows([[plain(value) for value in row] for row in rows])
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    if after is not None:
+        headers[NEXT_HEADER] = quote(str(after))
+    return Response(buffer.getvalue(), mimetype="text/csv", headers=headers)
+
+
+def plain(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A document as one row: nested names are joined by a dot."""
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _engine_result(row: Mapping[str, Any], engine: EngineName) -> Document:
+    name = engine.value
+    start, end = row[f"{name}_period_start"], row[f"{name}_period_end"]
+    return {
+        "outcome": row[f"{name}_outcome"],
+        "periodStart": instant(start) if start else None,
+        "periodEnd": instant(end) if end else None,
+        "posted": _pair(row, f"{name}_posted"),
+        **{what: _pair(row, f"{name}_{what}") for what in PLAIN},
+        "microseconds": row[f"{name}_us"],
+    }
+
+
+def _from_packs(row: Mapping[str, Any]) -> Document:
+    """What packs paid of a charge, which is all that was not posted to a book; below 0 for what they got back."""
+    if row["type"] in OPERATIONS:
+        return {kind: row[f"charged_{kind}"] - row[f"v2_posted_{kind}"] for kind in Kind}
+    moved = (row["context"] or {}).get("drawn", (0, 0))
+    return dict(zip(Kind, moved, strict=True))
+
+
+def _pair(row: Mapping[str, Any], name: str) -> Document:
+    return {"analysis": row[f"{name}_analysis"], "roast": row[f"{name}_roast"]}

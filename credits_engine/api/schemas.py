@@ -1,0 +1,249 @@
+"""What the credits' routes take and answer, for the description of the API; the views answer the same in prose."""
+
+from typing import Any
+
+from flask import Flask
+
+from control_plane.platform.http import openapi
+from control_plane.platform.http.openapi import Documentation, ResponseModel
+from credits_engine.api import requests
+
+SHEET = "text/csv"
+
+
+class CreditPair(ResponseModel):
+    """Both kinds; null is unlimited."""
+
+    analysis: int | None
+    roast: int | None
+
+
+class CreditsLeft(ResponseModel):
+    """One kind in the book that serves; null is unlimited."""
+
+    used: int
+    limit: int | None
+    remaining: int | None
+
+
+class ServingEngine(ResponseModel):
+    """Who serves; `fallback` is true exactly when legacy does."""
+
+    engine: str
+    credits_v2_enabled: bool
+    fallback: bool
+
+
+class CreditReceipt(ServingEngine):
+    """What the caller of an allowed operation keeps."""
+
+    operation_id: int | None
+    user_id: str
+    idempotency_key: str
+    outcome: str
+    reason: str
+    requested: CreditPair
+    charged: CreditPair
+    uncharged: bool
+    limit: CreditPair
+    remaining: CreditPair
+    period_start: str
+    period_end: str
+    occurred_at: str
+
+
+class CreditReservation(CreditReceipt):
+    """A receipt of credits that are held, and how the reservation stands."""
+
+    state: str
+
+
+class CreditSettlement(ServingEngine):
+    """How a reservation ended."""
+
+    operation_id: int | None
+    user_id: str
+    idempotency_key: str
+    state: str
+    reserved: CreditPair
+    committed: CreditPair
+
+
+class CreditCorrection(ResponseModel):
+    """What an administrator changed, by book."""
+
+    operation_id: int | None
+    user_id: str
+    type: str
+    posted: dict[str, CreditPair]
+    reason: str
+
+
+class CreditPack(ResponseModel):
+    """A pack that was bought besides the plan."""
+
+    operation_id: int | None
+    user_id: str
+    moved: int
+
+
+class CreditFreeze(ResponseModel):
+    """Whether somebody may consume, and whether that is new."""
+
+    user_id: str
+    frozen: bool
+    changed: bool
+
+
+class CreditJournal(ResponseModel):
+    """A page of the journal, the newest first."""
+
+    entries: list[dict[str, Any]]
+    has_more: bool
+    next_cursor: str | None
+
+
+class CreditVariances(CreditJournal):
+    """A page of operations on which the engines did not simply agree, and all of them by cause."""
+
+    groups: list[dict[str, Any]]
+
+
+class CreditAccount(ServingEngine):
+    """Everything about one user."""
+
+    user_id: str
+    plan: str
+    frozen: str | bool | None
+    billing_anchor: str | None
+    because: str
+    books: dict[str, dict[str, Any]]
+    journal: CreditJournal
+
+
+class CreditAnalytics(ResponseModel):
+    """Usage by segment, and the days that stand out."""
+
+    start_date: str
+    end_date: str
+    days: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
+
+
+class CreditPreview(ResponseModel):
+    """Whom the other engine would answer otherwise."""
+
+    users: int
+    would_be_refused: dict[str, Any]
+    would_be_granted: dict[str, Any]
+    flips: list[dict[str, Any]]
+    next_after: str | None
+
+
+class CreditAATest(ResponseModel):
+    """Whether legacy against legacy shows nothing."""
+
+    passed: bool
+    operations: int
+    mismatches: int
+    unlike: int
+    entries: list[Any]
+
+
+class RollbackReport(ResponseModel):
+    """What v2 served before a rollback, and how far the corrections have come."""
+
+    flag: str
+    attempt: int
+    cause: str
+    rolled_back_at: str
+    since: str
+    until: str
+    users: int
+    operations: int
+    v2_charged: CreditPair
+    legacy_would_have_charged: CreditPair
+    state: str
+    accounts: dict[str, Any]
+    decided_by: str | None
+    decided_at: str | None
+    decision: str | None
+
+
+class RollbackReportPage(RollbackReport):
+    """A report with a page of its accounts."""
+
+    items: list[dict[str, Any]]
+    next_after: str | None
+
+
+class RollbackReports(ResponseModel):
+    """Every report, the newest first."""
+
+    reports: list[RollbackReport]
+
+
+class CreditStatus(ResponseModel):
+    """What the front end shows: numbers of the serving book alone."""
+
+    success: bool
+    data: dict[str, Any]
+
+
+PAGE = {"cursor": "Where the page before ended.", "limit": "At most 200."}
+FILTERS = {
+    "creditType": "`analysis` or `roast`.",
+    "startDate": "A date in UTC, or an instant with its time zone.",
+    "endDate": "The same; a date is included.",
+}
+VARIANCES = {
+    "class": "The class of the variance.",
+    "cause": "What explains it.",
+    "engine": "Who served, `legacy` or `v2`.",
+    "userId": "Of this user alone.",
+    "format": "`json` or `csv`.",
+}
+CONSUMED = Documentation(body=requests.ConsumeRequest, answers={200: CreditReceipt})
+CORRECTED = {200: CreditCorrection}
+ROUTES = {
+    "credits.consume_view": CONSUMED,
+    "credits.reserve_view": Documentation(body=requests.ReserveRequest, answers={200: CreditReservation}),
+    "credits.commit_view": Documentation(body=requests.CommitRequest, answers={200: CreditSettlement}),
+    "credits.release_view": Documentation(body=requests.ReleaseRequest, answers={200: CreditSettlement}),
+    "credits.status_view": Documentation(answers={200: CreditStatus}),
+    "credits.config_view": Documentation(answers={200: CreditStatus}),
+    "credits_user.history_view": Documentation(
+        query=FILTERS | PAGE,
+        answers={200: CreditStatus},
+    ),
+    "credits_user.check_view": Documentation(body=requests.RequestedAmounts, answers={200: CreditStatus}),
+    "credits_user.summary_view": Documentation(answers={200: CreditStatus}),
+    "credits_admin.reset_view": Documentation(body=requests.ReasonedRequest, answers=CORRECTED),
+    "credits_admin.adjust_view": Documentation(body=requests.AdjustRequest, answers=CORRECTED),
+    "credits_admin.top_up_view": Documentation(body=requests.TopUpRequest, answers={200: CreditPack}),
+    "credits_admin.revoke_view": Documentation(body=requests.RevokeRequest, answers={200: CreditPack}),
+    "credits_admin.freeze_view": Documentation(body=requests.ReasonedRequest, answers={200: CreditFreeze}),
+    "credits_admin.unfreeze_view": Documentation(body=requests.ReasonedRequest, answers={200: CreditFreeze}),
+    "credits_admin.user_view": Documentation(query=PAGE, answers={200: CreditAccount}),
+    "credits_admin.variances_view": Documentation(
+        query=VARIANCES | FILTERS | PAGE,
+        answers={200: (CreditVariances, SHEET)},
+    ),
+}
+REVIEW = {
+    "preview_view": Documentation(answers={200: (CreditPreview, SHEET)}),
+    "calibration_view": Documentation(answers={200: CreditAATest}),
+    "analytics_view": Documentation(answers={200: (CreditAnalytics, SHEET)}),
+}
+AFTERMATH = {
+    "credits_aftermath.index": Documentation(answers={200: RollbackReports}),
+    "credits_aftermath.show": Documentation(answers={200: (RollbackReportPage, SHEET)}),
+    "credits_aftermath.operations": Documentation(answers={200: CreditJournal}),
+    "credits_aftermath.approve": Documentation(answers={200: RollbackReport}),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Describe the routes once they are mounted."""
+    openapi.describe(app, {**ROUTES, **AFTERMATH})
+    openapi.describe(app, {f"credits_review.{name}": told for name, told in REVIEW.items()})

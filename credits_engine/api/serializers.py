@@ -1,0 +1,155 @@
+"""Receipts, books and plans in the words of the API. Unlimited is null; instants are ISO 8601 in UTC."""
+
+from datetime import datetime
+from typing import Any
+
+from control_plane.platform import settings
+from control_plane.platform.problems import Problem
+from credits_engine.engines.decisions import Amounts, Book, EngineName, Outcome, remaining
+from credits_engine.engines.packs import Pack
+from credits_engine.engines.plans import CATALOGUE, Kind, Limits
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations.account_books import Books
+from credits_engine.operations.reservations import ReservationResult
+
+REPLAYED_HEADER = "Idempotent-Replayed"
+RETRY_SECONDS = 1
+
+Document = dict[str, Any]
+
+
+def receipt_document(receipt: Receipt) -> Document:
+    """What the caller of an allowed operation keeps."""
+    side = receipt.served
+    return {
+        "operationId": receipt.journal_id,
+        "userId": receipt.user_id,
+        "idempotencyKey": receipt.operation_key,
+        "outcome": receipt.outcome,
+        "reason": receipt.reason,
+        "requested": pair(receipt.requested),
+        "charged": pair(receipt.charged),
+        "fromPacks": pair(receipt.drawn),
+        "uncharged": receipt.uncharged,
+        "limit": pair(side.limits),
+        "remaining": pair(side.remaining),
+        "periodStart": instant(side.period.start),
+        "periodEnd": instant(side.period.end),
+        "occurredAt": instant(receipt.occurred_at),
+        **engine_document(side.engine),
+    }
+
+
+def settlement_document(settlement: ReservationResult) -> Document:
+    """How a reservation ended."""
+    return {
+        "operationId": settlement.journal_id,
+        "userId": settlement.user_id,
+        "idempotencyKey": settlement.key,
+        "state": settlement.state,
+        "reserved": pair(settlement.reserved),
+        "committed": pair(settlement.committed),
+        **engine_document(settlement.engine),
+    }
+
+
+def headers(receipt: Receipt | ReservationResult) -> dict[str, str]:
+    """Tells a caller that this answer had been given before."""
+    return {REPLAYED_HEADER: "true"} if receipt.replayed else {}
+
+
+def refusal(receipt: Receipt) -> Problem | None:
+    """The problem that answers an operation that was not allowed; None when it was, or goes ahead uncharged."""
+    if receipt.granted:
+        return None
+    match receipt.outcome:
+        case Outcome.ALLOWED:
+            return None
+        case Outcome.DENIED_LIMIT:
+            return _insufficient(receipt)
+        case Outcome.DENIED_STATE:
+            members = {"operationId": receipt.journal_id}
+            return Problem(403, "CONSUMPTION_NOT_ALLOWED", receipt.reason, headers=headers(receipt), **members)
+        case Outcome.ERROR:
+            detail = "The credits could not be decided and nothing was charged; try again with the same key."
+            retry = {"Retry-After": str(RETRY_SECONDS)}
+            return Problem(503, "CREDITS_UNDECIDED", detail, headers=retry, operationId=receipt.journal_id)
+
+
+def pack_document(pack: Pack) -> Document:
+    """One pack that was bought."""
+    return {
+        "packId": pack.id,
+        "creditType": pack.kind,
+        "amount": pack.amount,
+        "remaining": pack.remaining,
+        "boughtAt": instant(pack.bought_at),
+        "expiresAt": instant(pack.expires_at),
+    }
+
+
+def status_document(both: Books, engine: EngineName) -> Document:
+    """The user's credits as the serving book has them; never a number of the other one.
+
+    `remaining` is what can be spent now: what the plan leaves, and `bought` of packs.
+    """
+    book = both.of(engine)
+    return {
+        "period_start": instant(book.period.start),
+        "period_end": instant(book.period.end),
+        **{kind.value: _kind(book, kind) for kind in Kind},
+        "packs": [pack_document(pack) for pack in both.packs],
+        **engine_document(engine),
+    }
+
+
+def config_document(*, v2_enabled: bool) -> Document:
+    """Kinds, what each plan grants per engine, and whether v2 serves anybody at all."""
+    plans = {plan.name: {"title": plan.title, "v2": pair(plan.v2), "legacy": pair(plan.legacy)} for plan in CATALOGUE}
+    return {"creditTypes": [kind.value for kind in Kind], "plans": plans, "creditsV2Enabled": v2_enabled}
+
+
+def engine_document(engine: EngineName) -> Document:
+    """Who serves; `fallback` is true exactly when legacy does."""
+    v2 = engine is EngineName.V2
+    return {"engine": engine.value, "creditsV2Enabled": v2, "fallback": not v2}
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC, with a Z."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _insufficient(receipt: Receipt) -> Problem:
+    side, asked, left = receipt.served, pair(receipt.requested), pair(receipt.served.remaining)
+    wanted = [kind for kind in Kind if asked[kind]]
+    short = [kind for kind in wanted if left[kind] is not None and asked[kind] > left[kind]]
+    kind = (short or wanted)[0]
+    return Problem(
+        402,
+        f"INSUFFICIENT_{kind.upper()}_CREDITS",
+        receipt.reason,
+        headers=headers(receipt),
+        creditType=kind.value,
+        required=asked[kind],
+        remaining=left[kind],
+        limit=pair(side.limits)[kind],
+        periodEnd=instant(side.period.end),
+        upgradeUrl=settings.current().upgrade_url,
+        operationId=receipt.journal_id,
+    )
+
+
+def _kind(book: Book, kind: Kind) -> Document:
+    left = remaining(book.limits, book.used, bought=book.bought)
+    return {
+        "used": getattr(book.used, kind.value),
+        "limit": getattr(book.limits, kind.value),
+        "bought": getattr(book.bought, kind.value),
+        "remaining": getattr(left, kind.value),
+    }
+
+
+def pair(both: Amounts | Limits) -> Document:
+    """Both kinds by name."""
+    return {"analysis": both.analysis, "roast": both.roast}

@@ -1,0 +1,63 @@
+"""The packs on sale: what a one-off price buys besides the plan. Pure.
+
+A pack bought is credits of one kind for so many days. A mistake here stops the start, in words.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CatalogueError, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class PackPrice:
+    """One price, by lookup key, and the pack that it buys."""
+
+    price_key: str
+    kind: Kind
+    amount: int
+    valid: timedelta
+
+
+class PackPrices:
+    """Packs on sale, found by price."""
+
+    def __init__(self, offers: Iterable[PackPrice], catalogue: Catalogue) -> None:
+        """Raise CatalogueError with all mistakes at once."""
+        self._offers = tuple(offers)
+        if mistakes := pack_price_errors(self._offers, catalogue):
+            raise CatalogueError(" ".join(mistakes))
+        self._priced: Mapping[str, PackPrice] = MappingProxyType({each.price_key: each for each in self._offers})
+
+    def __iter__(self) -> Iterator[PackPrice]:
+        return iter(self._offers)
+
+    def find(self, price: str) -> PackPrice | None:
+        """What a price buys; None for one that buys no pack."""
+        return self._priced.get(price)
+
+
+def pack_price_errors(offers: tuple[PackPrice, ...], catalogue: Catalogue) -> list[str]:
+    """Every contradiction as a sentence; a price can't buy a plan and a pack."""
+    prices = Counter(each.price_key for each in offers)
+    mistakes = [f"Price lookup key {key!r} buys {n} packs; it may buy one." for key, n in prices.items() if n > 1]
+    plans = {key for plan in catalogue for key in plan.price_keys}
+    mistakes += [f"Price lookup key {key!r} buys a plan already." for key in sorted(prices.keys() & plans)]
+    mistakes += [f"Pack {each.price_key!r} holds {each.amount} credits." for each in offers if each.amount < 1]
+    mistakes += [f"Pack {each.price_key!r} expires when it is bought." for each in offers if not each.valid]
+    return mistakes
+
+
+YEAR = timedelta(days=365)
+OFFERS = PackPrices(
+    (
+        PackPrice("pack_analysis_100", Kind.ANALYSIS, 100, YEAR),
+        PackPrice("pack_analysis_1000", Kind.ANALYSIS, 1_000, YEAR),
+        PackPrice("pack_roast_10", Kind.ROAST, 10, YEAR),
+        PackPrice("pack_roast_100", Kind.ROAST, 100, YEAR),
+    ),
+    CATALOGUE,
+)

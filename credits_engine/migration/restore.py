@@ -1,0 +1,144 @@
+"""Putting a backup in the place of the database: one transaction, after which nothing goes on by itself.
+
+A backup is of an earlier time, and so is what it says of who may have v2, who is locked out and which tokens count.
+From the first instant on that anybody sees the restored database, every rollout is rolled back, consumption is stopped,
+and what was decided since to protect users holds. A person decides how to go on.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import after_rollback, db, transaction
+from control_plane.platform.runtime import change_feed
+from credits_engine.migration import database_replacement, safeguards
+from credits_engine.migration.backup import CopyError
+from credits_engine.store import corrections
+from credits_engine.store.accounts import EVERYBODY
+from flags import store as flags
+
+ACTION = "credits.restore"
+SUBJECT = "credits:restore"
+JUMP_MAX = 2**20
+"""Up to how far the revisions leap: by chance, so that what a vanished time called so is not called so again."""
+ATTEMPTS_MAX = 5
+
+
+log = structlog.get_logger()
+
+
+class RestoreRefused(ValueError):  # noqa: N818 - named after what the caller gets
+    """The database can't be replaced now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The audit trail of the replaced database: its hashes in order, and the file that keeps it."""
+
+    hashes: tuple[str, ...]
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """What was done, as the audit trail has it."""
+
+    document: dict[str, Any]
+
+    @property
+    def cut(self) -> int:
+        """How many audit entries of the replaced database the restored one does not have."""
+        return int(self.document["audit_cut"])
+
+
+def restore(path: Path, *, folder: Path, clock: Callable[[], datetime], actor: str, reason: str) -> RestoreResult:
+    """Replace the database by the backup at `path`; `folder` keeps the audit trail that is replaced.
+
+    Raises RestoreRefused while consumption goes on, and CopyError; then nothing was changed.
+    """
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        db.engine.dispose()
+        try:
+            with transaction() as session:
+                return _restore(session, path, folder=folder, now=clock(), actor=actor, reason=reason)
+        except OperationalError as error:
+            # Somebody held what we need for too long, or waited for us in a circle.
+            if attempt == ATTEMPTS_MAX:
+                raise CopyError(f"The database is too busy to be replaced: {error.orig}. Try again.") from error
+        finally:
+            # The connection has settings of the backup's, and every other one may remember tables that are gone.
+            db.engine.dispose()
+    raise AssertionError("unreachable")
+
+
+def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor: str, reason: str) -> RestoreResult:
+    database_replacement.lock(session)
+    if corrections.frozen_because(session, EVERYBODY) is None:
+        raise RestoreRefused("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
+    known = safeguards.read(session)
+    trail = _save_trail(session, folder, now)
+    database_replacement.replace(session, path)
+    as_of = next((entry.at for entry in audit.latest(session, limit=1)), None)
+    cut = _cut(session, trail)
+    words = f"Restored from {path.name}: {reason}"
+    jump = 1 + secrets.randbelow(JUMP_MAX)
+    change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
+    carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=words)
+    corrections.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
+    document = {
+        "backup": str(path),
+        "backup_written_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
+        "backup_newest_entry_at": as_of.isoformat() if as_of else None,
+        "audit_cut": cut,
+        "audit_last_hash": trail.hashes[-1] if trail.hashes else None,
+        "audit_kept_in": trail.file,
+        "audit_kept_sha256": trail.sha256,
+        "carried_over": carried,
+    }
+    audit.record(session, now=now, actor=actor, action=ACTION, subject=SUBJECT, after=document, reason=reason)
+    return RestoreResult(document)
+
+
+def _newest(session: Session, known: safeguards.Safeguards) -> int:
+    return max(change_feed.revision(session), known.revision or 0)
+
+
+def _save_trail(session: Session, folder: Path, now: datetime) -> Trail:
+    """Write the trail that is about to be replaced to a file, an entry a line, oldest first."""
+    path = folder / f"audit-{now:%Y%m%dT%H%M%S%fZ}.jsonl"
+    hashes: list[str] = []
+    digest = hashlib.sha256()
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        after_rollback(session, path.unlink)
+        with os.fdopen(number, "wb") as file, session.begin_nested():
+            for entry in audit.every(session):
+                line = json.dumps(audit.to_json(entry) | {"previous_hash": entry.previous_hash}).encode() + b"\n"
+                file.write(line)
+                digest.update(line)
+                hashes.append(entry.hash)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise CopyError(f"The audit trail can't be kept in {path}: {error.strerror}.") from error
+    except (SQLAlchemyError, ValueError):
+        log.warning("restore.trail_unreadable", entries=len(hashes))  # kept as far as it can be read
+    return Trail(tuple(hashes), path.name, digest.hexdigest())
+
+
+def _cut(session: Session, trail: Trail) -> int:
+    """How many entries of the replaced trail the restored one lacks: all that follow the last one both have."""
+    both = {entry.hash for entry in audit.every(session)}
+    return sum(each not in both for each in trail.hashes)

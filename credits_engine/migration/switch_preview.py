@@ -1,0 +1,62 @@
+"""The flip preview over the directory, a page of users at a time; nothing is locked and nothing is written."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.engines.switch_preview import AnswerDiff, SwitchSummary, answer_diffs
+from credits_engine.operations import account_books
+from credits_engine.operations.routing import flag_lookup
+from credits_engine.store import switch_preview
+
+PAGE = 1_000
+LOOKED_AT_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Who would be hit among the users looked at, and where the next look begins; None behind the last user."""
+
+    flips: tuple[AnswerDiff, ...]
+    tally: SwitchSummary
+    next_after: str | None
+
+
+def preview(
+    session: Session,
+    after: str,
+    *,
+    now: datetime,
+    amount: int = 1,
+    most: int = LOOKED_AT_MAX,
+    enough: int | None = None,
+) -> Preview:
+    """Look at up to `most` users after `after`, or stop at the end of the user with whom `enough` were found."""
+    found: list[AnswerDiff] = []
+    tally = SwitchSummary()
+    for user_id, each in _each(session, after, now=now, amount=amount):
+        tally.count(each)
+        found += each
+        after = user_id
+        if tally.users >= most or (enough is not None and len(found) >= enough):
+            return Preview(tuple(found), tally, after)
+    return Preview(tuple(found), tally, None)
+
+
+def _each(session: Session, after: str, *, now: datetime, amount: int) -> Iterator[tuple[str, list[AnswerDiff]]]:
+    look_up = flag_lookup(session, now)
+    while page := switch_preview.page(session, after, now=now, most=PAGE):
+        for standing in page:
+            account = standing.account
+            try:
+                both = account_books.books_at(standing, now)
+            except UnknownPlanError:
+                # Neither engine judges such a user; `verify` and the sweep name the plan.
+                yield account.user_id, []
+                continue
+            serving = look_up(account).engine
+            yield account.user_id, answer_diffs(account.user_id, account.plan, both.of, serving=serving, amount=amount)
+        after = page[-1].account.user_id

@@ -1,0 +1,193 @@
+"""Both books of an account at an instant: opened when missing, with the limits that are in force."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.database import is_postgresql
+from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
+from credits_engine.engines.packs import Pack
+from credits_engine.engines.packs import bought as packs_bought
+from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
+from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.receipts import EntryType
+from credits_engine.store import account_view, accounts, books, journal, packs
+from credits_engine.store.account_view import AccountView
+from credits_engine.store.accounts import Account, KnownKey
+from credits_engine.store.books import CounterRow
+from credits_engine.store.switch_preview import DirectoryAccount
+
+SYSTEM = "credits"
+
+Packs = tuple[Pack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What either engine would judge by."""
+
+    legacy: Book
+    v2: Book
+    packs: Packs = ()
+    """What was bought besides, the pack that expires soonest first; both books know the sum."""
+    legacy_retired: bool = False
+    """Whether legacy is not asked any more beside v2; its book goes on all the same."""
+
+    def of(self, engine: EngineName) -> Book:
+        """The book that `engine` judges by."""
+        return self.legacy if engine is EngineName.LEGACY else self.v2
+
+
+def read_books(session: Session, account: Account, now: datetime) -> Books:
+    """Both books as they stand, without locking or opening anything. Raises UnknownPlanError."""
+    row = books.show_current(session, account.user_id, now)
+    used = books.show_month(session, account.user_id, calendar_month(now).start)
+    return _read(session, account, row, used, now)
+
+
+def read_account_books(session: Session, user_id: str, now: datetime) -> tuple[AccountView, Books] | None:
+    """A user and both books as `shown` has them, in one statement; None when the directory lacks the user.
+
+    Raises UnknownPlanError.
+    """
+    found = account_view.view_account(session, user_id, now=now, month_start=calendar_month(now).start)
+    if found is None:
+        return None
+    return found, _read(session, found.account, found.row, found.month_used or NOTHING, now)
+
+
+def _read(session: Session, account: Account, row: CounterRow | None, used: Amounts, now: datetime) -> Books:
+    plan, month = CATALOGUE.plan(account.plan), calendar_month(now)
+    if row is None:
+        row = CounterRow(_next_period(session, account, now), plan.name, NOTHING, plan.v2)
+    bought = packs.usable(session, account.user_id, now) if account.has_packs else ()
+    return _books(account, plan, _in_force(row, plan), (month, used), bought)
+
+
+def books_at(found: DirectoryAccount, now: datetime) -> Books:
+    """Both books of a user on a page of the directory, as `shown` has them. Raises UnknownPlanError."""
+    account, plan = found.account, CATALOGUE.plan(found.account.plan)
+    period = period_at(account.billing_anchor, now)
+    row = _in_force(found.row or CounterRow(period, plan.name, NOTHING, plan.v2), plan)
+    return Books(
+        legacy=Book(calendar_month(now), found.legacy_used, plan.legacy, account.frozen, found.bought),
+        v2=Book(row.period, row.used, row.limits, account.frozen, found.bought),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBooks:
+    """The first look of an operation. `books` are those of the account where nobody else can change them any more."""
+
+    account: Account
+    known: KnownKey | None
+    books: AccountView | None = None
+
+
+def load_if_ready(session: Session, user_id: str, *, key: str, now: datetime) -> AccountBooks | None:
+    """Who asks and what became of `key`; None when the directory lacks the user.
+
+    SQLite lets one transaction write at a time, so the books are read along with it there: they are locked already.
+    """
+    if is_postgresql(session):
+        found = accounts.find(session, user_id, key=key)
+        return None if found is None else AccountBooks(*found)
+    seen = account_view.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
+    return None if seen is None else AccountBooks(replace(seen.account, routing=seen.routing), seen.known, seen)
+
+
+def load_for_update(
+    session: Session,
+    account: Account,
+    *,
+    key: str,
+    now: datetime,
+    known: KnownKey | None = None,
+    seen: AccountView | None = None,
+) -> tuple[Books, KnownKey | None]:
+    """Both books, locked until the transaction ends, and what is known of `key` under those locks.
+
+    `known` is what was known before, `seen` what this transaction saw of the books since it locked them. Raises
+    UnknownPlanError.
+    """
+    row = seen.row if seen else books.lock_current(session, account.user_id, now)
+    if account.due_at is not None and (row is None or row.plan != account.plan):
+        # Billing may have changed the plan or the anchor between our first look and our lock.
+        account = accounts.refreshed(session, account)
+    plan = CATALOGUE.plan(account.plan)
+    row = row or _open(session, account, plan, now)
+    if row.plan != plan.name:
+        row = _follow_plan(session, account, row, plan, now)
+    month = calendar_month(now)
+    if seen and seen.month_used is not None:
+        used = seen.month_used
+    else:
+        used, known = _month(session, account, month, key=key, known=known, unopened=seen is not None)
+    bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
+    return _books(account, plan, row, (month, used), bought), known
+
+
+def _month(
+    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, unopened: bool
+) -> tuple[Amounts, KnownKey | None]:
+    """What legacy counted in `month`, its row opened if there is none, and what is known of `key` under its lock."""
+    found = None if unopened else books.lock_month(session, account.user_id, month.start, key=key)
+    if found is None and books.open_month(session, account.user_id, month.start):
+        return NOTHING, known
+    found = found or books.lock_month(session, account.user_id, month.start, key=key)
+    assert found is not None  # somebody has just opened it
+    return found
+
+
+def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Period, Amounts], usable: Packs) -> Books:
+    bought = packs_bought(usable) if usable else NOTHING
+    return Books(
+        legacy=Book(*month, plan.legacy, account.frozen, bought),
+        v2=Book(row.period, row.used, row.limits, account.frozen, bought),
+        packs=usable,
+        legacy_retired=account.legacy_retired,
+    )
+
+
+def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
+    """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    if books.lock_openings(session, account.user_id) and (row := books.lock_current(session, account.user_id, now)):
+        return row
+    return books.open_period(session, account.user_id, _next_period(session, account, now), plan)
+
+
+def _next_period(session: Session, account: Account, now: datetime) -> Period:
+    """The period to open: from the billing anchor or else the calendar month, never into another period."""
+    before, after = books.neighbours(session, account.user_id, now)
+    return fitted(period_at(account.billing_anchor, now), not_before=before, not_after=after)
+
+
+def _in_force(row: CounterRow, plan: CreditPlan) -> CounterRow:
+    """An upgrade counts at once and keeps what was used; a downgrade waits for the next period."""
+    if row.plan == plan.name or not CATALOGUE.is_upgrade(CATALOGUE.plan(row.plan), plan):
+        return row
+    return replace(row, plan=plan.name, limits=plan.v2)
+
+
+def _follow_plan(session: Session, account: Account, row: CounterRow, plan: CreditPlan, now: datetime) -> CounterRow:
+    current = _in_force(row, plan)
+    if current is not row:
+        books.change_limits(session, account.user_id, row.period, plan)
+        journal.append(
+            session,
+            {
+                "type": EntryType.LIMIT_CHANGE.value,
+                "occurred_at": now,
+                "user_id": account.user_id,
+                "reason": f"Upgraded from {row.plan} to {plan.name}: new limits at once, usage kept.",
+                "actor": SYSTEM,
+                "v2_period_start": row.period.start,
+                "v2_period_end": row.period.end,
+                "v2_used_analysis": row.used.analysis,
+                "v2_used_roast": row.used.roast,
+                "v2_limit_analysis": plan.v2.analysis,
+                "v2_limit_roast": plan.v2.roast,
+            },
+        )
+    return current

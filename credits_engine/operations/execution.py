@@ -1,0 +1,74 @@
+"""One operation from the edge: its transaction, repeated when another request took the same key, and its signals."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from flask import Flask, current_app
+
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.settings import SettingsError
+from credits_engine.engines.plans import Kind
+from credits_engine.engines.receipts import Receipt
+from credits_engine.operations import stored_procedure
+from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
+from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
+from credits_engine.operations.reservations import reserve
+from credits_engine.operations.routing import evaluate_flag
+
+ATTEMPTS = 3
+
+
+def run_operation(operation: Operation, *, now: datetime) -> Receipt:
+    """Answer `operation` in a transaction of its own and tell the guard once that is committed.
+
+    Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
+    """
+    manners = _engine_policy()
+
+    def decide() -> Receipt:
+        if receipt := stored_procedure.call(operation, now=now, manners=manners):
+            return receipt
+        with transaction() as session:
+            return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), manners=manners)
+
+    return _run(decide)
+
+
+def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
+    """The same for an operation that is held until it is settled."""
+
+    def decide() -> Receipt:
+        with transaction() as session:
+            return reserve(
+                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=_engine_policy()
+            )
+
+    return _run(decide)
+
+
+def init_app(app: Flask) -> None:
+    """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
+    named = app.extensions["settings"].credits_allowed_on_error
+    if unknown := set(named) - set(Kind):
+        raise SettingsError(f"CREDITS_ALLOWED_ON_ERROR names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
+    stored_procedure.init_app(app)
+    app.extensions["credit_manners"] = EnginePolicy(allowed_on_error=frozenset(map(Kind, named)))
+
+
+def _engine_policy() -> EnginePolicy:
+    found = current_app.extensions["credit_manners"]
+    assert isinstance(found, EnginePolicy)
+    return found
+
+
+def _run(decide: Callable[[], Receipt]) -> Receipt:
+    for attempt in range(ATTEMPTS):
+        try:
+            receipt = decide()
+            break
+        except LostRaceError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    signals.record(*outcome_signals(receipt), *exempt_signals(receipt), retry_signal(receipt))
+    return receipt

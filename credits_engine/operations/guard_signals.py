@@ -1,0 +1,142 @@
+"""What one receipt tells the guard; record it after the commit."""
+
+from zlib import crc32
+
+from flask import current_app, has_app_context
+
+from control_plane.platform.observability.signals import Sample as Signal
+from control_plane.platform.observability.signals import bound_seconds
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.receipts import EngineResult, Receipt
+
+FAILURE = "credit_consumption_failure"
+VARIANCE = "credit_variance"
+DRIFT = "credit_drift"
+SLOW, SLOW_SECONDS = "credit_consumption_slow", 0.05
+SHADOW_SLOW, SHADOW_SLOW_SECONDS = "credit_shadow_slow", 0.005
+UNSHADOWED = "credit_unshadowed"
+REFUSED_ALONE = "credit_refused_by_v2_only"
+ALLOWED_ALONE = "credit_allowed_by_v2_only"
+ANSWER_DIFFERS = "credit_answer_differs"
+REPEATED = "credit_repeated"
+V2, LEGACY = EngineName.V2, EngineName.LEGACY.value
+UNCOUNTED = "credit_uncounted"
+UNCOMPARED = "credit_uncompared"
+# Made once, for each is counted with every operation.
+ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
+ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
+FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
+COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
+
+
+def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
+    """Who failed in which role, whether the answers contradict each other, and who failed alone.
+
+    An operation counts once: replays and retries add nothing. A refusal is not a failure.
+    """
+    if receipt.replayed or receipt.retry_of is not None:
+        return ()
+    account = receipt.user_id
+    signals = [_failure(receipt.served, "served", account), *_unshadowed(receipt), *_slow(receipt)]
+    if receipt.shadow.outcome is not None:
+        signals.append(_failure(receipt.shadow, "shadow", account))
+        signals += _fails_alone(receipt)
+    if receipt.comparison.variance in COMPARED:
+        defect = receipt.comparison.variance is Variance.DEFECT
+        signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
+        signals += _answer_differs(receipt, defect=defect)
+    if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
+        signals += _drift(receipt)
+    return tuple(signals)
+
+
+def at_fault(receipt: Receipt) -> str:
+    """Under whose name a difference counts: legacy's where legacy alone contradicts its own figures, else nobody's.
+
+    A difference that neither engine's figures explain counts against v2, which is the one that is new.
+    """
+    return LEGACY if receipt.comparison.blames_legacy_alone else ""
+
+
+def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
+    """That an operation that was routed owes the guard no good outcome, or no comparison, or neither.
+
+    Otherwise one account that fails all night, whose failures count once, would look as if nobody counted.
+    """
+    if receipt.replayed:
+        return ()
+    engine, again = receipt.served.engine.value, receipt.retry_of is not None
+    failed = receipt.outcome is Outcome.ERROR
+    owed = {UNCOUNTED: not (again or failed), UNCOMPARED: not again and receipt.comparison.variance in COMPARED}
+    return tuple(Signal(signal, bad=False, engine=engine) for signal, due in owed.items() if not due)
+
+
+def retry_signal(receipt: Receipt) -> Signal:
+    """Whether the caller had asked this before, for an answer that was lost or an operation that failed.
+
+    Each time counts, unlike everywhere else: a storm of retries is what this is to show, and it shows nowhere else.
+    """
+    return ASKED[receipt.replayed or receipt.retry_of is not None]
+
+
+def _unshadowed(receipt: Receipt) -> list[Signal]:
+    """Whether the shadow was asked at all: what was not compared is not guarded."""
+    missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
+    return [Signal(UNSHADOWED, missing, engine=receipt.served.engine.value)]
+
+
+def _slow(receipt: Receipt) -> list[Signal]:
+    """Whether an engine took longer over its answer than it may, and the shadow longer than callers may notice."""
+    seconds = _bound(SLOW, SLOW_SECONDS)
+    found = [Signal(SLOW, receipt.served.duration_us > seconds * 1e6, receipt.served.engine.value)]
+    if receipt.shadow.outcome is not None:
+        found.append(Signal(SLOW, receipt.shadow.duration_us > seconds * 1e6, receipt.shadow.engine.value, "shadow"))
+        added = _bound(SHADOW_SLOW, SHADOW_SLOW_SECONDS)
+        found.append(ADDED[receipt.shadow.duration_us > added * 1e6])
+    return found
+
+
+def _bound(signal: str, default: float) -> float:
+    return bound_seconds(current_app, signal, default) if has_app_context() else default
+
+
+def _answer_differs(receipt: Receipt, *, defect: bool) -> list[Signal]:
+    """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses.
+
+    For whatever reason: one answers 200, 402 or 403 and the other does not. On the same requests the share of none of
+    them can differ between the engines by more than this rate, whoever they serve.
+    """
+    v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
+    flipped, name = defect and v2 is not legacy, at_fault(receipt)
+    return [
+        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, account=receipt.user_id),
+        Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
+        Signal(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
+    ]
+
+
+def _failure(side: EngineResult, role: str, account: str) -> Signal:
+    return Signal(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account)
+
+
+def _fails_alone(receipt: Receipt) -> list[Signal]:
+    """The discordant pairs: an outage that both engines share says nothing about either."""
+    failed = [side.engine for side in (receipt.served, receipt.shadow) if side.outcome is Outcome.ERROR]
+    return [Signal(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []
+
+
+def _drift(receipt: Receipt) -> list[Signal]:
+    """By how much the two charges differ, as one outcome that is bad with the probability of the relative difference.
+
+    So the bad rate is the mean relative difference, whatever its shape, and over- and undercharging can't hide each
+    other. The operation's own key draws the lot: the same operation always counts the same.
+    """
+    charged = {each.engine: each.charged for each in (receipt.served, receipt.shadow)}
+    legacy, apart = charged[EngineName.LEGACY], charged[EngineName.V2] - charged[EngineName.LEGACY]
+    expected = legacy.analysis + legacy.roast
+    if not expected:
+        return []
+    lot = crc32(f"{receipt.user_id}:{receipt.operation_key}".encode()) / 2**32
+    is_apart = lot * expected < abs(apart.analysis) + abs(apart.roast)
+    return [Signal(DRIFT, is_apart, at_fault(receipt), account=receipt.user_id)]

@@ -1,0 +1,141 @@
+"""One operation answered by PostgreSQL itself in one round trip: what `consume` does, in its order, under its locks.
+
+`tests/credits_engine/test_functions.py` holds the two together, docs/adr/credits-in-one-statement.md says why there are
+two.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import psycopg
+from flask import Flask, current_app
+from sqlalchemy.exc import DBAPIError
+
+from control_plane.phases import FLAG
+from control_plane.platform.db.database import db
+from control_plane.platform.observability import request_outcomes, signals
+from control_plane.platform.settings import current
+from credits_engine.engines import receipts
+from credits_engine.engines.comparison import Comparison, Variance
+from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.periods import Period, calendar_month
+from credits_engine.engines.plans import Limits, UnknownPlanError
+from credits_engine.engines.receipts import EngineResult, EntryType, Receipt
+from credits_engine.operations.consumption import (
+    EnginePolicy,
+    KeyConflictError,
+    LostRaceError,
+    Operation,
+    UnknownUserError,
+)
+from credits_engine.operations.routing import ROUTED, UNPLANNED
+from credits_engine.store import stored_procedures
+from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
+from flags.evaluation.bucketing import bucket
+
+IN_DATABASE = "credits_in_database"
+BILLING_IS_DUE = "CRDUE"
+REFUSALS: Mapping[str, type[Exception]] = {
+    "CRUSR": UnknownUserError,
+    "CRPLN": UnknownPlanError,
+    "CRKEY": KeyConflictError,
+    "CRRCE": LostRaceError,
+}
+MATCH, UNASKED = Comparison(Variance.MATCH), Comparison(Variance.RETIRED)
+
+
+def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Receipt | None:
+    """The receipt, committed; None where only `consume` can answer: on SQLite, or while billing has to be settled.
+
+    Raises what `consume` raises.
+    """
+    if not current_app.extensions[IN_DATABASE] or operation.type is not EntryType.CONSUME:
+        return None
+    try:
+        found = stored_procedures.call(_question(operation, now, manners))
+    except DBAPIError as error:
+        if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (BILLING_IS_DUE, *REFUSALS):
+            raise
+        if error.orig.sqlstate == BILLING_IS_DUE:
+            return None
+        raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
+    receipt = receipt_of(found, operation, now)
+    if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
+        signals.record(ROUTED[receipt.served.engine is EngineName.V2])
+        request_outcomes.set_engine(receipt.served.engine.value)
+    return receipt
+
+
+def _question(operation: Operation, now: datetime, manners: EnginePolicy) -> ProcedureParams:
+    settings, amounts = current(), operation.amounts
+    return ProcedureParams(
+        user_id=operation.user_id,
+        key=operation.key,
+        analysis=amounts.analysis,
+        roast=amounts.roast,
+        actor=operation.actor,
+        now=now,
+        environment=settings.environment,
+        override=settings.credits_v2_override,
+        bucket=bucket(FLAG, operation.user_id),
+        lets_pass=manners.fails_open_for(amounts),
+    )
+
+
+def receipt_of(found: ShortResult | JournalResult, operation: Operation, now: datetime) -> Receipt:
+    """The receipt of what the function answered to `operation` at `now`."""
+    if isinstance(found, JournalResult):
+        receipt = receipts.from_columns(found.row)
+        return receipts.replayed(receipt) if found.replayed else receipt
+    v2, legacy = _v2_side(found, operation.amounts), _legacy_side(found, operation.amounts, calendar_month(now))
+    served, shadow = (v2, legacy) if found.by_v2 else (legacy, v2)
+    return Receipt(
+        journal_id=found.journal_id,
+        type=operation.type,
+        occurred_at=now,
+        user_id=operation.user_id,
+        operation_key=operation.key,
+        requested=operation.amounts,
+        charged=operation.amounts,
+        outcome=Outcome.ALLOWED,
+        reason=served.reason,
+        served=served,
+        shadow=shadow,
+        comparison=MATCH if found.legacy_outcome else UNASKED,
+        flag_revision=found.flag_revision,
+        evaluation_reason=found.evaluation_reason,
+        actor=operation.actor,
+    )
+
+
+def _v2_side(found: ShortResult, amounts: Amounts) -> EngineResult:
+    return EngineResult(
+        engine=EngineName.V2,
+        outcome=Outcome.ALLOWED,
+        charged=amounts,
+        used=Amounts(found.v2_used_analysis, found.v2_used_roast),
+        limits=Limits(found.v2_limit_analysis, found.v2_limit_roast),
+        period=Period(datetime.fromisoformat(found.v2_start), datetime.fromisoformat(found.v2_end)),
+        posted=amounts,
+        duration_us=found.v2_us,
+        reason=found.v2_reason,
+    )
+
+
+def _legacy_side(found: ShortResult, amounts: Amounts, month: Period) -> EngineResult:
+    return EngineResult(
+        engine=EngineName.LEGACY,
+        outcome=Outcome.ALLOWED if found.legacy_outcome else None,
+        charged=amounts if found.legacy_outcome else NOTHING,
+        used=Amounts(found.legacy_used_analysis, found.legacy_used_roast),
+        limits=Limits(found.legacy_limit_analysis, found.legacy_limit_roast),
+        period=month,
+        posted=amounts,
+        duration_us=found.legacy_us,
+        reason=found.legacy_reason,
+    )
+
+
+def init_app(app: Flask) -> None:
+    """Note whether the database has the function."""
+    app.extensions[IN_DATABASE] = db.engine.dialect.name == "postgresql"

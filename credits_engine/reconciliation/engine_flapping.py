@@ -1,0 +1,43 @@
+"""Work of the leader: count the users who went to and fro between the engines though the rollout stood still.
+
+Within a step an engine is a user's for good. It changes once for whom somebody puts on a list or takes off it; whoever
+comes back was moved by a fault: processes that disagree about the flag, or a guard that was gone for a while.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask, current_app
+
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.runtime import jobs
+from credits_engine.store import guard_queries
+
+SIGNAL = "credit_engine_moved"
+MOVES_ALLOWED = 1
+LOOK_SECONDS = 300.0
+HOUR = timedelta(hours=1)
+
+
+def count(now: datetime, _term: int) -> None:
+    """Tell the guard, once for each full hour, how many of the active users moved too often within a period."""
+    ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if current_app.extensions.get(SIGNAL) == ended_at:
+        return
+    with read_only() as session:
+        rollout = rollout_store.load(session, FLAG)
+        if rollout is None or rollout.latched or rollout.entered_at >= ended_at:
+            return
+        since = max(rollout.entered_at, ended_at - HOUR)
+        moved, active = guard_queries.engine_switches(session, since, ended_at, more_than=MOVES_ALLOWED)
+    with transaction() as session:
+        signals.add_hour(session, SeriesKey(SIGNAL), Count(moved, active), began_at=ended_at - HOUR, now=now)
+    current_app.extensions[SIGNAL] = ended_at
+
+
+def init_app(app: Flask) -> None:
+    """Put the count on the leader's schedule."""
+    jobs.run_on_leader(app, LOOK_SECONDS, "count-moves", count)

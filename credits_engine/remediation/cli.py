@@ -1,0 +1,91 @@
+"""`rollout credits after-rollback`: what v2 served in the bad time, what it cost whom, and the corrections."""
+
+from datetime import UTC, datetime
+
+import click
+from sqlalchemy.orm import Session
+
+from control_plane.phases import FLAG
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+from credits_engine.remediation import approval, preparation, serializers, store
+from credits_engine.remediation.approval import ApprovalRefused, UnknownReportError
+from credits_engine.remediation.store import Report
+
+LISTED = 50
+
+attempt_option = click.option("--attempt", type=int, help="Which attempt's rollback; default: the last one.")
+
+
+@click.group("after-rollback")
+def after_rollback_group() -> None:
+    """What v2 served before a rollback, what that cost whom, and the corrections that wait for approval."""
+
+
+@after_rollback_group.command("list")
+@json_option
+@in_application
+def list_command(*, as_json: bool) -> None:
+    """The reports, the newest first."""
+    preparation.prepare(datetime.now(UTC))
+    with read_only() as session:
+        found = [(report, store.count_by_state(session, report.id)) for report in store.latest(session)]
+    lines = [line for each in found for line in serializers.report_lines(*each)]
+    words = "\n".join(lines) or "Nothing was rolled back yet."
+    echo_result({"reports": [serializers.report_document(*each) for each in found]}, words, as_json=as_json)
+
+
+@after_rollback_group.command("show")
+@attempt_option
+@json_option
+@in_application
+def show_command(*, attempt: int | None, as_json: bool) -> None:
+    """One report with what the bad time cost each account."""
+    preparation.prepare(datetime.now(UTC))
+    with read_only() as session:
+        report = _chosen(session, attempt)
+        tally = store.count_by_state(session, report.id)
+        items = store.items(session, report.id, limit=LISTED + 1)
+    more = [f"    … and more; GET /api/admin/credits/rollbacks/{report.flag}/{report.attempt}?format=csv has them all."]
+    lines = [
+        *serializers.report_lines(report, tally),
+        *map(serializers.item_line, items[:LISTED]),
+        *(more if len(items) > LISTED else []),
+    ]
+    page = {"items": [serializers.item_document(item) for item in items[:LISTED]]}
+    echo_result(serializers.report_document(report, tally) | page, "\n".join(lines), as_json=as_json)
+
+
+@after_rollback_group.command("approve")
+@attempt_option
+@click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
+@json_option
+@in_application
+def approve_command(*, attempt: int | None, reason: str, as_json: bool) -> None:
+    """Give back what the report proposes, once, however often this is repeated."""
+    now = datetime.now(UTC)
+    try:
+        with transaction() as session:
+            report = _chosen(session, attempt)
+            approval.approve(session, report.flag, report.attempt, now=now, actor=actor(), reason=reason)
+    except ApprovalRefused as error:
+        raise CommandFailed(str(error)) from error
+    while approval.post_approved(now):
+        continue
+    with read_only() as session:
+        report = _chosen(session, report.attempt)
+        tally = store.count_by_state(session, report.id)
+    words = "\n".join(serializers.report_lines(report, tally))
+    echo_result(serializers.report_document(report, tally), words, as_json=as_json)
+
+
+def _chosen(session: Session, attempt: int | None) -> Report:
+    try:
+        if attempt is not None:
+            return approval.find_report(session, FLAG, attempt)
+    except UnknownReportError as error:
+        raise CommandFailed(str(error)) from error
+    latest = store.latest(session, flag=FLAG, limit=1)
+    if not latest:
+        raise CommandFailed("There is no report; one is made within seconds of a rollback.")
+    return latest[0]

@@ -1,0 +1,21 @@
+"""The leader's part: report on each rollback as soon as it is over, and post what was approved."""
+
+from datetime import datetime
+
+from flask import Flask
+
+from control_plane.platform.runtime import jobs
+from credits_engine.remediation import api, approval, preparation
+
+LOOK_SECONDS = 5.0
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes and put both on the leader's schedule."""
+    app.register_blueprint(api.bp)
+    jobs.run_on_leader(app, LOOK_SECONDS, "report-rollback", _prepare_due)
+
+
+def _prepare_due(now: datetime, _term: int) -> None:
+    preparation.prepare(now)
+    approval.post_approved(now)

@@ -1,0 +1,131 @@
+"""All SQL on the journal that a report is made from."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, case, func, select
+from sqlalchemy.orm import Session
+
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import Amounts, EngineName, Outcome
+from credits_engine.engines.receipts import EntryType
+from credits_engine.remediation.impact import AccountImpact, Total, compensation
+from credits_engine.store.guard_queries import OPERATIONS
+from credits_engine.store.journal_pages import DIFFERS
+from credits_engine.store.tables import JOURNAL, execute_core
+
+SPAN = {name: bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until")}
+BY_V2 = (JOURNAL.c.served_engine == EngineName.V2.value) & JOURNAL.c.type.in_(OPERATIONS)
+IN_TIME = BY_V2 & (JOURNAL.c.occurred_at >= SPAN["since"]) & (JOURNAL.c.occurred_at < SPAN["until"])
+UNEXPLAINED = JOURNAL.c.variance.in_((Variance.DEFECT.value, Variance.SERVED_ERROR.value))
+# A reservation is settled by what was committed, so a wrong hold comes back by itself.
+MISCHARGED = (
+    (JOURNAL.c.type == EntryType.CONSUME.value)
+    & (JOURNAL.c.variance == Variance.DEFECT.value)
+    & (JOURNAL.c.v2_outcome == Outcome.ALLOWED.value)
+    & (JOURNAL.c.legacy_outcome == Outcome.ALLOWED.value)
+)
+KINDS = ("analysis", "roast")
+
+
+def _sum(amount: ColumnElement[Any]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(amount), 0)
+
+
+def _charged(engine: str) -> list[ColumnElement[int]]:
+    return [_sum(JOURNAL.c[f"{engine}_charged_{kind}"]).label(f"{engine}_{kind}") for kind in KINDS]
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return _sum(case((condition, 1), else_=0))
+
+
+FIRST_DIFFERENCE = select(func.min(JOURNAL.c.occurred_at)).where(IN_TIME, UNEXPLAINED, DIFFERS)
+TOTAL = select(func.count(JOURNAL.c.user_id.distinct()), func.count(), *_charged("v2"), *_charged("legacy")).where(
+    IN_TIME
+)
+LEGACY_ALLOWS = JOURNAL.c.legacy_outcome == Outcome.ALLOWED.value
+COSTS = (
+    select(
+        JOURNAL.c.user_id,
+        func.count().label("operations"),
+        _count((JOURNAL.c.v2_outcome == Outcome.ERROR.value) & LEGACY_ALLOWS).label("failed"),
+        _count(
+            JOURNAL.c.v2_outcome.in_((Outcome.DENIED_LIMIT.value, Outcome.DENIED_STATE.value)) & LEGACY_ALLOWS
+        ).label("refused"),
+        *_charged("v2"),
+        *_charged("legacy"),
+        *(
+            _sum(
+                case((MISCHARGED, JOURNAL.c[f"v2_charged_{kind}"] - JOURNAL.c[f"legacy_charged_{kind}"]), else_=0)
+            ).label(f"over_{kind}")
+            for kind in KINDS
+        ),
+    )
+    .where(IN_TIME, DIFFERS)
+    .group_by(JOURNAL.c.user_id)
+)
+CHARGED = (JOURNAL.c.type == EntryType.CONSUME.value) & (
+    (JOURNAL.c.charged_analysis > 0) | (JOURNAL.c.charged_roast > 0)
+)
+FIRSTS = (
+    select(JOURNAL.c.user_id, JOURNAL.c.operation_key, func.min(JOURNAL.c.id).label("first_id"))
+    .where(IN_TIME, CHARGED)
+    .group_by(JOURNAL.c.user_id, JOURNAL.c.operation_key)
+    .having(func.count() > 1)
+    .subquery()
+)
+AGAIN = (
+    select(
+        JOURNAL.c.user_id,
+        func.count().label("operations"),
+        *(_sum(JOURNAL.c[f"charged_{kind}"]).label(kind) for kind in KINDS),
+    )
+    .join(
+        FIRSTS,
+        (FIRSTS.c.user_id == JOURNAL.c.user_id)
+        & (FIRSTS.c.operation_key == JOURNAL.c.operation_key)
+        & (JOURNAL.c.id > FIRSTS.c.first_id),
+    )
+    .where(IN_TIME, CHARGED)
+    .group_by(JOURNAL.c.user_id)
+)
+
+
+def first_difference(session: Session, *, since: datetime, until: datetime) -> datetime | None:
+    """When v2 first served something that differs without a declared reason; None if it never did."""
+    found: datetime | None = execute_core(session, FIRST_DIFFERENCE, {"since": since, "until": until}).scalar()
+    return found
+
+
+def total(session: Session, *, since: datetime, until: datetime) -> Total:
+    """All that v2 served in that time."""
+    users, operations, *charged = execute_core(session, TOTAL, {"since": since, "until": until}).one()
+    v2_analysis, v2_roast, legacy_analysis, legacy_roast = map(int, charged)
+    return Total(users, operations, Amounts(v2_analysis, v2_roast), Amounts(legacy_analysis, legacy_roast))
+
+
+def costs(session: Session, *, since: datetime, until: datetime) -> list[AccountImpact]:
+    """Every account for which the engines did not simply agree, or which v2 charged again, by user id."""
+    span = {"since": since, "until": until}
+    again = {row.user_id: row for row in execute_core(session, AGAIN, span)}
+    differing = {row.user_id: row for row in execute_core(session, COSTS, span)}
+    return [_cost(user_id, differing.get(user_id), again.get(user_id)) for user_id in sorted(differing | again)]
+
+
+def _cost(user_id: str, row: Any, again: Any) -> AccountImpact:
+    over, v2, legacy = (_amounts(row, f"{name}_") for name in ("over", "v2", "legacy"))
+    twice = _amounts(again)
+    return AccountImpact(
+        user_id=user_id,
+        operations=int(row.operations if row else again.operations),
+        failed=int(row.failed if row else 0),
+        refused=int(row.refused if row else 0),
+        v2=v2,
+        legacy=legacy,
+        owed=compensation(over, twice),
+    )
+
+
+def _amounts(row: Any, prefix: str = "") -> Amounts:
+    return Amounts(*(int(getattr(row, prefix + kind)) for kind in KINDS)) if row else Amounts()

@@ -1,0 +1,101 @@
+"""Reports in the words of the API, of a terminal and of spreadsheets."""
+
+from collections.abc import Iterator, Mapping
+
+from credits_engine.api.serializers import Document, instant, pair
+from credits_engine.engines.decisions import Amounts
+from credits_engine.remediation.impact import AccountImpact, ItemState
+from credits_engine.remediation.store import Item, Report
+
+StateCounts = Mapping[ItemState, tuple[int, Amounts]]
+SHEET_COLUMNS = (
+    "user_id",
+    "operations",
+    "failed",
+    "refused",
+    "v2_analysis",
+    "v2_roast",
+    "legacy_analysis",
+    "legacy_roast",
+    "owed_analysis",
+    "owed_roast",
+    "state",
+    "operation_id",
+    "note",
+)
+
+
+def report_document(report: Report, tally: StateCounts) -> Document:
+    """What was found, and how far the corrections have come."""
+    return {
+        "flag": report.flag,
+        "attempt": report.attempt,
+        "cause": report.cause,
+        "rolledBackAt": instant(report.rolled_back_at),
+        "since": instant(report.since),
+        "until": instant(report.until),
+        "users": report.total.users,
+        "operations": report.total.operations,
+        "v2Charged": pair(report.total.v2),
+        "legacyWouldHaveCharged": pair(report.total.legacy),
+        "booksChecked": report.books_checked,
+        "booksDiffering": report.books_differing,
+        "state": report.state,
+        "accounts": {state.value: _accounts(*found) for state, found in tally.items()},
+        "decidedBy": report.decided_by,
+        "decidedAt": instant(report.decided_at) if report.decided_at else None,
+        "decision": report.decision,
+    }
+
+
+def item_document(item: Item) -> Document:
+    """What the bad time cost one account, and what became of what it is owed."""
+    cost = item.cost
+    return {
+        "userId": cost.user_id,
+        "operations": cost.operations,
+        "failed": cost.failed,
+        "refused": cost.refused,
+        "v2Charged": pair(cost.v2),
+        "legacyWouldHaveCharged": pair(cost.legacy),
+        "owed": pair(cost.owed),
+        "state": item.state,
+        "operationId": item.journal_id,
+        "note": item.note,
+    }
+
+
+def sheet_row(item: Item) -> tuple[object, ...]:
+    """The same as cells under SHEET_COLUMNS."""
+    cost = item.cost
+    amounts = (each for of in (cost.v2, cost.legacy, cost.owed) for each in (of.analysis, of.roast))
+    counts = (cost.operations, cost.failed, cost.refused)
+    return (cost.user_id, *counts, *amounts, item.state.value, item.journal_id, item.note)
+
+
+def report_lines(report: Report, tally: StateCounts) -> Iterator[str]:
+    """A report for a terminal."""
+    span = f"{report.since:%Y-%m-%d %H:%M:%S} to {report.until:%H:%M:%S} UTC"
+    yield f"{report.flag}, attempt {report.attempt}, rolled back at {report.rolled_back_at:%Y-%m-%d %H:%M:%S} UTC"
+    yield f"  because: {report.cause}"
+    yield f"  {span}: v2 served {report.total.operations:,} operations of {report.total.users:,} users,"
+    yield f"  charged {report.total.v2}; legacy would have charged {report.total.legacy}"
+    yield f"  books: {report.books_checked:,} rows checked, {report.books_differing} differ"
+    for state, (accounts, owed) in sorted(tally.items()):
+        yield f"  corrections {state}: {accounts:,} accounts, {owed}"
+    decided = f" by {report.decided_by}: {report.decision}" if report.decided_by else ""
+    yield f"  {report.state}{decided}"
+
+
+def item_line(item: Item) -> str:
+    """One account for a terminal."""
+    cost: AccountImpact = item.cost
+    ended = f" as journal row {item.journal_id}" if item.journal_id else f": {item.note}" if item.note else ""
+    return (
+        f"    {cost.user_id}: {cost.operations} differ, {cost.failed} failed, {cost.refused} refused; "
+        f"v2 {cost.v2}, legacy {cost.legacy}; owed {cost.owed}, {item.state}{ended}"
+    )
+
+
+def _accounts(accounts: int, owed: Amounts) -> Document:
+    return {"accounts": accounts, "owed": pair(owed)}

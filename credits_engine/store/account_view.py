@@ -1,0 +1,87 @@
+"""All that a look at a user needs, in one statement: account, both books, what routes them, and an operation's key."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.compiled_statement import CompiledStatement
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.periods import Period
+from credits_engine.engines.plans import Limits
+from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, Account, KnownKey, account_of, known_key
+from credits_engine.store.books import CounterRow
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY
+from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """A user at one instant. `row` is None where no period is open, `month_used` where legacy counts nothing yet.
+
+    `routing` is the revision of the flags and the end of the guard's lease; `known` what was asked under the key.
+    """
+
+    account: Account
+    row: CounterRow | None
+    month_used: Amounts | None
+    routing: tuple[int, datetime | None]
+    known: KnownKey | None
+
+
+SIGHT = (
+    ACCOUNT.add_columns(
+        COUNTERS.c.period_start,
+        COUNTERS.c.period_end,
+        COUNTERS.c.plan.label("period_plan"),
+        COUNTERS.c.analysis_used,
+        COUNTERS.c.roast_used,
+        COUNTERS.c.analysis_limit,
+        COUNTERS.c.roast_limit,
+        LEGACY.c.analysis_used.label("legacy_analysis"),
+        LEGACY.c.roast_used.label("legacy_roast"),
+        NEWEST_CHANGE.label("revision"),
+        WATCHED_UNTIL.label("watched_until"),
+    )
+    .outerjoin(
+        COUNTERS,
+        and_(
+            COUNTERS.c.user_id == bindparam("user_id"),
+            COUNTERS.c.period_start <= bindparam("now"),
+            COUNTERS.c.period_end > bindparam("now"),
+        ),
+    )
+    .outerjoin(LEGACY, and_(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start")))
+)
+GLANCE = CompiledStatement(SIGHT)
+FIRST_GLANCE = CompiledStatement(
+    SIGHT.add_columns(*KEY_COLUMNS)
+    .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+)
+
+
+def view_account(
+    session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str | None = None
+) -> AccountView | None:
+    """The user as they stand, and what is known of `key` if one is given, without any lock; None for a stranger."""
+    asked = {"user_id": user_id, "now": now, "month_start": month_start}
+    row = GLANCE.fetch_one(session, asked) if key is None else FIRST_GLANCE.fetch_one(session, {**asked, "key": key})
+    if row is None:
+        return None
+    month_used = None if row.legacy_analysis is None else Amounts(row.legacy_analysis, row.legacy_roast)
+    known = None if key is None else known_key(row)
+    return AccountView(account_of(row), _counter(row), month_used, (row.revision or 0, row.watched_until), known)
+
+
+def _counter(row: Any) -> CounterRow | None:
+    if row.period_start is None:
+        return None
+    return CounterRow(
+        Period(row.period_start, row.period_end),
+        row.period_plan,
+        Amounts(row.analysis_used, row.roast_used),
+        Limits(row.analysis_limit, row.roast_limit),
+    )

@@ -1,0 +1,178 @@
+"""What the guard asks of the journal and the books: how much is at stake, and whether anything is wrong."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, case, func, select
+from sqlalchemy.orm import Session
+
+from control_plane.blast_radius import BlastRadius
+from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Rollout, exposure
+from control_plane.sample_ratio import SampleRatio
+from credits_engine.engines.comparison import Variance
+from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.receipts import EntryType
+from credits_engine.store.journal_pages import DIFFERS
+from credits_engine.store.tables import JOURNAL, USERS, execute_core
+
+OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
+
+
+def _differs(kind: str) -> ColumnElement[Any]:
+    """By how many credits the engines differ, 0 where one of them gave no answer."""
+    return func.coalesce(func.abs(JOURNAL.c[f"v2_charged_{kind}"] - JOURNAL.c[f"legacy_charged_{kind}"]), 0)
+
+
+SERVED_BY_V2 = (
+    (JOURNAL.c.served_engine == EngineName.V2.value)
+    & JOURNAL.c.type.in_(OPERATIONS)
+    & (JOURNAL.c.occurred_at >= bindparam("since", type_=JOURNAL.c.occurred_at.type))
+)
+BLAST = select(
+    func.count(JOURNAL.c.user_id.distinct()), func.count(), func.sum(_differs("analysis") + _differs("roast"))
+).where(SERVED_BY_V2)
+# As `Comparison.blames_legacy_alone` says it: what legacy did wrong by itself puts no credits at risk.
+BLAMES_LEGACY_ALONE = JOURNAL.c.cause.like(f"{EngineName.LEGACY}:%") & JOURNAL.c.cause.not_like(f"%{EngineName.V2}:%")
+APART = select(func.sum(_differs("analysis") + _differs("roast"))).where(
+    SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS, ~func.coalesce(BLAMES_LEGACY_ALONE, False)
+)
+ROLLBACK_KEYS = "rollback:%"
+"""The keys of corrections that an approved report posts: they follow from a rollback and are no sign of a new fault."""
+BY_HAND = JOURNAL.c.type.in_((EntryType.ADJUST.value, EntryType.RESET.value)) & func.coalesce(
+    JOURNAL.c.operation_key, ""
+).not_like(ROLLBACK_KEYS)
+CORRECTED = select(
+    func.count(case((BY_HAND, JOURNAL.c.user_id)).distinct()), func.count(JOURNAL.c.user_id.distinct())
+).where(
+    JOURNAL.c.occurred_at >= bindparam("since"),
+    JOURNAL.c.occurred_at < bindparam("until"),
+    BY_HAND | JOURNAL.c.type.in_(OPERATIONS),
+)
+SPLITS = {
+    AudienceKind.NEW_SIGNUPS: "SPLIT: new_signup_inside",
+    AudienceKind.EVERYONE: "SPLIT: everyone_inside",
+}
+OUTSIDE = "DEFAULT: default_off"
+FULL = 100
+# Materialised, or SQLite would walk the whole journal in the order of users, because that is how it is grouped.
+CHARGED = (
+    select(JOURNAL.c.user_id, JOURNAL.c.operation_key)
+    .where(SERVED_BY_V2, (JOURNAL.c.charged_analysis > 0) | (JOURNAL.c.charged_roast > 0))
+    .cte("charged")
+    .prefix_with("MATERIALIZED")
+)
+CHARGED_TWICE = (
+    select(CHARGED.c.user_id, CHARGED.c.operation_key)
+    .group_by(CHARGED.c.user_id, CHARGED.c.operation_key)
+    .having(func.count() > 1)
+)
+
+FAILED = (
+    select(*JOURNAL.c["occurred_at", "served_engine", "reason", "shadow_reason", "v2_outcome", "legacy_outcome"])
+    .where(JOURNAL.c.variance == bindparam("variance"), DIFFERS)
+    .order_by(JOURNAL.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
+BEFORE = func.lag(JOURNAL.c.served_engine).over(
+    partition_by=(JOURNAL.c.user_id, JOURNAL.c.v2_period_start), order_by=JOURNAL.c.id
+)
+IS_MOVE = case((JOURNAL.c.served_engine != BEFORE, 1), else_=0).label("moves")
+STEPS = (
+    select(JOURNAL.c.user_id, JOURNAL.c.v2_period_start, IS_MOVE)
+    .where(
+        JOURNAL.c.occurred_at >= bindparam("since"),
+        JOURNAL.c.occurred_at < bindparam("until"),
+        JOURNAL.c.type.in_(OPERATIONS),
+    )
+    .subquery()
+)
+PERIODS = (
+    select(STEPS.c.user_id, func.sum(STEPS.c.moves).label("moves"))
+    .group_by(STEPS.c.user_id, STEPS.c.v2_period_start)
+    .subquery()
+)
+MOVED = select(
+    func.count(case((PERIODS.c.moves > bindparam("more_than"), PERIODS.c.user_id)).distinct()),
+    func.count(PERIODS.c.user_id.distinct()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """That an engine gave no answer, and its error in words."""
+
+    engine: EngineName
+    occurred_at: datetime
+    words: str
+
+
+def failures(session: Session, *, most: int) -> list[Failure]:
+    """Who failed in the newest operations that an engine failed, so many of each role; an index holds just those."""
+    found = []
+    for variance in (Variance.SERVED_ERROR, Variance.SHADOW_ERROR):
+        for row in execute_core(session, FAILED, {"variance": variance.value, "most": most}):
+            served = EngineName(row.served_engine)
+            outcomes = {EngineName.V2: row.v2_outcome, EngineName.LEGACY: row.legacy_outcome}
+            words = {served: row.reason, served.other: row.shadow_reason}
+            failed = [engine for engine, outcome in outcomes.items() if outcome == Outcome.ERROR.value]
+            found += [Failure(engine, row.occurred_at, words[engine] or "") for engine in failed]
+    return found
+
+
+def sample_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleRatio | None:
+    """The users whom the percentage of the present step decided since `since`; None where no percentage does.
+
+    Everybody who was let in otherwise, or kept out by name, says nothing about the percentage.
+    """
+    shown = exposure(rollout, PRODUCTION)
+    if rollout.flag != FLAG or rollout.phase.audience not in SPLITS:
+        return None
+    audience = rollout.phase.audience
+    share = shown.everyone_percentage if audience is AudienceKind.EVERYONE else shown.new_signups_percentage
+    if share >= FULL:
+        return None
+    newcomers = USERS.c.signed_up_at > rollout.plan.new_signups_after
+    asked = JOURNAL.c.evaluation_reason.in_((SPLITS[audience], OUTSIDE))
+    counted = (
+        select(
+            func.count(case((JOURNAL.c.evaluation_reason == SPLITS[audience], JOURNAL.c.user_id)).distinct()),
+            func.count(JOURNAL.c.user_id.distinct()),
+        )
+        .select_from(JOURNAL)
+        .where(asked, JOURNAL.c.type.in_(OPERATIONS), JOURNAL.c.occurred_at >= since)
+    )
+    if audience is AudienceKind.NEW_SIGNUPS:
+        counted = counted.join(USERS, USERS.c.user_id == JOURNAL.c.user_id).where(newcomers)
+    inside, total = session.execute(counted).one()
+    return SampleRatio(inside, total, share / FULL)
+
+
+def credits_differing(session: Session, since: datetime) -> int:
+    """By how many credits v2 charged differently since `since` without a declared reason, over and under added up."""
+    return int(execute_core(session, APART, {"since": since}).scalar() or 0)
+
+
+def impact(session: Session, since: datetime) -> BlastRadius:
+    """What v2 served since `since`."""
+    users, operations, apart = execute_core(session, BLAST, {"since": since}).one()
+    return BlastRadius(users, operations, int(apart or 0))
+
+
+def corrected(session: Session, since: datetime, until: datetime) -> tuple[int, int]:
+    """How many users somebody corrected by hand, and how many were active: consumed something or were corrected."""
+    by_hand, active = execute_core(session, CORRECTED, {"since": since, "until": until}).one()
+    return by_hand, active
+
+
+def engine_switches(session: Session, since: datetime, until: datetime, *, more_than: int) -> tuple[int, int]:
+    """How many users went from one engine to the other more often than that within a period, of how many."""
+    often, active = execute_core(session, MOVED, {"since": since, "until": until, "more_than": more_than}).one()
+    return often, active
+
+
+def charged_twice(session: Session, since: datetime) -> list[tuple[str, str]]:
+    """Every (user, key) that v2 charged more than once since `since`; there must be none."""
+    return [(user_id, key) for user_id, key in execute_core(session, CHARGED_TWICE, {"since": since})]

@@ -1,0 +1,134 @@
+"""Sums of everything that the journal posted up to a mark, so that comparing the books reads no old journal row again.
+
+A mark may only pass rows that can't be joined by a lower number any more. SQLite has one writer, so that is every row.
+On PostgreSQL a transaction may commit a number that was drawn before: a mark is pending until every transaction that
+ran when it was set has ended.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Table, Text, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.database import Base, UtcDateTime, execute_core, is_postgresql
+from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.store.reconciliation import BookTotal
+from credits_engine.store.tables import COUNTERS, LEGACY
+
+ROWS_AT_ONCE = 5_000
+COMPARING_SECONDS = 600
+
+TALLIES = Table(
+    "credit_tally",
+    Base.metadata,
+    Column("engine", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("period_start", UtcDateTime, primary_key=True),
+    Column("analysis", BigInteger, nullable=False),
+    Column("roast", BigInteger, nullable=False),
+)
+MARK = Table(
+    "credit_tally_mark",
+    Base.metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("journal_id", BigInteger, nullable=False),
+    Column("pending_id", BigInteger, nullable=False),
+    Column("pending_until", BigInteger, nullable=False),
+)
+BOOKS = {EngineName.V2: (COUNTERS, "period_start"), EngineName.LEGACY: (LEGACY, "month_start")}
+
+LOCK_MARK = select(MARK).with_for_update()
+MOVE_MARK = update(MARK).values(
+    journal_id=bindparam("reached"), pending_id=bindparam("pending"), pending_until=bindparam("until")
+)
+NEWEST = text("SELECT coalesce(max(id), 0) FROM credit_journal")
+OLDEST_RUNNING = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)")
+# Materialised, so that SQLite takes the rows by number and doesn't walk the whole journal in the order of users.
+FOLD_WORDS = """
+INSERT INTO credit_tally (engine, user_id, period_start, analysis, roast)
+    WITH fresh AS MATERIALIZED (
+        SELECT user_id, {engine}_period_start AS period_start, {engine}_posted_analysis AS analysis,
+                {engine}_posted_roast AS roast
+            FROM credit_journal WHERE id > :after AND id <= :reached AND {engine}_period_start IS NOT NULL)
+    SELECT '{engine}', user_id, period_start, sum(analysis), sum(roast) FROM fresh WHERE true
+        GROUP BY user_id, period_start
+    ON CONFLICT (engine, user_id, period_start) DO UPDATE
+        SET analysis = credit_tally.analysis + excluded.analysis, roast = credit_tally.roast + excluded.roast
+"""
+DIFFERING_WORDS = """
+WITH fresh AS MATERIALIZED (
+    SELECT user_id, {engine}_period_start AS period_start, {engine}_posted_analysis AS analysis,
+            {engine}_posted_roast AS roast
+        FROM credit_journal
+        WHERE id > (SELECT journal_id FROM credit_tally_mark) AND {engine}_period_start IS NOT NULL)
+SELECT coalesce(b.user_id, t.user_id, j.user_id) AS user_id,
+        coalesce(b.{start}, t.period_start, j.period_start) AS period_start,
+        coalesce(b.analysis_used, 0) AS book_analysis, coalesce(b.roast_used, 0) AS book_roast,
+        coalesce(t.analysis, 0) + coalesce(j.analysis, 0) AS journal_analysis,
+        coalesce(t.roast, 0) + coalesce(j.roast, 0) AS journal_roast
+    FROM {book} b
+    FULL JOIN (SELECT * FROM credit_tally WHERE engine = '{engine}') t
+        ON t.user_id = b.user_id AND t.period_start = b.{start}
+    FULL JOIN (
+        SELECT user_id, period_start, sum(analysis) AS analysis, sum(roast) AS roast
+            FROM fresh GROUP BY user_id, period_start) j
+        ON j.user_id = coalesce(b.user_id, t.user_id) AND j.period_start = coalesce(b.{start}, t.period_start)
+    WHERE coalesce(b.analysis_used, 0) <> coalesce(t.analysis, 0) + coalesce(j.analysis, 0)
+        OR coalesce(b.roast_used, 0) <> coalesce(t.roast, 0) + coalesce(j.roast, 0)
+"""
+FOLD = {engine: text(FOLD_WORDS.format(engine=engine)) for engine in EngineName}
+DIFFERING = {
+    engine: text(DIFFERING_WORDS.format(engine=engine, book=book.name, start=start)).columns(period_start=UtcDateTime)
+    for engine, (book, start) in BOOKS.items()
+}
+COUNT = {engine: select(func.count()).select_from(book) for engine, (book, _) in BOOKS.items()}
+
+
+def advance(session: Session) -> int:
+    """Add the next rows of the journal to the sums, at most ROWS_AT_ONCE of them; returns up to which row they go."""
+    row = execute_core(session, LOCK_MARK).one()
+    moved = advance_checkpoint(session, row)
+    if moved["reached"] > row.journal_id:
+        for statement in FOLD.values():
+            execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
+    execute_core(session, MOVE_MARK, moved)
+    return moved["reached"]
+
+
+def advance_checkpoint(session: Session, row: Any) -> dict[str, int]:
+    """How far a locked mark may go now, by at most ROWS_AT_ONCE, and what it waits for next."""
+    newest, until = execute_core(session, NEWEST).scalar_one(), 0
+    reached, pending = row.journal_id, row.pending_id
+    if not is_postgresql(session):
+        reached, pending = min(newest, reached + ROWS_AT_ONCE), newest
+    else:
+        if row.pending_until <= execute_core(session, OLDEST_RUNNING).scalar_one():
+            reached = min(pending, reached + ROWS_AT_ONCE)
+        until = row.pending_until
+        if reached == pending:
+            pending, until = newest, execute_core(session, NEXT_TRANSACTION).scalar_one()
+    return {"reached": int(reached), "pending": pending, "until": until}
+
+
+def differing(session: Session) -> tuple[int, list[BookTotal]]:
+    """How many book rows there are, and those that aren't what the sums and the rows behind the mark add up to.
+
+    Each engine is one statement, so books, sums and journal are seen at one instant.
+    """
+    if is_postgresql(session):
+        execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
+    found = [_total(engine, row) for engine, statement in DIFFERING.items() for row in execute_core(session, statement)]
+    return sum(execute_core(session, statement).scalar_one() for statement in COUNT.values()), found
+
+
+def reset(session: Session) -> None:
+    """Begin anew: the next calls of `fold` add everything up again."""
+    execute_core(session, TALLIES.delete())
+    execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})
+
+
+def _total(engine: EngineName, row: Any) -> BookTotal:
+    book = Amounts(int(row.book_analysis), int(row.book_roast))
+    journal = Amounts(int(row.journal_analysis), int(row.journal_roast))
+    return BookTotal(engine, row.user_id, row.period_start, book, journal)
