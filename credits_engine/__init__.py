@@ -7,8 +7,8 @@ from credits_engine import expiry_jobs
 from credits_engine.administration import usage_rollup
 from credits_engine.api import card, schemas
 from credits_engine.api import operations as api
-from credits_engine.billing import described as billing_described
-from credits_engine.billing import mounting
+from credits_engine.billing import schedule
+from credits_engine.billing import schemas as billing_described
 from credits_engine.migration import advance_gate
 from credits_engine.operations import execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
@@ -22,7 +22,7 @@ def init_app(app: Flask) -> None:
     concurrency_limit.limit_paths(app, *BUSY)
     execution.init_app(app)
     api.init_app(app)
-    mounting.init_app(app)
+    schedule.init_app(app)
     app.register_blueprint(card.bp)
     expiry_jobs.init_app(app)
     scheduled.init_app(app)

@@ -9,19 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from credits_engine.billing import operations, presentation
-from credits_engine.billing.breaker import BreakerOpenError
-from credits_engine.billing.reconciling import Finding, reconcile
-from credits_engine.billing.store import accounts, listing
+from credits_engine.billing import serializers
+from credits_engine.billing.inbox import commands
+from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.stripe_client import StripeUnavailableError, Truth
+from credits_engine.billing.stripe_api.breaker import BreakerOpenError
+from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError
+from credits_engine.billing.stripe_api.reconciliation import Discrepancy, reconcile
 
 PAGE_MAX = 200
 
 bp = Blueprint("billing", __name__, url_prefix="/api/billing")
 
 
-class Body(BaseModel):
+class ReasonRequest(BaseModel):
     """Why, for every change."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -29,13 +30,13 @@ class Body(BaseModel):
     reason: str = Field(min_length=1, max_length=2000)
 
 
-class LinkBody(Body):
+class LinkRequest(ReasonRequest):
     """Which user a customer is."""
 
     userId: str = Field(min_length=1, max_length=255)  # noqa: N815 - the JSON name
 
 
-class ReconcileBody(BaseModel):
+class ReconcileRequest(BaseModel):
     """Whether to correct what differs."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -48,7 +49,7 @@ class ReconcileBody(BaseModel):
 def summary_view() -> ResponseReturnValue:
     """What waits, for how long, and what came in within a day."""
     with read_only() as session:
-        return jsonify(presentation.summary(session, datetime.now(UTC)))
+        return jsonify(serializers.summary(session, datetime.now(UTC)))
 
 
 @bp.get("/events")
@@ -58,10 +59,10 @@ def events_view() -> ResponseReturnValue:
     state = _state(request.args["state"]) if "state" in request.args else None
     limit, before = _number("limit", 50), _number("before", 0)
     with read_only() as session:
-        rows = listing.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
+        rows = inbox_queries.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
     shown = rows[: min(limit, PAGE_MAX)]
     more = shown[-1].id if len(rows) > len(shown) and shown else None
-    return jsonify({"events": [presentation.event(row) for row in shown], "next": more})
+    return jsonify({"events": [serializers.event(row) for row in shown], "next": more})
 
 
 @bp.get("/events/<event_id>")
@@ -69,19 +70,19 @@ def events_view() -> ResponseReturnValue:
 def event_view(event_id: str) -> ResponseReturnValue:
     """One event with its body, which holds customers' data."""
     with read_only() as session:
-        row = listing.event(session, event_id)
+        row = inbox_queries.event(session, event_id)
         if row is None:
             raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
-        return jsonify(presentation.event_in_full(session, row))
+        return jsonify(serializers.event_in_full(session, row))
 
 
 @bp.post("/events/<event_id>/replay")
 @require_role("operator")
 def replay_view(event_id: str) -> ResponseReturnValue:
     """Apply one event once more."""
-    body = Body.model_validate(request.get_json())
+    body = ReasonRequest.model_validate(request.get_json())
     with transaction() as session:
-        operations.replay(session, event_id, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        commands.replay(session, event_id, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify({"replayed": [event_id]}), 202
 
 
@@ -89,10 +90,10 @@ def replay_view(event_id: str) -> ResponseReturnValue:
 @require_role("operator")
 def replay_all_view(state: str) -> ResponseReturnValue:
     """Apply every `parked` or every `dead` event once more."""
-    body = Body.model_validate(request.get_json())
+    body = ReasonRequest.model_validate(request.get_json())
     wanted = _state(state, among=(State.PARKED, State.DEAD))
     with transaction() as session:
-        found = operations.replay_all(session, wanted, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        found = commands.replay_all(session, wanted, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify({"replayed": found}), 202
 
 
@@ -104,16 +105,16 @@ def user_view(user_id: str) -> ResponseReturnValue:
         found = accounts.show_account(session, user_id)
         if found is None:
             raise Problem(404, "NO_BILLING", f"No event of Stripe was ever about user {user_id[:80]!r}.")
-        return jsonify(presentation.account(session, found))
+        return jsonify(serializers.account(session, found))
 
 
 @bp.post("/customers/<customer_id>/link")
 @require_role("owner")
 def link_view(customer_id: str) -> ResponseReturnValue:
     """Say which user a customer of Stripe is; the events that waited for it go on."""
-    body = LinkBody.model_validate(request.get_json())
+    body = LinkRequest.model_validate(request.get_json())
     with transaction() as session:
-        released = operations.link(
+        released = commands.link(
             session, customer_id, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason
         )
     return jsonify({"customer": customer_id, "userId": body.userId, "released": released})
@@ -123,25 +124,25 @@ def link_view(customer_id: str) -> ResponseReturnValue:
 @require_role("owner")
 def reconcile_view() -> ResponseReturnValue:
     """Compare with Stripe, and with `apply` correct."""
-    body = ReconcileBody.model_validate(request.get_json())
+    body = ReconcileRequest.model_validate(request.get_json())
     compared, findings = 0, []
     try:
-        for each in reconcile(truth(), now=datetime.now(UTC), actor=actor(), correct=body.apply):
-            if isinstance(each, Finding):
+        for each in reconcile(stripe_gateway(), now=datetime.now(UTC), actor=actor(), correct=body.apply):
+            if isinstance(each, Discrepancy):
                 findings.append(each)
             else:
                 compared += each
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later; what was corrected stays so.") from error
-    return jsonify(presentation.report(findings, compared))
+    return jsonify(serializers.report(findings, compared))
 
 
-def truth() -> Truth:
+def stripe_gateway() -> StripeGateway:
     """The running application's way to ask Stripe. Raises Problem without an API key."""
     found = current_app.extensions["billing_truth"]
     if found is None:
         raise Problem(409, "NO_STRIPE_KEY", "Set STRIPE_API_KEY to a restricted key that may read subscriptions.")
-    assert isinstance(found, Truth)
+    assert isinstance(found, StripeGateway)
     return found
 
 

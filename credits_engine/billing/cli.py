@@ -10,13 +10,14 @@ import click
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.billing import operations, presentation
-from credits_engine.billing.api import truth
-from credits_engine.billing.breaker import BreakerOpenError
-from credits_engine.billing.reconciling import Finding, reconcile
-from credits_engine.billing.store import accounts, listing
+from credits_engine.billing import serializers
+from credits_engine.billing.api import stripe_gateway
+from credits_engine.billing.inbox import commands
+from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.stripe_client import StripeUnavailableError
+from credits_engine.billing.stripe_api.breaker import BreakerOpenError
+from credits_engine.billing.stripe_api.client import StripeUnavailableError
+from credits_engine.billing.stripe_api.reconciliation import Discrepancy, reconcile
 
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
@@ -34,9 +35,9 @@ def billing_group() -> None:
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
     """The newest events, and how many wait."""
     with read_only() as session:
-        summary = presentation.summary(session, datetime.now(UTC))
-        rows = listing.page(session, state=State(state) if state else None, limit=limit)
-    events = [presentation.event(row) for row in rows]
+        summary = serializers.summary(session, datetime.now(UTC))
+        rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
+    events = [serializers.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
     words = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
     echo_result(summary | {"events": events}, "\n".join(words), as_json=as_json)
@@ -49,15 +50,15 @@ def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
 def show_command(*, name: str, as_json: bool) -> None:
     """One event with its body and attempts, or what a user's subscriptions entitle to."""
     with read_only() as session:
-        row = listing.event(session, name)
+        row = inbox_queries.event(session, name)
         account = None if row else accounts.show_account(session, name)
         if row is not None:
-            document = presentation.event_in_full(session, row)
+            document = serializers.event_in_full(session, row)
         elif account is not None:
-            document = presentation.account(session, account)
+            document = serializers.account(session, account)
         else:
             raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user with one.")
-    echo_result(document, _in_words(document), as_json=as_json)
+    echo_result(document, _age_text(document), as_json=as_json)
 
 
 @billing_group.command("replay")
@@ -74,9 +75,9 @@ def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str
     try:
         with transaction() as session:
             if state:
-                done = operations.replay_all(session, State(state), now=now, actor=actor(), reason=reason)
+                done = commands.replay_all(session, State(state), now=now, actor=actor(), reason=reason)
             for event_id in event_ids:
-                operations.replay(session, event_id, now=now, actor=actor(), reason=reason)
+                commands.replay(session, event_id, now=now, actor=actor(), reason=reason)
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     echo_result({"replayed": done}, f"{len(done)} events will be applied once more.", as_json=as_json)
@@ -92,9 +93,7 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     """Say that CUSTOMER of Stripe is our USER; the events that waited for it go on."""
     try:
         with transaction() as session:
-            released = operations.link(
-                session, customer_id, user_id, now=datetime.now(UTC), actor=actor(), reason=reason
-            )
+            released = commands.link(session, customer_id, user_id, now=datetime.now(UTC), actor=actor(), reason=reason)
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     document = {"customer": customer_id, "userId": user_id, "released": released}
@@ -107,11 +106,11 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
 @in_application
 def reconcile_command(*, correct: bool, as_json: bool) -> None:
     """Compare our plans and periods with Stripe's subscriptions. Exit code 1 when something differs and stays so."""
-    findings: list[Finding] = []
+    findings: list[Discrepancy] = []
     compared = 0
     try:
-        for each in reconcile(truth(), now=datetime.now(UTC), actor=actor(), correct=correct):
-            if isinstance(each, Finding):
+        for each in reconcile(stripe_gateway(), now=datetime.now(UTC), actor=actor(), correct=correct):
+            if isinstance(each, Discrepancy):
                 findings.append(each)
             else:
                 compared += each
@@ -122,11 +121,11 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
         raise CommandFailed(f"{error} {compared} were compared before.") from error
     words = [f"{compared} subscriptions compared, {len(findings)} differ."]
     words += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(presentation.report(findings, compared), "\n".join(words), as_json=as_json)
+    echo_result(serializers.report(findings, compared), "\n".join(words), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
 
 
-def _fate(finding: Finding) -> str:
+def _fate(finding: Discrepancy) -> str:
     return f"{finding.sentence} Corrected." if finding.is_corrected else finding.sentence
 
 
@@ -136,7 +135,7 @@ def _line(event: dict[str, Any]) -> str:
     return f"  {'  '.join(columns)}"
 
 
-def _in_words(document: dict[str, Any]) -> str:
+def _age_text(document: dict[str, Any]) -> str:
     """Names and values, one to a line; lists and objects as JSON below them."""
     lines = []
     for name, value in document.items():

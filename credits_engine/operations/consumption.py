@@ -11,7 +11,7 @@ from time import perf_counter_ns
 
 from sqlalchemy.orm import Session
 
-from credits_engine.billing.settlement import settled_account
+from credits_engine.billing.entitlements.sync import synced_account
 from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.comparison import compare
 from credits_engine.engines.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
@@ -123,7 +123,7 @@ def consume(
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
     if earlier := _run_served(session, operation, sight.known):
         return earlier
-    account = settled_account(session, sight.account, now=now)
+    account = synced_account(session, sight.account, now=now)
     seen = sight.books if account is sight.account else None  # settling may have moved them
     both, known = load_for_update(session, account, key=operation.key, now=now, known=sight.known, seen=seen)
     if earlier := _run_served(session, operation, known):

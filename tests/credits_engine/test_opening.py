@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing import sweep
+from credits_engine.billing.entitlements import period_rollover
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
 from credits_engine.operations.period_rollover import OpenedPeriods, open_missing_periods
@@ -127,7 +127,7 @@ def test_operations_and_the_clock_that_open_the_same_periods_open_each_once(till
     def roll() -> None:
         with till.app.app_context():
             for month in range(1, 13):
-                sweep.Roll().tick(datetime(2028, month, 1, tzinfo=UTC))
+                period_rollover.PeriodRollover().tick(datetime(2028, month, 1, tzinfo=UTC))
         done.set()
 
     def take(number: int) -> None:
@@ -161,12 +161,12 @@ def test_a_page_that_cannot_be_opened_does_not_keep_the_next_one_waiting(
             raise RuntimeError("disk full")
         return sweep_opened(users, now)
 
-    sweep_opened = sweep._opened
-    monkeypatch.setattr(sweep, "PAGE", 1)
-    monkeypatch.setattr(sweep, "_opened", opened)
+    sweep_opened = period_rollover._open
+    monkeypatch.setattr(period_rollover, "PAGE", 1)
+    monkeypatch.setattr(period_rollover, "_open", opened)
     till.user("ada")
     till.user("bob")
-    roll = sweep.Roll()
+    roll = period_rollover.PeriodRollover()
     with pytest.raises(RuntimeError, match="disk full"):
         roll.tick(NOW)
     assert roll.tick(NOW) == 1

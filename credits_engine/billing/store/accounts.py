@@ -110,7 +110,7 @@ def due(session: Session, *, now: datetime, most: int) -> list[str]:
     return [row.user_id for row in execute_core(session, DUE, {"now": now, "most": most})]
 
 
-def note_opening(
+def record_opening(
     session: Session, subscription_id: str, period_start: datetime, *, user_id: str, event_id: str, now: datetime
 ) -> bool:
     """Register that a payment opened this period; False when one has before."""

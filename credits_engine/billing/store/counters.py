@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from credits_engine.billing.effects import Row
+from credits_engine.billing.entitlements.changes import PeriodRow
 from credits_engine.engines.periods import Period
 from credits_engine.store.tables import COUNTERS, JOURNAL, execute_core
 
@@ -37,10 +37,10 @@ LAST_USE = (
 )
 
 
-def lock_rows(session: Session, user_id: str, since: datetime) -> list[Row]:
+def lock_rows(session: Session, user_id: str, since: datetime) -> list[PeriodRow]:
     """A user's periods that had not ended at `since`, in order, locked."""
     found = execute_core(session, ROWS, {"user_id": user_id, "since": since})
-    return [Row(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
+    return [PeriodRow(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
 
 
 def move(session: Session, user_id: str, period: Period, to: Period) -> None:

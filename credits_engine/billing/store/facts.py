@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from credits_engine.billing.facts import (
+from credits_engine.billing.entitlements.facts import (
     CreditNote,
     Fact,
     InvoiceFailed,

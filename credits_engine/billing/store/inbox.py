@@ -111,7 +111,7 @@ FINISH = (
 )
 
 
-def put(session: Session, deliveries: Sequence[Delivery]) -> None:
+def add_delivery(session: Session, deliveries: Sequence[Delivery]) -> None:
     """Store events that are not there yet, and count the delivery of those that are."""
     execute_core(session, PUT, [_row(delivery) for delivery in deliveries])
 
@@ -142,14 +142,14 @@ def finish(session: Session, claim: Claim, outcome: Outcome, *, now: datetime) -
     return _leave(session, claim, outcome, counted=claim.attempt, again_at=now, finished_at=now)
 
 
-def give_back(session: Session, claim: Claim, reason: str, *, again_at: datetime, counts: bool) -> bool:
+def requeue(session: Session, claim: Claim, reason: str, *, again_at: datetime, counts: bool) -> bool:
     """Return a claimed event to be tried again; an attempt that `counts` brings it closer to being given up."""
     counted = claim.attempt if counts else claim.attempt - 1
     outcome = Outcome(State.NEW, reason)
     return _leave(session, claim, outcome, counted=counted, again_at=again_at, finished_at=None)
 
 
-def note_attempt(session: Session, event_id: str, *, number: int, actor: str, outcome: str, now: datetime) -> None:
+def record_attempt(session: Session, event_id: str, *, number: int, actor: str, outcome: str, now: datetime) -> None:
     """Keep a failed attempt, or an order to try again, for whoever looks into the event."""
     row = {"event_id": event_id, "at": now, "number": number, "actor": actor, "outcome": outcome}
     execute_core(session, NOTE, row)
@@ -189,7 +189,7 @@ def replay(session: Session, event_id: str, *, now: datetime, attempts: int) -> 
     return rowcount_of(session, statement) == 1
 
 
-def forget_bodies(session: Session, *, before: datetime, most: int) -> int:
+def purge_payloads(session: Session, *, before: datetime, most: int) -> int:
     """Drop the bodies of events that ended before this; their ids stay, so they can never be applied anew."""
     ends = (State.APPLIED.value, State.SUPERSEDED.value, State.IGNORED.value, State.REFUSED.value)
     old = (

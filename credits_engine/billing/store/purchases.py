@@ -21,12 +21,12 @@ TAKEN_BACK = (
 )
 
 
-def lock_bought(session: Session, user_id: str, key: str) -> Pack | None:
+def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
     """The pack that was granted under a key, locked; None before."""
     pack_id = execute_core(session, BOUGHT, {"user_id": user_id, "key": key}).scalar_one_or_none()
     return None if pack_id is None else packs.lock(session, pack_id)
 
 
-def taken_back(session: Session, pack_id: int) -> int:
+def revoked(session: Session, pack_id: int) -> int:
     """How many credits were taken out of a pack with the money."""
     return int(execute_core(session, TAKEN_BACK, {"pack_id": pack_id}).scalar_one())

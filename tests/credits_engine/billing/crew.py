@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from control_plane.app import create_app
 from control_plane.platform.settings import Settings
-from credits_engine.billing.worker import Worker
+from credits_engine.billing.inbox.worker import Worker
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.credits_engine.billing.crew"])

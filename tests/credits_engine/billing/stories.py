@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
-from credits_engine.billing import events
-from credits_engine.billing.effects import Standing, standing
-from credits_engine.billing.facts import Fact
-from credits_engine.billing.subscriptions import histories
+from credits_engine.billing.entitlements.changes import Entitlement, entitlement_at
+from credits_engine.billing.entitlements.facts import Fact
+from credits_engine.billing.entitlements.subscriptions import histories
+from credits_engine.billing.stripe_api import events
 from credits_engine.engines.plans import CATALOGUE
 from tests.credits_engine.billing.stripe_objects import NEW, Json, Subscription
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -21,9 +21,9 @@ def told(deliveries: Iterable[Json]) -> list[Fact]:
     return list(chain.from_iterable(events.facts(event) for event in deliveries))
 
 
-def stands(deliveries: Iterable[Json], now: datetime) -> Standing | None:
+def stands(deliveries: Iterable[Json], now: datetime) -> Entitlement | None:
     """What the user of these events is entitled to at `now`."""
-    return standing(histories(told(deliveries)), now, CATALOGUE)
+    return entitlement_at(histories(told(deliveries)), now, CATALOGUE)
 
 
 def created(event: Json) -> datetime:

@@ -5,10 +5,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import transaction
+from credits_engine.billing.inbox.worker import ATTEMPTS_MAX, LEASE, Worker
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.store.tables import ATTEMPTS
-from credits_engine.billing.worker import ATTEMPTS_MAX, LEASE, Worker
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.seen_by_guard import failures
 from tests.credits_engine.billing.stories import a_subscriber

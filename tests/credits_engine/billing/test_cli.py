@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
-from credits_engine.billing.stripe_client import connect
+from credits_engine.billing.stripe_api.client import connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing.settlement import settle
+from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.store import facts
 from credits_engine.engines.decisions import Amounts, Outcome
 from credits_engine.engines.receipts import Receipt
@@ -105,7 +105,7 @@ def test_an_operation_that_waited_for_a_settlement_goes_by_what_it_settled(offic
     with transaction() as session:
         for fact in told(stripe.events[told_before:]):
             facts.add(session, fact, event_id="evt_test")
-        settle(session, "ada", now=at, cause="evt_test")
+        sync_user(session, "ada", now=at, cause="evt_test")
         waiting.start()
         wait_until_somebody_waits()
     waiting.join()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine.billing import events
-from credits_engine.billing.events import OTHERS, SUBSCRIPTION
-from credits_engine.billing.facts import InvoicePaid, Link, Refund, Snapshot
-from credits_engine.billing.shapes import UnreadableEventError
+from credits_engine.billing.entitlements.facts import InvoicePaid, Link, Refund, Snapshot
+from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api.events import OTHERS, SUBSCRIPTION
+from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 from tests.credits_engine.billing.stories import random_life, told
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe

@@ -8,10 +8,10 @@ from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability.signals import SeriesKey
-from credits_engine.billing import evidence
-from credits_engine.billing.reconciling import reconcile
+from credits_engine.billing import metrics
 from credits_engine.billing.store.tables import ACCOUNTS
-from credits_engine.billing.stripe_client import connect
+from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.reconciliation import reconcile
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office, sign
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -32,7 +32,7 @@ def counted(office: Office, signal: str) -> tuple[int, list[str]]:
 
 
 def compare(api: FakeApi, office: Office) -> None:
-    counted(office, evidence.PERIOD_DIFFERS)
+    counted(office, metrics.PERIOD_DIFFERS)
     list(reconcile(connect(KEY, base_url=api.url), now=office.now, actor="olga"))
 
 
@@ -41,10 +41,10 @@ def test_a_delivery_is_judged_by_its_signature_and_not_by_what_it_holds(office: 
     stripe.checkout("ada", "pro_monthly")
     for body in (stripe.events[0], stripe.events[0], b"no event at all"):
         office.post(body)
-    assert counted(office, evidence.SIGNATURE) == (3, [])
+    assert counted(office, metrics.SIGNATURE) == (3, [])
     for header in ("", "t=1,v1=" + "0" * 64, sign(b"another body")):
         office.post(stripe.events[0], header=header)
-    assert counted(office, evidence.SIGNATURE) == (0, ["-"] * 3)
+    assert counted(office, metrics.SIGNATURE) == (0, ["-"] * 3)
 
 
 def test_periods_that_end_as_stripe_ends_them_are_good(api: FakeApi, office: Office) -> None:
@@ -52,7 +52,7 @@ def test_periods_that_end_as_stripe_ends_them_are_good(api: FakeApi, office: Off
         api.stripe.checkout(name, price)
     office.tell(api.stripe.events, at=START)
     compare(api, office)
-    assert counted(office, evidence.PERIOD_DIFFERS) == (3, [])
+    assert counted(office, metrics.PERIOD_DIFFERS) == (3, [])
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(60, (1, [])), (61, (0, ["sub_1"])), (-61, (0, ["sub_1"]))])
@@ -66,7 +66,7 @@ def test_more_than_a_minute_apart_is_bad(
     with transaction() as session:
         session.execute(update(ACCOUNTS).values(service_end=moved))
     compare(api, office)
-    assert counted(office, evidence.PERIOD_DIFFERS) == expected
+    assert counted(office, metrics.PERIOD_DIFFERS) == expected
 
 
 def test_a_renewal_that_we_never_heard_of_is_bad_and_a_stranger_is_no_evidence(api: FakeApi, office: Office) -> None:
@@ -76,7 +76,7 @@ def test_a_renewal_that_we_never_heard_of_is_bad_and_a_stranger_is_no_evidence(a
     api.stripe.pass_time(START + timedelta(days=40))
     office.now = api.stripe.now
     compare(api, office)
-    assert counted(office, evidence.PERIOD_DIFFERS) == (0, [renewed.id])
+    assert counted(office, metrics.PERIOD_DIFFERS) == (0, [renewed.id])
 
 
 def test_what_stripe_has_and_no_event_told_is_missed_until_it_is_told(api: FakeApi, office: Office) -> None:
@@ -85,14 +85,14 @@ def test_what_stripe_has_and_no_event_told_is_missed_until_it_is_told(api: FakeA
     api.stripe.open("cus_stranger", "pro_yearly")
     office.tell(api.stripe.events, at=START)
     compare(api, office)
-    assert counted(office, evidence.MISSED) == (3, []), "a stranger's was told, and waits for a name"
+    assert counted(office, metrics.MISSED) == (3, []), "a stranger's was told, and waits for a name"
     api.stripe.pass_time(START + timedelta(days=40))
     office.now = api.stripe.now
     compare(api, office)
-    assert counted(office, evidence.MISSED) == (2, [renewed.id])
+    assert counted(office, metrics.MISSED) == (2, [renewed.id])
     office.tell(api.stripe.events, at=office.now)
     compare(api, office)
-    assert counted(office, evidence.MISSED) == (3, [])
+    assert counted(office, metrics.MISSED) == (3, [])
 
 
 def test_money_that_was_given_back_counts_once_for_each_charge(office: Office) -> None:
@@ -100,13 +100,13 @@ def test_money_that_was_given_back_counts_once_for_each_charge(office: Office) -
     subscription = stripe.checkout("ada", "pro_monthly")
     stripe.checkout("bob", "pro_monthly")
     office.tell(stripe.events, at=START)
-    assert counted(office, evidence.REFUNDED) == (2, [])
+    assert counted(office, metrics.REFUNDED) == (2, [])
     office.tell(stripe.events, at=START)
-    assert counted(office, evidence.REFUNDED) == (0, []), "what is told again was paid once"
+    assert counted(office, metrics.REFUNDED) == (0, []), "what is told again was paid once"
     stripe.refund(subscription, 0.25)
     stripe.refund(subscription)
     office.tell(stripe.events, at=START + timedelta(days=1))
     (charge,) = {
         each["id"] for event in stripe.events if "refund" in event["type"] for each in [event["data"]["object"]]
     }
-    assert counted(office, evidence.REFUNDED) == (0, [charge])
+    assert counted(office, metrics.REFUNDED) == (0, [charge])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from credits_engine.billing import events
-from credits_engine.billing.effects import Standing, plan_within
-from credits_engine.billing.facts import InvoicePaid
-from credits_engine.billing.subscriptions import histories
+from credits_engine.billing.entitlements.changes import Entitlement, plan_within
+from credits_engine.billing.entitlements.facts import InvoicePaid
+from credits_engine.billing.entitlements.subscriptions import histories
+from credits_engine.billing.stripe_api import events
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
 from tests.credits_engine.billing.conftest import Office
@@ -27,7 +27,7 @@ def stripe(request: pytest.FixtureRequest) -> VirtualStripe:
     return VirtualStripe(request.param)
 
 
-def at(stripe: VirtualStripe, moment: datetime) -> Standing:
+def at(stripe: VirtualStripe, moment: datetime) -> Entitlement:
     found = stands([event for event in stripe.events if event["created"] <= seconds(moment)], moment)
     assert found is not None
     return found

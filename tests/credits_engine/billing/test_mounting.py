@@ -8,12 +8,14 @@ from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import jobs
-from credits_engine.billing import intake, mounting, sweep
-from credits_engine.billing.intake import RUSH_SECONDS, WAY_SECONDS, Intake
-from credits_engine.billing.prices import UnsellablePlanError, check_prices
+from credits_engine.billing import schedule
+from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements.prices import PlanWithoutPriceError, check_prices
+from credits_engine.billing.inbox import writer
+from credits_engine.billing.inbox.worker import Worker
+from credits_engine.billing.inbox.writer import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.store import inbox
-from credits_engine.billing.stripe_client import connect
-from credits_engine.billing.worker import Worker
+from credits_engine.billing.stripe_api.client import connect
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan, Limits
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
@@ -32,9 +34,9 @@ def test_work_on_the_schedule_ends_what_was_delivered(office: Office) -> None:
     stripe.checkout("ada", "pro_monthly")
     office.deliver(*stripe.events)
     worker = Worker("w", lambda: office.now)
-    mounting.work(worker, office.now - timedelta(days=1))
+    schedule.work(worker, office.now - timedelta(days=1))
     assert set(office.states().values()) == {"new"}
-    mounting.work(worker, office.now)
+    schedule.work(worker, office.now)
     assert set(office.states().values()) <= {"applied", "superseded"}
 
 
@@ -43,9 +45,9 @@ def test_sweeping_and_tidying_leave_nothing_due(office: Office) -> None:
     stripe.cancel(stripe.checkout("ada", "pro_monthly"))
     office.tell(stripe.events, at=START)
     later = START + timedelta(days=40)
-    roll = sweep.Roll()
-    mounting.sweep_tables(roll, later)
-    mounting.tidy(later)
+    roll = period_rollover.PeriodRollover()
+    schedule.sweep_tables(roll, later)
+    schedule.tidy(later)
     assert office.user("ada") == ("free", None)
     assert office.account("ada")["due_at"] > later
 
@@ -59,17 +61,17 @@ def test_thin_events_go_on_once_we_may_ask(office: Office) -> None:
         "related_object": {"id": "sub_1", "type": "subscription"},
     }
     office.tell([thin], at=START)
-    mounting.tidy(START)
+    schedule.tidy(START)
     assert office.states() == {"evt_thin": "parked"}
     office.app.extensions["billing_truth"] = connect("sk_test", base_url="http://127.0.0.1:9")
-    mounting.tidy(START)
+    schedule.tidy(START)
     assert office.states() == {"evt_thin": "new"}
 
 
 def test_a_plan_that_nobody_can_buy_stops_the_start() -> None:
     check_prices(CATALOGUE)
     unsold = Catalogue((CreditPlan("free", "Free", LIMITS, LIMITS), CreditPlan("pro", "Pro", LIMITS, LIMITS)))
-    with pytest.raises(UnsellablePlanError, match=r"Plan 'free' has no price.*Plan 'pro' has no price"):
+    with pytest.raises(PlanWithoutPriceError, match=r"Plan 'free' has no price.*Plan 'pro' has no price"):
         check_prices(unsold)
 
 
@@ -80,17 +82,17 @@ def test_a_user_on_an_unknown_plan_does_not_stop_the_roll(office: Office) -> Non
     office.tell(stripe.events, at=START)
     with transaction() as session:
         session.execute(update(USERS).where(USERS.c.user_id == "bob").values(plan="galaxy"))
-    assert sweep.Roll().tick(START + timedelta(days=40)) == 2
+    assert period_rollover.PeriodRollover().tick(START + timedelta(days=40)) == 2
 
 
 def test_the_roll_goes_round_the_directory_in_pages(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "PAGE", 2)
-    monkeypatch.setattr(sweep, "PAGES", 1)
+    monkeypatch.setattr(period_rollover, "PAGE", 2)
+    monkeypatch.setattr(period_rollover, "PAGES", 1)
     stripe = VirtualStripe()
     for number in range(5):
         stripe.checkout(f"user{number}", "pro_monthly")
     office.tell(stripe.events, at=START)
-    roll, later = sweep.Roll(), START + timedelta(days=40)
+    roll, later = period_rollover.PeriodRollover(), START + timedelta(days=40)
     assert [(roll.tick(later), roll.after) for _ in range(4)] == [(2, "user1"), (2, "user3"), (1, ""), (0, "user1")]
 
 
@@ -102,7 +104,7 @@ class Rush:
         self.is_seen = threading.Event()
         self.lasts = lasts
         self.writing: list[Callable[[], None]] = []
-        self.deliveries = Intake(self.write, clock=self.clock, pause=self.pause)
+        self.deliveries = InboxWriter(self.write, clock=self.clock, pause=self.pause)
 
     def clock(self) -> float:
         self.is_seen.set()
@@ -118,7 +120,7 @@ class Rush:
             self.writing.pop()()
 
     def store(self, number: int) -> None:
-        self.deliveries.store(intake.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
+        self.deliveries.store(writer.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
 
     def crowd(self) -> None:
         """Two more arrive while the first one's write is under way."""

@@ -8,7 +8,7 @@ import pytest
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
-from credits_engine.billing import evidence
+from credits_engine.billing import metrics
 from credits_engine.billing.store.tables import FACTS
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
@@ -36,9 +36,7 @@ def states(office: Office) -> set[str]:
 def judged(office: Office) -> int:
     signals.flush(office.now)
     with read_only() as session:
-        return sum(
-            count.total for series, count in signals.totals(session).items() if series.signal == evidence.FAILURE
-        )
+        return sum(count.total for series, count in signals.totals(session).items() if series.signal == metrics.FAILURE)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

@@ -8,10 +8,11 @@ from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
-from credits_engine.billing import evidence, resets, sweep
-from credits_engine.billing.reconciling import reconcile
+from credits_engine.billing import metrics
+from credits_engine.billing.entitlements import period_rollover, resets
 from credits_engine.billing.store import accounts
-from credits_engine.billing.stripe_client import connect
+from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.reconciliation import reconcile
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import COUNTERS, USERS
@@ -61,8 +62,8 @@ def subscription(office: Office, counted: Look) -> tuple[VirtualStripe, Subscrip
 def test_a_reset_by_the_clock_is_late_from_a_quarter_of_an_hour_on(
     counted: Look, late: timedelta, expected: tuple[int, list[str]]
 ) -> None:
-    assert sweep.settle_due(NEXT + late) == 1
-    assert counted(evidence.RESET_LATE) == expected
+    assert period_rollover.sync_due(NEXT + late) == 1
+    assert counted(metrics.RESET_LATE) == expected
 
 
 @pytest.mark.parametrize(("late", "expected"), [(QUARTER, GOOD), (QUARTER + SECOND, BAD)])
@@ -70,33 +71,33 @@ def test_the_roll_of_those_without_a_subscription_tells_the_same(
     office: Office, counted: Look, late: timedelta, expected: tuple[int, list[str]]
 ) -> None:
     free(office)
-    assert sweep.Roll().tick(START) == 1
-    assert counted(evidence.RESET_LATE) == NONE, "a first period resets nothing"
-    assert sweep.Roll().tick(START.replace(month=12, day=1, hour=0) + late) == 1
-    assert counted(evidence.RESET_LATE) == expected
+    assert period_rollover.PeriodRollover().tick(START) == 1
+    assert counted(metrics.RESET_LATE) == NONE, "a first period resets nothing"
+    assert period_rollover.PeriodRollover().tick(START.replace(month=12, day=1, hour=0) + late) == 1
+    assert counted(metrics.RESET_LATE) == expected
 
 
 @pytest.mark.usefixtures("subscription")
 def test_the_bound_is_the_one_of_the_alert(counted: Look) -> None:
-    signals.set_bounds({evidence.RESET_LATE: 2.0})
-    sweep.settle_due(NEXT + 3 * SECOND)
-    assert counted(evidence.RESET_LATE) == BAD
+    signals.set_bounds({metrics.RESET_LATE: 2.0})
+    period_rollover.sync_due(NEXT + 3 * SECOND)
+    assert counted(metrics.RESET_LATE) == BAD
 
 
 @pytest.mark.usefixtures("subscription")
 def test_whoever_comes_before_the_clock_is_reset_in_time(office: Office, counted: Look) -> None:
     take(office, NEXT + SECOND)
-    assert counted(evidence.RESET_LATE) == GOOD
-    sweep.Roll().tick(NEXT + DAY)
-    assert counted(evidence.RESET_LATE) == NONE
+    assert counted(metrics.RESET_LATE) == GOOD
+    period_rollover.PeriodRollover().tick(NEXT + DAY)
+    assert counted(metrics.RESET_LATE) == NONE
 
 
 @pytest.mark.usefixtures("subscription")
 @pytest.mark.parametrize(("months", "expected"), [(0, GOOD), (1, BAD), (7, BAD)])
 def test_a_cycle_without_a_period_was_skipped(counted: Look, months: int, expected: tuple[int, list[str]]) -> None:
     year, month = divmod(NEXT.month - 1 + months, 12)
-    sweep.settle_due(NEXT.replace(year=NEXT.year + year, month=month + 1))
-    assert counted(evidence.RESET_SKIPPED) == expected
+    period_rollover.sync_due(NEXT.replace(year=NEXT.year + year, month=month + 1))
+    assert counted(metrics.RESET_SKIPPED) == expected
 
 
 @pytest.mark.usefixtures("subscription")
@@ -104,7 +105,7 @@ def test_a_period_that_somebody_else_has_opened_is_no_second_reset(counted: Look
     with transaction() as session:
         done = [resets.open_running(session, ["ada"], NEXT + SECOND) for _ in range(2)]
     assert [[opening.period.start for opening in each.openings] for each in done] == [[NEXT], []]
-    assert counted(evidence.RESET_LATE) == GOOD
+    assert counted(metrics.RESET_LATE) == GOOD
 
 
 # Changes of plan
@@ -123,7 +124,7 @@ def test_an_upgrade_is_late_from_a_minute_after_stripe_made_it(
     stripe.change_price(ours, "pro_monthly")
     office.tell(stripe.events, at=stripe.now + late)
     assert office.user("ada")[0] == "pro"
-    assert counted(evidence.PLAN_LATE) == expected
+    assert counted(metrics.PLAN_LATE) == expected
 
 
 @pytest.mark.parametrize(("late", "expected"), [(MINUTE, GOOD), (MINUTE + SECOND, BAD)])
@@ -137,10 +138,10 @@ def test_a_downgrade_is_late_from_a_minute_after_its_period(
     stripe, ours = subscription
     stripe.cancel(ours)
     office.tell(stripe.events, at=stripe.now)
-    assert counted(evidence.PLAN_LATE) == NONE, "it has not come into force"
-    sweep.settle_due(NEXT + late)
+    assert counted(metrics.PLAN_LATE) == NONE, "it has not come into force"
+    period_rollover.sync_due(NEXT + late)
     assert office.user("ada")[0] == "free"
-    assert counted(evidence.PLAN_LATE) == expected
+    assert counted(metrics.PLAN_LATE) == expected
 
 
 def test_a_change_that_came_to_light_by_asking_stripe_is_as_old_as_it_is_and_not_as_our_question(
@@ -155,13 +156,13 @@ def test_a_change_that_came_to_light_by_asking_stripe_is_as_old_as_it_is_and_not
         counted("")
         list(reconcile(connect(KEY, base_url=api.url), now=api.stripe.now, actor="olga", correct=True))
     assert office.user("ada")[0] == "pro"
-    assert counted(evidence.PLAN_LATE) == BAD
+    assert counted(metrics.PLAN_LATE) == BAD
 
 
 @pytest.mark.usefixtures("subscription")
 def test_a_renewal_changes_no_plan(counted: Look) -> None:
-    sweep.settle_due(NEXT + DAY)
-    assert counted(evidence.PLAN_LATE) == NONE
+    period_rollover.sync_due(NEXT + DAY)
+    assert counted(metrics.PLAN_LATE) == NONE
 
 
 @pytest.mark.usefixtures("subscription")
@@ -174,28 +175,28 @@ def test_limits_that_never_follow_are_found(
 ) -> None:
     with transaction() as session:
         session.execute(update(COUNTERS).values(plan=limited_as))
-    assert sweep.watch_limits(START + since) == expected
-    assert counted(evidence.PLAN_LATE) == (0, expected)
+    assert period_rollover.watch_limits(START + since) == expected
+    assert counted(metrics.PLAN_LATE) == (0, expected)
 
 
 def test_nobody_without_a_subscription_is_waited_for(office: Office) -> None:
     free(office)
-    sweep.Roll().tick(START)
+    period_rollover.PeriodRollover().tick(START)
     with transaction() as session:
         session.execute(update(USERS).values(plan="pro"))
-    assert sweep.watch_limits(START + DAY) == []
+    assert period_rollover.watch_limits(START + DAY) == []
 
 
 @pytest.mark.usefixtures("subscription")
 def test_what_is_rolled_back_is_not_told(counted: Look) -> None:
     def settle_in_vain() -> None:
         with transaction() as session:
-            sweep.settle(session, "ada", now=NEXT + DAY)
+            period_rollover.sync_user(session, "ada", now=NEXT + DAY)
             raise LookupError
 
     with pytest.raises(LookupError):
         settle_in_vain()
-    assert counted(evidence.RESET_LATE) == NONE
+    assert counted(metrics.RESET_LATE) == NONE
 
 
 def free(office: Office) -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing import prices, purchases, sweep
-from credits_engine.billing.facts import Refund
-from credits_engine.billing.purchases import to_take_back
+from credits_engine.billing.entitlements import period_rollover, prices, purchases
+from credits_engine.billing.entitlements.facts import Refund
+from credits_engine.billing.entitlements.purchases import to_take_back
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.pack_prices import OFFERS, YEAR, PackPrice, PackPrices, pack_price_errors
 from credits_engine.engines.plans import CATALOGUE, CatalogueError, Kind
@@ -110,7 +110,7 @@ def test_an_unknown_pack_waits_until_it_is_on_sale(
     assert office.event(event["id"])["waiting_for"] == "price:pack_roast_7"
     for module in (purchases, prices):
         monkeypatch.setattr(module, "OFFERS", PackPrices((PackPrice("pack_roast_7", Kind.ROAST, 7, YEAR),), CATALOGUE))
-    sweep.release_priced(START + HOUR)
+    period_rollover.release_priced(START + HOUR)
     office.work(at=START + HOUR)
     assert packs(office) == [("roast", 7, 7)]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from credits_engine.billing.doubts import AskStripe
-from credits_engine.billing.stripe_client import connect
+from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.lookup import StripeLookup
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
@@ -84,6 +84,6 @@ def test_stripe_is_asked_where_the_event_does_not_tell(office: Office) -> None:
         api.lines[stripe.events[0]["data"]["object"]["id"]] = [line(3)]
         office.now = START
         office.deliver(*stripe.events)
-        office.work(doubts=AskStripe(connect(KEY, base_url=api.url)))
+        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
     assert granted(office) == [300]
     assert set(office.states().values()) == {"applied"}

@@ -6,9 +6,9 @@ from sqlalchemy import update
 
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing import stripe_client
-from credits_engine.billing.reconciling import Finding, Kind, reconcile
-from credits_engine.billing.stripe_client import Truth, connect
+from credits_engine.billing.stripe_api import client
+from credits_engine.billing.stripe_api.client import StripeGateway, connect
+from credits_engine.billing.stripe_api.reconciliation import Discrepancy, DiscrepancyKind, reconcile
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
@@ -26,13 +26,13 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def truth(api: FakeApi) -> Truth:
+def truth(api: FakeApi) -> StripeGateway:
     return connect(KEY, base_url=api.url)
 
 
-def compared(truth: Truth, office: Office, *, correct: bool = False) -> list[Finding]:
+def compared(truth: StripeGateway, office: Office, *, correct: bool = False) -> list[Discrepancy]:
     found = reconcile(truth, now=office.now, actor="olga", correct=correct)
-    return [each for each in found if isinstance(each, Finding)]
+    return [each for each in found if isinstance(each, Discrepancy)]
 
 
 def lost(api: FakeApi, office: Office, is_lost: Callable[[Json], bool]) -> None:
@@ -40,7 +40,7 @@ def lost(api: FakeApi, office: Office, is_lost: Callable[[Json], bool]) -> None:
     office.tell([event for event in api.stripe.events if not is_lost(event)], at=api.stripe.now)
 
 
-def test_where_every_event_arrived_nothing_differs(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_where_every_event_arrived_nothing_differs(api: FakeApi, truth: StripeGateway, office: Office) -> None:
     for number in range(5):
         subscription = api.stripe.checkout(f"user{number}", "pro_monthly")
         api.stripe.pass_time(api.stripe.now + DAY)
@@ -54,9 +54,9 @@ def test_where_every_event_arrived_nothing_differs(api: FakeApi, truth: Truth, o
 
 
 def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
-    api: FakeApi, truth: Truth, office: Office, monkeypatch: pytest.MonkeyPatch
+    api: FakeApi, truth: StripeGateway, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stripe_client, "PAGE", 2)
+    monkeypatch.setattr(client, "PAGE", 2)
     people = [api.stripe.checkout(f"user{number}", "starter_monthly") for number in range(4)]
     told = len(api.stripe.events)
     office.tell(api.stripe.events, at=START)
@@ -67,7 +67,7 @@ def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
     api.stripe.cancel(people[2], at_once=True)
     office.now = api.stripe.now
     findings = compared(truth, office)
-    assert {each.kind for each in findings} == {Kind.MISSED_STATE}
+    assert {each.kind for each in findings} == {DiscrepancyKind.MISSED_STATE}
     assert {each.user_id for each in findings} == {"user0", "user1", "user2"}
     assert office.user("user0")[0] == "starter"
     corrected = compared(truth, office, correct=True)
@@ -83,31 +83,35 @@ def test_a_lost_renewal_upgrade_or_cancellation_is_found_and_corrected(
     assert [(entry.actor, entry.action) for entry in trail] == [("olga", "billing.reconcile")]
 
 
-def test_a_lost_payment_is_found_and_opens_the_period_it_paid_for(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_a_lost_payment_is_found_and_opens_the_period_it_paid_for(
+    api: FakeApi, truth: StripeGateway, office: Office
+) -> None:
     subscription = api.stripe.checkout("ada", "starter_monthly")
     office.tell(api.stripe.events, at=START)
     api.stripe.pass_time(START + 3 * DAY)
     api.stripe.change_price(subscription, "pro_monthly", move_anchor=True)
     lost(api, office, lambda event: event["type"].startswith("invoice"))
     assert len(office.periods("ada")) == 1
-    assert [each.kind for each in compared(truth, office)] == [Kind.MISSED_PAYMENT]
+    assert [each.kind for each in compared(truth, office)] == [DiscrepancyKind.MISSED_PAYMENT]
     compared(truth, office, correct=True)
     assert office.periods("ada")[-1][0] == START + 3 * DAY
     assert compared(truth, office) == []
 
 
-def test_a_directory_that_somebody_changed_by_hand_is_put_right(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_a_directory_that_somebody_changed_by_hand_is_put_right(
+    api: FakeApi, truth: StripeGateway, office: Office
+) -> None:
     api.stripe.checkout("ada", "pro_monthly")
     office.tell(api.stripe.events, at=START)
     with transaction() as session:
         session.execute(update(USERS).values(plan="free"))
-    assert [each.kind for each in compared(truth, office)] == [Kind.WRONG_PLAN]
+    assert [each.kind for each in compared(truth, office)] == [DiscrepancyKind.WRONG_PLAN]
     compared(truth, office, correct=True)
     assert office.user("ada") == ("pro", START)
 
 
 def test_strangers_unsold_prices_and_vanished_subscriptions_are_named_and_left(
-    api: FakeApi, truth: Truth, office: Office
+    api: FakeApi, truth: StripeGateway, office: Office
 ) -> None:
     kept = api.stripe.checkout("ada", "pro_monthly")
     office.tell(api.stripe.events, at=START)
@@ -118,14 +122,14 @@ def test_strangers_unsold_prices_and_vanished_subscriptions_are_named_and_left(
     api.prices = ("pro_monthly", "galaxy_monthly")
     findings = {(each.kind, each.subscription_id) for each in compared(truth, office, correct=True)}
     assert findings == {
-        (Kind.UNKNOWN_PRICE, ""),
-        (Kind.UNKNOWN_CUSTOMER, stranger.id),
-        (Kind.GONE, kept.id),
+        (DiscrepancyKind.UNKNOWN_PRICE, ""),
+        (DiscrepancyKind.UNKNOWN_CUSTOMER, stranger.id),
+        (DiscrepancyKind.GONE, kept.id),
     }
     assert office.user("ada")[0] == "pro"
 
 
-def test_a_stranger_who_names_its_user_is_taken_in(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_a_stranger_who_names_its_user_is_taken_in(api: FakeApi, truth: StripeGateway, office: Office) -> None:
     api.stripe.open("cus_new", "pro_monthly", metadata={"user_id": "newton"})
     office.now = START
     (finding,) = compared(truth, office, correct=True)

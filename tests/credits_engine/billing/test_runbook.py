@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
-from credits_engine.billing.stripe_client import connect
+from credits_engine.billing.stripe_api.client import connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -74,7 +74,7 @@ def test_a_defect_is_mended_and_its_events_replayed(
 ) -> None:
     api.stripe.checkout("ada", "pro_monthly")
     with monkeypatch.context() as broken:
-        broken.setattr("credits_engine.billing.applying.settle", lambda *_, **__: 1 / 0)
+        broken.setattr("credits_engine.billing.inbox.handler.settle", lambda *_, **__: 1 / 0)
         operator.office.deliver(*api.stripe.events)
         for _ in range(20):
             operator.office.work(at=operator.office.now + timedelta(hours=1))

@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing import sweep
-from credits_engine.billing.settlement import settle
+from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.store.tables import EVENTS, OPENINGS
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
@@ -81,7 +81,7 @@ def test_a_downgrade_waits_for_the_next_period(office: Office) -> None:
     stripe.change_price(subscription, "starter_monthly")
     office.tell(stripe.events, at=stripe.now)
     assert office.user("ada")[0] == "pro"
-    sweep.settle_due(NEXT)
+    period_rollover.sync_due(NEXT)
     assert office.user("ada")[0] == "starter"
     assert office.periods("ada")[-1] == (NEXT, NEXT.replace(year=2027, month=1), "starter")
 
@@ -155,7 +155,7 @@ def test_a_late_renewal_refuses_nobody_and_grants_nothing_twice(office: Office, 
     stripe.pass_time(NEXT + DAY)
     if late is not None:
         office.tell(stripe.events, at=NEXT + late)
-    sweep.settle_due(NEXT + 4 * DAY)
+    period_rollover.sync_due(NEXT + 4 * DAY)
     assert office.used("ada") == Amounts(900, 0)
     assert [start for start, _, _ in office.periods("ada")] == [START, NEXT]
     assert office.user("ada") == ("starter", START)
@@ -167,8 +167,8 @@ def test_a_cancellation_ends_with_its_period_by_the_clock_alone(office: Office) 
     stripe.cancel(subscription)
     office.tell(stripe.events, at=START)
     assert office.user("ada") == ("pro", START)
-    assert sweep.settle_due(NEXT - timedelta(seconds=1)) == 0
-    assert sweep.settle_due(NEXT) == 1
+    assert period_rollover.sync_due(NEXT - timedelta(seconds=1)) == 0
+    assert period_rollover.sync_due(NEXT) == 1
     assert office.user("ada") == ("free", None)
     assert office.periods("ada") == [
         (START, NEXT, "pro"),
@@ -183,7 +183,7 @@ def test_a_failing_payment_blocks_after_the_grace_time_by_the_clock_alone(office
     stripe.pass_time(NEXT + 2 * HOUR)
     office.tell(stripe.events, at=stripe.now)
     assert office.account("ada")["blocked"] is None
-    sweep.settle_due(NEXT + HOUR + 5 * DAY)
+    period_rollover.sync_due(NEXT + HOUR + 5 * DAY)
     assert "Payment has been failing since 2026-12-10T09:00:00Z" in office.account("ada")["blocked"]
     stripe.pass_time(NEXT + 8 * DAY)
     stripe.pay_open_invoice(subscription)
@@ -226,7 +226,7 @@ def test_settling_twice_changes_nothing(office: Office) -> None:
     office.tell(stripe.events, at=START)
     before = office.final_state(), office.journal("ada")
     with transaction() as session:
-        assert settle(session, "ada", now=START).changes == ()
+        assert sync_user(session, "ada", now=START).changes == ()
     assert (office.final_state(), office.journal("ada")) == before
 
 
@@ -235,7 +235,7 @@ def test_the_sweep_opens_the_running_period_of_everybody_a_page_at_a_time(office
     for number in range(5):
         stripe.checkout(f"user{number}", "starter_monthly")
     office.tell(stripe.events, at=START)
-    roll = sweep.Roll()
+    roll = period_rollover.PeriodRollover()
     later = NEXT + HOUR
     assert roll.tick(later) == 5
     assert roll.tick(later) == 0

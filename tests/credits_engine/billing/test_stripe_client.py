@@ -4,12 +4,12 @@ from datetime import timedelta
 import pytest
 import stripe as stripe_library
 
-from credits_engine.billing import stripe_client
-from credits_engine.billing.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker, BreakerOpenError
-from credits_engine.billing.doubts import AskStripe, doubtful
-from credits_engine.billing.facts import InvoicePaid, Snapshot, Source, Status
+from credits_engine.billing.entitlements.facts import InvoicePaid, Snapshot, Source, Status
 from credits_engine.billing.store.tables import EVENTS
-from credits_engine.billing.stripe_client import API_VERSION, StripeUnavailableError, Truth, connect
+from credits_engine.billing.stripe_api import client
+from credits_engine.billing.stripe_api.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker, BreakerOpenError
+from credits_engine.billing.stripe_api.client import API_VERSION, StripeGateway, StripeUnavailableError, connect
+from credits_engine.billing.stripe_api.lookup import StripeLookup, ambiguous
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -30,7 +30,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def truth(api: FakeApi) -> Truth:
+def truth(api: FakeApi) -> StripeGateway:
     return connect(KEY, base_url=api.url)
 
 
@@ -53,7 +53,7 @@ def test_the_pinned_version_is_the_one_the_official_library_was_made_for() -> No
     assert stripe_library.api_version == API_VERSION == NEW
 
 
-def test_a_subscription_comes_with_its_payment_dated_by_stripes_clock(api: FakeApi, truth: Truth) -> None:
+def test_a_subscription_comes_with_its_payment_dated_by_stripes_clock(api: FakeApi, truth: StripeGateway) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     api.stripe.pass_time(START + DAY)
     snapshot, paid = truth.subscription(subscription.id)
@@ -65,7 +65,7 @@ def test_a_subscription_comes_with_its_payment_dated_by_stripes_clock(api: FakeA
     assert api.asked == [(f"/v1/subscriptions/{subscription.id}?expand[0]=latest_invoice", API_VERSION)]
 
 
-def test_a_fetched_fact_says_the_same_as_the_event(api: FakeApi, truth: Truth) -> None:
+def test_a_fetched_fact_says_the_same_as_the_event(api: FakeApi, truth: StripeGateway) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     told_by_events = {fact.identity: fact for fact in told(api.stripe.events)}
     snapshot, paid = truth.subscription(subscription.id)
@@ -75,12 +75,12 @@ def test_a_fetched_fact_says_the_same_as_the_event(api: FakeApi, truth: Truth) -
     assert told_by_events[paid.identity] == paid
 
 
-def test_a_subscription_that_stripe_does_not_have_is_nothing(truth: Truth) -> None:
+def test_a_subscription_that_stripe_does_not_have_is_nothing(truth: StripeGateway) -> None:
     assert truth.subscription("sub_none") == ()
 
 
-def test_every_page_is_read(api: FakeApi, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stripe_client, "PAGE", 3)
+def test_every_page_is_read(api: FakeApi, truth: StripeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAGE", 3)
     for number in range(7):
         api.stripe.open(f"cus_{number}", "starter_monthly")
     assert [len(page) for page in truth.pages()] == [3, 3, 1]
@@ -88,7 +88,7 @@ def test_every_page_is_read(api: FakeApi, truth: Truth, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("failures", [[500], [0], [503, 0]])
-def test_passing_failures_are_tried_again(api: FakeApi, truth: Truth, failures: list[int]) -> None:
+def test_passing_failures_are_tried_again(api: FakeApi, truth: StripeGateway, failures: list[int]) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     api.statuses = list(failures)
     assert truth.subscription(subscription.id)
@@ -102,7 +102,7 @@ def test_a_wrong_key_is_said_so(api: FakeApi) -> None:
 
 def test_after_some_failures_nobody_asks_until_the_pause_is_over(api: FakeApi) -> None:
     seconds = [0.0]
-    patient = Truth(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
+    patient = StripeGateway(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
     api.stripe.checkout("ada", "pro_monthly")
     api.statuses = [500] * 100
     for _ in range(FAILURES_MAX):
@@ -123,7 +123,7 @@ def test_after_some_failures_nobody_asks_until_the_pause_is_over(api: FakeApi) -
     assert patient.subscription("sub_1")
 
 
-def test_an_answer_that_can_not_be_read_is_no_answer(api: FakeApi, truth: Truth) -> None:
+def test_an_answer_that_can_not_be_read_is_no_answer(api: FakeApi, truth: StripeGateway) -> None:
     api.stripe.checkout("ada", "pro_monthly").status = "enlightened"
     with pytest.raises(StripeUnavailableError, match="enlightened"):
         truth.subscription("sub_1")
@@ -133,7 +133,7 @@ def test_what_events_tell_in_order_leaves_no_doubt() -> None:
     stripe = VirtualStripe()
     stripe.checkout("ada", "pro_monthly")
     known = told(stripe.events)
-    assert doubtful(known, ()) == set()
+    assert ambiguous(known, ()) == set()
 
 
 def test_two_updates_of_one_second_that_do_not_tell_their_order_are_doubtful() -> None:
@@ -144,10 +144,10 @@ def test_two_updates_of_one_second_that_do_not_tell_their_order_are_doubtful() -
     stripe.stay(subscription)
     for event in stripe.events[-2:]:
         event["data"].pop("previous_attributes")
-    assert doubtful(told(stripe.events), ()) == {subscription.id}
+    assert ambiguous(told(stripe.events), ()) == {subscription.id}
 
 
-def test_a_doubt_is_settled_by_asking(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_a_doubt_is_settled_by_asking(api: FakeApi, truth: StripeGateway, office: Office) -> None:
     subscription = api.stripe.checkout("ada", "pro_monthly")
     api.stripe.pass_time(START + DAY)
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_a_doubt_is_settled_by_asking(api: FakeApi, truth: Truth, office: Office
         event["data"].pop("previous_attributes")
     api.stripe.pass_time(START + 2 * DAY)
     office.deliver(*reversed(api.stripe.events))
-    office.work(at=api.stripe.now, doubts=AskStripe(truth))
+    office.work(at=api.stripe.now, doubts=StripeLookup(truth))
     assert office.account("ada")["due_at"] == START.replace(month=12)
     assert office.user("ada") == ("pro", START)
     assert api.asked
@@ -165,22 +165,24 @@ def test_a_doubt_is_settled_by_asking(api: FakeApi, truth: Truth, office: Office
     assert office.user("ada")[0] == "pro"
 
 
-def test_a_doubt_that_can_not_be_settled_hinders_nothing(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_a_doubt_that_can_not_be_settled_hinders_nothing(api: FakeApi, truth: StripeGateway, office: Office) -> None:
     api.stripe.checkout("ada", "pro_monthly")
     api.statuses = [500] * 1000
     paid = next(event for event in api.stripe.events if event["type"] == "invoice.paid")
     office.deliver(paid, *api.stripe.events)
-    office.work(at=api.stripe.now, doubts=AskStripe(truth))
+    office.work(at=api.stripe.now, doubts=StripeLookup(truth))
     assert office.user("ada") == ("pro", START)
 
 
-def test_a_thin_event_is_followed_and_waits_where_we_may_not_ask(api: FakeApi, truth: Truth, office: Office) -> None:
+def test_a_thin_event_is_followed_and_waits_where_we_may_not_ask(
+    api: FakeApi, truth: StripeGateway, office: Office
+) -> None:
     subscription = api.stripe.open("cus_ada", "pro_monthly", metadata={"user_id": "ada"})
     office.deliver(thin(subscription.id))
     office.work(at=api.stripe.now)
     (waiting,) = office.rows(EVENTS)
     assert (waiting["state"], waiting["waiting_for"]) == ("parked", "stripe:")
     office.deliver({**thin(subscription.id), "id": "evt_second"})
-    office.work(doubts=AskStripe(truth))
+    office.work(doubts=StripeLookup(truth))
     assert office.event("evt_second")["state"] == "applied"
     assert office.user("ada") == ("pro", START)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from credits_engine.billing.effects import Standing
+from credits_engine.billing.entitlements.changes import Entitlement
 from tests.credits_engine.billing.stories import created, random_life, stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 MONTH_END = START.replace(month=12)
 
 
-def entitled(stripe: VirtualStripe) -> Standing:
+def entitled(stripe: VirtualStripe) -> Entitlement:
     found = stands(stripe.events, stripe.now)
     assert found is not None
     return found

@@ -3,9 +3,9 @@ from datetime import timedelta
 from sqlalchemy import delete, update
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing.settlement import settle
+from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.inbox.worker import ATTEMPTS_MAX
 from credits_engine.billing.store import inbox
-from credits_engine.billing.worker import ATTEMPTS_MAX
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.seen_by_guard import tripped
@@ -45,6 +45,6 @@ def test_a_period_that_would_be_reset_a_second_time_trips_a_wire_and_is_not(offi
     with transaction() as session:
         session.execute(delete(COUNTERS).where(COUNTERS.c.period_start == stripe.now))
         session.execute(update(COUNTERS).values(period_end=START.replace(month=12)))
-        settle(session, "ada", now=stripe.now, cause="evt_again")
+        sync_user(session, "ada", now=stripe.now, cause="evt_again")
     assert office.periods("ada") == [(START, START.replace(month=12), "pro")]
     assert tripped(office, "billing_reset_twice")

@@ -8,10 +8,10 @@ import stripe as stripe_library
 
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
-from credits_engine.billing import watching
-from credits_engine.billing.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker
-from credits_engine.billing.stripe_client import StripeUnavailableError, Truth, connect
-from credits_engine.billing.watching import BREAKER_OPEN, WAITING, WAITING_SECONDS
+from credits_engine.billing import health_signals
+from credits_engine.billing.health_signals import BREAKER_OPEN, WAITING, WAITING_SECONDS
+from credits_engine.billing.stripe_api.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker
+from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError, connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -35,19 +35,19 @@ def counted(office: Office, signal: str) -> tuple[int, int]:
 
 @pytest.mark.database("sqlite")
 def test_without_a_key_nobody_asks_stripe_and_nothing_is_known_of_it(office: Office) -> None:
-    watching.look_at_breaker(office.now)
+    health_signals.check_breaker(office.now)
     assert counted(office, BREAKER_OPEN) == NONE
 
 
 @pytest.mark.database("sqlite")
 def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeApi, office: Office) -> None:
     seconds = [0.0]
-    truth = Truth(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
+    truth = StripeGateway(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
     office.app.extensions["billing_truth"] = truth
     api.stripe.checkout("ada", "pro_monthly")
 
     def look() -> tuple[int, int]:
-        watching.look_at_breaker(office.now)
+        health_signals.check_breaker(office.now)
         return counted(office, BREAKER_OPEN)
 
     assert look() == GOOD
@@ -66,7 +66,7 @@ def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeA
 def look(office: Office, seconds: float) -> tuple[int, int]:
     """What a look so long after the start counts."""
     counted(office, WAITING)
-    watching.look_at_waiting(START + timedelta(seconds=seconds), 1)
+    health_signals.check_backlog(START + timedelta(seconds=seconds), 1)
     return counted(office, WAITING)
 
 

@@ -12,8 +12,8 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import db, transaction
-from credits_engine.billing import intake
-from credits_engine.billing.intake import Intake, parse
+from credits_engine.billing.inbox import writer
+from credits_engine.billing.inbox.writer import InboxWriter, parse
 from credits_engine.billing.store.inbox import Delivery
 from credits_engine.billing.store.tables import EVENTS
 from tests.credits_engine.billing.conftest import OLD_SECRET, Office, sign
@@ -105,11 +105,11 @@ def test_an_outage_of_the_database_is_answered_with_503(office: Office, monkeypa
     def down(_deliveries: Sequence[Delivery]) -> None:
         raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
 
-    monkeypatch.setitem(office.app.extensions, "billing_intake", Intake(down))
+    monkeypatch.setitem(office.app.extensions, "billing_intake", InboxWriter(down))
     answer = office.post(an_event())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
-    monkeypatch.setitem(office.app.extensions, "billing_intake", Intake(intake.write))
+    monkeypatch.setitem(office.app.extensions, "billing_intake", InboxWriter(writer.write))
     assert office.post(an_event()).status_code == 200
 
 
@@ -129,9 +129,9 @@ def test_deliveries_that_arrive_together_share_a_commit_and_are_all_stored(offic
 
     def write(deliveries: Sequence[Delivery]) -> None:
         writes.append(len(deliveries))
-        intake.write(deliveries)
+        writer.write(deliveries)
 
-    together = Intake(write)
+    together = InboxWriter(write)
     errors: list[Exception] = []
 
     def store(number: int) -> None:
@@ -164,7 +164,7 @@ def test_one_delivery_that_can_not_be_stored_fails_alone() -> None:
             raise ValueError("poison")
         stored.extend(delivery.event_id for delivery in deliveries)
 
-    together = Intake(write)
+    together = InboxWriter(write)
     failed: list[str] = []
 
     def store(event_id: str) -> None:

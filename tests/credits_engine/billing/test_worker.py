@@ -4,12 +4,12 @@ from collections.abc import Sequence
 import pytest
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing import applying
-from credits_engine.billing.facts import Fact
+from credits_engine.billing.entitlements.facts import Fact
+from credits_engine.billing.inbox import handler
+from credits_engine.billing.inbox.worker import LEASE, Worker
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.store.tables import ATTEMPTS, CUSTOMERS, FACTS
-from credits_engine.billing.worker import LEASE, Worker
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import a_subscriber
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -36,11 +36,11 @@ def test_a_worker_that_lost_its_claim_changes_nothing(office: Office) -> None:
     (lost,) = claim(office, "slow")
     office.now += LEASE
     (held,) = claim(office, "fast")
-    with pytest.raises(applying.LostClaimError), transaction() as session:
-        applying.apply(session, lost, applying.read(lost), now=office.now)
+    with pytest.raises(handler.LostClaimError), transaction() as session:
+        handler.handle(session, lost, handler.decode(lost), now=office.now)
     assert office.rows(FACTS) == office.rows(CUSTOMERS) == []
     with transaction() as session:
-        applying.apply(session, held, applying.read(held), now=office.now)
+        handler.handle(session, held, handler.decode(held), now=office.now)
     assert list(office.states().values()) == ["applied"]
 
 
@@ -83,11 +83,11 @@ def test_two_events_of_one_customer_wait_for_each_other(office: Office) -> None:
 
     def apply_second() -> None:
         with office.app.app_context(), transaction() as session:
-            outcomes.append(applying.apply(session, paid, applying.read(paid), now=office.now))
+            outcomes.append(handler.handle(session, paid, handler.decode(paid), now=office.now))
 
     second = threading.Thread(target=apply_second)
     with transaction() as session:
-        applying.apply(session, updated, applying.read(updated), now=office.now)
+        handler.handle(session, updated, handler.decode(updated), now=office.now)
         second.start()
         wait_until_somebody_waits()
     second.join()

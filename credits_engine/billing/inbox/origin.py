@@ -6,7 +6,7 @@ themselves. And whoever writes the secret of a test endpoint beside that of the 
 
 from control_plane.phases import PRODUCTION
 from control_plane.platform.settings import Settings
-from credits_engine.billing.shapes import Json
+from credits_engine.billing.stripe_api.json_fields import Json
 
 ACCOUNT_NAMES = ("account", "context")
 """Where events name the account they are of: snapshot events, and thin ones."""

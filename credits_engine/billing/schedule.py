@@ -10,11 +10,14 @@ from control_plane.platform import settings
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import telemetry
 from control_plane.platform.runtime import jobs
-from credits_engine.billing import api, evidence, intake, stripe_client, sweep, watching, webhook
-from credits_engine.billing.doubts import AskStripe
-from credits_engine.billing.prices import check_prices
+from credits_engine.billing import api, health_signals, metrics
+from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements.prices import check_prices
+from credits_engine.billing.inbox import webhook, writer
+from credits_engine.billing.inbox.worker import Worker, without_lookup
 from credits_engine.billing.store import inbox
-from credits_engine.billing.worker import Worker, no_doubts
+from credits_engine.billing.stripe_api import client
+from credits_engine.billing.stripe_api.lookup import StripeLookup
 from credits_engine.engines.plans import CATALOGUE
 
 WORK_SECONDS = 0.5
@@ -27,21 +30,21 @@ def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
-    truth = stripe_client.connect(key) if key else None
-    app.extensions["billing_intake"] = deliveries = intake.Intake(intake.write)
+    truth = client.connect(key) if key else None
+    app.extensions["billing_intake"] = deliveries = writer.InboxWriter(writer.write)
     app.extensions["billing_truth"] = truth
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
-    telemetry.collect_at_scrape(app, evidence.waiting)
+    telemetry.collect_at_scrape(app, metrics.waiting)
     telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
-    doubts = AskStripe(truth) if truth else no_doubts
-    watching.init_app(app)
+    doubts = StripeLookup(truth) if truth else without_lookup
+    health_signals.init_app(app)
     _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), doubts, deliveries.give_way))
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
-    roll = sweep.Roll()
+    roll = period_rollover.PeriodRollover()
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
     schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
@@ -56,16 +59,16 @@ def work(worker: Worker, now: datetime) -> None:
         worker.work(until=now + SHIFT)
 
 
-def sweep_tables(roll: sweep.Roll, now: datetime) -> None:
+def sweep_tables(roll: period_rollover.PeriodRollover, now: datetime) -> None:
     """Settle what has fallen due and open periods for the next page of users."""
-    sweep.settle_due(now)
+    period_rollover.sync_due(now)
     roll.tick(now)
 
 
 def tidy(now: datetime) -> None:
     """Let parked events go on where what they waited for is there, drop old bodies, and look for limits left behind."""
-    sweep.release_priced(now)
+    period_rollover.release_priced(now)
     if current_app.extensions["billing_truth"] is not None:
-        sweep.release_pointers(now)
-    sweep.forget_bodies(now)
-    sweep.watch_limits(now)
+        period_rollover.release_pointers(now)
+    period_rollover.forget_bodies(now)
+    period_rollover.watch_limits(now)

@@ -13,14 +13,15 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import is_transient
-from credits_engine.billing import applying, evidence
-from credits_engine.billing.applying import LinkConflictError, LostClaimError
-from credits_engine.billing.facts import Fact
-from credits_engine.billing.origin import ForeignEventError
-from credits_engine.billing.prices import UnsoldPriceError
-from credits_engine.billing.shapes import UnreadableEventError
+from credits_engine.billing import metrics
+from credits_engine.billing.entitlements.facts import Fact
+from credits_engine.billing.entitlements.prices import UnmappedPriceError
+from credits_engine.billing.inbox import handler
+from credits_engine.billing.inbox.handler import LinkConflictError, LostClaimError
+from credits_engine.billing.inbox.origin import ForeignEventError
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
+from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 
 LEASE = timedelta(seconds=60)
 ATTEMPTS_MAX = 12
@@ -29,13 +30,13 @@ AGAIN_SECONDS = 2.0
 BATCH = 20
 
 Clock = Callable[[], datetime]
-Doubts = Callable[[Claim, Sequence[Fact]], Sequence[Fact]]
+Lookup = Callable[[Claim, Sequence[Fact]], Sequence[Fact]]
 """Facts that settle a doubt about an event, asked for before its transaction; none where nothing is doubtful."""
 
 log = structlog.get_logger()
 
 
-def no_doubts(_claim: Claim, _stated: Sequence[Fact]) -> Sequence[Fact]:
+def without_lookup(_claim: Claim, _stated: Sequence[Fact]) -> Sequence[Fact]:
     """Believe the events as they are."""
     return ()
 
@@ -46,7 +47,7 @@ class Worker:
 
     name: str
     clock: Clock
-    doubts: Doubts = no_doubts
+    doubts: Lookup = without_lookup
     give_way: Callable[[], None] = lambda: None
     """Called before each event: lets what is more urgent go first."""
     chance: Callable[[], float] = random.random
@@ -76,23 +77,23 @@ class Worker:
             self._end(claim, Outcome(State.DEAD, f"Given up: {ATTEMPTS_MAX} attempts ended with their worker."))
             return
         try:
-            stated = applying.read(claim)
+            stated = handler.decode(claim)
             fetched = self.doubts(claim, stated)
             with transaction() as session:
-                outcome = applying.apply(session, claim, stated, now=self.clock(), fetched=fetched)
+                outcome = handler.handle(session, claim, stated, now=self.clock(), fetched=fetched)
         except LostClaimError:
             log.warning("billing.claim_lost", stripe_event=claim.event_id, attempt=claim.attempt)
         except ForeignEventError as error:
             self._refuse(claim, str(error))
         except (UnreadableEventError, LinkConflictError) as error:
             self._end(claim, Outcome(State.DEAD, _described(error)))
-        except UnsoldPriceError as error:
-            self._end(claim, applying.waiting(error))
+        except UnmappedPriceError as error:
+            self._end(claim, handler.parked_for(error))
         except Exception as error:
             self._give_back(claim, error)
         else:
             log.info("billing.applied", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
-            evidence.measure(outcome.state, (self.clock() - claim.received_at).total_seconds())
+            metrics.measure(outcome.state, (self.clock() - claim.received_at).total_seconds())
             self._report(claim, failed=False)
 
     def _refuse(self, claim: Claim, reason: str) -> None:
@@ -102,7 +103,7 @@ class Worker:
             is_ours = inbox.finish(session, claim, Outcome(State.REFUSED, reason), now=now)
         if is_ours:
             log.warning("billing.refused", stripe_event=claim.event_id, reason=reason)
-            evidence.measure(State.REFUSED, (now - claim.received_at).total_seconds())
+            metrics.measure(State.REFUSED, (now - claim.received_at).total_seconds())
 
     def _end(self, claim: Claim, outcome: Outcome) -> None:
         """Put an event aside that another attempt can't help."""
@@ -110,10 +111,10 @@ class Worker:
         with transaction() as session:
             is_ours = inbox.finish(session, claim, outcome, now=now)
             if is_ours:
-                self._note(session, claim, outcome.reason, now)
+                self._record_attempt(session, claim, outcome.reason, now)
         if is_ours:
             log.error("billing.set_aside", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
-            evidence.measure(outcome.state, (now - claim.received_at).total_seconds())
+            metrics.measure(outcome.state, (now - claim.received_at).total_seconds())
             self._report(claim, failed=True)
 
     def _give_back(self, claim: Claim, error: Exception) -> None:
@@ -131,20 +132,20 @@ class Worker:
     def _postpone(self, claim: Claim, reason: str, *, seconds: float, counts: bool) -> bool:
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.give_back(session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts)
+            is_ours = inbox.requeue(session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts)
             if is_ours and counts:
-                self._note(session, claim, reason, now)
+                self._record_attempt(session, claim, reason, now)
         return is_ours
 
-    def _note(self, session: Session, claim: Claim, reason: str, now: datetime) -> None:
-        inbox.note_attempt(
+    def _record_attempt(self, session: Session, claim: Claim, reason: str, now: datetime) -> None:
+        inbox.record_attempt(
             session, claim.event_id, number=claim.attempt, actor=self.name, outcome=reason[:1000], now=now
         )
 
     def _report(self, claim: Claim, *, failed: bool) -> None:
         """One event counts once, by its first attempt, however often it is tried."""
         if claim.attempt == 1:
-            evidence.report(claim.event_id, failed=failed)
+            metrics.report(claim.event_id, failed=failed)
 
     def _backoff(self, attempt: int) -> float:
         """A second, doubled with each attempt up to an hour, half of it at random so that a crowd spreads out."""

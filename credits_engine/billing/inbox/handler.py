@@ -8,15 +8,17 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
-from credits_engine.billing import events, evidence, purchases
-from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
-from credits_engine.billing.origin import check_origin
-from credits_engine.billing.prices import UnsoldPriceError
-from credits_engine.billing.settlement import Settlement, settle
-from credits_engine.billing.shapes import UnreadableEventError
+from credits_engine.billing import metrics
+from credits_engine.billing.entitlements import purchases
+from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
+from credits_engine.billing.entitlements.prices import UnmappedPriceError
+from credits_engine.billing.entitlements.sync import SyncState, sync_user
+from credits_engine.billing.inbox.origin import check_origin
 from credits_engine.billing.store import accounts, inbox
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
+from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 
 CUSTOMER = "customer:"
 PRICE = "price:"
@@ -36,7 +38,7 @@ class LostClaimError(Exception):
     """The lease ran out and another worker has the event; nothing of this attempt may be committed."""
 
 
-def read(claim: Claim) -> tuple[Fact, ...]:
+def decode(claim: Claim) -> tuple[Fact, ...]:
     """What a claimed event states. Raises UnreadableEventError, and ForeignEventError for one that is none of ours."""
     if claim.body is None:
         raise UnreadableEventError("no_body", "The body of this event was dropped after its time; it can't be read.")
@@ -49,7 +51,7 @@ def read(claim: Claim) -> tuple[Fact, ...]:
     return events.facts(event)
 
 
-def apply(
+def handle(
     session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] = ()
 ) -> Outcome:
     """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
@@ -57,18 +59,18 @@ def apply(
     `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnsoldPriceError and
     LostClaimError; then nothing may be committed.
     """
-    outcome = _applied(session, claim, stated, now=now, fetched=fetched)
+    outcome = _handle(session, claim, stated, now=now, fetched=fetched)
     if not inbox.finish(session, claim, outcome, now=now):
         raise LostClaimError(f"Event {claim.event_id} is being worked on by somebody else.")
     return outcome
 
 
-def waiting(error: UnsoldPriceError) -> Outcome:
+def parked_for(error: UnmappedPriceError) -> Outcome:
     """The outcome of an event about a price that buys nothing we know: parked until the catalogue has it."""
     return Outcome(State.PARKED, str(error), f"{PRICE}{error.price}")
 
 
-def _applied(
+def _handle(
     session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact]
 ) -> Outcome:
     if not stated and claim.type.startswith(THIN_TYPES):
@@ -89,12 +91,12 @@ def _applied(
         return Outcome(State.PARKED, words, f"{CUSTOMER}{customer_id}")
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
     if not fresh and claim.attempt == 1:
-        _watch_for_doubles(session, claim, stated)
+        _report_duplicates(session, claim, stated)
         return Outcome(State.APPLIED, "Another event has told the same before.")
-    evidence.report_money(session, fresh)
-    settled = settle(session, user_id, now=now, cause=claim.event_id)
+    metrics.report_money(session, fresh)
+    settled = sync_user(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
-        bought = purchases.settle(session, user_id, now=now, cause=claim.event_id)
+        bought = purchases.sync_packs(session, user_id, now=now, cause=claim.event_id)
         settled = replace(settled, changes=(*settled.changes, *bought))
     return _outcome(stated, settled, user_id)
 
@@ -116,10 +118,10 @@ def _with_quantities(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequenc
     return [asked.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
 
 
-def _watch_for_doubles(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:
+def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:
     """Another event may tell the same. This one, at its first attempt, can't have told it unless its end got lost."""
     if claim.event_id in fact_rows.sources(session, [fact.identity for fact in stated]):
-        evidence.trip(session, evidence.APPLIED_TWICE, stripe_event=claim.event_id)
+        metrics.trip(session, metrics.APPLIED_TWICE, stripe_event=claim.event_id)
 
 
 def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
@@ -151,7 +153,7 @@ def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: da
     return user_id
 
 
-def _outcome(stated: Sequence[Fact], settled: Settlement, user_id: str) -> Outcome:
+def _outcome(stated: Sequence[Fact], settled: SyncState, user_id: str) -> Outcome:
     changes = " ".join(settled.changes)
     if newer := _newer(stated, settled):
         at = f"{newer.at:%Y-%m-%dT%H:%M:%SZ}"
@@ -168,7 +170,7 @@ def _outcome(stated: Sequence[Fact], settled: Settlement, user_id: str) -> Outco
     return Outcome(State.APPLIED, f"Confirmed: {settled.standing.reason}")
 
 
-def _newer(stated: Sequence[Fact], settled: Settlement) -> Snapshot | None:
+def _newer(stated: Sequence[Fact], settled: SyncState) -> Snapshot | None:
     """The snapshot that stands above the one of this event, if it tells something else."""
     own = next((f for f in stated if isinstance(f, Snapshot) and f.source is not Source.BEFORE), None)
     if own is None:

@@ -15,10 +15,10 @@ from typing import Any
 import stripe
 import structlog
 
-from credits_engine.billing import events, invoices
-from credits_engine.billing.breaker import Breaker
-from credits_engine.billing.facts import Fact, Source
-from credits_engine.billing.shapes import Json, UnreadableEventError, nested
+from credits_engine.billing.entitlements.facts import Fact, Source
+from credits_engine.billing.stripe_api import events, invoices
+from credits_engine.billing.stripe_api.breaker import Breaker
+from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, value_at
 
 API_VERSION = "2026-10-28.endive"
 CONNECT_SECONDS = 3.0
@@ -35,7 +35,7 @@ class StripeUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class StripeGateway:
     """Stripe's own word on subscriptions."""
 
     client: stripe.StripeClient
@@ -56,7 +56,7 @@ class Truth:
 
     def checkout(self, event: Json) -> tuple[Fact, ...]:
         """What the event of a checkout states once its lines are known, which events don't show. Raises likewise."""
-        session = nested(event, "data", "object")
+        session = value_at(event, "data", "object")
         lines = self.client.v1.checkout.sessions.line_items
         found = [page for page, _ in self._listed(partial(lines.list, str(session.get("id"))), {})]
         shown = {**session, "line_items": {"data": [each for page in found for each in page]}}
@@ -106,7 +106,7 @@ class Truth:
         return answer
 
 
-def connect(api_key: str, *, base_url: str | None = None) -> Truth:
+def connect(api_key: str, *, base_url: str | None = None) -> StripeGateway:
     """A way to ask Stripe, or whoever serves its API at `base_url`."""
     http = stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
     addresses: Any = {"api": base_url} if base_url else {}
@@ -117,7 +117,7 @@ def connect(api_key: str, *, base_url: str | None = None) -> Truth:
         max_network_retries=RETRIES,
         base_addresses=addresses,
     )
-    return Truth(client)
+    return StripeGateway(client)
 
 
 def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
@@ -127,7 +127,7 @@ def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
     try:
         identity = f"fetch:{subscription.get('id')}:{seconds}"
         found.append(events.snapshot(subscription, at=at, source=Source.FETCHED, identity=identity))
-        invoice = nested(subscription, EXPAND)
+        invoice = value_at(subscription, EXPAND)
         if invoice.get("status") == "paid":
             event: Mapping[str, Any] = {"id": identity, "created": seconds, "data": {"object": invoice}}
             found += invoices.paid(event)

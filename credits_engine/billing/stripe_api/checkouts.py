@@ -4,19 +4,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from credits_engine.billing.facts import Link, PackPaid
-from credits_engine.billing.shapes import (
+from credits_engine.billing.entitlements.facts import Link, PackPaid
+from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
     created,
-    elements,
     identifier,
     instant,
+    list_at,
     named_user,
-    nested,
+    object_at,
     required_id,
     required_object,
-    section,
+    value_at,
 )
 
 PAID = ("paid", "no_payment_required")
@@ -71,13 +71,13 @@ def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
 
 
 def _lines(session: Json) -> Iterator[_Line]:
-    named = nested(session, "metadata").get(PACK_KEY)
+    named = value_at(session, "metadata").get(PACK_KEY)
     if isinstance(named, str) and named:
         yield _Line(named, _quantity(session, named))
         return
-    for item in elements(session.get("line_items")):
+    for item in list_at(session.get("line_items")):
         price, quantity = item.get("price"), item.get("quantity")
-        name = section(price, "lookup_key", None) or identifier(price)
+        name = object_at(price, "lookup_key", None) or identifier(price)
         if not isinstance(name, str) or type(quantity) is not int or not 1 <= quantity <= QUANTITY_MAX:
             raise UnreadableEventError("no_price", f"A line of checkout {session.get('id')} names no price and number.")
         yield _Line(name, quantity)
@@ -88,13 +88,13 @@ def _quantity(session: Json, named: str) -> int:
 
     A payment link may let the buyer choose how many, and its metadata stays the same.
     """
-    items = list(elements(session.get("line_items")))
+    items = list(list_at(session.get("line_items")))
     if items:
         of_it = [item for item in items if len(items) == 1 or named in _names(item.get("price"))]
         quantities = [item.get("quantity") for item in of_it]
         told = sum(each for each in quantities if type(each) is int and each > 0)
         return told if told <= QUANTITY_MAX else 0
-    unit = nested(session, "metadata").get(UNIT_AMOUNT_KEY)
+    unit = value_at(session, "metadata").get(UNIT_AMOUNT_KEY)
     amount = session.get("amount_subtotal", session.get("amount_total"))
     if type(amount) is not int or not isinstance(unit, str) or not UNIT_AMOUNT.fullmatch(unit):
         return 0
@@ -103,7 +103,7 @@ def _quantity(session: Json, named: str) -> int:
 
 
 def _names(price: object) -> tuple[object, ...]:
-    return section(price, "lookup_key", None), identifier(price)
+    return object_at(price, "lookup_key", None), identifier(price)
 
 
 def _user(session: Json) -> str | None:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import after_commit, read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
-from credits_engine.billing.store import listing
+from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, PackPaid, Refund
+from credits_engine.billing.store import inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.operations.period_rollover import OpenedPeriod
 
@@ -124,7 +124,7 @@ def measure(state: State, lag_seconds: float) -> None:
 def waiting() -> Iterable[Metric]:
     """What waits now, read from the inbox at each scrape."""
     with read_only() as session:
-        found = listing.unfinished(session, datetime.now(UTC))
+        found = inbox_queries.unfinished(session, datetime.now(UTC))
     events = GaugeMetricFamily("rollout_billing_waiting", "Events that have not ended well.", labels=["state"])
     for state, number in found.counts.items():
         events.add_metric([state], number)

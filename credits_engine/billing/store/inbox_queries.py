@@ -78,7 +78,7 @@ def stuck(session: Session, state: State) -> list[str]:
     return list(session.scalars(query))
 
 
-def facts_told(session: Session, event_id: str) -> list[Row[Any]]:
+def facts_of_event(session: Session, event_id: str) -> list[Row[Any]]:
     """The facts that an event told first."""
     query = select(FACTS.c.identity, FACTS.c.kind, FACTS.c.document).where(FACTS.c.event_id == event_id)
     return list(session.execute(query.order_by(FACTS.c.identity)))

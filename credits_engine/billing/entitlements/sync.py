@@ -10,13 +10,23 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from credits_engine.billing import evidence, resets
-from credits_engine.billing.effects import Row, Standing, across, cut, limits, moved, plan_within, standing
-from credits_engine.billing.facts import Fact, Snapshot, Source
-from credits_engine.billing.prices import UnsoldPriceError
+from credits_engine.billing import metrics
+from credits_engine.billing.entitlements import resets
+from credits_engine.billing.entitlements.changes import (
+    Entitlement,
+    PeriodRow,
+    entitlement_at,
+    limits,
+    overlap_at,
+    plan_within,
+    reschedule,
+    truncate_at,
+)
+from credits_engine.billing.entitlements.facts import Fact, Snapshot, Source
+from credits_engine.billing.entitlements.prices import UnmappedPriceError
+from credits_engine.billing.entitlements.subscriptions import FREE, History, histories
 from credits_engine.billing.store import accounts, counters, facts
 from credits_engine.billing.store.accounts import BillingAccount
-from credits_engine.billing.subscriptions import FREE, History, histories
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
@@ -35,15 +45,15 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class SyncState:
     """What a user is entitled to now, the facts it follows from, and a sentence for each thing that had to change."""
 
     histories: tuple[History, ...]
-    standing: Standing | None
+    standing: Entitlement | None
     changes: tuple[str, ...]
 
 
-def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> Settlement:
+def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> SyncState:
     """Bring everything about one user up to the facts and the clock, in the caller's transaction.
 
     `cause` is the event behind it. Raises UnsoldPriceError while a subscription buys nothing that we know.
@@ -51,9 +61,9 @@ def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK)
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
     told = facts.of_user(session, user_id)
     known = histories(told)
-    found = standing(known, now, CATALOGUE)
+    found = entitlement_at(known, now, CATALOGUE)
     if found is None:
-        return Settlement(tuple(known), None, ())
+        return SyncState(tuple(known), None, ())
     since = min(found.opened_at or now, now if cause == CLOCK else now - LATE)
     rows = counters.lock_rows(session, user_id, since)
     changes = _close(session, account, found, known, rows, now=now, cause=cause)
@@ -69,10 +79,10 @@ def settle(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK)
     if limited or account.plan != found.plan.name:
         _report_plan(session, account, told, now=now, cause=cause)
     _remember(session, account, found, running, now=now)
-    return Settlement(tuple(known), found, tuple(changes))
+    return SyncState(tuple(known), found, tuple(changes))
 
 
-def settled_account(session: Session, account: Account, *, now: datetime) -> Account:
+def synced_account(session: Session, account: Account, *, now: datetime) -> Account:
     """The account as it stands at `now`: what the clock has changed since the last event is made so first.
 
     So nobody depends on the sweep. Where a price buys nothing we know, the account stays as it was.
@@ -81,8 +91,8 @@ def settled_account(session: Session, account: Account, *, now: datetime) -> Acc
         return account
     try:
         with session.connection().begin_nested():
-            settle(session, account.user_id, now=now)
-    except UnsoldPriceError as error:
+            sync_user(session, account.user_id, now=now)
+    except UnmappedPriceError as error:
         log.warning("billing.settling_postponed", user=account.user_id, reason=str(error))
         return account
     return directory.refreshed(session, account)
@@ -91,26 +101,26 @@ def settled_account(session: Session, account: Account, *, now: datetime) -> Acc
 def _close(
     session: Session,
     account: BillingAccount,
-    found: Standing,
+    found: Entitlement,
     known: Sequence[History],
-    rows: Sequence[Row],
+    rows: Sequence[PeriodRow],
     *,
     now: datetime,
     cause: str,
 ) -> list[str]:
     """Where the anchor moved and was paid for: end the period that reaches across it, once per paid period."""
     start = found.opened_at
-    crossing = across(rows, start) if start else None
+    crossing = overlap_at(rows, start) if start else None
     if start is None or crossing is None:
         return []
-    at = cut(crossing.period, start, last_used_at=counters.last_used_at(session, account.user_id), now=now)
-    places = moved(crossing.later, start)
+    at = truncate_at(crossing.period, start, last_used_at=counters.last_used_at(session, account.user_id), now=now)
+    places = reschedule(crossing.later, start)
     if at is None or len(places) < len(crossing.later):
         return []
-    if not accounts.note_opening(
+    if not accounts.record_opening(
         session, found.subscription_id, start, user_id=account.user_id, event_id=cause, now=now
     ):
-        evidence.trip(session, evidence.RESET_TWICE, user=account.user_id, stripe_event=cause)
+        metrics.trip(session, metrics.RESET_TWICE, user=account.user_id, stripe_event=cause)
         return []
     ended = Period(crossing.period.start, at)
     plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(account.original_plan)
@@ -124,7 +134,7 @@ def _close(
     return [reason]
 
 
-def _enter(session: Session, account: BillingAccount, found: Standing, *, now: datetime) -> list[str]:
+def _enter(session: Session, account: BillingAccount, found: Entitlement, *, now: datetime) -> list[str]:
     """The directory is what the engines, the flags and the page read."""
     if (account.plan, account.anchor) == (found.plan.name, found.anchor):
         return []
@@ -135,7 +145,13 @@ def _enter(session: Session, account: BillingAccount, found: Standing, *, now: d
 
 
 def _make_up(
-    session: Session, account: BillingAccount, told: Sequence[Fact], rows: Sequence[Row], *, now: datetime, cause: str
+    session: Session,
+    account: BillingAccount,
+    told: Sequence[Fact],
+    rows: Sequence[PeriodRow],
+    *,
+    now: datetime,
+    cause: str,
 ) -> list[str]:
     """Where events came so late that a period ended meanwhile: the limits it would have ended with."""
     changes = []
@@ -143,16 +159,16 @@ def _make_up(
         if row.period.end <= now:
             last = row.period.end - INSTANT
             known = histories(fact for fact in told if fact.at <= last)
-            found = standing(known, last, CATALOGUE)
+            found = entitlement_at(known, last, CATALOGUE)
             changes += _limit(session, account, found, known, row, now=last, cause=cause) if found else []
     return changes
 
 
-def _running(rows: Sequence[Row], now: datetime) -> Row | None:
+def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
     return next((row for row in rows if now in row.period), None)
 
 
-def _open(session: Session, user_id: str, now: datetime) -> Row:
+def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:
     for refused in resets.open_running(session, [user_id], now).refused.values():
         raise refused
     running = _running(counters.lock_rows(session, user_id, now), now)
@@ -163,9 +179,9 @@ def _open(session: Session, user_id: str, now: datetime) -> Row:
 def _limit(
     session: Session,
     account: BillingAccount,
-    found: Standing,
+    found: Entitlement,
     known: Sequence[History],
-    running: Row,
+    running: PeriodRow,
     *,
     now: datetime,
     cause: str,
@@ -190,10 +206,12 @@ def _report_plan(session: Session, account: BillingAccount, told: Sequence[Fact]
     said = [fact.at for fact in told if not (isinstance(fact, Snapshot) and fact.source is Source.FETCHED)]
     due_at = account.due_at if cause == CLOCK else max(said, default=None)
     if due_at is not None:
-        evidence.report_plan(session, account.user_id, due_at=due_at, now=now)
+        metrics.report_plan(session, account.user_id, due_at=due_at, now=now)
 
 
-def _remember(session: Session, account: BillingAccount, found: Standing, running: Row, *, now: datetime) -> None:
+def _remember(
+    session: Session, account: BillingAccount, found: Entitlement, running: PeriodRow, *, now: datetime
+) -> None:
     """Write the account where something differs, and when to look again: at a due date or the next period."""
     due_at = min(found.due_at or running.period.end, running.period.end)
     service = (found.period.start, found.period.end) if found.period else (None, None)

@@ -4,14 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from credits_engine.billing.prices import highest, rank
-from credits_engine.billing.subscriptions import History, Right, best_plan, right
+from credits_engine.billing.entitlements.prices import highest, rank
+from credits_engine.billing.entitlements.subscriptions import (
+    History,
+    SubscriptionEntitlement,
+    best_plan,
+    entitlement_of,
+)
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Entitlement:
     """A user's entitlement at one instant, decided by the best of their subscriptions."""
 
     plan: CreditPlan
@@ -27,7 +32,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PeriodRow:
     """One row of v2's counters: its period, whose plan's limits it has, and whether anything counts in it."""
 
     period: Period
@@ -36,11 +41,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class PeriodOverlap:
     """The period that reaches across the start of one that was paid for, and those that the clock opened since."""
 
     period: Period
-    later: tuple[Row, ...] = ()
+    later: tuple[PeriodRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,14 @@ class ChangeLimits:
     plan: CreditPlan
 
 
-def standing(histories: Iterable[History], now: datetime, catalogue: Catalogue) -> Standing | None:
+def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catalogue) -> Entitlement | None:
     """What the user may do at `now`; None while no subscription ever granted anything. Raises UnsoldPriceError."""
-    rights = [found for history in histories if (found := right(history, now, catalogue))]
+    rights = [found for history in histories if (found := entitlement_of(history, now, catalogue))]
     if not rights:
         return None
     best = max(rights, key=lambda each: _worth(each, catalogue))
     due = [moment for each in rights for moment in each.due]
-    return Standing(
+    return Entitlement(
         plan=best.plan,
         anchor=best.anchor,
         blocked=best.blocked,
@@ -71,7 +76,7 @@ def standing(histories: Iterable[History], now: datetime, catalogue: Catalogue) 
     )
 
 
-def across(rows: Sequence[Row], start: datetime) -> Crossing | None:
+def overlap_at(rows: Sequence[PeriodRow], start: datetime) -> PeriodOverlap | None:
     """What stands across the start of a period that was paid for; None where one begins there already.
 
     None too where something counts in a period that the clock opened since: it has granted the new allowance.
@@ -80,10 +85,10 @@ def across(rows: Sequence[Row], start: datetime) -> Crossing | None:
     if any(row.is_used or row.period.start == start for row in later):
         return None
     period = next((row.period for row in rows if start in row.period), None)
-    return Crossing(period, later) if period else None
+    return PeriodOverlap(period, later) if period else None
 
 
-def cut(period: Period, start: datetime, *, last_used_at: datetime | None, now: datetime) -> datetime | None:
+def truncate_at(period: Period, start: datetime, *, last_used_at: datetime | None, now: datetime) -> datetime | None:
     """Where to end it: at the paid start, or now if something was consumed since, which stays where it was decided.
 
     None where the period ended before now anyway: nothing can be put after what was consumed in it.
@@ -93,14 +98,14 @@ def cut(period: Period, start: datetime, *, last_used_at: datetime | None, now: 
     return now if now in period else None
 
 
-def moved(later: Iterable[Row], anchor: datetime) -> dict[Period, Period]:
+def reschedule(later: Iterable[PeriodRow], anchor: datetime) -> dict[Period, Period]:
     """Where the periods that the clock opened by an older anchor belong; empty where two would have one place."""
     places = {row.period: billing_period(anchor, row.period.start) for row in later}
     return places if len(set(places.values())) == len(places) else {}
 
 
 def limits(
-    row: Row, found: Standing, histories: Sequence[History], *, now: datetime, catalogue: Catalogue
+    row: PeriodRow, found: Entitlement, histories: Sequence[History], *, now: datetime, catalogue: Catalogue
 ) -> ChangeLimits | None:
     """The limits that the running period should have, where it has others: raised at once, lowered by the next period.
 
@@ -119,5 +124,5 @@ def plan_within(span: Period, histories: Iterable[History], catalogue: Catalogue
     return highest(plans, catalogue) if plans else None
 
 
-def _worth(each: Right, catalogue: Catalogue) -> tuple[object, ...]:
+def _worth(each: SubscriptionEntitlement, catalogue: Catalogue) -> tuple[object, ...]:
     return (not each.has_ended, each.blocked is None, rank(each.plan, catalogue), each.subscription_id)

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing import evidence, resets
-from credits_engine.billing.applying import PRICE, STRIPE
-from credits_engine.billing.prices import UnsoldPriceError, is_sold
-from credits_engine.billing.settlement import settle
-from credits_engine.billing.store import accounts, inbox, sweeping
+from credits_engine.billing import metrics
+from credits_engine.billing.entitlements import resets
+from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped
+from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.inbox.handler import PRICE, STRIPE
+from credits_engine.billing.store import accounts, inbox, limit_checks
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from credits_engine.store import period_openings
 
@@ -31,15 +32,15 @@ POSTPONE = timedelta(hours=1)
 log = structlog.get_logger()
 
 
-def settle_due(now: datetime) -> int:
+def sync_due(now: datetime) -> int:
     """Settle the users for whom something has fallen due, each in a transaction of their own; returns how many."""
     with read_only() as session:
         users = accounts.due(session, now=now, most=DUE_MAX)
     for user_id in users:
         try:
             with transaction() as session:
-                settle(session, user_id, now=now)
-        except UnsoldPriceError as error:
+                sync_user(session, user_id, now=now)
+        except UnmappedPriceError as error:
             log.warning("billing.sweep_postponed", user=user_id, reason=str(error))
             with transaction() as session:
                 accounts.update_account(session, user_id, now=now, due_at=now + POSTPONE)
@@ -49,7 +50,7 @@ def settle_due(now: datetime) -> int:
 def release_priced(now: datetime) -> int:
     """Let events go on that waited for a price which the catalogue has by now; returns how many."""
     with transaction() as session:
-        awaited = [name for name in inbox.awaited(session, PRICE) if is_sold(name.removeprefix(PRICE), CATALOGUE)]
+        awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), CATALOGUE)]
         return sum(inbox.release(session, name, now=now) for name in awaited)
 
 
@@ -62,7 +63,7 @@ def release_pointers(now: datetime) -> int:
 def forget_bodies(now: datetime) -> int:
     """Drop bodies that are older than we keep them; returns how many."""
     with transaction() as session:
-        return inbox.forget_bodies(session, before=now - BODIES_KEPT, most=BODIES_MAX)
+        return inbox.purge_payloads(session, before=now - BODIES_KEPT, most=BODIES_MAX)
 
 
 def watch_limits(now: datetime) -> list[str]:
@@ -70,16 +71,16 @@ def watch_limits(now: datetime) -> list[str]:
 
     Higher ones are no mistake: a downgrade waits for the next period.
     """
-    since = now - timedelta(seconds=evidence.plan_late_seconds())
+    since = now - timedelta(seconds=metrics.plan_late_seconds())
     with read_only() as session:
-        unlike = sweeping.unlike_plan(session, now=now, since=since)
+        unlike = limit_checks.differing_from_plan(session, now=now, since=since)
     behind = [user_id for user_id, plan, limited_as in unlike if _is_behind(limited_as, plan)]
-    evidence.report_behind(behind)
+    metrics.report_behind(behind)
     return behind
 
 
 @dataclass(slots=True)
-class Roll:
+class PeriodRollover:
     """Goes round the directory, some pages at a tick, and opens the running period of whoever has none."""
 
     after: str = ""
@@ -97,10 +98,10 @@ class Roll:
         with read_only() as session:
             page = period_openings.without_period(session, after=self.after, now=now, page=PAGE)
         self.after = page.last  # already: a page that can't be opened must not keep those after it waiting
-        return sum(_opened(page.users[start : start + TOGETHER], now) for start in range(0, len(page.users), TOGETHER))
+        return sum(_open(page.users[start : start + TOGETHER], now) for start in range(0, len(page.users), TOGETHER))
 
 
-def _opened(users: Sequence[str], now: datetime) -> int:
+def _open(users: Sequence[str], now: datetime) -> int:
     with transaction() as session:
         done = resets.open_running(session, users, now)
     for user_id, error in done.refused.items():

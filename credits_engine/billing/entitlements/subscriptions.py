@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from credits_engine.billing.coverage import Coverage, Payments, coverages, given_back, payments_of
-from credits_engine.billing.facts import (
+from credits_engine.billing.entitlements.coverage import Coverage, Payments, coverages, given_back, payments_of
+from credits_engine.billing.entitlements.facts import (
     FAILING,
     GOOD,
     GRANTING,
@@ -21,7 +21,7 @@ from credits_engine.billing.facts import (
     Source,
     Status,
 )
-from credits_engine.billing.prices import highest, plan_of, service_period
+from credits_engine.billing.entitlements.prices import highest, plan_of, service_period
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -62,13 +62,13 @@ class History:
         return self.payments.paid
 
     @property
-    def granting(self) -> list[Snapshot]:
+    def grants(self) -> list[Snapshot]:
         """The snapshots in states that grant something: none before the first payment, none after the end."""
         return [each for each in self.snapshots if each.status in GRANTING]
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class SubscriptionEntitlement:
     """What a subscription grants at one instant, why, and when the clock alone may change that."""
 
     subscription_id: str
@@ -114,23 +114,23 @@ def histories(facts: Iterable[Fact]) -> list[History]:
     ]
 
 
-def right(history: History, now: datetime, catalogue: Catalogue) -> Right | None:
+def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> SubscriptionEntitlement | None:
     """What the subscription grants at `now`; None if it never granted anything. Raises UnsoldPriceError."""
-    if not history.granting:
+    if not history.grants:
         return None
     name = history.subscription_id
     period = _current_period(history, catalogue)
     end = ends_at(history, catalogue)
     if end is not None and now >= end:
         reason = f"Subscription {name} ended at {end:%Y-%m-%dT%H:%M:%SZ}."
-        return Right(name, catalogue.plan(FREE), reason, has_ended=True)
+        return SubscriptionEntitlement(name, catalogue.plan(FREE), reason, has_ended=True)
     plan = _plan_in_force(history, period, now, catalogue)
     anchor = _anchor(history, period)
     failing_since = _failing_since(history)
     blocked_at = failing_since + GRACE if failing_since else None
     paid_until = (each.period.end for each in _paid_for(history, catalogue) if now in each.period)
     moments = (end, blocked_at, period.end, billing_period(anchor, now).end, *paid_until)
-    return Right(
+    return SubscriptionEntitlement(
         name,
         plan,
         f"Subscription {name} is {history.newest.status} and grants {plan.name}.",
@@ -157,8 +157,8 @@ def ends_at(history: History, catalogue: Catalogue) -> datetime | None:
 
 def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPlan | None:
     """The highest plan in force at any time within `span`; None where none was. Raises UnsoldPriceError."""
-    end = ends_at(history, catalogue) if history.granting else None
-    if not history.granting or (end is not None and end <= span.start):
+    end = ends_at(history, catalogue) if history.grants else None
+    if not history.grants or (end is not None and end <= span.start):
         return None
     dated = _dated(history, catalogue)
     during = [each for each, period in dated if period.end > span.start and _effective_at(each, period) < span.end]
@@ -188,7 +188,7 @@ def _ordered(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
 
 def _dated(history: History, catalogue: Catalogue) -> list[tuple[Snapshot, Period]]:
     """Each granting snapshot with the period it speaks of, which a later one cuts short where the anchor moved."""
-    dated = [(each, _period_of(each, catalogue)) for each in history.granting]
+    dated = [(each, _period_of(each, catalogue)) for each in history.grants]
     starts = {period.start for _, period in dated}
     return [
         (each, Period(period.start, min({period.end, *(start for start in starts if start > period.start)})))
@@ -201,7 +201,7 @@ def _plan_in_force(history: History, period: Period, now: datetime, catalogue: C
 
     After the end only what is paid for counts: the newest state may be an upgrade that nobody paid.
     """
-    newest = _newest_plan(history.granting, catalogue)
+    newest = _newest_plan(history.grants, catalogue)
     paid_for = [each.plan for each in _paid_for(history, catalogue) if now in each.period]
     if now >= period.end or not paid_for:
         return newest
@@ -217,7 +217,7 @@ def _newest_plan(held: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
 
 
 def _paid_for(history: History, catalogue: Catalogue) -> list[Coverage]:
-    return coverages(history.granting, history.payments, catalogue)
+    return coverages(history.grants, history.payments, catalogue)
 
 
 def _overlap(one: Period, other: Period) -> bool:
@@ -225,7 +225,7 @@ def _overlap(one: Period, other: Period) -> bool:
 
 
 def _current_period(history: History, catalogue: Catalogue) -> Period:
-    return service_period(history.newest, catalogue) or _period_of(history.granting[-1], catalogue)
+    return service_period(history.newest, catalogue) or _period_of(history.grants[-1], catalogue)
 
 
 def _period_of(snapshot: Snapshot, catalogue: Catalogue) -> Period:

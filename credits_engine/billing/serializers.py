@@ -9,17 +9,17 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from control_plane.platform.http import json_provider
-from credits_engine.billing.reconciling import Finding
-from credits_engine.billing.store import accounts, listing
+from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.accounts import BillingAccount
+from credits_engine.billing.stripe_api.reconciliation import Discrepancy
 
 Document = dict[str, Any]
 
 
 def summary(session: Session, now: datetime) -> Document:
     """What waits, for how long, and what came in within a day by state and API version."""
-    waiting = listing.unfinished(session, now)
-    recent = listing.recent(session, now)
+    waiting = inbox_queries.unfinished(session, now)
+    recent = inbox_queries.recent(session, now)
     return {
         "waiting": waiting.counts,
         "oldestUnappliedSeconds": round(waiting.oldest_seconds, 1),
@@ -57,11 +57,11 @@ def event_in_full(session: Session, row: Row[Any]) -> Document:
         "body": _shown(row.body) if row.body else None,
         "history": [
             {"at": _moment(each.at), "attempt": each.number, "by": each.actor, "outcome": each.outcome}
-            for each in listing.attempts(session, row.event_id)
+            for each in inbox_queries.attempts(session, row.event_id)
         ],
         "facts": [
             {"identity": each.identity, "kind": each.kind, **json.loads(each.document)}
-            for each in listing.facts_told(session, row.event_id)
+            for each in inbox_queries.facts_of_event(session, row.event_id)
         ],
     }
 
@@ -79,11 +79,11 @@ def account(session: Session, found: BillingAccount) -> Document:
         "servicePeriod": {"start": _moment(found.service_start), "end": _moment(found.service_end)},
         "nextChangeAt": _moment(found.due_at),
         "customers": customers,
-        "events": [event(row) for row in listing.of_customers(session, customers)],
+        "events": [event(row) for row in inbox_queries.of_customers(session, customers)],
     }
 
 
-def report(findings: Sequence[Finding], compared: int) -> Document:
+def report(findings: Sequence[Discrepancy], compared: int) -> Document:
     """What a reconciliation found."""
     return {
         "compared": compared,

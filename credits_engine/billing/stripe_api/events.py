@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from credits_engine.billing import checkouts, invoices
-from credits_engine.billing.facts import TERMINAL, Fact, Item, Link, Snapshot, Source, Status
-from credits_engine.billing.shapes import (
+from credits_engine.billing.entitlements.facts import TERMINAL, Fact, Item, Link, Snapshot, Source, Status
+from credits_engine.billing.stripe_api import checkouts, invoices
+from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
     created,
-    elements,
     identifier,
     instant,
+    list_at,
     named_user,
-    nested,
     required_id,
     required_object,
     span,
+    value_at,
 )
 from credits_engine.engines.periods import Period
 
@@ -67,13 +67,13 @@ def snapshot(subscription: Json, *, at: datetime, source: Source, identity: str)
         ends_with_period=subscription.get("cancel_at_period_end") is True,
         ended_at=instant(subscription.get("ended_at")) or (at if status in TERMINAL else None),
         user_id=named_user(subscription),
-        is_partial=nested(subscription, "items").get("has_more") is True,
+        is_partial=value_at(subscription, "items").get("has_more") is True,
     )
 
 
 def subject(event: Json) -> tuple[str | None, str | None]:
     """The customer and the object that an event is about, as far as it says; for listing, never for deciding."""
-    stated = nested(event, "related_object") or nested(event, "data", "object")
+    stated = value_at(event, "related_object") or value_at(event, "data", "object")
     own = identifier(stated)
     is_customer = stated.get("object") == "customer" or stated.get("type") == "customer"
     return own if is_customer else identifier(stated.get("customer")), own
@@ -94,7 +94,7 @@ def _subscription(event: Json, source: Source) -> Iterator[Snapshot]:
 
 def _before(event: Json, stated: Json, after: Snapshot) -> Snapshot | None:
     """The state that an update says it replaced, as far as it can be read."""
-    previous = nested(event, "data", "previous_attributes")
+    previous = value_at(event, "data", "previous_attributes")
     if not previous:
         return None
     try:
@@ -105,7 +105,7 @@ def _before(event: Json, stated: Json, after: Snapshot) -> Snapshot | None:
 
 def _items(subscription: Json) -> Iterator[Item]:
     above = _current(subscription)
-    for item in elements(subscription.get("items")):
+    for item in list_at(subscription.get("items")):
         price = item.get("price") or item.get("plan")
         price_id = identifier(price)
         if price_id is None:

@@ -6,15 +6,15 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
-from credits_engine.billing.applying import CUSTOMER
-from credits_engine.billing.store import accounts, inbox, listing
+from credits_engine.billing.inbox.handler import CUSTOMER
+from credits_engine.billing.inbox.worker import ATTEMPTS_MAX
+from credits_engine.billing.store import accounts, inbox, inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.worker import ATTEMPTS_MAX
 
 
 def replay(session: Session, event_id: str, *, now: datetime, actor: str, reason: str) -> None:
     """Have an event applied once more. Raises Problem: 404 for an unknown one, 409 where that isn't possible."""
-    found = listing.event(session, event_id)
+    found = inbox_queries.event(session, event_id)
     if found is None:
         raise Problem(
             404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id!r}; `rollout billing events` lists it."
@@ -24,7 +24,7 @@ def replay(session: Session, event_id: str, *, now: datetime, actor: str, reason
         raise Problem(409, "EVENT_BODY_DROPPED", detail)
     if not inbox.replay(session, event_id, now=now, attempts=ATTEMPTS_MAX - 1):
         raise Problem(409, "EVENT_IN_WORK", f"A worker has {event_id} in its hands; try again in a minute.")
-    inbox.note_attempt(
+    inbox.record_attempt(
         session, event_id, number=found.attempts, actor=actor, outcome=f"Replay ordered: {reason}", now=now
     )
     audit.record(
@@ -40,7 +40,7 @@ def replay(session: Session, event_id: str, *, now: datetime, actor: str, reason
 
 def replay_all(session: Session, state: State, *, now: datetime, actor: str, reason: str) -> list[str]:
     """Have every parked or every dead event applied once more; returns their ids."""
-    found = listing.stuck(session, state)
+    found = inbox_queries.stuck(session, state)
     for event_id in found:
         replay(session, event_id, now=now, actor=actor, reason=reason)
     return found

@@ -9,20 +9,20 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing import evidence
-from credits_engine.billing.effects import standing
-from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
-from credits_engine.billing.prices import UnsoldPriceError, is_sold, service_period
-from credits_engine.billing.settlement import settle
+from credits_engine.billing import metrics
+from credits_engine.billing.entitlements.changes import entitlement_at
+from credits_engine.billing.entitlements.facts import TERMINAL, Fact, InvoicePaid, Snapshot
+from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
+from credits_engine.billing.entitlements.subscriptions import histories
+from credits_engine.billing.entitlements.sync import sync_user
 from credits_engine.billing.store import accounts, facts
-from credits_engine.billing.stripe_client import Truth
-from credits_engine.billing.subscriptions import histories
+from credits_engine.billing.stripe_api.client import StripeGateway
 from credits_engine.engines.plans import CATALOGUE
 
 CAUSE = "reconcile"
 
 
-class Kind(StrEnum):
+class DiscrepancyKind(StrEnum):
     """How our books may differ from Stripe's."""
 
     UNKNOWN_CUSTOMER = "unknown_customer"
@@ -33,27 +33,27 @@ class Kind(StrEnum):
     GONE = "gone"
 
 
-MISSED = (Kind.MISSED_STATE, Kind.MISSED_PAYMENT)
+MISSED = (DiscrepancyKind.MISSED_STATE, DiscrepancyKind.MISSED_PAYMENT)
 """What an event should have told us."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Discrepancy:
     """One difference, as a sentence, and whether it was corrected."""
 
-    kind: Kind
+    kind: DiscrepancyKind
     subscription_id: str
     user_id: str | None
     sentence: str
     is_corrected: bool = False
 
 
-def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False) -> Iterator[Finding | int]:
+def reconcile(truth: StripeGateway, *, now: datetime, actor: str, correct: bool = False) -> Iterator[Discrepancy | int]:
     """Compare with every subscription that Stripe has; yields findings, and after each page how many were compared.
 
     With `correct` each is settled from Stripe's word, in a transaction of its own. Raises StripeUnavailableError.
     """
-    yield from _unsold(truth)
+    yield from _unmapped(truth)
     seen: set[str] = set()
     for page in truth.pages():
         for fetched in page:
@@ -62,8 +62,12 @@ def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False)
             with read_only() as session:
                 finding = compare(session, snapshot, fetched, now=now)
                 _compare_periods(session, snapshot)
-            evidence.report_comparison(snapshot.subscription_id, missed=finding is not None and finding.kind in MISSED)
-            if finding and correct and finding.kind not in (Kind.UNKNOWN_CUSTOMER, Kind.UNKNOWN_PRICE):
+            metrics.report_comparison(snapshot.subscription_id, missed=finding is not None and finding.kind in MISSED)
+            if (
+                finding
+                and correct
+                and finding.kind not in (DiscrepancyKind.UNKNOWN_CUSTOMER, DiscrepancyKind.UNKNOWN_PRICE)
+            ):
                 yield _corrected(finding, snapshot, fetched, now=now, actor=actor)
             elif finding:
                 yield finding
@@ -72,19 +76,21 @@ def reconcile(truth: Truth, *, now: datetime, actor: str, correct: bool = False)
         ours = accounts.live_subscriptions(session)
     for subscription_id, user_id in sorted(ours.items()):
         if subscription_id not in seen:
-            yield Finding(Kind.GONE, subscription_id, user_id, "We count on it, and Stripe does not have it.")
+            yield Discrepancy(
+                DiscrepancyKind.GONE, subscription_id, user_id, "We count on it, and Stripe does not have it."
+            )
 
 
-def _unsold(truth: Truth) -> Iterator[Finding]:
+def _unmapped(truth: StripeGateway) -> Iterator[Discrepancy]:
     """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
     for price in truth.prices():
         names = [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
-        if not any(is_sold(name, CATALOGUE) for name in names):
+        if not any(is_mapped(name, CATALOGUE) for name in names):
             words = f"Price {' or '.join(names)} is on sale at Stripe and buys no plan of the catalogue."
-            yield Finding(Kind.UNKNOWN_PRICE, "", None, words)
+            yield Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, "", None, words)
 
 
-def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime) -> Finding | None:
+def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime) -> Discrepancy | None:
     """What we did not know of a subscription, or hold against it; None where both agree."""
     name = snapshot.subscription_id
     user_id = accounts.user_of(session, snapshot.customer_id) or snapshot.user_id
@@ -92,18 +98,18 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
         if snapshot.status in TERMINAL:
             return None
         words = f"Customer {snapshot.customer_id} is nobody we know; `rollout billing link` says who."
-        return Finding(Kind.UNKNOWN_CUSTOMER, name, None, words)
+        return Discrepancy(DiscrepancyKind.UNKNOWN_CUSTOMER, name, None, words)
     known = facts.of_user(session, user_id)
     own = next((history for history in histories(known) if history.subscription_id == name), None)
     if own is None or own.newest.content != snapshot.content:
         before = f"as {own.newest.status} of {own.newest.at:%Y-%m-%dT%H:%M:%SZ}" if own else "not at all"
         words = f"Stripe has it as {snapshot.status}, we know it {before}; an event was missed or is on its way."
-        return Finding(Kind.MISSED_STATE, name, user_id, words)
+        return Discrepancy(DiscrepancyKind.MISSED_STATE, name, user_id, words)
     identities = {fact.identity for fact in known}
     for fact in fetched:
         if isinstance(fact, InvoicePaid) and fact.identity not in identities:
-            return Finding(
-                Kind.MISSED_PAYMENT, name, user_id, f"Invoice {fact.invoice_id} is paid, and we do not know."
+            return Discrepancy(
+                DiscrepancyKind.MISSED_PAYMENT, name, user_id, f"Invoice {fact.invoice_id} is paid, and we do not know."
             )
     return _wrong_plan(session, name, user_id, known, now=now)
 
@@ -115,24 +121,26 @@ def _compare_periods(session: Session, snapshot: Snapshot) -> None:
     if account is None or account.service_end is None or account.subscription_id != snapshot.subscription_id:
         return
     if period := service_period(snapshot, CATALOGUE):
-        evidence.report_period(snapshot.subscription_id, ours=account.service_end, theirs=period.end)
+        metrics.report_period(snapshot.subscription_id, ours=account.service_end, theirs=period.end)
 
 
-def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Finding | None:
+def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Discrepancy | None:
     account = accounts.show_account(session, user_id)
     try:
-        found = standing(histories(known), now, CATALOGUE)
-    except UnsoldPriceError as error:
-        return Finding(Kind.UNKNOWN_PRICE, name, user_id, str(error))
+        found = entitlement_at(histories(known), now, CATALOGUE)
+    except UnmappedPriceError as error:
+        return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, name, user_id, str(error))
     if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):
         return None
     held = account.plan if account else "nothing"
-    return Finding(Kind.WRONG_PLAN, name, user_id, f"The directory says {held}; it follows that {found.reason}")
+    return Discrepancy(
+        DiscrepancyKind.WRONG_PLAN, name, user_id, f"The directory says {held}; it follows that {found.reason}"
+    )
 
 
 def _corrected(
-    finding: Finding, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime, actor: str
-) -> Finding:
+    finding: Discrepancy, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime, actor: str
+) -> Discrepancy:
     assert finding.user_id is not None
     try:
         with transaction() as session:
@@ -140,7 +148,7 @@ def _corrected(
                 accounts.link(session, snapshot.customer_id, finding.user_id, now=now, by=CAUSE)
             for fact in fetched:
                 facts.add(session, fact, event_id=snapshot.identity)
-            settled = settle(session, finding.user_id, now=now, cause=CAUSE)
+            settled = sync_user(session, finding.user_id, now=now, cause=CAUSE)
             audit.record(
                 session,
                 now=now,
@@ -150,7 +158,7 @@ def _corrected(
                 reason=finding.sentence,
                 after={"user": finding.user_id, "changes": list(settled.changes)},
             )
-    except UnsoldPriceError as error:
-        return Finding(Kind.UNKNOWN_PRICE, finding.subscription_id, finding.user_id, str(error))
+    except UnmappedPriceError as error:
+        return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, finding.subscription_id, finding.user_id, str(error))
     sentence = " ".join((finding.sentence, *settled.changes))
-    return Finding(finding.kind, finding.subscription_id, finding.user_id, sentence, is_corrected=True)
+    return Discrepancy(finding.kind, finding.subscription_id, finding.user_id, sentence, is_corrected=True)

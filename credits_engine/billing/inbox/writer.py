@@ -14,10 +14,10 @@ from datetime import datetime
 
 from control_plane.platform.db.database import sync_to_disk, transaction
 from control_plane.platform.problems import is_transient
-from credits_engine.billing import events
-from credits_engine.billing.shapes import section
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Delivery
+from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api.json_fields import object_at
 
 ID = re.compile(r"[!-~]{1,255}", re.ASCII)
 BATCH_MAX = 200
@@ -37,7 +37,7 @@ def parse(body: bytes, now: datetime) -> Delivery:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UnusableBodyError(f"The body is no JSON: {error}.") from error
-    event_id, kind = (_word(section(event, name)) for name in ("id", "type"))
+    event_id, kind = (_word(object_at(event, name)) for name in ("id", "type"))
     if not (event_id and kind):
         raise UnusableBodyError("The body is no event: it has no id and type.")
     customer_id, object_id = events.subject(event)
@@ -60,7 +60,7 @@ class _Ticket:
     error: Exception | None = None
 
 
-class Intake:
+class InboxWriter:
     """Commits deliveries in groups: whoever comes first writes for all who came meanwhile."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Intake:
 def write(deliveries: Sequence[Delivery]) -> None:
     """Commit a group to the inbox of the running application. Order keeps two groups from waiting in a circle."""
     with transaction() as session:
-        inbox.put(session, sorted(deliveries, key=lambda each: each.event_id))
+        inbox.add_delivery(session, sorted(deliveries, key=lambda each: each.event_id))
     # Stripe never sends again what we acknowledged, so a power cut must not take it back.
     sync_to_disk()
 

@@ -1,12 +1,12 @@
 """Which plan the prices of a subscription buy."""
 
-from credits_engine.billing.facts import Item, Snapshot, Status
+from credits_engine.billing.entitlements.facts import Item, Snapshot, Status
 from credits_engine.engines.pack_prices import OFFERS
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 
 
-class UnsoldPriceError(UnknownPriceError):
+class UnmappedPriceError(UnknownPriceError):
     """A subscription buys nothing that the catalogue knows; `price` is what to add to it."""
 
     def __init__(self, price: str, sentence: str) -> None:
@@ -14,7 +14,7 @@ class UnsoldPriceError(UnknownPriceError):
         self.price = price
 
 
-class UnsellablePlanError(ValueError):
+class PlanWithoutPriceError(ValueError):
     """A plan that is for sale has no price that leads to it, or a price leads elsewhere; the message lists them."""
 
 
@@ -28,7 +28,7 @@ def check_prices(catalogue: Catalogue) -> None:
         if _find(key, catalogue) is not plan
     ]
     if mistakes:
-        raise UnsellablePlanError(" ".join(mistakes))
+        raise PlanWithoutPriceError(" ".join(mistakes))
 
 
 def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
@@ -40,7 +40,7 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
     if not known:
         names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
         words = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
-        raise UnsoldPriceError(names[0], f"{words} Add the price to a plan of the catalogue.")
+        raise UnmappedPriceError(names[0], f"{words} Add the price to a plan of the catalogue.")
     plan = highest(known, catalogue)
     return _trial(plan, catalogue) if snapshot.status is Status.TRIALING else plan
 
@@ -61,7 +61,7 @@ def rank(plan: CreditPlan | None, catalogue: Catalogue) -> int:
     return -1 if plan is None else catalogue.plans.index(plan)
 
 
-def is_sold(price: str, catalogue: Catalogue) -> bool:
+def is_mapped(price: str, catalogue: Catalogue) -> bool:
     """Whether a price, by lookup key or id, buys a plan or a pack."""
     return _find(price, catalogue) is not None or OFFERS.find(price) is not None
 

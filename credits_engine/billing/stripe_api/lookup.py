@@ -7,31 +7,31 @@ from dataclasses import dataclass
 import structlog
 
 from control_plane.platform.db.database import read_only
-from credits_engine.billing import events
-from credits_engine.billing.applying import THIN_TYPES
-from credits_engine.billing.breaker import BreakerOpenError
-from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
+from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
+from credits_engine.billing.entitlements.subscriptions import History, histories
+from credits_engine.billing.inbox.handler import THIN_TYPES
 from credits_engine.billing.store import facts
 from credits_engine.billing.store.inbox import Claim
-from credits_engine.billing.stripe_client import StripeUnavailableError, Truth
-from credits_engine.billing.subscriptions import History, histories
+from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api.breaker import BreakerOpenError
+from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class AskStripe:
+class StripeLookup:
     """Settles doubts by asking. A doubt that can't be settled now is left to the events, which decide without it."""
 
-    truth: Truth
+    truth: StripeGateway
 
     def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """The facts that settle what this event leaves open; a thin event can't do without."""
-        pointer = pointed_at(claim)
+        pointer = thin_event_subject(claim)
         if pointer is not None:
             return self.truth.subscription(pointer)
         found: list[Fact] = list(self._quantities(claim, stated))
-        for subscription_id in sorted(doubtful(stated, _known(stated))):
+        for subscription_id in sorted(ambiguous(stated, _known(stated))):
             try:
                 found += self.truth.subscription(subscription_id)
             except (StripeUnavailableError, BreakerOpenError) as error:
@@ -50,14 +50,14 @@ class AskStripe:
             return ()
 
 
-def pointed_at(claim: Claim) -> str | None:
+def thin_event_subject(claim: Claim) -> str | None:
     """The subscription that a thin event points at; None for events that carry their object."""
     event = json.loads(claim.body) if claim.body and claim.type.startswith(THIN_TYPES) else {}
     is_thin = isinstance(event, dict) and event.get("object") == events.THIN
     return events.subject(event)[1] if is_thin else None
 
 
-def doubtful(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
+def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
     """Subscriptions of which these facts leave open how they stand."""
     both = histories((*known, *stated))
     named = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}

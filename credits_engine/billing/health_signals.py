@@ -9,8 +9,8 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
-from credits_engine.billing.store import listing
-from credits_engine.billing.stripe_client import Truth
+from credits_engine.billing.store import inbox_queries
+from credits_engine.billing.stripe_api.client import StripeGateway
 
 BREAKER_OPEN = "billing_breaker_open"
 BREAKER_SECONDS = 5.0
@@ -20,20 +20,20 @@ WAITING_LOOK_SECONDS = 15.0
 log = structlog.get_logger()
 
 
-def look_at_breaker(_now: datetime) -> None:
+def check_breaker(_now: datetime) -> None:
     """Tell the guard whether this process has given up asking Stripe for the moment; without a key nobody asks."""
-    truth: Truth | None = current_app.extensions["billing_truth"]
+    truth: StripeGateway | None = current_app.extensions["billing_truth"]
     if truth is not None:
         signals.record(Sample(BREAKER_OPEN, truth.breaker.is_open))
 
 
-def look_at_waiting(now: datetime, _term: int) -> None:
+def check_backlog(now: datetime, _term: int) -> None:
     """Tell the guard whether the oldest event that is still to be applied has waited too long.
 
     The lag of an event is counted at its end. One that never ends is seen here alone.
     """
     with read_only() as session:
-        seconds = listing.oldest_seconds(session, now)
+        seconds = inbox_queries.oldest_seconds(session, now)
     is_late = seconds > signals.bound_seconds(current_app, WAITING, WAITING_SECONDS)
     if is_late:
         log.error("billing.waiting_long", seconds=round(seconds))
@@ -43,5 +43,5 @@ def look_at_waiting(now: datetime, _term: int) -> None:
 def init_app(app: Flask) -> None:
     """Let every process look at its breaker, and the leader at the inbox."""
     schedule = jobs.jobs_of(app)
-    schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", look_at_breaker)
-    schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", look_at_waiting)
+    schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
+    schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)

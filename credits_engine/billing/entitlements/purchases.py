@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.billing.facts import Fact, PackPaid, Refund
-from credits_engine.billing.prices import UnsoldPriceError
+from credits_engine.billing.entitlements.facts import Fact, PackPaid, Refund
+from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.store import facts, purchases
 from credits_engine.engines.pack_prices import OFFERS, PackPrice
 from credits_engine.engines.packs import Pack
@@ -25,7 +25,7 @@ def concerns(stated: Iterable[Fact]) -> bool:
     return any(isinstance(fact, PackPaid | Refund) for fact in stated)
 
 
-def settle(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
+def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
     """Grant and take back what the facts of a user say; a sentence for each change.
 
     Call it with the user's books locked, as packs are locked behind them. Raises UnsoldPriceError.
@@ -34,12 +34,12 @@ def settle(session: Session, user_id: str, *, now: datetime, cause: str) -> list
     changes: list[str] = []
     bought = [each for each in told if isinstance(each, PackPaid)]
     for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
-        pack = purchases.lock_bought(session, user_id, key_of(paid))
+        pack = purchases.lock_packs(session, user_id, key_of(paid))
         if pack is None:
             pack, words = _granted(session, user_id, paid, now=now, cause=cause)
             changes.append(words)
         if pack is not None:
-            changes += _taken_back(session, pack, refunds_of(paid, told), now=now, cause=cause)
+            changes += _revoked(session, pack, refunds_of(paid, told), now=now, cause=cause)
     return changes
 
 
@@ -81,18 +81,18 @@ def _offer(paid: PackPaid) -> PackPrice:
     offer = OFFERS.find(paid.price)
     if offer is None:
         words = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
-        raise UnsoldPriceError(paid.price, words)
+        raise UnmappedPriceError(paid.price, words)
     return offer
 
 
-def _taken_back(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: datetime, cause: str) -> list[str]:
+def _revoked(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: datetime, cause: str) -> list[str]:
     wanted = to_take_back(pack.amount, refunds)
     if wanted == 0 or pack.expires_at <= now:
         return []
     if wanted == pack.amount:
         done = top_ups.revoke(session, pack.id, now=now, actor=ACTOR, reason=f"Given back in full, told by {cause}.")
         return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
-    rest = min(wanted - purchases.taken_back(session, pack.id), pack.remaining)
+    rest = min(wanted - purchases.revoked(session, pack.id), pack.remaining)
     if rest <= 0:
         return []
     top_ups.take_back(session, pack.id, rest, now=now, actor=ACTOR, reason=f"Given back in part, told by {cause}.")

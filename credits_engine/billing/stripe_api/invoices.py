@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from credits_engine.billing.checkouts import guest
-from credits_engine.billing.facts import (
+from credits_engine.billing.entitlements.facts import (
     CreditNote,
     InvoiceFailed,
     InvoiceLine,
@@ -13,20 +12,21 @@ from credits_engine.billing.facts import (
     Payment,
     Refund,
 )
-from credits_engine.billing.shapes import (
+from credits_engine.billing.stripe_api.checkouts import guest
+from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
     created,
-    elements,
     identifier,
     instant,
+    integer,
+    list_at,
     named_user,
-    nested,
+    object_at,
     required_id,
     required_object,
-    section,
     span,
-    whole,
+    value_at,
 )
 from credits_engine.engines.periods import Period
 
@@ -37,9 +37,9 @@ def paid(event: Json) -> Iterator[InvoicePaid]:
     for common in _of_subscription(invoice):
         yield InvoicePaid(
             identity=f"{common['invoice_id']}:paid",
-            at=instant(nested(invoice, "status_transitions").get("paid_at")) or created(event),
+            at=instant(value_at(invoice, "status_transitions").get("paid_at")) or created(event),
             period=_served_period(invoice),
-            total=whole(invoice.get("total")),
+            total=integer(invoice.get("total")),
             payment_intent=identifier(invoice.get("payment_intent")),
             lines=tuple(_lines(invoice)),
             **common,
@@ -65,7 +65,7 @@ def voided(event: Json) -> Iterator[InvoiceVoided]:
 def payment(event: Json) -> Iterator[Payment]:
     """Which payment settled which invoice."""
     stated = required_object(event)
-    intent = identifier(nested(stated, "payment").get("payment_intent"))
+    intent = identifier(value_at(stated, "payment").get("payment_intent"))
     if intent is not None:
         identity, invoice_id = f"payment:{intent}", required_id(stated, "invoice")
         yield Payment(identity=identity, invoice_id=invoice_id, payment_intent=intent, at=created(event))
@@ -78,13 +78,13 @@ def refund(event: Json) -> Iterator[Refund]:
     customer_id = identifier(charge.get("customer")) or (intent and guest(intent))
     if not customer_id:
         return
-    charge_id, refunded = required_id(charge, "id"), whole(charge.get("amount_refunded"))
+    charge_id, refunded = required_id(charge, "id"), integer(charge.get("amount_refunded"))
     yield Refund(
         identity=f"{charge_id}:{refunded}",
         charge_id=charge_id,
         customer_id=customer_id,
         at=created(event),
-        amount=whole(charge.get("amount")),
+        amount=integer(charge.get("amount")),
         amount_refunded=refunded,
         invoice_id=identifier(charge.get("invoice")),
         payment_intent=intent,
@@ -117,12 +117,12 @@ def _credited(note: Json) -> int:
         return 0
     refunds = note.get("refunds")
     if isinstance(refunds, list):
-        refunded = sum(whole(each.get("amount_refunded")) for each in refunds if isinstance(each, Mapping))
+        refunded = sum(integer(each.get("amount_refunded")) for each in refunds if isinstance(each, Mapping))
     elif note.get("refund"):
         return 0
     else:
         refunded = 0
-    return max(0, whole(after_payment) - refunded)
+    return max(0, integer(after_payment) - refunded)
 
 
 def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
@@ -130,7 +130,7 @@ def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
     subscription_id = _subscription_id(invoice)
     if subscription_id is None:
         return
-    details = nested(invoice, "parent", "subscription_details") or nested(invoice, "subscription_details")
+    details = value_at(invoice, "parent", "subscription_details") or value_at(invoice, "subscription_details")
     yield {
         "invoice_id": required_id(invoice, "id"),
         "subscription_id": subscription_id,
@@ -141,9 +141,9 @@ def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
 
 def _subscription_id(invoice: Json) -> str | None:
     """Before basil on the invoice, since then under its parent; some senders fill only the lines."""
-    above = nested(invoice, "parent", "subscription_details").get("subscription")
+    above = value_at(invoice, "parent", "subscription_details").get("subscription")
     found = identifier(invoice.get("subscription")) or identifier(above)
-    for line in elements(invoice.get("lines")):
+    for line in list_at(invoice.get("lines")):
         found = found or _subscription_of(line)
     return found
 
@@ -156,7 +156,7 @@ def _served_period(invoice: Json) -> Period | None:
     """
     own = _own(invoice)
     period = _latest(own)
-    if period is None and (own or not any(elements(invoice.get("lines")))):
+    if period is None and (own or not any(list_at(invoice.get("lines")))):
         raise UnreadableEventError("no_period", f"Invoice {invoice.get('id')} does not say which period it is for.")
     return period
 
@@ -169,10 +169,10 @@ def _lines(invoice: Json) -> Iterator[InvoiceLine]:
     """The lines for prices of the subscription, prorations and credits too."""
     prorations = [line for line in _of_its_subscription(invoice) if _is_proration(line)]
     for line in (*_own(invoice), *prorations):
-        price = line.get("price") or line.get("plan") or nested(line, "pricing", "price_details").get("price")
+        price = line.get("price") or line.get("plan") or value_at(line, "pricing", "price_details").get("price")
         price_id, period, amount = identifier(price), span(line.get("period"), "start", "end"), line.get("amount")
         if price_id and period and type(amount) is int:
-            lookup_key = section(price, "lookup_key", None)
+            lookup_key = object_at(price, "lookup_key", None)
             yield InvoiceLine(price_id, lookup_key if isinstance(lookup_key, str) else None, amount, period)
 
 
@@ -188,12 +188,12 @@ def _own(invoice: Json) -> list[Json]:
 def _of_its_subscription(invoice: Json) -> list[Json]:
     """The lines without those of other subscriptions, which are put on the same invoice sometimes."""
     subscription_id = _subscription_id(invoice)
-    return [line for line in elements(invoice.get("lines")) if _subscription_of(line) in (None, subscription_id)]
+    return [line for line in list_at(invoice.get("lines")) if _subscription_of(line) in (None, subscription_id)]
 
 
 def _subscription_of(line: Json) -> str | None:
-    details = nested(line, "parent", "subscription_item_details")
-    item = nested(line, "parent", "invoice_item_details")
+    details = value_at(line, "parent", "subscription_item_details")
+    item = value_at(line, "parent", "invoice_item_details")
     return (
         identifier(line.get("subscription"))
         or identifier(details.get("subscription"))
@@ -203,16 +203,16 @@ def _subscription_of(line: Json) -> str | None:
 
 def _is_of_item(line: Json) -> bool:
     """Whether it is for an item of a subscription."""
-    parent = nested(line, "parent")
+    parent = value_at(line, "parent")
     if parent:
         return parent.get("type") == "subscription_item_details" or "subscription_item_details" in parent
     return line.get("type") == "subscription"
 
 
 def _is_paid_once(line: Json) -> bool:
-    return line.get("type") == "invoiceitem" or nested(line, "parent").get("type") == "invoice_item_details"
+    return line.get("type") == "invoiceitem" or value_at(line, "parent").get("type") == "invoice_item_details"
 
 
 def _is_proration(line: Json) -> bool:
-    details = (nested(line, "parent", f"{kind}_item_details") for kind in ("subscription", "invoice"))
+    details = (value_at(line, "parent", f"{kind}_item_details") for kind in ("subscription", "invoice"))
     return line.get("proration") is True or any(each.get("proration") is True for each in details)

@@ -24,7 +24,7 @@ UNLIKE = (
 )
 
 
-def unlike_plan(session: Session, *, now: datetime, since: datetime) -> list[tuple[str, str, str]]:
+def differing_from_plan(session: Session, *, now: datetime, since: datetime) -> list[tuple[str, str, str]]:
     """Subscribers with their plan and the plan whose limits they have, where these differ; settled by `since`."""
     found = execute_core(session, UNLIKE, {"now": now, "since": since})
     return [(row.user_id, row.plan, row.limited_as) for row in found]

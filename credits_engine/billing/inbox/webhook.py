@@ -9,8 +9,9 @@ from prometheus_client import Counter
 from control_plane.platform import settings
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
-from credits_engine.billing import evidence, signature
-from credits_engine.billing.intake import Intake, UnusableBodyError, parse
+from credits_engine.billing import metrics
+from credits_engine.billing.inbox import signature
+from credits_engine.billing.inbox.writer import InboxWriter, UnusableBodyError, parse
 
 BODY_BYTES_MAX = 1024 * 1024
 DELIVERIES = Counter("rollout_billing_deliveries", "Deliveries by what was answered.", ["answer"])
@@ -30,7 +31,7 @@ def receive() -> ResponseReturnValue:
         raise _counted("not_configured", 503, "WEBHOOK_NOT_CONFIGURED", "Set STRIPE_WEBHOOK_SECRETS to receive events.")
     body = request.get_data(cache=False)
     reason = signature.refusal(body, request.headers.get("Stripe-Signature"), secrets, now)
-    evidence.report_signature(refused=reason is not None)
+    metrics.report_signature(refused=reason is not None)
     if reason:
         raise _counted("bad_signature", 400, "INVALID_SIGNATURE", reason)
     request_outcomes.prove("stripe")
@@ -43,10 +44,10 @@ def receive() -> ResponseReturnValue:
     return jsonify(received=True)
 
 
-def intake() -> Intake:
+def intake() -> InboxWriter:
     """The intake of the running application."""
     found = current_app.extensions["billing_intake"]
-    assert isinstance(found, Intake)
+    assert isinstance(found, InboxWriter)
     return found
 
 

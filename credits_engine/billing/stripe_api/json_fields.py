@@ -46,46 +46,46 @@ def instant(value: object) -> datetime | None:
 
 def span(stated: object, start: str, end: str) -> Period | None:
     """The period between two times of an object; None where it lacks either."""
-    first, last = instant(section(stated, start, None)), instant(section(stated, end, None))
+    first, last = instant(object_at(stated, start, None)), instant(object_at(stated, end, None))
     return Period(first, last) if first and last and first < last else None
 
 
-def whole(value: object) -> int:
+def integer(value: object) -> int:
     """An amount in the currency's smallest unit. Raises UnreadableEventError."""
     if type(value) is not int:
         raise UnreadableEventError("bad_amount", f"{value!r} is no amount in whole units.")
     return value
 
 
-def section(stated: object, name: str, default: Any = ()) -> Any:
+def object_at(stated: object, name: str, default: Any = ()) -> Any:
     """What `stated` holds under `name`, if it is an object at all."""
     return stated.get(name, default) if isinstance(stated, Mapping) else default
 
 
-def nested(stated: object, *names: str) -> Json:
+def value_at(stated: object, *names: str) -> Json:
     """The object at the end of a path of names; empty where the path breaks off."""
     for name in names:
-        stated = section(stated, name)
+        stated = object_at(stated, name)
     return stated if isinstance(stated, Mapping) else {}
 
 
-def elements(value: object) -> Iterator[Json]:
+def list_at(value: object) -> Iterator[Json]:
     """The objects of a Stripe list."""
-    found = section(value, "data")
+    found = object_at(value, "data")
     if isinstance(found, list):
         yield from (each for each in found if isinstance(each, Mapping))
 
 
 def named_user(stated: object) -> str | None:
     """The user of ours that an object's metadata names."""
-    metadata = nested(stated, "metadata")
+    metadata = value_at(stated, "metadata")
     found = (metadata.get(key) for key in USER_KEYS)
     return next((each for each in found if isinstance(each, str) and each), None)
 
 
 def required_object(event: Json) -> Json:
     """The object an event is about. Raises UnreadableEventError."""
-    stated = nested(event, "data", "object")
+    stated = value_at(event, "data", "object")
     if not stated:
         raise UnreadableEventError("no_object", f"Event {event.get('id')} carries no object.")
     return stated
