@@ -2,30 +2,30 @@
 
 from flask import Flask
 
-from alerts import api, bounds, described, exposition, guarding, sample_ratio, standing
-from alerts.drill import ending
-from alerts.intake import alertmanager, signals_api
-from alerts.notices import api as notices_api
-from alerts.notices import delivering, outbox
+from alerts import api, guard_job, prometheus_collector, sample_ratio, schemas, thresholds, verdict_snapshot
+from alerts.drill import cleanup
+from alerts.inbound import alertmanager, signals_api
+from alerts.notifications import api as notices_api
+from alerts.notifications import outbox, sender
 from alerts.overrides import api as overrides_api
-from alerts.sources import polling
+from alerts.sources import poller
 from control_plane import rollouts
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
-    guarding.init_app(app, app.extensions["settings"])
-    ending.init_app(app)
-    bounds.init_app(app)
+    guard_job.init_app(app, app.extensions["settings"])
+    cleanup.init_app(app)
+    thresholds.init_app(app)
     sample_ratio.init_app(app)
     api.init_app(app)
-    exposition.init_app(app)
-    rollouts.register_audit_context(standing.NAME, standing.standing)
+    prometheus_collector.init_app(app)
+    rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)
     alertmanager.init_app(app)
     signals_api.init_app(app)
     overrides_api.init_app(app)
-    polling.init_app(app)
+    poller.init_app(app)
     outbox.init_app()
-    delivering.init_app(app)
+    sender.init_app(app)
     notices_api.init_app(app)
-    described.init_app(app)
+    schemas.init_app(app)

@@ -6,9 +6,9 @@ from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
 from alerts import store
+from alerts.analysis.rules import Rule, alphas
+from alerts.analysis.verdicts import Verdict, to_json
 from alerts.definitions import rules_file
-from alerts.judgement.rules import Rule, alphas
-from alerts.judgement.verdicts import Verdict, to_json
 from control_plane import rollouts
 from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only

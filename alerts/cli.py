@@ -10,16 +10,16 @@ import yaml
 from pydantic import ValidationError
 
 from alerts import store
-from alerts.definitions import explaining, reading, scenarios
-from alerts.definitions.reading import RulesRefused
+from alerts.analysis.rules import Rule, alphas
+from alerts.analysis.verdicts import to_json
+from alerts.definitions import explanation, parser, scenarios
+from alerts.definitions.parser import InvalidRules
 from alerts.definitions.scenarios import Outcome, Scenario
 from alerts.drill.cli import guard_group
 from alerts.export import prometheus, promtool
-from alerts.judgement.rules import Rule, alphas
-from alerts.judgement.verdicts import to_json
-from alerts.overrides import granting
-from alerts.overrides.granting import Wish
-from alerts.overrides.store import Asked
+from alerts.overrides import approval
+from alerts.overrides.approval import OverrideRequest
+from alerts.overrides.store import PendingOverride
 from control_plane import rollouts
 from control_plane.phases import FLAG
 from control_plane.platform.db import database
@@ -52,10 +52,10 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
     """Check PATH (default: the alerts in use); every mistake with its line, exit code 1 if there is any."""
     file = path or Settings.from_env().alerts_file
     try:
-        rules = reading.parse(file.read_text(encoding="utf-8"))
+        rules = parser.parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandFailed(f"{file} can't be read: {error.strerror}.") from error
-    except (RulesRefused, UnicodeDecodeError) as error:
+    except (InvalidRules, UnicodeDecodeError) as error:
         mistakes = [str(mistake) for mistake in getattr(error, "mistakes", [error])]
         echo_result({"file": str(file), "mistakes": mistakes}, "\n".join(mistakes), as_json=as_json)
         sys.exit(1)
@@ -99,9 +99,9 @@ def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
     rule = next((rule for rule in rules if rule.name == name), None)
     if rule is None:
         raise CommandFailed(f"There is no alert {name!r}; known are {', '.join(each.name for each in rules)}.")
-    needed = [] if rule.tripwire else explaining.errors_needed(rule, alphas(rules).get(name))
+    needed = [] if rule.tripwire else explanation.errors_needed(rule, alphas(rules).get(name))
     document = {"alert": name, "budget": rule.budget, "errors_needed": [asdict(each) for each in needed]}
-    echo_result(document, "\n".join(explaining.explained(rule, rules)), as_json=as_json)
+    echo_result(document, "\n".join(explanation.explain(rule, rules)), as_json=as_json)
 
 
 @alerts_group.command("test")
@@ -117,7 +117,7 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
         raise CommandFailed(f"{scenario} can't be read: {error.strerror}.") from error
     except (ValidationError, ValueError, yaml.YAMLError) as error:
         raise CommandFailed(f"{scenario} is no scenario: {error}") from error
-    missed = [outcome for outcome in outcomes if not outcome.met]
+    missed = [outcome for outcome in outcomes if not outcome.as_expected]
     words = [*map(_line, missed), f"{len(outcomes) - len(missed)} of {len(outcomes)} verdicts are as expected."]
     echo_result({"expected": len(outcomes), "missed": list(map(_line, missed))}, "\n".join(words), as_json=as_json)
     sys.exit(1 if missed else 0)
@@ -132,12 +132,12 @@ def test_command(*, scenario: Path, path: Path | None, as_json: bool) -> None:
 @in_application
 def override_command(*, name: str, minutes: int, reason: str, flag: str, as_json: bool) -> None:
     """Let alert NAME notify only for a while; never a tripwire, and a critical one takes two owners."""
-    wish = Wish(flag, name, minutes, reason)
+    wish = OverrideRequest(flag, name, minutes, reason)
     with database.transaction() as session:
-        granted = granting.grant(session, _rules(None), wish, now=datetime.now(UTC), actor=actor())
+        granted = approval.grant(session, _rules(None), wish, now=datetime.now(UTC), actor=actor())
     words = (
         f"{name} is critical: another owner has to wish the same by {granted.until:%H:%M} UTC. Until then it acts."
-        if isinstance(granted, Asked)
+        if isinstance(granted, PendingOverride)
         else f"{name} only notifies until {granted.expires_at:%Y-%m-%d %H:%M} UTC."
     )
     echo_result(asdict(granted), words, as_json=as_json)
@@ -168,10 +168,10 @@ def export_command(*, folder: Path, scrape_seconds: float, path: Path | None, as
 def _rules(path: Path | None) -> tuple[Rule, ...]:
     file = path or Settings.from_env().alerts_file
     try:
-        return reading.parse(file.read_text(encoding="utf-8"))
+        return parser.parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CommandFailed(f"{file} can't be read: {error.strerror}.") from error
-    except (RulesRefused, UnicodeDecodeError) as error:
+    except (InvalidRules, UnicodeDecodeError) as error:
         raise CommandFailed(f"{file} can't be used. {error}") from error
 
 

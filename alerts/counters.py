@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts.judgement.attribution import NO_ARMS, Arms, Pairs
-from alerts.judgement.evidence import Counts, Evidence
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, LEGACY, V2, Compare
-from alerts.judgement.rules import Rule, counted
+from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
+from alerts.analysis.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, LEGACY, V2, Compare
+from alerts.analysis.rules import Rule, counted
+from alerts.analysis.sequential_test import Counts, Evidence
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 
@@ -27,13 +27,13 @@ Slices = Mapping[tuple[SeriesKey, int], Count]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CounterWindow:
     """Counts over some time, by signal: of all that is counted, a rule asks for a few."""
 
     by_signal: Mapping[str, Sequence[tuple[SeriesKey, Count]]]
 
     @classmethod
-    def over(cls, counts: Iterable[tuple[SeriesKey, Count]]) -> "Tally":
+    def over(cls, counts: Iterable[tuple[SeriesKey, Count]]) -> "CounterWindow":
         """The counts by signal; those of one series add up in whoever asks."""
         found: dict[str, list[tuple[SeriesKey, Count]]] = {}
         for series, count in counts:
@@ -78,7 +78,7 @@ class Tally:
 class Counters:
     """What was counted since the beginning, and in each minute of the longest window."""
 
-    since_the_beginning: Tally
+    since_the_beginning: CounterWindow
     minutes: Minutes
     slices: Slices
     """The first minute of each window, in ten seconds."""
@@ -87,7 +87,7 @@ class Counters:
     owed: int
     """Good outcomes that operations routed to v2 are due."""
     owed_comparisons: int
-    _windows: dict[int, Tally] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _windows: dict[int, CounterWindow] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By their first ten seconds: most rules of a tick ask for the same few."""
 
     @classmethod
@@ -97,7 +97,7 @@ class Counters:
         minutes = signals.minutes(session, now - timedelta(seconds=longest))
         firsts = {_first_slice(rule, now) for rule in rules if rule.window_seconds <= signals.SLICES_KEPT_SECONDS}
         wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
-        tally = Tally.over(signals.totals(session).items())
+        tally = CounterWindow.over(signals.totals(session).items())
         alone = tally.about(FAILED_V2_ONLY).bad
         routed = tally.about(ROUTED, V2).total
         return cls(
@@ -109,7 +109,7 @@ class Counters:
             owed_comparisons=routed - tally.about(UNCOMPARED, V2).total,
         )
 
-    def due(self, rule: Rule) -> int:
+    def expected(self, rule: Rule) -> int:
         """How many counts the operations that v2 was given owe `rule`; 0 for a rule that speaks of something else."""
         if rule.compare is Compare.PAIRED:
             return self.owed_comparisons
@@ -119,7 +119,7 @@ class Counters:
         """What the rule counts, since the beginning."""
         return self.since_the_beginning.of(rule)
 
-    def in_window(self, rule: Rule, now: datetime) -> Tally:
+    def in_window(self, rule: Rule, now: datetime) -> CounterWindow:
         """What was counted in the rule's window that ends now, to ten seconds; to a minute where it is over an hour."""
         first = _first_slice(rule, now)
         if first not in self._windows:
@@ -130,7 +130,7 @@ class Counters:
             if not is_long:
                 begun = range(first, following * SLICES_PER_MINUTE)
                 counts += [(series, count) for (series, each), count in self.slices.items() if each in begun]
-            self._windows[first] = Tally.over(counts)
+            self._windows[first] = CounterWindow.over(counts)
         return self._windows[first]
 
 

@@ -6,13 +6,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
+from alerts.analysis.metrics import V2
+from alerts.analysis.rules import Rule
+from alerts.analysis.sequential_test import Evidence
+from alerts.analysis.verdicts import Certificate, Status, certificate
 from alerts.counters import FAILURE, Counters
 from alerts.definitions import rules_file
-from alerts.judgement.evidence import Evidence
-from alerts.judgement.metrics import V2
-from alerts.judgement.rules import Rule
-from alerts.judgement.verdicts import Certificate, Status, certificate
-from alerts.watch import applicable
+from alerts.guard import applicable
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.models import SignalMinute

@@ -8,14 +8,14 @@ from typing import Any, cast
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
-from alerts.judgement import evidence as evidences
-from alerts.judgement import silence as silences
-from alerts.judgement import verdicts
-from alerts.judgement.attribution import Attribution
-from alerts.judgement.evidence import Counts, Evidence
-from alerts.judgement.rules import Rule
-from alerts.judgement.silence import Silence
-from alerts.judgement.verdicts import Verdict
+from alerts.analysis import no_data as silences
+from alerts.analysis import sequential_test as evidences
+from alerts.analysis import verdicts
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.no_data import DataGap
+from alerts.analysis.rules import Rule
+from alerts.analysis.sequential_test import Counts, Evidence
+from alerts.analysis.verdicts import Verdict
 from alerts.models import AlertState
 from control_plane.phases import RolloutState
 from control_plane.platform.db.compiled_statement import CompiledStatement
@@ -37,7 +37,7 @@ OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.a
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class AlertMemory:
     """What the guard remembers of one alert and flag. `seen` are the totals already turned into evidence."""
 
     seen: Counts
@@ -45,25 +45,25 @@ class Memory:
     seen_pairs: Counts
     pairs: Evidence
     verdict: Verdict | None
-    silence: Silence
+    silence: DataGap
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class AlertStateUpdate:
     """A memory after a tick, to be stored."""
 
     rule: Rule
     attempt: int
-    memory: Memory
+    memory: AlertMemory
 
 
-def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], Memory]:
+def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], AlertMemory]:
     """What is remembered of this attempt, by alert and fingerprint; a changed threshold finds nothing."""
     rows = execute_core(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
     return {(row.alert, row.fingerprint): _memory(row) for row in rows}
 
 
-def remember(session: Session, flag: str, judged: Iterable[Judged], *, now: datetime) -> None:
+def remember(session: Session, flag: str, judged: Iterable[AlertStateUpdate], *, now: datetime) -> None:
     """Store what was judged."""
     REMEMBER.execute_many(session, [_row(flag, each, now) for each in judged])
 
@@ -98,18 +98,18 @@ def _cause(evidence: Mapping[str, Any]) -> tuple[str, str]:
     return cause.get("alert", "person"), cause.get("attribution", Attribution.UNKNOWN.value)
 
 
-def _memory(row: Any) -> Memory:
-    return Memory(
+def _memory(row: Any) -> AlertMemory:
+    return AlertMemory(
         seen=Counts(row.seen["bad"], row.seen["total"]),
         evidence=evidences.from_json(row.evidence),
         seen_pairs=Counts(row.seen["pairs_bad"], row.seen["pairs_total"]),
         pairs=evidences.from_json(row.pairs) if row.pairs else Evidence(),
         verdict=verdicts.from_json(row.verdict) if row.verdict else None,
-        silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else Silence(),
+        silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
     )
 
 
-def _row(flag: str, judged: Judged, now: datetime) -> dict[str, Any]:
+def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
     memory = judged.memory
     return {
         "flag": flag,

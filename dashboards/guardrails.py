@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.judgement.attribution import Attribution
-from alerts.judgement.metrics import LEGACY, Compare
-from alerts.judgement.rules import Countable, Rule
-from alerts.judgement.verdicts import Status, Verdict
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.metrics import LEGACY, Compare
+from alerts.analysis.rules import Countable, Rule
+from alerts.analysis.verdicts import Status, Verdict
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.wording import NARROW, plain, share, span
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import structlog
 from flask import current_app
 
-from alerts.definitions import reading
-from alerts.definitions.reading import RulesRefused
-from alerts.judgement.rules import Rule
+from alerts.analysis.rules import Rule
+from alerts.definitions import parser
+from alerts.definitions.parser import InvalidRules
 from control_plane.platform.settings import SettingsError
 
 log = structlog.get_logger()
@@ -34,11 +34,11 @@ class RulesFile:
         self.problem: str | None = None
         try:
             self._stamp = _stamp(path)
-            self.rules = reading.parse(path.read_text(encoding="utf-8"))
+            self.rules = parser.parse(path.read_text(encoding="utf-8"))
             self.loaded = True
         except OSError as error:
             self.problem = f"{path} can't be read ({error.strerror}); set ALERTS_FILE to the alerts."
-        except (RulesRefused, UnicodeDecodeError) as error:
+        except (InvalidRules, UnicodeDecodeError) as error:
             self.problem = f"{path} can't be used. {error}"
 
     def require(self) -> None:
@@ -59,11 +59,11 @@ class RulesFile:
             if stamp != self._arriving:
                 self._arriving = stamp
                 return self.rules
-            rules = reading.parse(self._path.read_text(encoding="utf-8"))
+            rules = parser.parse(self._path.read_text(encoding="utf-8"))
         except OSError as error:
-            self._keep(None, f"{self._path} can't be read ({error.strerror}); {self._consequence}.")
-        except (RulesRefused, UnicodeDecodeError) as error:
-            self._keep(stamp, f"{self._path} can't be used, so {self._consequence}. {error}")
+            self._set_problem(None, f"{self._path} can't be read ({error.strerror}); {self._consequence}.")
+        except (InvalidRules, UnicodeDecodeError) as error:
+            self._set_problem(stamp, f"{self._path} can't be used, so {self._consequence}. {error}")
         else:
             self.rules, self._stamp, self.problem, self.loaded = rules, stamp, None, True
             log.info("alerts.reloaded", alerts=[rule.name for rule in rules])
@@ -73,7 +73,7 @@ class RulesFile:
     def _consequence(self) -> str:
         return "the rules read before stay in force" if self.loaded else "no alert is in force"
 
-    def _keep(self, stamp: Stamp | None, problem: str) -> None:
+    def _set_problem(self, stamp: Stamp | None, problem: str) -> None:
         if problem != self.problem:
             log.error("alerts.reload_refused", problem=problem)
         self._stamp, self.problem = stamp, problem

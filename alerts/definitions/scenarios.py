@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from alerts.judgement import quantities
-from alerts.judgement.attribution import Pairs
-from alerts.judgement.evidence import Counts, Evidence, step
-from alerts.judgement.rules import Rule, alphas, bet_of
-from alerts.judgement.verdicts import Facts, Status, Verdict, judge
+from alerts.analysis import quantities
+from alerts.analysis.attribution import Pairs
+from alerts.analysis.rules import Rule, alphas, test_for
+from alerts.analysis.sequential_test import Counts, Evidence, step
+from alerts.analysis.verdicts import Facts, Status, Verdict, judge
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Seen(BaseModel):
+class Increment(BaseModel):
     """What one alert counted since the step before; `shared` says how many of the bad ones legacy failed as well."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +34,7 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     at: float
-    counts: dict[str, Seen] = Field(default_factory=dict)
+    counts: dict[str, Increment] = Field(default_factory=dict)
     expect: dict[str, Status] = Field(default_factory=dict)
 
     @field_validator("at", mode="before")
@@ -61,30 +61,30 @@ class Outcome:
     verdict: Verdict
 
     @property
-    def met(self) -> bool:
+    def as_expected(self) -> bool:
         return self.verdict.status is self.expected
 
 
 @dataclass(frozen=True, slots=True)
-class _Watched:
+class _AlertRun:
     """One alert so far: its evidence, verdict and everything it counted."""
 
     rule: Rule
     evidence: Evidence = field(default_factory=Evidence)
     verdict: Verdict | None = None
-    seen: tuple[tuple[float, Seen], ...] = ()
+    seen: tuple[tuple[float, Increment], ...] = ()
 
 
 def play(scenario: Scenario, rules: Sequence[Rule]) -> Iterator[Outcome]:
     """Every expectation with its verdict. Raises ValueError for an alert that there is not, and for steps backwards."""
-    watched = {rule.name: _Watched(rule) for rule in rules}
+    watched = {rule.name: _AlertRun(rule) for rule in rules}
     shares = alphas(rules)
     before = 0.0
     for each in scenario.steps:
         _check(each, watched, before)
         before = each.at
         for name, state in watched.items():
-            watched[name] = _look(state, each, alpha=shares.get(name))
+            watched[name] = _evaluate(state, each, alpha=shares.get(name))
         for name, expected in each.expect.items():
             verdict = watched[name].verdict
             assert verdict is not None
@@ -99,11 +99,11 @@ def _check(each: Step, watched: Mapping[str, object], before: float) -> None:
         raise ValueError(f"At {each.at:g} s: the step before is at {before:g} s; list steps in the order of time.")
 
 
-def _look(state: _Watched, each: Step, *, alpha: float | None) -> _Watched:
+def _evaluate(state: _AlertRun, each: Step, *, alpha: float | None) -> _AlertRun:
     rule, now = state.rule, BEGINNING + timedelta(seconds=each.at)
     seen = (*state.seen, (each.at, each.counts[rule.name])) if rule.name in each.counts else state.seen
-    latest = each.counts.get(rule.name, Seen(total=0))
-    evidence = step(bet_of(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
+    latest = each.counts.get(rule.name, Increment(total=0))
+    evidence = step(test_for(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
     window = [one for at, one in seen if at > each.at - rule.window_seconds]
     counts = Counts(sum(one.bad for one in window), sum(one.total for one in window))
     facts = Facts(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
@@ -111,7 +111,7 @@ def _look(state: _Watched, each: Step, *, alpha: float | None) -> _Watched:
     return replace(state, evidence=evidence, verdict=verdict, seen=seen)
 
 
-def _pairs(rule: Rule, window: Sequence[Seen], counts: Counts) -> Pairs | None:
+def _pairs(rule: Rule, window: Sequence[Increment], counts: Counts) -> Pairs | None:
     """Who failed whose requests, as far as the scenario says."""
     if not rule.attributable or any(one.shared is None for one in window):
         return None

@@ -7,8 +7,8 @@ from types import FrameType
 
 import click
 
-from alerts.drill import running, store
-from alerts.drill.running import NotGuardedError
+from alerts.drill import runner, store
+from alerts.drill.runner import NotGuardedError
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 
@@ -27,7 +27,7 @@ def drill_command(*, per_second: int, timeout_seconds: float, as_json: bool) -> 
     """Break a flag that serves nobody and time the running guard; exit code 1 if it does not roll back."""
     signal.signal(signal.SIGTERM, _stop)  # so that the drill closes its flag on the way out, as it does on Ctrl-C
     try:
-        report = running.run(per_second=per_second, timeout_seconds=timeout_seconds, actor=actor())
+        report = runner.run(per_second=per_second, timeout_seconds=timeout_seconds, actor=actor())
     except NotGuardedError as error:
         raise CommandFailed(str(error)) from error
     words = (

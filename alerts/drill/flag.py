@@ -1,7 +1,7 @@
 """The drill's own flag and alert: judged by the running guard beside the real ones, sharing nothing with them. Pure."""
 
-from alerts.definitions import reading
-from alerts.judgement.rules import Rule
+from alerts.analysis.rules import Rule
+from alerts.definitions import parser
 
 FLAG = "GUARD_DRILL"
 SIGNAL = "guard_drill"
@@ -14,7 +14,7 @@ alerts:
     metric: {SIGNAL}
     flag: {FLAG}
 """
-(RULE,) = reading.parse(TEXT)
+(RULE,) = parser.parse(TEXT)
 
 
 def with_drill(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

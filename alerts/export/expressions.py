@@ -1,8 +1,8 @@
 """What a rule counts, as PromQL over the counters that we expose. Pure."""
 
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare
-from alerts.judgement.quantities import spoken_duration
-from alerts.judgement.rules import Rule
+from alerts.analysis.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare
+from alerts.analysis.quantities import duration_text
+from alerts.analysis.rules import Rule
 
 OUTCOMES, BAD = "guard_outcomes_total", "guard_bad_outcomes_total"
 
@@ -14,7 +14,7 @@ def recorded_as(rule: Rule) -> str:
 
 def span(rule: Rule) -> str:
     """The rule's window as Prometheus writes it."""
-    return spoken_duration(round(rule.window_seconds))
+    return duration_text(round(rule.window_seconds))
 
 
 def ratio(rule: Rule) -> str:

@@ -8,8 +8,8 @@ Alertmanager's route to the guard is chosen, is on the alert that rests on evide
 from collections.abc import Sequence
 from typing import Any
 
+from alerts.analysis.rules import Rule
 from alerts.export.expressions import ratio, recorded_as, span, total
-from alerts.judgement.rules import Rule
 
 Document = dict[str, Any]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from alerts.analysis.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.analysis.rules import Rule
 from alerts.export import prometheus
 from alerts.export.expressions import BAD, OUTCOMES
 from alerts.export.prometheus import WATCHDOGS, Document, watchdog
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, Compare
-from alerts.judgement.rules import Rule
 
 PER_SCRAPE = 1000
 BROKEN_RATE = 0.9
@@ -16,7 +16,7 @@ def tests_document(rules: Sequence[Rule], *, rules_file: str, scrape_seconds: fl
     """The test file for `promtool test rules`."""
     interval = f"{scrape_seconds:g}s"
     scenarios = [scenario for rule in rules for scenario in _scenarios(rule, scrape_seconds)]
-    scenarios += [_watched(scrape_seconds)]
+    scenarios += [_counter_series(scrape_seconds)]
     return {
         "rule_files": [rules_file],
         "evaluation_interval": interval,
@@ -33,10 +33,10 @@ def _scenarios(rule: Rule, scrape_seconds: float) -> Iterator[Document]:
     yield _scenario(f"{rule.name} is broken", _series(rule, BROKEN_RATE, scrapes), at, {rule.name: fires})
     for status, expected in (("rollback", [_expected(prometheus.evidence(rule), rule)]), ("hold", [])):
         name = f"{rule.name} has evidence and the verdict {status}"
-        yield _scenario(name, _judged(rule, status, scrapes), at, {f"{rule.name}_evidence": expected})
+        yield _scenario(name, _alert_tests(rule, status, scrapes), at, {f"{rule.name}_evidence": expected})
 
 
-def _watched(scrape_seconds: float) -> Document:
+def _counter_series(scrape_seconds: float) -> Document:
     at = f"{int(2 * scrape_seconds)}s"
     series = {"guard_lease_seconds_left": "30 0 0", "guard_lag_seconds": "0 30 60"}
     return _scenario("the guard died", series, at, {each[0]: [_expected(watchdog(*each))] for each in WATCHDOGS})
@@ -63,7 +63,7 @@ def _series(rule: Rule, bad_rate: float, scrapes: int, *, per_scrape: int = PER_
     return {f"{BAD}{labels}": f"0+{bad}x{scrapes}", f"{OUTCOMES}{labels}": f"0+{per_scrape}x{scrapes}"}
 
 
-def _judged(rule: Rule, status: str, scrapes: int) -> dict[str, str]:
+def _alert_tests(rule: Rule, status: str, scrapes: int) -> dict[str, str]:
     labels = f'flag="{rule.flag}", alert="{rule.name}"'
     return {
         f"guard_evidence_log10{{{labels}}}": f"5+0x{scrapes}",

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.definitions import rules_file
-from alerts.overrides import granting, store
-from alerts.overrides.granting import Wish
-from alerts.overrides.store import Asked, Override
+from alerts.overrides import approval, store
+from alerts.overrides.approval import OverrideRequest
+from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
@@ -34,7 +34,7 @@ def index(flag: str) -> ResponseReturnValue:
     now = datetime.now(UTC)
     with read_only() as session:
         found = store.active(session, flag, attempt=rollouts.find(session, flag).attempt, now=now)
-    return jsonify(overrides=[_document(each) for each in found.values()])
+    return jsonify(overrides=[_to_json(each) for each in found.values()])
 
 
 @bp.post("/<alert>/override")
@@ -43,16 +43,16 @@ def grant(flag: str, alert: str) -> ResponseReturnValue:
     """Let the alert notify only for at most an hour; 202 where a critical one waits for a second owner."""
     body = _body()
     with transaction() as session:
-        granted = granting.grant(
+        granted = approval.grant(
             session,
             rules_file.current().rules,
-            Wish(flag, alert, body.minutes, body.reason),
+            OverrideRequest(flag, alert, body.minutes, body.reason),
             now=datetime.now(UTC),
             actor=actor(),
         )
-    if isinstance(granted, Asked):
-        return jsonify(_asked_document(granted)), 202
-    return jsonify(_document(granted)), 201
+    if isinstance(granted, PendingOverride):
+        return jsonify(_pending_to_json(granted)), 202
+    return jsonify(_to_json(granted)), 201
 
 
 @bp.delete("/<alert>/override")
@@ -60,7 +60,7 @@ def grant(flag: str, alert: str) -> ResponseReturnValue:
 def end(flag: str, alert: str) -> ResponseReturnValue:
     """Let the alert act again."""
     with transaction() as session:
-        granting.end(session, flag, alert, now=datetime.now(UTC), actor=actor(), reason=_body().reason)
+        approval.end(session, flag, alert, now=datetime.now(UTC), actor=actor(), reason=_body().reason)
     return "", 204
 
 
@@ -73,7 +73,7 @@ def _body() -> Body:
     return Body.model_validate(request.get_json() if request.data else {})
 
 
-def _document(override: Override) -> dict[str, Any]:
+def _to_json(override: Override) -> dict[str, Any]:
     return {
         "alert": override.alert,
         "actor": override.actor,
@@ -83,7 +83,7 @@ def _document(override: Override) -> dict[str, Any]:
     }
 
 
-def _asked_document(asked: Asked) -> dict[str, Any]:
+def _pending_to_json(asked: PendingOverride) -> dict[str, Any]:
     return {
         "alert": asked.alert,
         "askedBy": asked.actor,

@@ -38,7 +38,7 @@ def active(session: Session, flag: str, *, attempt: int, now: datetime) -> dict[
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingOverride:
     """What one owner asked for and a second one has to grant, until when."""
 
     flag: str
@@ -48,7 +48,7 @@ class Asked:
     until: datetime
 
 
-def asked(session: Session, flag: str, alert: str, *, attempt: int, since: datetime) -> Asked | None:
+def pending(session: Session, flag: str, alert: str, *, attempt: int, since: datetime) -> PendingOverride | None:
     """What was asked for last since `since` and has not been granted; the audit trail is where wishes are kept."""
     query = (
         select(AuditEntry)
@@ -59,7 +59,7 @@ def asked(session: Session, flag: str, alert: str, *, attempt: int, since: datet
     if not entries or entries[0].action == GRANTED or not entries[0].after or entries[0].after["attempt"] != attempt:
         return None
     last = entries[0]
-    return Asked(flag, alert, last.actor, last.reason, datetime.fromisoformat(entries[0].after["until"]))
+    return PendingOverride(flag, alert, last.actor, last.reason, datetime.fromisoformat(entries[0].after["until"]))
 
 
 def unexpired(session: Session, *, now: datetime) -> list[Override]:

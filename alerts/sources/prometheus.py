@@ -14,7 +14,7 @@ ANSWER_BYTES_MAX = 64 * 1024
 STALE_SECONDS = 60.0
 
 
-class NoAnswerError(RuntimeError):
+class QueryError(RuntimeError):
     """Prometheus gave no usable number; the message says why."""
 
 
@@ -28,7 +28,7 @@ class Source:
         """The value of `query` at the instant `at` (seconds of the epoch): one finite number that is not negative."""
         document = self._ask(query, at)
         if document.get("status") != "success":
-            raise NoAnswerError(f"Prometheus refuses the query: {document.get('error', 'no reason given')}.")
+            raise QueryError(f"Prometheus refuses the query: {document.get('error', 'no reason given')}.")
         return _number(document.get("data", {}), at)
 
     def _ask(self, query: str, at: float) -> dict[str, object]:
@@ -37,11 +37,11 @@ class Source:
         try:
             document = json.loads(_body(request))
         except URLError as error:
-            raise NoAnswerError(f"Prometheus can't be asked ({type(error.reason).__name__}).") from error
+            raise QueryError(f"Prometheus can't be asked ({type(error.reason).__name__}).") from error
         except (OSError, ValueError) as error:
-            raise NoAnswerError(f"Prometheus gave no answer that can be read ({type(error).__name__}).") from error
+            raise QueryError(f"Prometheus gave no answer that can be read ({type(error).__name__}).") from error
         if not isinstance(document, dict):
-            raise NoAnswerError("Prometheus gave no answer that can be read.")
+            raise QueryError("Prometheus gave no answer that can be read.")
         return document
 
 
@@ -52,26 +52,26 @@ def _body(request: Request) -> bytes:
             return bytes(answer.read(ANSWER_BYTES_MAX))
     except HTTPError as refusal:
         if is_redirect(refusal.code):
-            raise NoAnswerError(f"Prometheus {NOT_FOLLOWED}.") from refusal
+            raise QueryError(f"Prometheus {NOT_FOLLOWED}.") from refusal
         return bytes(refusal.read(ANSWER_BYTES_MAX))
 
 
 def _number(data: object, at: float) -> float:
     match data:
         case {"resultType": "vector", "result": []}:
-            raise NoAnswerError("The query finds no series; counters are born at 0, so the measurement is missing.")
+            raise QueryError("The query finds no series; counters are born at 0, so the measurement is missing.")
         case {"resultType": "vector", "result": [{"value": [instant, text]}]} | {
             "resultType": "scalar",
             "result": [instant, text],
         }:
             pass
         case {"resultType": "vector", "result": list(found)}:
-            raise NoAnswerError(f"The query finds {len(found)} series; sum them up to one.")
+            raise QueryError(f"The query finds {len(found)} series; sum them up to one.")
         case _:
-            raise NoAnswerError("The query gives no instant value; leave out ranges.")
+            raise QueryError("The query gives no instant value; leave out ranges.")
     if at - float(instant) > STALE_SECONDS:
-        raise NoAnswerError("The value is stale.")
+        raise QueryError("The value is stale.")
     value = float(text)
     if not math.isfinite(value) or value < 0:
-        raise NoAnswerError(f"The value is {text}; a count is a finite number of at least 0.")
+        raise QueryError(f"The value is {text}; a count is a finite number of at least 0.")
     return value

@@ -12,7 +12,7 @@ def find(session: Session, alert: str) -> SourceReading | None:
     return session.get(SourceReading, alert)
 
 
-def keep(
+def save(
     session: Session,
     alert: str,
     question: str,

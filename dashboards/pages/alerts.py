@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from alerts.definitions import rules_file
-from alerts.overrides import granting
-from alerts.overrides.granting import Wish
-from alerts.overrides.store import Asked
+from alerts.overrides import approval
+from alerts.overrides.approval import OverrideRequest
+from alerts.overrides.store import PendingOverride
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -55,11 +55,11 @@ def alert(name: str) -> ResponseReturnValue:
 @authorization.require_role("owner")
 def override_alert(flag: str, name: str) -> ResponseReturnValue:
     """Let the alert only notify for a while."""
-    wish = Wish(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
+    wish = OverrideRequest(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
 
     def grant(session: Session, now: datetime) -> str:
-        done = granting.grant(session, rules_file.current().rules, wish, now=now, actor=authorization.actor())
-        if isinstance(done, Asked):
+        done = approval.grant(session, rules_file.current().rules, wish, now=now, actor=authorization.actor())
+        if isinstance(done, PendingOverride):
             return f"It is critical: another owner has to wish the same by {clock(done.until)}. Until then it acts."
         return "It only notifies now. Everybody was told."
 
@@ -73,7 +73,7 @@ def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
     reason = request.form.get("reason", "")[:2000]
 
     def end(session: Session, now: datetime) -> str:
-        granting.end(session, flag, name, now=now, actor=authorization.actor(), reason=reason)
+        approval.end(session, flag, name, now=now, actor=authorization.actor(), reason=reason)
         return "It acts again."
 
     return _changed(name, end)

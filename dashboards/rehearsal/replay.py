@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, Plan, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
@@ -80,7 +80,7 @@ class Replay:
         return self.report
 
     def _tick(self, now: datetime) -> None:
-        for transition in guard(now, TERM):
+        for transition in run_guard(now, TERM):
             self._note(transition)
         if now < self._look_at_gates_at:
             return

@@ -8,16 +8,16 @@ from math import log
 from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
+from alerts.analysis.rules import Rule, alphas, test_for
+from alerts.analysis.sequential_test import failures_needed
+from alerts.analysis.verdicts import HOLD_LOG_E
 from alerts.definitions import rules_file
-from alerts.intake import store as intake_store
-from alerts.judgement.evidence import failures_needed
-from alerts.judgement.rules import Rule, alphas, bet_of
-from alerts.judgement.verdicts import HOLD_LOG_E
+from alerts.guard import applicable
+from alerts.inbound import store as intake_store
 from alerts.models import Notice, NoticeDelivery, ReceivedAlert
-from alerts.notices import store as notice_store
-from alerts.overrides.granting import ASKED_FOR
-from alerts.overrides.store import Asked, Override, active, asked
-from alerts.watch import applicable
+from alerts.notifications import store as notice_store
+from alerts.overrides.approval import ASKED_FOR
+from alerts.overrides.store import Override, PendingOverride, active, pending
 from control_plane import store
 from control_plane.phases import Rollout
 from control_plane.platform.auth import audit
@@ -66,7 +66,7 @@ class AlertScreen:
     alert: AlertView
     override: Override | None
     """While one stands, the alert may only notify."""
-    asked: Asked | None
+    asked: PendingOverride | None
     """What one owner asked for and another one may grant."""
     alpha: float | None
     needs: tuple[Need, ...]
@@ -103,7 +103,7 @@ def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float
                 alpha = alphas(rules_file.current().rules).get(name)
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
                 override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
-                wish = asked(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
+                wish = pending(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
                 return AlertScreen(now, watching, rollout, alert, override, wish, alpha, needs(alert.rule, alpha))
     return None
 
@@ -120,7 +120,7 @@ def views(
 
 def needs(rule: Rule, alpha: float | None, samples: Sequence[int] = SAMPLES) -> tuple[Need, ...]:
     """The answer to "how many errors does it take", for a release whose first outcomes these are."""
-    bet = bet_of(rule)
+    bet = test_for(rule)
     return tuple(
         Need(
             total=total,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from alerts.judgement.metrics import METRICS
+from alerts.analysis.metrics import METRICS
 from alerts.overrides.store import Override, active
 from control_plane import rollouts, transitions
 from control_plane.gates import GateResult, GateStatus

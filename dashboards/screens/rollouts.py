@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
+from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
-from alerts.judgement.verdicts import Status, Verdict
-from alerts.watch import applicable
+from alerts.guard import applicable
 from control_plane import rollouts, store
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout, RolloutState

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from flask import Flask
 from flask.testing import FlaskClient
 
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane.phases import FLAG
 from tests.alerts.conftest import Desk
 
@@ -15,8 +15,8 @@ def test_a_verdict_has_its_figures_its_sentence_and_instants_that_a_program_can_
     app: Flask, desk: Desk, sign_in: Callable[[str], FlaskClient]
 ) -> None:
     with app.app_context():
-        guard(desk.now, 1)
-        guard(desk.now + timedelta(seconds=1), 1)
+        run_guard(desk.now, 1)
+        run_guard(desk.now + timedelta(seconds=1), 1)
     found = sign_in("victor").get(f"/api/alerts/{FLAG}").get_json()
     assert found["attempt"] == desk.rollout.attempt
     verdict = next(each for each in found["verdicts"] if each["alert"] == "credit_consumption_failure")

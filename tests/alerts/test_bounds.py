@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from alerts import bounds
+from alerts import thresholds
 from alerts.definitions import rules_file
-from alerts.definitions.reading import parse
+from alerts.definitions.parser import parse
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import jobs
 
@@ -19,14 +19,14 @@ RISK = "alerts:\n  credits_at_risk: {{threshold: 0%, window: 1m, severity: criti
 def test_each_duration_has_the_bound_of_its_alert_and_of_two_the_stricter_one() -> None:
     text = TEXT.format("300ms") + "  quicker: {threshold: 20ms, window: 1m, severity: info, metric: credit_api_slow}\n"
     text += "  quick: {threshold: 50ms, window: 1m, severity: info, metric: credit_api_slow}\n"
-    assert bounds.bounds(parse(text)) == {SLOW: 0.3, "credit_api_slow": 0.02}
+    assert thresholds.bounds(parse(text)) == {SLOW: 0.3, "credit_api_slow": 0.02}
 
 
 def test_of_two_budgets_the_smaller_one_counts_and_an_alert_without_one_says_nothing() -> None:
-    assert bounds.budgets(parse(RISK.format("budget: 500"))) == {"credits_at_risk": 500}
-    assert bounds.budgets(parse(RISK.format(""))) == {}
+    assert thresholds.budgets(parse(RISK.format("budget: 500"))) == {"credits_at_risk": 500}
+    assert thresholds.budgets(parse(RISK.format(""))) == {}
     second = "  lower: {threshold: 0%, window: 1m, severity: info, metric: credits_at_risk, budget: 20}\n"
-    assert bounds.budgets(parse(RISK.format("budget: 500") + second)) == {"credits_at_risk": 20}
+    assert thresholds.budgets(parse(RISK.format("budget: 500") + second)) == {"credits_at_risk": 20}
 
 
 @pytest.mark.database("sqlite")
@@ -35,12 +35,12 @@ def test_a_changed_file_changes_what_is_counted_in_each_process(app: Flask, tmp_
     file.write_text(TEXT.format("300ms"))
     with app.app_context():
         app.extensions["rules_file"] = rules_file.RulesFile(file)
-        bounds.init_app(app)
+        thresholds.init_app(app)
         assert signals.bound_seconds(app, SLOW, 0.5) == 0.3
         assert signals.bound_seconds(app, "no_such_duration", 0.5) == 0.5
         assert signals.budget(app, "credits_at_risk", 1000) == 1000
         file.write_text(TEXT.format("100ms") + RISK.format("budget: 7").removeprefix("alerts:\n"))
         for _ in range(2):
-            jobs.jobs_of(app)._scheduler.get_job("alert-bounds").func("alert-bounds", bounds._look)
+            jobs.jobs_of(app)._scheduler.get_job("alert-bounds").func("alert-bounds", thresholds._refresh)
         assert signals.bound_seconds(app, SLOW, 0.5) == 0.1
         assert signals.budget(app, "credits_at_risk", 1000) == 7

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import blast_radius, rollouts, store
 from control_plane.blast_radius import BlastRadius, violated_limits
 from control_plane.phases import FLAG, RolloutState
@@ -31,15 +31,15 @@ def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
     blast_radius.register_impact_query(
         FLAG, lambda _session, _since: BlastRadius(users=5, operations=50, credits_at_risk=9)
     )
-    guard(desk.now, 1)
+    run_guard(desk.now, 1)
     assert desk.rollout.state is RolloutState.RUNNING, "a cap may be used up"
     blast_radius.register_impact_query(FLAG, lambda _session, _since: BlastRadius(users=6, operations=50))
-    guard(desk.now + timedelta(seconds=11), 1)
+    run_guard(desk.now + timedelta(seconds=11), 1)
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
     assert "6 users served by v2 in this step, 5 are allowed." in desk.rollout.state_reason
     with transaction() as session:
         rollouts.resume(session, FLAG, now=desk.now, actor="olga", reason="They are our own.")
-    guard(desk.now + timedelta(seconds=30), 1)
+    run_guard(desk.now + timedelta(seconds=30), 1)
     assert desk.rollout.state is RolloutState.RUNNING
 
 

@@ -2,17 +2,17 @@
 
 import re
 
-from alerts.definitions import explaining, reading
-from alerts.judgement.metrics import METRICS
-from alerts.judgement.rules import alphas
-from alerts.judgement.verdicts import Status
+from alerts.analysis.metrics import METRICS
+from alerts.analysis.rules import alphas
+from alerts.analysis.verdicts import Status
+from alerts.definitions import explanation, parser
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
 SIGNALS = re.findall(
     r"^\| (● )?`([a-z0-9_]+)` \|", (ROOT / "docs" / "guard-signals.md").read_text("utf-8"), re.MULTILINE
 )
-RULES = reading.parse((ROOT / "alerts.yaml").read_text(encoding="utf-8"))
+RULES = parser.parse((ROOT / "alerts.yaml").read_text(encoding="utf-8"))
 
 
 def table(first_cell: str) -> list[list[str]]:
@@ -25,10 +25,10 @@ def table(first_cell: str) -> list[list[str]]:
 def test_the_table_of_errors_is_what_the_guard_computes() -> None:
     (_, *names), *rows = table("outcomes")
     by_name, shares = {rule.name: rule for rule in RULES}, alphas(RULES)
-    columns = [explaining.errors_needed(by_name[name], shares[name]) for name in names]
+    columns = [explanation.errors_needed(by_name[name], shares[name]) for name in names]
     computed = [
         [f"{size:,}", *(f"{column[index].hold} / {column[index].rollback}" for column in columns)]
-        for index, size in enumerate(explaining.SIZES)
+        for index, size in enumerate(explanation.SIZES)
     ]
     assert rows == computed
 

@@ -8,7 +8,7 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.counters import FAILURE
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
@@ -30,7 +30,7 @@ def now() -> datetime:
 def at_work(app: Flask, desk: Desk) -> Iterator[None]:
     """Inside the application, judged once."""
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         yield
 
 
@@ -55,7 +55,7 @@ def test_every_series_of_every_alert_is_there_before_its_first_outcome(app: Flas
 def test_a_rollback_is_seen_with_its_evidence_and_its_cause(app: Flask, desk: Desk) -> None:
     for number in range(20):
         signals.record(Sample(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
-    guard(desk.now + timedelta(seconds=1), 1)
+    run_guard(desk.now + timedelta(seconds=1), 1)
     assert scraped(app, "guard_bad_outcomes_total", signal=FAILURE, engine="v2", role="served") == [12]
     assert scraped(app, "guard_rollbacks_total", alert=FAILURE, attribution="unknown") == [1]
     assert scraped(app, "guard_exposed", flag=FLAG) == [0]

@@ -8,13 +8,13 @@ import pytest
 from flask import Flask, current_app
 from sqlalchemy import delete, func, select, update
 
-from alerts import recollection, store, watch
+from alerts import guard, state_cache, store
 from alerts.counters import FAILURE
 from alerts.definitions import rules_file
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from alerts.models import AlertState
-from alerts.overrides.granting import Wish, end, grant
-from alerts.store import Memory
+from alerts.overrides.approval import OverrideRequest, end, grant
+from alerts.store import AlertMemory
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import Change, SignalTotal
@@ -31,7 +31,7 @@ TICKS = 40
 def exposed(app: Flask, desk: Desk) -> Iterator[None]:
     """A rollout at 10 % of everyone, judged once."""
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         yield
 
 
@@ -39,12 +39,12 @@ class StoppedError(Exception):
     """The process died before the commit."""
 
 
-def remembered(desk: Desk, *, term: int) -> dict[tuple[str, str], Memory]:
+def remembered(desk: Desk, *, term: int) -> dict[tuple[str, str], AlertMemory]:
     with read_only() as session:
-        return dict(recollection.recall(session, desk.rollout, term=term))
+        return dict(state_cache.load(session, desk.rollout, term=term))
 
 
-def stored(desk: Desk) -> dict[tuple[str, str], Memory]:
+def stored(desk: Desk) -> dict[tuple[str, str], AlertMemory]:
     with read_only() as session:
         return store.memories(session, FLAG, attempt=desk.rollout.attempt)
 
@@ -64,7 +64,7 @@ def broken_tick(now: datetime, *, term: int) -> None:
 def stop_before_commit(now: datetime, *, term: int) -> None:
     with transaction() as session:
         signals.write(session, now)
-        watch.tick(session, rules_file.current().rules, now=now, term=term, lease_seconds=30)
+        guard.tick(session, rules_file.current().rules, now=now, term=term, lease_seconds=30)
         raise StoppedError
 
 
@@ -79,12 +79,12 @@ def test_after_any_ticks_it_remembers_what_is_stored(desk: Desk, seed: int) -> N
                 broken_tick(now, term=term)
             case 1:
                 term += 1
-                guard(now, term)
+                run_guard(now, term)
             case 2:
-                current_app.extensions.pop(recollection.KEPT)
-                guard(now, term)
+                current_app.extensions.pop(state_cache.KEPT)
+                run_guard(now, term)
             case _:
-                guard(now, term)
+                run_guard(now, term)
         assert remembered(desk, term=term) == stored(desk)
 
 
@@ -93,27 +93,27 @@ def test_a_tick_that_was_not_committed_leaves_nothing_behind(desk: Desk) -> None
     before = stored(desk)
     broken_tick(desk.now + SECOND, term=1)
     assert remembered(desk, term=1) == stored(desk) == before
-    guard(desk.now + 2 * SECOND, 1)
+    run_guard(desk.now + 2 * SECOND, 1)
     [failure] = [memory for (alert, _), memory in stored(desk).items() if alert == FAILURE]
     assert failure.evidence.total == 9, "what was counted is judged once, by the next tick"
 
 
 def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk) -> None:
-    guard(desk.now + SECOND, 1)
-    ours = current_app.extensions.pop(recollection.KEPT)
+    run_guard(desk.now + SECOND, 1)
+    ours = current_app.extensions.pop(state_cache.KEPT)
     signals.record(*[Sample(FAILURE, bad=False, engine="v2")] * 5)
-    guard(desk.now + 2 * SECOND, 2)
-    current_app.extensions[recollection.KEPT] = ours
+    run_guard(desk.now + 2 * SECOND, 2)
+    current_app.extensions[state_cache.KEPT] = ours
     assert remembered(desk, term=3) == stored(desk)
 
 
 def test_an_override_is_in_force_from_the_next_tick_until_it_runs_out_or_is_ended(desk: Desk) -> None:
     def in_force(now: datetime) -> set[str]:
         with transaction() as session:
-            decided = recollection.decided(session, now=now, term=1, revision=change_feed.revision(session))
+            decided = state_cache.active_decisions(session, now=now, term=1, revision=change_feed.revision(session))
             return decided.overridden(desk.rollout, now)
 
-    now, wish = desk.now + SECOND, Wish(FLAG, FAILURE, 10, "A known fault of the network.")
+    now, wish = desk.now + SECOND, OverrideRequest(FLAG, FAILURE, 10, "A known fault of the network.")
     assert in_force(now) == set()
     with transaction() as session:
         grant(session, rules_file.current().rules, wish, now=now, actor="olga")
@@ -130,11 +130,11 @@ def test_a_backup_that_was_put_back_is_not_judged_by_what_came_after_it(desk: De
         change_feed.publish(session, "test", "x", now=desk.now)
     for number in range(6):
         signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     with transaction() as session:
         session.execute(delete(Change).where(Change.id > before))
         session.execute(delete(AlertState))
         session.execute(update(SignalTotal).values(bad=0, total=0))
-    guard(desk.now + 2 * SECOND, 1)
+    run_guard(desk.now + 2 * SECOND, 1)
     assert remembered(desk, term=1).keys() == stored(desk).keys()
     assert all(memory.evidence.bad == 0 for memory in remembered(desk, term=1).values())

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from alerts.counters import FAILURE
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
@@ -41,10 +41,10 @@ def roll_back(session: Session, now: datetime, _version: int) -> Decision:
 @pytest.mark.parametrize("act", [advance, step_back, hold, roll_back])
 def test_a_change_by_hand_carries_every_alert_and_its_actor(app: Flask, desk: Desk, act: Act) -> None:
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         for number in range(200):
             signals.record(Sample(FAILURE, bad=number == 0, engine="v2", account=f"u{number}"))
-        guard(desk.now + timedelta(seconds=1), 1)
+        run_guard(desk.now + timedelta(seconds=1), 1)
         with transaction() as session:
             assert isinstance(act(session, desk.now, desk.rollout.version), Transition)
     (entry,) = desk.entries(f"rollout.{act.__name__}")
@@ -58,10 +58,10 @@ def test_a_change_by_hand_carries_every_alert_and_its_actor(app: Flask, desk: De
 
 def test_a_rollback_of_the_guard_carries_them_too(app: Flask, desk: Desk) -> None:
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         for number in range(20):
             signals.record(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}"))
-        guard(desk.now + timedelta(seconds=1), 1)
+        run_guard(desk.now + timedelta(seconds=1), 1)
     (entry,) = desk.entries("rollout.roll_back")
     stood = (entry.after or {})["evidence"]["alerts"][FAILURE]
     assert (entry.actor, stood["status"], stood["bad"], stood["attribution"]) == ("guard", "rollback", 20, "unknown")

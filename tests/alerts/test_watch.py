@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 
-from alerts import store, watch
+from alerts import guard, store
+from alerts.analysis.metrics import FAILED_V2_ONLY
 from alerts.counters import FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
 from alerts.definitions import rules_file
-from alerts.guarding import guard
-from alerts.judgement.metrics import FAILED_V2_ONLY
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
 from control_plane.platform.auth import audit
@@ -33,7 +33,7 @@ def exposed(app: Flask, now: datetime) -> Iterator[None]:
         with transaction() as session:
             rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
         stand_at(Position(3, 0))
-        guard(now, 1)
+        run_guard(now, 1)
         yield
 
 
@@ -75,16 +75,16 @@ def status_of(alert: str) -> str:
 
 def test_one_error_in_twenty_is_watched_and_a_few_more_roll_back(now: datetime) -> None:
     pairs(good=19, bad=1)
-    assert guard(now + SECOND, 1) == []
+    assert run_guard(now + SECOND, 1) == []
     assert (status_of(FAILURE), rollout().state) == ("watch", RolloutState.RUNNING)
     pairs(good=10, bad=8)
-    guard(now + 2 * SECOND, 1)
+    run_guard(now + 2 * SECOND, 1)
     assert rollout().state is RolloutState.ROLLED_BACK
 
 
 def test_a_rollback_says_which_alert_and_on_what_evidence(now: datetime) -> None:
     pairs(good=10, bad=10)
-    (done,) = guard(now + SECOND, 1)
+    (done,) = run_guard(now + SECOND, 1)
     assert done.reason.startswith("credit_consumption_failure: ")
     with read_only() as session:
         entry = audit.latest(session)[0]
@@ -98,9 +98,9 @@ def test_a_rollback_says_which_alert_and_on_what_evidence(now: datetime) -> None
 
 def test_a_second_tick_on_the_same_counts_does_nothing(now: datetime) -> None:
     pairs(good=10, bad=10)
-    assert len(guard(now + SECOND, 1)) == 1
+    assert len(run_guard(now + SECOND, 1)) == 1
     version = rollout().version
-    assert guard(now + 2 * SECOND, 1) == []
+    assert run_guard(now + 2 * SECOND, 1) == []
     assert rollout().version == version
 
 
@@ -116,7 +116,7 @@ TRIPWIRES = (
 @pytest.mark.parametrize("wire", TRIPWIRES)
 def test_the_first_event_of_a_tripwire_rolls_back(now: datetime, wire: str) -> None:
     signals.record(Sample(wire, bad=True))
-    (done,) = guard(now + SECOND, 1)
+    (done,) = run_guard(now + SECOND, 1)
     assert (rollout().state, done.reason.partition(":")[0]) == (RolloutState.ROLLED_BACK, wire)
 
 
@@ -130,27 +130,27 @@ def test_a_shared_outage_holds_and_does_not_roll_back(now: datetime) -> None:
         for engine, role in (("v2", "served"), ("legacy", "shadow")):
             signals.record(Sample(FAILURE, bad=True, engine=engine, role=role, account=f"u{number}"))
     answers(good=10, engine="legacy")
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     assert (rollout().state, rollout().held_by_guard) == (RolloutState.HELD, True)
 
 
 def test_without_exposure_a_breach_holds(now: datetime) -> None:
     stand_at(Position(0, 0))
     pairs(good=10, bad=10)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     assert rollout().state is RolloutState.HELD
 
 
 def test_a_hold_of_the_guard_is_released_when_the_evidence_stays_low(now: datetime) -> None:
     pairs(good=17, bad=3)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     assert rollout().state is RolloutState.HELD
     pairs(good=3000)
-    guard(now + 2 * SECOND, 1)
+    run_guard(now + 2 * SECOND, 1)
     assert rollout().state is RolloutState.HELD, "one calm look is not enough"
     later = now + timedelta(seconds=400)
     pairs(good=10)
-    guard(later, 1)
+    run_guard(later, 1)
     assert rollout().state is RolloutState.RUNNING
 
 
@@ -158,15 +158,15 @@ def test_the_guard_does_not_release_the_hold_of_a_person(now: datetime) -> None:
     with transaction() as session:
         rollouts.hold(session, FLAG, now=now, actor="olga", reason="Support asked.")
     pairs(good=3000)
-    guard(now + timedelta(seconds=400), 1)
+    run_guard(now + timedelta(seconds=400), 1)
     assert rollout().state is RolloutState.HELD
 
 
 def test_evidence_survives_a_restart_and_a_change_of_leader(now: datetime) -> None:
     pairs(good=18, bad=2)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     pairs(good=18, bad=4)
-    guard(now + 2 * SECOND, 2)
+    run_guard(now + 2 * SECOND, 2)
     with read_only() as session:
         found = store.latest_verdicts(session, FLAG, attempt=1)
     assert next(each.counts for each in found if each.alert == FAILURE).total == 20 + 22 - 2, (
@@ -175,12 +175,12 @@ def test_evidence_survives_a_restart_and_a_change_of_leader(now: datetime) -> No
 
 
 def test_a_leader_whose_term_is_over_leaves_no_trace(now: datetime) -> None:
-    guard(now + SECOND, 2)
+    run_guard(now + SECOND, 2)
     with read_only() as session:
         lease = leases.guard_expires_at(session)
     pairs(good=10, bad=10)
-    with pytest.raises(watch.FencedError):
-        guard(now + 20 * SECOND, 1)
+    with pytest.raises(guard.FencedError):
+        run_guard(now + 20 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
     with read_only() as session:
         assert leases.guard_expires_at(session) == lease
@@ -188,13 +188,13 @@ def test_a_leader_whose_term_is_over_leaves_no_trace(now: datetime) -> None:
 
 def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
     pairs(good=10, bad=10)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     later = now + timedelta(hours=1)
     with transaction() as session:
         rollouts.rearm(
             session, FLAG, now=later, actor="alice", expected_version=rollout().version, reason="Fixed in 2.1."
         )
-    guard(later, 1)
+    run_guard(later, 1)
     assert rollout().state is RolloutState.RUNNING
     with read_only() as session:
         found = store.latest_verdicts(session, FLAG, attempt=2)
@@ -203,10 +203,10 @@ def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
 
 def test_rearming_waits_until_the_alert_no_longer_fires(now: datetime) -> None:
     pairs(good=10, bad=10)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     later = now + timedelta(hours=1)
     pairs(good=10, bad=10)
-    guard(later, 1)
+    run_guard(later, 1)
     for at, refused in ((later, True), (later + timedelta(minutes=6), False)):
         with transaction() as session:
             version = rollouts.find(session, FLAG).version
@@ -218,14 +218,14 @@ def test_rearming_waits_until_the_alert_no_longer_fires(now: datetime) -> None:
 
 def test_counters_that_were_reset_are_a_new_baseline(now: datetime) -> None:
     pairs(good=50)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     with transaction() as session:
         databases.execute_core(session, signals.TOTAL.delete())
     pairs(good=5)
-    guard(now + 2 * SECOND, 1)
+    run_guard(now + 2 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
     pairs(good=5)
-    guard(now + 3 * SECOND, 1)
+    run_guard(now + 3 * SECOND, 1)
     with read_only() as session:
         found = store.latest_verdicts(session, FLAG, attempt=1)
     assert next(each.counts.total for each in found if each.alert == FAILURE) == 55
@@ -234,10 +234,10 @@ def test_counters_that_were_reset_are_a_new_baseline(now: datetime) -> None:
 def test_an_hour_of_clock_jumps_rolls_nothing_back(now: datetime) -> None:
     for jump in (3600, -3600, 0, 7200, -7200):
         pairs(good=40)
-        guard(now + timedelta(seconds=jump), 1)
+        run_guard(now + timedelta(seconds=jump), 1)
     assert rollout().state is RolloutState.RUNNING
     pairs(good=10, bad=30)
-    guard(now + SECOND, 1)
+    run_guard(now + SECOND, 1)
     assert rollout().state is RolloutState.ROLLED_BACK, "and it still sees a fault afterwards"
 
 
@@ -250,12 +250,12 @@ def routed(operations: int) -> None:
 def test_exposed_operations_that_nobody_counts_hold_within_a_window_and_roll_back_after_two(now: datetime) -> None:
     for second in range(0, 301, 10):
         routed(1)
-        guard(now + second * SECOND, 1)
+        run_guard(now + second * SECOND, 1)
     assert status_of(FAILURE) == "blind"
     assert (rollout().state, rollout().held_by_guard) == (RolloutState.HELD, True)
     for second in range(310, 611, 10):
         routed(1)
-        guard(now + second * SECOND, 1)
+        run_guard(now + second * SECOND, 1)
     assert rollout().state is RolloutState.ROLLED_BACK
     assert "nothing was counted" in rollout().state_reason
 
@@ -264,19 +264,19 @@ def test_without_traffic_nothing_is_blind(now: datetime) -> None:
     routed(5)
     pairs(good=5)
     for hour in range(1, 30):
-        guard(now + timedelta(hours=hour), 1)
+        run_guard(now + timedelta(hours=hour), 1)
     assert (status_of(FAILURE), rollout().state) == ("insufficient", RolloutState.RUNNING)
 
 
 def test_a_blind_hold_ends_when_counting_is_back(now: datetime) -> None:
     for second in range(0, 310, 10):
         routed(1)
-        guard(now + second * SECOND, 1)
+        run_guard(now + second * SECOND, 1)
     assert rollout().state is RolloutState.HELD
     routed(40)
     pairs(good=40)
     signals.record(*(Sample("credit_variance", bad=False) for _ in range(40)))
-    guard(now + 320 * SECOND, 1)
+    run_guard(now + 320 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
 
 
@@ -287,6 +287,6 @@ def test_one_broken_account_alone_in_the_night_is_not_blindness(now: datetime) -
             Sample(FAILURE, bad=True, engine="v2", account="u1"),
             *(Sample(signal, bad=False, engine="v2") for signal in (UNCOUNTED, UNCOMPARED)),
         )
-        guard(now + second * SECOND, 1)
+        run_guard(now + second * SECOND, 1)
     assert status_of("credit_variance") == "insufficient"
     assert status_of(FAILURE) == "insufficient", "an account counts once an hour"

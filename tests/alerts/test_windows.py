@@ -8,8 +8,8 @@ from flask import Flask
 
 from alerts import gates, store
 from alerts.counters import Counters
-from alerts.definitions.reading import parse
-from alerts.guarding import guard
+from alerts.definitions.parser import parse
+from alerts.guard_job import run_guard
 from control_plane.gates import GateStatus
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
@@ -57,10 +57,10 @@ def test_a_long_window_has_all_of_its_first_minute() -> None:
 
 
 def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm(desk: Desk) -> None:
-    guard(MINUTE, 1)
+    run_guard(MINUTE, 1)
     count(180, MINUTE + timedelta(seconds=50), bad=True, signal="credit_consumption_failure", engine="v2")
     later = MINUTE + timedelta(minutes=5, seconds=1)
-    guard(later, 1)
+    run_guard(later, 1)
     with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
         gate = gates.firing(session, desk.rollout, later)

@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from alerts.drill import running
+from alerts.drill import runner
 from control_plane import rollouts
 from control_plane.phases import FLAG
 from control_plane.platform.auth import audit
@@ -155,7 +155,7 @@ def _drilled(where: str, office: Office, drills: int, *, telling: bool = False) 
         for _ in range(drills):
             if telling:
                 _tell(office)
-            report = running.run(
+            report = runner.run(
                 per_second=PER_SECOND, timeout_seconds=TIMEOUT_SECONDS, actor="bench", healthy_seconds=HEALTHY_SECONDS
             )
             millis.append(round(TIMEOUT_SECONDS * 1000) if report.milliseconds is None else report.milliseconds)

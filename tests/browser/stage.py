@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from flask import Flask
 
-from alerts import guarding
+from alerts import guard_job
 from control_plane import rollouts
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import transaction
@@ -65,7 +65,7 @@ def _live_through(now: datetime) -> None:
         if minute < TRAFFIC_MINUTES:
             for _ in range(chance.choice(OPERATIONS)):
                 signals.record(*_operation(chance))
-        guarding.guard(moment, 1)
+        guard_job.run_guard(moment, 1)
 
 
 def _consume(now: datetime) -> None:

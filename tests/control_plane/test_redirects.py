@@ -6,8 +6,8 @@ from threading import Thread
 
 import pytest
 
-from alerts.notices.delivering import send
-from alerts.sources.prometheus import NoAnswerError, Source
+from alerts.notifications.sender import send
+from alerts.sources.prometheus import QueryError, Source
 from control_plane.platform.problems import Problem
 from credits_engine.client import RemoteBackend
 from credits_engine.engines.decisions import Amounts
@@ -75,7 +75,7 @@ def test_a_service_that_takes_credits_stays(url: str) -> None:
 
 
 def test_who_asks_prometheus_stays(url: str) -> None:
-    with pytest.raises(NoAnswerError, match="a redirect is not followed"):
+    with pytest.raises(QueryError, match="a redirect is not followed"):
         Source(url).total("up", at=0)
 
 

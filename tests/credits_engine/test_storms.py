@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from alerts import store
-from alerts.guarding import guard
-from alerts.judgement.verdicts import Status, Verdict
+from alerts.analysis.verdicts import Status, Verdict
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, RolloutState, default_plan
@@ -47,7 +47,7 @@ def started(till: Till) -> datetime:
         change_feed.publish(session, rollouts.TOPIC, FLAG, now=now)
     for number in range(OPERATIONS):
         till.user(f"u{number}")
-    guard(now, 1)
+    run_guard(now, 1)
     return now
 
 
@@ -58,7 +58,7 @@ def service(till: Till, settings: Settings) -> Service:
 
 def judged(now: datetime) -> dict[str, Verdict]:
     """Every verdict after a tick, by alert."""
-    guard(now, 1)
+    run_guard(now, 1)
     with read_only() as session:
         return {verdict.alert: verdict for verdict in store.latest_verdicts(session, FLAG, attempt=1)}
 

@@ -8,13 +8,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from alerts import watch
-from alerts.definitions.reading import parse
+from alerts import guard
+from alerts.definitions.parser import parse
 from alerts.definitions.rules_file import RulesFile
-from alerts.intake.payload import Alert, Notification
-from alerts.intake.receiving import Receiver, receive
-from alerts.overrides import granting
-from alerts.overrides.granting import Wish
+from alerts.inbound.payload import Alert, Notification
+from alerts.inbound.receiver import Receiver, receive
+from alerts.overrides import approval
+from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
@@ -97,8 +97,8 @@ def test_a_critical_alert_is_overruled_by_two(app: Flask, sign_in: SignIn, plann
     assert "Asked for alice asks for it until" in page
     assert "may only notify until" not in page
     with changing(app) as session:
-        wish = Wish(FLAG, "api_error_rate", 15, "So do I.")
-        granting.grant(session, rules_of(app).rules, wish, now=datetime.now(UTC), actor="oscar")
+        wish = OverrideRequest(FLAG, "api_error_rate", 15, "So do I.")
+        approval.grant(session, rules_of(app).rules, wish, now=datetime.now(UTC), actor="oscar")
     assert "oscar: So do I." in words(owner.get("/users").get_data(as_text=True))
 
 
@@ -189,4 +189,4 @@ def test_alerts_of_another_flag_are_not_shown_here(app: Flask, planned: Rollout)
 def tick(app: Flask, now: datetime) -> None:
     """Let the guard judge once."""
     with changing(app) as session:
-        watch.tick(session, rules_of(app).rules, now=now, term=1, lease_seconds=30)
+        guard.tick(session, rules_of(app).rules, now=now, term=1, lease_seconds=30)

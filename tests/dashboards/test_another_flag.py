@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts import gates
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import blast_radius, rollouts
 from control_plane.blast_radius import BlastRadius
 from control_plane.gates import GateStatus
@@ -32,7 +32,7 @@ def beside_traffic(app: Flask) -> Iterator[None]:
         for engine, role in (("v2", "served"), ("legacy", "shadow")):
             for _ in range(777):
                 signals.record(Sample("credit_consumption_failure", False, engine, role))
-        guard(datetime.now(UTC), 1)
+        run_guard(datetime.now(UTC), 1)
         yield
 
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts.definitions.reading import parse
-from alerts.judgement.attribution import Attribution
-from alerts.judgement.evidence import Counts
-from alerts.judgement.rules import Rule
-from alerts.judgement.verdicts import Status, Verdict
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.rules import Rule
+from alerts.analysis.sequential_test import Counts
+from alerts.analysis.verdicts import Status, Verdict
+from alerts.definitions.parser import parse
 from dashboards import guardrails
 from dashboards.guardrails import AlertView, alert_views
 from dashboards.wording import NARROW

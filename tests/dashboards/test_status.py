@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.judgement.attribution import Attribution
-from alerts.judgement.verdicts import Status
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.verdicts import Status
 from control_plane.gates import GateStatus
 from control_plane.phases import RolloutState
 from control_plane.transitions import Action

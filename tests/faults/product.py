@@ -12,8 +12,8 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from alerts import store
-from alerts.guarding import guard
-from alerts.judgement.verdicts import Verdict
+from alerts.analysis.verdicts import Verdict
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
@@ -125,7 +125,7 @@ class Product:
 
     def watch(self) -> None:
         """One look of the guard."""
-        guard(datetime.now(UTC), 1)
+        run_guard(datetime.now(UTC), 1)
 
     @property
     def rollout(self) -> Rollout:

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from alerts import guarding, store, watch
+from alerts import guard, guard_job, store
 from alerts.counters import FAILURE
 from alerts.definitions import rules_file
-from alerts.guarding import guard
-from alerts.notices import store as notices
+from alerts.guard_job import run_guard
+from alerts.notifications import store as notices
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -58,7 +58,7 @@ def desk(app: Flask, now: datetime) -> Desk:
 @pytest.fixture(autouse=True)
 def at_work(app: Flask, desk: Desk) -> Iterator[None]:
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         yield
 
 
@@ -81,19 +81,19 @@ def test_a_leader_killed_in_the_middle_of_a_tick_leaves_nothing_and_the_next_one
     with monkeypatch.context() as patched:
         patched.setattr(store, "remember", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
-            guard(desk.now + SECOND, 1)
+            run_guard(desk.now + SECOND, 1)
     assert (desk.rollout.state, seen()) == (RolloutState.RUNNING, 0)
-    guard(desk.now + 2 * SECOND, 2)
+    run_guard(desk.now + 2 * SECOND, 2)
     assert (desk.rollout.state, seen()) == (RolloutState.ROLLED_BACK, 12), "no outcome was lost or counted twice"
 
 
 def test_of_two_leaders_the_older_one_is_refused(desk: Desk) -> None:
-    guard(desk.now + SECOND, 2)
+    run_guard(desk.now + SECOND, 2)
     fail()
-    with pytest.raises(watch.FencedError):
-        guard(desk.now + 2 * SECOND, 1)
+    with pytest.raises(guard.FencedError):
+        run_guard(desk.now + 2 * SECOND, 1)
     assert (desk.rollout.state, seen()) == (RolloutState.RUNNING, 0)
-    guard(desk.now + 3 * SECOND, 2)
+    run_guard(desk.now + 3 * SECOND, 2)
     assert (desk.rollout.state, seen()) == (RolloutState.ROLLED_BACK, 12)
 
 
@@ -102,12 +102,12 @@ def test_a_database_that_is_away_for_a_minute_costs_no_evidence_and_ends_exposur
     with unreachable(app):
         for second in range(1, 61, 10):
             with pytest.raises(OperationalError):
-                guard(desk.now + second * SECOND, 1)
+                run_guard(desk.now + second * SECOND, 1)
     with read_only() as session:
         expires_at = leases.guard_expires_at(session)
     assert expires_at is not None
     assert expires_at < desk.now + 60 * SECOND, "nobody is exposed after half a minute without the guard"
-    guard(desk.now + 61 * SECOND, 1)
+    run_guard(desk.now + 61 * SECOND, 1)
     assert (desk.rollout.state, seen()) == (RolloutState.ROLLED_BACK, 12)
 
 
@@ -123,32 +123,32 @@ def test_damaged_alerts_leave_those_in_force_that_were_read_before(alerts_file: 
             alerts_file.write_text("")
         case _:
             alerts_file.write_text(whole.replace("threshold: 1%", "threshold: one per cent"))
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     fail()
-    guard(desk.now + 2 * SECOND, 1)
+    run_guard(desk.now + 2 * SECOND, 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
     assert rules_file.current().problem is not None
     alerts_file.write_text(whole)
     for second in (3, 4):
-        guard(desk.now + second * SECOND, 1)
+        run_guard(desk.now + second * SECOND, 1)
     assert rules_file.current().problem is None
 
 
 def test_a_file_that_is_still_being_written_is_not_read(alerts_file: Path, desk: Desk) -> None:
     whole, before = alerts_file.read_text(), rules_file.current().rules
     alerts_file.write_text(whole[: whole.index("  api_error_rate")])  # valid as it is, with one alert
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     alerts_file.write_text(whole.replace("threshold: 1%", "threshold: 2%"))
-    guard(desk.now + 2 * SECOND, 1)
+    run_guard(desk.now + 2 * SECOND, 1)
     assert rules_file.current().rules == before
-    guard(desk.now + 3 * SECOND, 1)
+    run_guard(desk.now + 3 * SECOND, 1)
     assert [rule.name for rule in rules_file.current().rules] == [rule.name for rule in before]
     assert rules_file.current().rules != before
 
 
 def test_an_alert_whose_measurement_never_existed_is_told_and_never_acts(desk: Desk) -> None:
     for minute in range(1, 40):
-        guard(desk.now + timedelta(minutes=minute), 1)
+        run_guard(desk.now + timedelta(minutes=minute), 1)
     with read_only() as session:
         told = [notice.title for notice, _ in notices.latest(session)]
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
@@ -160,8 +160,8 @@ def test_an_alert_whose_measurement_never_existed_is_told_and_never_acts(desk: D
 def test_a_tick_that_fails_is_no_heartbeat(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with transaction() as session:
         before = leases.guard_expires_at(session)
-    monkeypatch.setattr(guarding.watch, "_judge_rollout", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(guard_job.watch, "_judge_rollout", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        guard(desk.now + SECOND, 1)
+        run_guard(desk.now + SECOND, 1)
     with read_only() as session:
         assert leases.guard_expires_at(session) == before

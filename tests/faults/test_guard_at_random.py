@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from alerts.counters import FAILURE, ROUTED
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform.auth import audit
@@ -52,7 +52,7 @@ class Chance:
                 signals.add(session, SeriesKey(signal, engine), Count(bad, total), self.now)
         if self.random.random() < 0.2:
             signals.record(Sample(ROUTED, bad=False, engine="v2"))
-        guard(self.now, 1)
+        run_guard(self.now, 1)
 
     def _person(self) -> None:
         found = self._rollout()

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from alerts.definitions.reading import parse
-from alerts.judgement.rules import counted
+from alerts.analysis.rules import counted
+from alerts.definitions.parser import parse
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey

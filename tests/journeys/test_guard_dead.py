@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from flask.testing import FlaskClient
 
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import leases
@@ -19,14 +19,14 @@ def test_without_a_heartbeat_legacy_serves_again(app: Flask, client: FlaskClient
     office.move(3, 3)
     office.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
     with app.app_context():
-        guard(datetime.now(UTC), 1)
+        run_guard(datetime.now(UTC), 1)
     assert served_by(client, service_token, "k1") == "v2"
     with app.app_context(), transaction() as session:
         # The last heartbeat of a guard that died half a minute ago.
         leases.heartbeat(session, now=datetime.now(UTC) - timedelta(seconds=31), term=1, ttl_seconds=30)
     assert served_by(client, service_token, "k2") == "legacy"
     with app.app_context():
-        guard(datetime.now(UTC), 2)
+        run_guard(datetime.now(UTC), 2)
     assert served_by(client, service_token, "k3") == "v2", "and a guard that is back watches on"
     assert FLAG in client.get("/metrics").text
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from alerts.definitions import reading
-from alerts.definitions.reading import Mistake, RulesRefused, parse
-from alerts.judgement.metrics import METRICS, Compare
-from alerts.judgement.rules import Action, NoData, Rule, Severity
+from alerts.analysis.metrics import METRICS, Compare
+from alerts.analysis.rules import Action, NoData, Rule, Severity
+from alerts.definitions import parser
+from alerts.definitions.parser import InvalidRules, RuleError, parse
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = (ROOT / "alerts.yaml").read_text()
-SCHEMA = json.loads((Path(reading.__file__).parent / "alerts.schema.json").read_text())
+SCHEMA = json.loads((Path(parser.__file__).parent / "alerts.schema.json").read_text())
 AT_RISK = "credits_at_risk"
 GUIDE = """\
 alerts:
@@ -51,7 +51,7 @@ def rule(extra: str = "", *, name: str = "credit_consumption_failure", threshold
 
 
 def mistakes(text: str) -> list[str]:
-    with pytest.raises(RulesRefused) as refused:
+    with pytest.raises(InvalidRules) as refused:
         parse(text)
     return [str(mistake) for mistake in refused.value.mistakes]
 
@@ -218,13 +218,13 @@ def test_an_alert_on_what_callers_do_notifies_however_grave_it_is_said_to_be() -
 
 @given(text=st.text())
 def test_no_text_breaks_the_reader(text: str) -> None:
-    assert all(isinstance(found, Rule) or (isinstance(found, Mistake) and found.line >= 1) for found in _read(text))
+    assert all(isinstance(found, Rule) or (isinstance(found, RuleError) and found.line >= 1) for found in _read(text))
 
 
-def _read(text: str) -> tuple[Rule | Mistake, ...]:
+def _read(text: str) -> tuple[Rule | RuleError, ...]:
     try:
         return parse(text)
-    except RulesRefused as refused:
+    except InvalidRules as refused:
         return refused.mistakes
 
 
@@ -281,7 +281,7 @@ def test_the_published_schema_knows_every_key_and_every_word() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     properties = SCHEMA["$defs"]["alert"]["properties"]
 
-    assert list(properties) == list(reading.FIELDS)
-    assert SCHEMA["$defs"]["alert"]["required"] == list(reading.REQUIRED)
+    assert list(properties) == list(parser.FIELDS)
+    assert SCHEMA["$defs"]["alert"]["required"] == list(parser.REQUIRED)
     words = {"severity": Severity, "compare": Compare, "action": Action, "no_data": NoData}
     assert {key: properties[key]["enum"] for key in words} == {key: [*enum] for key, enum in words.items()}

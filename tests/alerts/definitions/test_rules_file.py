@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from alerts.definitions.rules_file import RulesFile
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime import leases, start_checks
 from control_plane.platform.settings import SettingsError
@@ -32,7 +32,7 @@ def test_the_guard_without_alerts_has_no_heartbeat(app: Flask, tmp_path: Path) -
     app.extensions["rules_file"] = RulesFile(tmp_path / "missing.yaml")
     with app.app_context():
         with pytest.raises(SettingsError, match="can't be read"):
-            guard(datetime.now(UTC), 1)
+            run_guard(datetime.now(UTC), 1)
         with read_only() as session:
             assert leases.guard_expires_at(session) is None
 

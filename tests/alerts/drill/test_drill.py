@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from alerts.drill import running
-from alerts.drill.running import NotGuardedError
+from alerts.drill import runner
+from alerts.drill.runner import NotGuardedError
 from control_plane import rollouts, store
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only
@@ -118,4 +118,4 @@ def drilled(instance: Path) -> dict[str, Any]:
 @pytest.mark.database("sqlite")
 def test_without_a_guard_there_is_nothing_to_drill(app: Flask) -> None:
     with app.app_context(), pytest.raises(NotGuardedError, match="rollout serve"):
-        running.run(per_second=10, timeout_seconds=1, actor="olga")
+        runner.run(per_second=10, timeout_seconds=1, actor="olga")

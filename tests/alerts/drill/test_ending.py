@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 
-from alerts.drill import ending, running
+from alerts.drill import cleanup, runner
 from alerts.drill.flag import FLAG, SIGNAL
-from alerts.drill.running import NotGuardedError, Report
-from alerts.guarding import guard
+from alerts.drill.runner import NotGuardedError, Report
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import RolloutState
 from control_plane.platform.db.database import read_only, transaction
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.database("sqlite")
 @pytest.fixture(autouse=True)
 def guarded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A guard that has just looked, and drills that begin at once."""
-    monkeypatch.setattr(running, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "SETTLE_SECONDS", 0.2)
     with app.app_context():
-        guard(datetime.now(UTC), 1)
+        run_guard(datetime.now(UTC), 1)
         yield
 
 
@@ -38,7 +38,7 @@ def watching(app: Flask) -> Iterator[None]:
     def watch() -> None:
         with app.app_context():
             while not ended.wait(0.1):
-                guard(datetime.now(UTC), 1)
+                run_guard(datetime.now(UTC), 1)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -50,7 +50,7 @@ def watching(app: Flask) -> Iterator[None]:
 
 
 def drill(timeout_seconds: float = 20.0, healthy_seconds: float = 0.5) -> Report:
-    return running.run(per_second=50, timeout_seconds=timeout_seconds, healthy_seconds=healthy_seconds, actor="olga")
+    return runner.run(per_second=50, timeout_seconds=timeout_seconds, healthy_seconds=healthy_seconds, actor="olga")
 
 
 def state() -> RolloutState:
@@ -61,7 +61,7 @@ def state() -> RolloutState:
 def expose(now: datetime) -> int:
     """What a drill leaves that is killed."""
     with transaction() as session:
-        return running._expose(session, now, "olga", "killed")
+        return runner._expose(session, now, "olga", "killed")
 
 
 def test_its_own_failures_pass(app: Flask) -> None:
@@ -108,7 +108,7 @@ def test_one_that_is_stopped_closes_its_flag(stop: type[BaseException]) -> None:
             raise stop from None
 
     with pytest.raises(stop):
-        running.run(per_second=50, timeout_seconds=9, actor="olga", clock=clock)
+        runner.run(per_second=50, timeout_seconds=9, actor="olga", clock=clock)
     assert state() is RolloutState.ROLLED_BACK
     expose(datetime.now(UTC))  # the next one may begin at once
 
@@ -116,11 +116,11 @@ def test_one_that_is_stopped_closes_its_flag(stop: type[BaseException]) -> None:
 def test_the_leader_closes_what_a_killed_one_left_and_no_running_one() -> None:
     now = datetime.now(UTC)
     expose(now)
-    ending.close_abandoned(now)
+    cleanup.close_abandoned(now)
     assert state() is RolloutState.RUNNING
     with pytest.raises(NotGuardedError, match="Another drill"):
         drill()
-    ending.close_abandoned(now + timedelta(seconds=11))
+    cleanup.close_abandoned(now + timedelta(seconds=11))
     assert state() is RolloutState.ROLLED_BACK
     expose(now + timedelta(seconds=12))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from alerts.analysis.rules import Rule
 from alerts.cli import RULES_FILE, TESTS_FILE, alerts_group
-from alerts.definitions import reading
+from alerts.definitions import parser
 from alerts.export import prometheus
-from alerts.judgement.rules import Rule
 from tests import programs
 from tests.conftest import ROOT
 
@@ -66,7 +66,7 @@ def test_a_window_too_short_for_the_scrapes_is_refused_by_name(tmp_path: Path) -
 
 
 def rule() -> Rule:
-    return reading.parse(EVERY_KIND)[0]
+    return parser.parse(EVERY_KIND)[0]
 
 
 def test_only_evidence_reaches_the_guard_for_a_plain_rate_fires_on_healthy_releases() -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
@@ -59,8 +59,8 @@ def test_a_critical_alert_rolls_back_and_says_where_that_came_from(post: Post, d
 def test_a_warning_holds_until_a_person_resumes(app: Flask, post: Post, desk: Desk) -> None:
     assert only(post(notification(alert(desk.now, labels={"severity": "warning"})))) == "hold"
     with app.app_context():
-        guard(desk.now + timedelta(seconds=1), 1)
-        guard(desk.now + timedelta(hours=2), 1)
+        run_guard(desk.now + timedelta(seconds=1), 1)
+        run_guard(desk.now + timedelta(hours=2), 1)
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
 
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from alerts.definitions import reading
-from alerts.intake.deciding import Response, Standing, reply
-from alerts.intake.payload import Alert
-from alerts.judgement.rules import Action
+from alerts.analysis.rules import Action
+from alerts.definitions import parser
+from alerts.inbound.decision import AlertContext, Response, reply
+from alerts.inbound.payload import Alert
 from control_plane.phases import FLAG, LOWEST, Rollout, RolloutState, default_plan
 from tests.alerts.intake.notifications import alert
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
-(RULE,) = reading.parse("alerts:\n  api_error_rate:\n    threshold: 0.5%\n    window: 1m\n    severity: critical\n")
+(RULE,) = parser.parse("alerts:\n  api_error_rate:\n    threshold: 0.5%\n    window: 1m\n    severity: critical\n")
 ROLLOUT = Rollout(FLAG, default_plan(NOW), 1, 1, RolloutState.RUNNING, LOWEST, NOW, NOW, "")
-STANDING = Standing(ROLLOUT, NOW - timedelta(days=1), RULE)
+STANDING = AlertContext(ROLLOUT, NOW - timedelta(days=1), RULE)
 
 
 def firing(**changes: Any) -> Alert:

@@ -4,17 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from alerts.judgement.evidence import Bet, Counts, Evidence, rate_bet, step
+from alerts.analysis.sequential_test import Counts, Evidence, SequentialTest, rate_test, step
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOW = 300
-ONE_PERCENT = rate_bet(0.01, window_seconds=WINDOW)
+ONE_PERCENT = rate_test(0.01, window_seconds=WINDOW)
 counts = st.builds(lambda bad, good: Counts(bad, bad + good), st.integers(0, 50), st.integers(0, 500))
 few = st.builds(lambda bad, good: Counts(bad, bad + good), st.integers(0, 8), st.integers(0, 500))
 thresholds = st.sampled_from([0.0005, 0.001, 0.005, 0.01, 0.05, 0.2, 0.5])
 
 
-def after(bet: Bet, *increments: Counts, evidence: Evidence | None = None, every_seconds: float = 1) -> Evidence:
+def after(
+    bet: SequentialTest, *increments: Counts, evidence: Evidence | None = None, every_seconds: float = 1
+) -> Evidence:
     """The evidence after one increment each `every_seconds`, from START on."""
     seen = evidence or Evidence()
     for index, increment in enumerate(increments):

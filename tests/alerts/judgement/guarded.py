@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from alerts.definitions.reading import parse
-from alerts.judgement.attribution import NO_ARMS, Pairs
-from alerts.judgement.evidence import Counts, Evidence, step
-from alerts.judgement.rules import Rule, bet_of
-from alerts.judgement.verdicts import Facts, Verdict, judge
+from alerts.analysis.attribution import NO_ARMS, Pairs
+from alerts.analysis.rules import Rule, test_for
+from alerts.analysis.sequential_test import Counts, Evidence, step
+from alerts.analysis.verdicts import Facts, Verdict, judge
+from alerts.definitions.parser import parse
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 ALPHA = 0.002
@@ -36,7 +36,7 @@ class Guarded:
     def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, silent_seconds: float = 0) -> Verdict:
         """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
         self.at += timedelta(seconds=seconds)
-        self.evidence = step(bet_of(self.rule), self.evidence, Counts(bad, total), at=self.at)
+        self.evidence = step(test_for(self.rule), self.evidence, Counts(bad, total), at=self.at)
         facts = Facts(
             self.exposed,
             Counts(bad, total),

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from alerts.judgement.attribution import Attribution, Pairs
-from alerts.judgement.evidence import Counts, Evidence, discordant_bet, step
-from alerts.judgement.verdicts import Status
+from alerts.analysis.attribution import Attribution, Pairs
+from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, step
+from alerts.analysis.verdicts import Status
 from tests.alerts.judgement.guarded import DRIFT, FAILURE, START, VARIANCE, Guarded
 
 CLEAN_LEGACY = Pairs(decided=20, compared=20, v2_only=5, legacy_only=0, legacy_failed=0)
@@ -44,7 +44,7 @@ def test_v2_failing_far_more_often_than_legacy_is_its_own_fault() -> None:
 
 def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
     guarded = Guarded(FAILURE)
-    bet = discordant_bet(window_seconds=300)
+    bet = discordant_test(window_seconds=300)
     worse = step(bet, Evidence(), Counts(12, 13), at=START)
     alike = step(bet, Evidence(), Counts(12, 23), at=START)
 
@@ -56,7 +56,7 @@ def test_slow_failures_are_attributed_over_the_whole_attempt() -> None:
 
 def test_a_few_slow_failures_are_v2s_while_legacy_has_none() -> None:
     guarded = Guarded(FAILURE)
-    alone = step(discordant_bet(window_seconds=300), Evidence(), Counts(6, 6), at=START)
+    alone = step(discordant_test(window_seconds=300), Evidence(), Counts(6, 6), at=START)
     guarded.pairs = Pairs(20, 20, v2_only=0, legacy_only=0, legacy_failed=0, discordant=alone)
 
     assert guarded.tick(6, 50).attribution is Attribution.V2_ONLY
@@ -64,7 +64,7 @@ def test_a_few_slow_failures_are_v2s_while_legacy_has_none() -> None:
 
 def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engines_had() -> None:
     guarded = Guarded(FAILURE)
-    background = step(discordant_bet(window_seconds=300), Evidence(), Counts(9, 9), at=START)
+    background = step(discordant_test(window_seconds=300), Evidence(), Counts(9, 9), at=START)
     guarded.pairs = Pairs(500, 500, v2_only=1, legacy_only=0, legacy_failed=0, discordant=background)
 
     assert guarded.tick(109, 1000).attribution is Attribution.SHARED
@@ -72,7 +72,7 @@ def test_background_failures_of_v2_are_not_blamed_for_an_outage_that_both_engine
 
 def test_worse_background_of_v2_does_not_make_a_shared_outage_its_own() -> None:
     guarded = Guarded(FAILURE)
-    background = step(discordant_bet(window_seconds=300), Evidence(), Counts(14, 14), at=START)
+    background = step(discordant_test(window_seconds=300), Evidence(), Counts(14, 14), at=START)
     guarded.pairs = Pairs(500, 500, v2_only=0, legacy_only=0, legacy_failed=1, discordant=background)
 
     assert guarded.tick(114, 1000).attribution is Attribution.SHARED

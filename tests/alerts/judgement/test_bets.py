@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from alerts.judgement.evidence import (
+from alerts.analysis.sequential_test import (
     DISCORDANT_ALTERNATIVES,
     LIMIT,
     MISMATCH_FACTORS,
     RATE_FACTORS,
-    Bet,
     Counts,
     Evidence,
-    discordant_bet,
+    SequentialTest,
+    discordant_test,
     failures_needed,
     first_window_log_e,
     log_start,
-    mismatch_bet,
-    rate_bet,
+    mismatch_test,
+    rate_test,
     step,
 )
 from tests.alerts.judgement.counted import ONE_PERCENT, START, WINDOW, after, counts, few, thresholds
@@ -59,7 +59,7 @@ def test_evidence_since_the_start_is_the_mean_of_binomial_likelihood_ratios(thre
     ratios = binom.logpmf(seen.bad, seen.total, alternatives) - binom.logpmf(seen.bad, seen.total, threshold)
     expected = logsumexp(ratios, b=[*RATE_FACTORS.values()])
 
-    found = log_start(rate_bet(threshold, window_seconds=WINDOW), seen)
+    found = log_start(rate_test(threshold, window_seconds=WINDOW), seen)
 
     assert found == pytest.approx(min(expected, LIMIT), rel=1e-6, abs=1e-6)
 
@@ -68,7 +68,7 @@ def test_evidence_since_the_start_is_the_mean_of_binomial_likelihood_ratios(thre
 def test_discordant_pairs_are_a_coin_under_the_null(seen: Counts) -> None:
     ratios = binom.logpmf(seen.bad, seen.total, [*DISCORDANT_ALTERNATIVES]) - binom.logpmf(seen.bad, seen.total, 0.5)
 
-    found = log_start(discordant_bet(window_seconds=WINDOW), seen)
+    found = log_start(discordant_test(window_seconds=WINDOW), seen)
 
     assert found == pytest.approx(logsumexp(ratios) - log(len(ratios)), rel=1e-6, abs=1e-6)
 
@@ -77,12 +77,12 @@ def test_discordant_pairs_are_a_coin_under_the_null(seen: Counts) -> None:
     ("bet", "threshold", "factors", "start_share"),
     [
         (ONE_PERCENT, 0.01, RATE_FACTORS, 0.6),
-        (mismatch_bet(0.001, window_seconds=WINDOW), 0.001, MISMATCH_FACTORS, 0.95),
+        (mismatch_test(0.001, window_seconds=WINDOW), 0.001, MISMATCH_FACTORS, 0.95),
     ],
 )
 @given(increments=st.lists(st.tuples(few, st.integers(0, 900)), max_size=12))
 def test_two_speeds_equal_the_recursion_they_stand_for(
-    bet: Bet,
+    bet: SequentialTest,
     threshold: float,
     factors: dict[float, float],
     start_share: float,
@@ -117,19 +117,19 @@ def test_the_weights_of_every_bet_add_up_to_one() -> None:
 
 @pytest.mark.parametrize(("bad", "total"), [(2, 20), (3, 180), (4, 400)])
 def test_a_few_mismatches_are_enough_to_roll_back(bad: int, total: int) -> None:
-    bet = mismatch_bet(0.001, window_seconds=WINDOW)
+    bet = mismatch_test(0.001, window_seconds=WINDOW)
 
     assert after(bet, Counts(bad, total)).log_e >= log(100)
     assert after(bet, Counts(bad - 1, total)).log_e < log(100)
 
 
 def test_one_mismatch_is_watched_only() -> None:
-    assert after(mismatch_bet(0.001, window_seconds=WINDOW), Counts(1, 10)).log_e < log(100)
+    assert after(mismatch_test(0.001, window_seconds=WINDOW), Counts(1, 10)).log_e < log(100)
 
 
 @given(threshold=thresholds, outcomes=st.integers(1, 30))
 def test_a_fair_bet_gains_nothing_on_average_at_the_threshold(threshold: float, outcomes: int) -> None:
-    bet = rate_bet(threshold, window_seconds=WINDOW)
+    bet = rate_test(threshold, window_seconds=WINDOW)
     chances = binom.pmf(range(outcomes + 1), outcomes, threshold)
 
     mean = sum(
@@ -139,10 +139,10 @@ def test_a_fair_bet_gains_nothing_on_average_at_the_threshold(threshold: float, 
     assert mean == pytest.approx(1, rel=1e-6)
 
 
-@pytest.mark.parametrize("bet_on", [rate_bet, mismatch_bet])
+@pytest.mark.parametrize("bet_on", [rate_test, mismatch_test])
 @given(threshold=st.sampled_from([0.001, 0.01, 0.05]), rate=st.floats(0.001, 1), outcomes=st.integers(1, 30))
 def test_a_rate_below_the_threshold_loses_money(
-    bet_on: Callable[..., Bet], threshold: float, rate: float, outcomes: int
+    bet_on: Callable[..., SequentialTest], threshold: float, rate: float, outcomes: int
 ) -> None:
     bet = bet_on(threshold, window_seconds=WINDOW)
     chances = binom.pmf(range(outcomes + 1), outcomes, rate * threshold)
@@ -157,4 +157,4 @@ def test_a_rate_below_the_threshold_loses_money(
 @pytest.mark.parametrize("threshold", [-0.01, 0.51, 1.0])
 def test_it_refuses_a_threshold_that_no_alternative_lies_above(threshold: float) -> None:
     with pytest.raises(ValueError, match=r"between 0 and 0\.5"):
-        rate_bet(threshold, window_seconds=WINDOW)
+        rate_test(threshold, window_seconds=WINDOW)

@@ -6,8 +6,8 @@ from hypothesis import given
 from scipy.special import logsumexp
 from scipy.stats import binom
 
-from alerts.judgement.certificates import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.judgement.evidence import LIMIT, Counts
+from alerts.analysis.safety_test import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
+from alerts.analysis.sequential_test import LIMIT, Counts
 from tests.alerts.judgement.counted import counts
 
 

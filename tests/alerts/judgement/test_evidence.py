@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.judgement.evidence import LIMIT, Counts, Evidence, from_json, log_start, rate_bet, step, to_json
+from alerts.analysis.sequential_test import LIMIT, Counts, Evidence, from_json, log_start, rate_test, step, to_json
 from tests.alerts.judgement.counted import ONE_PERCENT, START, WINDOW, after, counts, thresholds
 
 
@@ -40,7 +40,7 @@ def test_the_order_of_increments_inside_a_window_does_not_matter(data: st.DataOb
 def test_evidence_is_a_number_whatever_the_counts_and_the_clock(
     threshold: float, increments: list[tuple[int, int, int]]
 ) -> None:
-    bet = rate_bet(threshold, window_seconds=60)
+    bet = rate_test(threshold, window_seconds=60)
     evidence, at = Evidence(), START
     for bad, good, seconds in increments:
         at += timedelta(seconds=seconds)
@@ -80,7 +80,7 @@ def test_a_fault_after_a_healthy_day_still_shows_within_a_window() -> None:
 
 
 def test_a_used_up_budget_begins_the_count_again_and_forgets_no_running_fault() -> None:
-    bet = rate_bet(0.01, window_seconds=24 * 3600)
+    bet = rate_test(0.01, window_seconds=24 * 3600)
     day = 24 * 3600
     assert bet.budget == 7
     week = after(bet, *[Counts(0, 200)] * 6, Counts(4, 40), every_seconds=day)
@@ -94,7 +94,7 @@ def test_a_used_up_budget_begins_the_count_again_and_forgets_no_running_fault() 
 
 
 def test_a_used_up_budget_keeps_a_count_that_speaks_against_the_release() -> None:
-    bet = rate_bet(0.01, window_seconds=24 * 3600)
+    bet = rate_test(0.01, window_seconds=24 * 3600)
     week = after(bet, *[Counts(3, 200)] * 7, every_seconds=24 * 3600)
 
     renewed = step(bet, week, Counts(0, 1), at=START + timedelta(days=7))
@@ -111,7 +111,7 @@ def test_a_clock_that_jumps_back_opens_one_window_more() -> None:
 
 
 def test_a_tripwire_trips_at_the_first_event_and_stays_tripped() -> None:
-    tripwire = rate_bet(0.0, window_seconds=WINDOW)
+    tripwire = rate_test(0.0, window_seconds=WINDOW)
 
     quiet = after(tripwire, Counts(0, 1_000_000))
     tripped = after(tripwire, Counts(1, 1), Counts(0, 10**6), every_seconds=400)

@@ -2,8 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from alerts.judgement import quantities
-from alerts.judgement.metrics import Unit
+from alerts.analysis import quantities
+from alerts.analysis.metrics import Unit
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_every_unit_of_time_is_known(text: str, seconds: str) -> None:
     [(300, "5m"), (60, "1m"), (90, "90s"), (3600, "1h"), (5400, "90m"), (86400, "1d"), (0.5, "0.5s"), (600.0, "10m")],
 )
 def test_a_duration_is_said_in_the_largest_unit_that_divides_it(seconds: float, spoken: str) -> None:
-    assert quantities.spoken_duration(seconds) == spoken
+    assert quantities.duration_text(seconds) == spoken

@@ -2,10 +2,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from alerts.definitions.reading import parse
-from alerts.judgement.evidence import Counts
-from alerts.judgement.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
-from alerts.judgement.rules import PHASE_ALPHA, Action, Rule, alphas, counted, fingerprint
+from alerts.analysis.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
+from alerts.analysis.rules import PHASE_ALPHA, Action, Rule, alphas, counted, fingerprint
+from alerts.analysis.sequential_test import Counts
+from alerts.definitions.parser import parse
 
 TEXT = """
 alerts:
@@ -113,5 +113,5 @@ def test_a_threshold_is_said_as_what_is_allowed() -> None:
 
 
 def test_no_traffic_stays_unmentioned_for_three_windows_and_at_least_a_quarter_of_an_hour() -> None:
-    assert RULES["api_error_rate"].quiet_notice_seconds == 900
-    assert replace(RULES["api_error_rate"], window_seconds=600.0).quiet_notice_seconds == 1800
+    assert RULES["api_error_rate"].no_data_notice_seconds == 900
+    assert replace(RULES["api_error_rate"], window_seconds=600.0).no_data_notice_seconds == 1800

@@ -2,16 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
-from alerts.judgement.silence import Silence, from_json, listen, to_json
+from alerts.analysis.no_data import DataGap, from_json, to_json, update_gap
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
-def after(*looks: tuple[int, int, int]) -> Silence:
+def after(*looks: tuple[int, int, int]) -> DataGap:
     """The silence after looks of (second, due so far, newly counted)."""
-    silence = Silence()
+    silence = DataGap()
     for second, due, counted in looks:
-        silence = listen(silence, due=due, counted=counted, now=NOW + timedelta(seconds=second))
+        silence = update_gap(silence, due=due, counted=counted, now=NOW + timedelta(seconds=second))
     return silence
 
 
@@ -46,5 +46,5 @@ def test_counters_that_were_reset_and_clocks_set_back_begin_again() -> None:
 
 
 def test_silence_survives_being_stored() -> None:
-    for silence in (Silence(), after((0, 1, 0), (30, 5, 0))):
+    for silence in (DataGap(), after((0, 1, 0), (30, 5, 0))):
         assert from_json(to_json(silence)) == silence

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.judgement.attribution import Pairs
-from alerts.judgement.evidence import Evidence
-from alerts.judgement.rules import Action, NoData
-from alerts.judgement.verdicts import Status, certificate, from_json, to_json
+from alerts.analysis.attribution import Pairs
+from alerts.analysis.rules import Action, NoData
+from alerts.analysis.sequential_test import Evidence
+from alerts.analysis.verdicts import Status, certificate, from_json, to_json
 from tests.alerts.judgement.guarded import ALPHA, FAILURE, SLOW, Guarded
 
 

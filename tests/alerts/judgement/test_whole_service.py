@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from alerts.definitions.explaining import explained
-from alerts.definitions.reading import parse
-from alerts.judgement.attribution import Arms, Attribution, Pairs
-from alerts.judgement.evidence import Counts
-from alerts.judgement.metrics import METRICS
-from alerts.judgement.verdicts import Status
+from alerts.analysis.attribution import Arms, Attribution, Pairs
+from alerts.analysis.metrics import METRICS
+from alerts.analysis.sequential_test import Counts
+from alerts.analysis.verdicts import Status
+from alerts.definitions.explanation import explain
+from alerts.definitions.parser import parse
 from tests.alerts.judgement.guarded import DRIFT, ERRORS, FAILURE, SLOW, VARIANCE, Guarded
 
 HEALTHY = Pairs(decided=100, compared=100, v2_only=0, legacy_only=0, legacy_failed=0)
@@ -104,5 +104,5 @@ def test_each_measurement_of_the_platform_and_of_billing_is_known_not_to_tell_th
 
 
 def test_an_explanation_says_that_it_can_not_tell_them_apart() -> None:
-    assert any("can't tell v2 from legacy" in line for line in explained(ERRORS, [ERRORS]))
-    assert not any("can't tell v2 from legacy" in line for line in explained(FAILURE, [FAILURE]))
+    assert any("can't tell v2 from legacy" in line for line in explain(ERRORS, [ERRORS]))
+    assert not any("can't tell v2 from legacy" in line for line in explain(FAILURE, [FAILURE]))

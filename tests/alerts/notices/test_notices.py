@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts.counters import FAILURE
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from alerts.models import Notice
-from alerts.notices import delivering, store
-from alerts.notices.delivering import ATTEMPTS_MAX, deliver, pause_after
+from alerts.notifications import sender, store
+from alerts.notifications.sender import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only, transaction
@@ -48,7 +48,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture(autouse=True)
 def at_work(app: Flask, desk: Desk) -> Iterator[None]:
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         yield
 
 
@@ -70,7 +70,7 @@ def states() -> dict[str, int]:
 def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: Desk) -> None:
     for number in range(20):
         signals.record(Sample(FAILURE, bad=number < 12, engine="v2", account=f"u{number}"))
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     post = Post()
     assert deliver(desk.now + SECOND, post) == 2
     (_, title, body), _ = post.taken
@@ -130,9 +130,9 @@ def test_what_can_not_be_delivered_is_given_up_visibly_and_the_others_are_told(
     hold(desk.now)
     post = Post(refused={CHAT})
     for attempt in range(ATTEMPTS_MAX):
-        deliver(desk.now + attempt * delivering.LONGEST_PAUSE, post)
+        deliver(desk.now + attempt * sender.LONGEST_PAUSE, post)
     assert states()["dead"] == 1
-    deliver(desk.now + ATTEMPTS_MAX * delivering.LONGEST_PAUSE, post)
+    deliver(desk.now + ATTEMPTS_MAX * sender.LONGEST_PAUSE, post)
     assert [title for address, title, _ in post.taken if address == PAGER][-1].endswith("was not told")
     shown = sign_in("victor").get("/api/notices").get_json()
     (dead,) = (each for notice in shown["notices"] for each in notice["deliveries"] if each["state"] == "dead")
@@ -149,7 +149,7 @@ def test_an_address_that_is_configured_no_longer_is_given_up(app: Flask, desk: D
 
 def test_targets_that_are_all_down_keep_no_rollback_from_happening(desk: Desk) -> None:
     signals.record(*(Sample(FAILURE, bad=True, engine="v2", account=f"u{number}") for number in range(9)))
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     assert deliver(desk.now + SECOND) == 0, "nobody listens there"
     assert desk.rollout.state is RolloutState.ROLLED_BACK
 
@@ -165,9 +165,9 @@ def test_evidence_that_has_no_words_keeps_no_rollback_from_happening(desk: Desk)
 
 def test_an_alert_without_anything_to_judge_by_is_mentioned_once(desk: Desk) -> None:
     signals.record(Sample(FAILURE, bad=False, engine="v2"))
-    guard(desk.now, 1)
+    run_guard(desk.now, 1)
     for minute in range(1, 40):
-        guard(desk.now + timedelta(minutes=minute), 1)
+        run_guard(desk.now + timedelta(minutes=minute), 1)
     quiet = [notice.title for notice in notices() if notice.kind == "quiet"]
     assert quiet.count(f"{FAILURE} has nothing to judge by") == 1
     assert desk.rollout.state is RolloutState.RUNNING

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.notices.delivering import send
+from alerts.notifications.sender import send
 
 Received = list[dict[str, Any]]
 

@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from alerts import store
 from alerts.counters import FAILURE
 from alerts.definitions import rules_file
-from alerts.guarding import guard
-from alerts.overrides import granting
-from alerts.overrides.granting import Wish
-from alerts.overrides.store import Asked, Override
+from alerts.guard_job import run_guard
+from alerts.overrides import approval
+from alerts.overrides.approval import OverrideRequest
+from alerts.overrides.store import Override, PendingOverride
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import read_only, transaction
@@ -29,7 +29,7 @@ CRITICAL = "api_error_rate"
 @pytest.fixture(autouse=True)
 def judged_once(app: Flask, desk: Desk) -> Iterator[None]:
     with app.app_context():
-        guard(desk.now, 1)
+        run_guard(desk.now, 1)
         yield
 
 
@@ -39,10 +39,10 @@ def granted(
     minutes: int = 60,
     reason: str = "A known fault of a test.",
     actor: str = "alice",
-) -> Override | Asked:
+) -> Override | PendingOverride:
     with transaction() as session:
-        wish = Wish(FLAG, alert, minutes, reason)
-        return granting.grant(session, rules_file.current().rules, wish, now=now, actor=actor)
+        wish = OverrideRequest(FLAG, alert, minutes, reason)
+        return approval.grant(session, rules_file.current().rules, wish, now=now, actor=actor)
 
 
 def fail(times: int) -> None:
@@ -53,14 +53,14 @@ def fail(times: int) -> None:
 def test_an_overridden_alert_notifies_only_and_acts_again_when_the_time_is_up(desk: Desk) -> None:
     granted(desk.now)
     fail(20)
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     assert desk.rollout.state is RolloutState.RUNNING
     with read_only() as session:
         verdicts = store.latest_verdicts(session, FLAG, attempt=1)
     assert next(each.reason for each in verdicts if each.alert == FAILURE).count("only notifies") == 1
-    guard(desk.now + timedelta(minutes=59, seconds=59), 1)
+    run_guard(desk.now + timedelta(minutes=59, seconds=59), 1)
     assert desk.rollout.state is RolloutState.RUNNING
-    guard(desk.now + timedelta(minutes=60), 1)
+    run_guard(desk.now + timedelta(minutes=60), 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
 
 
@@ -68,17 +68,17 @@ def test_other_alerts_act_meanwhile(desk: Desk) -> None:
     for owner in ("alice", "oscar"):
         granted(desk.now, CRITICAL, actor=owner)
     fail(20)
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
 
 
 def test_ending_an_override_lets_the_alert_act_at_once(desk: Desk) -> None:
     granted(desk.now)
     fail(20)
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     with transaction() as session:
-        granting.end(session, FLAG, FAILURE, now=desk.now + SECOND, actor="olga", reason="Enough.")
-    guard(desk.now + 2 * SECOND, 1)
+        approval.end(session, FLAG, FAILURE, now=desk.now + SECOND, actor="olga", reason="Enough.")
+    run_guard(desk.now + 2 * SECOND, 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
 
 
@@ -86,7 +86,7 @@ def test_a_tripwire_is_never_overridden_and_its_first_event_rolls_back(desk: Des
     with pytest.raises(Problem, match="tripwire"):
         granted(desk.now, "credit_double_charge")
     signals.record(Sample("credit_double_charge", bad=True))
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     assert desk.rollout.state is RolloutState.ROLLED_BACK
     assert desk.rollout.state_reason.startswith("credit_double_charge")
 
@@ -132,10 +132,10 @@ def break_api(times: int) -> None:
 
 def test_a_critical_alert_acts_until_a_second_owner_wishes_the_same(desk: Desk) -> None:
     for _ in range(2):
-        assert isinstance(granted(desk.now, CRITICAL), Asked), "one owner, however often"
+        assert isinstance(granted(desk.now, CRITICAL), PendingOverride), "one owner, however often"
     assert isinstance(granted(desk.now + SECOND, CRITICAL, actor="oscar"), Override)
     break_api(20)
-    guard(desk.now + 2 * SECOND, 1)
+    run_guard(desk.now + 2 * SECOND, 1)
     assert desk.rollout.state is RolloutState.RUNNING
     (entry,) = desk.entries("alert.override")
     assert entry.after is not None
@@ -145,17 +145,17 @@ def test_a_critical_alert_acts_until_a_second_owner_wishes_the_same(desk: Desk) 
 def test_what_was_asked_for_alone_changes_nothing(desk: Desk) -> None:
     granted(desk.now, CRITICAL)
     break_api(20)
-    guard(desk.now + SECOND, 1)
+    run_guard(desk.now + SECOND, 1)
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, True)
 
 
 def test_a_wish_is_forgotten_after_a_quarter_of_an_hour_and_once_it_was_granted(desk: Desk) -> None:
     granted(desk.now, CRITICAL)
     late = desk.now + timedelta(minutes=15)
-    assert isinstance(granted(late, CRITICAL, actor="oscar"), Asked)
+    assert isinstance(granted(late, CRITICAL, actor="oscar"), PendingOverride)
     assert isinstance(granted(late + SECOND, CRITICAL), Override)
-    assert isinstance(granted(late + 2 * SECOND, CRITICAL, actor="oscar"), Asked)
-    assert isinstance(granted(late + 3 * SECOND, "billing_webhook_failure"), Asked), "each alert for itself"
+    assert isinstance(granted(late + 2 * SECOND, CRITICAL, actor="oscar"), PendingOverride)
+    assert isinstance(granted(late + 3 * SECOND, "billing_webhook_failure"), PendingOverride), "each alert for itself"
 
 
 def test_over_http_the_first_owner_is_told_that_a_second_is_needed(sign_in: Callable[[str], FlaskClient]) -> None:
@@ -177,7 +177,7 @@ def test_a_token_is_no_second_owner_for_whoever_made_it(desk: Desk) -> None:
     grandchild = token("grandchild", token("child", mine, desk.now), desk.now)
     other = token("other", "alice", desk.now)
     names = ("alice", mine, other, grandchild, "alice", other)
-    assert all(isinstance(granted(desk.now, CRITICAL, actor=name), Asked) for name in names)
+    assert all(isinstance(granted(desk.now, CRITICAL, actor=name), PendingOverride) for name in names)
     assert isinstance(granted(desk.now, CRITICAL, actor=token("oscars", "oscar", desk.now)), Override)
 
 
@@ -185,7 +185,7 @@ def test_of_tokens_that_share_a_name_each_maker_counts(desk: Desk) -> None:
     token("deploy", "alice", desk.now)
     shared = token("deploy", "oscar", desk.now)
     for name in (shared, "alice", shared):
-        assert isinstance(granted(desk.now, CRITICAL, actor=name), Asked)
+        assert isinstance(granted(desk.now, CRITICAL, actor=name), PendingOverride)
     assert isinstance(granted(desk.now, CRITICAL, actor="olivia"), Override)
 
 

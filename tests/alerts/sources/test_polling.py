@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from alerts.sources import polling, store
-from alerts.sources.prometheus import NoAnswerError, Source
+from alerts.sources import poller, store
+from alerts.sources.prometheus import QueryError, Source
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
@@ -55,25 +55,25 @@ def test_what_prometheus_answers_is_counted_once_and_its_silence_is_told(sqlite_
     )
     with application(settings) as app, app.app_context():
         token = Office(app).token("service")
-        polling.poll(datetime.now(UTC))
+        poller.poll(datetime.now(UTC))
         assert "can't be asked" in problem()
         with serving(tmp_path) as served, prometheus(tmp_path, port, served.url):
             source = Source(settings.prometheus_url)
-            with pytest.raises(NoAnswerError, match="finds no series"):
+            with pytest.raises(QueryError, match="finds no series"):
                 source.total(TOTAL, at=time.time())
             report(served.url, token, "batch-0001", bad=1, total=10)
             eventually(lambda: source.total(TOTAL, at=time.time()), 10)
-            polling.poll(datetime.now(UTC))
+            poller.poll(datetime.now(UTC))
             assert counted() is None, "what was there before is where counting begins"
             report(served.url, token, "batch-0002", bad=4, total=20)
             eventually(lambda: source.total(TOTAL, at=time.time()), 30)
             for _ in range(3):
-                polling.poll(datetime.now(UTC))
+                poller.poll(datetime.now(UTC))
             assert counted() == Count(4, 20)
             for query, told in ((f"{TOTAL} / 0", "finite"), ("guard_outcomes_total", "sum them up"), ("((", "refuses")):
-                with pytest.raises(NoAnswerError, match=told):
+                with pytest.raises(QueryError, match=told):
                     source.total(query, at=time.time())
-        polling.poll(datetime.now(UTC))
+        poller.poll(datetime.now(UTC))
         assert "can't be asked" in problem()
         assert counted() == Count(4, 20)
 
@@ -126,7 +126,7 @@ def eventually(look: Callable[[], Any], wanted: float) -> None:
     while time.monotonic() < give_up:
         try:
             seen = look()
-        except NoAnswerError as error:
+        except QueryError as error:
             seen = error
         if seen == wanted:
             return

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alerts.definitions import reading
-from alerts.definitions.reading import RulesRefused
-from alerts.judgement.rules import Query
+from alerts.analysis.rules import Query
+from alerts.definitions import parser
+from alerts.definitions.parser import InvalidRules
 
 WRITTEN = """
 alerts:
@@ -18,12 +18,12 @@ alerts:
 
 
 def test_a_query_names_the_bad_and_all_of_them() -> None:
-    (rule,) = reading.parse(WRITTEN)
+    (rule,) = parser.parse(WRITTEN)
     assert rule.query == Query("sum(bad)", "sum(all)")
 
 
 def test_another_query_is_another_question() -> None:
-    (rule,), (other,) = reading.parse(WRITTEN), reading.parse(WRITTEN.replace("sum(all)", "sum(most)"))
+    (rule,), (other,) = parser.parse(WRITTEN), parser.parse(WRITTEN.replace("sum(all)", "sum(most)"))
     assert rule.fingerprint != other.fingerprint
 
 
@@ -37,6 +37,6 @@ def test_another_query_is_another_question() -> None:
     ],
 )
 def test_what_is_no_query_is_refused_with_its_line(written: str, told: str) -> None:
-    with pytest.raises(RulesRefused, match=told) as refused:
-        reading.parse(written)
+    with pytest.raises(InvalidRules, match=told) as refused:
+        parser.parse(written)
     assert refused.value.mistakes[0].key == "alerts.elsewhere.query"

@@ -66,7 +66,7 @@ def _method(options: argparse.Namespace) -> str:
     return (
         f"Printed by `make bench-guard`: {options.runs} runs per cell, seed {options.seed}, on {machine}. Arrivals are "
         "Poisson and outcomes independent unless a section says otherwise. Every figure of this guard comes from "
-        "`alerts.judgement.evidence.step` and `alerts.judgement.verdicts.judge`, the code that serves; only the "
+        "`alerts.analysis.sequential_test.step` and `alerts.analysis.verdicts.judge`, the code that serves; only the "
         "traffic is drawn. Brackets hold 95% confidence intervals.\n"
     )
 

@@ -5,7 +5,7 @@ from math import log, log10
 
 import numpy as np
 
-from alerts.judgement.rules import alphas
+from alerts.analysis.rules import alphas
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, ticks
 from tests.bench.guard.ours import Alarm, Watched

@@ -5,10 +5,10 @@ from datetime import timedelta
 from time import process_time
 from timeit import repeat
 
-from alerts.definitions import reading
-from alerts.judgement.evidence import Counts, Evidence, step
-from alerts.judgement.rules import bet_of
-from alerts.judgement.verdicts import Facts, judge
+from alerts.analysis.rules import test_for
+from alerts.analysis.sequential_test import Counts, Evidence, step
+from alerts.analysis.verdicts import Facts, judge
+from alerts.definitions import parser
 from tests.bench.guard import tables
 from tests.bench.guard.ours import START
 from tests.bench.guard.report import ONE_ALERT, Goal, Section
@@ -18,8 +18,8 @@ LOOPS, REPEATS = 1_000, 40
 
 def section() -> Section:
     """The best of several repetitions, in processor time, since other work on the machine can only make it slower."""
-    rule = reading.parse(ONE_ALERT)[0]
-    bet = bet_of(rule)
+    rule = parser.parse(ONE_ALERT)[0]
+    bet = test_for(rule)
     evidence = step(bet, Evidence(), Counts(1, 50), at=START)
     facts = Facts(exposed=True, window=Counts(1, 50))
     verdict = judge(rule, evidence, facts, alpha=0.002, previous=None, now=START)

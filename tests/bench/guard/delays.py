@@ -5,8 +5,8 @@ from math import inf, log
 
 import numpy as np
 
-from alerts.judgement.certificates import clean_outcomes_needed
-from alerts.judgement.evidence import Counts, failures_needed, rate_bet
+from alerts.analysis.safety_test import clean_outcomes_needed
+from alerts.analysis.sequential_test import Counts, failures_needed, rate_test
 from tests.bench.guard import ours, peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS, Traffic, ticks
 from tests.bench.guard.ours import FAULT_DAYS, Watched
@@ -80,7 +80,7 @@ def safety(sampler: Sampler) -> Section:
 
 def failures() -> Section:
     """How many errors it takes."""
-    bet = rate_bet(0.01, window_seconds=300)
+    bet = rate_test(0.01, window_seconds=300)
     needed = {alpha: [failures_needed(bet, total, log_bar=-log(alpha)) for total in OUTCOMES] for alpha in ALPHAS}
     rows = [[this_guard(alpha), *map(str, counts)] for alpha, counts in needed.items()]
     twenty = needed[0.01][OUTCOMES.index(20)]

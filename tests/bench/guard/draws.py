@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.judgement.evidence import Counts
+from alerts.analysis.sequential_test import Counts
 
 DAY_SECONDS = 86_400
 TICK_SECONDS = 15

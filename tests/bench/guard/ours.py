@@ -10,11 +10,11 @@ from operator import add, itemgetter, sub
 
 import numpy as np
 
-from alerts.judgement.attribution import Pairs
-from alerts.judgement.certificates import clean_outcomes_needed
-from alerts.judgement.evidence import Counts, Evidence, discordant_bet, step
-from alerts.judgement.rules import Rule, bet_of
-from alerts.judgement.verdicts import HOLD_LOG_E, Facts, Status, judge
+from alerts.analysis.attribution import Pairs
+from alerts.analysis.rules import Rule, test_for
+from alerts.analysis.safety_test import clean_outcomes_needed
+from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, step
+from alerts.analysis.verdicts import HOLD_LOG_E, Facts, Status, judge
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ class Guard:
     def see(self, at: datetime, counts: Counts, facts: Facts = EXPOSED) -> None:
         """Count, weigh and judge."""
         self.requests += counts.total
-        self.evidence = step(bet_of(self.rule), self.evidence, counts, at=at)
+        self.evidence = step(test_for(self.rule), self.evidence, counts, at=at)
         if self.evidence.log_e < HOLD_LOG_E:
             return
         for index, alpha in enumerate(self.alphas):
@@ -162,7 +162,7 @@ def compared(
     """Requests of the last stretch until the rollback, per alpha; 0 for a rollback before it, inf for none."""
     rule = watched.rule
     guard, at, discordant, recent = Guard(rule, watched.alphas), START, Evidence(), Recent(rule.window_seconds)
-    bet = discordant_bet(window_seconds=rule.window_seconds)
+    bet = discordant_test(window_seconds=rule.window_seconds)
     for stretch in stretches:
         before = dict.fromkeys(guard.fired, 0)
         guard.fired, guard.requests = before, 0

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alerts.definitions import reading
-from alerts.judgement.rules import alphas
+from alerts.analysis.rules import alphas
+from alerts.definitions import parser
 from tests.bench.guard import tables
 from tests.bench.guard.ours import Alarm, Watched
 
 ONE_ALERT = "alerts: {api_error_rate: {threshold: 1%, window: 5m, severity: critical}}"
-SHIPPED = reading.parse((Path(__file__).parents[3] / "alerts.yaml").read_text())
+SHIPPED = parser.parse((Path(__file__).parents[3] / "alerts.yaml").read_text())
 ALPHAS = (0.01, max(alphas(SHIPPED).values()), 0.001)
 """The whole phase's, an alert's share as shipped, and a tenth of the phase's."""
 PER_MINUTE = 100.0
@@ -53,7 +53,7 @@ def fired(alarms: Sequence[Alarm], index: int = 0) -> int:
 
 def one_alert(per_minute: float) -> Watched:
     """An alert that bounds a rate at 1% over 5 minutes."""
-    return Watched(reading.parse(ONE_ALERT)[0], ALPHAS, per_minute)
+    return Watched(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
 
 
 def this_guard(alpha: float) -> str:

@@ -3,8 +3,8 @@
 from functools import partial
 from math import inf
 
-from alerts.definitions import reading
-from alerts.judgement.quantities import spoken_duration
+from alerts.analysis.quantities import duration_text
+from alerts.definitions import parser
 from control_plane.platform.observability.signals import ACCOUNT_WINDOW_SECONDS
 from tests.bench.guard import ours, tables
 from tests.bench.guard.ours import Stretch, Watched
@@ -48,15 +48,15 @@ def broken_account(sampler: Sampler) -> Section:
         goals.append(seldom(name, 0.01, counts[ACCOUNT_WINDOW_SECONDS], sampler.runs))
     text = (
         "A day at a tenth of the threshold, but for one account that fails once a second; alpha 1%, window 5 minutes. "
-        f"The product counts the failures of an account once in {spoken_duration(ACCOUNT_WINDOW_SECONDS)}."
+        f"The product counts the failures of an account once in {duration_text(ACCOUNT_WINDOW_SECONDS)}."
     )
-    head = ["healthy traffic", *(f"counted once in {spoken_duration(seconds)}" for seconds in ACCOUNT_WINDOWS_SECONDS)]
+    head = ["healthy traffic", *(f"counted once in {duration_text(seconds)}" for seconds in ACCOUNT_WINDOWS_SECONDS)]
     return Section("One broken account", f"{text}\n\n{tables.table(head, rows)}", tuple(goals))
 
 
 def attribution(sampler: Sampler) -> Section:
     """Outages of both engines, and of v2 alone, judged with legacy's answers to the same requests."""
-    watched = Watched(reading.parse(TWINNED)[0], ALPHAS, PER_MINUTE)
+    watched = Watched(parser.parse(TWINNED)[0], ALPHAS, PER_MINUTE)
     rows: list[list[str]] = []
     goals: list[Goal] = []
     for name, outage in OUTAGES.items():

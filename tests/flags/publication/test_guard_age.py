@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 
-from alerts.guarding import guard
+from alerts.guard_job import run_guard
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
@@ -45,14 +45,14 @@ def test_before_the_guard_has_judged_nothing_is_known_of_it(look: Look) -> None:
 
 
 def test_a_guard_that_ticks_is_in_time(look: Look) -> None:
-    guard(datetime.now(UTC), 1)
+    run_guard(datetime.now(UTC), 1)
     assert look() == FRESH
 
 
 def test_one_that_falls_behind_is_late_until_it_ticks_again(look: Look) -> None:
     beat(LATE_SECONDS + 5)
     assert look() == LATE
-    guard(datetime.now(UTC), 1)
+    run_guard(datetime.now(UTC), 1)
     assert look() == FRESH
 
 

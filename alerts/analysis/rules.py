@@ -1,0 +1,189 @@
+"""`alerts.yaml` as typed rules: what the guard watches, what it counts for each alert, and how alpha is shared."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Protocol
+
+from alerts.analysis.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare, Metric
+from alerts.analysis.sequential_test import DESIGN, Counts, SequentialTest, discordant_test, mismatch_test, rate_test
+
+PHASE_ALPHA = 0.01
+"""The chance of one false rollback in a phase that all alerts of a flag share."""
+
+
+class Severity(StrEnum):
+    """How bad a breach is; it sets the default action and what missing data leads to."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Action(StrEnum):
+    """The most the guard does by itself about an alert."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    NOTIFY = "notify"
+
+
+class NoData(StrEnum):
+    """What exposed traffic that leaves no counts leads to: a rollback after two windows, a hold, or nothing."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to ask Prometheus for: how many outcomes were bad so far, and how many there were."""
+
+    bad: str
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert. `threshold` is the bad rate p0 that evidence is gathered against, whatever unit it was written in."""
+
+    name: str
+    threshold: float
+    threshold_text: str
+    window_seconds: float
+    severity: Severity
+    metric_name: str
+    metric: Metric
+    compare: Compare
+    slow_ms: float | None
+    """An outcome slower than this is bad; None where the threshold is a ratio."""
+    quantile: float | None
+    """The quantile that the duration bounds; None where the threshold is a ratio."""
+    action: Action
+    no_data: NoData
+    alpha: float | None
+    """This alert's own part of the phase's alpha; None leaves it to `weight`."""
+    weight: float
+    for_seconds: float
+    flag: str
+    environments: tuple[str, ...]
+    """Where the alert acts; empty means everywhere."""
+    query: Query | None = None
+    """Where the counts come from when it is not this program that counts."""
+    budget: int | None = None
+    """How many credits a step may cost before an outcome is bad; None leaves it to the metric's setting."""
+    fingerprint: str = field(init=False, compare=False)
+    """Changes exactly when stored evidence no longer answers the question that this alert asks."""
+
+    def __post_init__(self) -> None:
+        # Asked for many times a tick, and a rule never changes.
+        object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+    @property
+    def acts(self) -> bool:
+        """Whether this alert may roll back, and so needs a share of alpha."""
+        return self.action is Action.ROLLBACK
+
+    @property
+    def allowed(self) -> str:
+        """The threshold in words: `1%`, `5% slower than 500ms`, or `0% above 500 credits`."""
+        if self.budget is not None:
+            return f"{self.threshold_text} above {self.budget:,} credits"
+        if self.slow_ms is None:
+            return self.threshold_text
+        return f"{self.threshold * 100:.3g}% slower than {self.threshold_text}"
+
+    @property
+    def tripwire(self) -> bool:
+        """A threshold of zero: the first bad outcome decides."""
+        return self.threshold == 0
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The signals whose counts it is judged by."""
+        own = self.metric.signal
+        return (own, FAILED_LEGACY_ONLY) if self.compare is Compare.DISCORDANT else (own,)
+
+    @property
+    def attributable(self) -> bool:
+        """Whether the other engine's answers to the same requests can tell whose fault a breach is."""
+        return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
+
+    @property
+    def asks_for_pairs(self) -> bool:
+        """Whether which engine failed which requests has a say in what a breach leads to."""
+        return self.attributable or self.metric.engine_unknown
+
+    @property
+    def no_data_notice_seconds(self) -> float:
+        """How long an absence of traffic stays unmentioned."""
+        return max(3 * self.window_seconds, 900.0)
+
+
+class Countable(Protocol):
+    """Anything that counted bad outcomes among all."""
+
+    @property
+    def bad(self) -> int:
+        """Bad outcomes."""
+
+    @property
+    def total(self) -> int:
+        """All outcomes."""
+
+
+def test_for(rule: Rule) -> SequentialTest:
+    """The bet to `step` this rule's evidence with."""
+    match rule.compare:
+        case Compare.ABSOLUTE | Compare.DRIFT:
+            return rate_test(rule.threshold, window_seconds=rule.window_seconds)
+        case Compare.PAIRED:
+            return mismatch_test(rule.threshold, window_seconds=rule.window_seconds)
+        case Compare.DISCORDANT:
+            return discordant_test(window_seconds=rule.window_seconds)
+
+
+def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
+    """What `rule` sees in increments given as ((signal, engine, role), tally); both roles of an engine speak of it."""
+    bad = total = 0
+    for (signal, engine, _role), tally in increments:
+        match rule.compare:
+            case Compare.DISCORDANT if signal == rule.metric.signal:
+                bad += tally.bad
+                total += tally.bad
+            case Compare.DISCORDANT if signal == FAILED_LEGACY_ONLY:
+                total += tally.bad
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule.metric, signal, engine):
+                bad += 0 if rule.metric.legacy_apart and engine == LEGACY else tally.bad
+                total += tally.total
+    return Counts(bad, total)
+
+
+def alphas(rules: Iterable[Rule]) -> dict[str, float]:
+    """Each acting alert's alpha by name: its own, or its weight's share of what the others of its flag leave."""
+    acting = [rule for rule in rules if rule.acts]
+    shares = {rule.name: rule.alpha for rule in acting if rule.alpha is not None}
+    for flag in {rule.flag for rule in acting}:
+        taken = sum(rule.alpha or 0.0 for rule in acting if rule.flag == flag)
+        sharing = [rule for rule in acting if rule.flag == flag and rule.alpha is None]
+        weights = sum(rule.weight for rule in sharing)
+        shares |= {rule.name: (PHASE_ALPHA - taken) * rule.weight / weights for rule in sharing}
+    return shares
+
+
+def fingerprint(rules: Iterable[Rule]) -> str:
+    """Of the whole set: changes when any alert's question, or the set itself, changes."""
+    return sha256(" ".join(sorted(rule.fingerprint for rule in rules)).encode()).hexdigest()[:16]
+
+
+def _fingerprint(rule: Rule) -> str:
+    asked = tuple(each for each in (rule.query, rule.budget) if each is not None)
+    thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
+    question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
+    return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]
+
+
+def _speaks(metric: Metric, signal: str, engine: str) -> bool:
+    return signal == metric.signal and (metric.engine is None or engine == metric.engine)

@@ -1,0 +1,294 @@
+"""Sequential evidence that a bad rate is above its threshold, valid at every look.
+
+Counters go in, evidence comes out: `step` is a pure function, `Evidence` is small and immutable and survives a restart.
+
+Notation. S bad outcomes of N; null p0 is the threshold; alternatives p_k lie above it; W is the window. With
+    l_k(S, N) = S ln(p_k / p0) + (N - S) ln((1 - p_k) / (1 - p0))         the log likelihood ratio (Wald 1945)
+and weights w_k that add up to 1, two e-processes are mixed:
+    E_start = sum_k w_k exp l_k(S, N)          counts since the start: quickest where the release is bad at once
+    E_sr    = sum_k w_k M_k / K                Shiryaev-Roberts (arXiv 2203.03532): forgets a healthy past for ln K
+              M_k <- M_k + 1 as a window opens, M_k <- M_k exp l_k(dS, dN) with each increment
+    E       = s E_start + (1 - s) E_sr         s = 0.6; 0.95 for mismatches, whose healthy past is clean
+While the conditional bad rate never exceeds p0, every factor has mean at most 1, whatever the traffic, the ticks or
+who looks when (arXiv 2210.01948), so by Ville's inequality P(E ever reaches 1/alpha) <= alpha in a budget of K windows.
+
+Windows without traffic never open. Whether one opens depends on arrivals, never on their outcomes, so each open window
+still adds exactly 1 to the mean of M_k, at most K times per budget. A quiet night costs no alpha; skipping it is O(1).
+
+A used-up budget is renewed in place. M_k goes on, for it holds what a running fault has shown; the count since the
+start begins again unless it speaks against the release. Each budget thus adds at most s (start) + 1 - s (windows) to
+the mean of E: after c budgets P(E ever reached 1/alpha) <= c alpha, which is what c separate attempts would give.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from math import ceil, exp, log
+from operator import mul
+from typing import Any, NamedTuple
+
+DESIGN = 1
+"""Grows when stored evidence stops being comparable with what this module computes."""
+
+PHASE_SECONDS = 7 * 24 * 3600
+"""The planned length of a phase; a budget is this long in windows."""
+
+RATE_FACTORS = {
+    1.05: 0.06,
+    1.1: 0.06,
+    1.2: 0.08,
+    1.5: 0.12,
+    2.0: 0.16,
+    3.0: 0.12,
+    5.0: 0.1,
+    10.0: 0.1,
+    20.0: 0.1,
+    50.0: 0.1,
+}
+"""Alternatives as multiples of the threshold, with their weights: most where a fault is worth the search."""
+MISMATCH_FACTORS = {1.2: 0.05, 2.0: 0.05, 5.0: 0.1, 10.0: 0.35, 20.0: 0.35, 50.0: 0.05, 100.0: 0.05}
+"""A defect in charging is rarely a little above a mismatch rate that is close to nothing."""
+HIGHEST_ALTERNATIVE = 0.95
+HIGHEST_NULL = 0.5
+DISCORDANT_ALTERNATIVES = dict.fromkeys((0.6, 0.7, 0.8, 0.9, 0.97), 0.2)
+START_SHARE = 0.6
+MISMATCH_START_SHARE = 0.95
+LIMIT = 700.0
+"""Evidence is kept within e^+-LIMIT, where exp does not overflow; far beyond any alpha, so no verdict can tell."""
+CEILING, FLOOR = exp(LIMIT), exp(-LIMIT)
+LN_10 = log(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Bad outcomes among all outcomes; counts of separate workers add up."""
+
+    bad: int = 0
+    total: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.bad + other.bad, self.total + other.total)
+
+    @property
+    def rate(self) -> float:
+        """Bad over total, 0 where nothing was counted."""
+        return self.bad / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialTest:
+    """What is tested: a null rate, what each alternative gains per outcome and has at stake, and the window."""
+
+    null: float
+    gains: tuple[tuple[float, float], ...]
+    """(ln p_k/p0, ln (1-p_k)/(1-p0)) per alternative; empty for a tripwire, whose first bad outcome decides."""
+    start_stakes: tuple[float, ...]
+    """s w_k, what is staked on the counts since the start."""
+    window_stakes: tuple[float, ...]
+    """(1 - s) w_k / K, what is staked as each window opens."""
+    start_share: float
+    window_seconds: float
+    budget: int
+    """K, the windows of one planned phase."""
+
+
+class Evidence(NamedTuple):
+    """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
+
+    `carried` holds (1 - s) w_k M_k / K as the current window opened; the window's counts do the rest, so the order
+    in which increments arrive inside a window can't matter.
+    """
+
+    bad: int = 0
+    total: int = 0
+    base_bad: int = 0
+    base_total: int = 0
+    window: int | None = None
+    window_bad: int = 0
+    window_total: int = 0
+    windows_used: int = 0
+    renewals: int = 0
+    carried: tuple[float, ...] = ()
+    log_e: float = 0.0
+    peak_log_e: float = 0.0
+
+    @property
+    def counts(self) -> Counts:
+        """Counts since the attempt began."""
+        return Counts(self.bad, self.total)
+
+    @property
+    def log10(self) -> float:
+        """The evidence as a power of ten, as shown to people."""
+        return self.log_e / LN_10
+
+    @property
+    def p_value(self) -> float:
+        """The anytime-valid p-value, min(1, 1 / max E)."""
+        return min(1.0, exp(-self.peak_log_e))
+
+
+@lru_cache(maxsize=256)
+def rate_test(threshold: float, *, window_seconds: float) -> SequentialTest:
+    """The bet that a bad rate is above `threshold` (0 to 0.5; 0 makes a tripwire)."""
+    return _multiples(threshold, RATE_FACTORS, START_SHARE, window_seconds)
+
+
+@lru_cache(maxsize=256)
+def mismatch_test(threshold: float, *, window_seconds: float) -> SequentialTest:
+    """The same for pairs that differ, tuned to defects that are far above a small threshold."""
+    return _multiples(threshold, MISMATCH_FACTORS, MISMATCH_START_SHARE, window_seconds)
+
+
+@lru_cache(maxsize=256)
+def discordant_test(*, window_seconds: float) -> SequentialTest:
+    """The bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
+    return _test(0.5, DISCORDANT_ALTERNATIVES.items(), START_SHARE, window_seconds)
+
+
+def step(bet: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
+    """The evidence after `counts` more outcomes, seen at `at`; the same evidence when there were none.
+
+    A clock that jumps, either way, at worst opens one window more. Raises ValueError unless 0 <= bad <= total.
+    """
+    if not 0 <= counts.bad <= counts.total:
+        raise ValueError(f"Counts must satisfy 0 <= bad <= total, got bad={counts.bad}, total={counts.total}.")
+    if counts.total == 0:
+        return evidence
+    window = int(at.timestamp() // bet.window_seconds)
+    before = evidence if window == evidence.window else _open_window(bet, evidence, window)
+    bad, total = before.bad + counts.bad, before.total + counts.total
+    window_bad, window_total = before.window_bad + counts.bad, before.window_total + counts.total
+    log_e = _log_e(bet, before.carried, (bad - before.base_bad, total - before.base_total), (window_bad, window_total))
+    return Evidence(
+        bad,
+        total,
+        before.base_bad,
+        before.base_total,
+        window,
+        window_bad,
+        window_total,
+        before.windows_used,
+        before.renewals,
+        before.carried,
+        log_e,
+        log_e if log_e > before.peak_log_e else before.peak_log_e,
+    )
+
+
+def log_start(bet: SequentialTest, counts: Counts) -> float:
+    """ln E_start of `counts` alone: what this many outcomes would show if nothing had come before."""
+    if not bet.gains:
+        return LIMIT if counts.bad else 0.0
+    return _log(sum(_grown(bet.start_stakes, bet.gains, counts.bad, counts.total)) / bet.start_share)
+
+
+def failures_needed(bet: SequentialTest, total: int, *, log_bar: float) -> int | None:
+    """The fewest bad outcomes among the first `total` that reach `log_bar`; None where even all of them do not."""
+    return next((bad for bad in range(total + 1) if first_window_log_e(bet, Counts(bad, total)) >= log_bar), None)
+
+
+def first_window_log_e(bet: SequentialTest, counts: Counts) -> float:
+    """ln E when `counts` is all there ever was, inside one window."""
+    seen = (counts.bad, counts.total)
+    return _log_e(bet, bet.window_stakes, seen, seen)
+
+
+FIELDS = Evidence._fields
+
+
+def to_json(evidence: Evidence) -> dict[str, Any]:
+    """`evidence` as plain JSON values."""
+    return {name: getattr(evidence, name) for name in FIELDS}
+
+
+def from_json(stored: Mapping[str, Any]) -> Evidence:
+    """The evidence that `to_json` wrote; raises TypeError when the fields are not its fields."""
+    return Evidence(**{**stored, "carried": tuple(stored["carried"])})
+
+
+def _multiples(
+    threshold: float, factors: Mapping[float, float], start_share: float, window_seconds: float
+) -> SequentialTest:
+    if not 0 <= threshold <= HIGHEST_NULL:
+        raise ValueError(f"A rate threshold lies between 0 and {HIGHEST_NULL}, not at {threshold}.")
+    alternatives = [(min(factor * threshold, HIGHEST_ALTERNATIVE), weight) for factor, weight in factors.items()]
+    return _test(threshold, alternatives if threshold else (), start_share, window_seconds)
+
+
+def _test(
+    null: float, alternatives: Iterable[tuple[float, float]], start_share: float, window_seconds: float
+) -> SequentialTest:
+    weighed = list(alternatives)
+    budget = max(1, ceil(PHASE_SECONDS / window_seconds))
+    return SequentialTest(
+        null=null,
+        gains=tuple((log(p / null), log((1 - p) / (1 - null))) for p, _ in weighed),
+        start_stakes=tuple(start_share * weight for _, weight in weighed),
+        window_stakes=tuple((1 - start_share) * weight / budget for _, weight in weighed),
+        start_share=start_share,
+        window_seconds=window_seconds,
+        budget=budget,
+    )
+
+
+def _open_window(bet: SequentialTest, evidence: Evidence, window: int) -> Evidence:
+    """The evidence as a new window opens: what the last one showed is carried, and one more stake is set."""
+    carried = bet.window_stakes
+    if evidence.carried:
+        grown = _grown(evidence.carried, bet.gains, evidence.window_bad, evidence.window_total)
+        carried = tuple([min(CEILING, each + stake) for each, stake in zip(grown, bet.window_stakes, strict=True)])
+    windows_used, renewals, base_bad, base_total = _budget(bet, evidence)
+    return Evidence(
+        evidence.bad,
+        evidence.total,
+        base_bad,
+        base_total,
+        window,
+        0,
+        0,
+        windows_used,
+        renewals,
+        carried,
+        evidence.log_e,
+        evidence.peak_log_e,
+    )
+
+
+def _budget(bet: SequentialTest, evidence: Evidence) -> tuple[int, int, int, int]:
+    """(windows used, renewals, base bad, base total) with one more window open; a used-up budget is renewed."""
+    if evidence.windows_used < bet.budget:
+        return evidence.windows_used + 1, evidence.renewals, evidence.base_bad, evidence.base_total
+    speaks = log_start(bet, Counts(evidence.bad - evidence.base_bad, evidence.total - evidence.base_total)) > 0
+    base = (evidence.base_bad, evidence.base_total) if speaks else (evidence.bad, evidence.total)
+    return 1, evidence.renewals + 1, *base
+
+
+def _log_e(bet: SequentialTest, carried: tuple[float, ...], start: tuple[int, int], window: tuple[int, int]) -> float:
+    """ln E from (bad, total) since the start and in the open window."""
+    if not bet.gains:
+        return LIMIT if start[0] else 0.0
+    return _log(sum(_grown(bet.start_stakes, bet.gains, *start)) + sum(_grown(carried, bet.gains, *window)))
+
+
+def _grown(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], bad: int, total: int) -> list[float]:
+    """What each stake has become after `bad` among `total` outcomes."""
+    good = total - bad
+    logs = [bad * on_bad + good * on_good for on_bad, on_good in gains]
+    if max(logs) > LIMIT:
+        logs = [min(LIMIT, each) for each in logs]
+    return list(map(mul, stakes, map(exp, logs)))
+
+
+def _log(value: float) -> float:
+    return log(value) if FLOOR < value < CEILING else log(min(CEILING, max(FLOOR, value)))
+
+
+def log_sum_exp(logs: list[float]) -> float:
+    top = max(logs)
+    return top + log(sum([exp(log_value - top) for log_value in logs]))
+
+
+def clipped(log_value: float) -> float:
+    return max(-LIMIT, min(LIMIT, log_value))

@@ -1,0 +1,268 @@
+"""What the guard concludes of one alert: fine, watch, hold or roll back, and why, as a sentence.
+
+Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 10, released by
+itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares, or that is
+legacy's, or that an alert of the whole service can't pin on v2, holds: going back would hide the cause and help nobody.
+Where nobody is exposed there is nothing to roll back, and it holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import log
+from typing import Any, NamedTuple
+
+from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, Arms, Attribution, Pairs, attribute
+from alerts.analysis.quantities import duration_text
+from alerts.analysis.rules import Action, NoData, Rule, test_for
+from alerts.analysis.safety_test import SAFE_LOG_E, clean_outcomes_needed, log_safe
+from alerts.analysis.sequential_test import LN_10, Counts, Evidence, log_start
+
+HOLD_LOG_E = log(10)
+RELEASE_LOG_E = log(3)
+BLIND_ROLLBACK_WINDOWS = 2
+TIMES = ("at", "breached_since", "calm_since")
+
+
+class Status(StrEnum):
+    """What one alert asks for, mildest first."""
+
+    OK = "ok"
+    INSUFFICIENT = "insufficient"
+    WATCH = "watch"
+    BLIND = "blind"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+GRAVITY = {status: gravity for gravity, status in enumerate(Status)}
+Concern = tuple[Status, str]
+
+
+BREACHES: Mapping[Attribution, Concern] = {
+    Attribution.SHARED: (
+        Status.HOLD,
+        "Over its threshold, but legacy fails as well, so going back would not help.",
+    ),
+    Attribution.LEGACY: (
+        Status.HOLD,
+        "Over its threshold, but it is legacy that fails, so going back would do harm.",
+    ),
+    Attribution.V2_ONLY: (Status.ROLLBACK, "Over its threshold, and v2 alone is to blame."),
+    Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether legacy would do better is not known."),
+}
+"""What a breach leads to by whose fault it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the evidence can't know: whether users are exposed, the last window's counts, and whether counting works."""
+
+    exposed: bool
+    """Production users are routed to v2 right now."""
+    window: Counts
+    """Counts of the last `window_seconds`, ending now."""
+    silent_seconds: float = 0.0
+    """For how long exposed traffic has left no counts; 0 where none was due."""
+    pairs: Pairs | None = None
+    arms: Arms = NO_ARMS
+    legacy_faults: Counts = NO_COUNTS
+    """Of the window's outcomes, those that are legacy's own defects."""
+
+
+class Verdict(NamedTuple):
+    """The conclusion about one alert at one moment; feed it back as `previous` at the next tick.
+
+    A named tuple, and so is `Evidence`: each tick makes one of each alert, and a frozen dataclass takes longer.
+    """
+
+    alert: str
+    status: Status
+    cause: str
+    """What decided, as a sentence."""
+    at: datetime
+    counts: Counts
+    """Since the attempt began."""
+    window: Counts
+    window_seconds: float
+    threshold: float
+    threshold_text: str
+    evidence_log10: float
+    rollback_log10: float | None
+    """The evidence at which this alert rolls back; None where it never does."""
+    attribution: Attribution
+    breached_since: datetime | None = None
+    calm_since: datetime | None = None
+
+    @property
+    def rate(self) -> float:
+        """The bad rate since the attempt began."""
+        return self.counts.rate
+
+    @property
+    def reason(self) -> str:
+        """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
+        window = f"{_of(self.window)} in the last {duration_text(self.window_seconds)}"
+        whole = f"{_of(self.counts)} since the attempt began"
+        bar = "" if self.rollback_log10 is None else f"; a rollback takes 10^{self.rollback_log10:.1f}"
+        evidence = f"Evidence 10^{self.evidence_log10:.1f}{bar}."
+        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Whether the evidence shows a rate below the threshold, and how many more good outcomes would."""
+
+    granted: bool
+    log10: float
+    clean_outcomes_needed: int | None
+    reason: str
+
+
+def judge(
+    rule: Rule, evidence: Evidence, facts: Facts, *, alpha: float | None, previous: Verdict | None, now: datetime
+) -> Verdict:
+    """The verdict on `rule` at `now`; `alpha` is its share from `rules.alphas`, None where it may not roll back.
+
+    `previous` is the verdict of the tick before in the same attempt, None at its start. The gravest concern wins.
+    """
+    log_bar = -log(alpha) if alpha else None
+    breached = log_bar is not None and evidence.log_e >= log_bar
+    breached_since = _since(previous.breached_since if previous else None, now) if breached else None
+    calm = evidence.log_e < RELEASE_LOG_E
+    calm_since = _since(previous.calm_since if previous else None, now) if calm else None
+    faulted = _legacy_faults(rule, facts)
+    attribution = attribute(rule, evidence, facts.pairs, facts.arms)
+    if faulted and attribution is Attribution.UNKNOWN:
+        attribution = Attribution.LEGACY
+    concerns = (
+        _breach(rule, attribution, breached_since, now),
+        faulted,
+        _silence(rule, facts),
+        _suspicion(rule, evidence, calm_since, previous, now),
+        _window(rule, facts),
+    )
+    status, cause = _limited(rule, facts, *max(filter(None, concerns), key=_gravity))
+    return Verdict(
+        alert=rule.name,
+        status=status,
+        cause=cause,
+        at=now,
+        counts=evidence.counts,
+        window=facts.window,
+        window_seconds=rule.window_seconds,
+        threshold=rule.threshold,
+        threshold_text=rule.allowed,
+        evidence_log10=evidence.log10,
+        rollback_log10=None if log_bar is None else log_bar / LN_10,
+        attribution=attribution,
+        breached_since=breached_since,
+        calm_since=calm_since,
+    )
+
+
+def certificate(rule: Rule, evidence: Evidence) -> Certificate:
+    """Whether `evidence` shows the rate to be below the threshold, wrong at most one time in twenty."""
+    counts = evidence.counts
+    log_e = log_safe(rule.threshold, counts)
+    needed = clean_outcomes_needed(rule.threshold, counts)
+    match needed:
+        case None:
+            reason = "A threshold of zero can't be shown to hold; it only trips."
+        case 0:
+            reason = f"Shown to be below {rule.allowed}: bad were {_of(counts)}."
+        case more:
+            reason = f"Not shown yet to be below {rule.allowed}: bad were {_of(counts)}; {more:,} more good ones would."
+    return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
+
+
+FIELDS = Verdict._fields
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """`verdict` as plain JSON values."""
+    values = {name: getattr(verdict, name) for name in FIELDS}
+    times = {name: values[name].isoformat() for name in TIMES if values[name]}
+    counts = {name: {"bad": values[name].bad, "total": values[name].total} for name in ("counts", "window")}
+    return values | times | counts
+
+
+def from_json(stored: Mapping[str, Any]) -> Verdict:
+    """The verdict that `to_json` wrote."""
+    times = {name: datetime.fromisoformat(stored[name]) if stored[name] else None for name in TIMES}
+    counts = {name: Counts(**stored[name]) for name in ("counts", "window")}
+    words = {"status": Status(stored["status"]), "attribution": Attribution(stored["attribution"])}
+    return Verdict(**{**stored, **times, **counts, **words})
+
+
+def _gravity(concern: Concern) -> int:
+    return GRAVITY[concern[0]]
+
+
+def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | None, now: datetime) -> Concern | None:
+    if breached_since is None:
+        return None
+    if now - breached_since < timedelta(seconds=rule.for_seconds):
+        return Status.HOLD, f"Over its threshold; rolls back if that lasts {duration_text(rule.for_seconds)}."
+    if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
+        return Status.HOLD, "Over its threshold, but it can't tell v2 from legacy and nothing else blames v2."
+    return BREACHES[attribution]
+
+
+def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
+    """Legacy's own defects hold where they are as alarming as v2's would be."""
+    if log_start(test_for(rule), facts.legacy_faults) < HOLD_LOG_E:
+        return None
+    found = f"Legacy is at fault in {_of(facts.legacy_faults)} in the last {duration_text(rule.window_seconds)}."
+    return Status.HOLD, f"{found} That says nothing against v2, and going back would do harm."
+
+
+def _silence(rule: Rule, facts: Facts) -> Concern | None:
+    windows = facts.silent_seconds / rule.window_seconds
+    if windows < 1 or rule.no_data is NoData.IGNORE:
+        return None
+    silence = f"Users are exposed, but nothing was counted for {duration_text(round(facts.silent_seconds))}."
+    if windows >= BLIND_ROLLBACK_WINDOWS and rule.no_data is NoData.ROLLBACK:
+        return Status.ROLLBACK, f"{silence} Exposure that nobody can watch ends."
+    return Status.BLIND, silence
+
+
+def _suspicion(
+    rule: Rule, evidence: Evidence, calm_since: datetime | None, previous: Verdict | None, now: datetime
+) -> Concern | None:
+    if evidence.log_e >= HOLD_LOG_E:
+        return Status.HOLD, "Likely over its threshold."
+    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
+    calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)
+    if held and not calm:
+        return Status.HOLD, f"Held until the evidence stays low for {duration_text(rule.window_seconds)}."
+    return None
+
+
+def _window(rule: Rule, facts: Facts) -> Concern:
+    if facts.window.total == 0:
+        return Status.INSUFFICIENT, f"Nothing happened in the last {duration_text(rule.window_seconds)}."
+    if facts.window.rate > rule.threshold:
+        return Status.WATCH, "The last window is over the threshold, which may be chance."
+    return Status.OK, "Fine."
+
+
+def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
+    """No more than the alert's action allows, and no rollback of what nobody is exposed to."""
+    match rule.action, status:
+        case Action.NOTIFY, Status.HOLD | Status.ROLLBACK | Status.BLIND:
+            return Status.WATCH, f"{cause} This alert only notifies."
+        case Action.HOLD, Status.ROLLBACK:
+            return Status.HOLD, f"{cause} This alert holds at most."
+        case _, Status.ROLLBACK if not facts.exposed:
+            return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
+    return status, cause
+
+
+def _since(before: datetime | None, now: datetime) -> datetime:
+    return before or now
+
+
+def _of(counts: Counts) -> str:
+    return f"{counts.bad:,} of {counts.total:,} ({counts.rate * 100:.3g}%)"

@@ -1,0 +1,77 @@
+"""What an alert asks, in words and figures: above all, how many bad outcomes it takes. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log
+
+from alerts.analysis.quantities import duration_text
+from alerts.analysis.rules import Action, Rule, alphas, test_for
+from alerts.analysis.safety_test import clean_outcomes_needed
+from alerts.analysis.sequential_test import Counts, failures_needed
+from alerts.analysis.verdicts import HOLD_LOG_E
+
+SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+ACTIONS = {
+    Action.ROLLBACK: "rolls back by itself",
+    Action.HOLD: "holds at most",
+    Action.NOTIFY: "only notifies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsNeeded:
+    """Of `total` outcomes since the attempt began, how many must be bad to hold and to roll back; None for never."""
+
+    total: int
+    hold: int | None
+    rollback: int | None
+
+
+def errors_needed(rule: Rule, alpha: float | None, sizes: Sequence[int] = SIZES) -> list[ErrorsNeeded]:
+    """How many errors it takes, computed by the code that guards."""
+    bet = test_for(rule)
+    return [
+        ErrorsNeeded(
+            total,
+            failures_needed(bet, total, log_bar=HOLD_LOG_E),
+            failures_needed(bet, total, log_bar=-log(alpha)) if alpha else None,
+        )
+        for total in sizes
+    ]
+
+
+def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
+    """The alert in lines."""
+    alpha = alphas(rules).get(rule.name)
+    yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
+    yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
+    if rule.metric.engine_unknown and rule.acts:
+        yield "It can't tell v2 from legacy: it holds, and rolls back only while the engines' own counts blame v2."
+    if rule.metric.budget_setting:
+        yield _budget(rule)
+    if rule.tripwire:
+        yield "It is a tripwire: the first bad outcome decides, and nobody may override it."
+        return
+    if alpha:
+        yield f"A release at its threshold is rolled back wrongly in at most {alpha:.3%} of all phases."
+    clean = clean_outcomes_needed(rule.threshold, Counts())
+    if rule.metric.certifies and clean is not None:
+        yield f"An advance takes {clean:,} good outcomes, or more where some are bad."
+    yield "How many errors does it take?"
+    yield f"  {'of':>6} {'to hold':>8} {'to roll back':>13}"
+    for needed in errors_needed(rule, alpha):
+        yield f"  {needed.total:>6,} {_percent_text(needed.hold):>8} {_percent_text(needed.rollback):>13}"
+
+
+def _budget(rule: Rule) -> str:
+    if rule.budget is None:
+        return f"How many credits a step may cost is in the setting {rule.metric.budget_setting}."
+    return f"A step may cost {rule.budget:,} credits; a look that finds more is bad."
+
+
+def _percent_text(number: int | None) -> str:
+    return "never" if number is None else f"{number:,}"
+
+
+def _span(rule: Rule) -> str:
+    return duration_text(rule.window_seconds)

@@ -1,0 +1,258 @@
+"""Reads the text of `alerts.yaml` into rules, or into the list of everything wrong with it, each with its line."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+import yaml
+
+from alerts.analysis import quantities
+from alerts.analysis.metrics import METRICS, Compare, Metric, Unit
+from alerts.analysis.rules import PHASE_ALPHA, Action, NoData, Rule, Severity
+from alerts.analysis.sequential_test import HIGHEST_NULL
+from alerts.definitions import value_parsers
+from alerts.definitions.value_parsers import FLAG_PATTERN, NAME_PATTERN
+
+DEFAULT_FLAG = "ENABLE_CREDITS_V2"
+DEFAULT_QUANTILE = Decimal(95)
+WINDOW_SECONDS = (Decimal(10), Decimal(86_400))
+ALERTS_MAX = 100
+CHARACTERS_MAX = 1_000_000
+REQUIRED = ("threshold", "window", "severity")
+ACTIONS = {Severity.CRITICAL: Action.ROLLBACK, Severity.WARNING: Action.ROLLBACK, Severity.INFO: Action.NOTIFY}
+NO_DATA = {Severity.CRITICAL: NoData.ROLLBACK, Severity.WARNING: NoData.HOLD, Severity.INFO: NoData.IGNORE}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleError:
+    """One thing wrong with the file: where, at which key, and what was expected."""
+
+    line: int
+    key: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line}, {self.key}: {self.expected}"
+
+
+class InvalidRules(ValueError):  # noqa: N818 - it carries every mistake, not one error
+    """The text is no valid set of alerts; `mistakes` lists everything wrong with it, in line order."""
+
+    def __init__(self, mistakes: Iterable[RuleError]) -> None:
+        self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.line, mistake.key)))
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+def parse(text: str) -> tuple[Rule, ...]:
+    """The rules in `text`, in its order; raises RulesRefused with every mistake if there is any."""
+    mistakes: list[RuleError] = []
+    rules = _rules(_composed(text), mistakes)
+    mistakes += _alpha_errors(rules)
+    if mistakes:
+        raise InvalidRules(mistakes)
+    return tuple(rule for rule, _ in rules)
+
+
+def _composed(text: str) -> yaml.Node | None:
+    if len(text) > CHARACTERS_MAX:
+        raise InvalidRules([RuleError(1, "alerts", f"the file is longer than {CHARACTERS_MAX} characters.")])
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as broken:
+        line = broken.problem_mark.line + 1 if broken.problem_mark else 1
+        raise InvalidRules([RuleError(line, "alerts", f"this is not valid YAML: {broken.problem}.")]) from broken
+    except yaml.YAMLError as broken:
+        first_line = str(broken).splitlines()[0]
+        raise InvalidRules([RuleError(1, "alerts", f"this is not valid YAML: {first_line}.")]) from broken
+    except RecursionError as broken:
+        raise InvalidRules([RuleError(1, "alerts", "this is nested too deeply to be read.")]) from broken
+
+
+def _rules(root: yaml.Node | None, mistakes: list[RuleError]) -> list[tuple[Rule, int]]:
+    """Every alert that could be read, with its line; what could not be read is added to `mistakes`."""
+    top = _children(root, "the file", mistakes) if root else {}
+    for key, (line, _) in top.items():
+        if key != "alerts":
+            mistakes.append(RuleError(line, key, "unknown key; the one key at the top is alerts."))
+    if "alerts" not in top:
+        mistakes.append(RuleError(1, "alerts", "missing; the file starts with the key alerts and lists them below it."))
+        return []
+    line, node = top["alerts"]
+    alerts = _children(node, "alerts", mistakes)
+    if isinstance(node, yaml.MappingNode) and not 1 <= len(alerts) <= ALERTS_MAX:
+        mistakes.append(RuleError(line, "alerts", f"expected 1 to {ALERTS_MAX} alerts, found {len(alerts)}."))
+    read = ((_alert(name, line, node, mistakes), line) for name, (line, node) in alerts.items())
+    return [(rule, line) for rule, line in read if rule]
+
+
+def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError]) -> Rule | None:
+    path = f"alerts.{name}"
+    before = len(mistakes)
+    if not re.fullmatch(NAME_PATTERN, name):
+        mistakes.append(RuleError(line, path, "a name is lower case letters, digits and _, starting with a letter."))
+    children = _children(node, path, mistakes)
+    values: dict[str, Any] = {}
+    for key, (key_line, value) in children.items():
+        if key not in FIELDS:
+            mistakes.append(RuleError(key_line, f"{path}.{key}", _unknown(key)))
+            continue
+        try:
+            values[key] = FIELDS[key](value)
+        except ValueError as refusal:
+            mistakes.append(RuleError(key_line, f"{path}.{key}", str(refusal)))
+    if isinstance(node, yaml.MappingNode):
+        mistakes += [RuleError(line, f"{path}.{key}", "missing.") for key in REQUIRED if key not in children]
+    if len(mistakes) > before:
+        return None
+    for key, expected in _contradictions(name, values):
+        mistakes.append(RuleError(children[key][0] if key in children else line, f"{path}.{key}", expected))
+    return _rule(name, values) if len(mistakes) == before else None
+
+
+def _children(node: yaml.Node | None, path: str, mistakes: list[RuleError]) -> dict[str, tuple[int, yaml.Node]]:
+    """The keys of a mapping with the line of each; keys given twice are mistakes and the first one counts."""
+    if not isinstance(node, yaml.MappingNode):
+        line = node.start_mark.line + 1 if node else 1
+        mistakes.append(RuleError(line, path, "expected keys with values below it."))
+        return {}
+    found: dict[str, tuple[int, yaml.Node]] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        if name in found:
+            expected = f"given twice; the first one is on line {found[name][0]}. Keep one."
+            mistakes.append(RuleError(line, name if path == "the file" else f"{path}.{name}", expected))
+        found.setdefault(name, (line, value))
+    return found
+
+
+def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with values that are each well written, as (key, sentence)."""
+    metric = _metric(name, values)
+    threshold: quantities.Threshold = values["threshold"]
+    if metric is None:
+        known = ", ".join(sorted(METRICS))
+        yield "metric", f"nothing is measured under the name {name!r}; name what to measure. Built in are {known}."
+        return
+    yield from _threshold_contradictions(metric, threshold, values)
+    yield from _metric_contradictions(metric, values)
+    if not WINDOW_SECONDS[0] <= values["window"] <= WINDOW_SECONDS[1]:
+        yield "window", "a window lasts from 10s to 1d."
+    if values.get("for", Decimal(0)) > WINDOW_SECONDS[1]:
+        yield "for", "a breach may be waited out for at most 1d."
+    if "alpha" in values and "weight" in values:
+        yield "weight", "an alert has an alpha of its own or a weight in the common one, not both."
+    if not 0 < values.get("alpha", Decimal("0.001")) <= Decimal(str(PHASE_ALPHA)):
+        yield "alpha", "an alert's alpha is above 0% and at most the 1% of the whole phase."
+    if not values.get("weight", Decimal(1)):
+        yield "weight", "a weight is above 0."
+
+
+def _metric_contradictions(metric: Metric, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is asked of a measurement that it can't give."""
+    if "query" in values and metric in METRICS.values():
+        yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
+    if "budget" in values and metric.budget_setting is None:
+        names = ", ".join(name for name, each in METRICS.items() if each.budget_setting)
+        yield "budget", f"{metric.signal} has no budget that could be used up; only {names} has."
+    if metric.notifies_only and values.get("action", Action.NOTIFY) is not Action.NOTIFY:
+        yield "action", f"{metric.signal} shows what callers do as well, so an alert on it can only notify."
+
+
+def _threshold_contradictions(
+    metric: Metric, threshold: quantities.Threshold, values: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    if threshold.unit is not metric.unit:
+        example = "a ratio like 1%" if metric.unit is Unit.RATIO else "a duration like 500ms"
+        yield "threshold", f"{threshold.text!r} can't bound this measurement, which needs {example}."
+    elif threshold.unit is Unit.RATIO and threshold.amount > Decimal(str(HIGHEST_NULL)):
+        yield "threshold", f"{threshold.text!r} is above 50%; a rate that high is no alarm."
+    elif threshold.unit is Unit.DURATION and not threshold.amount:
+        yield "threshold", f"{threshold.text!r} is no time at all; every outcome would be slow."
+    compare = values.get("compare", metric.compare)
+    if Compare.DISCORDANT in (compare, metric.compare) and threshold.amount != Decimal("0.5"):
+        yield "threshold", "discordant pairs are compared with 50%, the share of v2 where both engines fail alike."
+    if compare is not metric.compare and (metric in METRICS.values() or compare is Compare.DISCORDANT):
+        yield "compare", f"this measurement can only be compared as {metric.compare}."
+    if "quantile" in values and threshold.unit is not Unit.DURATION:
+        yield "quantile", "a quantile belongs to a duration; leave it out beside a ratio."
+    elif not 50 <= values.get("quantile", DEFAULT_QUANTILE) < 100:
+        yield "quantile", "a quantile is at least 50 and below 100, like 95 or 99.9."
+
+
+def _rule(name: str, values: Mapping[str, Any]) -> Rule:
+    metric, threshold = _metric(name, values), values["threshold"]
+    assert metric is not None
+    severity = values["severity"]
+    slow = threshold.unit is Unit.DURATION
+    quantile = values.get("quantile", DEFAULT_QUANTILE) if slow else None
+    return Rule(
+        name=name,
+        threshold=float((100 - quantile) / 100 if quantile else threshold.amount),
+        threshold_text=threshold.text,
+        window_seconds=float(values["window"]),
+        severity=severity,
+        metric_name=values.get("metric", name),
+        metric=metric,
+        compare=values.get("compare", metric.compare),
+        slow_ms=float(threshold.amount * 1000) if slow else None,
+        quantile=float(quantile) if quantile else None,
+        action=values.get("action", Action.NOTIFY if metric.notifies_only else ACTIONS[severity]),
+        no_data=values.get("no_data", NO_DATA[severity]),
+        alpha=float(values["alpha"]) if "alpha" in values else None,
+        weight=float(values.get("weight", 1)),
+        for_seconds=float(values.get("for", 0)),
+        flag=values.get("flag", DEFAULT_FLAG),
+        environments=values.get("environments", ()),
+        query=values.get("query"),
+        budget=values.get("budget"),
+    )
+
+
+def _metric(name: str, values: Mapping[str, Any]) -> Metric | None:
+    """A built-in measurement, or a signal of the users' own where `metric` names one; None where nothing is named."""
+    named = values.get("metric", name)
+    if named in METRICS or "metric" not in values:
+        return METRICS.get(named)
+    compare = values.get("compare", Compare.ABSOLUTE)
+    return Metric(named, values["threshold"].unit, compare=compare)
+
+
+def _alpha_errors(rules: list[tuple[Rule, int]]) -> Iterator[RuleError]:
+    """Alphas of their own must leave something to the alerts that share."""
+    for flag in sorted({rule.flag for rule, _ in rules}):
+        acting = [(rule, line) for rule, line in rules if rule.flag == flag and rule.acts]
+        own = [(rule, line) for rule, line in acting if rule.alpha is not None]
+        taken = sum(Decimal(str(rule.alpha)) for rule, _ in own)
+        spent = taken >= Decimal(str(PHASE_ALPHA)) if len(own) < len(acting) else taken > Decimal(str(PHASE_ALPHA))
+        if own and spent:
+            rule, line = own[-1]
+            expected = f"its alpha leaves nothing of the {PHASE_ALPHA:.0%} of {flag} to the others."
+            yield RuleError(line, f"alerts.{rule.name}", expected)
+
+
+def _unknown(key: str) -> str:
+    close = get_close_matches(key, FIELDS, n=1)
+    return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known are {', '.join(FIELDS)}."
+
+
+FIELDS: Mapping[str, Callable[[yaml.Node], Any]] = {
+    "threshold": lambda node: quantities.threshold(value_parsers.text(node)),
+    "window": lambda node: quantities.duration(value_parsers.text(node)),
+    "severity": value_parsers.one_of(Severity),
+    "metric": value_parsers.name(NAME_PATTERN, "credit_variance"),
+    "compare": value_parsers.one_of(Compare),
+    "quantile": value_parsers.number,
+    "action": value_parsers.one_of(Action),
+    "alpha": lambda node: quantities.ratio(value_parsers.text(node)),
+    "weight": value_parsers.number,
+    "no_data": value_parsers.one_of(NoData),
+    "for": lambda node: quantities.duration(value_parsers.text(node)),
+    "flag": value_parsers.name(FLAG_PATTERN, DEFAULT_FLAG),
+    "query": value_parsers.query,
+    "budget": value_parsers.credit_count,
+    "environments": value_parsers.environments,
+}

@@ -1,0 +1,172 @@
+"""The guard's tick: read the counters, turn them into evidence, judge, remember, and hold or roll back.
+
+A tick is a function of what is stored and of `now`: run twice, or by two leaders at once, it does no harm. The
+heartbeat comes first, so that a leader whose term is over is turned away before it writes anything.
+"""
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+import structlog
+from sqlalchemy.orm import Session
+
+from alerts import blast_radius_guard, state_cache
+from alerts.analysis.no_data import DataGap, update_gap
+from alerts.analysis.rules import Action, NoData, Rule, alphas, test_for
+from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, step
+from alerts.analysis.verdicts import Facts, Status, Verdict, judge, to_json
+from alerts.counters import Counters
+from alerts.notifications import messages, outbox
+from alerts.store import AlertMemory, AlertStateUpdate
+from control_plane import rollouts
+from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.platform.runtime import leases
+from control_plane.transitions import Decision, Transition
+
+ACTOR = "guard"
+NOTICE_WINDOW_SECONDS = 60
+"""For how long after its time a notice may still be written, by a leader that was away."""
+
+log = structlog.get_logger()
+
+
+class FencedError(RuntimeError):
+    """A newer leader has taken over; this tick must leave no trace."""
+
+
+def tick(
+    session: Session, rules: Sequence[Rule], *, now: datetime, term: int, lease_seconds: float
+) -> list[Transition]:
+    """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked."""
+    revision = leases.heartbeat(session, now=now, term=term, ttl_seconds=lease_seconds)
+    if revision is None:
+        raise FencedError(f"Term {term} is over; a newer leader guards.")
+    counters = Counters.read(session, rules, now)
+    decided = state_cache.active_decisions(session, now=now, term=term, revision=revision)
+    done = []
+    for rollout in decided.rollouts:
+        overridden = decided.overridden(rollout, now)
+        verdicts = _judge_rollout(session, rollout, rules, counters, overridden=overridden, now=now, term=term)
+        decision = _act(session, rollout, verdicts, now) or blast_radius_guard.enforce(
+            session, rollout, now=now, actor=ACTOR
+        )
+        if isinstance(decision, Transition):
+            log.warning("guard.acted", flag=rollout.flag, action=decision.action, reason=decision.reason)
+            done.append(decision)
+    return done
+
+
+def applicable(rules: Sequence[Rule], flag: str) -> list[Rule]:
+    """The rules that speak of `flag` in production."""
+    return [rule for rule in rules if rule.flag == flag and (not rule.environments or PRODUCTION in rule.environments)]
+
+
+def _judge_rollout(
+    session: Session,
+    rollout: Rollout,
+    rules: Sequence[Rule],
+    counters: Counters,
+    *,
+    overridden: Set[str],
+    now: datetime,
+    term: int,
+) -> list[Verdict]:
+    remembered = state_cache.load(session, rollout, term=term)
+    shares = alphas(rules)
+    exposed = not exposure(rollout, PRODUCTION).empty
+    verdicts, changed = [], []
+    for rule in applicable(rules, rollout.flag):
+        before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters)
+        after = _next_state(rule, before, counters, now)
+        facts = _facts(rule, after, counters, exposed=exposed, now=now)
+        judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
+        verdict = judge(judged, after.evidence, facts, alpha=shares.get(rule.name), previous=before.verdict, now=now)
+        verdicts.append(verdict)
+        if exposed:
+            _notify_no_data(session, rollout, rule, before.verdict, verdict)
+        if _has_changed(before, after, verdict):
+            changed.append(AlertStateUpdate(rule, rollout.attempt, replace(after, verdict=verdict)))
+    state_cache.save(session, rollout, remembered, changed, now=now, term=term)
+    return verdicts
+
+
+def _first_state(rule: Rule, counters: Counters) -> AlertMemory:
+    """An attempt, or a changed question, begins with what is counted from now on."""
+    silence = DataGap(counters.expected(rule), counters.expected(rule))
+    return AlertMemory(counters.of(rule), Evidence(), counters.discordant, Evidence(), None, silence)
+
+
+def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime) -> AlertMemory:
+    seen, pairs_seen = counters.of(rule), counters.discordant
+    increment = _increment(before.seen, seen)
+    silence = update_gap(before.silence, due=counters.expected(rule), counted=increment.total, now=now)
+    if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
+        return before
+    evidence = step(test_for(rule), before.evidence, increment, at=now)
+    pairs = before.pairs
+    if rule.attributable:
+        bet = discordant_test(window_seconds=rule.window_seconds)
+        pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
+    return AlertMemory(seen, evidence, pairs_seen, pairs, before.verdict, silence)
+
+
+def _increment(before: Counts, after: Counts) -> Counts:
+    """What was counted in between; counters that were reset start a new baseline instead of counting backwards."""
+    bad, total = after.bad - before.bad, after.total - before.total
+    return Counts(bad, total) if 0 <= bad <= total else Counts()
+
+
+def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool, now: datetime) -> Facts:
+    window = counters.in_window(rule, now)
+    return Facts(
+        exposed=exposed,
+        window=window.of(rule),
+        silent_seconds=memory.silence.seconds,
+        pairs=window.pairs(memory.pairs) if rule.asks_for_pairs else None,
+        arms=window.arms(rule),
+        legacy_faults=window.legacy_faults(rule),
+    )
+
+
+def _has_changed(before: AlertMemory, after: AlertMemory, verdict: Verdict) -> bool:
+    """Whether anything moved: a quiet second writes nothing but the heartbeat."""
+    if after is not before or before.verdict is None:
+        return True
+    # The counts are the same. What else a verdict says can differ in these alone; its sentence costs more to compose.
+    told, tells = (
+        (each.status, each.cause, each.window, each.rollback_log10, each.calm_since)
+        for each in (before.verdict, verdict)
+    )
+    return told != tells
+
+
+def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
+    """Tell people once when an alert has had nothing to judge by for long; without traffic that is no fault."""
+    if before is None or rule.no_data is NoData.IGNORE or {before.status, verdict.status} != {Status.INSUFFICIENT}:
+        return
+    # A verdict is stored when it changes, so the stored one says since when nothing has happened.
+    quiet_seconds = (verdict.at - before.at).total_seconds() - rule.no_data_notice_seconds
+    if 0 <= quiet_seconds < NOTICE_WINDOW_SECONDS:
+        message = messages.of_no_data(rollout.flag, rollout.attempt, rule.name, since=before.at)
+        outbox.enqueue(session, message, now=verdict.at)
+
+
+def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: datetime) -> Decision | None:
+    """Rollback first, whatever the state; then hold; then release the guard's own hold."""
+    worst = max(verdicts, key=lambda verdict: list(Status).index(verdict.status), default=None)
+    if worst is None or rollout.latched:
+        return None
+    act: Callable[..., Decision]
+    match worst.status:
+        case Status.ROLLBACK:
+            act = partial(rollouts.roll_back, reason=f"{worst.alert}: {worst.reason}", attempt=rollout.attempt)
+        case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
+            act = partial(rollouts.hold, reason=f"{worst.alert}: {worst.reason}")
+        case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
+            act = partial(rollouts.resume, reason="The evidence stayed low.")
+        case _:
+            return None
+    evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
+    return act(session, rollout.flag, now=now, actor=ACTOR, evidence=evidence)

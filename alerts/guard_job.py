@@ -1,0 +1,52 @@
+"""The guard in the running application: one tick a second on the leader, or when somebody drives it by hand."""
+
+from datetime import datetime
+
+from flask import Flask
+
+from alerts import gates, guard, prometheus_collector
+from alerts.definitions import rules_file
+from alerts.drill.flag import with_drill
+from control_plane import rollouts
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.runtime import jobs, start_checks
+from control_plane.platform.settings import Settings, current
+from control_plane.transitions import Transition
+
+TICK_SECONDS = 1.0
+FORGET_SECONDS = 300.0
+
+
+def run_guard(now: datetime, term: int) -> list[Transition]:
+    """One tick: this process's counts are written first, so that what just happened is judged now.
+
+    Raises SettingsError while alerts.yaml could never be used: without a heartbeat, exposure in production ends.
+    """
+    found = rules_file.current()
+    rules = with_drill(found.refresh())
+    found.require()
+    with prometheus_collector.TICKS.time(), transaction() as session:
+        signals.write(session, now)
+        return guard.tick(session, rules, now=now, term=term, lease_seconds=current().guard_lease_seconds)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
+    rules = app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
+    start_checks.register(app, rules.require)
+    rollouts.register_gate("guardrails", gates.guardrails)
+    rollouts.register_rearm_gate("firing", gates.firing)
+    rollouts.register_gate("safety", gates.safety)
+    rollouts.register_gate("served", gates.served)
+    jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick)
+    jobs.run_on_leader(app, FORGET_SECONDS, "forget-slices", _forget)
+
+
+def _tick(now: datetime, term: int) -> None:
+    run_guard(now, term)
+
+
+def _forget(now: datetime, _term: int) -> None:
+    with transaction() as session:
+        signals.forget_slices(session, now)

@@ -1,0 +1,86 @@
+"""Where services report what they see: counts of good and bad outcomes, each batch counted once."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from alerts.analysis.metrics import METRICS
+from alerts.inbound import store
+from control_plane.platform.auth.authorization import actor, require_token
+from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import jobs
+
+OURS = frozenset(metric.signal for metric in METRICS.values())
+OUR_PREFIX = "credit_"
+NAME = "[a-z][a-z0-9_]{0,63}"
+SIGNALS_MAX = 1_000
+OUTCOMES_MAX = 10_000_000
+REMEMBERED = timedelta(days=1)
+FORGET_SECONDS = 600.0
+
+bp = Blueprint("signals", __name__)
+
+
+class Signal(BaseModel):
+    """How often something happened since the batch before, and how often it was bad."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: str = Field(pattern=f"^{NAME}$")
+    bad: int = Field(ge=0)
+    total: int = Field(ge=0, le=OUTCOMES_MAX)
+
+    @model_validator(mode="after")
+    def _some_are_bad_at_most_all(self) -> "Signal":
+        if self.bad > self.total:
+            raise ValueError("bad can't be more than total, which counts good and bad outcomes")
+        return self
+
+
+class Batch(BaseModel):
+    """Signals under a name of the sender's choice: sent again, it counts nothing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    batchId: str = Field(min_length=8, max_length=100)  # noqa: N815 - the JSON name
+    signals: list[Signal] = Field(min_length=1, max_length=SIGNALS_MAX)
+
+
+@bp.post("/api/signals")
+@require_token("service", "admin")
+def post() -> ResponseReturnValue:
+    """Count a batch. An alert judges a signal by naming it: `metric: roast_quality`."""
+    batch = Batch.model_validate(request.get_json())
+    reserved = sorted({signal.name for signal in batch.signals if _is_ours(signal.name)})
+    if reserved:
+        words = f"{', '.join(reserved)} is measured by this program itself; choose another name."
+        raise Problem(422, "RESERVED_SIGNAL", words)
+    now = datetime.now(UTC)
+    with transaction() as session:
+        fresh = store.remember_batch(session, actor(), batch.batchId, now=now)
+        if fresh:
+            for signal in batch.signals:
+                signals.add(session, SeriesKey(signal.name), Count(signal.bad, signal.total), now)
+    return jsonify(counted=fresh), 202
+
+
+def init_app(app: Flask) -> None:
+    """Mount the route, keep what this program measures to itself, and forget old batches."""
+    app.register_blueprint(bp)
+    signals.reserve(_is_ours)
+    jobs.run_on_leader(app, FORGET_SECONDS, "forget-signal-batches", _forget)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether this program measures it by itself; nobody else may add to that."""
+    return name in OURS or name.startswith(OUR_PREFIX)
+
+
+def _forget(now: datetime, _term: int) -> None:
+    with transaction() as session:
+        store.forget_batches(session, before=now - REMEMBERED)

@@ -1,0 +1,128 @@
+"""What a notice says: one message with what happened, why, on what evidence, and what to do next. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alerts.analysis.quantities import duration_text
+from control_plane.phases import Rollout
+from control_plane.transitions import Action
+
+HAPPENED = {
+    Action.ADVANCE: "advanced",
+    Action.STEP_BACK: "stepped back",
+    Action.HOLD: "held",
+    Action.RESUME: "resumed",
+    Action.ROLL_BACK: "rolled back to legacy",
+    Action.REARM: "armed again",
+}
+NEXT = {
+    Action.HOLD: "Exposure stays as it is. Look at the evidence, then resume, step back or roll back.",
+    Action.ROLL_BACK: "Legacy serves everybody. Find the cause; arming again waits for the cool-down and a reason.",
+}
+ATTRIBUTIONS = {
+    "v2_only": "v2 alone is to blame",
+    "shared": "legacy fails as well",
+    "legacy": "it is legacy that fails",
+    "unknown": "whether legacy would do better is not known",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One notice. `key` tells it from every other, so that the same thing is never told twice."""
+
+    key: str
+    kind: str
+    flag: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDetails:
+    """A change of a rollout, as the control plane applied it."""
+
+    action: Action
+    after: Rollout
+    now: datetime
+    actor: str
+    reason: str
+    evidence: Mapping[str, Any]
+
+
+def of_change(happening: ChangeDetails) -> Message | None:
+    """The message about a change; None for what nobody has to be told."""
+    happened = HAPPENED.get(happening.action)
+    if happened is None:
+        return None
+    rollout = happening.after
+    return Message(
+        key=f"rollout:{rollout.flag}:{rollout.version}",
+        kind=happening.action.value,
+        flag=rollout.flag,
+        title=f"{rollout.flag} {happened}",
+        body="\n".join(_lines(happening)),
+    )
+
+
+def of_override(flag: str, alert: str, *, actor: str, reason: str, expires_at: datetime, now: datetime) -> Message:
+    """The message that an alert may notify only for a while."""
+    title = f"{alert} is overridden until {expires_at:%H:%M} UTC"
+    body = f"{actor} lets {alert} of {flag} notify only until {expires_at:%Y-%m-%d %H:%M} UTC.\nReason: {reason}"
+    return Message(f"override:{flag}:{alert}:{now.isoformat()}", "override", flag, title, body)
+
+
+def of_request(flag: str, alert: str, *, actor: str, reason: str, until: datetime, now: datetime) -> Message:
+    """The message that an owner asks another one to let a critical alert notify only."""
+    body = (
+        f"{actor} asks that {alert} of {flag} notifies only for a while. The alert is critical, so another owner has "
+        f"to wish the same by {until:%H:%M} UTC; until then it acts.\nReason: {reason}"
+    )
+    return Message(
+        f"asked:{flag}:{alert}:{now.isoformat()}", "override", flag, f"{alert}: a second owner is needed", body
+    )
+
+
+def of_no_data(flag: str, attempt: int, alert: str, *, since: datetime) -> Message:
+    """The message that users are exposed and an alert has had nothing to judge by."""
+    title = f"{alert} has nothing to judge by"
+    body = (
+        f"{flag} exposes users, but {alert} has counted nothing since {since:%Y-%m-%d %H:%M} UTC.\n"
+        "Without traffic that is as it should be. If there is traffic, what it measures is not reported."
+    )
+    return Message(f"quiet:{flag}:{attempt}:{alert}:{since.isoformat()}", "quiet", flag, title, body)
+
+
+def of_undelivered(notice_id: int, flag: str, title: str, *, label: str) -> Message:
+    """The message, for the other targets, that one target could not be reached."""
+    body = f"{label} could not be told: {title}. It will not be tried again; check its address in NOTIFY_URLS."
+    return Message(f"undelivered:{notice_id}:{label}", "undelivered", flag, f"{label} was not told", body)
+
+
+def _lines(happening: ChangeDetails) -> Iterator[str]:
+    rollout = happening.after
+    yield f"{happening.now:%Y-%m-%d %H:%M:%S} UTC, by {happening.actor}: {happening.reason}"
+    for verdict in happening.evidence.get("verdicts", []):
+        yield from _verdict_lines(verdict)
+    yield f"Phase: {rollout.phase.title}, {rollout.percentage} %, attempt {rollout.attempt}."
+    if happening.action in NEXT:
+        yield f"Next: {NEXT[happening.action]}"
+
+
+def _verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
+    counts, window = verdict["counts"], verdict["window"]
+    bar = verdict["rollback_log10"]
+    needed = "" if bar is None else f", a rollback takes 10^{bar:.1f}"
+    yield f"Alert: {verdict['alert']}, allowed {verdict['threshold_text']}."
+    yield (
+        f"Observed: {_of(counts)} since the attempt began, "
+        f"{_of(window)} in the last {duration_text(verdict['window_seconds'])}."
+    )
+    yield f"Evidence: 10^{verdict['evidence_log10']:.1f}{needed}; {ATTRIBUTIONS[verdict['attribution']]}."
+
+
+def _of(counts: Mapping[str, int]) -> str:
+    rate = counts["bad"] / counts["total"] if counts["total"] else 0.0
+    return f"{counts['bad']:,} of {counts['total']:,} ({rate * 100:.3g}%)"

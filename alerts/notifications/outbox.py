@@ -1,0 +1,42 @@
+"""Writing notices: in the transaction of what they tell, so that neither happens without the other."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from alerts.drill.flag import FLAG as DRILL
+from alerts.notifications import messages, store, targets
+from alerts.notifications.messages import ChangeDetails, Message
+from control_plane import rollouts
+from control_plane.rollouts import RolloutChanged
+
+log = structlog.get_logger()
+
+
+def enqueue(session: Session, message: Message, *, now: datetime, without: str = "") -> bool:
+    """Put a message into the outbox for every target but `without`; False when it was told before."""
+    chosen = [(target, label) for target, label in targets.targets() if target != without]
+    return store.add(session, message, chosen, now=now)
+
+
+def init_app() -> None:
+    """Tell people of every change of a rollout; call it inside an application context."""
+    rollouts.on_change("notices", _on_change)
+
+
+def _on_change(session: Session, change: RolloutChanged) -> None:
+    message = _message(change)
+    if message and change.after.flag != DRILL:
+        enqueue(session, message, now=change.now)
+
+
+def _message(change: RolloutChanged) -> Message | None:
+    """The words for a change. A rollback must not fail because its evidence could not be put into words."""
+    happening = ChangeDetails(change.action, change.after, change.now, change.actor, change.reason, change.evidence)
+    try:
+        return messages.of_change(happening)
+    except Exception:
+        log.exception("notice.not_worded", flag=change.after.flag, action=change.action)
+        return messages.of_change(replace(happening, evidence={}))

@@ -1,0 +1,156 @@
+"""What the alerts' routes take and answer, for the description of the API."""
+
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+
+from alerts.inbound.payload import Notification
+from alerts.inbound.signals_api import Batch
+from alerts.overrides.api import Body
+from control_plane.platform.http import openapi
+from control_plane.platform.http.openapi import Documentation, ResponseModel
+
+
+class AlertRule(BaseModel):
+    """An alert in force, by the names of `alerts.yaml`."""
+
+    name: str
+    threshold: str
+    window_seconds: float
+    severity: str
+    action: str
+    compare: str
+    alpha: float | None
+    flag: str | None
+    budget: int | None
+
+
+class AlertRules(ResponseModel):
+    """The rules in force; `problem` says why the file on disk is not."""
+
+    alerts: list[AlertRule]
+    problem: str | None
+
+
+class AlertVerdict(BaseModel):
+    """The guard's last conclusion about one alert, with every figure behind it."""
+
+    alert: str
+    status: str
+    cause: str
+    at: str
+    counts: dict[str, Any]
+    window: dict[str, Any]
+    window_seconds: float
+    threshold: float
+    threshold_text: str
+    evidence_log10: float
+    rollback_log10: float | None
+    attribution: str
+    breached_since: str | None
+    calm_since: str | None
+    rate: float
+    reason: str
+
+
+class AlertVerdicts(ResponseModel):
+    """The last verdict on each alert of a flag."""
+
+    flag: str
+    attempt: int
+    verdicts: list[AlertVerdict]
+
+
+class AlertOverride(ResponseModel):
+    """An alert that notifies only, until then."""
+
+    alert: str
+    actor: str
+    reason: str
+    made_at: str
+    expires_at: str
+
+
+class AlertOverrides(ResponseModel):
+    """What stands now."""
+
+    overrides: list[AlertOverride]
+
+
+class AlertReceived(ResponseModel):
+    """What Alertmanager sent, and what it led to."""
+
+    alert: str
+    flag: str
+    severity: str
+    status: str
+    starts_at: str
+    last_seen_at: str
+    deliveries: int
+    response: str | None
+    reason: str | None
+
+
+class AlertsReceived(ResponseModel):
+    """What came last."""
+
+    alerts: list[AlertReceived]
+
+
+class AlertResponse(ResponseModel):
+    """What one alert of a notification led to."""
+
+    alert: str
+    flag: str
+    response: str
+    reason: str
+
+
+class NotificationResult(ResponseModel):
+    """What each alert of a notification led to; all of it is committed."""
+
+    alerts: list[AlertResponse]
+
+
+class SignalsCounted(ResponseModel):
+    """Whether the batch was new."""
+
+    counted: bool
+
+
+class NoticesListed(ResponseModel):
+    """The newest notices, and how many deliveries stand where."""
+
+    notices: list[dict[str, Any]]
+    deliveries: dict[str, int]
+
+
+class AlertOverrideBody(Body):
+    """For how many minutes an alert notifies only, and why."""
+
+
+class AlertmanagerNotification(Notification):
+    """What Alertmanager posts, version 4."""
+
+
+class SignalBatch(Batch):
+    """Signals under a name of the sender's choice: sent again, it counts nothing."""
+
+
+ROUTES = {
+    "alerts.index": Documentation(answers={200: AlertRules}),
+    "alerts.show": Documentation(answers={200: AlertVerdicts}),
+    "alert_overrides.index": Documentation(answers={200: AlertOverrides}),
+    "alert_overrides.grant": Documentation(body=AlertOverrideBody, body_is_optional=True, answers={201: AlertOverride}),
+    "alert_overrides.end": Documentation(body=AlertOverrideBody, body_is_optional=True, answers={204: None}),
+    "alertmanager.received": Documentation(answers={200: AlertsReceived}),
+    "alertmanager.post": Documentation(body=AlertmanagerNotification, answers={200: NotificationResult}),
+    "signals.post": Documentation(body=SignalBatch, answers={202: SignalsCounted}),
+    "notices.index": Documentation(answers={200: NoticesListed}),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Describe the routes once they are mounted."""
+    openapi.describe(app, ROUTES)

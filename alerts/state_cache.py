@@ -1,0 +1,98 @@
+"""What the leader remembers from one tick to the next, so that a second in which little happens reads little.
+
+The database has all of it. Whoever may tick under a term is alone with it: a newer leader has a newer term, and the
+older one's heartbeat is refused before it gets here. So what this process wrote under its term is what is stored, until
+somebody puts the database back to a backup: then it forgets.
+What people decide is read again as soon as anything was announced.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from alerts import store
+from alerts.overrides import store as overrides
+from alerts.overrides.store import Override
+from alerts.store import AlertMemory, AlertStateUpdate
+from control_plane import store as rollout_store
+from control_plane.phases import Rollout
+from control_plane.platform.db.database import after_commit
+
+KEPT = "guard_recollection"
+
+Memories = Mapping[tuple[str, str], AlertMemory]
+"""By name and fingerprint of the alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveDecisions:
+    """What people decided as of a revision: every rollout, and the overrides that had not run out by then."""
+
+    revision: int
+    rollouts: Sequence[Rollout]
+    overrides: Sequence[Override]
+
+    def overridden(self, rollout: Rollout, now: datetime) -> set[str]:
+        """The alerts that may only notify about this attempt of `rollout` at `now`."""
+        ours = (each for each in self.overrides if (each.flag, each.attempt) == (rollout.flag, rollout.attempt))
+        return {each.alert for each in ours if now < each.expires_at}
+
+
+@dataclass(slots=True)
+class _CachedState:
+    term: int
+    decided: ActiveDecisions | None = None
+    memories: dict[tuple[str, int], Memories] = field(default_factory=dict)
+    """By flag and attempt."""
+
+
+def active_decisions(session: Session, *, now: datetime, term: int, revision: int) -> ActiveDecisions:
+    """The rollouts and overrides in force, read anew where `revision` is not the one they were read at."""
+    kept = _cached(term)
+    if kept.decided is not None and kept.decided.revision == revision:
+        return kept.decided
+    if kept.decided is not None and revision < kept.decided.revision:
+        # Revisions only grow, so the database was put back to a backup. An attempt of the same number there, or from
+        # there on, is another one than we remember.
+        kept.memories.clear()
+    found = ActiveDecisions(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
+
+    def keep() -> None:
+        kept.decided = found
+
+    after_commit(session, keep)
+    return found
+
+
+def load(session: Session, rollout: Rollout, *, term: int) -> Memories:
+    """What is remembered of this attempt of `rollout`."""
+    found = _cached(term).memories.get((rollout.flag, rollout.attempt))
+    return store.memories(session, rollout.flag, attempt=rollout.attempt) if found is None else found
+
+
+def save(
+    session: Session,
+    rollout: Rollout,
+    before: Memories,
+    judged: Iterable[AlertStateUpdate],
+    *,
+    now: datetime,
+    term: int,
+) -> None:
+    """Store what was judged on top of what was recalled before."""
+    judged = list(judged)
+    store.remember(session, rollout.flag, judged, now=now)
+    after = {**before, **{(each.rule.name, each.rule.fingerprint): each.memory for each in judged}}
+    memories, key = _cached(term).memories, (rollout.flag, rollout.attempt)
+    memories.pop(key, None)  # forgotten until it is certain that this tick was committed
+    after_commit(session, lambda: memories.update({key: after}))
+
+
+def _cached(term: int) -> _CachedState:
+    found: _CachedState | None = current_app.extensions.get(KEPT)
+    if found is None or found.term != term:
+        found = current_app.extensions[KEPT] = _CachedState(term)
+    return found
