@@ -2,12 +2,12 @@
 
 from flask import Flask
 
-from dashboards import live, pages
-from dashboards.screens.audit import ChainCheck
+from dashboards import sse, views
+from dashboards.view_models.audit import ChainCheck
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
     app.extensions["chain_check"] = ChainCheck()
-    pages.init_app(app)
-    live.init_app(app, app.extensions["settings"].threads)
+    views.init_app(app)
+    sse.init_app(app, app.extensions["settings"].threads)

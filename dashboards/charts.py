@@ -112,15 +112,15 @@ def line_chart(
     frame: Frame = CARD,
 ) -> Chart:
     """Lines between `start` and `end` on a scale from zero that always shows `limit`. `marks` become vertical lines."""
-    thinned = [(name, _thinned([s for s in samples if start <= s.at <= end])) for name, samples in series]
+    thinned = [(name, _downsample([s for s in samples if start <= s.at <= end])) for name, samples in series]
     values = [sample.value for _, samples in thinned for sample in samples if sample.value is not None]
     ticks = nice_ticks(max([*values, limit or 0.0, SCALE_MINIMUM]) * HEADROOM)
 
     def x(at: float) -> float:
-        return _placed((at - start) / ((end - start) or 1.0), LEFT, frame.right)
+        return _place((at - start) / ((end - start) or 1.0), LEFT, frame.right)
 
     def y(value: float) -> float:
-        return _placed(value / ticks[-1], frame.bottom, TOP)
+        return _place(value / ticks[-1], frame.bottom, TOP)
 
     return Chart(
         lines=tuple(
@@ -140,7 +140,7 @@ def evidence_bar(log10_evidence: float, *, log10_hold: float, log10_rollback: fl
     full = (log10_rollback or 2 * log10_hold) * EVIDENCE_OVERSHOOT
 
     def place(power: float) -> float:
-        return _placed(min(max(power / full, 0.0), 1.0), 0.0, EVIDENCE_WIDTH)
+        return _place(min(max(power / full, 0.0), 1.0), 0.0, EVIDENCE_WIDTH)
 
     return EvidenceBar(
         filled=place(log10_evidence),
@@ -158,7 +158,7 @@ def nice_ticks(highest: float, count: int = TICKS) -> tuple[float, ...]:
     return tuple(float(f"{index * step:.6g}") for index in range(steps + 1))
 
 
-def _thinned(samples: Sequence[Sample]) -> list[Sample]:
+def _downsample(samples: Sequence[Sample]) -> list[Sample]:
     """At most POINTS_MAXIMUM samples; of each run that is merged the highest stays, so that no peak is lost."""
     size = -(-len(samples) // POINTS_MAXIMUM)
     runs = [samples[first : first + size] for first in range(0, len(samples), size or 1)]
@@ -178,5 +178,5 @@ def _line(name: str, placed: list[tuple[float, float | None, Sample]], limit: fl
     return Line(name, " ".join(commands), tuple(dots), breaches)
 
 
-def _placed(ratio: float, low: float, high: float) -> float:
+def _place(ratio: float, low: float, high: float) -> float:
     return round(low + ratio * (high - low), 1)

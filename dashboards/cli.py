@@ -2,8 +2,8 @@
 
 import click
 
-from dashboards.rehearsal.commands import replay
-from dashboards.rehearsal.demo import demo
+from dashboards.simulation.commands import replay
+from dashboards.simulation.demo import demo
 
 
 def register(group: click.Group) -> None:

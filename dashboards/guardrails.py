@@ -9,7 +9,7 @@ from alerts.analysis.metrics import LEGACY, Compare
 from alerts.analysis.rules import Countable, Rule
 from alerts.analysis.verdicts import Status, Verdict
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
-from dashboards.wording import NARROW, plain, share, span
+from dashboards.filters import NARROW, plain, share, span
 
 HISTORY = timedelta(hours=1)
 HOLD_LOG10 = 1.0
@@ -80,7 +80,7 @@ class EngineCounts:
     failed: int
 
     @property
-    def asked(self) -> int:
+    def total(self) -> int:
         return self.served + self.shadowed
 
 

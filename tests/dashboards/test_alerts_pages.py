@@ -19,7 +19,7 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from dashboards.screens import alerts as screens
+from dashboards.view_models import alerts as screens
 from tests.dashboards.browsing import changing, looking, words
 
 HTML = {"Accept": "text/html"}

@@ -11,8 +11,8 @@ from sqlalchemy import update
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.models import AuditEntry
-from dashboards.screens import audit as screens
-from dashboards.screens.audit import VALID, ChainCheck
+from dashboards.view_models import audit as screens
+from dashboards.view_models.audit import VALID, ChainCheck
 from tests import tampering
 from tests.dashboards.browsing import changing, looking, words
 

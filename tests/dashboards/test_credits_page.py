@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from credits_engine.engines.decisions import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
-from dashboards.screens import credits as screens
-from dashboards.screens.credits import KindView
+from dashboards.view_models import credits as screens
+from dashboards.view_models.credits import KindView
 from flags.store.directory import UserAttributes, upsert_users
 from tests.dashboards.browsing import changing, looking, words
 

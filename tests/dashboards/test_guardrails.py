@@ -9,8 +9,8 @@ from alerts.analysis.sequential_test import Counts
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
 from dashboards import guardrails
+from dashboards.filters import NARROW
 from dashboards.guardrails import AlertView, alert_views
-from dashboards.wording import NARROW
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 THIS_MINUTE = int(NOW.timestamp()) // 60
@@ -119,7 +119,7 @@ def test_the_description_says_in_words_what_the_chart_shows() -> None:
 def test_engines_are_counted_by_the_role_they_had() -> None:
     minutes = [minute(1, 1, 10), minute(2, 0, 30, role="shadow"), minute(1, 0, 30, engine="legacy")]
     v2, legacy = guardrails.engine_counts(minutes, FAILURE.metric.signal)
-    assert (v2.served, v2.shadowed, v2.failed, v2.asked) == (10, 30, 1, 40)
+    assert (v2.served, v2.shadowed, v2.failed, v2.total) == (10, 30, 1, 40)
     assert (legacy.served, legacy.shadowed) == (30, 0)
     assert guardrails.served_share((v2, legacy)) == 0.25
 

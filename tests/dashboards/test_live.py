@@ -17,8 +17,8 @@ from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
-from dashboards import live
-from dashboards.screens import rollout as screens
+from dashboards import sse
+from dashboards.view_models import rollout as screens
 from tests.dashboards.browsing import changing
 
 pytestmark = pytest.mark.database("sqlite")
@@ -32,7 +32,7 @@ Event = tuple[str, dict[str, Any]]
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick follows at once."""
-    monkeypatch.setattr(live, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "TICK_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_stopping_process_ends_its_streams(app: Flask, events: Iterator[Event]
 
 
 def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
-    app.extensions["live_streams"] = live.Streams(1)
+    app.extensions["live_streams"] = sse.LiveStreams(1)
     browser = sign_in("victor")
     with browser.get(ADDRESS, buffered=False):
         refused = browser.get(ADDRESS)
@@ -124,7 +124,7 @@ def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: Sig
 
 
 def test_leaving_twice_makes_room_once() -> None:
-    streams = live.Streams(1)
+    streams = sse.LiveStreams(1)
     leave = streams.enter()
     leave()
     leave()

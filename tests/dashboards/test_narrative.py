@@ -8,8 +8,8 @@ import pytest
 
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan, positions
-from dashboards import narrative
-from dashboards.wording import NARROW
+from dashboards import summaries
+from dashboards.filters import NARROW
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 PLAN = default_plan(datetime(2026, 1, 1, tzinfo=UTC))
@@ -28,7 +28,7 @@ def rollout(position: Position = HERE, state: RolloutState = RolloutState.RUNNIN
 
 def told(found: Rollout, *gates: GateResult) -> str:
     """How it stands, with ordinary blanks."""
-    return narrative.standing(found, gates, NOW).replace(NARROW, " ")
+    return summaries.status_sentence(found, gates, NOW).replace(NARROW, " ")
 
 
 def test_a_running_rollout_names_the_gates_that_are_closed() -> None:
@@ -62,7 +62,7 @@ def test_a_complete_rollout_says_that_v2_serves() -> None:
 
 
 def test_the_button_names_where_the_next_step_leads() -> None:
-    labels = [narrative.advance_label(rollout(position)).replace(NARROW, " ") for position in positions(PLAN)]
+    labels = [summaries.advance_label(rollout(position)).replace(NARROW, " ") for position in positions(PLAN)]
     assert labels[:3] == [
         "Advance to the beta allowlist",
         "Advance to 10 % of new signups",
@@ -72,29 +72,29 @@ def test_the_button_names_where_the_next_step_leads() -> None:
 
 
 def test_stepping_back_is_not_offered_at_the_lowest_step() -> None:
-    assert narrative.step_back_label(rollout(LOWEST)) is None
-    assert narrative.step_back_label(rollout(Position(1, 0))) == "Step back to development and staging"
+    assert summaries.step_back_label(rollout(LOWEST)) is None
+    assert summaries.step_back_label(rollout(Position(1, 0))) == "Step back to development and staging"
 
 
 def test_the_timeline_has_one_current_phase_and_the_rest_in_order() -> None:
-    views = narrative.timeline(rollout(), {"beta": NOW, "everyone": NOW})
+    views = summaries.timeline(rollout(), {"beta": NOW, "everyone": NOW})
     assert [view.state for view in views] == ["done", "done", "current", "upcoming"]
     assert [step.state for step in views[2].steps] == ["done", "current", "upcoming", "upcoming"]
     assert [view.entered_at for view in views] == [None, NOW, None, None]
 
 
 def test_a_rollback_shows_where_it_stopped() -> None:
-    views = narrative.timeline(rollout(state=RolloutState.ROLLED_BACK), {})
+    views = summaries.timeline(rollout(state=RolloutState.ROLLED_BACK), {})
     assert [view.state for view in views] == ["done", "done", "stopped", "upcoming"]
 
 
 def test_a_complete_rollout_is_done_to_its_last_step() -> None:
-    views = narrative.timeline(rollout(Position(3, 3), RolloutState.COMPLETE), {})
+    views = summaries.timeline(rollout(Position(3, 3), RolloutState.COMPLETE), {})
     assert {step.state for view in views for step in view.steps} == {"done"}
 
 
 def test_every_phase_says_whom_it_adds() -> None:
-    assert [narrative.audience(PLAN, phase) for phase in PLAN.phases] == [
+    assert [summaries.audience(PLAN, phase) for phase in PLAN.phases] == [
         "Everybody in development and staging",
         "Those on the beta allowlist",
         "Those who signed up after 1 Jan 2026",

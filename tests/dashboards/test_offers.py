@@ -8,7 +8,7 @@ import pytest
 from control_plane import transitions
 from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan
 from control_plane.transitions import Decision, Transition
-from dashboards import offers
+from dashboards import actions
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ROLLOUT = Rollout(FLAG, default_plan(NOW), 4, 1, RolloutState.RUNNING, Position(2, 1), NOW, NOW, "Planned.")
@@ -37,23 +37,23 @@ def decided(rollout: Rollout, verb: str) -> Decision:
 
 @pytest.mark.parametrize("rollout", STATES, ids=lambda rollout: f"{rollout.state}-{rollout.position.phase}")
 def test_every_offer_is_allowed(rollout: Rollout) -> None:
-    assert all(isinstance(decided(rollout, offer.verb), Transition) for offer in offers.offers(rollout))
+    assert all(isinstance(decided(rollout, offer.verb), Transition) for offer in actions.actions(rollout))
 
 
 @pytest.mark.parametrize("rollout", STATES[:-1], ids=lambda rollout: f"{rollout.state}-{rollout.position.phase}")
 def test_rolling_back_is_always_offered_last_and_alone_is_destructive(rollout: Rollout) -> None:
-    offered = offers.offers(rollout)
+    offered = actions.actions(rollout)
     assert offered[-1].verb == "rollback"
     assert [offer.verb for offer in offered if offer.destructive] == ["rollback"]
 
 
 def test_what_is_rolled_back_offers_nothing() -> None:
-    assert offers.offers(STATES[-1]) == ()
+    assert actions.actions(STATES[-1]) == ()
 
 
 @pytest.mark.parametrize("verb", ["advance", "hold", "resume", "step-back", "rollback", "rearm"])
 def test_every_action_says_what_it_will_do(verb: str) -> None:
-    offer = offers.offer(ROLLOUT, verb)
+    offer = actions.action(ROLLOUT, verb)
     assert offer.verb == verb
     assert offer.question.endswith("?")
     assert offer.consequence.endswith(".")

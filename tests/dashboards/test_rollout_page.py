@@ -11,7 +11,7 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
 from credits_engine.migration import advance_gate
-from dashboards.screens import rollout as screens
+from dashboards.view_models import rollout as screens
 from tests.dashboards.browsing import changing, looking, words
 from tests.statements import noted
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout, default_plan
-from dashboards.screens import rollouts as screens
+from dashboards.view_models import rollouts as screens
 from tests.dashboards.browsing import changing, looking, words
 
 SignIn = Callable[[str], FlaskClient]

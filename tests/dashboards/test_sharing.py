@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from dashboards.sharing import Shared
+from dashboards.single_flight import SingleFlight
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def clock() -> list[float]:
 
 
 @pytest.fixture
-def shared(clock: list[float]) -> Shared[int]:
+def shared(clock: list[float]) -> SingleFlight[int]:
     """What is shared, by that clock."""
-    return Shared(lambda: clock[0])
+    return SingleFlight(lambda: clock[0])
 
 
 @pytest.fixture
@@ -27,29 +27,29 @@ def numbers() -> Iterator[int]:
     return count(1)
 
 
-def test_the_same_question_is_answered_once(shared: Shared[int], numbers: Iterator[int]) -> None:
+def test_the_same_question_is_answered_once(shared: SingleFlight[int], numbers: Iterator[int]) -> None:
     asked = [shared.get("page", 7, age_seconds=1, make=lambda: next(numbers)) for _ in range(3)]
     assert asked == [1, 1, 1]
 
 
-def test_another_key_or_version_is_another_question(shared: Shared[int], numbers: Iterator[int]) -> None:
+def test_another_key_or_version_is_another_question(shared: SingleFlight[int], numbers: Iterator[int]) -> None:
     questions = [("page", 7), ("list", 7), ("page", 8)]
     assert [shared.get(*each, age_seconds=1, make=lambda: next(numbers)) for each in questions] == [1, 2, 3]
 
 
-def test_an_answer_grows_old(shared: Shared[int], clock: list[float], numbers: Iterator[int]) -> None:
+def test_an_answer_grows_old(shared: SingleFlight[int], clock: list[float], numbers: Iterator[int]) -> None:
     shared.get("page", 7, age_seconds=1, make=lambda: next(numbers))
     clock[0] = 1.1
     assert shared.get("page", 7, age_seconds=1, make=lambda: next(numbers)) == 2
 
 
-def test_a_failure_is_not_shared(shared: Shared[int]) -> None:
+def test_a_failure_is_not_shared(shared: SingleFlight[int]) -> None:
     with pytest.raises(ZeroDivisionError):
         shared.get("page", 7, age_seconds=1, make=lambda: 1 // 0)
     assert shared.get("page", 7, age_seconds=1, make=lambda: 5) == 5
 
 
-def test_a_crowd_has_it_made_once(shared: Shared[int], numbers: Iterator[int]) -> None:
+def test_a_crowd_has_it_made_once(shared: SingleFlight[int], numbers: Iterator[int]) -> None:
     together = threading.Barrier(8)
     answers: list[int] = []
 

@@ -11,7 +11,7 @@ from alerts.analysis.verdicts import Status
 from control_plane.gates import GateStatus
 from control_plane.phases import RolloutState
 from control_plane.transitions import Action
-from dashboards.status import LOOKS, Tone, look
+from dashboards.badges import LOOKS, Tone, badge_style
 from flags.evaluation.trace import RuleOutcome
 
 ICONS = Path(__file__).parents[2] / "dashboards/templates/_icon.html"
@@ -34,11 +34,11 @@ def test_every_icon_is_drawn() -> None:
 
 def test_tones_of_one_vocabulary_differ_in_their_icons_too() -> None:
     for tokens in (RolloutState, GateStatus, Status):
-        faces = [look(token.value) for token in tokens]
+        faces = [badge_style(token.value) for token in tokens]
         tones_of = {icon: {face.tone for face in faces if face.icon == icon} for icon in {face.icon for face in faces}}
         assert all(len(tones) == 1 for tones in tones_of.values()), tokens
 
 
 def test_an_unknown_token_is_shown_quietly_in_its_own_words() -> None:
-    assert look("credits.manual_adjust") == look("manual_adjust")
-    assert (look("manual_adjust").label, look("manual_adjust").tone) == ("Manual adjust", Tone.QUIET)
+    assert badge_style("credits.manual_adjust") == badge_style("manual_adjust")
+    assert (badge_style("manual_adjust").label, badge_style("manual_adjust").tone) == ("Manual adjust", Tone.QUIET)

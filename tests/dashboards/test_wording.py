@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import wording
+from dashboards import filters
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 def read(text: str) -> str:
     """`text` with ordinary blanks."""
-    return text.replace(wording.NARROW, " ")
+    return text.replace(filters.NARROW, " ")
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,16 @@ def read(text: str) -> str:
     ],
 )
 def test_a_span_takes_two_units_at_most(seconds: int, words: str) -> None:
-    assert read(wording.span(seconds)) == words
+    assert read(filters.span(seconds)) == words
 
 
 def test_a_span_below_zero_is_over() -> None:
-    assert read(wording.span(timedelta(seconds=-5))) == "0 s"
+    assert read(filters.span(timedelta(seconds=-5))) == "0 s"
 
 
 def test_what_has_lasted_seconds_only_does_not_count_them() -> None:
-    assert wording.lasting(timedelta(seconds=59)) == "less than a minute"
-    assert read(wording.lasting(timedelta(seconds=61))) == "1 min"
+    assert filters.duration(timedelta(seconds=59)) == "less than a minute"
+    assert read(filters.duration(timedelta(seconds=61))) == "1 min"
 
 
 @pytest.mark.parametrize(
@@ -54,21 +54,21 @@ def test_what_has_lasted_seconds_only_does_not_count_them() -> None:
     ],
 )
 def test_a_share_keeps_two_or_three_figures(ratio: float, words: str) -> None:
-    assert read(wording.share(ratio)) == words
+    assert read(filters.share(ratio)) == words
 
 
 @given(st.floats(min_value=1e-12, max_value=1, allow_subnormal=False))
 def test_a_share_above_zero_never_reads_as_zero(ratio: float) -> None:
-    assert read(wording.share(ratio)) != "0 %"
+    assert read(filters.share(ratio)) != "0 %"
 
 
 def test_thousands_are_set_apart() -> None:
-    assert read(wording.count(1_234_567)) == "1 234 567"
+    assert read(filters.count(1_234_567)) == "1 234 567"
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 entries"), (1, "1 entry"), (1200, "1 200 entries")])
 def test_a_noun_follows_its_number(number: int, words: str) -> None:
-    assert read(wording.several(number, "entry", "entries")) == words
+    assert read(filters.pluralize(number, "entry", "entries")) == words
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_noun_follows_its_number(number: int, words: str) -> None:
     [(timedelta(seconds=40), "just now"), (timedelta(minutes=12), "12 min ago"), (timedelta(hours=-5), "in 5 h")],
 )
 def test_an_instant_is_told_from_now(difference: timedelta, words: str) -> None:
-    assert read(wording.ago(NOW - difference, NOW)) == words
+    assert read(filters.ago(NOW - difference, NOW)) == words
 
 
 def test_instants_are_written_in_utc() -> None:
-    assert wording.moment(NOW) == "2 Mar 2026, 09:30 UTC"
-    assert wording.clock(NOW) == "09:30:00 UTC"
-    assert wording.minute(NOW.timestamp() / 60) == "09:30"
+    assert filters.moment(NOW) == "2 Mar 2026, 09:30 UTC"
+    assert filters.clock(NOW) == "09:30:00 UTC"
+    assert filters.minute(NOW.timestamp() / 60) == "09:30"
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_instants_are_written_in_utc() -> None:
     ],
 )
 def test_a_figure_is_read_by_its_unit(name: str, value: object, words: str) -> None:
-    assert read(wording.figure(name, value)) == words
+    assert read(filters.figure(name, value)) == words
 
 
 def test_names_of_alerts_become_words_inside_a_sentence() -> None:
-    assert wording.readable("api_error_rate: over its threshold.") == "API error rate: over its threshold."
+    assert filters.sentence_case("api_error_rate: over its threshold.") == "API error rate: over its threshold."
 
 
 @pytest.mark.parametrize(("text", "words"), [("Held", "Held."), ("Why?", "Why?"), ("", ""), (" Done. ", "Done.")])
 def test_a_sentence_gets_the_stop_it_lacks(text: str, words: str) -> None:
-    assert wording.sentence(text) == words
+    assert filters.sentence(text) == words
 
 
 def test_an_opening_is_the_first_sentence_and_no_figure_ends_it() -> None:
-    assert wording.opening("Over 0.5% now. Bad were 3 of 9.") == "Over 0.5% now."
-    assert wording.opening("It soaks") == "It soaks."
+    assert filters.first_sentence("Over 0.5% now. Bad were 3 of 9.") == "Over 0.5% now."
+    assert filters.first_sentence("It soaks") == "It soaks."

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.rehearsal.traffic import made_up
-from dashboards.rehearsal.usage_log import COLUMNS
+from dashboards.simulation.traffic import generate_traffic
+from dashboards.simulation.usage_log import COLUMNS
 from tests.journeys.usage import OPERATIONS
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "usage.csv"
@@ -22,7 +22,7 @@ def recorded_usage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if RECORDED.exists():
         return RECORDED
     path = tmp_path_factory.mktemp("usage") / "usage.csv"
-    rows = made_up(
+    rows = generate_traffic(
         seed=1, begins_at=datetime(2026, 1, 1, 8, tzinfo=UTC), between=timedelta(minutes=35), operations=OPERATIONS
     )
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from dashboards.rehearsal.commands import replay
+from dashboards.simulation.commands import replay
 
 OPERATIONS = 14_960
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.platform.db.database import read_only
-from dashboards.rehearsal.commands import rehearsal_application
+from dashboards.simulation.commands import simulation_application
 
 OFF, NORMAL = 0, 1
 
@@ -15,6 +15,6 @@ def test_a_database_that_is_thrown_away_need_not_reach_the_disk_and_a_named_one_
     tmp_path: Path, named: bool, synchronous: int
 ) -> None:
     url = f"sqlite:///{tmp_path / 'kept.db'}" if named else None
-    with rehearsal_application(url) as app, app.app_context(), read_only() as session:
+    with simulation_application(url) as app, app.app_context(), read_only() as session:
         assert session.connection().exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
     assert (tmp_path / "kept.db").exists() is named

@@ -7,15 +7,22 @@ import pytest
 from credits_engine.engines.decisions import Amounts, Book, Outcome, Request
 from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import CATALOGUE
-from dashboards.rehearsal.faults import SLOW_NANOSECONDS, Fault, FaultKind, FaultyV2, OrderedFailureError, parse
+from dashboards.simulation.fault_injection import (
+    SLOW_NANOSECONDS,
+    Fault,
+    FaultInjectingV2,
+    FaultKind,
+    InjectedFailureError,
+    parse,
+)
 
 PHASES = ("development", "beta")
 BOOK = Book(calendar_month(datetime(2026, 1, 5, tzinfo=UTC)), Amounts(), CATALOGUE.plan("pro").v2)
 REQUEST = Request("u1", Amounts(analysis=3))
 
 
-def engine(kind: FaultKind, rate: float = 1.0) -> FaultyV2:
-    v2 = FaultyV2([Fault(kind, rate, from_operation=1)], seed=1)
+def engine(kind: FaultKind, rate: float = 1.0) -> FaultInjectingV2:
+    v2 = FaultInjectingV2([Fault(kind, rate, from_operation=1)], seed=1)
     v2.proceed(1, PHASES)
     return v2
 
@@ -53,7 +60,7 @@ def test_each_fault_spoils_the_decision_in_its_own_way() -> None:
     assert engine(FaultKind.DOUBLE_CHARGE).decide(BOOK, REQUEST).charged == Amounts(analysis=6)
     assert engine(FaultKind.FREE).decide(BOOK, REQUEST).charged == Amounts()
     assert engine(FaultKind.DENY).decide(BOOK, REQUEST).outcome is Outcome.DENIED_LIMIT
-    with pytest.raises(OrderedFailureError):
+    with pytest.raises(InjectedFailureError):
         engine(FaultKind.FAIL).decide(BOOK, REQUEST)
     slow = engine(FaultKind.SLOW)
     before = slow.timer()
@@ -62,7 +69,7 @@ def test_each_fault_spoils_the_decision_in_its_own_way() -> None:
 
 
 def test_before_it_begins_v2_is_as_it_is() -> None:
-    v2 = FaultyV2([Fault(FaultKind.FAIL, 1.0, from_operation=10)], seed=1)
+    v2 = FaultInjectingV2([Fault(FaultKind.FAIL, 1.0, from_operation=10)], seed=1)
     assert not v2.proceed(9, PHASES)
     assert v2.decide(BOOK, REQUEST).charged == REQUEST.amounts
 

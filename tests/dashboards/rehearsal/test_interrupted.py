@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.rehearsal.usage_log import COLUMNS
+from dashboards.simulation.usage_log import COLUMNS
 from tests.conftest import ROOT
 from tests.processes import dies_with_us, free_port
 

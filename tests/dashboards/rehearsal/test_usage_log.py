@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from credits_engine.engines.decisions import Amounts
-from dashboards.rehearsal.usage_log import Mistake, UsageLogError, UsageRow, read, survey
+from dashboards.simulation.usage_log import LogError, UsageLogError, UsageRow, read, survey
 
 HEADER = "operation_id,occurred_at,user_id,signed_up_at,plan,kind,credits"
 GOOD = "op-1,2026-01-01T08:00:00Z,u1,2026-01-01T08:00:00Z,pro,analysis,3"
@@ -52,7 +52,7 @@ def test_unknown_columns_are_ignored_and_missing_ones_named(tmp_path: Path) -> N
 def test_a_row_that_cannot_be_used_is_named_by_its_line(tmp_path: Path, row: str, sentence: str) -> None:
     good, bad = read(log(tmp_path, GOOD, row))
     assert isinstance(good, UsageRow)
-    assert isinstance(bad, Mistake)
+    assert isinstance(bad, LogError)
     assert bad.line == 3
     assert sentence in str(bad)
 

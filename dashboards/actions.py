@@ -1,0 +1,60 @@
+"""What a person may do to a rollout in its present state, in the words of buttons and dialogs. Pure."""
+
+from dataclasses import dataclass
+
+from control_plane.phases import Rollout, RolloutState
+from dashboards.summaries import advance_label, step_back_label
+
+
+@dataclass(frozen=True, slots=True)
+class UserAction:
+    """One action: `verb` is its place in the address, `consequence` says what it will do before it is done."""
+
+    verb: str
+    label: str
+    question: str
+    consequence: str
+    done: str
+    destructive: bool = False
+
+
+def actions(rollout: Rollout) -> tuple[UserAction, ...]:
+    """The actions that need a reason, as buttons beside the next step; the destructive one last."""
+    if rollout.latched:
+        return ()
+    held = rollout.state is RolloutState.HELD
+    first = {RolloutState.HELD: "resume", RolloutState.RUNNING: "hold"}.get(rollout.state)
+    verbs = [first, "step-back" if step_back_label(rollout) else None, "rollback"]
+    # Who holds by hand what the guard holds makes the hold their own: it then ends by hand alone.
+    keep = ["hold"] if held and rollout.held_by_guard else []
+    return tuple(action(rollout, verb) for verb in [*keep, *verbs] if verb)
+
+
+def action(rollout: Rollout, verb: str) -> UserAction:
+    """The words for `verb`, whether or not it is possible now."""
+    match verb:
+        case "advance":
+            label = advance_label(rollout)
+            text = "Whoever has v2 keeps it, and more people get it. The guard judges each second."
+            return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
+        case "hold":
+            text = "Everybody keeps the engine they have, and no step may follow until somebody resumes."
+            label = "Hold by hand" if rollout.held_by_guard else "Hold"
+            return UserAction(verb, label, "Hold the rollout here?", text, "Held. Nobody was added or taken out.")
+        case "resume":
+            text = "The next step becomes possible again as soon as its gates are open. Nothing changes before that."
+            return UserAction(verb, "Resume", "Resume the rollout?", text, "Resumed.")
+        case "step-back":
+            label = step_back_label(rollout) or "Step back"
+            text = "Those added last go back to legacy with their next request, and the step soaks again."
+            return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
+        case "rearm":
+            text = "A new attempt begins at the lowest step. Production stays on legacy until it is advanced again."
+            return UserAction(verb, "Re-arm", "Re-arm the rollout?", text, "Re-armed: a new attempt begins.")
+        case _:
+            text = (
+                "Legacy answers everybody from the next request on. Credits already used stay used. It stays so until "
+                "an owner re-arms the rollout, which then begins again at its lowest step."
+            )
+            done = "Rolled back: legacy serves everybody."
+            return UserAction("rollback", "Roll back", "Roll back to legacy now?", text, done, destructive=True)

@@ -1,0 +1,92 @@
+"""`rollout replay`."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from flask import Flask
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy.engine import make_url
+
+from control_plane.app import create_app
+from control_plane.phases import default_plan
+from control_plane.platform.db.database import db
+from control_plane.platform.runtime import start_checks
+from control_plane.platform.runtime.cli_support import CommandFailed, json_option
+from control_plane.platform.settings import Settings
+from dashboards.simulation import fault_injection as fault_orders
+from dashboards.simulation.fault_injection import FaultInjectingV2
+from dashboards.simulation.replay import Replay
+from dashboards.simulation.report import Report
+from dashboards.simulation.usage_log import LogError, Survey, UsageLogError, UsageRow, read, survey
+
+BETA_USERS = 8
+
+
+@click.command("replay")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--fault", "faults", multiple=True, metavar="KIND:RATE@WHEN", help="A fault in v2; repeatable.")
+@click.option("--seed", default=1, show_default=True, help="Makes a run with faults repeatable.")
+@click.option("--database", help="A fresh database to run on. Default: a temporary one, removed afterwards.")
+@json_option
+def replay(*, path: Path, faults: tuple[str, ...], seed: int, database: str | None, as_json: bool) -> None:
+    """Take the usage log PATH through the whole rollout on its own clock, and report.
+
+    Faults are double-charge, fail, deny, free and slow; WHEN is an operation number or a phase name.
+    """
+    try:
+        found = survey(path, users=BETA_USERS)
+        ordered = _ordered(faults, found)
+    except (UsageLogError, ValueError) as error:
+        raise CommandFailed(str(error)) from error
+    with simulation_application(database) as app, app.app_context():
+        report = _simulate(path, found, FaultInjectingV2(ordered, seed=seed), quiet=as_json)
+    report.unusable_rows = found.unusable
+    click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.to_text(found.mistakes))
+
+
+def _simulate(path: Path, found: Survey, v2: FaultInjectingV2, *, quiet: bool) -> Report:
+    assert found.begins_at is not None
+    run = Replay(v2, beta=found.first_users)
+    run.prepare(found.begins_at)
+    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("Rehearsing", total=found.usable)
+        return run.run(_usable(path), lambda done: bar.advance(task, done))
+
+
+def _usable(path: Path) -> Iterator[UsageRow]:
+    return (row for row in read(path) if not isinstance(row, LogError))
+
+
+def _ordered(faults: tuple[str, ...], found: Survey) -> list[fault_orders.Fault]:
+    assert found.begins_at is not None
+    names = [phase.name for phase in default_plan(found.begins_at).phases]
+    return [fault_orders.parse(text, names) for text in faults]
+
+
+@contextmanager
+def simulation_application(database: str | None) -> Iterator[Flask]:
+    """An application of its own: a rehearsal never touches the served database unless it is named."""
+    with tempfile.TemporaryDirectory(prefix="rollout-replay-") as folder:
+        url = database or f"sqlite:///{folder}/replay.db"
+        app = create_app(
+            Settings(
+                database_url=make_url(url).render_as_string(hide_password=False),
+                instance_dir=Path(folder),
+                secret_key="a rehearsal signs nothing",  # noqa: S106 - nobody can reach this application
+                alerts_file=Settings.from_env().alerts_file,
+                # What is thrown away need not survive a power cut; what somebody named keeps the setting it would have.
+                sqlite_synchronous=Settings.from_env().sqlite_synchronous if database else "OFF",
+                background=False,
+            )
+        )
+        start_checks.run(app)
+        try:
+            yield app
+        finally:
+            with app.app_context():
+                db.engine.dispose()

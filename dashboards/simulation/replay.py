@@ -1,0 +1,153 @@
+"""A usage log taken through the whole rollout on its own clock.
+
+Each operation goes through the use case, the transactions and the guard's tick that live traffic goes through. The
+tick comes before the operation: what the last one showed is judged before the next one is routed.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+
+from alerts.guard_job import run_guard
+from control_plane import rollouts
+from control_plane.phases import FLAG, Plan, RolloutState, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.runtime import change_feed
+from control_plane.transitions import Action, Transition
+from credits_engine.engines.receipts import Receipt
+from credits_engine.migration import advance_gate
+from credits_engine.reconciliation.journal import reconcile
+from dashboards.simulation import store
+from dashboards.simulation.auto_owner import may_advance, try_advance
+from dashboards.simulation.fault_injection import FaultInjectingV2
+from dashboards.simulation.report import PhaseReport, Report, RollbackReport
+from dashboards.simulation.simulator import ACTOR, Simulator
+from dashboards.simulation.usage_log import UsageRow
+from flags.store import UserAttributes, upsert_users
+
+TERM = 1
+NEWCOMERS_AFTER = timedelta(days=14)
+"""The guide opens to new signups in its third week; whoever signs up after that instant is new."""
+GATES_EVERY = timedelta(hours=6)
+"""How often the owner looks whether the gates are open."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Where the ordered fault began, in each of the counts a rollback is measured by."""
+
+    operation: int
+    v2_served: int
+
+
+class Replay:
+    """One rehearsal on the current application, whose database must be fresh."""
+
+    def __init__(self, v2: FaultInjectingV2, *, beta: Iterable[str]) -> None:
+        self._v2 = v2
+        self._beta = frozenset(beta)
+        self._stage = Simulator(v2, beta=self._beta)
+        self._fault: _Fault | None = None
+        self._look_at_gates_at = datetime.min.replace(tzinfo=UTC)
+        self.report = Report()
+
+    def prepare(self, begins_at: datetime) -> None:
+        """Plan the guide's rollout as of the log's first instant, with the beta allowlist in place."""
+        plan = default_plan(begins_at + NEWCOMERS_AFTER)
+        members = [UserAttributes(user_id, "free", None, beta=True) for user_id in sorted(self._beta)]
+        with transaction() as session:
+            rollouts.plan(session, FLAG, plan, now=begins_at, actor=ACTOR, reason="A rehearsal of the guide.")
+            upsert_users(session, members, now=begins_at)
+            change_feed.publish(session, "directory", "beta", now=begins_at)
+        self._enter(plan, 0, begins_at)
+
+    def run(self, rows: Iterable[UsageRow], progress: Progress) -> Report:
+        """Take every row through the rollout, then reconcile the books."""
+        started = perf_counter()
+        now = None
+        for row in rows:
+            now = row.occurred_at
+            self._tick(now)
+            self._proceed()
+            self._count(self._stage.perform(row, now))
+            progress(1)
+        if now is not None:
+            self._finish(now + timedelta(seconds=1))
+        self.report.seconds = perf_counter() - started
+        return self.report
+
+    def _tick(self, now: datetime) -> None:
+        for transition in run_guard(now, TERM):
+            self._record(transition)
+        if now < self._look_at_gates_at:
+            return
+        self._look_at_gates_at = now + GATES_EVERY
+        with read_only() as session:
+            if not may_advance(session, now):
+                return
+        advance_gate.refresh(
+            now, every=advance_gate.FRESH, operations=advance_gate.AT_ONCE_OPERATIONS, rest=lambda: None
+        )
+        with transaction() as session:
+            advanced = try_advance(session, now)
+        if advanced is None:
+            return
+        transition, approval = advanced
+        if approval:
+            self.report.phases[-1].approved.append(approval)
+        if transition.after.position.phase != transition.before.position.phase:
+            self._enter(transition.after.plan, transition.after.position.phase, now)
+
+    def _proceed(self) -> None:
+        number = self.report.operations + 1
+        faulty = self._v2.proceed(number, [phase.name for phase in self.report.phases])
+        if faulty and self._fault is None:
+            self._fault = _Fault(number, self.report.served["v2"])
+
+    def _count(self, receipt: Receipt) -> None:
+        report, engine = self.report, receipt.served.engine.value
+        report.operations += 1
+        report.served[engine] += 1
+        report.outcomes[receipt.outcome.value] += 1
+        report.variance[receipt.comparison.variance.value] += 1
+        report.phases[-1].operations += 1
+        if report.rollbacks and engine == "v2":
+            report.rollbacks[-1].v2_served_after_breach += 1
+
+    def _record(self, transition: Transition) -> None:
+        if transition.action is Action.HOLD:
+            self.report.holds += 1
+        if transition.action is not Action.ROLL_BACK:
+            return
+        fault = self._fault
+        operations = self.report.operations - fault.operation + 1 if fault else None
+        self.report.rollbacks.append(
+            RollbackReport(
+                at_operation=self.report.operations,
+                after_fault_operations=operations,
+                # v2 decides every operation, serving or shadowing.
+                after_fault_v2_decisions=operations,
+                after_fault_v2_served=self.report.served["v2"] - fault.v2_served if fault else None,
+                alert=transition.reason.partition(":")[0],
+                reason=transition.reason,
+            )
+        )
+
+    def _enter(self, plan: Plan, phase: int, now: datetime) -> None:
+        self.report.phases.append(PhaseReport(plan.phases[phase].name, now))
+
+    def _finish(self, now: datetime) -> None:
+        self._tick(now)
+        with read_only() as session:
+            rollout = rollouts.find(session, FLAG)
+            self.report.final_state = rollout.state.value
+            self.report.holds_left_to_people = int(rollout.state is RolloutState.HELD)
+            self.report.users = store.users(session)
+            ends = [phase.entered_at for phase in self.report.phases[1:]] + [now]
+            for phase, end in zip(self.report.phases, ends, strict=True):
+                phase.exposed_users = store.exposed_users(session, phase.entered_at, end)
+            found = reconcile(session)
+        self.report.checked, self.report.differences = found.checked, len(found.differences)

@@ -1,0 +1,154 @@
+"""A rollout in words: whom it reaches, how it stands, what its next step does, and its phases as a timeline. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import (
+    AudienceKind,
+    Phase,
+    Plan,
+    Position,
+    Rollout,
+    RolloutState,
+    position_after,
+    position_before,
+)
+from dashboards.filters import ago, day, duration, first_sentence, percentage, pluralize, sentence, sentence_case
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One percentage of a phase; `state` is a token of `status.py`."""
+
+    percentage: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseView:
+    """One phase on the timeline. `entered_at` is None where this attempt has not been."""
+
+    number: int
+    name: str
+    title: str
+    audience: str
+    state: str
+    steps: tuple[StepView, ...]
+    soak: timedelta
+    entered_at: datetime | None
+
+    @property
+    def stepped(self) -> bool:
+        """Whether the phase opens in more than one step."""
+        return len(self.steps) > 1
+
+
+def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseView, ...]:
+    """The phases in order; `entered` says when this attempt came to each, by name."""
+    return tuple(_phase_view(rollout, index, entered) for index in range(len(rollout.plan.phases)))
+
+
+def audience(plan: Plan, phase: Phase) -> str:
+    """Whom a phase adds, as a sentence without its stop."""
+    match phase.audience:
+        case AudienceKind.ENVIRONMENTS:
+            return f"Everybody in {_listed(phase.environments)}"
+        case AudienceKind.ALLOWLIST:
+            return "Those on the beta allowlist"
+        case AudienceKind.NEW_SIGNUPS:
+            return f"Those who signed up after {day(plan.new_signups_after)}"
+        case AudienceKind.EVERYONE:
+            return "All production users"
+
+
+def reach(plan: Plan, position: Position) -> str:
+    """Whom a step reaches, to be used inside a sentence: `25 % of new signups`."""
+    phase = plan.phases[position.phase]
+    part = percentage(phase.steps[position.step])
+    match phase.audience:
+        case AudienceKind.ENVIRONMENTS:
+            return _listed(phase.environments)
+        case AudienceKind.ALLOWLIST:
+            return "the beta allowlist"
+        case AudienceKind.NEW_SIGNUPS:
+            return f"{part} of new signups"
+        case AudienceKind.EVERYONE:
+            return f"{part} of everyone"
+
+
+def advance_label(rollout: Rollout) -> str:
+    """What the primary button says."""
+    position = position_after(rollout.plan, rollout.position)
+    return f"Advance to {reach(rollout.plan, position)}" if position else "Complete the rollout"
+
+
+def step_back_label(rollout: Rollout) -> str | None:
+    """What stepping back leads to; None at the lowest step."""
+    position = position_before(rollout.plan, rollout.position)
+    return f"Step back to {reach(rollout.plan, position)}" if position else None
+
+
+def status_sentence(rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
+    """How the rollout stands, in one or two sentences."""
+    here = reach(rollout.plan, rollout.position)
+    why = sentence_case(sentence(rollout.state_reason))
+    lasted = duration(now - rollout.state_changed_at)
+    match rollout.state:
+        case RolloutState.RUNNING:
+            return f"{_capital(here)} for {duration(now - rollout.entered_at)}. {gates_sentence(gates)}"
+        case RolloutState.HELD:
+            holder = "the guard" if rollout.held_by_guard else "a person"
+            return f"Held by {holder} at {here} for {lasted}: {why}"
+        case RolloutState.ROLLED_BACK:
+            return f"Rolled back {ago(rollout.state_changed_at, now)}, legacy serves everybody: {why}"
+        case RolloutState.COMPLETE:
+            return f"Complete for {lasted}: v2 serves everybody."
+
+
+def gates_sentence(gates: Sequence[GateResult]) -> str:
+    """What stands between the rollout and its next step."""
+    closed = [gate for gate in gates if gate.status is GateStatus.CLOSED]
+    unknown = [gate for gate in gates if gate.status is GateStatus.UNKNOWN]
+    if closed:
+        verb = "is" if len(closed) == 1 else "are"
+        reasons = " ".join(sentence_case(first_sentence(gate.reason)) for gate in closed)
+        return f"{len(closed)} of {pluralize(len(gates), 'gate')} {verb} closed: {reasons}"
+    if unknown:
+        verb = "proves" if len(unknown) == 1 else "prove"
+        return f"{pluralize(len(unknown), 'gate')} {verb} nothing yet; an owner may approve the next step."
+    return "Every gate is open; it may advance."
+
+
+def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -> PhaseView:
+    phase = rollout.plan.phases[index]
+    steps = tuple(StepView(part, _state(rollout, Position(index, step))) for step, part in enumerate(phase.steps))
+    states = {step.state for step in steps}
+    state = next((token for token in ("stopped", "current") if token in states), steps[-1].state)
+    return PhaseView(
+        number=index + 1,
+        name=phase.name,
+        title=phase.title,
+        audience=audience(rollout.plan, phase),
+        state=state,
+        steps=steps,
+        soak=phase.soak,
+        entered_at=entered.get(phase.name) if state != "upcoming" else None,
+    )
+
+
+def _state(rollout: Rollout, position: Position) -> str:
+    if position < rollout.position or rollout.state is RolloutState.COMPLETE:
+        return "done"
+    if position > rollout.position:
+        return "upcoming"
+    return "stopped" if rollout.latched else "current"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

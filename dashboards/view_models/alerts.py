@@ -1,0 +1,131 @@
+"""The alerts of `alerts.yaml`: what each has seen, and how much it takes to hold or to roll back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import log
+
+from sqlalchemy.orm import Session
+
+from alerts import store as alert_store
+from alerts.analysis.rules import Rule, alphas, test_for
+from alerts.analysis.sequential_test import failures_needed
+from alerts.analysis.verdicts import HOLD_LOG_E
+from alerts.definitions import rules_file
+from alerts.guard import applicable
+from alerts.inbound import store as intake_store
+from alerts.models import Notice, NoticeDelivery, ReceivedAlert
+from alerts.notifications import store as notice_store
+from alerts.overrides.approval import ASKED_FOR
+from alerts.overrides.store import Override, PendingOverride, active, pending
+from control_plane import store
+from control_plane.phases import Rollout
+from control_plane.platform.auth import audit
+from control_plane.platform.observability import signals
+from dashboards import guardrails
+from dashboards.charts import CARD, WIDE, Frame
+from dashboards.guardrails import AlertView
+from dashboards.view_models import guard
+from dashboards.view_models.guard import GuardView
+
+SAMPLES = (5, 10, 20, 50, 100, 200, 500, 1000)
+MARKS = 100
+LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsScreen:
+    """Every alert of every rollout, as of `now`. `problem` says why the file on disk is not in force."""
+
+    now: datetime
+    guard: GuardView
+    problem: str | None
+    flags: tuple[tuple[Rollout, tuple[AlertView, ...]], ...]
+    received: tuple[ReceivedAlert, ...]
+    """What Alertmanager sent last, the newest first."""
+    notices: tuple[tuple[Notice, tuple[NoticeDelivery, ...]], ...]
+    """What people were told last, with what became of each delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many of the first `total` outcomes must be bad before the guard holds, and before it rolls back."""
+
+    total: int
+    hold: int | None
+    rollback: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertScreen:
+    """One alert in detail."""
+
+    now: datetime
+    guard: GuardView
+    rollout: Rollout
+    alert: AlertView
+    override: Override | None
+    """While one stands, the alert may only notify."""
+    asked: PendingOverride | None
+    """What one owner asked for and another one may grant."""
+    alpha: float | None
+    needs: tuple[Need, ...]
+
+
+def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
+    """All alerts."""
+    minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    flags = tuple(
+        (rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in store.load_all(session)
+    )
+    watching = guard.read(session, now=now, lease_seconds=lease_seconds)
+    received = tuple(intake_store.latest(session, limit=LISTED))
+    told = tuple((notice, tuple(deliveries)) for notice, deliveries in notice_store.latest(session, limit=LISTED))
+    return AlertsScreen(now, watching, rules_file.current().problem, flags, received, told)
+
+
+def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:
+    """Every alert that may only notify now."""
+    rollouts = store.load_all(session)
+    return tuple(
+        override
+        for rollout in rollouts
+        for override in active(session, rollout.flag, attempt=rollout.attempt, now=now).values()
+    )
+
+
+def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float) -> AlertScreen | None:
+    """One alert; None where no rollout is guarded by one of that name."""
+    minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    for rollout in store.load_all(session):
+        for alert in views(session, rollout, minutes, now=now, frame=WIDE):
+            if alert.name == name:
+                alpha = alphas(rules_file.current().rules).get(name)
+                watching = guard.read(session, now=now, lease_seconds=lease_seconds)
+                override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
+                wish = pending(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
+                return AlertScreen(now, watching, rollout, alert, override, wish, alpha, needs(alert.rule, alpha))
+    return None
+
+
+def views(
+    session: Session, rollout: Rollout, minutes: guardrails.Minutes, *, now: datetime, frame: Frame
+) -> tuple[AlertView, ...]:
+    """The alerts that guard this rollout, the worst first, with its changes marked on their charts."""
+    verdicts = alert_store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    rules = applicable(rules_file.current().rules, rollout.flag)
+    changes = [entry.at for entry in audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)]
+    return guardrails.alert_views(rules, verdicts, minutes, now=now, changes=changes, frame=frame)
+
+
+def needs(rule: Rule, alpha: float | None, samples: Sequence[int] = SAMPLES) -> tuple[Need, ...]:
+    """The answer to "how many errors does it take", for a release whose first outcomes these are."""
+    bet = test_for(rule)
+    return tuple(
+        Need(
+            total=total,
+            hold=failures_needed(bet, total, log_bar=HOLD_LOG_E),
+            rollback=failures_needed(bet, total, log_bar=-log(alpha)) if alpha else None,
+        )
+        for total in samples
+    )

@@ -1,0 +1,69 @@
+"""What v2 served before a rollback, what it cost whom, and the corrections that wait for an owner."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.remediation import approval, store
+from credits_engine.remediation.impact import ItemState, ReportState
+from credits_engine.remediation.store import Item, Report
+
+ACCOUNTS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RemediationView:
+    """A report in short."""
+
+    report: Report
+    differing: int
+    """Accounts on which the engines did not simply agree."""
+    owing: int
+    """Accounts that are owed credits, whether or not they have them by now."""
+    owed: Amounts
+    refused: int
+    """Accounts whose book could not follow."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether an owner has to decide."""
+        return self.report.state is ReportState.PREPARED
+
+
+@dataclass(frozen=True, slots=True)
+class RemediationScreen:
+    """A report with its accounts, a page of them."""
+
+    now: datetime
+    view: RemediationView
+    items: tuple[Item, ...]
+    next_after: str | None
+
+
+def of_attempt(session: Session, flag: str, attempt: int) -> RemediationView | None:
+    """The report on the rollback that ended `attempt`, once there is one."""
+    report = store.of_attempt(session, flag, attempt)
+    return _view(session, report) if report else None
+
+
+def read(session: Session, flag: str, attempt: int, *, after: str, now: datetime) -> RemediationScreen:
+    """One report in full; raises UnknownReportError."""
+    view = _view(session, approval.find_report(session, flag, attempt))
+    items = store.items(session, view.report.id, after=after, limit=ACCOUNTS_SHOWN + 1)
+    more = len(items) > ACCOUNTS_SHOWN
+    shown = tuple(items[:ACCOUNTS_SHOWN])
+    return RemediationScreen(now, view, shown, shown[-1].cost.user_id if more else None)
+
+
+def _view(session: Session, report: Report) -> RemediationView:
+    tally = store.count_by_state(session, report.id)
+    owing = {state: found for state, found in tally.items() if state is not ItemState.NONE}
+    return RemediationView(
+        report=report,
+        differing=sum(accounts for accounts, _ in tally.values()),
+        owing=sum(accounts for accounts, _ in owing.values()),
+        owed=sum((owed for _, owed in owing.values()), NOTHING),
+        refused=tally.get(ItemState.REFUSED, (0, NOTHING))[0],
+    )

@@ -1,0 +1,147 @@
+"""The screen of one rollout: how it stands, what may happen next, what the guard sees, what happened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from alerts.analysis.metrics import METRICS
+from alerts.overrides.store import Override, active
+from control_plane import rollouts, transitions
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import FLAG, Rollout, RolloutState
+from control_plane.platform.auth import audit
+from control_plane.platform.observability import signals
+from dashboards import guardrails, summaries
+from dashboards.charts import CARD
+from dashboards.guardrails import AlertView, EngineCounts
+from dashboards.summaries import PhaseView
+from dashboards.view_models import alerts, audit_entry, guard, remediation
+from dashboards.view_models.audit_entry import EntryView
+from dashboards.view_models.guard import GuardView
+from dashboards.view_models.remediation import RemediationView
+
+ENTRIES_READ, ENTRIES_SHOWN = 100, 6
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutScreen:
+    """Everything the page of one rollout shows, as of `now`."""
+
+    now: datetime
+    rollout: Rollout
+    sentence: str
+    phases: tuple[PhaseView, ...]
+    gates: tuple[GateResult, ...]
+    rearm_gates: tuple[GateResult, ...]
+    alerts: tuple[AlertView, ...]
+    overrides: tuple[Override, ...]
+    """Alerts that may only notify for now."""
+    engines: tuple[EngineCounts, ...]
+    """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
+    guard: GuardView
+    entries: tuple[EntryView, ...]
+    aftermath: RemediationView | None
+    """What the rollback that ended this attempt left behind."""
+
+    @property
+    def flag(self) -> str:
+        return self.rollout.flag
+
+    @property
+    def advance_label(self) -> str:
+        return summaries.advance_label(self.rollout)
+
+    @property
+    def step_back_label(self) -> str | None:
+        return summaries.step_back_label(self.rollout)
+
+    @property
+    def reach(self) -> str:
+        """Whom the rollout lets in by its plan; nobody while it is rolled back."""
+        return "nobody" if self.rollout.latched else summaries.reach(self.rollout.plan, self.rollout.position)
+
+    @property
+    def v2_share(self) -> float | None:
+        """The part of the last hour's answers that v2 gave."""
+        return guardrails.served_share(self.engines)
+
+    @property
+    def counts_damage(self) -> bool:
+        """Whether a report on the rollback is on its way."""
+        return self.rollout.latched and self.flag == FLAG and self.aftermath is None
+
+    @property
+    def running(self) -> bool:
+        return self.rollout.state is RolloutState.RUNNING
+
+    @property
+    def closed(self) -> tuple[GateResult, ...]:
+        return _with(self.gates, GateStatus.CLOSED)
+
+    @property
+    def unknown(self) -> tuple[GateResult, ...]:
+        return _with(self.gates, GateStatus.UNKNOWN)
+
+    @property
+    def rearm_closed(self) -> tuple[GateResult, ...]:
+        """What stands against a new attempt."""
+        return _with(self.rearm_gates, GateStatus.CLOSED)
+
+    @property
+    def may_advance(self) -> bool:
+        """Whether nothing but a person's approval stands in the way."""
+        return self.running and not self.closed
+
+    @property
+    def rearm_from(self) -> datetime | None:
+        """When the cool-down ends; None unless it runs."""
+        ends = transitions.cool_down_ends(self.rollout)
+        return ends if self.rollout.latched and self.now < ends else None
+
+    @property
+    def soaked(self) -> float:
+        """The part of the soak time that is over, 0 to 1."""
+        required = self.rollout.phase.soak
+        passed = self.now - self.rollout.entered_at
+        return min(1.0, max(0.0, passed / required)) if required else 1.0
+
+
+def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) -> RolloutScreen:
+    """The screen of `flag`; raises UnknownRolloutError."""
+    rollout = rollouts.find(session, flag)
+    gates = rollouts.gates(session, rollout, now)
+    entries = audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_READ)
+    minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
+    return RolloutScreen(
+        now=now,
+        rollout=rollout,
+        sentence=summaries.status_sentence(rollout, gates, now),
+        phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
+        gates=tuple(gates),
+        rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
+        alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD),
+        overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
+        engines=_engines(flag, minutes, now),
+        guard=guard.read(session, now=now, lease_seconds=lease_seconds),
+        entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),
+        aftermath=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+    )
+
+
+def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:
+    """The credits' engines behind the credits' flag; what is served behind any other flag is counted nowhere."""
+    if flag != FLAG:
+        return ()
+    return guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal)
+
+
+def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:
+    """The last hour alone: more was read, so that its first minutes have a whole window behind them."""
+    first = int((now - guardrails.HISTORY).timestamp()) // 60
+    return [(key, tally) for key, tally in minutes if key[1] >= first]
+
+
+def _with(gates: Sequence[GateResult], status: GateStatus) -> tuple[GateResult, ...]:
+    return tuple(gate for gate in gates if gate.status is status)

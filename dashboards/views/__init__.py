@@ -1,0 +1,31 @@
+"""The HTML screens: GET renders a read model, POST calls one use case and answers 303."""
+
+from dashboards.views import (
+    alerts,
+    audit,
+    credit_books,
+    explain,
+    people,
+    remediation,
+    rollout,
+    rollouts,
+    session,
+    system,
+    users,
+)
+from dashboards.views.blueprint import init_app
+
+__all__ = [
+    "alerts",
+    "audit",
+    "credit_books",
+    "explain",
+    "init_app",
+    "people",
+    "remediation",
+    "rollout",
+    "rollouts",
+    "session",
+    "system",
+    "users",
+]

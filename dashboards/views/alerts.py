@@ -1,0 +1,99 @@
+"""The alerts: all of them, and one in detail, which an owner may overrule for a while."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from alerts.definitions import rules_file
+from alerts.overrides import approval
+from alerts.overrides.approval import OverrideRequest
+from alerts.overrides.store import PendingOverride
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
+from dashboards import sse
+from dashboards.filters import clock
+from dashboards.fragments import Fragments, alerts_fragments
+from dashboards.view_models import alerts as screens
+from dashboards.view_models.alerts import AlertsScreen
+from dashboards.views.blueprint import bp
+
+
+@bp.get("/alerts")
+@authorization.require_role("viewer")
+def alerts() -> ResponseReturnValue:
+    """Every alert with what it has seen."""
+    screen = _screen(datetime.now(UTC))
+    return render_template("alerts.html", screen=screen, regions=alerts_fragments(screen))
+
+
+@bp.get("/live/alerts")
+@authorization.require_role("viewer")
+def live_alerts() -> ResponseReturnValue:
+    """The same, as it changes."""
+    return sse.stream(_regions)
+
+
+@bp.get("/alerts/<name>")
+@authorization.require_role("viewer")
+def alert(name: str) -> ResponseReturnValue:
+    """One alert: its history, its settings, and how many errors it takes."""
+    with read_only() as session:
+        screen = screens.read_one(
+            session, name, now=datetime.now(UTC), lease_seconds=settings.current().guard_lease_seconds
+        )
+    if screen is None:
+        raise Problem(404, "ALERT_NOT_FOUND", f"No rollout is guarded by an alert called {name!r}; see the list.")
+    return render_template("alert.html", screen=screen)
+
+
+@bp.post("/alerts/<flag>/<name>/override")
+@authorization.require_role("owner")
+def override_alert(flag: str, name: str) -> ResponseReturnValue:
+    """Let the alert only notify for a while."""
+    wish = OverrideRequest(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
+
+    def grant(session: Session, now: datetime) -> str:
+        done = approval.grant(session, rules_file.current().rules, wish, now=now, actor=authorization.actor())
+        if isinstance(done, PendingOverride):
+            return f"It is critical: another owner has to wish the same by {clock(done.until)}. Until then it acts."
+        return "It only notifies now. Everybody was told."
+
+    return _changed(name, grant)
+
+
+@bp.post("/alerts/<flag>/<name>/override/end")
+@authorization.require_role("operator")
+def end_alert_override(flag: str, name: str) -> ResponseReturnValue:
+    """Let the alert act again."""
+    reason = request.form.get("reason", "")[:2000]
+
+    def end(session: Session, now: datetime) -> str:
+        approval.end(session, flag, name, now=now, actor=authorization.actor(), reason=reason)
+        return "It acts again."
+
+    return _changed(name, end)
+
+
+def _changed(name: str, change: Callable[[Session, datetime], str]) -> ResponseReturnValue:
+    """Make the change, which says what it did, and go back to the alert."""
+    try:
+        with transaction() as session:
+            done = change(session, datetime.now(UTC))
+        flash(done, "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.alert", name=name), 303)
+
+
+def _regions(now: datetime) -> Fragments:
+    return alerts_fragments(_screen(now))
+
+
+def _screen(now: datetime) -> AlertsScreen:
+    with read_only() as session:
+        return screens.read(session, now=now, lease_seconds=settings.current().guard_lease_seconds)

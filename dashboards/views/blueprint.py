@@ -1,0 +1,135 @@
+"""The one blueprint of all screens, and what every template may ask for."""
+
+import re
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+from markupsafe import Markup, escape
+from sqlalchemy.exc import SQLAlchemyError
+
+from alerts.overrides.store import Override
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
+from control_plane.platform.identity_types import Person, Role
+from dashboards import actions, assets, filters
+from dashboards.badges import badge_style
+from dashboards.charts import Chart
+from dashboards.fragments import etag
+from dashboards.view_models import alerts
+
+COMMAND = re.compile(r"`([^`]+)`")
+LARGEST_ID = 2**63 - 1
+THEME_COOKIE = "theme"
+THEMES = ("light", "dark")
+
+bp = Blueprint("pages", __name__, template_folder="../templates")
+
+SCREENS = (
+    ("pages.rollouts", "Rollouts"),
+    ("pages.explain", "Explain"),
+    ("pages.users", "Users"),
+    ("pages.alerts", "Alerts"),
+    ("pages.credits", "Credits"),
+    ("pages.audit_trail", "Audit"),
+    ("pages.people", "People"),
+    ("pages.system", "System"),
+)
+FOR_OWNERS = ("pages.credits", "pages.people")
+BELONGS_TO = {
+    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
+    "pages.alerts": ("pages.alerts", "pages.alert"),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Mount the screens and give the templates their words."""
+    app.register_blueprint(bp)
+    app.jinja_env.filters.update(
+        ago=filters.ago,
+        clock=filters.clock,
+        count=filters.count,
+        day=filters.day,
+        evidence=lambda value, name: filters.figure(name, value),
+        look=badge_style,
+        mark=etag,
+        code_spans=code_spans,
+        minute=filters.minute,
+        moment=filters.moment,
+        percentage=filters.percentage,
+        plain=filters.plain,
+        sentence_case=filters.sentence_case,
+        rows=rows,
+        pluralize=filters.pluralize,
+        share=filters.share,
+        shell=shlex.quote,
+        span=filters.span,
+    )
+
+
+@bp.app_context_processor
+def template_globals() -> dict[str, Any]:
+    """Who looks, in which colours, and where the screens are."""
+    return {
+        "me": me(),
+        "may": may,
+        "theme": theme(),
+        "screens": [each for each in SCREENS if each[0] not in FOR_OWNERS or may("owner")],
+        "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
+        "static_url": assets.static_url,
+        "silenced": silenced_count,
+        "offered": lambda screen: actions.actions(screen.rollout),
+        "rearming": lambda screen: actions.action(screen.rollout, "rearm"),
+    }
+
+
+@bp.get("/static/<path:name>")
+def asset(name: str) -> Response:
+    """A static file."""
+    return assets.asset(name)
+
+
+def me() -> Person | None:
+    """Who looks. While the database is away nobody is known, and the page that says so must still come."""
+    try:
+        return authorization.person()
+    except SQLAlchemyError:
+        return None
+
+
+def silenced_count() -> tuple[Override, ...]:
+    """The alerts that may only notify now, whatever page one looks at; none for those who are not signed in."""
+    if me() is None:
+        return ()
+    with read_only() as session:
+        return alerts.silenced(session, now=datetime.now(UTC))
+
+
+def theme() -> str:
+    """The colours this browser chose: light, dark, or empty for what the system says."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else ""
+
+
+def may(role: str) -> bool:
+    """Whether the person signed in has at least this role."""
+    person = me()
+    return person is not None and person.role.includes(Role(role))
+
+
+def row_id(text: str) -> int:
+    """An id in an address, as a database can compare with it; raises ValueError for what is none."""
+    return min(int(text), LARGEST_ID)
+
+
+def code_spans(text: str) -> Markup:
+    """`text` with what stands between backticks set as code."""
+    return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+def rows(chart: Chart, step: int = 5) -> list[tuple[float, list[float | None]]]:
+    """A chart's figures as a table, every `step` minutes."""
+    values = [{dot.at: dot.value for dot in line.dots} for line in chart.lines]
+    moments = sorted(set().union(*values))
+    return [(at, [line.get(at) for line in values]) for at in moments if at % step == 0]

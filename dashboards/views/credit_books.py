@@ -1,0 +1,104 @@
+"""The credits of one user: what the books hold, and an owner's corrections of them."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from credits_engine.administration import corrections
+from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
+from credits_engine.operations.routing import flag_lookup
+from dashboards.view_models import credits as screens
+from dashboards.views.blueprint import bp, row_id
+
+REASON_CHARACTERS = 2000
+ADJUSTMENT_MAXIMUM = 1_000_000
+DONE = {
+    "adjust": "Adjusted, in both books.",
+    "reset": "Nothing is used any more, in both books.",
+    "freeze": "Frozen: nothing can be consumed.",
+    "unfreeze": "Credits can be consumed again.",
+}
+VERB = f"<any({', '.join(DONE)}):verb>"
+REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictError)
+
+
+@bp.get("/credits", endpoint="credits")
+@authorization.require_role("owner")
+def show_credits() -> ResponseReturnValue:
+    """Both books and the journal of a user; without one, where the engines differed lately."""
+    user_id = request.args.get("user", "").strip()
+    before = request.args.get("before", type=row_id)
+    with read_only() as session:
+        screen = screens.read(session, user_id, before=before, now=datetime.now(UTC))
+    # The key comes with the form: a form that is sent twice adjusts once.
+    return render_template("credits.html", screen=screen, key=f"page:{secrets.token_urlsafe(12)}")
+
+
+@bp.post(f"/credits/{VERB}")
+@authorization.require_role("owner")
+def correct_credits(verb: str) -> ResponseReturnValue:
+    """Correct the books of a user, or stop and resume their consumption."""
+    user_id, reason = request.form.get("user", ""), request.form.get("reason", "").strip()[:REASON_CHARACTERS]
+    try:
+        _refuse_nothing(verb, reason)
+        with transaction() as session:
+            _correction(verb)(session, user_id, datetime.now(UTC), reason)
+        flash(DONE[verb], "success")
+    except REFUSALS as refusal:
+        flash(f"Nothing was changed.\n{refusal}", "refusal")
+    return redirect(url_for("pages.credits", user=user_id), 303)
+
+
+def _correction(verb: str) -> Callable[[Session, str, datetime, str], object]:
+    match verb:
+        case "adjust":
+            return _adjust
+        case "reset":
+            return lambda session, user_id, now, reason: corrections.reset(
+                session, user_id, now=now, actor=authorization.actor(), reason=reason
+            )
+        case "freeze":
+            return lambda session, user_id, now, reason: corrections.freeze(
+                session, user_id, now=now, actor=authorization.actor(), reason=reason
+            )
+        case _:
+            return lambda session, user_id, now, reason: corrections.unfreeze(
+                session, user_id, now=now, actor=authorization.actor(), reason=reason
+            )
+
+
+def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> object:
+    return corrections.adjust(
+        session,
+        user_id,
+        _amounts(),
+        evaluate=flag_lookup(session, now),
+        now=now,
+        actor=authorization.actor(),
+        reason=reason,
+        key=request.form.get("key") or None,
+    )
+
+
+def _amounts() -> Amounts:
+    """What is given back, or taken where it is negative."""
+    return Amounts(request.form.get("analysis", 0, type=int), request.form.get("roast", 0, type=int))
+
+
+def _refuse_nothing(verb: str, reason: str) -> None:
+    """Raise CorrectionRefused for a form that asks for nothing, for too much, or without a reason."""
+    if not reason:
+        raise CorrectionRefused("Say why: a reason is required.")
+    if verb == "adjust" and _amounts() == Amounts():
+        raise CorrectionRefused("Write how many credits to give back; a negative number takes some away.")
+    if verb == "adjust" and max(abs(_amounts().analysis), abs(_amounts().roast)) > ADJUSTMENT_MAXIMUM:
+        raise CorrectionRefused(f"At most {ADJUSTMENT_MAXIMUM} credits of a kind can be adjusted at once.")

@@ -1,0 +1,33 @@
+"""Why a user has the flag: a question in the address, so that the answer can be linked to."""
+
+from datetime import UTC, datetime
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from control_plane.phases import PRE_PRODUCTION, PRODUCTION
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only
+from dashboards.view_models import explain as screens
+from dashboards.views.blueprint import bp
+
+ENVIRONMENTS = (PRODUCTION, *PRE_PRODUCTION)
+
+
+@bp.get("/explain")
+@authorization.require_role("viewer")
+def explain() -> ResponseReturnValue:
+    """The form, and the answer once a user is named."""
+    asked = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment")}
+    with read_only() as session:
+        screen = screens.read(
+            session,
+            settings.current(),
+            flag=asked["flag"],
+            user_id=asked["user"],
+            environment=asked["environment"],
+            now=datetime.now(UTC),
+        )
+    environments = sorted({*ENVIRONMENTS, screen.environment})
+    return render_template("explain.html", screen=screen, environments=environments)

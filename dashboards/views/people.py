@@ -1,0 +1,141 @@
+"""People and tokens, for owners. A secret is shown in the answer to the form that made it, and nowhere else."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth import accounts, authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Role, TokenType
+from control_plane.platform.problems import Problem
+from dashboards.view_models import people as screens
+from dashboards.views.blueprint import bp
+
+TOKEN_DAYS = (30, 90, 365)
+
+Change = Callable[[Session, datetime], object]
+
+
+@bp.get("/people")
+@authorization.require_role("owner")
+def people() -> ResponseReturnValue:
+    """Everybody who may sign in, and every token."""
+    with read_only() as session:
+        screen = screens.read(session, me=authorization.person(), now=datetime.now(UTC))
+    return render_template("people.html", screen=screen, roles=list(Role), types=list(TokenType), days=TOKEN_DAYS)
+
+
+@bp.post("/people")
+@authorization.require_role("owner")
+def add_person() -> ResponseReturnValue:
+    """Let somebody sign in; their password is shown once."""
+    username, role = request.form.get("username", ""), request.form.get("role", "")
+
+    def add(session: Session, now: datetime) -> str:
+        return accounts.add_person(session, username, role, now=now, actor=authorization.actor())
+
+    return _secret_page(add, f"The password of {username.strip().lower()}")
+
+
+@bp.post("/people/<int:person_id>/password")
+@authorization.require_role("owner")
+def renew_password(person_id: int) -> ResponseReturnValue:
+    """Give somebody a new password, shown once, and end their sessions."""
+    password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
+
+    def renew(session: Session, now: datetime) -> str:
+        accounts.change_password(session, person_id, password=password, now=now, actor=authorization.actor())
+        return password
+
+    return _secret_page(renew, "The new password")
+
+
+@bp.post("/people/<int:person_id>/role")
+@authorization.require_role("owner")
+def change_role(person_id: int) -> ResponseReturnValue:
+    """Give somebody another role and end their sessions."""
+    role = request.form.get("role", "")
+    return _changed(
+        lambda session, now: accounts.change_role(session, person_id, role=role, now=now, actor=authorization.actor()),
+        "The role was changed; whoever it was is signed out.",
+    )
+
+
+@bp.post("/people/<int:person_id>/sign-out")
+@authorization.require_role("owner")
+def end_sessions(person_id: int) -> ResponseReturnValue:
+    """Sign somebody out everywhere."""
+    return _changed(
+        lambda session, now: accounts.end_sessions(session, person_id, now=now, actor=authorization.actor()),
+        "Signed out everywhere.",
+    )
+
+
+@bp.post("/people/<int:person_id>/lock")
+@authorization.require_role("owner")
+def lock_out(person_id: int) -> ResponseReturnValue:
+    """Lock somebody out and end their sessions."""
+    return _changed(
+        lambda session, now: accounts.disable_person(session, person_id, now=now, actor=authorization.actor()),
+        "Locked out, everywhere and at once.",
+    )
+
+
+@bp.post("/tokens")
+@authorization.require_role("owner")
+def add_token() -> ResponseReturnValue:
+    """Make a token; its text is shown once."""
+    form = request.form
+    days = form.get("days", 0, type=int)
+
+    def add(session: Session, now: datetime) -> str:
+        return accounts.create_token(
+            session,
+            form.get("name", ""),
+            form.get("type", ""),
+            environment=form.get("environment", ""),
+            now=now,
+            actor=authorization.actor(),
+            expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
+        )
+
+    return _secret_page(add, f"The token {form.get('name', '').strip()}")
+
+
+@bp.post("/tokens/<int:token_id>/revoke")
+@authorization.require_role("owner")
+def revoke_token(token_id: int) -> ResponseReturnValue:
+    """End a token."""
+    reason = request.form.get("reason", "")[:2000]
+
+    def revoke(session: Session, now: datetime) -> None:
+        accounts.revoke_token(session, token_id, now=now, actor=authorization.actor(), reason=reason)
+
+    return _changed(revoke, "Revoked: whoever holds the token is refused within a second.")
+
+
+def _changed(change: Change, done: str) -> ResponseReturnValue:
+    try:
+        with transaction() as session:
+            change(session, datetime.now(UTC))
+        flash(done, "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.people"), 303)
+
+
+def _secret_page(make: Callable[[Session, datetime], str], what: str) -> ResponseReturnValue:
+    """Show a new secret. No 303 here: the secret would have to wait somewhere in between."""
+    try:
+        with transaction() as session:
+            secret = make(session, datetime.now(UTC))
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        return redirect(url_for("pages.people"), 303)
+    page = Response(render_template("secret_created.html", what=what, secret=secret))
+    page.headers["Cache-Control"] = "no-store"
+    return page

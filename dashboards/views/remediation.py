@@ -1,0 +1,40 @@
+"""What a rollback leaves behind: the accounts that v2 harmed, and the corrections that an owner approves."""
+
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from credits_engine.remediation import approval
+from credits_engine.remediation.approval import ApprovalRefused
+from dashboards.view_models import remediation as screens
+from dashboards.views.blueprint import bp
+
+REASON_CHARACTERS = 2000
+
+
+@bp.get("/rollouts/<flag>/rollbacks/<int:attempt>")
+@authorization.require_role("owner")
+def remediation(flag: str, attempt: int) -> ResponseReturnValue:
+    """One report with its accounts."""
+    after = request.args.get("after", "")
+    with read_only() as session:
+        screen = screens.read(session, flag, attempt, after=after, now=datetime.now(UTC))
+    return render_template("remediation.html", screen=screen, view=screen.view)
+
+
+@bp.post("/rollouts/<flag>/rollbacks/<int:attempt>")
+@authorization.require_role("owner")
+def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
+    """Give back what the report proposes; sent twice, it is given once."""
+    now, reason = datetime.now(UTC), request.form.get("reason", "")[:REASON_CHARACTERS]
+    try:
+        with transaction() as session:
+            approval.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)
+        posted = approval.post_approved(now)
+        flash(f"Approved: credits of {posted:,} accounts are corrected. What is left goes on by itself.", "success")
+    except ApprovalRefused as refusal:
+        flash(f"Nothing was changed.\n{refusal}", "refusal")
+    return redirect(url_for("pages.remediation", flag=flag, attempt=attempt), 303)

@@ -1,0 +1,109 @@
+"""The page of one rollout: GET renders it, POST calls one use case and comes back with what became of it."""
+
+from datetime import UTC, datetime
+from functools import partial
+from time import perf_counter
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.platform import settings
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.transitions import Decision, Refusal
+from dashboards import actions, sse
+from dashboards.filters import sentence_case
+from dashboards.fragments import Fragments, rollout_fragments
+from dashboards.view_models import rollout as screens
+from dashboards.view_models.rollout import RolloutScreen
+from dashboards.views.blueprint import bp
+
+ROLES = {
+    "advance": "owner",
+    "hold": "operator",
+    "resume": "operator",
+    "step-back": "operator",
+    "rollback": "operator",
+    "rearm": "owner",
+}
+SPOKEN = {"step-back": "step back", "rollback": "roll back", "rearm": "re-arm"}
+VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
+
+
+@bp.get("/rollouts/<flag>")
+@authorization.require_role("viewer")
+def rollout(flag: str) -> ResponseReturnValue:
+    """How one rollout stands."""
+    screen = _screen(flag, datetime.now(UTC))
+    return render_template("rollout.html", screen=screen, regions=rollout_fragments(screen))
+
+
+@bp.get("/live/rollouts/<flag>")
+@authorization.require_role("viewer")
+def live_rollout(flag: str) -> ResponseReturnValue:
+    """The same, as it changes."""
+    with read_only() as session:
+        rollouts.find(session, flag)
+    return sse.stream(partial(_regions, flag))
+
+
+@bp.get(f"/rollouts/<flag>/{VERB}")
+@authorization.require_role("operator")
+def action(flag: str, verb: str) -> ResponseReturnValue:
+    """An action's own page: what it will do, and the reason it needs."""
+    screen = _screen(flag, datetime.now(UTC))
+    return render_template("action.html", screen=screen, action=actions.action(screen.rollout, verb))
+
+
+@bp.post(f"/rollouts/<flag>/{VERB}")
+def act(flag: str, verb: str) -> ResponseReturnValue:
+    """Do it, if the caller's role covers it, and go back to the rollout."""
+    return authorization.require_role(ROLES[verb])(_act)(flag, verb)
+
+
+def _act(flag: str, verb: str) -> ResponseReturnValue:
+    started = perf_counter()
+    with transaction() as session:
+        decision = _decide(session, flag, verb, datetime.now(UTC))
+    _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
+    return redirect(url_for("pages.rollout", flag=flag), 303)
+
+
+def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
+    actor, reason = authorization.actor(), request.form.get("reason", "")[:2000]
+    version = request.form.get("version", 0, type=int)
+    match verb:
+        case "advance":
+            return rollouts.advance(session, flag, now=now, actor=actor, expected_version=version, approval=reason)
+        case "step-back":
+            return rollouts.step_back(session, flag, now=now, actor=actor, expected_version=version, reason=reason)
+        case "rearm":
+            return rollouts.rearm(session, flag, now=now, actor=actor, expected_version=version, reason=reason)
+        case "hold":
+            return rollouts.hold(session, flag, now=now, actor=actor, reason=reason)
+        case "resume":
+            return rollouts.resume(session, flag, now=now, actor=actor, reason=reason)
+        case _:
+            return rollouts.roll_back(session, flag, now=now, actor=actor, reason=reason)
+
+
+def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:
+    """Leave a message for the next page: what was done, or every reason why not."""
+    if isinstance(decision, Refusal):
+        words = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
+        flash("\n".join([words, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
+        return
+    # The label names where one comes to, as seen from where one was.
+    done = actions.action(decision.before, verb).done
+    flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request since.", "success")
+
+
+def _regions(flag: str, now: datetime) -> Fragments:
+    return rollout_fragments(_screen(flag, now))
+
+
+def _screen(flag: str, now: datetime) -> RolloutScreen:
+    with read_only() as session:
+        return screens.read(session, flag, now=now, lease_seconds=settings.current().guard_lease_seconds)

@@ -1,0 +1,59 @@
+"""Signing in and out, and choosing colours: forms that answer 303."""
+
+from datetime import UTC, datetime
+
+from flask import Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response as AnyResponse
+
+from control_plane.platform.auth import authorization
+from control_plane.platform.problems import Problem
+from dashboards.views.blueprint import THEME_COOKIE, THEMES, bp
+
+YEAR_SECONDS = 31_536_000
+
+
+@bp.get("/sign-in")
+def sign_in_page() -> ResponseReturnValue:
+    """The form; whoever is signed in already goes on."""
+    target = authorization.local_path(request.args.get("next"))
+    if authorization.person() is not None:
+        return redirect(target, 303)
+    return _form(target)
+
+
+@bp.post("/sign-in")
+def sign_in() -> ResponseReturnValue:
+    """Start a session, or say why not and keep the username."""
+    target = authorization.local_path(request.form.get("next"))
+    username = request.form.get("username", "")
+    try:
+        authorization.sign_in(username, request.form.get("password", ""), now=datetime.now(UTC))
+    except Problem as problem:
+        return _form(target, username=username, refusal=problem.detail), problem.status, problem.headers
+    return redirect(target, 303)
+
+
+@bp.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """End the session of this browser."""
+    authorization.sign_out()
+    return redirect(url_for("pages.sign_in_page"), 303)
+
+
+@bp.post("/theme")
+def choose_theme() -> AnyResponse:
+    """Remember the colours in this browser; an empty choice follows the system."""
+    response = redirect(authorization.local_path(request.form.get("next")), 303)
+    chosen = request.form.get("theme", "")
+    if chosen in THEMES:
+        response.set_cookie(THEME_COOKIE, chosen, max_age=YEAR_SECONDS, httponly=True, samesite="Lax")
+    else:
+        response.delete_cookie(THEME_COOKIE)
+    return response
+
+
+def _form(target: str, *, username: str = "", refusal: str = "") -> Response:
+    page = Response(render_template("sign_in.html", next=target, username=username, refusal=refusal))
+    page.headers["Cache-Control"] = "no-store"
+    return page

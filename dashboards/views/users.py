@@ -1,0 +1,102 @@
+"""Users by name: let in, kept out, on the beta allowlist. What exposes is for owners, what protects for operators."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
+from dashboards.view_models import users as screens
+from dashboards.views.blueprint import bp
+from flags.administration.overrides import put_override, remove_override
+from flags.administration.users import UserChange, import_users
+from flags.store import Effect
+
+HOURS = {"1": "1 hour", "24": "1 day", "168": "7 days", "720": "30 days"}
+TO_PUT = {Effect.ALLOW: "owner", Effect.DENY: "operator"}
+TO_END = {Effect.ALLOW: "operator", Effect.DENY: "owner"}
+EFFECT = f"<any({', '.join(repr(effect.value) for effect in Effect)}):effect>"
+
+Change = Callable[[Session, datetime], None]
+
+
+@bp.get("/users")
+@authorization.require_role("viewer")
+def users() -> ResponseReturnValue:
+    """Who is treated by name, and who is on the beta allowlist."""
+    with read_only() as session:
+        screen = screens.read(session, flag=request.args.get("flag", ""), now=datetime.now(UTC))
+    return render_template("users.html", screen=screen, hours=HOURS)
+
+
+@bp.post(f"/users/<flag>/overrides/{EFFECT}")
+def override(flag: str, effect: str) -> ResponseReturnValue:
+    """Let a user in or keep one out, for a time or until somebody ends it."""
+    form = request.form
+
+    def put(session: Session, now: datetime) -> None:
+        put_override(
+            session,
+            flag,
+            form.get("user", "").strip(),
+            Effect(effect),
+            reason=form.get("reason", ""),
+            actor=authorization.actor(),
+            now=now,
+            expires_at=_end(form.get("hours", ""), now),
+        )
+
+    done = "Let in by name." if effect == Effect.ALLOW else "Kept out by name."
+    return authorization.require_role(TO_PUT[Effect(effect)])(_changed)(put, done, flag)
+
+
+@bp.post(f"/users/<flag>/overrides/{EFFECT}/end")
+def end_override(flag: str, effect: str) -> ResponseReturnValue:
+    """Treat a user like everybody again."""
+    form = request.form
+
+    def end(session: Session, now: datetime) -> None:
+        remove_override(
+            session,
+            flag,
+            form.get("user", ""),
+            Effect(effect),
+            reason=form.get("reason", ""),
+            actor=authorization.actor(),
+            now=now,
+        )
+
+    return authorization.require_role(TO_END[Effect(effect)])(_changed)(end, "Treated like everybody again.", flag)
+
+
+@bp.post("/users/beta")
+@authorization.require_role("operator")
+def change_beta() -> ResponseReturnValue:
+    """Put a user on the beta allowlist, or take one off it."""
+    joining = request.form.get("beta") == "join"
+    user_id, plan = request.form.get("user", "").strip(), request.form.get("plan", "")
+
+    def enter(session: Session, now: datetime) -> None:
+        attributes = {"beta": joining} | ({"plan": plan} if plan else {})
+        import_users(session, [UserChange(user_id, attributes)], actor=authorization.actor(), now=now)
+
+    done = "On the beta allowlist." if joining else "No longer on the beta allowlist."
+    return _changed(enter, done, request.form.get("flag", ""))
+
+
+def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
+    try:
+        with transaction() as session:
+            change(session, datetime.now(UTC))
+        flash(done, "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.users", flag=flag or None), 303)
+
+
+def _end(hours: str, now: datetime) -> datetime | None:
+    return now + timedelta(hours=int(hours)) if hours in HOURS else None
