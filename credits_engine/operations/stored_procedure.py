@@ -1,6 +1,6 @@
 """One operation answered by PostgreSQL itself in one round trip: what `consume` does, in its order, under its locks.
 
-`tests/credits_engine/test_functions.py` holds the two together, docs/adr/credits-in-one-statement.md says why there are
+`tests/credits_engine/operations/test_procedure_agreement.py` holds the two together, docs/adr/credits-in-one-statement.md says why there are
 two.
 """
 

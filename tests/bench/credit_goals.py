@@ -8,7 +8,7 @@ from pathlib import Path
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 from tests.serving import SECRET_KEY, Served, serving
 
 SECRET = "a secret of the measured product's"

@@ -9,7 +9,7 @@ from control_plane.platform.db.database import db, transaction
 from control_plane.platform.runtime import leases
 from credits_engine.engines.periods import Period, calendar_month
 from credits_engine.store.tables import COUNTERS, LEGACY, USERS
-from tests.office import Office
+from tests.billing_office import Office
 
 MONTHS = 10
 USERS_AT_ONCE = 10_000

@@ -31,7 +31,7 @@ from flags.evaluation.evaluator import EvaluationContext, RolloutFlag, evaluate
 from tests import postgres
 from tests.applications import application
 from tests.bench.load import Load, Request, load
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 from tests.serving import Served, serving
 
 FLAGS = 350

@@ -33,9 +33,9 @@ from credits_engine.operations import guard_signals
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from flags.store import UserAttributes
 from tests import postgres
-from tests.alerts.intake.notifications import alert, notification
+from tests.alerts.inbound.notifications import alert, notification
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 from tests.processes import free_port
 from tests.serving import ROOT, Served, serving
 

@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 from tests.serving import Served, serving
 
 PATIENCE_SECONDS = 30

@@ -13,7 +13,7 @@ from control_plane.phases import FLAG
 from flags import client
 from flags.client import Flags
 from flags.store import UserAttributes
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 from tests.processes import free_port
 
 Wait = Callable[[Callable[[], bool]], None]

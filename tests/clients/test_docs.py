@@ -14,7 +14,7 @@ import requests
 
 from flags.store import UserAttributes
 from tests import node
-from tests.office import Office
+from tests.billing_office import Office
 from tests.processes import free_port
 from tests.serving import COMMAND, ROOT, SECRET_KEY, Served
 

@@ -15,7 +15,7 @@ from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from flags.unleash.timestamps import format_timestamp
 from tests import node
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 
 ASK = node.PROJECT / "ask.js"
 TYPES = {"proxy": "frontend", "ofrep-web": "frontend"}

@@ -14,7 +14,7 @@ from openfeature.flag_evaluation import ErrorCode, Reason
 from control_plane.phases import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 
 Wait = Callable[[Callable[[], bool]], None]
 NUMBER = {

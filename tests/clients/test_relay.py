@@ -13,7 +13,7 @@ from UnleashClient.cache import FileCache
 
 from control_plane.phases import FLAG
 from flags.store import UserAttributes
-from tests.office import Office
+from tests.billing_office import Office
 from tests.processes import free_port
 from tests.serving import COMMAND, SECRET_KEY
 

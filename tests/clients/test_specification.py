@@ -11,7 +11,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from tests import node
-from tests.office import Office
+from tests.billing_office import Office
 
 VERSION, CASES = "6.1.0", 279
 FILES = (

@@ -14,7 +14,7 @@ from control_plane.phases import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from flags.unleash.timestamps import format_timestamp
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 
 BETA, NEW, OLD = "beta-user", "new-user", "old-user"
 Connect = Callable[[], UnleashClient]

@@ -9,7 +9,7 @@ from UnleashClient.cache import FileCache
 
 from control_plane.phases import FLAG
 from flags.store import UserAttributes
-from tests.office import Office
+from tests.billing_office import Office
 
 Connect = Callable[[], UnleashClient]
 Wait = Callable[[Callable[[], bool]], None]

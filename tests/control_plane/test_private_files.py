@@ -12,7 +12,7 @@ from control_plane.platform.settings import Settings
 from credits_engine.migration import backup
 from flags.client_features.refresher import refresher
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
 

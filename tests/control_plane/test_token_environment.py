@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from control_plane.phases import FLAG
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 
 pytestmark = pytest.mark.database("sqlite")
 BEYOND_FLAGS = [

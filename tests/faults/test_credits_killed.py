@@ -24,9 +24,9 @@ from flask import Flask
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application
+from tests.billing_office import Office
 from tests.faults.crashing import children, crashable
 from tests.faults.ledger import assert_whole
-from tests.office import Office
 from tests.serving import Served, serving
 
 CLIENTS = 16

@@ -18,6 +18,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from credits_engine.reconciliation.journal import reconcile
 from tests.applications import application
+from tests.billing_office import CUTOVER, Office
 from tests.faults.test_credits_killed import (
     AGAIN_SECONDS,
     WORKER_LIVES_SECONDS,
@@ -27,7 +28,6 @@ from tests.faults.test_credits_killed import (
     kill_worker,
     prepared,
 )
-from tests.office import CUTOVER, Office
 from tests.serving import Served, serving
 
 __all__ = ["crash_settings"]

@@ -22,8 +22,8 @@ from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
 from flags.store import UserAttributes
 from tests.applications import application
+from tests.billing_office import CUTOVER, Office
 from tests.faults.ledger import amounts, assert_whole
-from tests.office import CUTOVER, Office
 
 THREADS = 16
 FLIP_SECONDS = 0.1

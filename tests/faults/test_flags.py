@@ -19,8 +19,8 @@ from control_plane.phases import FLAG
 from control_plane.platform.settings import Settings
 from flags.unleash.delta import FeatureState
 from tests.applications import application
-from tests.faults.cable import Cable
-from tests.office import Office
+from tests.billing_office import Office
+from tests.faults.network import Cable
 from tests.serving import Served, serving
 
 OTHER = {"name": "other", "enabled": True, "strategies": [{"name": "default"}]}

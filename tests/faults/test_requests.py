@@ -27,8 +27,8 @@ from control_plane.platform.settings import Settings
 from credits_engine.reconciliation.journal import reconcile
 from flags.administration.definitions import export_definitions
 from flags.store import UserAttributes
+from tests.billing_office import Office
 from tests.faults import ofrep
-from tests.office import Office
 
 WIRE = ("/api/client", "/api/frontend", "/ofrep", "/edge", "/openapi")
 EVERYTHING = ("/",)

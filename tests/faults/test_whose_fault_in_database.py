@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from control_plane.phases import Position, RolloutState
 from control_plane.platform.db.database import transaction
-from tests.credits_engine.test_in_database import broken
+from tests.credits_engine.operations.test_stored_procedure import broken
 from tests.faults.product import Product
 
 pytestmark = pytest.mark.database("postgresql")

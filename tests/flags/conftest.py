@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.office import Office
+from tests.billing_office import Office
 
 
 @pytest.fixture

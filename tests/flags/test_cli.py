@@ -14,7 +14,7 @@ from control_plane.phases import FLAG
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
 from flags import cli
-from tests.office import Office
+from tests.billing_office import Office
 
 Run = Callable[..., str]
 

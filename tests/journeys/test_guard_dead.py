@@ -10,7 +10,7 @@ from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import leases
 from flags.store import UserAttributes
-from tests.office import Office
+from tests.billing_office import Office
 
 
 def test_without_a_heartbeat_legacy_serves_again(app: Flask, client: FlaskClient, service_token: str) -> None:

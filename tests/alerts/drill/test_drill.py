@@ -20,7 +20,7 @@ from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 from tests.serving import COMMAND, KEPT, ROOT, serving
 
 

@@ -11,7 +11,7 @@ import pytest
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 from tests.serving import Served, serving
 
 ANSWER_SECONDS = 30

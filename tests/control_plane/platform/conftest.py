@@ -8,7 +8,7 @@ from flask import Flask
 
 from control_plane.platform.auth import accounts, passwords
 from control_plane.platform.db.database import transaction
-from tests.control_plane.platform.doors import PASSWORD
+from tests.control_plane.platform.endpoints import PASSWORD
 
 
 @pytest.fixture(autouse=True)

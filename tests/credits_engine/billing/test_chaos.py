@@ -22,10 +22,10 @@ from credits_engine.billing.store.inbox import IS_OPEN, State
 from credits_engine.billing.store.tables import ACCOUNTS, EVENTS
 from credits_engine.store.tables import JOURNAL
 from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.crew import Crew, at_work
 from tests.credits_engine.billing.stories import created, random_life
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
 from tests.credits_engine.billing.virtual_stripe import START
+from tests.credits_engine.billing.workers import Crew, at_work
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -13,8 +13,8 @@ from credits_engine.billing.store.tables import FACTS
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import a_subscriber
+from tests.credits_engine.billing.stripe_api.test_client import thin
 from tests.credits_engine.billing.stripe_objects import GENERATIONS, Json
-from tests.credits_engine.billing.test_stripe_client import thin
 from tests.credits_engine.billing.virtual_stripe import START
 
 ACCOUNT = "acct_1Connected"

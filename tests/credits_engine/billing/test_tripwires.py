@@ -8,7 +8,7 @@ from credits_engine.billing.inbox.worker import ATTEMPTS_MAX
 from credits_engine.billing.store import inbox
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.billing.conftest import Office
-from tests.credits_engine.billing.seen_by_guard import tripped
+from tests.credits_engine.billing.guard_counts import tripped
 from tests.credits_engine.billing.stories import a_subscriber
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 

@@ -12,8 +12,8 @@ from credits_engine.administration import corrections
 from credits_engine.migration import backup
 from credits_engine.migration.restore import RestoreResult, restore
 from credits_engine.store.accounts import EVERYBODY
+from tests.billing_office import Office
 from tests.credits_engine.conftest import Till
-from tests.office import Office
 from tests.postgres import ROOT
 
 Restore = Callable[[], RestoreResult]

@@ -25,8 +25,8 @@ from credits_engine.store.corrections import frozen_because
 from flags import store
 from flags.store import UserAttributes
 from tests.applications import application
+from tests.billing_office import Office
 from tests.credits_engine.restoring.conftest import Restore, put_back
-from tests.office import Office
 
 
 def trail() -> list[AuditEntry]:

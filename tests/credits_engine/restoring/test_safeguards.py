@@ -17,8 +17,8 @@ from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.corrections import frozen_because
 from flags import store
 from flags.store import Effect
+from tests.billing_office import Office
 from tests.credits_engine.restoring.conftest import Restore, put_back
-from tests.office import Office
 
 BOB = "bob@example.org"
 

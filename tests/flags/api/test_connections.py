@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from control_plane.phases import FLAG
 from flags import store
 from flags.usage import reporter
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 SHOP = {"unleash-connection-id": "c-1", "unleash-appname": "shop", "unleash-sdk": "unleash-python-sdk:6.9.1"}

@@ -13,7 +13,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from flags.administration import definitions
 from flags.store import UserAttributes
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 IMPORT = "/api/environments/production/import"

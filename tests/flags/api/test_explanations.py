@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 

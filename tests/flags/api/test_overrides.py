@@ -15,7 +15,7 @@ from control_plane.platform.db.database import read_only, transaction
 from flags import store
 from flags.administration.overrides import sweep
 from flags.store import Effect
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 PATH = f"/api/flags/{FLAG}/overrides"

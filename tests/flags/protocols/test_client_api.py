@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import db
 from flags.store import UserAttributes
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 NEW = {"Unleash-Client-Spec": "6.1.0"}

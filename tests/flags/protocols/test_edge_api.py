@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 PATH = "/edge/validate"

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from control_plane.phases import FLAG
 from flags.store import UserAttributes
 from flags.unleash.timestamps import format_timestamp
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 
 Call = Callable[..., TestResponse]
 PATH = "/api/frontend"

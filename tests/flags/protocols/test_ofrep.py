@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from control_plane.phases import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
-from tests.office import CUTOVER, Office
+from tests.billing_office import CUTOVER, Office
 
 Call = Callable[..., TestResponse]
 ALL = "/ofrep/v1/evaluate/flags"

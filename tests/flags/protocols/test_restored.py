@@ -12,7 +12,7 @@ from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from flags.administration import definitions
 from tests.applications import application
-from tests.office import Office
+from tests.billing_office import Office
 
 
 def make_flag(app: Flask, name: str) -> None:

@@ -17,7 +17,7 @@ from control_plane.platform.runtime import change_feed
 from flags.client_features import delta_log
 from flags.client_features.delta_log import edition_id
 from flags.protocols import sse
-from tests.office import Office
+from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
 STREAM, DELTA = "/api/client/streaming", "/api/client/delta"

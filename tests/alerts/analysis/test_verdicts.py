@@ -1,0 +1,182 @@
+import json
+from dataclasses import replace
+from math import isfinite
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.analysis.attribution import Pairs
+from alerts.analysis.rules import Action, NoData
+from alerts.analysis.sequential_test import Evidence
+from alerts.analysis.verdicts import Status, certificate, from_json, to_json
+from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, Guarded
+
+
+def test_no_failure_is_fine() -> None:
+    assert Guarded().tick(0, 20).status is Status.OK
+
+
+def test_one_failure_in_twenty_is_watched() -> None:
+    assert Guarded().tick(1, 20).status is Status.WATCH
+
+
+def test_three_failures_in_twenty_hold() -> None:
+    assert Guarded().tick(3, 20).status is Status.HOLD
+
+
+def test_five_failures_in_twenty_roll_back() -> None:
+    verdict = Guarded().tick(5, 20)
+
+    assert verdict.status is Status.ROLLBACK
+    assert verdict.reason == (
+        "Over its threshold; whether legacy would do better is not known. Bad were 5 of 20 (25%) in the last 5m and "
+        "5 of 20 (25%) since the attempt began; allowed are 1%. Evidence 10^4.0; a rollback takes 10^2.7."
+    )
+
+
+def test_a_smaller_alpha_takes_more_evidence() -> None:
+    assert Guarded(alpha=0.01).tick(4, 20).status is Status.ROLLBACK
+    assert Guarded(alpha=0.001).tick(4, 20).status is Status.HOLD
+
+
+def test_a_window_with_nothing_in_it_is_insufficient_and_never_fine() -> None:
+    guarded = Guarded()
+    assert guarded.tick().status is Status.INSUFFICIENT
+    assert guarded.tick(0, 500).status is Status.OK
+    assert guarded.tick(seconds=400).status is Status.INSUFFICIENT
+
+
+def test_a_hold_is_released_after_one_window_of_low_evidence() -> None:
+    guarded = Guarded()
+    guarded.tick(3, 20)
+
+    assert guarded.tick(0, 100, seconds=10).status is Status.HOLD
+    assert guarded.evidence.log_e < 1
+    assert guarded.tick(0, 1, seconds=299).status is Status.HOLD
+    assert guarded.tick(0, 1, seconds=1).status is Status.OK
+
+
+def test_a_hold_whose_evidence_rises_again_starts_its_window_anew() -> None:
+    guarded = Guarded()
+    guarded.tick(3, 20)
+    guarded.tick(0, 100, seconds=10)
+    guarded.tick(2, 4, seconds=200)
+    assert guarded.evidence.log_e > 1.1
+    guarded.tick(0, 300, seconds=10)
+
+    assert guarded.tick(0, 1, seconds=290).status is Status.HOLD
+    assert guarded.tick(0, 1, seconds=10).status is Status.OK
+
+
+def test_nothing_exposed_means_nothing_to_roll_back() -> None:
+    verdict = Guarded(exposed=False).tick(5, 20)
+
+    assert verdict.status is Status.HOLD
+    assert "Nobody is exposed in production, so this holds." in verdict.reason
+
+
+def test_exposed_but_uncounted_traffic_holds_at_once_and_rolls_back_after_two_windows() -> None:
+    guarded = Guarded()
+    guarded.tick(0, 500)
+
+    assert guarded.tick(silent_seconds=299).status is Status.INSUFFICIENT
+    assert guarded.tick(silent_seconds=300).status is Status.BLIND
+    verdict = guarded.tick(silent_seconds=600)
+    assert verdict.status is Status.ROLLBACK
+    assert verdict.reason.startswith("Users are exposed, but nothing was counted for 10m.")
+
+
+def test_a_blind_warning_holds_only_and_an_ignoring_alert_does_not_even_that() -> None:
+    assert Guarded(SLOW).tick(silent_seconds=6000).status is Status.BLIND
+    ignoring = replace(FAILURE, no_data=NoData.IGNORE)
+    assert Guarded(ignoring).tick(silent_seconds=6000).status is Status.INSUFFICIENT
+
+
+def test_being_blind_does_not_forget_a_hold() -> None:
+    guarded = Guarded()
+    guarded.tick(3, 20)
+    guarded.tick(0, 50)
+    assert guarded.tick(silent_seconds=300).status is Status.HOLD
+
+
+@pytest.mark.parametrize(("action", "expected"), [(Action.HOLD, Status.HOLD), (Action.NOTIFY, Status.WATCH)])
+def test_an_alert_does_no_more_than_its_action(action: Action, expected: Status) -> None:
+    guarded = Guarded(replace(FAILURE, action=action), alpha=None)
+
+    assert guarded.tick(20, 20).status is expected
+    assert guarded.tick(silent_seconds=6000).status is expected
+
+
+def test_a_breach_can_be_waited_out_under_a_hold() -> None:
+    guarded = Guarded(replace(FAILURE, for_seconds=60.0))
+
+    assert guarded.tick(5, 20).status is Status.HOLD
+    assert guarded.tick(0, 1, seconds=59).status is Status.HOLD
+    assert guarded.tick(0, 1, seconds=1).status is Status.ROLLBACK
+
+
+def test_a_breach_that_passes_is_waited_out_from_the_beginning() -> None:
+    guarded = Guarded(replace(FAILURE, for_seconds=60.0))
+    guarded.tick(5, 20)
+    guarded.tick(0, 500, seconds=50)
+    guarded.tick(30, 40, seconds=5)
+
+    assert guarded.tick(seconds=59).status is Status.HOLD
+    assert guarded.tick(seconds=1).status is Status.ROLLBACK
+
+
+def test_a_tripwire_rolls_back_at_the_first_event() -> None:
+    tripwire = replace(FAILURE, threshold=0.0, threshold_text="0%")
+    guarded = Guarded(tripwire)
+    guarded.pairs = Pairs(20, 20, 0, 0, 20)
+
+    assert guarded.tick(0, 10_000).status is Status.OK
+    assert guarded.tick(1, 1).status is Status.ROLLBACK
+
+
+def test_the_certificate_says_how_much_is_missing() -> None:
+    guarded = Guarded()
+    guarded.tick(0, 20)
+    missing = certificate(FAILURE, guarded.evidence)
+    guarded.tick(0, 347)
+    granted = certificate(FAILURE, guarded.evidence)
+
+    assert (missing.granted, missing.clean_outcomes_needed) == (False, 347)
+    assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
+    assert (granted.granted, granted.clean_outcomes_needed) == (True, 0)
+    assert granted.reason == "Shown to be below 1%: bad were 0 of 367 (0%)."
+
+
+def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
+    assert certificate(replace(FAILURE, threshold=0.0), Evidence()).clean_outcomes_needed is None
+
+
+def test_a_verdict_survives_a_restart() -> None:
+    for verdict in (Guarded().tick(5, 20), Guarded(alpha=None).tick()):
+        assert from_json(json.loads(json.dumps(to_json(verdict)))) == verdict
+
+
+@given(
+    ticks=st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 3000), st.integers(0, 700), st.booleans(), st.integers(0, 700)),
+        max_size=30,
+    ),
+    action=st.sampled_from(Action),
+)
+def test_whatever_is_counted_the_verdict_keeps_its_promises(
+    ticks: list[tuple[int, int, int, bool, int]], action: Action
+) -> None:
+    alpha = ALPHA if action is Action.ROLLBACK else None
+    guarded = Guarded(replace(FAILURE, action=action), alpha=alpha)
+    for bad, good, seconds, exposed, silent_seconds in ticks:
+        guarded.exposed = exposed
+        verdict = guarded.tick(bad, bad + good, seconds=seconds, silent_seconds=silent_seconds)
+        assert isfinite(verdict.evidence_log10)
+        assert str(verdict.counts.total)[-3:] in verdict.reason
+        if verdict.status is Status.ROLLBACK:
+            assert exposed
+            assert action is Action.ROLLBACK
+            assert guarded.evidence.log_e > 6 or silent_seconds >= 600
+        if guarded.evidence.log_e >= 2.4 and action is not Action.NOTIFY:
+            assert verdict.status in (Status.HOLD, Status.ROLLBACK)

@@ -1,0 +1,108 @@
+"""Alerts whose outcomes don't say which engine failed: they hold, unless the engines' own counts blame v2."""
+
+from dataclasses import replace
+
+import pytest
+
+from alerts.analysis.attribution import Arms, Attribution, Pairs
+from alerts.analysis.metrics import METRICS
+from alerts.analysis.sequential_test import Counts
+from alerts.analysis.verdicts import Status
+from alerts.definitions.explanation import explain
+from alerts.definitions.parser import parse
+from tests.alerts.analysis.guarded_flag import DRIFT, ERRORS, FAILURE, SLOW, VARIANCE, Guarded
+
+HEALTHY = Pairs(decided=100, compared=100, v2_only=0, legacy_only=0, legacy_failed=0)
+ANOTHER = parse("alerts:\n  ours: {threshold: 1%, window: 5m, severity: critical, metric: ours_of_our_own}\n")[0]
+
+
+@pytest.mark.parametrize("rule", [ERRORS, SLOW])
+@pytest.mark.parametrize("pairs", [None, HEALTHY, replace(HEALTHY, compared=10, v2_only=9)])
+def test_a_breach_that_blames_nobody_holds_and_says_so(rule: object, pairs: Pairs | None) -> None:
+    guarded = Guarded(rule)  # type: ignore[arg-type]
+    guarded.pairs = pairs
+    verdict = guarded.tick(50, 100)
+    assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.UNKNOWN)
+    assert verdict.cause == "Over its threshold, but it can't tell v2 from legacy and nothing else blames v2."
+
+
+def test_it_rolls_back_while_v2_fails_alone() -> None:
+    guarded = Guarded(ERRORS)
+    guarded.pairs = replace(HEALTHY, v2_only=12)
+    assert guarded.tick(12, 100).status is Status.ROLLBACK
+
+
+@pytest.mark.parametrize(
+    ("v2_only", "legacy_only", "legacy_failed", "expected"),
+    [
+        (0, 12, 12, Attribution.LEGACY),
+        (2, 3, 3, Attribution.LEGACY),
+        (0, 0, 12, Attribution.SHARED),
+        (12, 11, 11, Attribution.UNKNOWN),
+        (1, 0, 0, Attribution.UNKNOWN),
+    ],
+)
+def test_it_holds_where_legacy_fails_as_well_or_v2_hardly(
+    v2_only: int, legacy_only: int, legacy_failed: int, expected: Attribution
+) -> None:
+    guarded = Guarded(ERRORS)
+    guarded.pairs = Pairs(100, 100, v2_only, legacy_only, legacy_failed)
+    verdict = guarded.tick(20, 100)
+    assert (verdict.status, verdict.attribution) == (Status.HOLD, expected)
+
+
+@pytest.mark.parametrize(
+    ("v2", "legacy", "expected"),
+    [
+        (Counts(5, 10), Counts(0, 90), Attribution.V2_ONLY),
+        (Counts(10, 50), Counts(0, 50), Attribution.V2_ONLY),
+        (Counts(1, 10), Counts(9, 90), Attribution.SHARED),
+        (Counts(5, 10), Counts(9, 90), Attribution.SHARED),
+        (Counts(0, 10), Counts(9, 90), Attribution.LEGACY),
+        (Counts(9, 100), Counts(), Attribution.UNKNOWN),
+        (Counts(1, 10), Counts(0, 90), Attribution.UNKNOWN),
+    ],
+)
+def test_answers_of_requests_that_v2_served_are_held_against_those_that_legacy_served(
+    v2: Counts, legacy: Counts, expected: Attribution
+) -> None:
+    guarded = Guarded(ERRORS)
+    guarded.pairs, guarded.arms = HEALTHY, Arms(v2, legacy)
+    assert guarded.tick(20, 100).attribution is expected
+
+
+@pytest.mark.parametrize("pairs", [replace(HEALTHY, v2_only=5, legacy_only=6, legacy_failed=6), None])
+def test_v2s_own_failures_hold_while_legacy_fails_more(pairs: Pairs | None) -> None:
+    guarded = Guarded(FAILURE)
+    guarded.pairs, guarded.arms = pairs, Arms(Counts(10, 100), Counts(20, 100))
+    verdict = guarded.tick(10, 100)
+    assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.LEGACY)
+
+
+@pytest.mark.parametrize("rule", [VARIANCE, DRIFT])
+def test_legacys_own_defects_hold_and_name_it(rule: object) -> None:
+    guarded = Guarded(rule)  # type: ignore[arg-type]
+    guarded.legacy_faults = Counts(30, 100)
+    verdict = guarded.tick(0, 100)
+    assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.LEGACY)
+    assert verdict.cause.startswith("Legacy is at fault in 30 of 100 (30%) in the last 5m.")
+
+
+def test_a_signal_of_somebodys_own_acts_as_its_author_wrote() -> None:
+    assert Guarded(ANOTHER).tick(20, 100).status is Status.ROLLBACK
+
+
+def test_a_tripwire_on_what_cannot_tell_the_engines_apart_holds() -> None:
+    assert Guarded(replace(ERRORS, threshold=0.0)).tick(1, 1).status is Status.HOLD
+
+
+def test_each_measurement_of_the_platform_and_of_billing_is_known_not_to_tell_the_engines_apart() -> None:
+    ours = [name for name in METRICS if name.startswith(("api_", "database_", "billing_", "plan_", "credit_reset_"))]
+    tells = {"billing_applied_twice", "billing_reset_twice", "billing_signature_failure"}
+    assert {name for name in ours if not METRICS[name].engine_unknown} == tells
+    assert METRICS["billing_signature_failure"].notifies_only, "strangers can send deliveries that nobody signed"
+
+
+def test_an_explanation_says_that_it_can_not_tell_them_apart() -> None:
+    assert any("can't tell v2 from legacy" in line for line in explain(ERRORS, [ERRORS]))
+    assert not any("can't tell v2 from legacy" in line for line in explain(FAILURE, [FAILURE]))

@@ -1,0 +1,211 @@
+"""Before the flag moves: whom a flip would hit, and whether the comparison is sound."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from control_plane.platform.db.database import read_only, transaction
+from credits_engine.administration import corrections
+from credits_engine.engines import switch_preview, v2
+from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.plans import Kind, Limits
+from credits_engine.engines.switch_preview import ENGINES
+from credits_engine.migration.aa_test import run_aa_test
+from credits_engine.migration.switch_preview import Preview, preview
+from credits_engine.operations.consumption import Engines
+from tests.credits_engine.administration.test_top_ups import buy
+from tests.credits_engine.api.test_administration import Admin, admin, found
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import book, books
+from tests.credits_engine.test_cli import terminal
+from tests.statements import Sent, noted
+
+__all__ = ["admin"]
+
+
+def looked_at(till: Till, after: str = "", **options: int) -> Preview:
+    with read_only() as session:
+        return preview(session, after, now=till.now, **options)
+
+
+def hit(seen: Preview) -> list[tuple[str, Kind, bool]]:
+    return [(flip.user_id, flip.kind, flip.refused) for flip in seen.flips]
+
+
+@given(served=books, other=books)
+def test_whoever_is_listed_would_be_answered_otherwise_and_nobody_else(served: Book, other: Book) -> None:
+    both = {EngineName.LEGACY: served, EngineName.V2: replace(other, bought=served.bought)}
+    listed = {
+        flip.kind: flip
+        for flip in switch_preview.answer_diffs("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
+    }
+    for kind in Kind:
+        request = Request("ada", Amounts(**{kind.value: 1}))
+        now, then = (ENGINES[name](both[name], request).outcome is Outcome.ALLOWED for name in EngineName)
+        assert (kind in listed) == (now is not then)
+        if kind in listed:
+            assert listed[kind].refused is now
+
+
+def test_how_far_a_book_is_over_its_limit_is_said() -> None:
+    both = {EngineName.LEGACY: book(limits=Limits(100, 50)), EngineName.V2: book(used=Amounts(0, 30))}
+    (flip,) = switch_preview.answer_diffs("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
+    assert (flip.kind, flip.refused, flip.over, flip.limit) == (Kind.ROAST, True, 20, 10)
+    assert "1 roast asked for, 0 left" in flip.reason
+
+
+def test_a_preview_finds_whom_v2_would_refuse_and_writes_nothing(till: Till) -> None:
+    for user in ("ada", "bob", "cyd"):
+        till.user(user)
+    till.take("ada", "k1", roast=12)
+    till.take("bob", "k1", roast=9)
+    before = len(till.journal("ada"))
+    seen = looked_at(till)
+    assert hit(seen) == [("ada", Kind.ROAST, True)]
+    assert (seen.tally.users, seen.tally.refused, seen.tally.granted) == (3, {"free": 1}, {})
+    assert hit(looked_at(till, amount=2)) == [("ada", Kind.ROAST, True), ("bob", Kind.ROAST, True)]
+    assert len(till.journal("ada")) == before
+
+
+def test_packs_upgrades_and_freezes_count_as_they_would_for_an_operation(till: Till) -> None:
+    till.user("ada")
+    till.take("ada", "k1", roast=12)
+    buy(till, 5)
+    assert hit(looked_at(till)) == []
+    till.take("ada", "k2", roast=38)
+    assert hit(looked_at(till)) == []
+    till.user("bob")
+    till.take("bob", "k1", roast=12)
+    till.user("bob", "pro")
+    assert hit(looked_at(till)) == []
+    till.user("cyd")
+    till.take("cyd", "k1", roast=12)
+    with transaction() as session:
+        corrections.freeze(session, "cyd", now=till.now, actor="test", reason="Chargeback")
+        corrections.freeze(session, "*", now=till.now, actor="test", reason="All")
+    assert hit(looked_at(till)) == []
+
+
+def test_a_look_is_bounded_and_goes_on_where_it_ended(till: Till) -> None:
+    for number in range(7):
+        till.user(f"u{number}")
+        till.take(f"u{number}", "k1", roast=12)
+    first = looked_at(till, most=3)
+    assert ([flip.user_id for flip in first.flips], first.next_after) == (["u0", "u1", "u2"], "u2")
+    second = looked_at(till, "u2", enough=2)
+    assert ([flip.user_id for flip in second.flips], second.next_after) == (["u3", "u4"], "u4")
+    last = looked_at(till, "u4")
+    assert ([flip.user_id for flip in last.flips], last.next_after) == (["u5", "u6"], None)
+
+
+@pytest.fixture
+def statements(till: Till) -> Iterator[list[Sent]]:
+    """What is sent to the database."""
+    with noted() as sent:
+        yield sent
+
+
+def test_a_page_of_the_directory_takes_one_statement(till: Till, statements: list[Sent]) -> None:
+    for number in range(40):
+        till.user(f"u{number}")
+    statements.clear()
+    looked_at(till)
+    assert len([each for each in statements if "usage_counters" in each[0]]) == 2
+
+
+def test_an_unknown_plan_is_passed_over(till: Till) -> None:
+    till.user("ada", "gold")
+    assert looked_at(till).tally.users == 1
+
+
+def test_the_preview_over_http_and_as_a_sheet(admin: Admin, till: Till) -> None:
+    till.take("ada", "k1", roast=12)
+    shown = found(admin.get("flip-preview?limit=5"))
+    assert (shown["users"], shown["wouldBeRefused"], shown["nextAfter"]) == (1, {"free": 1}, None)
+    (flip,) = shown["flips"]
+    assert (flip["userId"], flip["creditType"], flip["serving"], flip["wouldBeRefused"]) == (
+        "ada",
+        "roast",
+        "legacy",
+        True,
+    )
+    (row,) = admin.sheet("flip-preview?format=csv")
+    assert (row["userId"], row["used"], row["limit"]) == ("ada", "12", "10")
+    assert admin.get("flip-preview?amount=0").get_json()["code"] == "INVALID_AMOUNT"
+
+
+def lying(loaded: Book, request: Request) -> Decision:
+    return replace(v2.decide(loaded, request), outcome=Outcome.DENIED_LIMIT, charged=Amounts())
+
+
+def test_a_calibration_of_sound_engines_finds_nothing(till: Till) -> None:
+    till.user("ada")
+    with read_only() as session:
+        assert not run_aa_test(session).passed
+    till.take("ada", "k1", roast=12)
+    buy(till, 5)
+    till.v2 = True
+    till.take("ada", "k2", roast=4)
+    till.take("ada", "k3", roast=4)
+    with transaction() as session:
+        corrections.freeze(session, "ada", now=till.now, actor="test", reason="Chargeback")
+    till.take("ada", "k4", analysis=1)
+    with read_only() as session:
+        seen = run_aa_test(session)
+        assert (seen.passed, seen.operations) == (True, 4), seen
+        assert run_aa_test(session, most=3).operations == 3
+
+
+def test_a_calibration_names_rows_that_tell_another_story(till: Till) -> None:
+    till.user("ada")
+    till.engines = Engines(v2=lying)
+    receipt = till.take("ada", "k1", analysis=1)
+    with read_only() as session:
+        seen = run_aa_test(session)
+    assert (seen.passed, seen.mismatches, seen.unlike) == (False, [], [receipt.journal_id])
+
+
+def test_the_calibration_over_http(admin: Admin, till: Till) -> None:
+    till.take("ada", "k1", roast=12)
+    assert found(admin.get("calibration")) == {
+        "passed": True,
+        "operations": 1,
+        "mismatches": 0,
+        "unlike": 0,
+        "entries": [],
+    }
+    assert admin.get("calibration?operations=x").get_json()["code"] == "INVALID_OPERATIONS"
+
+
+def test_both_at_a_terminal(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    till.now = datetime.now(UTC)
+    till.user("=ada")
+    till.take("=ada", "k1", roast=12)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
+    shown = terminal("flip-preview", "--csv", str(tmp_path / "flips.csv"))
+    assert "1 users. Would be refused: 1 on free. Would be granted: nobody." in shown.output, shown.output
+    (row,) = csv.DictReader((tmp_path / "flips.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["userId"], row["creditType"]) == ("'=ada", "roast")
+    assert terminal("calibrate").exit_code == 0
+    document: Mapping[str, object] = json.loads(terminal("flip-preview", "--json").output)
+    assert document["flips"] == 1
+
+
+def test_variances_go_on_in_a_sheet_where_the_last_one_ended(
+    admin: Admin, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credits_engine.api.administration.SHEET_ROWS", 2)
+    till.user("ada")
+    for number in range(3):
+        till.take("ada", f"k{number}", roast=12)
+    response = admin.get("variances?format=csv")
+    cursor = response.headers["X-Next-Cursor"]
+    assert len(admin.sheet("variances?format=csv")) == 2
+    assert len(admin.sheet(f"variances?format=csv&cursor={cursor}")) == 1

@@ -1,0 +1,214 @@
+"""The functions of PostgreSQL beside the use case in Python: whatever is asked of both leaves the same rows behind."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import mmh3
+import pytest
+from sqlalchemy import Table, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.phases import FLAG, default_plan
+from control_plane.platform.db.database import read_only, transaction
+from credits_engine.engines import receipts
+from credits_engine.engines.decisions import Book, Decision, Request
+from credits_engine.engines.plans import CATALOGUE, Kind, UnknownPlanError
+from credits_engine.operations import stored_procedure
+from credits_engine.operations.consumption import (
+    ENGINES,
+    EnginePolicy,
+    Engines,
+    Evaluate,
+    FlagEvaluation,
+    KeyConflictError,
+    Operation,
+    UnknownUserError,
+    consume,
+)
+from credits_engine.operations.routing import UNPLANNED, evaluate_flag
+from credits_engine.reconciliation.journal import reconcile
+from credits_engine.store import stored_procedures
+from credits_engine.store.accounts import Account
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
+from flags import store as flag_store
+from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.snapshot import NEVER_BEATEN, rollout_flag
+from tests.credits_engine.conftest import Till
+from tests.credits_engine.examples import NOW
+from tests.credits_engine.random_operations import Stage, arrange, disturb, operation
+
+SEQUENCES, ALL_SEQUENCES, STEPS = 60, 10_000, 4
+OPERATE = text(
+    "SELECT row_to_json(o) FROM credit_operate(:user_id, :key, :analysis, :roast, :actor, :now,"
+    " in_environment => :environment, override => :override) o"
+)
+ANSWER = text(
+    "SELECT credit_answer(:user_id, :key, :analysis, :roast, :actor, :now, :environment, :override, NULL, false)"
+)
+REFUSALS: Mapping[str, type[Exception]] = {
+    "CRUSR": UnknownUserError,
+    "CRPLN": UnknownPlanError,
+    "CRKEY": KeyConflictError,
+}
+NUMBERED = ("id", "v2_us", "legacy_us")
+"""What differs between two runs of the same."""
+
+pytestmark = pytest.mark.database("postgresql")
+
+
+def test_the_functions_agree_with_the_use_case(till: Till) -> None:
+    _play(SEQUENCES)
+
+
+@pytest.mark.long
+def test_the_functions_agree_with_the_use_case_on_ten_thousand_sequences(till: Till) -> None:
+    _play(ALL_SEQUENCES)
+
+
+def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> None:
+    with read_only() as session:
+        stored = {tuple(row) for row in session.execute(text("SELECT * FROM credit_plan"))}
+    assert stored == {
+        (called, plan.name, rank, plan.v2.analysis, plan.v2.roast, plan.legacy.analysis, plan.legacy.roast)
+        for rank, plan in enumerate(CATALOGUE)
+        for called in (plan.name, *plan.aliases)
+    }
+
+
+def test_buckets_are_those_of_every_sdk(till: Till) -> None:
+    keys = [f"{FLAG}:{'ü' * (number % 9)}{number}" for number in range(500)]
+    with read_only() as session:
+        seen = session.scalars(
+            text("SELECT credit_bucket(key) FROM unnest(CAST(:keys AS text[])) AS key"), {"keys": keys}
+        ).all()
+    assert seen == [mmh3.mmh3_32_uintdigest(key.encode()) % 100 + 1 for key in keys]
+
+
+def _play(count: int) -> None:
+    with transaction() as session:
+        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+    for number in range(count):
+        stage = Stage(number)
+        with transaction() as session:
+            arrange(session, stage)
+        for step in range(STEPS):
+            if stage.dice.random() < 0.35:
+                with transaction() as session:
+                    disturb(session, stage)
+            _agree(stage, f"sequence {number}, step {step}")
+    with read_only() as session:
+        assert reconcile(session).clean
+
+
+def _agree(stage: Stage, place: str) -> None:
+    """Let both answer one operation in the same state. What the second one wrote stays for the next operation."""
+    asked, function_first = operation(stage), stage.dice.random() < 0.5
+    if stage.failing:  # only engines in Python can fail: both must go on alike from what such a failure leaves
+        stage.failing = False
+        with transaction() as session:
+            _answer(session, stage, asked, by_function=False, engines=Engines(failing, failing))
+        return
+    with transaction() as session:
+        savepoint = session.connection().begin_nested()
+        first = _answer(session, stage, asked, by_function=function_first), _state(session, stage.user)
+        savepoint.rollback()
+        second = _answer(session, stage, asked, by_function=not function_first), _state(session, stage.user)
+    assert first == second, (
+        f"{place}: {asked} at {stage.now}, function first: {function_first}; {_apart(first, second)}"
+    )
+
+
+def _apart(first: Any, second: Any) -> str:
+    """Where two nested values differ, for the message."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return "; ".join(
+            f"{name}: {_apart(first[name], second[name])}" for name in first if first[name] != second[name]
+        )
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        return "; ".join(_apart(*each) for each in zip(first, second, strict=True) if each[0] != each[1])
+    return f"{first!r} / {second!r}"
+
+
+def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
+    """The row that answers and whether it had been given before; or which error it was."""
+    manners = EnginePolicy(allowed_on_error=frozenset(Kind) if stage.dice.random() < 0.5 else frozenset())
+    try:
+        with session.connection().begin_nested():
+            if by_function:
+                return _by_function(session, stage, asked)
+            evaluate_here = _evaluation(session, stage)
+            receipt = consume(session, asked, now=stage.now, evaluate=evaluate_here, engines=engines, manners=manners)
+            row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
+            return _bare(row), receipt.replayed
+    except (UnknownUserError, UnknownPlanError, KeyConflictError) as error:
+        return type(error)
+    except DBAPIError as error:
+        return REFUSALS[getattr(error.orig, "sqlstate", "")]
+
+
+def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
+    values = {
+        "user_id": asked.user_id,
+        "key": asked.key,
+        "analysis": asked.amounts.analysis,
+        "roast": asked.amounts.roast,
+        "actor": asked.actor,
+        "now": stage.now,
+        "environment": stage.environment,
+        "override": stage.override,
+    }
+    statement = OPERATE if stage.dice.random() < 0.2 else ANSWER
+    found = stored_procedures.read(session.execute(statement, values).scalar_one())
+    receipt = stored_procedure.receipt_of(found, asked, stage.now)
+    row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
+    assert replace(receipt, replayed=False) == receipts.from_columns(row)
+    return _bare(row), receipt.replayed
+
+
+def _evaluation(session: Session, stage: Stage) -> Evaluate:
+    """The flag as a process of that environment evaluates it; the product's own way where that is this one."""
+    if stage.environment == "production" and stage.override is None:
+        return evaluate_flag(session, stage.now)
+
+    def here(account: Account) -> FlagEvaluation:
+        rollout = rollout_store.load(session, FLAG)
+        if rollout is None:
+            return UNPLANNED
+        revision, watched_until = flag_store.routing_state(session)
+        beta = frozenset({account.user_id} if account.beta else ())
+        flag = rollout_flag(session, rollout, stage.environment, revision=revision, beta=beta, override=stage.override)
+        if flag.guard_expires_at == NEVER_BEATEN and watched_until:
+            flag = replace(flag, guard_expires_at=watched_until)
+        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
+        answer = evaluate(flag, context, stage.now)
+        return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
+
+    return here
+
+
+def _state(session: Session, user_id: str) -> list[Any]:
+    """Everything that is stored about the credits of a user, rows of the journal counted instead of numbered."""
+    journal = _rows(session, JOURNAL, user_id)
+    place = {row["id"]: number for number, row in enumerate(sorted(journal, key=lambda row: row["id"]))}
+    keys = [{**row, "journal_id": place[row["journal_id"]]} for row in _rows(session, KEYS, user_id)]
+    entries = [{**_bare(row), "retry_of": place.get(row["retry_of"])} for row in journal]
+    query = select(PACK_ENTRIES).where(PACK_ENTRIES.c.journal_id.in_(place)).order_by(*PACK_ENTRIES.primary_key)
+    moves = [(place[row.journal_id], row.pack_id, row.amount) for row in session.execute(query)]
+    return [entries, keys, moves, *(_rows(session, table, user_id) for table in (COUNTERS, LEGACY, PACKS))]
+
+
+def _rows(session: Session, table: Table, user_id: str) -> list[Mapping[str, Any]]:
+    query = select(table).where(table.c.user_id == user_id).order_by(*table.primary_key)
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def _bare(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in NUMBERED}
+
+
+def failing(_book: Book, _request: Request) -> Decision:
+    raise ValueError("no such limit")

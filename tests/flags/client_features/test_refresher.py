@@ -1,0 +1,150 @@
+"""What a process goes on serving while the database can't be read, and what it stops serving."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from werkzeug.test import TestResponse
+
+from control_plane.phases import FLAG
+from control_plane.platform.db.database import db, transaction
+from control_plane.platform.runtime import change_feed, leases
+from control_plane.platform.settings import Settings
+from flags.client_features import refresher as publishing
+from flags.client_features.refresher import FeatureCacheRefresher, refresher
+from tests.applications import application
+from tests.billing_office import Office
+
+Call = Callable[..., TestResponse]
+ASK = f"/ofrep/v1/evaluate/flags/{FLAG}"
+NEW = {"Unleash-Client-Spec": "6.1.0"}
+
+
+@pytest.fixture
+def serving(app: Flask, office: Office) -> FeatureCacheRefresher:
+    """The editions of an application whose rollout has reached everybody."""
+    office.move(3, 3)
+    office.publish()
+    with app.app_context():
+        refresher().current("production")
+        return refresher()
+
+
+@pytest.fixture
+def unplug(app: Flask) -> Callable[[], None]:
+    """Let every new use of the database fail."""
+
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    def unplug() -> None:
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", fail)
+
+    return unplug
+
+
+def enabled(serving: FeatureCacheRefresher) -> bool:
+    return bool(serving.current("production").edition.contents.features[FLAG].wire["enabled"])
+
+
+def test_the_last_good_edition_stays_in_force(
+    serving: FeatureCacheRefresher, app: Flask, office: Office, unplug: Callable[[], None]
+) -> None:
+    before = serving.current("production")
+    unplug()
+    with app.app_context():
+        serving.refresh()
+        serving.confirm(datetime.now(UTC))
+    assert serving.current("production") is before
+    assert enabled(serving)
+
+
+def test_what_could_not_be_read_is_read_when_it_can_be(
+    serving: FeatureCacheRefresher, app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken, app.app_context():
+        broken.setattr(serving, "_read", _fails)
+        office.roll_back()
+        change_feed.feed().refresh()
+        assert enabled(serving), "nothing is known of the rollback yet"
+    with app.app_context():
+        serving.confirm(datetime.now(UTC))
+    assert not enabled(serving)
+
+
+def test_the_guards_lease_ends_without_the_database(
+    app: Flask, office: Office, unplug: Callable[[], None], serving: FeatureCacheRefresher
+) -> None:
+    soon = timedelta(seconds=1)
+    with app.app_context():
+        with transaction() as session:
+            leases.heartbeat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=soon.total_seconds())
+        serving.confirm(datetime.now(UTC))
+    watched = serving.current("production").edition.tag
+    assert enabled(serving)
+    unplug()
+    waited = serving.shelf.wait_for_newer("production", watched, 0.01)
+    assert waited is None
+    give_up = datetime.now(UTC) + 3 * soon
+    while enabled(serving) and datetime.now(UTC) < give_up:
+        serving.save_confirmation()
+    assert not enabled(serving)
+    changed = serving.shelf.wait_for_newer("production", watched, 1)
+    assert changed is not None, "streams are told, too"
+
+
+def test_answers_say_that_they_are_stale_and_for_how_long(
+    serving: FeatureCacheRefresher, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "STALE_SECONDS", -1.0)
+    answer = call("POST", ASK, kind="client", json={"context": {"targetingKey": "7"}})
+    assert (answer.json["value"], answer.json["reason"]) == (True, "STALE")
+    assert answer.json["metadata"]["reason"] == "STATIC"
+    assert answer.json["metadata"]["staleSeconds"] >= 0
+    payload = call("GET", "/api/client/features", kind="client", headers=NEW)
+    assert int(payload.headers["Rollout-Stale-Seconds"]) >= 0
+
+
+def test_a_process_that_starts_without_the_database_serves_what_was_kept(
+    serving: FeatureCacheRefresher, app: Flask, settings: Settings
+) -> None:
+    with app.app_context():
+        refresher().current("staging")
+        serving.save_backup()
+    away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", credits_v2_override=False)
+    started = application(away, schema_may_wait=True)
+    with started as later, later.app_context():
+        production, staging = (refresher().current(name).edition for name in ("production", "staging"))
+        assert refresher().stale_seconds > 10
+        with pytest.raises(OperationalError):
+            refresher().current("elsewhere")
+    assert production.contents.features[FLAG].wire["enabled"] is False, "nobody watches what was kept"
+    assert staging.contents.features[FLAG].wire["enabled"] is False, "this process's own switch says off"
+    with application(replace(away, credits_v2_override=None), schema_may_wait=True) as later, later.app_context():
+        assert refresher().current("staging").edition.contents.features[FLAG].wire["enabled"] is True
+
+
+def test_only_what_changed_is_read_again(
+    serving: FeatureCacheRefresher, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    original = serving._read
+    monkeypatch.setattr(serving, "_read", lambda *words: reads.append(words) or original(*words))
+    with app.app_context():
+        with transaction() as session:
+            change_feed.publish(session, "billing", "somebody", now=datetime.now(UTC))
+        serving.refresh()
+        assert reads == []
+        with transaction() as session:
+            change_feed.publish(session, "rollout", FLAG, now=datetime.now(UTC))
+        serving.refresh()
+        assert len(reads) == 1
+
+
+def _fails(*_: object) -> None:
+    raise OperationalError("SELECT", {}, Exception("away"))

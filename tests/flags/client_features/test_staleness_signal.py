@@ -1,0 +1,90 @@
+"""Whether what a process serves is what the database says, as the guard is told."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from control_plane.platform.db.database import db
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import SeriesKey
+from flags.client_features.refresher import refresher
+from flags.client_features.staleness_signal import SIGNAL, StalenessSignal
+from tests.billing_office import Office
+
+NOW = datetime.now(UTC)
+AN_AGE = 1e9
+FRESH, STALE, NONE = (1, 0), (0, 1), (0, 0)
+
+Look = Callable[[], tuple[int, int]]
+
+
+@pytest.fixture
+def freshness(app: Flask, office: Office) -> StalenessSignal:
+    """What an application knows of its own flags, of which it serves none yet."""
+    office.move(3, 3)
+    office.publish()
+    return StalenessSignal(app.extensions["flag_publisher"])
+
+
+@pytest.fixture
+def look(app: Flask, freshness: StalenessSignal) -> Look:
+    """Look once: how many good and bad outcomes that gave. The bound is out of reach of any test."""
+
+    def look(bound: float = AN_AGE) -> tuple[int, int]:
+        with app.app_context():
+            app.extensions["signals"].take()
+            signals.set_bounds({SIGNAL: bound})
+            freshness.check(NOW)
+        good, bad, _ = app.extensions["signals"].take()
+        return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
+
+    return look
+
+
+@pytest.fixture
+def serve(app: Flask) -> None:
+    """Serve production and staging from now on."""
+    with app.app_context():
+        for environment in ("production", "staging"):
+            refresher().current(environment)
+
+
+def test_a_process_that_serves_nothing_is_no_evidence(look: Look) -> None:
+    assert look() == NONE
+
+
+@pytest.mark.usefixtures("serve")
+def test_what_was_confirmed_and_has_not_changed_is_fresh(look: Look) -> None:
+    assert [look(), look()] == [FRESH, FRESH]
+
+
+@pytest.mark.usefixtures("serve")
+def test_flags_are_stale_when_nobody_confirmed_them_for_longer_than_the_bound(look: Look) -> None:
+    assert look(bound=-1.0) == STALE
+
+
+@pytest.mark.usefixtures("serve")
+def test_a_change_has_until_the_next_look_to_arrive(app: Flask, office: Office, look: Look) -> None:
+    look()
+    office.roll_back()
+    assert look() == FRESH, "it may be on its way"
+    assert look() == STALE
+    with app.app_context():
+        app.extensions["flag_publisher"].refresh()
+    assert look() == FRESH
+
+
+@pytest.mark.usefixtures("serve")
+def test_the_database_being_away_is_no_change(app: Flask, look: Look) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    look()
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", fail)
+    assert look() == FRESH, "what is served was confirmed not long ago"
+    assert look(bound=-1.0) == STALE
