@@ -16,8 +16,8 @@ from control_plane.platform.observability.signals import Count, SeriesKey
 FAILURE = "credit_consumption_failure"
 ROUTED = "credit_routed"
 """Written as the router answers, before anything else can go wrong."""
-UNCOUNTED = "credit_uncounted"
-UNCOMPARED = "credit_uncompared"
+UNCOUNTED = "credit_outcome_missing"
+UNCOMPARED = "credit_comparison_missing"
 """Routed operations that owe no good outcome, or no comparison, because they failed or were counted before."""
 
 SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS

@@ -1,4 +1,4 @@
-"""`rollout user` and `rollout token`: who may sign in, and which services may call."""
+"""`rollout account` and `rollout token`: who may sign in, and which services may call."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from control_plane.platform.identity_types import TokenType
 from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
 
 
-@click.group("user")
+@click.group("account")
 def user() -> None:
     """People who may sign in."""
 

@@ -77,7 +77,7 @@ def _prepare(app: Flask) -> list[str]:
             line = _line(rollouts.find(session, FLAG))
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
     password = made.owner_password
-    sign_in = f"Sign in   owner / {password}   (shown once; `rollout user add` makes more people)"
+    sign_in = f"Sign in   owner / {password}   (shown once; `rollout account add` makes more people)"
     return [*([sign_in] if password else []), f"Rollout   {line}"]
 
 

@@ -66,7 +66,7 @@ class FlagSegment(Base):
 
 
 class ConnectedClient(Base):
-    """One SDK instance, as it last made itself heard. `edition` is the one it was last given."""
+    """One SDK instance, as it last made itself heard. `revision_id` is the one it was last given."""
 
     __tablename__ = "connected_client"
 
@@ -76,7 +76,7 @@ class ConnectedClient(Base):
     instance_id: Mapped[str] = mapped_column(Text)
     sdk: Mapped[str] = mapped_column(Text)
     mode: Mapped[str] = mapped_column(Text)
-    edition: Mapped[int] = mapped_column(BigInteger)
+    revision_id: Mapped[int] = mapped_column(BigInteger)
     connected_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

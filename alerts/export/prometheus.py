@@ -17,7 +17,7 @@ SAMPLES_NEEDED = 4
 RUNBOOK = "docs/guard.md"
 WATCHDOGS = (
     ("guard_dead", "guard_lease_seconds_left <= 0 or absent(guard_lease_seconds_left)", "The guard does not judge."),
-    ("guard_lags", "guard_lag_seconds > 10", "The guard has not judged for ten seconds."),
+    ("guard_lag", "guard_lag_seconds > 10", "The guard has not judged for ten seconds."),
 )
 
 

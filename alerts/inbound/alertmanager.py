@@ -49,7 +49,7 @@ def post() -> ResponseReturnValue:
         rules_file.current().rules,
         actor=f"alertmanager ({actor()})",
         now=datetime.now(UTC),
-        also_known=current().alertmanager_alerts,
+        also_known=current().alertmanager_acting_alerts,
     )
     try:
         with transaction() as session:

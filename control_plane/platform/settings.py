@@ -64,12 +64,12 @@ class Settings:
     """`USER_JWT_AUDIENCE`: the audiences of user tokens that count here, comma separated; unset, none may be named."""
     user_jwt_issuer: tuple[str, ...] = ()
     """`USER_JWT_ISSUER`: the issuers of user tokens accepted here, comma separated; unset, any."""
-    credits_allowed_on_error: tuple[str, ...] = ()
-    """`CREDITS_ALLOWED_ON_ERROR`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
+    credits_fail_open_kinds: tuple[str, ...] = ()
+    """`CREDITS_FAIL_OPEN_KINDS`: kinds that go ahead uncharged when the serving engine fails, comma separated."""
     credits_at_risk_max: int = 1_000
     """`CREDITS_AT_RISK_MAX`: credits that v2 may charge differently in one step before it is rolled back."""
-    credits_refused_percent_max: int = 5
-    """`CREDITS_REFUSED_PERCENT_MAX`: of the users a step lets in, how many in 100 v2 may refuse what legacy grants."""
+    advance_max_refused_percent: int = 5
+    """`ADVANCE_MAX_REFUSED_PERCENT`: of the users a step lets in, how many in 100 v2 may refuse what legacy grants."""
     upgrade_url: str = UPGRADE_URL
     """`UPGRADE_URL`: where refusals and the card send users who want more credits: a path or an https address."""
     stripe_webhook_secrets: tuple[str, ...] = ()
@@ -80,8 +80,8 @@ class Settings:
     """`STRIPE_ACCOUNTS`: accounts of others whose events count as well, as acct_…, comma separated."""
     stripe_livemode: bool | None = None
     """`STRIPE_LIVEMODE`: whether live events count or test ones; unset: live in production, both elsewhere."""
-    alertmanager_alerts: tuple[str, ...] = ()
-    """`ALERTMANAGER_ALERTS`: alerts of Alertmanager's that act though alerts.yaml lacks them, comma separated."""
+    alertmanager_acting_alerts: tuple[str, ...] = ()
+    """`ALERTMANAGER_ACTING_ALERTS`: Alertmanager's alerts that act though alerts.yaml lacks them."""
     prometheus_url: str = ""
     """`PROMETHEUS_URL`: where alerts with a query are answered, like http://prometheus:9090."""
     notify_urls: tuple[str, ...] = ()
@@ -124,9 +124,9 @@ class Settings:
             user_jwt_jwks_url=_web_address(env, "USER_JWT_JWKS_URL"),
             user_jwt_audience=_list(env, "USER_JWT_AUDIENCE"),
             user_jwt_issuer=_list(env, "USER_JWT_ISSUER"),
-            credits_allowed_on_error=_list(env, "CREDITS_ALLOWED_ON_ERROR"),
+            credits_fail_open_kinds=_list(env, "CREDITS_FAIL_OPEN_KINDS"),
             credits_at_risk_max=_integer(env, "CREDITS_AT_RISK_MAX", 1_000, range(10**9)),
-            credits_refused_percent_max=_integer(env, "CREDITS_REFUSED_PERCENT_MAX", 5, range(101)),
+            advance_max_refused_percent=_integer(env, "ADVANCE_MAX_REFUSED_PERCENT", 5, range(101)),
             upgrade_url=_address(env, "UPGRADE_URL", UPGRADE_URL),
             stripe_webhook_secrets=tuple(
                 _shaped("STRIPE_WEBHOOK_SECRETS", each, WEBHOOK_SECRET, "whsec_…")
@@ -135,7 +135,7 @@ class Settings:
             stripe_api_key=_shaped("STRIPE_API_KEY", env.get("STRIPE_API_KEY", ""), STRIPE_KEY, "rk_live_…"),
             stripe_accounts=_list(env, "STRIPE_ACCOUNTS"),
             stripe_livemode=_switch(env, "STRIPE_LIVEMODE"),
-            alertmanager_alerts=_list(env, "ALERTMANAGER_ALERTS"),
+            alertmanager_acting_alerts=_list(env, "ALERTMANAGER_ACTING_ALERTS"),
             prometheus_url=_web_address(env, "PROMETHEUS_URL"),
             notify_urls=_list(env, "NOTIFY_URLS"),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),

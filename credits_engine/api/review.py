@@ -39,7 +39,7 @@ PREVIEW_QUERY = {
 }
 
 
-@bp.get("/flip-preview")
+@bp.get("/switch-preview")
 @openapi_doc(query=PREVIEW_QUERY)
 @require_role("owner")
 def preview_view() -> ResponseReturnValue:
@@ -51,11 +51,11 @@ def preview_view() -> ResponseReturnValue:
     with read_only() as session:
         found = preview(session, after, now=datetime.now(UTC), amount=amount, enough=enough)
     if as_sheet:
-        return journal_entries.sheet("credits-flip-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
+        return journal_entries.sheet("credits-switch-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
     return jsonify(preview_document(found))
 
 
-@bp.get("/calibration")
+@bp.get("/aa-test")
 @openapi_doc(query={"operations": "How many of the latest operations; 10,000 by default, 100,000 at most."})
 @require_role("owner")
 def calibration_view() -> ResponseReturnValue:

@@ -29,7 +29,7 @@ def receipt_document(receipt: Receipt) -> Document:
         "reason": receipt.reason,
         "requested": pair(receipt.requested),
         "charged": pair(receipt.charged),
-        "fromPacks": pair(receipt.drawn),
+        "fromPacks": pair(receipt.spent_from_packs),
         "uncharged": receipt.uncharged,
         "limit": pair(side.limits),
         "remaining": pair(side.remaining),

@@ -71,4 +71,4 @@ def tidy(now: datetime) -> None:
     if current_app.extensions["billing_truth"] is not None:
         period_rollover.release_pointers(now)
     period_rollover.forget_bodies(now)
-    period_rollover.watch_limits(now)
+    period_rollover.check_limits(now)

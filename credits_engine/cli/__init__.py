@@ -52,7 +52,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
     with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:
-            raise CommandFailed(f"User {user_id!r} is not in the directory; `rollout users import` adds users.")
+            raise CommandFailed(f"User {user_id!r} is not in the directory; `rollout directory import` adds users.")
         account, _ = found
         try:
             both = account_books.read_books(session, account, now)

@@ -1,4 +1,4 @@
-"""`rollout credits flip-preview` and `calibrate`: what to look at before the flag moves."""
+"""`rollout credits switch-preview` and `calibrate`: what to look at before the flag moves."""
 
 import csv
 import sys
@@ -20,7 +20,7 @@ from credits_engine.migration.switch_preview import preview
 LISTED = 20
 
 
-@click.command("flip-preview")
+@click.command("switch-preview")
 @click.option("--amount", default=1, type=click.IntRange(1, AMOUNT_MAX), help="Credits of the next operation.")
 @click.option("--csv", "path", type=click.Path(dir_okay=False, path_type=Path), help="Write everybody to this file.")
 @json_option
@@ -41,7 +41,7 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
     echo_result(document, "\n".join(words), as_json=as_json)
 
 
-@click.command("calibrate")
+@click.command("aa-test")
 @click.option("--operations", default=OPERATIONS_DEFAULT, type=click.IntRange(1), show_default=True)
 @json_option
 @in_application

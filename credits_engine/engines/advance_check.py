@@ -66,11 +66,11 @@ def _who(found: AdvanceCheck) -> str:
 
 def _too_many(found: AdvanceCheck, percent_max: int) -> str:
     share = f"That is {found.refused / found.entering:.1%}; at most {percent_max} % may be."
-    return f"{_who(found)} {share} `rollout credits flip-preview` lists them."
+    return f"{_who(found)} {share} `rollout credits switch-preview` lists them."
 
 
 def _unsound(found: AdvanceCheck) -> str:
     return (
         f"Of {found.operations:,} operations judged again {found.mismatches:,} differ between legacy and itself and "
-        f"{found.unlike:,} from what was journalled: the comparison proves nothing. See `rollout credits calibrate`."
+        f"{found.unlike:,} from what was journalled: the comparison proves nothing. See `rollout credits aa-test`."
     )

@@ -89,7 +89,7 @@ class Receipt:
     uncharged: bool = False
 
     @property
-    def drawn(self) -> Amounts:
+    def spent_from_packs(self) -> Amounts:
         """The part of the charge that packs paid, because the plan was spent."""
         return self.charged - self.served.posted
 
@@ -172,7 +172,7 @@ def _context(receipt: Receipt) -> dict[str, Any] | None:
     """What few rows have: that nothing was charged, and what packs held afterwards."""
     context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
     bought = receipt.served.bought
-    if bought != NOTHING or receipt.drawn != NOTHING:
+    if bought != NOTHING or receipt.spent_from_packs != NOTHING:
         context["bought"] = [bought.analysis, bought.roast]
     return context or None
 

@@ -1,8 +1,8 @@
 """How much of the callers' time the shadow may take before it is no longer asked.
 
 A function in the caller's own thread can't be interrupted, so the bound is this: a shadow that is too slow delays
-`OVERRUNS` operations of a process by its own duration, then none for `BACKOFF_SECONDS`, then one by way of trial, and so
-on. What could delay without end is kept out of the engines: they do no input or output and have no open-ended loop.
+`OVERRUNS` operations of a process by its own duration, then none for `BACKOFF_SECONDS`, then one by way of trial, and
+so on. What could delay without end is kept out of the engines: they do no input or output and have no open-ended loop.
 """
 
 from dataclasses import dataclass, field

@@ -60,7 +60,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     if found is None:
         reason = "Nobody has looked yet whom v2 would refuse; the leader does after each step, 50,000 users a minute."
         return GateResult(GATE, GateStatus.UNKNOWN, reason)
-    percent_max, beyond = current().credits_refused_percent_max, _widens_beyond_allowlist(here, there)
+    percent_max, beyond = current().advance_max_refused_percent, _widens_beyond_allowlist(here, there)
     status, reason = gate_result(found, percent_max=percent_max, beyond_allowlist=beyond)
     # An instant that moves with each look would have every open page drawn again each second.
     since = {"examined_at": "now"} if looked_at_once else {}

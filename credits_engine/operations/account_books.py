@@ -152,7 +152,9 @@ def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Per
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
     """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
-    if books.lock_openings(session, account.user_id) and (row := books.lock_current(session, account.user_id, now)):
+    if books.lock_period_openings(session, account.user_id) and (
+        row := books.lock_current(session, account.user_id, now)
+    ):
         return row
     return books.open_period(session, account.user_id, _next_period(session, account, now), plan)
 

@@ -214,8 +214,8 @@ def _write(session: Session, operation: Operation, receipt: Receipt, bought: tup
             amounts=receipt.served.posted,
         )
     journal_id = journal.append(session, receipts.to_columns(receipt))
-    if receipt.drawn != NOTHING:
-        packs.move(session, journal_id, drawn_from(bought, receipt.drawn))
+    if receipt.spent_from_packs != NOTHING:
+        packs.move(session, journal_id, drawn_from(bought, receipt.spent_from_packs))
     if receipt.retry_of is not None:
         journal.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
     elif not journal.remember(

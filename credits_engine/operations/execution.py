@@ -51,7 +51,7 @@ def init_app(app: Flask) -> None:
     """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
     named = app.extensions["settings"].credits_allowed_on_error
     if unknown := set(named) - set(Kind):
-        raise SettingsError(f"CREDITS_ALLOWED_ON_ERROR names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
+        raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
     stored_procedure.init_app(app)
     app.extensions["credit_manners"] = EnginePolicy(allowed_on_error=frozenset(map(Kind, named)))
 

@@ -15,14 +15,14 @@ VARIANCE = "credit_variance"
 DRIFT = "credit_drift"
 SLOW, SLOW_SECONDS = "credit_consumption_slow", 0.05
 SHADOW_SLOW, SHADOW_SLOW_SECONDS = "credit_shadow_slow", 0.005
-UNSHADOWED = "credit_unshadowed"
+UNSHADOWED = "credit_shadow_skipped"
 REFUSED_ALONE = "credit_refused_by_v2_only"
 ALLOWED_ALONE = "credit_allowed_by_v2_only"
-ANSWER_DIFFERS = "credit_answer_differs"
-REPEATED = "credit_repeated"
+ANSWER_DIFFERS = "credit_outcome_mismatch"
+REPEATED = "credit_retry"
 V2, LEGACY = EngineName.V2, EngineName.LEGACY.value
-UNCOUNTED = "credit_uncounted"
-UNCOMPARED = "credit_uncompared"
+UNCOUNTED = "credit_outcome_missing"
+UNCOMPARED = "credit_comparison_missing"
 # Made once, for each is counted with every operation.
 ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
 ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
@@ -41,11 +41,11 @@ def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
     signals = [_failure(receipt.served, "served", account), *_unshadowed(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
         signals.append(_failure(receipt.shadow, "shadow", account))
-        signals += _fails_alone(receipt)
+        signals += _v2_only_failure(receipt)
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT
         signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
-        signals += _answer_differs(receipt, defect=defect)
+        signals += _outcome_mismatch(receipt, defect=defect)
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
@@ -101,7 +101,7 @@ def _bound(signal: str, default: float) -> float:
     return bound_seconds(current_app, signal, default) if has_app_context() else default
 
 
-def _answer_differs(receipt: Receipt, *, defect: bool) -> list[Signal]:
+def _outcome_mismatch(receipt: Receipt, *, defect: bool) -> list[Signal]:
     """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses.
 
     For whatever reason: one answers 200, 402 or 403 and the other does not. On the same requests the share of none of
@@ -120,7 +120,7 @@ def _failure(side: EngineResult, role: str, account: str) -> Signal:
     return Signal(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account)
 
 
-def _fails_alone(receipt: Receipt) -> list[Signal]:
+def _v2_only_failure(receipt: Receipt) -> list[Signal]:
     """The discordant pairs: an outage that both engines share says nothing about either."""
     failed = [side.engine for side in (receipt.served, receipt.shadow) if side.outcome is Outcome.ERROR]
     return [Signal(FAILED_ALONE[failed[0]], bad=True, account=receipt.user_id)] if len(failed) == 1 else []

@@ -1,7 +1,7 @@
 """One operation answered by PostgreSQL itself in one round trip: what `consume` does, in its order, under its locks.
 
-`tests/credits_engine/operations/test_procedure_agreement.py` holds the two together, docs/adr/credits-in-one-statement.md says why there are
-two.
+`tests/credits_engine/operations/test_procedure_agreement.py` holds the two together, and
+docs/adr/credits-in-one-statement.md says why there are two.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.runtime import jobs
 from credits_engine.store import guard_queries
 
-SIGNAL = "credit_engine_moved"
+SIGNAL = "credit_engine_flapping"
 MOVES_ALLOWED = 1
 LOOK_SECONDS = 300.0
 HOUR = timedelta(hours=1)

@@ -19,7 +19,7 @@ from control_plane.platform.runtime import jobs
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guard_queries
 
-SIGNAL = "credit_error_new_in_v2"
+SIGNAL = "credit_new_error_type"
 LOOK_SECONDS = 5.0
 RECENT = timedelta(minutes=10)
 FIRST_PAGE, PAGE = 10_000, 500

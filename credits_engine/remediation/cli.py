@@ -1,4 +1,4 @@
-"""`rollout credits after-rollback`: what v2 served in the bad time, what it cost whom, and the corrections."""
+"""`rollout credits remediation`: what v2 served in the bad time, what it cost whom, and the corrections."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ LISTED = 50
 attempt_option = click.option("--attempt", type=int, help="Which attempt's rollback; default: the last one.")
 
 
-@click.group("after-rollback")
+@click.group("remediation")
 def after_rollback_group() -> None:
     """What v2 served before a rollback, what that cost whom, and the corrections that wait for approval."""
 

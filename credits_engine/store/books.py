@@ -116,7 +116,7 @@ def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime 
     return before, after
 
 
-def lock_openings(session: Session, user_id: str) -> bool:
+def lock_period_openings(session: Session, user_id: str) -> bool:
     """Let one transaction at a time open periods of this user; whether another may have just done so.
 
     SQLite has one writer, so nobody can have.

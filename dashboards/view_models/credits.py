@@ -100,7 +100,7 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
         return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, rows)), None)
     found = accounts.find(session, user_id)
     if found is None:
-        words = f"The directory has no user {user_id!r}; `rollout users import` adds users."
+        words = f"The directory has no user {user_id!r}; `rollout directory import` adds users."
         return CreditsScreen(now, user_id, None, (), "", words, (), None)
     account, _ = found
     routed = flag_lookup(session, now)(account)

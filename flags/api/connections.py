@@ -1,4 +1,4 @@
-"""Who uses the flags: SDK instances with the edition each has, and what services report."""
+"""Who uses the flags: SDK instances with the revision_id each has, and what services report."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -30,10 +30,10 @@ def index() -> ResponseReturnValue:
     environment = request.args.get("environment")
     with read_only() as session:
         heard = store.connections(session, since=datetime.now(UTC) - HEARD_WITHIN, environment=environment)
-    editions = {each: refresher().current(each).edition.id for each in {connection.environment for connection in heard}}
-    return jsonify(
-        {"editions": editions, "connections": [_document(each, editions[each.environment]) for each in heard]}
-    )
+    environments = {connection.environment for connection in heard}
+    revision_ids = {each: refresher().current(each).feature_set.id for each in environments}
+    connections = [_document(each, revision_ids[each.environment]) for each in heard]
+    return jsonify({"revision_ids": revision_ids, "connections": connections})
 
 
 @bp.get("/flags/<flag>/usage")
@@ -62,7 +62,7 @@ def measurements() -> ResponseReturnValue:
     return jsonify({"environment": environment, "measurements": rows})
 
 
-def _document(connection: Connection, edition: int) -> dict[str, object]:
+def _document(connection: Connection, revision_id: int) -> dict[str, object]:
     return {
         "connectionId": connection.id,
         "environment": connection.environment,
@@ -70,8 +70,8 @@ def _document(connection: Connection, edition: int) -> dict[str, object]:
         "instanceId": connection.instance_id,
         "sdk": connection.sdk,
         "mode": connection.mode.value,
-        "edition": connection.edition,
-        "current": connection.edition == edition,
+        "revision_id": connection.revision_id,
+        "current": connection.revision_id == revision_id,
         "connectedAt": connection.connected_at.isoformat(),
         "seenAt": connection.seen_at.isoformat(),
     }

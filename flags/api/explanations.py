@@ -33,7 +33,7 @@ def one(flag: str) -> ResponseReturnValue:
     if not user_id:
         raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
     supposed = from_query({name: text for name, text in request.args.items() if name.startswith(NESTED)})
-    return jsonify(_explained(flag, [(user_id, supposed.properties)])[0])
+    return jsonify(_explanation(flag, [(user_id, supposed.properties)])[0])
 
 
 @bp.post("")
@@ -42,11 +42,11 @@ def one(flag: str) -> ResponseReturnValue:
 def many(flag: str) -> ResponseReturnValue:
     """Why each of up to a thousand users has the flag or not."""
     return jsonify(
-        {"explanations": _explained(flag, [(user_id, {}) for user_id in parse_body(ExplainRequest).user_ids])}
+        {"explanations": _explanation(flag, [(user_id, {}) for user_id in parse_body(ExplainRequest).user_ids])}
     )
 
 
-def _explained(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
+def _explanation(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
     snapshots, environment = current_app.extensions["flag_snapshots"], request.args.get("environment")
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=datetime.now(UTC), environment=environment)

@@ -167,16 +167,16 @@ class ConnectedInstance(ResponseModel):
     instance_id: str
     sdk: str
     mode: Literal["polling", "streaming", "shed"]
-    edition: int
+    revision_id: int
     current: bool
     connected_at: str
     seen_at: str
 
 
 class ConnectedInstanceList(ResponseModel):
-    """The instances heard of lately, and each environment's present edition."""
+    """The instances heard of lately, and each environment's present revision_id."""
 
-    editions: dict[str, int]
+    revision_ids: dict[str, int]
     connections: list[ConnectedInstance]
 
 

@@ -19,7 +19,7 @@ from flags.unleash.compiler import SIGNUP_DATE
 
 COLUMNS = ("userId", "value", "reason", "phase", "bucket", "entersAt", "detail", "next")
 NAMES = {"signed_up_at": SIGNUP_DATE}
-"""Columns that `rollout users import` calls otherwise than flags do."""
+"""Columns that `rollout directory import` calls otherwise than flags do."""
 
 User = tuple[str, dict[str, str]]
 
@@ -42,15 +42,15 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
         raise CommandFailed("Name one user, or a file of them with --file.")
     try:
         if user is not None:
-            [document] = _explained(flag, [(user, {})], environment)
+            [document] = _explanation(flag, [(user, {})], environment)
             echo_result(document, to_text(document), as_json=as_json)
         elif path is not None:
-            _write(_explained(flag, _users(path), environment))
+            _write(_explanation(flag, _users(path), environment))
     except UnknownFlagError as error:
         raise CommandFailed(str(error)) from error
 
 
-def _explained(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
+def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
     snapshots, now = current_app.extensions["flag_snapshots"], datetime.now(UTC)
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)

@@ -1,4 +1,4 @@
-"""`rollout users`."""
+"""`rollout directory`."""
 
 import csv
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ TRUE_WORDS = ("true", "1", "yes")
 FALSE_WORDS = ("false", "0", "no", "")
 
 
-@click.group("users")
+@click.group("directory")
 def users_group() -> None:
     """The directory of the product's users."""
 

@@ -1,4 +1,4 @@
-"""The newest edition of each environment, and whoever waits for the next."""
+"""The newest feature set of each environment, and whoever waits for the next."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class FeatureProvider(Protocol):
 
 
 class FeatureCache:
-    """What one process serves. Reading takes no lock; everyone who waits is woken by each new edition."""
+    """What one process serves. Reading takes no lock; everyone who waits is woken by each new feature_set."""
 
     def __init__(self) -> None:
         self._newest: dict[str, PreparedPayloads] = {}
@@ -35,25 +35,25 @@ class FeatureCache:
         return self._closed
 
     def get(self, environment: str) -> PreparedPayloads | None:
-        """The newest edition of `environment`, if there is one."""
+        """The newest feature set of `environment`, if there is one."""
         return self._newest.get(environment)
 
     def environments(self) -> list[str]:
         """The environments on the shelf."""
         return list(self._newest)
 
-    def set(self, edition: FeatureSet) -> PreparedPayloads:
-        """Serve `edition` from now on and wake who waits."""
+    def set(self, feature_set: FeatureSet) -> PreparedPayloads:
+        """Serve `feature_set` from now on and wake who waits."""
         with self._changed:
-            published = prepare(edition, self._newest.get(edition.environment))
-            self._newest[edition.environment] = published
+            published = prepare(feature_set, self._newest.get(feature_set.environment))
+            self._newest[feature_set.environment] = published
             self._changed.notify_all()
         return published
 
     def wait_for_newer(
         self, environment: str, seen: str, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
     ) -> PreparedPayloads | None:
-        """The edition that follows the one with the tag `seen`; None when none came in time, or waiting is over.
+        """The feature set that follows the one with the tag `seen`; None when none came in time, or waiting is over.
 
         It is over when the shelf is closed, or `unless` says so; `wake` has that looked at.
         """
@@ -62,7 +62,7 @@ class FeatureCache:
                 lambda: self._closed or unless() or self._is_newer(environment, seen), timeout_seconds
             )
             newest = self._newest.get(environment)
-        return newest if newest and newest.edition.tag != seen else None
+        return newest if newest and newest.feature_set.tag != seen else None
 
     def wake(self) -> None:
         """Let everyone who waits look again at why."""
@@ -76,4 +76,4 @@ class FeatureCache:
 
     def _is_newer(self, environment: str, seen: str) -> bool:
         newest = self._newest.get(environment)
-        return newest is not None and newest.edition.tag != seen
+        return newest is not None and newest.feature_set.tag != seen

@@ -1,4 +1,4 @@
-"""What changed from one edition to the next, for SDKs that follow instead of asking for everything again."""
+"""What changed from one feature set to the next, for SDKs that follow instead of asking for everything again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from flags.client_features.payload import FeaturePayload, encode, join
 DELTAS_MAX = 100
 
 
-def tag(edition_id: int, contents: FeaturePayload) -> str:
-    """Names an edition by its id and by what is in it.
+def tag(id_of_tag: int, contents: FeaturePayload) -> str:
+    """Names a feature set by its id and by what is in it.
 
     The id alone is not enough: revisions are counted again after a restore, and an id comes back with other contents.
     """
-    return f"{edition_id}.{contents.digest}"
+    return f"{id_of_tag}.{contents.digest}"
 
 
-def edition_id(text: str) -> int:
+def id_of_tag(text: str) -> int:
     """The id in a tag."""
     return int(text.partition(".")[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The edition with this tag, and the events that lead to it from the one before, as JSON."""
+    """The feature set with this tag, and the events that lead to it from the one before, as JSON."""
 
     tag: str
     events: tuple[bytes, ...] = ()
@@ -31,40 +31,40 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class DeltaLog:
-    """The latest editions in their order; the last is the present one."""
+    """The latest feature sets in their order; the last is the present one."""
 
     steps: tuple[Delta, ...]
 
-    def append(self, edition_id: int, before: FeaturePayload, after: FeaturePayload) -> "DeltaLog":
-        """The history with one more edition."""
-        step = Delta(tag(edition_id, after), tuple(diff(edition_id, before, after)))
+    def append(self, id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> "DeltaLog":
+        """The history with one more feature_set."""
+        step = Delta(tag(id_of_tag, after), tuple(diff(id_of_tag, before, after)))
         return DeltaLog((*self.steps, step)[-DELTAS_MAX:])
 
-    def since(self, edition_tag: str) -> list[bytes] | None:
-        """The events that lead from that edition to the present one; None when it is not remembered."""
+    def since(self, feature_set_tag: str) -> list[bytes] | None:
+        """The events that lead from that feature set to the present one; None when it is not remembered."""
         for place in range(len(self.steps) - 1, -1, -1):
-            if self.steps[place].tag == edition_tag:
+            if self.steps[place].tag == feature_set_tag:
                 return [event for step in self.steps[place + 1 :] for event in step.events]
         return None
 
 
-def hydration(edition_id: int, contents: FeaturePayload) -> bytes:
+def hydration(id_of_tag: int, contents: FeaturePayload) -> bytes:
     """The event that replaces everything, as JSON."""
     features, segments = join(contents.features.values()), join(contents.segments.values())
-    return b'{"type":"hydration","eventId":%d,"features":%s,"segments":%s}' % (edition_id, features, segments)
+    return b'{"type":"hydration","eventId":%d,"features":%s,"segments":%s}' % (id_of_tag, features, segments)
 
 
-def diff(edition_id: int, before: FeaturePayload, after: FeaturePayload) -> Iterator[bytes]:
+def diff(id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> Iterator[bytes]:
     """The events from one to the other. No feature comes before its segments, and none is left without them."""
     for key, segment in after.segments.items():
         if segment is not before.segments.get(key):
-            yield b'{"type":"segment-updated","eventId":%d,"segment":%s}' % (edition_id, segment.encoded)
+            yield b'{"type":"segment-updated","eventId":%d,"segment":%s}' % (id_of_tag, segment.encoded)
     for name, feature in after.features.items():
         if feature is not before.features.get(name):
-            yield b'{"type":"feature-updated","eventId":%d,"feature":%s}' % (edition_id, feature.encoded)
+            yield b'{"type":"feature-updated","eventId":%d,"feature":%s}' % (id_of_tag, feature.encoded)
     for name, feature in before.features.items():
         if name not in after.features:
             gone = {"featureName": name, "project": feature.wire.get("project", "default")}
-            yield encode({"type": "feature-removed", "eventId": edition_id, **gone})
+            yield encode({"type": "feature-removed", "eventId": id_of_tag, **gone})
     for key in sorted(before.segments.keys() - after.segments.keys()):
-        yield encode({"type": "segment-removed", "eventId": edition_id, "segmentId": key})
+        yield encode({"type": "segment-removed", "eventId": id_of_tag, "segmentId": key})

@@ -1,4 +1,4 @@
-"""One edition: an environment's flags as of one change, prepared for everyone who may ask for them."""
+"""One feature set: an environment's flags as of one change, prepared for everyone who may ask for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ STATES_PER_REVISION = 1000
 
 @dataclass(frozen=True, slots=True)
 class FeatureSource:
-    """What an edition is made from, as the database had it at `revision`.
+    """What a feature set is made from, as the database had it at `revision`.
 
-    Flags under a rollout carry no lease here: whether the guard is alive is decided when the edition is made.
+    Flags under a rollout carry no lease here: whether the guard is alive is decided when the feature set is made.
     """
 
     environment: str
@@ -31,9 +31,9 @@ class FeatureSource:
 class FeatureSet:
     """What one environment is given until the next change, or until `next_change_at` comes by itself.
 
-    Two editions with the same `tag` have the same contents, whichever process made them. `phased` are the flags under
-    a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names listed
-    users whom SDKs can't be told of.
+    Two feature sets with the same `tag` have the same contents, whichever process made them. `phased` are the flags
+    under a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names
+    listed users whom SDKs can't be told of.
     """
 
     id: int
@@ -46,7 +46,7 @@ class FeatureSet:
 
     @property
     def tag(self) -> str:
-        """What tells it from every other edition."""
+        """What tells it from every other feature_set."""
         return tag(self.id, self.contents)
 
     @property
@@ -58,7 +58,7 @@ class FeatureSet:
 def build(
     source: FeatureSource, now: datetime, *, guard_ended_at: datetime | None, before: FeatureSet | None = None
 ) -> FeatureSet:
-    """The edition of `source` at `now`, under the id of `before` where SDKs are given the very same."""
+    """The feature set of `source` at `now`, under the id of `before` where SDKs are given the very same."""
     phased = {name: _guarded(flag, guard_ended_at) for name, flag in source.phased.items()}
     compiled = [compile_flag(flag, now) for flag in phased.values()]
     contents = FeaturePayload.of(
@@ -68,7 +68,7 @@ def build(
     )
     same = before is not None and before.contents.digest == contents.digest
     changes = (next_change_at(flag, now) for flag in source.phased.values())
-    edition = FeatureSet(
+    feature_set = FeatureSet(
         id=_id(source, now, guard_ended_at),
         source=source,
         contents=contents,
@@ -77,34 +77,34 @@ def build(
         next_change_at=min(filter(None, changes), default=None),
         left_out=tuple(sorted({user_id for each in compiled for user_id in each.left_out})),
     )
-    return replace(edition, id=before.id, contents=before.contents) if before and same else edition
+    return replace(feature_set, id=before.id, contents=before.contents) if before and same else feature_set
 
 
-def is_current(edition: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:
-    """Whether nothing that comes with time alone has changed since the edition was made."""
-    guard_is_back = edition.guard_ended_at is not None and guard_ended_at is None
-    return not guard_is_back and is_servable(edition, now, guard_ended_at=guard_ended_at)
+def is_current(feature_set: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:
+    """Whether nothing that comes with time alone has changed since the feature set was made."""
+    guard_is_back = feature_set.guard_ended_at is not None and guard_ended_at is None
+    return not guard_is_back and is_servable(feature_set, now, guard_ended_at=guard_ended_at)
 
 
-def is_servable(edition: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:
-    """Whether a caller may still be given this edition, if need be until a newer one is made without haste.
+def is_servable(feature_set: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:
+    """Whether a caller may still be given this feature set, if need be until a newer one is made without haste.
 
     That can be said of one made while the guard was away: it lets in too few, never too many.
     """
-    if edition.next_change_at is not None and now >= edition.next_change_at:
+    if feature_set.next_change_at is not None and now >= feature_set.next_change_at:
         return False
-    return edition.guard_ended_at is not None or guard_ended_at is None
+    return feature_set.guard_ended_at is not None or guard_ended_at is None
 
 
 def _guarded(flag: RolloutFlag, ended_at: datetime | None) -> RolloutFlag:
-    """The flag with its lease decided: an edition is replaced when the lease ends, so it never looks at the clock."""
+    """Decide the lease of the flag: a feature set is replaced when the lease ends, so it never reads the clock."""
     if flag.guard_expires_at is None:
         return flag
     return replace(flag, guard_expires_at=ended_at or ALWAYS)
 
 
 def _id(source: FeatureSource, now: datetime, guard_ended_at: datetime | None) -> int:
-    """A number of its own for each edition of a database: the revision, and what time alone has changed since."""
+    """A number of its own for each feature set of a database: the revision, and what time alone has changed since."""
     ended = sum(
         not override.is_active_at(now)
         for flag in source.phased.values()

@@ -10,7 +10,7 @@ from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 from flags.client_features.refresher import FeatureCacheRefresher
 
-SIGNAL = "guard_late"
+SIGNAL = "guard_lag"
 LATE_SECONDS = 10.0
 CHECK_SECONDS = 5.0
 

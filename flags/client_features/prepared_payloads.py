@@ -1,4 +1,4 @@
-"""An edition with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
+"""A feature set with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Payload:
 
 @dataclass(frozen=True)
 class PreparedPayloads:
-    """An edition as it is served. `inlined` is for SDKs that don't know segments."""
+    """A feature set as it is served. `inlined` is for SDKs that don't know segments."""
 
-    edition: FeatureSet
+    feature_set: FeatureSet
     features: Payload
     inlined: Payload
     history: DeltaLog
@@ -34,14 +34,14 @@ class PreparedPayloads:
     @cached_property
     def hydration(self) -> bytes:
         """The events that give everything to who has nothing, as a JSON document."""
-        return _events([hydration(self.edition.id, self.edition.contents)])
+        return _events([hydration(self.feature_set.id, self.feature_set.contents)])
 
-    def since(self, edition_tag: str) -> bytes | None:
-        """The events that lead here from that edition, as a JSON document; None when it is not remembered."""
-        if edition_tag not in self._since:
-            events = self.history.since(edition_tag)
-            self._since[edition_tag] = None if events is None else _events(events)
-        return self._since[edition_tag]
+    def since(self, feature_set_tag: str) -> bytes | None:
+        """The events that lead here from that feature set, as a JSON document; None when it is not remembered."""
+        if feature_set_tag not in self._since:
+            events = self.history.since(feature_set_tag)
+            self._since[feature_set_tag] = None if events is None else _events(events)
+        return self._since[feature_set_tag]
 
     @cached_property
     def _since(self) -> dict[str, bytes | None]:
@@ -50,22 +50,28 @@ class PreparedPayloads:
     @cached_property
     def results(self) -> FlagResults:
         """What it answers to callers who don't evaluate by themselves; prepared when the first of them asks."""
-        return FlagResults(self.edition, datetime.now(UTC))
+        return FlagResults(self.feature_set, datetime.now(UTC))
 
 
-def prepare(edition: FeatureSet, before: PreparedPayloads | None = None) -> PreparedPayloads:
-    """Prepare `edition`; what is the same as `before` is not prepared again."""
-    contents = edition.contents
-    if before and before.edition.tag == edition.tag:
-        return PreparedPayloads(edition, before.features, before.inlined, before.history)
-    history = before.history.append(edition.id, before.edition.contents, contents) if before else _first_events(edition)
+def prepare(feature_set: FeatureSet, before: PreparedPayloads | None = None) -> PreparedPayloads:
+    """Prepare `feature_set`; what is the same as `before` is not prepared again."""
+    contents = feature_set.contents
+    if before and before.feature_set.tag == feature_set.tag:
+        return PreparedPayloads(feature_set, before.features, before.inlined, before.history)
+    history = (
+        before.history.append(feature_set.id, before.feature_set.contents, contents)
+        if before
+        else _first_events(feature_set)
+    )
     plain = inline_segments(contents) if contents.segments else contents
-    return PreparedPayloads(edition, features(edition, contents), features(edition, plain, inline=True), history)
+    return PreparedPayloads(
+        feature_set, features(feature_set, contents), features(feature_set, plain, inline=True), history
+    )
 
 
-def features(edition: FeatureSet, contents: FeaturePayload, *, prefix: str = "", inline: bool = False) -> Payload:
+def features(feature_set: FeatureSet, contents: FeaturePayload, *, prefix: str = "", inline: bool = False) -> Payload:
     """The body of `GET /api/client/features`, named by what is in it rather than by when it was made."""
-    query = {"project": [PROJECT], "environment": edition.environment, "inlineSegmentConstraints": inline}
+    query = {"project": [PROJECT], "environment": feature_set.environment, "inlineSegmentConstraints": inline}
     if prefix:
         query["namePrefix"] = prefix
     query_hash = blake2b(encode(query), digest_size=4).hexdigest()
@@ -77,14 +83,14 @@ def features(edition: FeatureSet, contents: FeaturePayload, *, prefix: str = "",
         encode(query),
         b"" if inline else b',"segments":' + join(contents.segments.values()),
         b',"meta":',
-        encode({"revisionId": edition.id, "etag": etag, "queryHash": query_hash}),
+        encode({"revisionId": feature_set.id, "etag": etag, "queryHash": query_hash}),
         b"}",
     ]
     return Payload(b"".join(parts), etag)
 
 
-def _first_events(edition: FeatureSet) -> DeltaLog:
-    return DeltaLog((Delta(edition.tag),))
+def _first_events(feature_set: FeatureSet) -> DeltaLog:
+    return DeltaLog((Delta(feature_set.tag),))
 
 
 def _events(events: Iterable[bytes]) -> bytes:

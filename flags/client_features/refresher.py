@@ -1,6 +1,6 @@
-"""Keeps this process's editions as new as the database: read after each change, made again when time changes them.
+"""Keeps this process's feature sets as new as the database: read after each change, made again when time changes them.
 
-The last good edition stays in force while the database can't be read, and is found on disk by a process that starts
+The last good feature set stays in force while the database can't be read, and is found on disk by a process that starts
 meanwhile. Only the guard's lease takes exposure away without being asked, and that is decided here, from memory.
 """
 
@@ -23,7 +23,7 @@ from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.client_features import backup
-from flags.client_features import feature_set as editions
+from flags.client_features import feature_set as feature_sets
 from flags.client_features.cache import FeatureCache, FeatureProvider
 from flags.client_features.feature_set import FeatureSet, FeatureSource
 from flags.client_features.guard_lease import GuardLease
@@ -39,13 +39,13 @@ log = structlog.get_logger()
 
 
 class FeatureSetPredicate(Protocol):
-    """What can be asked of an edition."""
+    """What can be asked of a feature set."""
 
-    def __call__(self, edition: FeatureSet, now: datetime, /, *, guard_ended_at: datetime | None) -> bool: ...
+    def __call__(self, feature_set: FeatureSet, now: datetime, /, *, guard_ended_at: datetime | None) -> bool: ...
 
 
 class FeatureCacheRefresher:
-    """The editions of one process. `read` gives what one is made from, `folder` is where it is kept."""
+    """The feature sets of one process. `read` gives what one is made from, `folder` is where it is kept."""
 
     def __init__(self, read: Callable[[Session, str], FeatureSource], lease: GuardLease, folder: Path) -> None:
         self.shelf = FeatureCache()
@@ -64,7 +64,7 @@ class FeatureCacheRefresher:
         published = self.shelf.get(environment)
         if published is None:
             return self._open(environment)
-        return published if self._passes(published, editions.is_servable) else self._make_due(environment)
+        return published if self._passes(published, feature_sets.is_servable) else self._make_due(environment)
 
     @property
     def stale_seconds(self) -> float:
@@ -117,7 +117,7 @@ class FeatureCacheRefresher:
             published = self.shelf.get(environment)
             if published is None or self.stale_seconds:
                 continue
-            source = published.edition.source
+            source = published.feature_set.source
             if self._kept.get(environment) != source:
                 backup.save(self._folder, source)
                 self._kept[environment] = source
@@ -149,7 +149,7 @@ class FeatureCacheRefresher:
         with self._loading:
             published = self.shelf.get(environment)
             with read_only() as session:
-                if published and store.flags_revision(session) == published.edition.source.revision:
+                if published and store.flags_revision(session) == published.feature_set.source.revision:
                     return published
                 _, expires_at = store.routing_state(session)
                 source = self._read(session, environment)
@@ -164,32 +164,36 @@ class FeatureCacheRefresher:
         with self._making:
             before = self.shelf.get(environment)
             assert before is not None
-            return before if self._passes(before, editions.is_current) else self._make(before.edition.source, before)
+            return (
+                before
+                if self._passes(before, feature_sets.is_current)
+                else self._make(before.feature_set.source, before)
+            )
 
     def _make(self, source: FeatureSource, before: PreparedPayloads | None) -> PreparedPayloads:
-        known = before.edition if before else None
+        known = before.feature_set if before else None
         guard_ended_at = self._guard_ended_at(source.environment)
-        edition = editions.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
-        if known is None or known.tag != edition.tag:
-            log.info("flags.published", environment=source.environment, edition=edition.tag)
-        return self.shelf.set(edition)
+        feature_set = feature_sets.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
+        if known is None or known.tag != feature_set.tag:
+            log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
+        return self.shelf.set(feature_set)
 
     def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:
-        edition = published.edition
-        return question(edition, datetime.now(UTC), guard_ended_at=self._guard_ended_at(edition.environment))
+        feature_set = published.feature_set
+        return question(feature_set, datetime.now(UTC), guard_ended_at=self._guard_ended_at(feature_set.environment))
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
         return self._lease.expired_at if environment == PRODUCTION else None
 
 
 def refresher() -> FeatureProvider:
-    """The editions of the running application."""
+    """The feature sets of the running application."""
     found: FeatureProvider = current_app.extensions["flag_publisher"]
     return found
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the application its editions; feed and schedule keep them new once they run."""
+    """Give the application its feature sets; feed and schedule keep them new once they run."""
     lease = GuardLease(settings.guard_lease_seconds)
     made = FeatureCacheRefresher(
         partial(read_source, app.extensions["flag_snapshots"]), lease, settings.flags_backup_dir

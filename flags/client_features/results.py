@@ -1,4 +1,4 @@
-"""What one edition answers to callers who don't evaluate by themselves: browsers, and OpenFeature providers.
+"""What one feature set answers to callers who don't evaluate by themselves: browsers, and OpenFeature providers.
 
 Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own words by its official engine.
 """
@@ -40,13 +40,15 @@ class FlagResult:
 
 
 class FlagResults:
-    """The answers of one edition, everything prepared that no caller changes."""
+    """The answers of one feature set, everything prepared that no caller changes."""
 
-    def __init__(self, edition: FeatureSet, now: datetime) -> None:
-        self._edition = edition
-        features = edition.contents.features
-        self._defined = imported_flags(edition.contents, [name for name in features if name not in edition.phased])
-        self._deciders = {name: fast_evaluator(flag, now) for name, flag in edition.phased.items()}
+    def __init__(self, feature_set: FeatureSet, now: datetime) -> None:
+        self._feature_set = feature_set
+        features = feature_set.contents.features
+        self._defined = imported_flags(
+            feature_set.contents, [name for name in features if name not in feature_set.phased]
+        )
+        self._deciders = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
         self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag]] = [
             (encode(_toggle(item.wire, NO_VARIANT)), self._deciders.get(name) or self._defined[name])
             for name, item in features.items()
@@ -59,7 +61,7 @@ class FlagResults:
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
         """The answer of the flag `key`, None where there is no such flag."""
-        phased = self._edition.phased.get(key)
+        phased = self._feature_set.phased.get(key)
         if phased is not None:
             return _evaluated(phased, context, now)
         defined = self._defined.get(key)
@@ -68,8 +70,8 @@ class FlagResults:
     def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
         """The answer of every flag, by name."""
         written = self._encode(context, now)
-        for key in self._edition.contents.features:
-            phased = self._edition.phased.get(key)
+        for key in self._feature_set.contents.features:
+            phased = self._feature_set.phased.get(key)
             yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], written)
 
     def toggles(self, context: Context, now: datetime) -> bytes:
@@ -86,11 +88,11 @@ class FlagResults:
         return b'{"toggles":[' + b",".join(on) + b"]}"
 
     def _with_variant(self, asked: ImportedFlag, written: bytes) -> bytes:
-        wire = self._edition.contents.features[asked.name.decode()].wire
+        wire = self._feature_set.contents.features[asked.name.decode()].wire
         return encode(_toggle(wire, asked.variant(written) or NO_VARIANT))
 
     def _encode(self, context: Context, now: datetime) -> bytes:
-        return encode(context.to_json(self._edition.environment, now))
+        return encode(context.to_json(self._feature_set.environment, now))
 
 
 def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult:

@@ -1,4 +1,4 @@
-"""Reading what an edition is made from, exactly as of one revision."""
+"""Reading what a feature set is made from, exactly as of one revision."""
 
 from dataclasses import replace
 

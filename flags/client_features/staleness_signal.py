@@ -32,7 +32,7 @@ class StalenessSignal:
     def check(self, _now: datetime) -> None:
         """Tell the guard whether the flags are confirmed and as new as they must be."""
         shelf = self.publisher.shelf
-        served = [found.edition.source.revision for name in shelf.environments() if (found := shelf.get(name))]
+        served = [found.feature_set.source.revision for name in shelf.environments() if (found := shelf.get(name))]
         if not served:
             return
         unconfirmed_seconds = self.publisher.unconfirmed_seconds

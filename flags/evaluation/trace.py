@@ -91,7 +91,9 @@ REASON_TEXT: dict[ReasonCode, str] = {
     ReasonCode.OVERRIDE_UNSET: "No environment variable overrides the flag.",
     ReasonCode.ROLLED_BACK: "The rollout is rolled back: {note}",
     ReasonCode.NOT_ROLLED_BACK: "The rollout is not rolled back.",
-    ReasonCode.GUARD_LEASE_EXPIRED: "The guard has not been heard of since its lease ended at {at}, so nobody is exposed.",
+    ReasonCode.GUARD_LEASE_EXPIRED: (
+        "The guard has not been heard of since its lease ended at {at}, so nobody is exposed."
+    ),
     ReasonCode.GUARD_LEASE_HELD: "The guard is watching.",
     ReasonCode.GUARD_LEASE_NOT_REQUIRED: "No guard is required here.",
     ReasonCode.DENIED: "This user is denied{until}: {note}",

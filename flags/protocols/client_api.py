@@ -42,7 +42,7 @@ def features_view() -> ResponseReturnValue:
 @openapi_doc(answers={200: responses.Feature})
 def feature_view(name: str) -> ResponseReturnValue:
     """One flag of the token's environment."""
-    found = refresher().current(token().environment).edition.contents.features.get(name)
+    found = refresher().current(token().environment).feature_set.contents.features.get(name)
     if found is None:
         return error_response(404, "NotFoundError", f"Could not find a flag called {name}.")
     return Response(found.encoded, content_type="application/json")
@@ -93,7 +93,9 @@ def features(headers: Headers, asker: Token, *, prefix: str = "") -> RawResponse
         inline = not knows_segments(headers.get(HEADER))
     except InvalidVersion as malformed:
         raise BadRequest((HEADER, str(malformed))) from malformed
-    reporter().connections.record(headers, asker.environment, now=datetime.now(UTC), edition=published.edition.id)
+    reporter().connections.record(
+        headers, asker.environment, now=datetime.now(UTC), revision_id=published.feature_set.id
+    )
     payload = published.inlined if inline else published.features
     if prefix:
         payload = _only(published, prefix, inline=inline)
@@ -108,9 +110,9 @@ def init_app(app: Flask) -> None:
 
 
 def _only(published: PreparedPayloads, prefix: str, *, inline: bool) -> Payload:
-    contents = published.edition.contents.named(prefix)
+    contents = published.feature_set.contents.named(prefix)
     return payload_of(
-        published.edition, inline_segments(contents) if inline else contents, prefix=prefix, inline=inline
+        published.feature_set, inline_segments(contents) if inline else contents, prefix=prefix, inline=inline
     )
 
 

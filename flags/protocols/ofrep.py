@@ -112,7 +112,7 @@ def bulk(body: bytes, asker: Token, if_none_match: str | None) -> RawResponse:
     flags = encode(list(_evaluations(published.results, context)))
     etag = f'"{blake2b(flags, digest_size=8).hexdigest()}"'
     streams = encode([_stream(asker, published)])
-    metadata = encode({"environment": published.edition.environment, "edition": published.edition.id})
+    metadata = encode({"environment": published.feature_set.environment, "revision_id": published.feature_set.id})
     whole = b'{"flags":' + flags + b',"eventStreams":' + streams + b',"metadata":' + metadata + b"}"
     return not_modified_or(Payload(whole, etag), if_none_match, *staleness())
 
@@ -149,7 +149,7 @@ def _context(body: bytes) -> Context:
 
 
 def _stream(asker: Token, published: PreparedPayloads) -> dict[str, Any]:
-    channel = StreamToken(asker.selector, published.edition.environment, published.edition.tag)
+    channel = StreamToken(asker.selector, published.feature_set.environment, published.feature_set.tag)
     address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 

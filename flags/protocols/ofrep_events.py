@@ -25,22 +25,22 @@ def events() -> ResponseReturnValue:
     stream = sse.streams().enter(sse.allowed_by(channel.selector))
     if stream is None:
         raise _too_many()
-    return sse.respond(stream, _frames(refresher().shelf, stream, published, channel.edition))
+    return sse.respond(stream, _frames(refresher().shelf, stream, published, channel.feature_set_tag))
 
 
 def _frames(shelf: FeatureCache, stream: Stream, published: PreparedPayloads, evaluated: str) -> Iterator[bytes]:
     """Opens with a hint where something changed since the evaluation that the channel came with."""
     yield b"retry: %d\n\n" % (sse.RETRY_SECONDS * 1000)
-    if published.edition.tag != evaluated:
+    if published.feature_set.tag != evaluated:
         yield _again(published, evaluated)
-    environment, seen = published.edition.environment, published.edition.tag
+    environment, seen = published.feature_set.environment, published.feature_set.tag
     del published  # a stream stays open for hours and needs no more of it
     yield from sse.follow(shelf, stream, environment, seen, frame=_again)
 
 
 def _again(published: PreparedPayloads, _seen: str) -> bytes:
-    document = {"type": "refetchEvaluation", "etag": published.edition.contents.digest}
-    return event("message", published.edition.tag, encode(document))
+    document = {"type": "refetchEvaluation", "etag": published.feature_set.contents.digest}
+    return event("message", published.feature_set.tag, encode(document))
 
 
 def _too_many() -> Problem:

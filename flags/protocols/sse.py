@@ -122,11 +122,11 @@ def follow(
     seen: str,
     *,
     frame: Callable[[PreparedPayloads, str], bytes],
-    sent: Callable[[str], None] = lambda _edition_tag: None,
+    sent: Callable[[str], None] = lambda _feature_set_tag: None,
 ) -> Iterator[bytes]:
-    """A frame for each edition after the one with the tag `seen`, made from it and that tag; comments in between.
+    """A frame for each feature set after the one with the tag `seen`, made from it and that tag; comments in between.
 
-    `sent` is told the tag of the edition that the caller has, each time something reached them.
+    `sent` is told the tag of the feature set that the caller has, each time something reached them.
     """
     sent(seen)
     while True:
@@ -137,13 +137,13 @@ def follow(
             yield COMMENT
         else:
             yield frame(newer, seen)
-            seen = newer.edition.tag
+            seen = newer.feature_set.tag
         sent(seen)
 
 
-def event(name: str, edition_tag: str, document: bytes) -> bytes:
-    """A server-sent event whose id is the tag of the edition it leads to."""
-    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), edition_tag.encode(), document)
+def event(name: str, feature_set_tag: str, document: bytes) -> bytes:
+    """A server-sent event whose id is the tag of the feature set it leads to."""
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (name.encode(), feature_set_tag.encode(), document)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -12,11 +12,11 @@ SALT = "flag event channel"
 
 @dataclass(frozen=True, slots=True)
 class StreamToken:
-    """What a channel opens: changes of an environment since an edition, as long as the token stands."""
+    """What a channel opens: changes of an environment since a feature set, as long as the token stands."""
 
     selector: str
     environment: str
-    edition: str
+    feature_set_tag: str
 
 
 def sign(channel: StreamToken) -> str:

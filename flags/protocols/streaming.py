@@ -11,7 +11,7 @@ from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.observability import telemetry
 from flags.client_features.cache import FeatureCache
-from flags.client_features.delta_log import edition_id
+from flags.client_features.delta_log import id_of_tag
 from flags.client_features.feature_set import FeatureSet
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.refresher import refresher
@@ -25,7 +25,7 @@ from flags.usage.reporter import reporter
 
 bp = Blueprint("client_streaming", __name__, url_prefix="/api/client")
 
-EDITION = re.compile(r'(?:W/)?"?(\d{1,18}\.[0-9a-f]{16})"?', re.ASCII)
+REVISION_ID = re.compile(r'(?:W/)?"?(\d{1,18}\.[0-9a-f]{16})"?', re.ASCII)
 FALL_BACK = re.compile(r"unleash-(node|java)-sdk")
 """SDKs that poll at once when they are told that there are too many streams. The others only try again."""
 INTRODUCTION = ("unleash-connection-id", "unleash-instanceid", "unleash-appname", "unleash-sdk", "user-agent")
@@ -42,7 +42,7 @@ def stream_view() -> ResponseReturnValue:
         return _refused()
     published = refresher().current(token().environment)
     first = _first(published, request.headers.get("Last-Event-ID"))
-    frames = _frames(refresher().shelf, stream, published.edition, first=first, sent=_listener())
+    frames = _frames(refresher().shelf, stream, published.feature_set, first=first, sent=_listener())
     return sse.respond(stream, frames)
 
 
@@ -50,13 +50,13 @@ def stream_view() -> ResponseReturnValue:
 @require_token("client", unleash=True)
 @openapi_doc(answers={200: responses.Events, 304: None})
 def delta_view() -> ResponseReturnValue:
-    """What changed since the edition in `If-None-Match`; everything for who has none, or one long gone."""
+    """What changed since the feature set in `If-None-Match`; everything for who has none, or one long gone."""
     published = refresher().current(token().environment)
-    known = _edition(request.headers.get("If-None-Match"))
+    known = _feature_set(request.headers.get("If-None-Match"))
     body = (published.since(known) if known is not None else None) or published.hydration
-    _record_connection(published.edition.id, Mode.POLLING)
-    etag = f'"{published.edition.tag}"'
-    seen = etag if known == published.edition.tag else None
+    _record_connection(published.feature_set.id, Mode.POLLING)
+    etag = f'"{published.feature_set.tag}"'
+    seen = etag if known == published.feature_set.tag else None
     return response(not_modified_or(Payload(body, etag), seen, *staleness()))
 
 
@@ -68,40 +68,43 @@ def init_app(app: Flask) -> None:
 
 def _first(published: PreparedPayloads, last_event_id: str | None) -> bytes:
     """The opening event: what was missed since the last one seen, or everything where that is not remembered."""
-    known = _edition(last_event_id)
+    known = _feature_set(last_event_id)
     missed = published.since(known) if known is not None else None
-    return event(CONNECTED, published.edition.tag, missed or published.hydration)
+    return event(CONNECTED, published.feature_set.tag, missed or published.hydration)
 
 
 def _frames(
-    shelf: FeatureCache, stream: Stream, edition: FeatureSet, *, first: bytes, sent: Callable[[str], None]
+    shelf: FeatureCache, stream: Stream, feature_set: FeatureSet, *, first: bytes, sent: Callable[[str], None]
 ) -> Iterator[bytes]:
-    environment, seen = edition.environment, edition.tag
+    environment, seen = feature_set.environment, feature_set.tag
     yield b"retry: %d\n\n" % (sse.RETRY_SECONDS * 1000)
     yield first
-    del first, edition  # whoever follows does so for hours; five hundred must not keep what was large at their start
+    del (
+        first,
+        feature_set,
+    )  # whoever follows does so for hours; five hundred must not keep what was large at their start
     yield from sse.follow(shelf, stream, environment, seen, frame=_update, sent=sent)
 
 
 def _listener() -> Callable[[str], None]:
-    """Notes which edition the caller has, after the request itself is over."""
+    """Notes which feature set the caller has, after the request itself is over."""
     connections, environment = reporter().connections, token().environment
     headers = {name: value for name in INTRODUCTION if (value := request.headers.get(name))}
 
-    def sent(edition_tag: str) -> None:
-        edition = edition_id(edition_tag)
-        connections.record(headers, environment, now=datetime.now(UTC), edition=edition, mode=Mode.STREAMING)
+    def sent(feature_set_tag: str) -> None:
+        revision_id = id_of_tag(feature_set_tag)
+        connections.record(headers, environment, now=datetime.now(UTC), revision_id=revision_id, mode=Mode.STREAMING)
 
     return sent
 
 
 def _update(published: PreparedPayloads, seen: str) -> bytes:
-    return event(UPDATED, published.edition.tag, published.since(seen) or published.hydration)
+    return event(UPDATED, published.feature_set.tag, published.since(seen) or published.hydration)
 
 
-def _edition(text: str | None) -> str | None:
+def _feature_set(text: str | None) -> str | None:
     """The tag that a caller knows; None for none, and for what only an earlier version of this program gave."""
-    found = EDITION.fullmatch((text or "").strip())
+    found = REVISION_ID.fullmatch((text or "").strip())
     return found[1] if found else None
 
 
@@ -115,7 +118,7 @@ def _refused() -> Response:
     return answer
 
 
-def _record_connection(edition: int, mode: Mode) -> None:
+def _record_connection(revision_id: int, mode: Mode) -> None:
     reporter().connections.record(
-        request.headers, token().environment, now=datetime.now(UTC), edition=edition, mode=mode
+        request.headers, token().environment, now=datetime.now(UTC), revision_id=revision_id, mode=mode
     )

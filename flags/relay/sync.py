@@ -1,4 +1,4 @@
-"""Keeping a relay's editions as new as upstream: by stream, by polling while there is none, from disk before either."""
+"""Keep a relay's feature sets as new as upstream: by stream, by polling without one, from disk before either."""
 
 import re
 import threading
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class UpstreamSync:
-    """The editions of one relay: of the environment of each token it was given."""
+    """The feature sets of one relay: of the environment of each token it was given."""
 
     def __init__(self, upstream: Upstream, folder: Path) -> None:
         self.shelf = FeatureCache()
@@ -118,11 +118,11 @@ class UpstreamSync:
 
     def _put(self, source: FeatureSource) -> None:
         before = self.shelf.get(source.environment)
-        known = before.edition if before else None
-        edition = build(source, datetime.now(UTC), guard_ended_at=None, before=known)
-        if known is None or known.tag != edition.tag:
-            log.info("flags.published", environment=source.environment, edition=edition.tag)
-        self.shelf.set(edition)
+        known = before.feature_set if before else None
+        feature_set = build(source, datetime.now(UTC), guard_ended_at=None, before=known)
+        if known is None or known.tag != feature_set.tag:
+            log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
+        self.shelf.set(feature_set)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.models import ConnectedClient
 from flags.usage.connections import Connection, Mode
 
-FIELDS = ("environment", "app_name", "instance_id", "sdk", "mode", "edition", "connected_at", "seen_at")
+FIELDS = ("environment", "app_name", "instance_id", "sdk", "mode", "revision_id", "connected_at", "seen_at")
 
 
 def put_connections(session: Session, connections: Collection[Connection]) -> None:
@@ -55,7 +55,7 @@ def _connection(row: ConnectedClient) -> Connection:
         instance_id=row.instance_id,
         sdk=row.sdk,
         mode=Mode(row.mode),
-        edition=row.edition,
+        revision_id=row.revision_id,
         connected_at=row.connected_at,
         seen_at=row.seen_at,
     )

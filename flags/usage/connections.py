@@ -1,4 +1,4 @@
-"""The SDK instances that use the flags: who they are, how they listen, and which edition they were last given.
+"""The SDK instances that use the flags: who they are, how they listen, and which revision_id they were last given.
 
 Noted in memory as they call, written together every few seconds, read from the database by whoever shows them all.
 """
@@ -30,7 +30,7 @@ class Mode(StrEnum):
 
 @dataclass(slots=True)
 class Connection:
-    """One SDK instance. `edition` is the id of the one it was last given, 0 before the first."""
+    """One SDK instance. `revision_id` is the id of the one it was last given, 0 before the first."""
 
     id: str
     environment: str
@@ -38,7 +38,7 @@ class Connection:
     instance_id: str
     sdk: str
     mode: Mode
-    edition: int
+    revision_id: int
     connected_at: datetime
     seen_at: datetime
 
@@ -51,7 +51,7 @@ class Connections:
         self._changing = threading.Lock()
 
     def record(
-        self, headers: Headers, environment: str, *, now: datetime, edition: int = 0, mode: Mode | None = None
+        self, headers: Headers, environment: str, *, now: datetime, revision_id: int = 0, mode: Mode | None = None
     ) -> None:
         """Take note of a call: `headers` say who, by the names the official SDKs use. Who says nothing is not noted."""
         key = headers.get("unleash-connection-id") or headers.get("unleash-instanceid")
@@ -61,7 +61,7 @@ class Connections:
         if known is None:
             known = self._connect(key, headers, environment, now)
         known.seen_at = now
-        known.edition = edition or known.edition
+        known.revision_id = revision_id or known.revision_id
         known.mode = mode or known.mode
         known.environment = environment
 
@@ -89,7 +89,7 @@ class Connections:
             instance_id=_short(headers.get("unleash-instanceid")),
             sdk=_short(headers.get("unleash-sdk")),
             mode=Mode.POLLING,
-            edition=0,
+            revision_id=0,
             connected_at=now,
             seen_at=now,
         )

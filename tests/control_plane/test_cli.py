@@ -11,8 +11,8 @@ from control_plane.cli import command_line
 from tests.control_plane.conftest import Ended, Run
 
 COMMANDS = (
-    "serve replay demo status plan advance hold resume step-back rollback rearm explain token user db alerts credits "
-    "audit users"
+    "serve replay demo status plan advance hold resume step-back rollback rearm explain token account db alerts "
+    "credits audit directory"
 )
 
 
@@ -104,8 +104,8 @@ def test_who_is_explained_without_being_known_gets_a_reason(rollout: Run) -> Non
 
 
 def test_people_and_tokens_are_made_once_and_shown_once(rollout: Run) -> None:
-    made = answer(rollout("user", "add", "olga", "--role", "operator", "--json"))
+    made = answer(rollout("account", "add", "olga", "--role", "operator", "--json"))
     assert len(made["password"]) >= 12
-    assert rollout("user", "add", "olga").returncode == 1
+    assert rollout("account", "add", "olga").returncode == 1
     token = answer(rollout("token", "create", "shop", "--type", "client", "--json"))["token"]
     assert token.startswith("*:production.v2_")

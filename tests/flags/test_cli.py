@@ -21,7 +21,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("users", "import", "file")` types a command and gives what it printed."""
+    """`run("directory", "import", "file")` types a command and gives what it printed."""
     monkeypatch.setattr(cli_support, "application", lambda **_: app)
     group = click.Group("rollout")
     cli.register(group)
@@ -44,7 +44,7 @@ def says(run: Run, *words: str) -> dict[str, Any]:
 def test_users_are_imported_and_explained(run: Run, tmp_path: Path, office: Office) -> None:
     file = tmp_path / "users.csv"
     file.write_text("user_id,plan,signed_up_at,beta\nann,pro,2030-01-01,true\nbob,free,,no\n")
-    assert run("users", "import", str(file)) == "2 users stored.\n"
+    assert run("directory", "import", str(file)) == "2 users stored.\n"
     office.move(1)
     assert run("explain", FLAG, "ann").startswith(f"{FLAG} is on for ann (TARGETING_MATCH).")
     explained = says(run, "explain", FLAG, "bob")
@@ -81,7 +81,7 @@ def test_a_file_may_say_what_is_to_be_supposed_of_users(run: Run, tmp_path: Path
 def test_one_line_that_cant_be_used_keeps_all_out(run: Run, tmp_path: Path, lines: str, complaint: str) -> None:
     file = tmp_path / "users.csv"
     file.write_text(lines)
-    assert complaint in run("users", "import", str(file), fails=True)
+    assert complaint in run("directory", "import", str(file), fails=True)
 
 
 def test_overrides_are_set_listed_and_ended(run: Run) -> None:

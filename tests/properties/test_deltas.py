@@ -1,4 +1,4 @@
-"""An SDK that follows the changes from any remembered edition ends with exactly what one that asks for all is given."""
+"""An SDK that follows the changes from any remembered feature set ends with what one that asks for all is given."""
 
 import json
 import random
@@ -19,16 +19,16 @@ NAMES = ("a", "b", "c", "größe")
 def test_following_the_changes_ends_where_asking_for_everything_does() -> None:
     for seed in range(RUNS):
         chance = random.Random(seed)
-        editions = _editions(chance)
-        history = DeltaLog((Delta(tag(0, editions[0])),))
-        for number in range(1, len(editions)):
-            history = history.append(number, editions[number - 1], editions[number])
-        last = len(editions) - 1
+        feature_sets = _feature_sets(chance)
+        history = DeltaLog((Delta(tag(0, feature_sets[0])),))
+        for number in range(1, len(feature_sets)):
+            history = history.append(number, feature_sets[number - 1], feature_sets[number])
+        last = len(feature_sets) - 1
         for start in {0, last, *chance.sample(range(last), STARTS)}:
-            events = history.since(tag(start, editions[start]))
+            events = history.since(tag(start, feature_sets[start]))
             assert events is not None
-            follower = _engine(hydration(start, editions[start]), *events)
-            assert follower.get_state() == _engine(hydration(last, editions[last])).get_state(), (seed, start)
+            follower = _engine(hydration(start, feature_sets[start]), *events)
+            assert follower.get_state() == _engine(hydration(last, feature_sets[last])).get_state(), (seed, start)
             assert start < last or events == []
 
 
@@ -40,7 +40,7 @@ def test_a_change_that_changes_nothing_for_sdks_has_no_events() -> None:
     assert DeltaLog((Delta(first),)).append(2, contents, same).since(first) == []
 
 
-def test_an_edition_that_is_not_remembered_is_told_from_one_without_changes() -> None:
+def test_a_feature_set_that_is_not_remembered_is_told_from_one_without_changes() -> None:
     empty = FeaturePayload()
     history = DeltaLog((Delta(tag(0, empty)),))
     for number in range(1, DELTAS_MAX + 1):
@@ -50,11 +50,11 @@ def test_an_edition_that_is_not_remembered_is_told_from_one_without_changes() ->
     assert history.since(tag(DELTAS_MAX + 1, empty)) is None
 
 
-def _editions(chance: random.Random) -> list[FeaturePayload]:
-    editions = [FeaturePayload()]
+def _feature_sets(chance: random.Random) -> list[FeaturePayload]:
+    feature_sets = [FeaturePayload()]
     for _ in range(EDITIONS):
-        editions.append(_contents(chance, editions[-1]))
-    return editions
+        feature_sets.append(_contents(chance, feature_sets[-1]))
+    return feature_sets
 
 
 def _contents(chance: random.Random, before: FeaturePayload) -> FeaturePayload:

@@ -76,9 +76,9 @@ def test_what_is_accepted_is_strict_json_everywhere(kind: str, text: str) -> Non
     assert isinstance(outcome, Definitions)
     now = datetime.now(UTC)
     source = FeatureSource("production", 1, {}, tuple(outcome.features), tuple(outcome.segments))
-    edition = build(source, now, guard_ended_at=None)
-    given_to = FlagResults(edition, now)
-    loads(prepare(edition).features.body)
+    feature_set = build(source, now, guard_ended_at=None)
+    given_to = FlagResults(feature_set, now)
+    loads(prepare(feature_set).features.body)
     loads(given_to.toggles(Context(user_id="ada"), now))
     bulk = loads(encode([success(answer) for answer in given_to.all(Context(user_id="ada"), now)]))
     assert bulk[0]["variant"] == "v"

@@ -1,8 +1,9 @@
 """The credits as functions of PostgreSQL, `consume_credits` among them, and running sums of the journal.
 
 They do what `credits_engine.operations.consumption` does, in its order and under its locks, and leave the same rows
-behind: `tests/credits_engine/operations/test_procedure_agreement.py` holds the two together on random sequences. SQLite has nothing like
-them. `credit_plan` is the catalogue as the functions read it; a test compares it with `credits_engine.engines.plans`.
+behind: `tests/credits_engine/operations/test_procedure_agreement.py` holds the two together on random sequences.
+SQLite has nothing like them. `credit_plan` is the catalogue as the functions read it; a test compares it with
+`credits_engine.engines.plans`.
 The tables of packs come with the next version: what PL/pgSQL names is looked up when it runs.
 """
 

@@ -11,7 +11,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 
-SIGNAL = "database_pool_crowded"
+SIGNAL = "database_pool_saturated"
 SHARE_MAX = 0.9
 CHECK_SECONDS = 5.0
 

@@ -66,7 +66,7 @@ def forget_bodies(now: datetime) -> int:
         return inbox.purge_payloads(session, before=now - BODIES_KEPT, most=BODIES_MAX)
 
 
-def watch_limits(now: datetime) -> list[str]:
+def check_limits(now: datetime) -> list[str]:
     """Tell the guard which subscribers have the limits of a lower plan than theirs; settling should have raised them.
 
     Higher ones are no mistake: a downgrade waits for the next period.

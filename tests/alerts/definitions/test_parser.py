@@ -160,7 +160,7 @@ def test_severity_sets_what_happens_by_default(severity: str, action: str, no_da
         (alert("budget: -1", name=AT_RISK), "'-1' is no whole number of credits up to 999999999; write it like 1000."),
         (alert("budget: '5'", name=AT_RISK), "'5' is no whole number of credits"),
         (alert("budget: 1000000000", name=AT_RISK), "'1000000000' is no whole number of credits"),
-        (alert("action: hold", name="credit_repeated"), "shows what callers do as well, so an alert on it can only"),
+        (alert("action: hold", name="credit_retry"), "shows what callers do as well, so an alert on it can only"),
         (alert("flag: 7"), "'7' is not a valid name; write it like ENABLE_CREDITS_V2."),
         (alert("flag:"), "flag: expected one value here."),
         (alert("environments: production"), "expected a list of environments, like [production]."),
@@ -211,9 +211,9 @@ def test_a_metric_that_nobody_knows_yet_is_a_signal_of_the_users() -> None:
 
 
 def test_an_alert_on_what_callers_do_notifies_however_grave_it_is_said_to_be() -> None:
-    found = rule(name="credit_repeated")
+    found = rule(name="credit_retry")
     assert (found.severity, found.action, found.acts) == (Severity.CRITICAL, Action.NOTIFY, False)
-    assert rule("action: notify", name="credit_repeated") == found
+    assert rule("action: notify", name="credit_retry") == found
 
 
 @given(text=st.text())

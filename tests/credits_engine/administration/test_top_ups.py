@@ -54,7 +54,11 @@ def ada(till: Till) -> Till:
 def test_a_pack_is_spent_after_the_plan_and_neither_book_counts_it(ada: Till) -> None:
     buy(ada, 5)
     receipt = ada.take("ada", "k1", roast=12)
-    assert (receipt.outcome, receipt.charged, receipt.drawn) == (Outcome.ALLOWED, Amounts(0, 12), Amounts(0, 2))
+    assert (receipt.outcome, receipt.charged, receipt.spent_from_packs) == (
+        Outcome.ALLOWED,
+        Amounts(0, 12),
+        Amounts(0, 2),
+    )
     assert (receipt.served.remaining.roast, receipt.shadow.remaining.roast) == (3, 43)
     both = ada.books("ada")
     assert both.v2.used == both.legacy.used == Amounts(0, 10)
@@ -80,8 +84,8 @@ def test_a_rollback_at_any_instant_leaves_the_packs_as_they_are(ada: Till) -> No
     before = held(ada)
     ada.v2 = False
     assert held(ada) == before == [(1, 15)]
-    assert ada.take("ada", "k2", roast=40).drawn == Amounts()
-    assert ada.take("ada", "k3", roast=15).drawn == Amounts(0, 15)
+    assert ada.take("ada", "k2", roast=40).spent_from_packs == Amounts()
+    assert ada.take("ada", "k3", roast=15).spent_from_packs == Amounts(0, 15)
     ada.v2 = True
     assert ada.take("ada", "k4", roast=1).outcome is Outcome.DENIED_LIMIT
     assert_whole()
@@ -92,7 +96,7 @@ def test_what_the_other_engine_granted_past_the_limit_costs_no_pack(ada: Till) -
     ada.v2 = False
     ada.take("ada", "k1", roast=30)
     ada.v2 = True
-    assert ada.take("ada", "k2", roast=5).drawn == Amounts(0, 5)
+    assert ada.take("ada", "k2", roast=5).spent_from_packs == Amounts(0, 5)
     assert ada.take("ada", "k3", roast=1).outcome is Outcome.DENIED_LIMIT
     assert_whole()
 
@@ -101,7 +105,7 @@ def test_a_new_period_renews_the_plan_and_keeps_the_pack(ada: Till) -> None:
     buy(ada, 5, days=60)
     ada.take("ada", "k1", roast=12)
     ada.now += timedelta(days=31)
-    assert ada.take("ada", "k2", roast=10).drawn == Amounts()
+    assert ada.take("ada", "k2", roast=10).spent_from_packs == Amounts()
     assert held(ada) == [(1, 3)]
 
 
@@ -110,7 +114,7 @@ def test_an_upgrade_counts_only_what_the_plan_paid(ada: Till) -> None:
     ada.take("ada", "k1", roast=40)
     ada.user("ada", "pro")
     assert ada.books("ada").v2.used == Amounts(0, 10)
-    assert ada.take("ada", "k2", roast=990).drawn == Amounts()
+    assert ada.take("ada", "k2", roast=990).spent_from_packs == Amounts()
     assert held(ada) == [(1, 20)]
 
 

@@ -126,7 +126,7 @@ def test_an_unknown_plan_is_passed_over(till: Till) -> None:
 
 def test_the_preview_over_http_and_as_a_sheet(admin: Admin, till: Till) -> None:
     till.take("ada", "k1", roast=12)
-    shown = found(admin.get("flip-preview?limit=5"))
+    shown = found(admin.get("switch-preview?limit=5"))
     assert (shown["users"], shown["wouldBeRefused"], shown["nextAfter"]) == (1, {"free": 1}, None)
     (flip,) = shown["flips"]
     assert (flip["userId"], flip["creditType"], flip["serving"], flip["wouldBeRefused"]) == (
@@ -135,9 +135,9 @@ def test_the_preview_over_http_and_as_a_sheet(admin: Admin, till: Till) -> None:
         "legacy",
         True,
     )
-    (row,) = admin.sheet("flip-preview?format=csv")
+    (row,) = admin.sheet("switch-preview?format=csv")
     assert (row["userId"], row["used"], row["limit"]) == ("ada", "12", "10")
-    assert admin.get("flip-preview?amount=0").get_json()["code"] == "INVALID_AMOUNT"
+    assert admin.get("switch-preview?amount=0").get_json()["code"] == "INVALID_AMOUNT"
 
 
 def lying(loaded: Book, request: Request) -> Decision:
@@ -189,12 +189,12 @@ def test_both_at_a_terminal(till: Till, database_url: str, tmp_path: Path, monke
     till.take("=ada", "k1", roast=12)
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
-    shown = terminal("flip-preview", "--csv", str(tmp_path / "flips.csv"))
+    shown = terminal("switch-preview", "--csv", str(tmp_path / "flips.csv"))
     assert "1 users. Would be refused: 1 on free. Would be granted: nobody." in shown.output, shown.output
     (row,) = csv.DictReader((tmp_path / "flips.csv").read_text(encoding="utf-8").splitlines())
     assert (row["userId"], row["creditType"]) == ("'=ada", "roast")
     assert terminal("calibrate").exit_code == 0
-    document: Mapping[str, object] = json.loads(terminal("flip-preview", "--json").output)
+    document: Mapping[str, object] = json.loads(terminal("switch-preview", "--json").output)
     assert document["flips"] == 1
 
 

@@ -22,7 +22,7 @@ from tests.credits_engine.api.test_operations import Service
 from tests.credits_engine.conftest import Till
 
 OURS = """
-  credit_repeated: {threshold: 5%, window: 1m, severity: critical}
+  credit_retry: {threshold: 5%, window: 1m, severity: critical}
   credit_api_conflict: {threshold: 5%, window: 1m, severity: critical}
 """
 OPERATIONS, REPEATS = 40, 5
@@ -72,7 +72,7 @@ def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, 
     for number in range(OPERATIONS):
         assert service.consume(userId=f"u{number}", key=f"k{number}").status_code == 200
     calm = judged(started + timedelta(seconds=1))
-    assert {calm[name].status for name in ("credit_repeated", "credit_api_conflict")} == {Status.OK}
+    assert {calm[name].status for name in ("credit_retry", "credit_api_conflict")} == {Status.OK}
 
     for number in range(OPERATIONS):
         for _ in range(REPEATS):
@@ -80,13 +80,13 @@ def test_a_storm_of_retries_is_watched_and_moves_nothing_else(service: Service, 
         assert service.consume(userId=f"u{number}", key=f"k{number}", amount=1).status_code == 409
     stormy = judged(started + timedelta(seconds=2))
 
-    assert counted("credit_repeated") == Count(OPERATIONS * REPEATS, OPERATIONS * (REPEATS + 1))
+    assert counted("credit_retry") == Count(OPERATIONS * REPEATS, OPERATIONS * (REPEATS + 1))
     assert counted("credit_api_conflict") == Count(OPERATIONS, OPERATIONS * (REPEATS + 2))
-    assert {stormy[name].status for name in ("credit_repeated", "credit_api_conflict")} == {Status.WATCH}
-    assert "This alert only notifies." in stormy["credit_repeated"].reason
+    assert {stormy[name].status for name in ("credit_retry", "credit_api_conflict")} == {Status.WATCH}
+    assert "This alert only notifies." in stormy["credit_retry"].reason
     ours = {name for name in stormy if not name.startswith("database_")}  # how busy the machine is, is another matter
     moved = {name for name in ours if stormy[name].status is not calm[name].status}
-    assert moved == {"credit_repeated", "credit_api_conflict"}
+    assert moved == {"credit_retry", "credit_api_conflict"}
     about_v2 = ("credit_consumption_failure", "credit_variance", "credit_drift")
     assert [stormy[name].counts for name in about_v2] == [calm[name].counts for name in about_v2]
     with read_only() as session:

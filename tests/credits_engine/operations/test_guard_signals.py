@@ -150,9 +150,9 @@ def test_an_operation_owes_a_count_and_a_comparison_unless_it_failed_or_was_coun
 
     good, failed = receipt(v2_serves=True), receipt(v2_serves=True, v2=failing)
     assert owes_not(good) == set()
-    assert owes_not(failed) == {"credit_uncounted", "credit_uncompared"}
-    assert owes_not(receipt(v2_serves=True, legacy=failing)) == {"credit_uncompared"}
-    assert owes_not(replace(good, retry_of=7)) == {"credit_uncounted", "credit_uncompared"}
+    assert owes_not(failed) == {"credit_outcome_missing", "credit_comparison_missing"}
+    assert owes_not(receipt(v2_serves=True, legacy=failing)) == {"credit_comparison_missing"}
+    assert owes_not(replace(good, retry_of=7)) == {"credit_outcome_missing", "credit_comparison_missing"}
     assert owes_not(replayed(failed)) == set()
 
 

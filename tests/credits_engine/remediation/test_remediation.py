@@ -245,7 +245,7 @@ def test_the_console_lists_shows_and_approves(
     def terminal(*arguments: str) -> Result:
         rollout = click.Group()
         register(rollout)
-        return CliRunner().invoke(rollout, ("credits", "after-rollback", *arguments))
+        return CliRunner().invoke(rollout, ("credits", "remediation", *arguments))
 
     lately.now = datetime.now(UTC)
     shown = json.loads(terminal("show", "--json").stdout)

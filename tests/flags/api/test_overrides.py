@@ -124,12 +124,12 @@ def test_an_override_stops_at_its_end_without_anybody_doing_anything(
     with app.app_context(), transaction() as session:
         store.put_override(session, FLAG, "ann", Effect.ALLOW, reason="-", actor="-", now=soon, expires_at=soon)
     publisher = app.extensions["flag_publisher"]
-    before = publisher.current("production").edition if is_on(call, "ann") else None
+    before = publisher.current("production").feature_set if is_on(call, "ann") else None
     while datetime.now(UTC) < soon:
         pass
     assert before is not None
-    assert publisher.current("production").edition.id > before.id
-    assert publisher.current("production").edition.contents.digest != before.contents.digest
+    assert publisher.current("production").feature_set.id > before.id
+    assert publisher.current("production").feature_set.contents.digest != before.contents.digest
 
 
 def test_ended_overrides_are_put_away_and_stay_away(app: Flask, office: Office, now: datetime) -> None:

@@ -24,23 +24,23 @@ def source(revision: int = 7, **changes: Any) -> FeatureSource:
     return FeatureSource(PRODUCTION, revision, {FLAG: flag(**guarded)})
 
 
-def edition(revision: int = 7, *, before: FeatureSet | None = None, **changes: Any) -> FeatureSet:
+def feature_set(revision: int = 7, *, before: FeatureSet | None = None, **changes: Any) -> FeatureSet:
     return build(source(revision, **changes), NOW, guard_ended_at=None, before=before)
 
 
-def test_the_same_source_makes_the_same_edition_everywhere() -> None:
-    assert edition(exposure=EVERYTHING) == edition(exposure=EVERYTHING)
+def test_the_same_source_makes_the_same_feature_set_everywhere() -> None:
+    assert feature_set(exposure=EVERYTHING) == feature_set(exposure=EVERYTHING)
 
 
 def test_a_change_that_no_sdk_would_notice_keeps_the_id() -> None:
-    first = edition(7, exposure=EVERYTHING)
-    then = edition(9, before=first, exposure=EVERYTHING, phase_names={})
+    first = feature_set(7, exposure=EVERYTHING)
+    then = feature_set(9, before=first, exposure=EVERYTHING, phase_names={})
     assert (then.id, then.contents) == (first.id, first.contents)
     assert then.phased[FLAG].phase_names == {}
 
 
 def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
-    watched = edition(exposure=EVERYTHING)
+    watched = feature_set(exposure=EVERYTHING)
     left_alone = build(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW, before=watched)
     assert watched.contents.features[FLAG].wire["enabled"] is True
     assert left_alone.contents.features[FLAG].wire["enabled"] is False
@@ -53,15 +53,15 @@ def test_the_end_of_the_lease_takes_everybody_out_under_another_id() -> None:
     assert build(source(exposure=EVERYTHING), NOW, guard_ended_at=None, before=left_alone).id == watched.id
 
 
-def test_that_the_guard_is_back_makes_another_edition_which_nobody_has_to_wait_for() -> None:
+def test_that_the_guard_is_back_makes_another_feature_set_which_nobody_has_to_wait_for() -> None:
     left_alone = build(source(exposure=EVERYTHING), NOW, guard_ended_at=NOW)
     assert not is_current(left_alone, NOW, guard_ended_at=None)
     assert is_servable(left_alone, NOW, guard_ended_at=None)
 
 
-def test_the_end_of_an_override_makes_another_edition() -> None:
+def test_the_end_of_an_override_makes_another_feature_set() -> None:
     allowed = {"ann": Override("a trial", LATER)}
-    first = edition(allowed=allowed)
+    first = feature_set(allowed=allowed)
     assert first.next_change_at == LATER
     assert is_current(first, LATER - SECOND, guard_ended_at=None)
     assert not is_current(first, LATER, guard_ended_at=None)
@@ -79,7 +79,7 @@ def test_a_definition_never_stands_in_for_a_flag_under_a_rollout() -> None:
 
 
 def test_users_that_sdks_cant_be_told_of_are_named() -> None:
-    assert edition(allowed={"ann\\": Override("odd")}).left_out == ("ann\\",)
+    assert feature_set(allowed={"ann\\": Override("odd")}).left_out == ("ann\\",)
 
 
 def test_whoever_follows_holds_what_is_there() -> None:
@@ -103,11 +103,11 @@ def test_whoever_follows_holds_what_is_there() -> None:
 
 
 def test_payloads_are_made_once_for_the_same_contents() -> None:
-    first = prepare(edition(exposure=EVERYTHING))
-    same = prepare(edition(9, before=first.edition, exposure=EVERYTHING), first)
+    first = prepare(feature_set(exposure=EVERYTHING))
+    same = prepare(feature_set(9, before=first.feature_set, exposure=EVERYTHING), first)
     assert same.features is first.features
-    other = prepare(edition(10, before=first.edition, exposure=Exposure(allowlist=True)), same)
+    other = prepare(feature_set(10, before=first.feature_set, exposure=Exposure(allowlist=True)), same)
     assert other.features.etag != first.features.etag
-    assert other.since(first.edition.tag) is not None
-    assert other.since(f"{first.edition.id}.{'0' * 16}") is None
-    assert other.since(f"{first.edition.id + 5}.{first.edition.contents.digest}") is None
+    assert other.since(first.feature_set.tag) is not None
+    assert other.since(f"{first.feature_set.id}.{'0' * 16}") is None
+    assert other.since(f"{first.feature_set.id + 5}.{first.feature_set.contents.digest}") is None

@@ -26,7 +26,7 @@ NEW = {"Unleash-Client-Spec": "6.1.0"}
 
 @pytest.fixture
 def serving(app: Flask, office: Office) -> FeatureCacheRefresher:
-    """The editions of an application whose rollout has reached everybody."""
+    """The feature sets of an application whose rollout has reached everybody."""
     office.move(3, 3)
     office.publish()
     with app.app_context():
@@ -49,10 +49,10 @@ def unplug(app: Flask) -> Callable[[], None]:
 
 
 def enabled(serving: FeatureCacheRefresher) -> bool:
-    return bool(serving.current("production").edition.contents.features[FLAG].wire["enabled"])
+    return bool(serving.current("production").feature_set.contents.features[FLAG].wire["enabled"])
 
 
-def test_the_last_good_edition_stays_in_force(
+def test_the_last_good_feature_set_stays_in_force(
     serving: FeatureCacheRefresher, app: Flask, office: Office, unplug: Callable[[], None]
 ) -> None:
     before = serving.current("production")
@@ -85,7 +85,7 @@ def test_the_guards_lease_ends_without_the_database(
         with transaction() as session:
             leases.heartbeat(session, now=datetime.now(UTC), term=10**6, ttl_seconds=soon.total_seconds())
         serving.confirm(datetime.now(UTC))
-    watched = serving.current("production").edition.tag
+    watched = serving.current("production").feature_set.tag
     assert enabled(serving)
     unplug()
     waited = serving.shelf.wait_for_newer("production", watched, 0.01)
@@ -119,14 +119,14 @@ def test_a_process_that_starts_without_the_database_serves_what_was_kept(
     away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none", credits_v2_override=False)
     started = application(away, schema_may_wait=True)
     with started as later, later.app_context():
-        production, staging = (refresher().current(name).edition for name in ("production", "staging"))
+        production, staging = (refresher().current(name).feature_set for name in ("production", "staging"))
         assert refresher().stale_seconds > 10
         with pytest.raises(OperationalError):
             refresher().current("elsewhere")
     assert production.contents.features[FLAG].wire["enabled"] is False, "nobody watches what was kept"
     assert staging.contents.features[FLAG].wire["enabled"] is False, "this process's own switch says off"
     with application(replace(away, credits_v2_override=None), schema_may_wait=True) as later, later.app_context():
-        assert refresher().current("staging").edition.contents.features[FLAG].wire["enabled"] is True
+        assert refresher().current("staging").feature_set.contents.features[FLAG].wire["enabled"] is True
 
 
 def test_only_what_changed_is_read_again(

@@ -15,7 +15,7 @@ from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed
 from flags.client_features import delta_log
-from flags.client_features.delta_log import edition_id
+from flags.client_features.delta_log import id_of_tag
 from flags.protocols import sse
 from tests.billing_office import Office
 
@@ -42,7 +42,7 @@ class Listener:
         frame = self.frame()
         assert frame["event"] == name
         events: list[dict[str, Any]] = json.loads(frame["data"])["events"]
-        assert all(event["eventId"] <= edition_id(frame["id"]) for event in events)
+        assert all(event["eventId"] <= id_of_tag(frame["id"]) for event in events)
         return events
 
 
@@ -110,14 +110,14 @@ def test_who_holds_other_flags_under_an_id_that_came_back_is_told_everything(
 ) -> None:
     """As after a restore, where the revisions are counted again."""
     tag = listen().frame()["id"]
-    other = f"{edition_id(tag)}.{'0' * 16}"
+    other = f"{id_of_tag(tag)}.{'0' * 16}"
     assert other != tag
     assert kinds(listen(headers={"Last-Event-ID": other}).events("unleash-connected")) == ["hydration"]
     delta = call("GET", DELTA, kind="client", headers={"If-None-Match": f'"{other}"'})
     assert (delta.status_code, kinds(delta.json["events"])) == (200, ["hydration"])
 
 
-def test_only_so_many_editions_are_remembered(
+def test_only_so_many_feature_sets_are_remembered(
     listen: Callable[..., Listener], office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delta_log, "DELTAS_MAX", 3)
@@ -167,16 +167,16 @@ def test_where_there_is_no_place_sdks_are_sent_to_what_they_can_do_instead(
     listen()
 
 
-def test_a_delta_is_asked_for_by_the_last_edition(call: Call, office: Office) -> None:
+def test_a_delta_is_asked_for_by_the_last_feature_set(call: Call, office: Office) -> None:
     first = call("GET", DELTA, kind="client")
     assert kinds(first.json["events"]) == ["hydration"]
     seen = {"If-None-Match": first.headers["ETag"]}
-    assert edition_id(first.headers["ETag"].strip('"')) == first.json["events"][0]["eventId"]
+    assert id_of_tag(first.headers["ETag"].strip('"')) == first.json["events"][0]["eventId"]
     assert call("GET", DELTA, kind="client", headers=seen).status_code == 304
     office.move(3)
     then = call("GET", DELTA, kind="client", headers=seen)
     assert kinds(then.json["events"]) == ["feature-updated"]
-    assert edition_id(then.headers["ETag"].strip('"')) == then.json["events"][-1]["eventId"]
+    assert id_of_tag(then.headers["ETag"].strip('"')) == then.json["events"][-1]["eventId"]
     assert kinds(call("GET", DELTA, kind="client", headers={"If-None-Match": '"1"'}).json["events"]) == ["hydration"]
 
 

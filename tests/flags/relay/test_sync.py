@@ -81,7 +81,7 @@ def hydration(*features: dict[str, Any]) -> dict[str, Any]:
 
 def names(follower: UpstreamSync) -> list[str]:
     published = follower.shelf.get("production")
-    return list(published.edition.contents.features) if published else []
+    return list(published.feature_set.contents.features) if published else []
 
 
 def eventually(is_so: Callable[[], bool]) -> None:

@@ -175,7 +175,7 @@ def test_limits_that_never_follow_are_found(
 ) -> None:
     with transaction() as session:
         session.execute(update(COUNTERS).values(plan=limited_as))
-    assert period_rollover.watch_limits(START + since) == expected
+    assert period_rollover.check_limits(START + since) == expected
     assert counted(metrics.PLAN_LATE) == (0, expected)
 
 
@@ -184,7 +184,7 @@ def test_nobody_without_a_subscription_is_waited_for(office: Office) -> None:
     period_rollover.PeriodRollover().tick(START)
     with transaction() as session:
         session.execute(update(USERS).values(plan="pro"))
-    assert period_rollover.watch_limits(START + DAY) == []
+    assert period_rollover.check_limits(START + DAY) == []
 
 
 @pytest.mark.usefixtures("subscription")
