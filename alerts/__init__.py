@@ -1,4 +1,4 @@
-"""What watches the rollout: alerts, their evidence and verdicts, and the guard that acts on them."""
+"""The guard of every rollout: alerts, their evidence and verdicts, and what it does about them."""
 
 from flask import Flask
 

@@ -39,7 +39,7 @@ def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) ->
 
 
 def _measured(session: Session, rollout: Rollout, now: datetime) -> BlastRadius:
-    """What v2 served in this step, counted again every ten seconds: the cost of counting grows with what it counts."""
+    """Measure the impact of this step at most every ten seconds: counting costs as much as there is to count."""
     known: dict[str, tuple[int, datetime, BlastRadius]] = current_app.extensions.setdefault(LAST, {})
     version, at, blast = known.get(rollout.flag, (0, now, BlastRadius()))
     if version != rollout.version or not timedelta(0) <= now - at < MEASURED_EVERY:

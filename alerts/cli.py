@@ -94,7 +94,7 @@ def show_command(*, flag: str, as_json: bool) -> None:
 @file_option
 @json_option
 def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
-    """What alert NAME asks, and how many errors it takes to hold and to roll back."""
+    """Explain alert NAME: what it measures, and how many errors it takes to hold and to roll back."""
     rules = _rules(path)
     rule = next((rule for rule in rules if rule.name == name), None)
     if rule is None:

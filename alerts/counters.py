@@ -41,7 +41,7 @@ class CounterWindow:
         return cls(found)
 
     def of(self, rule: Rule) -> Counts:
-        """What `rule` counts."""
+        """Return the counts of `rule`."""
         return counted(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
 
     def about(self, signal: str, engine: str = "") -> Counts:
@@ -50,7 +50,7 @@ class CounterWindow:
         return Counts(sum(count.bad for count in counts), sum(count.total for count in counts))
 
     def pairs(self, discordant: Evidence) -> Pairs:
-        """Who failed whose requests; `discordant` is the evidence of those that one engine alone failed."""
+        """Return how the engines failed on the same requests; `discordant` is the evidence of one-sided failures."""
         decided, legacy = self.about(FAILURE, V2), self.about(FAILURE, LEGACY)
         return Pairs(
             decided=decided.total,
@@ -62,13 +62,13 @@ class CounterWindow:
         )
 
     def arms(self, rule: Rule) -> Arms:
-        """What the rule's signal counted of each engine; nothing for a rule that compares both answers itself."""
+        """Return the signal's counts per engine; nothing for a rule that compares both answers itself."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart:
             return NO_ARMS
         return Arms(self.about(rule.metric.signal, V2), self.about(rule.metric.signal, LEGACY))
 
     def legacy_faults(self, rule: Rule) -> Counts:
-        """What legacy alone did wrong, of all that the rule counts."""
+        """Return the outcomes that legacy alone failed, of all that the rule counts."""
         if not rule.metric.legacy_apart:
             return Counts()
         return Counts(self.about(rule.metric.signal, LEGACY).bad, self.about(rule.metric.signal).total)
@@ -76,7 +76,7 @@ class CounterWindow:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What was counted since the beginning, and in each minute of the longest window."""
+    """The counts since the beginning, and per minute of the longest window."""
 
     since_the_beginning: CounterWindow
     minutes: Minutes
@@ -110,17 +110,17 @@ class Counters:
         )
 
     def expected(self, rule: Rule) -> int:
-        """How many counts the operations that v2 was given owe `rule`; 0 for a rule that speaks of something else."""
+        """Return how many counts the operations routed to v2 owe `rule`; 0 for a rule about something else."""
         if rule.compare is Compare.PAIRED:
             return self.owed_comparisons
         return self.owed if rule.metric.engine == V2 else 0
 
     def of(self, rule: Rule) -> Counts:
-        """What the rule counts, since the beginning."""
+        """Return the counts of the rule since the beginning."""
         return self.since_the_beginning.of(rule)
 
     def in_window(self, rule: Rule, now: datetime) -> CounterWindow:
-        """What was counted in the rule's window that ends now, to ten seconds; to a minute where it is over an hour."""
+        """Return the counts in the rule's window that ends at `now`."""
         first = _first_slice(rule, now)
         if first not in self._windows:
             following = _next_minute(first)

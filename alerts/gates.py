@@ -1,4 +1,4 @@
-"""What the guard has to say on an advance: nothing alarms, safety is shown, and the step has really been served."""
+"""The guard's gates on an advance: no alert alarms, safety is shown, and the step has really been served."""
 
 from datetime import datetime
 

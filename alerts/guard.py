@@ -113,7 +113,7 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
 
 
 def _increment(before: Counts, after: Counts) -> Counts:
-    """What was counted in between; counters that were reset start a new baseline instead of counting backwards."""
+    """Subtract the counts before; counters that were reset start a new baseline instead of counting backwards."""
     bad, total = after.bad - before.bad, after.total - before.total
     return Counts(bad, total) if 0 <= bad <= total else Counts()
 
@@ -124,14 +124,14 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         exposed=exposed,
         window=window.of(rule),
         silent_seconds=memory.silence.seconds,
-        pairs=window.pairs(memory.pairs) if rule.asks_for_pairs else None,
+        pairs=window.pairs(memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
         legacy_faults=window.legacy_faults(rule),
     )
 
 
 def _has_changed(before: AlertMemory, after: AlertMemory, verdict: Verdict) -> bool:
-    """Whether anything moved: a quiet second writes nothing but the heartbeat."""
+    """Return whether anything changed: a second without news writes nothing but the heartbeat."""
     if after is not before or before.verdict is None:
         return True
     # The counts are the same. What else a verdict says can differ in these alone; its sentence costs more to compose.

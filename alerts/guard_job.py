@@ -8,9 +8,10 @@ from alerts import gates, guard, prometheus_collector
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane import rollouts
+from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.runtime import jobs, start_checks
+from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings, current
 from control_plane.transitions import Transition
 

@@ -14,7 +14,7 @@ PENDING = text("state = 'pending'")
 
 
 class AlertState(Base):
-    """What one alert has seen of one flag since the attempt began; it survives restarts and changes of leader."""
+    """The state of one alert and flag since the attempt began; it survives restarts and changes of leader."""
 
     __tablename__ = "alert_state"
 
@@ -115,7 +115,7 @@ class SignalBatch(Base):
 
 
 class SourceReading(Base):
-    """What an alert's query answered last: totals to take differences from, or why there are none."""
+    """The last result of an alert's query: totals to take differences from, or why there are none."""
 
     __tablename__ = "source_reading"
 

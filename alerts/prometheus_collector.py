@@ -1,4 +1,4 @@
-"""What Prometheus sees of the guard: counts, evidence, verdicts, rollbacks, and whether it is alive."""
+"""The guard's Prometheus metrics: counts, evidence, verdicts, rollbacks, and whether it is alive."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Whether exposure is what the plan says: of the users whom a percentage decides, that share has to be let in.
+"""Check the sample ratio: of the users a percentage decides, that share has to be admitted.
 
 A bucket that is computed wrongly, a process that serves an old step or a cohort that is routed twice shows here before
 it shows anywhere else. Each user is one toss of a coin with the planned share, so the evidence is that of a mixture of

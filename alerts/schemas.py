@@ -1,4 +1,4 @@
-"""What the alerts' routes take and answer, for the description of the API."""
+"""OpenAPI models of the alerts' routes."""
 
 from typing import Any
 
@@ -73,13 +73,13 @@ class AlertOverride(ResponseModel):
 
 
 class AlertOverrides(ResponseModel):
-    """What stands now."""
+    """The overrides in force."""
 
     overrides: list[AlertOverride]
 
 
 class AlertReceived(ResponseModel):
-    """What Alertmanager sent, and what it led to."""
+    """An alert from Alertmanager and the response to it."""
 
     alert: str
     flag: str
@@ -93,13 +93,13 @@ class AlertReceived(ResponseModel):
 
 
 class AlertsReceived(ResponseModel):
-    """What came last."""
+    """The last alerts from Alertmanager."""
 
     alerts: list[AlertReceived]
 
 
 class AlertResponse(ResponseModel):
-    """What one alert of a notification led to."""
+    """The response to one alert of a notification."""
 
     alert: str
     flag: str
@@ -108,7 +108,7 @@ class AlertResponse(ResponseModel):
 
 
 class NotificationResult(ResponseModel):
-    """What each alert of a notification led to; all of it is committed."""
+    """The response to each alert of a notification; all of it is committed."""
 
     alerts: list[AlertResponse]
 
@@ -131,7 +131,7 @@ class AlertOverrideBody(Body):
 
 
 class AlertmanagerNotification(Notification):
-    """What Alertmanager posts, version 4."""
+    """Alertmanager's payload, version 4."""
 
 
 class SignalBatch(Batch):

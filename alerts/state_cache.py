@@ -1,4 +1,4 @@
-"""What the leader remembers from one tick to the next, so that a second in which little happens reads little.
+"""The leader's cache between ticks, so that a second in which little happens reads little.
 
 The database has all of it. Whoever may tick under a term is alone with it: a newer leader has a newer term, and the
 older one's heartbeat is refused before it gets here. So what this process wrote under its term is what is stored, until
@@ -29,7 +29,7 @@ Memories = Mapping[tuple[str, str], AlertMemory]
 
 @dataclass(frozen=True, slots=True)
 class ActiveDecisions:
-    """What people decided as of a revision: every rollout, and the overrides that had not run out by then."""
+    """Decisions of people at a revision: every rollout, and the overrides in force."""
 
     revision: int
     rollouts: Sequence[Rollout]
@@ -60,15 +60,15 @@ def active_decisions(session: Session, *, now: datetime, term: int, revision: in
         kept.memories.clear()
     found = ActiveDecisions(revision, rollout_store.load_all(session), overrides.unexpired(session, now=now))
 
-    def keep() -> None:
+    def store() -> None:
         kept.decided = found
 
-    after_commit(session, keep)
+    after_commit(session, store)
     return found
 
 
 def load(session: Session, rollout: Rollout, *, term: int) -> Memories:
-    """What is remembered of this attempt of `rollout`."""
+    """Return the cached state of this attempt of `rollout`."""
     found = _cached(term).memories.get((rollout.flag, rollout.attempt))
     return store.memories(session, rollout.flag, attempt=rollout.attempt) if found is None else found
 

@@ -38,7 +38,7 @@ OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.a
 
 @dataclass(frozen=True, slots=True)
 class AlertMemory:
-    """What the guard remembers of one alert and flag. `seen` are the totals already turned into evidence."""
+    """The stored state of one alert and flag. `seen` are the totals already turned into evidence."""
 
     seen: Counts
     evidence: Evidence
@@ -58,7 +58,7 @@ class AlertStateUpdate:
 
 
 def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], AlertMemory]:
-    """What is remembered of this attempt, by alert and fingerprint; a changed threshold finds nothing."""
+    """Return the state of this attempt by alert and fingerprint; a changed threshold finds nothing."""
     rows = execute_core(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
     return {(row.alert, row.fingerprint): _memory(row) for row in rows}
 
@@ -79,7 +79,7 @@ def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdic
 
 
 def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:
-    """What rolled `flag` back each time, as (alert, attribution); a person is the cause `person`."""
+    """Return the cause of each rollback of `flag` as (alert, attribution); `person` for a person."""
     ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.roll_back")
     rows = session.execute(select(AuditEntry.before, AuditEntry.after).where(ours).order_by(AuditEntry.id))
     # An entry whose rollout was rolled back before adds a cause and is no rollback.
@@ -87,7 +87,7 @@ def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:
 
 
 def was_held_for(session: Session, flag: str, source: str, *, since: datetime) -> bool:
-    """Whether `flag` was held by evidence of `source` since `since`."""
+    """Return whether `flag` was held for `source` since `since`."""
     ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.hold")
     held = session.scalars(select(AuditEntry.after).where(ours, AuditEntry.at >= since))
     return any(after["evidence"].get("source") == source for after in held if after)

@@ -1,4 +1,4 @@
-"""How every alert stood as a rollout changed: what an audit entry must carry, whoever made the change."""
+"""The verdicts at the moment of a change, for its audit entry, whoever made it."""
 
 from collections.abc import Mapping
 

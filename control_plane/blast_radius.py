@@ -1,4 +1,4 @@
-"""How much a step may put at stake before somebody looks: users, operations, credits. Pure but for the registry.
+"""Limits on what a step may put at stake before a person looks: users, operations, credits.
 
 Who can measure what v2 did stands above; it registers itself.
 """
@@ -17,7 +17,7 @@ IMPACT_QUERY = "blast_meter"
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """What v2 served since an instant: distinct users, operations, and by how many credits it charged differently."""
+    """The impact of v2 since an instant: distinct users, operations, and the credits it charged differently."""
 
     users: int = 0
     operations: int = 0
@@ -34,13 +34,13 @@ def register_impact_query(flag: str, meter: ImpactQuery) -> None:
 
 
 def current_impact(session: Session, flag: str, since: datetime) -> BlastRadius:
-    """What was served behind `flag` since `since`; nothing where nobody can measure it."""
+    """Measure what v2 served since `since`; all zero where no query is registered."""
     meter: ImpactQuery | None = current_app.extensions.get(IMPACT_QUERY, {}).get(flag)
     return meter(session, since) if meter else BlastRadius()
 
 
 def has_limits(phase: Phase) -> bool:
-    """Whether the phase has any cap, so that measuring is worth its price."""
+    """Return whether the phase has any limit, so that measuring is worth its price."""
     return any(cap is not None for cap in (phase.users_maximum, phase.operations_maximum, phase.credits_maximum))
 
 

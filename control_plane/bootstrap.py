@@ -1,4 +1,4 @@
-"""What a fresh installation needs before its first request: the guide's rollout and somebody who may sign in."""
+"""Set up a fresh installation: the guide's rollout and a first owner."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from control_plane.platform.auth import accounts
 
 @dataclass(frozen=True, slots=True)
 class BootstrapResult:
-    """What was made just now; `owner_password` is None when somebody could sign in already."""
+    """The result of a start; `owner_password` is None when an owner existed already."""
 
     planned: bool
     owner_password: str | None

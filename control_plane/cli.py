@@ -22,11 +22,10 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
 from control_plane.gates import GateResult
 from control_plane.phases import FLAG, Rollout, default_plan
-from control_plane.platform import private_files
+from control_plane.platform import private_files, start_checks
 from control_plane.platform.db import database, errors, pooler
 from control_plane.platform.observability import prometheus_multiprocess
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime import start_checks
 from control_plane.platform.runtime.cli_support import (
     CommandFailed,
     actor,
@@ -86,7 +85,7 @@ def _prepare(app: Flask) -> list[str]:
 @json_option
 @in_application
 def status_command(*, flag: str, as_json: bool) -> None:
-    """Where the rollout stands and what its gates say."""
+    """Print the phase, the state and the verdict of every gate."""
     now = datetime.now(UTC)
     with database.read_only() as session:
         found = rollouts.find(session, flag)

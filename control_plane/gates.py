@@ -1,4 +1,4 @@
-"""What must be open before a rollout may advance. A gate answers open, closed or unknown, always with its reason."""
+"""Gates: the conditions of an advance. Each answers open, closed or unknown, with its reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -13,7 +13,7 @@ PRE_PRODUCTION = ("development", "staging")
 
 
 class AudienceKind(StrEnum):
-    """Whom a phase adds, in the only order in which a plan may list them."""
+    """The kinds of audience, in the only order in which a plan may list them."""
 
     ENVIRONMENTS = "environments"
     ALLOWLIST = "allowlist"
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """Where a rollout stands: indexes into `plan.phases` and into that phase's `steps`."""
+    """A place in a plan: indexes into `plan.phases` and into that phase's `steps`."""
 
     phase: int
     step: int
@@ -98,7 +98,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Whom a rollout lets in within one environment; each field only grows along a plan."""
+    """The users a rollout admits in one environment; each field only grows along a plan."""
 
     environment: bool = False
     allowlist: bool = False
@@ -111,14 +111,14 @@ class Exposure:
 
 
 def exposure(rollout: Rollout, environment: str) -> Exposure:
-    """Whom the rollout lets in in `environment`; nobody while it is rolled back."""
+    """Return the exposure in `environment`; empty while the rollout is rolled back."""
     if rollout.latched:
         return Exposure()
     return exposure_at(rollout.plan, rollout.position, environment)
 
 
 def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
-    """Whom `position` lets in: every finished phase in full, the current one up to its step."""
+    """Return the exposure at `position`: every finished phase in full, the current one up to its step."""
     environment_on = allowlist = False
     percentages = {AudienceKind.NEW_SIGNUPS: 0, AudienceKind.EVERYONE: 0}
     for index, phase in enumerate(plan.phases[: position.phase + 1]):

@@ -27,7 +27,7 @@ Evidence = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class RolloutChanged:
-    """What was just done to a rollout, for those who want to know."""
+    """A change of a rollout, for the listeners in its transaction."""
 
     action: Action
     after: Rollout
@@ -73,14 +73,14 @@ def register_audit_context(name: str, testimony: AuditContextProvider) -> None:
 
 
 def gates(session: Session, rollout: Rollout, now: datetime, *, but: Collection[str] = ()) -> list[GateResult]:
-    """What every gate says of an advance now, the soak time first; those named in `but` are not asked."""
+    """Evaluate every gate of an advance, the soak time first; skip those named in `but`."""
     registered: dict[str, Gate] = current_app.extensions.get("gates", {})
     asked = [gate for name, gate in registered.items() if name not in but]
     return [soak_gate(rollout, now), *(gate(session, rollout, now) for gate in asked)]
 
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
-    """What every gate says of re-arming now."""
+    """Evaluate every gate of re-arming."""
     registered: dict[str, Gate] = current_app.extensions.get("rearm_gates", {})
     return [gate(session, rollout, now) for gate in registered.values()]
 
@@ -206,7 +206,7 @@ def latch_restored(
 
 
 def summary(rollout: Rollout) -> dict[str, object]:
-    """What the audit and the API show of a rollout."""
+    """Return the fields of a rollout that the audit trail and the API show."""
     return {
         "flag": rollout.flag,
         "version": rollout.version,
@@ -255,7 +255,7 @@ def _publish(
 
 
 def _audit_context(session: Session, rollout: Rollout) -> dict[str, object]:
-    """What was known at the moment of the change, whoever made it."""
+    """Collect what is known at the moment of a change, whoever makes it."""
     testimonies: dict[str, AuditContextProvider] = current_app.extensions.get("testimonies", {})
     return {name: dict(testimony(session, rollout)) for name, testimony in testimonies.items()}
 

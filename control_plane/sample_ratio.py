@@ -1,4 +1,4 @@
-"""Whether those who have the flag are the share of those asked that the plan wants. Pure but for the registry.
+"""The sample ratio: the share of users who have the flag, beside the share the plan wants.
 
 Who can count them stands above; it registers itself.
 """

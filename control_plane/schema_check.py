@@ -1,5 +1,6 @@
-"""Whether every process was made for the schema that the database has: after an upgrade, one that wasn't restarted yet
-writes by the rules of before. Meanwhile nothing is armed.
+"""Compare the schema version of every process with the database's.
+
+A process not restarted after an upgrade writes by the old rules, so nothing is re-armed meanwhile.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the routes of rollouts and of health take and answer, for the description of the API."""
+"""OpenAPI models of the routes of rollouts and health."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from control_plane.platform.http.openapi import Documentation
 
 
 class RolloutSummary(BaseModel):
-    """Where a rollout stands."""
+    """A rollout in short."""
 
     flag: str
     version: int
@@ -72,7 +72,7 @@ class Liveness(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether traffic should come here: every check by name."""
+    """The readiness checks by name."""
 
     status: str
     checks: dict[str, str]

@@ -105,7 +105,7 @@ def check_port(settings: Settings) -> None:
 
 
 def _connections() -> int:
-    """How many connections a worker may hold; at least half of the files it may open are left for other things."""
+    """Return the number of connections a worker may hold; at least half of its file descriptors stay free."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return CONNECTIONS_MAX if most == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, most // 2)

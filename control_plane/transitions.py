@@ -1,4 +1,4 @@
-"""How one rollout becomes the next: pure decisions that return a transition, or a refusal with every reason."""
+"""Transitions of a rollout: pure decisions that return a transition, or a refusal with every reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ COOL_DOWN_MAXIMUM = timedelta(days=7)
 
 
 class Action(StrEnum):
-    """What can happen to a rollout; also the word the audit trail uses."""
+    """The actions on a rollout, by the names the audit trail uses."""
 
     PLAN = "plan"
     ADVANCE = "advance"

@@ -1,4 +1,4 @@
-"""The same decorators for a service in another process: `counter = CreditsClient(url, token, user=…)`.
+"""The decorators for a service in another process: `backend = CreditsClient(url, token, user=…)`.
 
 One policy when the credits can't be asked within the limit: the request is refused with 503 and may be repeated with
 its key. What was held without our learning of it expires by itself. Work that is done is never undone: a commit that

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 class CreditBackend(Protocol):
-    """Where credits are held. Each method may raise Problem."""
+    """The store of credits. Each method may raise Problem."""
 
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
         """Hold credits and say how the reservation under that key stands; a refusal is a Problem."""
@@ -115,7 +115,9 @@ class CreditsGuard:
             log.warning("credits.not_committed", user=user_id, key=key, reason=problem.detail)
 
     def _give_back(self, user_id: str, key: str, reason: str) -> None:
-        """What can't be given back now expires by itself; the caller gets the outcome of the work either way."""
+        """Release the reservation; one that can't be released expires, and the caller gets the outcome of the work
+        either way.
+        """
         try:
             self._counter.release(user_id, key, reason)
         except Problem as problem:
@@ -153,7 +155,7 @@ class LocalBackend:
 
 
 def reservation_state(user_id: str, key: str) -> ReservationState:
-    """How the reservation under `key` stands. Raises Problem when there is none."""
+    """Return the state of the reservation under `key`. Raises Problem when there is none."""
     with read_only() as session:
         held = rows.find(session, user_id, key)
     if held is None:

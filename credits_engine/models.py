@@ -132,7 +132,7 @@ class OperationKey(Base):
 
 
 class CreditFreeze(Base):
-    """Who may not consume at the moment, and why. The user id `*` stands for everybody."""
+    """A user who may not consume, and why. The user id `*` stands for everybody."""
 
     __tablename__ = "credit_freeze"
 
@@ -225,7 +225,7 @@ class ReconciliationRun(Base):
 
 
 class AdvanceCheckRun(Base):
-    """What was found out about the step that follows a rollout's version: who would be refused, what differed."""
+    """The result of examining the step that follows a rollout's version: the users refused, the differences."""
 
     __tablename__ = "credit_readiness"
 

@@ -1,4 +1,4 @@
-"""What people see: the product owner's pages, live over server-sent events, and the rehearsals of a rollout."""
+"""The product owner's pages, live over server-sent events, and simulations of a rollout."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""What a person may do to a rollout in its present state, in the words of buttons and dialogs. Pure."""
+"""The actions on a rollout in its present state, with the texts of buttons and dialogs. Pure."""
 
 from dataclasses import dataclass
 

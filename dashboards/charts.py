@@ -136,7 +136,7 @@ def line_chart(
 
 
 def evidence_bar(log10_evidence: float, *, log10_hold: float, log10_rollback: float | None) -> EvidenceBar:
-    """How far the evidence has come. Evidence below 1 speaks for the release and leaves the bar empty."""
+    """Lay out the evidence bar. Evidence below 1 speaks for the release and leaves the bar empty."""
     full = (log10_rollback or 2 * log10_hold) * EVIDENCE_OVERSHOOT
 
     def place(power: float) -> float:

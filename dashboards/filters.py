@@ -24,7 +24,7 @@ def span(length: timedelta | float) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """How long something has lasted, to the minute, so that a sentence with it does not change every second."""
+    """Format a length to the minute, so that a sentence with it does not change every second."""
     return span(length) if length >= timedelta(minutes=1) else "less than a minute"
 
 
@@ -51,7 +51,7 @@ def minute(number: float) -> str:
 
 
 def ago(instant: datetime, now: datetime) -> str:
-    """How long ago, or how long until: `just now` within a minute, `12 min ago`, `in 5 h`."""
+    """Format the distance to an instant: `just now` within a minute, `12 min ago`, `in 5 h`."""
     seconds = (now - instant).total_seconds()
     if abs(seconds) < MINUTE:
         return "just now"

@@ -39,7 +39,7 @@ def alerts_fragments(screen: AlertsScreen) -> Fragments:
 
 
 def etag(html: str) -> str:
-    """What tells one content of a region from another: a page that has it already need not take it again."""
+    """Return a tag of the HTML: a page that has the fragment already need not take it again."""
     return hashlib.sha256(html.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""What the guard sees of each alert, made ready to be drawn: value, limit, evidence, history. Pure."""
+"""Alerts prepared for drawing: value, limit, evidence, history. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class AlertView:
 
     @property
     def measured(self) -> str:
-        """What counts as bad, over which time and up to how much: the words beside the figure."""
+        """Describe what counts as bad, over which time and up to how much."""
         return f"{self._what}in {span(self.rule.window_seconds)}, allowed {share(self.rule.threshold)}"
 
     @property
@@ -50,7 +50,7 @@ class AlertView:
 
     @property
     def description(self) -> str:
-        """What the chart shows, for those who don't see it."""
+        """Describe the chart for readers who don't see it."""
         ends = [f"{line.name} ends at {share(line.last.value)}" for line in self.chart.lines if line.last]
         above = sum(len(line.breaches) for line in self.chart.lines)
         figures = ", ".join([*ends, f"allowed is {share(self.rule.threshold)}", f"{above} readings were above it"])
@@ -64,7 +64,7 @@ class AlertView:
 
     @property
     def attribution(self) -> Attribution | None:
-        """Whose fault a breach is; None where nothing is breached or it can't be told."""
+        """Return the engine at fault; None where nothing is breached or it is unknown."""
         if self.verdict is None or self.status not in (Status.HOLD, Status.ROLLBACK):
             return None
         return self.verdict.attribution if self.verdict.attribution is not Attribution.UNKNOWN else None
@@ -72,7 +72,7 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class EngineCounts:
-    """What one engine was asked in the last hour, serving and shadowing, and how often it failed."""
+    """The operations of one engine in the last hour, serving and shadowing, and its failures."""
 
     engine: str
     served: int

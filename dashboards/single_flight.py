@@ -24,7 +24,7 @@ class SingleFlight(Generic[Value]):
         self._making = threading.Lock()
 
     def get(self, key: Hashable, version: int, *, age_seconds: float, make: Callable[[], Value]) -> Value:
-        """What was made for `key` and `version` within `age_seconds`, else what `make` gives; others wait for it.
+        """Return the value made for `key` and `version` within `age_seconds`, else call `make`; others wait for it.
 
         What `make` raises reaches the caller, and the next one tries again.
         """

@@ -33,7 +33,7 @@ Render = Callable[[datetime], Fragments]
 
 
 class LiveStreams:
-    """How many streams this process holds, out of how many it may, and what they share."""
+    """The live streams of this process, their maximum, and what they share."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -41,7 +41,7 @@ class PhaseView:
 
     @property
     def stepped(self) -> bool:
-        """Whether the phase opens in more than one step."""
+        """Return whether the phase has more than one step."""
         return len(self.steps) > 1
 
 
@@ -51,7 +51,7 @@ def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseVi
 
 
 def audience(plan: Plan, phase: Phase) -> str:
-    """Whom a phase adds, as a sentence without its stop."""
+    """Describe the audience of a phase, as a sentence without its full stop."""
     match phase.audience:
         case AudienceKind.ENVIRONMENTS:
             return f"Everybody in {_listed(phase.environments)}"
@@ -64,7 +64,7 @@ def audience(plan: Plan, phase: Phase) -> str:
 
 
 def reach(plan: Plan, position: Position) -> str:
-    """Whom a step reaches, to be used inside a sentence: `25 % of new signups`."""
+    """Describe the audience of a step inside a sentence: `25 % of new signups`."""
     phase = plan.phases[position.phase]
     part = percentage(phase.steps[position.step])
     match phase.audience:
@@ -79,19 +79,19 @@ def reach(plan: Plan, position: Position) -> str:
 
 
 def advance_label(rollout: Rollout) -> str:
-    """What the primary button says."""
+    """Return the label of the primary button."""
     position = position_after(rollout.plan, rollout.position)
     return f"Advance to {reach(rollout.plan, position)}" if position else "Complete the rollout"
 
 
 def step_back_label(rollout: Rollout) -> str | None:
-    """What stepping back leads to; None at the lowest step."""
+    """Return the label for stepping back; None at the lowest step."""
     position = position_before(rollout.plan, rollout.position)
     return f"Step back to {reach(rollout.plan, position)}" if position else None
 
 
 def status_sentence(rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
-    """How the rollout stands, in one or two sentences."""
+    """Describe the state of the rollout in one or two sentences."""
     here = reach(rollout.plan, rollout.position)
     why = sentence_case(sentence(rollout.state_reason))
     lasted = duration(now - rollout.state_changed_at)
@@ -108,7 +108,7 @@ def status_sentence(rollout: Rollout, gates: Sequence[GateResult], now: datetime
 
 
 def gates_sentence(gates: Sequence[GateResult]) -> str:
-    """What stands between the rollout and its next step."""
+    """Describe what keeps the rollout from its next step."""
     closed = [gate for gate in gates if gate.status is GateStatus.CLOSED]
     unknown = [gate for gate in gates if gate.status is GateStatus.UNKNOWN]
     if closed:

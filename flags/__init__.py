@@ -1,4 +1,4 @@
-"""Who gets what: evaluation with its reasons, and the wire protocols that official SDKs speak."""
+"""Feature flags: evaluation with reasons, and the wire protocols of the official SDKs."""
 
 from flask import Flask
 

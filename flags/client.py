@@ -23,8 +23,8 @@ from UnleashClient.constants import FEATURES_URL
 from UnleashClient.events import BaseEvent, UnleashEventType
 from UnleashClient.utils import InstanceAllowType
 
-from flags.unleash.compiler import SIGNUP_DATE
-from flags.unleash.timestamps import format_timestamp
+from flags.evaluation.contexts import SIGNUP_DATE
+from flags.evaluation.timestamps import format_timestamp
 
 EXTENSION = "rollout_flags"
 PRODUCTION = "production"
@@ -55,7 +55,7 @@ class Flags:
         default: bool = False,
         attributes: Mapping[str, str] | None = None,
     ) -> bool:
-        """Whether the flag is on for this user; `default` while nothing is known of the flag.
+        """Return whether the flag is on for this user; `default` while the flag is unknown.
 
         An environment variable of the flag's name decides first: false always, true outside production.
         """
@@ -98,7 +98,7 @@ class Flags:
     def _start(self) -> UnleashClient:
         ready = threading.Event()
 
-        def heard(event: BaseEvent) -> None:
+        def on_event(event: BaseEvent) -> None:
             if event.event_type is UnleashEventType.READY:
                 ready.set()
 
@@ -109,7 +109,7 @@ class Flags:
             custom_headers={"Authorization": self._token},
             request_timeout=READ_SECONDS,
             cache=cache,
-            event_callback=heard,
+            event_callback=on_event,
             multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW,
             experimental_mode={"type": "streaming"},
         )
@@ -119,7 +119,7 @@ class Flags:
         return client
 
     def _cache(self) -> FileCache:
-        """What was last known, on disk; a client that finds it there answers from it at once."""
+        """Return the cache on disk; a client that finds flags there answers from them at once."""
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         cache = FileCache(self._cache_name, directory=str(self._cache_dir))
         cache.bootstrapped = bool(cache.get(FEATURES_URL))

@@ -49,7 +49,7 @@ def explain(
 def explainer(
     session: Session, snapshots: Snapshots, settings: Settings, key: str, *, now: datetime, environment: str | None
 ) -> Explainer:
-    """What explains the flag for any number of users. Raises UnknownFlagError.
+    """Return a function that explains the flag for any number of users. Raises UnknownFlagError.
 
     `attributes` outweigh what our directory knows of a user.
     """
@@ -90,7 +90,7 @@ def _of_rollout(
 def _of_import(
     session: Session, specimen: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The same for a flag without a rollout: the parts of its definition take the place of the rules."""
+    """Explain a flag without a rollout: the parts of its definition take the place of the rules."""
     known = store.user(session, user_id)
     context = _context(user_id, attributes, known)
     found = specimen.explain(context, context.to_json(specimen.environment, now))

@@ -84,7 +84,7 @@ class ConnectedClient(Base):
 
 
 class FlagUsage(Base):
-    """How often an application got an answer in an hour (of the epoch): `yes`, `no` or `variant:` and its name."""
+    """A count of answers per application and hour of the epoch: `yes`, `no` or `variant:` and its name."""
 
     __tablename__ = "flag_usage"
 

@@ -66,7 +66,7 @@ class Snapshots:
         return self.at(session, environment, store.routing_state(session))
 
     def at(self, session: Session, environment: str, state: RoutingState) -> Snapshot:
-        """The same for whoever has read revision and lease already."""
+        """Return the snapshot for a revision and lease that were read already."""
         revision, guard_expires_at = state
         snapshot = self._newest.get(environment)
         if snapshot is None or snapshot.revision != revision:

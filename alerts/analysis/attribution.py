@@ -1,4 +1,4 @@
-"""Whose fault a breach is: what the other engine answered to the same requests tells v2's faults from shared ones."""
+"""Attribution of a breach: the other engine's answers to the same requests tell v2's faults from shared ones."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ NO_EVIDENCE, NO_COUNTS = Evidence(), Counts()
 
 
 class Attribution(StrEnum):
-    """Whose fault a breach is, as far as the engines' own counts tell."""
+    """The engine at fault, as far as the other engine's answers to the same requests tell."""
 
     V2_ONLY = "v2_only"
     SHARED = "shared"
@@ -45,7 +45,7 @@ class Pairs:
 
     @property
     def covered(self) -> bool:
-        """Whether legacy was asked nearly everything that v2 was."""
+        """Return whether legacy was asked nearly everything that v2 was."""
         return self.decided > 0 and self.compared >= COVERAGE_NEEDED * self.decided
 
     @property
@@ -56,7 +56,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What the alert counted in its window of requests that v2 answered, and of those that legacy answered."""
+    """The alert's counts in its window, of requests that v2 answered and of those that legacy answered."""
 
     v2: Counts = NO_COUNTS
     legacy: Counts = NO_COUNTS
@@ -87,7 +87,7 @@ NO_ARMS = Arms()
 
 
 def attribute(rule: Rule, evidence: Evidence, pairs: Pairs | None, arms: Arms = NO_ARMS) -> Attribution:
-    """Whose fault a breach of `rule` is; unknown while there is nothing to blame anybody for."""
+    """Name the engine at fault for a breach of `rule`; unknown while nothing blames either."""
     if evidence.log_e < ALARMING_LOG_E or (rule.tripwire and not rule.metric.engine_unknown):
         return Attribution.UNKNOWN
     if rule.metric.engine_unknown:
@@ -105,7 +105,7 @@ def _of_service(rule: Rule, pairs: Pairs | None, arms: Arms) -> Attribution:
     """Of a breach that concerns the whole service: only what the engines count of themselves can blame one of them."""
     if arms.legacy_worse or (pairs is not None and pairs.legacy_only > pairs.v2_only):
         return Attribution.LEGACY
-    if pairs is not None and pairs.covered and _v2_fails_alone(rule, pairs):
+    if pairs is not None and pairs.covered and _only_v2_fails(rule, pairs):
         return Attribution.V2_ONLY
     if arms.legacy.rate <= rule.threshold and arms.log_v2_worse >= V2_WORSE_LOG_E:
         return Attribution.V2_ONLY
@@ -113,8 +113,8 @@ def _of_service(rule: Rule, pairs: Pairs | None, arms: Arms) -> Attribution:
     return Attribution.SHARED if both or arms.legacy.bad else Attribution.UNKNOWN
 
 
-def _v2_fails_alone(rule: Rule, pairs: Pairs) -> bool:
-    """Whether the pairs of the window blame v2 beyond doubt, as they must where they are all there is to go by."""
+def _only_v2_fails(rule: Rule, pairs: Pairs) -> bool:
+    """Return whether the pairs of the window blame v2 beyond doubt, where they are the only evidence."""
     if pairs.v2_only <= pairs.both_failed:
         return False
     if pairs.legacy_failed == 0:

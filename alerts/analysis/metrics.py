@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Compare(StrEnum):
-    """How an alert reads its counts."""
+    """The ways to compare the counts of an alert."""
 
     ABSOLUTE = "absolute"
     """Bad outcomes among all outcomes, against the threshold."""
@@ -18,7 +18,7 @@ class Compare(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a threshold is written in."""
+    """The unit of a threshold."""
 
     RATIO = "ratio"
     DURATION = "duration"

@@ -1,4 +1,4 @@
-"""Whether operations that were routed leave counts. Silence is not calm: nobody may be exposed unwatched.
+"""Detect routed operations that leave no counts. No data is not calm: nobody may be exposed unwatched.
 
 Pure. No traffic is no silence: it takes operations that went to v2 and were never counted.
 """

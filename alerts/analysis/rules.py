@@ -14,7 +14,7 @@ PHASE_ALPHA = 0.01
 
 
 class Severity(StrEnum):
-    """How bad a breach is; it sets the default action and what missing data leads to."""
+    """The severity of a breach; it sets the default action and the response to missing data."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -30,7 +30,7 @@ class Action(StrEnum):
 
 
 class NoData(StrEnum):
-    """What exposed traffic that leaves no counts leads to: a rollback after two windows, a hold, or nothing."""
+    """The response to exposed traffic without counts: a rollback after two windows, a hold, or nothing."""
 
     ROLLBACK = "rollback"
     HOLD = "hold"
@@ -39,7 +39,7 @@ class NoData(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to ask Prometheus for: how many outcomes were bad so far, and how many there were."""
+    """Prometheus queries for the bad outcomes so far and for all."""
 
     bad: str
     total: str
@@ -83,7 +83,7 @@ class Rule:
 
     @property
     def acts(self) -> bool:
-        """Whether this alert may roll back, and so needs a share of alpha."""
+        """Return whether this alert may roll back, and so needs a share of alpha."""
         return self.action is Action.ROLLBACK
 
     @property
@@ -108,17 +108,17 @@ class Rule:
 
     @property
     def attributable(self) -> bool:
-        """Whether the other engine's answers to the same requests can tell whose fault a breach is."""
+        """Return whether the other engine's answers to the same requests can tell whose fault a breach is."""
         return self.metric.legacy_twin and self.compare is Compare.ABSOLUTE
 
     @property
-    def asks_for_pairs(self) -> bool:
-        """Whether which engine failed which requests has a say in what a breach leads to."""
+    def needs_pairs(self) -> bool:
+        """Return whether attribution by pairs of answers decides what a breach leads to."""
         return self.attributable or self.metric.engine_unknown
 
     @property
     def no_data_notice_seconds(self) -> float:
-        """How long an absence of traffic stays unmentioned."""
+        """Return the seconds without traffic after which people are told."""
         return max(3 * self.window_seconds, 900.0)
 
 
@@ -146,7 +146,7 @@ def test_for(rule: Rule) -> SequentialTest:
 
 
 def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
-    """What `rule` sees in increments given as ((signal, engine, role), tally); both roles of an engine speak of it."""
+    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
     for (signal, engine, _role), tally in increments:
         match rule.compare:

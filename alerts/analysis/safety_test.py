@@ -25,7 +25,9 @@ def log_safe(threshold: float, counts: Counts) -> float:
 
 
 def clean_outcomes_needed(threshold: float, counts: Counts) -> int | None:
-    """How many more outcomes, all good, would certify a rate below `threshold`: 0 if it is certified, None if never."""
+    """Return the number of further good outcomes that would certify a rate below `threshold`: 0 if certified, None if
+    never.
+    """
     if threshold == 0:
         return None
 

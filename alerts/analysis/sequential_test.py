@@ -78,7 +78,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class SequentialTest:
-    """What is tested: a null rate, what each alternative gains per outcome and has at stake, and the window."""
+    """A test: its null rate, the gain and stake of each alternative, and the window."""
 
     null: float
     gains: tuple[tuple[float, float], ...]
@@ -137,7 +137,7 @@ def rate_test(threshold: float, *, window_seconds: float) -> SequentialTest:
 
 @lru_cache(maxsize=256)
 def mismatch_test(threshold: float, *, window_seconds: float) -> SequentialTest:
-    """The same for pairs that differ, tuned to defects that are far above a small threshold."""
+    """Build the test for pairs that differ, tuned to defects far above a small threshold."""
     return _multiples(threshold, MISMATCH_FACTORS, MISMATCH_START_SHARE, window_seconds)
 
 
@@ -273,7 +273,7 @@ def _log_e(bet: SequentialTest, carried: tuple[float, ...], start: tuple[int, in
 
 
 def _grown(stakes: tuple[float, ...], gains: tuple[tuple[float, float], ...], bad: int, total: int) -> list[float]:
-    """What each stake has become after `bad` among `total` outcomes."""
+    """Multiply each stake by its gain for `bad` among `total` outcomes."""
     good = total - bad
     logs = [bad * on_bad + good * on_good for on_bad, on_good in gains]
     if max(logs) > LIMIT:

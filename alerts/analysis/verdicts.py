@@ -1,4 +1,4 @@
-"""What the guard concludes of one alert: fine, watch, hold or roll back, and why, as a sentence.
+"""The verdict on one alert: ok, watch, hold or roll back, with its reason as a sentence.
 
 Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 10, released by
 itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares, or that is
@@ -26,7 +26,7 @@ TIMES = ("at", "breached_since", "calm_since")
 
 
 class Status(StrEnum):
-    """What one alert asks for, mildest first."""
+    """The verdicts on an alert, mildest first."""
 
     OK = "ok"
     INSUFFICIENT = "insufficient"
@@ -57,7 +57,7 @@ BREACHES: Mapping[Attribution, Concern] = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the evidence can't know: whether users are exposed, the last window's counts, and whether counting works."""
+    """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
 
     exposed: bool
     """Production users are routed to v2 right now."""
@@ -112,7 +112,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Whether the evidence shows a rate below the threshold, and how many more good outcomes would."""
+    """The result of a safety test: is the rate below the threshold, and if not, how many good outcomes are missing."""
 
     granted: bool
     log10: float
@@ -163,7 +163,7 @@ def judge(
 
 
 def certificate(rule: Rule, evidence: Evidence) -> Certificate:
-    """Whether `evidence` shows the rate to be below the threshold, wrong at most one time in twenty."""
+    """Test whether `evidence` shows the rate to be below the threshold, wrong at most one time in twenty."""
     counts = evidence.counts
     log_e = log_safe(rule.threshold, counts)
     needed = clean_outcomes_needed(rule.threshold, counts)

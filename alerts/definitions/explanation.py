@@ -1,4 +1,4 @@
-"""What an alert asks, in words and figures: above all, how many bad outcomes it takes. Pure."""
+"""Explain an alert in words and figures: above all, how many bad outcomes it takes. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ErrorsNeeded:
 
 
 def errors_needed(rule: Rule, alpha: float | None, sizes: Sequence[int] = SIZES) -> list[ErrorsNeeded]:
-    """How many errors it takes, computed by the code that guards."""
+    """Compute how many errors it takes, with the code of the guard."""
     bet = test_for(rule)
     return [
         ErrorsNeeded(

@@ -130,7 +130,7 @@ def _children(node: yaml.Node | None, path: str, mistakes: list[RuleError]) -> d
 
 
 def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with values that are each well written, as (key, sentence)."""
+    """Yield (key, sentence) for values that are valid alone and contradict each other."""
     metric = _metric(name, values)
     threshold: quantities.Threshold = values["threshold"]
     if metric is None:
@@ -152,7 +152,7 @@ def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
 
 
 def _metric_contradictions(metric: Metric, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is asked of a measurement that it can't give."""
+    """Yield (key, sentence) for what the metric can't provide."""
     if "query" in values and metric in METRICS.values():
         yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
     if "budget" in values and metric.budget_setting is None:

@@ -87,6 +87,6 @@ def current() -> RulesFile:
 
 
 def _stamp(path: Path) -> Stamp:
-    """What tells one content from the next: an editor may replace the file within the clock's resolution."""
+    """Return what tells one content from the next: an editor may replace the file within the clock's resolution."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino

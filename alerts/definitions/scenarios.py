@@ -19,7 +19,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Increment(BaseModel):
-    """What one alert counted since the step before; `shared` says how many of the bad ones legacy failed as well."""
+    """The counts of one alert since the step before; `shared` of the bad ones failed in legacy as well."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -112,7 +112,7 @@ def _evaluate(state: _AlertRun, each: Step, *, alpha: float | None) -> _AlertRun
 
 
 def _pairs(rule: Rule, window: Sequence[Increment], counts: Counts) -> Pairs | None:
-    """Who failed whose requests, as far as the scenario says."""
+    """Return how the engines failed on the same requests, as far as the scenario says."""
     if not rule.attributable or any(one.shared is None for one in window):
         return None
     shared = sum(one.shared or 0 for one in window)

@@ -1,4 +1,4 @@
-"""How single values are written in `alerts.yaml`; each reader raises ValueError with what was expected. Pure."""
+"""Parsers of single values in `alerts.yaml`; each raises ValueError with what was expected. Pure."""
 
 import re
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def environments(node: yaml.Node) -> tuple[str, ...]:
 
 
 def query(node: yaml.Node) -> Query:
-    """What to ask for the bad outcomes and for all."""
+    """Parse the queries for the bad outcomes and for all."""
     found = {key.value: value.value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
     if found.keys() != {"bad", "total"} or not all(isinstance(each, str) and each for each in found.values()):
         raise ValueError("expected the keys bad and total, each with a query for the number so far.")

@@ -1,4 +1,4 @@
-"""How a drill ends: its flag is closed, by the drill itself or, where that was killed, by the leader."""
+"""The end of a drill: its flag is closed, by the drill itself or, if that was killed, by the leader."""
 
 from collections.abc import Mapping
 from datetime import datetime

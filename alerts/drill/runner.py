@@ -44,7 +44,7 @@ class NotGuardedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a drill found; it passed if its own failures, and nothing else, made the guard roll it back.
+    """The result of a drill. `milliseconds` is None when v2 was still serving as time ran out.
 
     `milliseconds` is None where it did not pass, and `reason` says why not.
     """

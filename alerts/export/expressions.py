@@ -1,4 +1,4 @@
-"""What a rule counts, as PromQL over the counters that we expose. Pure."""
+"""The counts of a rule as PromQL over the exported counters. Pure."""
 
 from alerts.analysis.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare
 from alerts.analysis.quantities import duration_text

@@ -73,6 +73,6 @@ def _alert_tests(rule: Rule, status: str, scrapes: int) -> dict[str, str]:
 
 
 def _expected(alert: Document, rule: Rule | None = None) -> Document:
-    """What fires, with the labels that the guard's own metrics bring along."""
+    """Return the alert that fires, with the labels of the guard's own metrics."""
     brought = {"flag": rule.flag, "alert": rule.name} if rule else {}
     return {"exp_labels": brought | alert["labels"], "exp_annotations": alert["annotations"]}

@@ -1,1 +1,1 @@
-"""What other programs tell the guard: Alertmanager's alerts, and the signals of services."""
+"""Reports of other programs: Alertmanager's alerts and the signals of services."""

@@ -1,4 +1,4 @@
-"""Where Alertmanager posts: 2xx once the latch is committed, 5xx for what is worth repeating, 4xx for what never is."""
+"""Alertmanager's webhook: 2xx once the latch is committed, 5xx for what is worth repeating, 4xx for what never is."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -69,7 +69,7 @@ def post() -> ResponseReturnValue:
 @bp.get("/api/alerts/received")
 @require_role("viewer")
 def received() -> ResponseReturnValue:
-    """What Alertmanager sent last and what it led to, alerts that are none of ours included."""
+    """List the last alerts from Alertmanager and the response to each, those of other systems included."""
     with read_only() as session:
         return jsonify(
             alerts=[

@@ -1,4 +1,4 @@
-"""What one alert of Alertmanager's leads to. Such evidence is outside our accounting of alpha, so severity decides.
+"""The response to one alert of Alertmanager's. Such evidence is outside our accounting of alpha, so severity decides.
 
 Pure: no framework, no clock.
 """
@@ -14,7 +14,7 @@ from control_plane.phases import Rollout
 
 
 class Response(StrEnum):
-    """What an alert leads to. `unknown` alerts are none of ours; `noted` ones are, and change nothing."""
+    """The response to an alert. `unknown` alerts are not ours; `noted` ones are, and change nothing."""
 
     ROLLBACK = "rollback"
     HOLD = "hold"
@@ -35,7 +35,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class AlertContext:
-    """What an alert is held against: the rollout it names, when that attempt began, and what was decided before."""
+    """The context of an alert: the rollout it names, the start of that attempt, and earlier decisions."""
 
     rollout: Rollout | None
     attempt_began: datetime | None
@@ -47,7 +47,7 @@ class AlertContext:
 
 
 def reply(alert: Alert, standing: AlertContext, *, also_known: Collection[str] = ()) -> Reply:
-    """What `alert` leads to; `also_known` are names acted upon though alerts.yaml does not have them."""
+    """Decide what to do about `alert`; `also_known` are names that act though alerts.yaml lacks them."""
     stranger = _stranger(alert, standing, also_known)
     if stranger:
         return Reply(Response.UNKNOWN, stranger)

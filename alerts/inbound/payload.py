@@ -1,4 +1,4 @@
-"""What Alertmanager posts, version 4: unknown fields are left alone, newer fields are not required."""
+"""Alertmanager's payload, version 4: unknown fields are ignored, newer fields are not required."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,7 +20,7 @@ def _named(labels: dict[str, str]) -> dict[str, str]:
 
 
 class ReceivedFields(BaseModel):
-    """What both levels share: whatever else Alertmanager sends is no mistake."""
+    """Base of both levels: unknown fields are no error."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -54,12 +54,12 @@ class Alert(ReceivedFields):
 
     @property
     def summary(self) -> str:
-        """What the alert says of itself, if anything."""
+        """Return the alert's own summary, if it has one."""
         return self.annotations.get("summary") or self.annotations.get("description") or ""
 
     @property
     def key(self) -> tuple[str, datetime]:
-        """The same for every delivery of one firing."""
+        """Return a key that is the same for every delivery of one firing."""
         named = self.fingerprint or sha256(repr(sorted(self.labels.items())).encode()).hexdigest()[:16]
         return named, self.startsAt
 
@@ -77,7 +77,7 @@ class Notification(ReceivedFields):
 
     @property
     def incomplete(self) -> bool:
-        """Whether alerts that fire were left out, so that nobody knows what they say."""
+        """Return whether firing alerts were left out, so that their content is unknown."""
         return self.truncatedAlerts > 0 and self.status == "firing"
 
     @property

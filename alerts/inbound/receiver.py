@@ -30,7 +30,7 @@ class LostRaceError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """What holds for every alert of one notification."""
+    """The context shared by every alert of one notification."""
 
     rules: Sequence[Rule]
     actor: str
@@ -117,7 +117,7 @@ def _insist(change: Callable[[], Decision]) -> None:
 
 
 def _hold_incomplete(session: Session, notification: Notification, receiver: Receiver) -> None:
-    """What was left out may be critical: every flag named is held, and where none is named every rollout."""
+    """Hold every flag named, or every rollout if none is: an alert that was left out may be critical."""
     left_out = notification.truncatedAlerts
     reason = f"Alertmanager left {left_out} alerts out of a notification; nobody knows what they say."
     evidence: Evidence = {"source": "alertmanager", "truncated_alerts": left_out, "group": notification.groupKey}

@@ -1,4 +1,4 @@
-"""Where services report what they see: counts of good and bad outcomes, each batch counted once."""
+"""Signals reported by services: counts of good and bad outcomes, each batch counted once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ bp = Blueprint("signals", __name__)
 
 
 class Signal(BaseModel):
-    """How often something happened since the batch before, and how often it was bad."""
+    """The counts of one signal since the batch before."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -77,7 +77,7 @@ def init_app(app: Flask) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether this program measures it by itself; nobody else may add to that."""
+    """Return whether only this program may count the signal."""
     return name in OURS or name.startswith(OUR_PREFIX)
 
 

@@ -20,14 +20,14 @@ BEGINNINGS = ("rollout.plan", "rollout.rearm")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is stored of a firing after this delivery of it."""
+    """The stored state of a firing after this delivery."""
 
     response: Response
     attempt: int | None
     deliveries: int
 
     def acted_upon_in(self, attempt: int) -> bool:
-        """Whether it led to something in `attempt`."""
+        """Return whether it had an effect in `attempt`."""
         return self.response in ACTING and self.attempt == attempt
 
 
@@ -92,7 +92,7 @@ def attempt_started_at(session: Session, flag: str) -> datetime | None:
 
 
 def firing(session: Session, flag: str, *, now: datetime, believed: timedelta) -> Sequence[ReceivedAlert]:
-    """What fires against `flag` by its last delivery, which is no older than `believed`."""
+    """Return the alerts that fire against `flag` by a delivery no older than `believed`."""
     query = (
         select(ReceivedAlert)
         .where(
@@ -112,7 +112,7 @@ def latest(session: Session, *, limit: int = 100) -> Sequence[ReceivedAlert]:
 
 
 def remember_batch(session: Session, sender: str, batch_id: str, *, now: datetime) -> bool:
-    """Whether this batch of signals is the first of its name."""
+    """Store the id of a batch; return False if it was there already."""
     fresh = dialect_insert(session, SignalBatch).values(sender=sender, id=batch_id, received_at=now)
     return session.scalar(fresh.on_conflict_do_nothing().returning(SignalBatch.id)) is not None
 

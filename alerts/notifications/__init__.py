@@ -1,1 +1,1 @@
-"""What people are told: written where it happens, delivered afterwards, once per target."""
+"""Notifications to people: stored with the change, delivered afterwards, once per target."""

@@ -1,4 +1,4 @@
-"""What a notice says: one message with what happened, why, on what evidence, and what to do next. Pure."""
+"""The texts of notifications: what happened, why, on what evidence, and what to do next. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ def init_app(app: Flask) -> None:
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long to wait after so many attempts: ten seconds, doubling up to ten minutes."""
+    """Return the pause after so many attempts: ten seconds, doubling up to ten minutes."""
     doubled: timedelta = FIRST_PAUSE * 2 ** min(attempts, 10)
     return min(LONGEST_PAUSE, doubled)
 

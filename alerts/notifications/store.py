@@ -14,7 +14,7 @@ from control_plane.platform.db.database import dialect_insert, rowcount_of
 
 
 class State(StrEnum):
-    """Where a delivery stands. A `dead` one is not tried again."""
+    """The state of a delivery. A `dead` one is not tried again."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -54,7 +54,7 @@ def add(session: Session, message: Message, targets: Sequence[tuple[str, str]], 
 
 
 def due(session: Session, now: datetime, *, most: int) -> list[Delivery]:
-    """What is to be delivered now, the longest due first."""
+    """Return the deliveries that are due, the oldest first."""
     query = (
         select(
             NoticeDelivery.notice_id,
@@ -104,7 +104,7 @@ def latest(session: Session, *, limit: int = 50) -> list[tuple[Notice, list[Noti
 
 
 def by_state(session: Session) -> dict[str, int]:
-    """How many deliveries stand where; every state is named."""
+    """Count the deliveries in every state."""
     number = func.count().label("number")
     found = session.execute(select(NoticeDelivery.state, number).group_by(NoticeDelivery.state))
     counted = {row.state: row.number for row in found}

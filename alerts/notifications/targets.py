@@ -1,4 +1,4 @@
-"""Where notices go. An address is a secret, so what is stored and shown of it is a digest and the kind of service."""
+"""Targets of notifications. An address is a secret, so only its digest and the kind of service are stored and shown."""
 
 from hashlib import sha256
 

@@ -30,7 +30,7 @@ class Body(BaseModel):
 @bp.get("/overrides")
 @require_role("viewer")
 def index(flag: str) -> ResponseReturnValue:
-    """What stands now."""
+    """List the overrides in force."""
     now = datetime.now(UTC)
     with read_only() as session:
         found = store.active(session, flag, attempt=rollouts.find(session, flag).attempt, now=now)

@@ -26,7 +26,7 @@ ASKED_FOR = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class OverrideRequest:
-    """What somebody asks for: an alert of a flag, for how long, and why."""
+    """A request: which alert of which flag, for how long, and why."""
 
     flag: str
     alert: str
@@ -86,7 +86,7 @@ def _ask(session: Session, wish: OverrideRequest, *, attempt: int, now: datetime
 
 
 def _is_one_person(session: Session, first: str, second: str) -> bool:
-    """Whether somebody stands behind both names: nobody becomes a second owner by a token of their own."""
+    """Return whether one person stands behind both names: nobody becomes a second owner by a token of their own."""
     return bool(accounts.people_behind(session, first) & accounts.people_behind(session, second))
 
 

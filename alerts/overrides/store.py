@@ -32,14 +32,14 @@ class Override:
 
 
 def active(session: Session, flag: str, *, attempt: int, now: datetime) -> dict[str, Override]:
-    """What stands now in this attempt, by alert."""
+    """Return the overrides in force in this attempt, by alert."""
     rows = execute_core(session, ACTIVE, {"of_flag": flag, "of_attempt": attempt, "at": now})
     return {row.alert: _override(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class PendingOverride:
-    """What one owner asked for and a second one has to grant, until when."""
+    """An override that one owner asked for and a second one has to approve by `until`."""
 
     flag: str
     alert: str
@@ -49,7 +49,7 @@ class PendingOverride:
 
 
 def pending(session: Session, flag: str, alert: str, *, attempt: int, since: datetime) -> PendingOverride | None:
-    """What was asked for last since `since` and has not been granted; the audit trail is where wishes are kept."""
+    """Return the last request since `since` that is not approved; the audit trail stores requests."""
     query = (
         select(AuditEntry)
         .where(AuditEntry.subject == f"rollout:{flag}", AuditEntry.action.in_((ASKED, GRANTED)), AuditEntry.at > since)

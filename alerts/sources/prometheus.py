@@ -46,7 +46,7 @@ class Source:
 
 
 def _body(request: Request) -> bytes:
-    """What was answered, a refusal of the query included."""
+    """Return the body of the response, also of a refused query."""
     try:
         with open_url(request, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read(ANSWER_BYTES_MAX))

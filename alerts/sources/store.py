@@ -8,7 +8,7 @@ from alerts.models import SourceReading
 
 
 def find(session: Session, alert: str) -> SourceReading | None:
-    """What the alert's query answered last."""
+    """Return the last result of the alert's query."""
     return session.get(SourceReading, alert)
 
 

@@ -1,4 +1,4 @@
-"""What the application is told of a request: the environ of PEP 3333, made of Granian's RSGI scope."""
+"""The WSGI environ of PEP 3333, made of Granian's RSGI scope."""
 
 import sys
 from functools import lru_cache
@@ -31,7 +31,7 @@ class Headers(Protocol):
 
 
 class Scope(Protocol):
-    """What Granian tells of a request."""
+    """A request in Granian's form."""
 
     client: str
     headers: Headers
@@ -70,7 +70,7 @@ def environ_of(scope: Scope) -> Environ:
 
 
 def has_body(environ: Environ) -> bool:
-    """Whether a body follows the headers."""
+    """Return whether a body follows the headers."""
     return environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ
 
 

@@ -26,7 +26,7 @@ CROWDED = Problem(
 
 
 class Gateway:
-    """What Granian calls for each request, in one of its threads."""
+    """The callable that Granian runs for each request, in one of its threads."""
 
     def __init__(self, app: Flask, bodies: Bodies) -> None:
         self._application = app.wsgi_app

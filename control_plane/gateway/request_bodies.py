@@ -23,7 +23,7 @@ CHECK_SECONDS = 0.5
 
 
 class Ending(Enum):
-    """How the reading of a body ended."""
+    """The ways in which the reading of a body ends."""
 
     COMPLETE = "complete"
     TOO_LONG = "too long"
@@ -36,7 +36,7 @@ Done = Callable[[Ending, bytes], None]
 
 
 class Receiver(Protocol):
-    """What Granian gives for a request, as far as its body is concerned."""
+    """Granian's side of a request body."""
 
     def __call__(self) -> Any:
         """A future of the whole body."""
@@ -93,9 +93,9 @@ class Bodies:
 
     def watch(self) -> None:
         """End late bodies from now on, until the process ends."""
-        threading.Thread(target=self._keep_watching, name="late-bodies", daemon=True).start()
+        threading.Thread(target=self._watch_forever, name="late-bodies", daemon=True).start()
 
-    def _keep_watching(self) -> None:
+    def _watch_forever(self) -> None:
         never = threading.Event()
         while not never.wait(CHECK_SECONDS):
             self.end_late(monotonic())

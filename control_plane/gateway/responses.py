@@ -14,7 +14,7 @@ Write = Callable[[bytes], object]
 
 
 class Sender(Protocol):
-    """What Granian gives for a request, as far as its answer is concerned."""
+    """Granian's side of a response."""
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""
@@ -24,7 +24,7 @@ class Sender(Protocol):
 
 
 class StartResponse:
-    """What the application calls with the status and the headers."""
+    """The application's `start_response`: it stores the status and the headers."""
 
     __slots__ = ("headers", "status")
 

@@ -1,4 +1,7 @@
-"""Whether the reader of a stream keeps up. Granian takes all it is given and keeps it; only the system can tell."""
+"""Detect readers of a stream that stopped.
+
+Granian accepts and stores every byte; only the system knows what was taken.
+"""
 
 import fcntl
 import os
@@ -26,7 +29,10 @@ class StreamReader:
         self._handed_over = 0
 
     def keeps_up(self, size: int) -> bool:
-        """Whether `size` bytes more may be sent. Wait for a slow reader; end the connection of one that stopped."""
+        """Return whether `size` more bytes may be sent.
+
+        Wait for a slow reader; end the connection of one that stopped.
+        """
         self._handed_over += size
         if self._handed_over <= HANDED_OVER_MAX or sys.platform != "linux":
             return True

@@ -15,7 +15,7 @@ from control_plane.gateway.request_bodies import Bodies
 
 
 class DirectCalls:
-    """What Granian takes for an event loop: whatever should be called soon is called at once."""
+    """A stand-in for Granian's event loop that runs every callback at once."""
 
     def call_soon(self, callback: Callable[..., Any], *arguments: Any, **_context: Any) -> None:
         """Call it, in the thread that says so."""

@@ -34,7 +34,7 @@ def upgrade(revision: str = "head") -> str | None:
 
 
 def upgrade_within(connection: Connection, revision: str = "head") -> str | None:
-    """The same in a transaction that the caller has begun and will commit."""
+    """Upgrade in a transaction that the caller has begun and will commit."""
     config = _config(connection)
     before = _current(connection, config)
     if before != _resolved(config, revision):

@@ -1,4 +1,4 @@
-"""Who may act: people with a role, and services with a token. Values only; `identity.py` makes and checks them."""
+"""Value types of identity: people with a role, services with a token."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ TOKEN_TEXT = re.compile(r"(?P<scope>[^\s.]{1,80})\.v2_(?P<selector>[A-Za-z0-9_-]
 
 
 class Role(StrEnum):
-    """What a person may do; each role may do what the ones before it may."""
+    """The rights of a person; each role includes the ones before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -23,12 +23,12 @@ class Role(StrEnum):
         return list(Role).index(self)
 
     def includes(self, needed: "Role") -> bool:
-        """Whether this role may do what `needed` may."""
+        """Return whether this role may do what `needed` may."""
         return self.rank >= needed.rank
 
 
 class TokenType(StrEnum):
-    """What a token opens: flags for servers, flags for browsers, everything, or the credits API."""
+    """The use of a token: flags for servers, flags for browsers, everything, or the credits API."""
 
     CLIENT = "client"
     FRONTEND = "frontend"
@@ -37,12 +37,12 @@ class TokenType(StrEnum):
 
     @property
     def is_secret(self) -> bool:
-        """Whether holding such a token proves anything: everybody who opens the product has a browser's token."""
+        """Return whether holding such a token proves anything: everybody who opens the product has a frontend one."""
         return self is not TokenType.FRONTEND
 
     @property
     def trusted_by_default(self) -> tuple[str, ...]:
-        """Where nothing else is said, a browser's word about its user counts for nothing, a service's for all."""
+        """Return the user attributes trusted by default: none from a browser, all from a service."""
         return () if self is TokenType.FRONTEND else (EVERY,)
 
 
@@ -76,7 +76,7 @@ class Token:
     last_seen_at: datetime | None
 
     def trusts(self, attribute: str) -> bool:
-        """Whether what the caller says of this user attribute outweighs our own directory."""
+        """Return whether the caller's value of this user attribute outweighs the directory's."""
         return EVERY in self.trusted_attributes or attribute in self.trusted_attributes
 
 
@@ -100,5 +100,5 @@ def token_selector(text: str) -> str | None:
 
 
 def token_digest(text: str) -> str:
-    """What is stored of a token. A plain hash is enough: 256 random bits can't be guessed, salted or not."""
+    """Return the hash stored of a token. A plain hash is enough: 256 random bits can't be guessed, salted or not."""
     return hashlib.sha256(text.encode()).hexdigest()

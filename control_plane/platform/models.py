@@ -13,7 +13,7 @@ RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class AuditEntry(Base):
-    """Who did what, when and why. Append-only: each hash covers the one before it."""
+    """One audited change. Append-only: each hash covers the one before it."""
 
     __tablename__ = "audit_entry"
 
@@ -30,7 +30,7 @@ class AuditEntry(Base):
 
 
 class AuditHead(Base):
-    """How the audit trail must end: one row, sealed with a key that is not in the database."""
+    """The end of the audit trail: one row, sealed with a key that is not in the database."""
 
     __tablename__ = "audit_head"
 
@@ -55,7 +55,7 @@ class Change(Base):
 
 
 class SignalTotal(Base):
-    """How often a signal was observed and how often it was bad, since the beginning."""
+    """The counts of a signal since the beginning."""
 
     __tablename__ = "signal_total"
 
@@ -67,7 +67,7 @@ class SignalTotal(Base):
 
 
 class SignalMinute(Base):
-    """The same counts per minute (of the epoch), for window rates and charts."""
+    """The counts of a signal per minute of the epoch, for window rates and charts."""
 
     __tablename__ = "signal_minute"
 
@@ -82,7 +82,7 @@ class SignalMinute(Base):
 
 
 class SignalSlice(Base):
-    """The same counts per ten seconds (of the epoch), for windows that begin within a minute; kept for an hour."""
+    """The counts of a signal per ten seconds of the epoch, for windows that begin within a minute; stored an hour."""
 
     __tablename__ = "signal_slice"
 
@@ -110,7 +110,7 @@ class SignalAccount(Base):
 
 
 class Lease(Base):
-    """Who leads until when. `term` grows with each new holder and fences off the one before."""
+    """A lease and its holder. `term` grows with each new holder and fences off the one before."""
 
     __tablename__ = "lease"
 

@@ -13,8 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response as AnyResponse
 
-from control_plane.platform.http import json_provider
-from control_plane.platform.http.json_provider import MalformedJSON
+from control_plane.platform import json_provider
+from control_plane.platform.json_provider import MalformedJSON
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM_CODE = "rollout.problem_code"
@@ -79,19 +79,19 @@ def respond(problem: Problem) -> Response:
 
 
 def is_api_path(path: str) -> bool:
-    """Whether programs live at this path; they are never answered with a page."""
+    """Return whether programs use this path; they never get a page."""
     return path.startswith(API_PREFIXES)
 
 
 def wants_page() -> bool:
-    """Whether a person is asking: outside the API, and preferring HTML to JSON."""
+    """Return whether the client is a browser: outside the API, and preferring HTML to JSON."""
     if is_api_path(request.path):
         return False
     return request.accept_mimetypes.best_match([MEDIA_TYPE, "application/json", "text/html"]) == "text/html"
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the database may well answer the next time it is asked."""
+    """Return whether the database may answer at the next try."""
     match error:
         case OperationalError() | InterfaceError() | PoolTimeoutError():
             return True
@@ -133,7 +133,7 @@ def _http(error: HTTPException) -> AnyResponse | HTTPException:
 
 
 def _json_error(error: BaseException | None) -> str:
-    """What the decoder said; Flask wraps it in two exceptions of its own."""
+    """Return the decoder's message; Flask wraps it in two exceptions of its own."""
     if error is None or isinstance(error, MalformedJSON):
         return str(error or "")
     return _json_error(error.__cause__ or error.__context__)

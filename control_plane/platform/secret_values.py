@@ -35,7 +35,7 @@ def stored(path: Path) -> str:
     it, so it is made again. One with a short content was written by somebody, who has to decide.
     """
     private_files.make_folder(path.parent)
-    with _alone_in(path.parent):
+    with _locked(path.parent):
         found = path.read_text().strip() if path.exists() else ""
         if not found:
             found = secrets.token_urlsafe(MADE_BYTES)
@@ -62,7 +62,7 @@ def _write(path: Path, content: str) -> None:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes that start at this moment out, so that all take the same secret."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -97,7 +97,7 @@ class Settings:
 
     @property
     def flags_backup_dir(self) -> Path:
-        """Where the last good flags are kept for a start without the database."""
+        """The folder of the last good flags, for a start without the database."""
         return self.instance_dir / "flags"
 
     @classmethod

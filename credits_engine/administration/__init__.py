@@ -1,1 +1,1 @@
-"""What people do to accounts, and what they look up about them."""
+"""Changes of accounts by administrators, and their reports."""

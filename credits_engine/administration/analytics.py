@@ -1,4 +1,4 @@
-"""What days of usage have in common, and on which of them consumption jumped or fell."""
+"""Analytics of usage by day: the usual amount, and the days on which consumption jumped or fell."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

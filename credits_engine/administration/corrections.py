@@ -1,4 +1,4 @@
-"""What an administrator may do to credits. Each is a journal row of its own with actor and reason, and is audited.
+"""Corrections by an administrator. Each is a journal row of its own with actor and reason, and is audited.
 
 Both books are always corrected together, each in the period that runs now, so that neither engine forgets it.
 """
@@ -155,7 +155,7 @@ def _posted(
 
 
 def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any]:
-    """What each book held, and what it was moved by."""
+    """Return the journal columns of both books: before the correction, and the amounts posted."""
     columns: dict[str, Any] = {}
     for name in EngineName:
         book = both.of(name)

@@ -31,7 +31,7 @@ class UnknownPackError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What was bought: credits of one kind for a user, to be spent before `expires_at`."""
+    """A purchase of credits of one kind for a user, valid until `expires_at`."""
 
     user_id: str
     kind: Kind

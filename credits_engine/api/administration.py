@@ -130,7 +130,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
 @bp.get("/variances")
 @require_role("owner")
 def variances_view() -> ResponseReturnValue:
-    """Where the engines did not simply agree: grouped by cause and page by page."""
+    """List the operations on which the engines differed, grouped by cause or page by page."""
     query_params.refuse_unknown(
         "class", "cause", "engine", "userId", "creditType", "startDate", "endDate", "cursor", "limit", "format"
     )

@@ -21,7 +21,7 @@ OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
 
 def own_entry(row: Mapping[str, Any]) -> Document:
-    """What a user may see of an operation: what was asked for, what it cost and why."""
+    """Serialize an operation for its user: the request, the charge and the reason."""
     return {
         "id": row["id"],
         "type": row["type"],
@@ -108,7 +108,7 @@ def _engine_result(row: Mapping[str, Any], engine: EngineName) -> Document:
 
 
 def _from_packs(row: Mapping[str, Any]) -> Document:
-    """What packs paid of a charge, which is all that was not posted to a book; below 0 for what they got back."""
+    """Return the part of a charge that packs paid: all that was not posted to a book; negative for refunds."""
     if row["type"] in OPERATIONS:
         return {kind: row[f"charged_{kind}"] - row[f"v2_posted_{kind}"] for kind in Kind}
     moved = (row["context"] or {}).get("drawn", (0, 0))

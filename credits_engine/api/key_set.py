@@ -26,7 +26,7 @@ class UnusableKeyError(ValueError):
 
 
 class PublishedKeys:
-    """What is published at one address."""
+    """The key set published at one address."""
 
     def __init__(self, url: str) -> None:
         self._client = jwt.PyJWKClient(url, lifespan=KEYS_SECONDS, timeout=TIMEOUT_SECONDS)

@@ -79,7 +79,7 @@ def commit_view() -> ResponseReturnValue:
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
         settled = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.amounts)
-    return jsonify(serializers.settlement_document(settled)), serializers.headers(settled)
+    return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
 
 
 @bp.post("/credits/release")
@@ -90,12 +90,12 @@ def release_view() -> ResponseReturnValue:
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
         settled = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
-    return jsonify(serializers.settlement_document(settled)), serializers.headers(settled)
+    return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
 
 
 @bp.get("/user/credits/status")
 def status_view() -> ResponseReturnValue:
-    """What the user has left, from the book that serves now."""
+    """Return the credits left to the user, from the book that serves now."""
     user_id, now = acting_user(), datetime.now(UTC)
     with autocommit() as session:
         found = account_books.read_account_books(session, user_id, now)
@@ -109,7 +109,7 @@ def status_view() -> ResponseReturnValue:
 
 @bp.get("/credits/config")
 def config_view() -> ResponseReturnValue:
-    """What there is to consume, for the product's front end; open to everybody."""
+    """Return the kinds of credits for the product's front end; open to everybody."""
     with read_only() as session:
         return _enveloped(serializers.config_document(v2_enabled=is_v2_on(session, datetime.now(UTC))))
 

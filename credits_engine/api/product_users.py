@@ -104,7 +104,7 @@ def _claims(token: str, algorithm: str) -> Claims:
 
 @lru_cache(TOKENS_KNOWN)
 def _remembered(token: str, secret: str, accepted: Accepted) -> Claims:
-    """What a token says that `secret` proves, proved once: a front end shows the same one all day.
+    """Verify a token once per secret: a front end presents the same one all day.
 
     Nothing but time ends what a shared secret has proved. A published key may be withdrawn: its proofs are not kept.
     """
@@ -125,7 +125,7 @@ def _proved(token: str, key: Any, algorithm: str, accepted: Accepted) -> Claims:
 
 
 def _in_force(claims: Claims) -> Claims:
-    """What was proved before, if time has not ended it since."""
+    """Check the times of claims that were verified before."""
     if int(claims["exp"]) <= time.time() - LEEWAY_SECONDS:
         raise jwt.ExpiredSignatureError
     return claims

@@ -1,4 +1,4 @@
-"""What callers may ask for in an address, checked strictly: a bad value is a 400 with a code, never a default."""
+"""Parse query parameters strictly: a bad value is a 400 with a code, never a default."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What callers may send, checked strictly; every mistake gets a code of its own that never changes."""
+"""Request models, checked strictly; every error has a stable code."""
 
 from collections.abc import Mapping
 from datetime import UTC, timedelta
@@ -67,7 +67,7 @@ class RequestedAmounts(ConsumeBase):
 
     @property
     def amounts(self) -> Amounts:
-        """What is asked for, by kind."""
+        """Return the requested amounts by kind."""
         if self.creditType is not None:
             return Amounts(**{self.creditType: self.amount or 0})
         return Amounts(self.analysis or 0, self.roast or 0)
@@ -94,14 +94,14 @@ class FinalizeRequest(ConsumeBase):
 
 
 class CommitRequest(FinalizeRequest):
-    """What of a reservation was needed, by kind; all of it when nothing is said."""
+    """The part of a reservation to charge, by kind; all of it by default."""
 
     analysis: AmountOrNone | None = None
     roast: AmountOrNone | None = None
 
     @property
     def amounts(self) -> Amounts | None:
-        """What to keep, None for everything."""
+        """Return the amounts to charge, None for everything."""
         if self.analysis is None and self.roast is None:
             return None
         return Amounts(self.analysis or 0, self.roast or 0)
@@ -114,7 +114,7 @@ class ReleaseRequest(FinalizeRequest):
 
 
 class ReasonedRequest(ConsumeBase):
-    """Whom an administrator means, and why."""
+    """A user and a reason."""
 
     userId: UserId  # noqa: N815 - the JSON name
     reason: Reason
@@ -136,7 +136,7 @@ class AdjustRequest(ReasonedRequest):
 
     @property
     def amounts_set(self) -> Amounts:
-        """What is given back, by kind."""
+        """Return the amounts to give back, by kind."""
         return Amounts(self.analysis, self.roast)
 
 
@@ -150,7 +150,7 @@ class TopUpRequest(ReasonedRequest):
 
     @property
     def purchase(self) -> Purchase:
-        """What was bought."""
+        """Return the purchase."""
         return Purchase(self.userId, Kind(self.creditType), self.amount, self.expiresAt.astimezone(UTC))
 
 

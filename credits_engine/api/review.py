@@ -1,4 +1,4 @@
-"""What administrators look at: usage, whom a flip of the flag would hit, and whether the comparison is sound."""
+"""Reviews for administrators: usage, the effect of switching the flag, and the soundness of the comparison."""
 
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ PREVIEW_QUERY = {
 @openapi_doc(query=PREVIEW_QUERY)
 @require_role("owner")
 def preview_view() -> ResponseReturnValue:
-    """Who would be answered otherwise if the other engine judged now, a stretch of the directory at a time."""
+    """List the users whom the other engine would answer differently, one stretch of the directory at a time."""
     query_params.refuse_unknown("amount", "after", "limit", "format")
     amount = query_params.integer("amount", "INVALID_AMOUNT", AMOUNT_MAX) or 1
     after, as_sheet = query_params.text("after") or "", query_params.wants_csv()
@@ -59,7 +59,7 @@ def preview_view() -> ResponseReturnValue:
 @openapi_doc(query={"operations": "How many of the latest operations; 10,000 by default, 100,000 at most."})
 @require_role("owner")
 def calibration_view() -> ResponseReturnValue:
-    """Whether legacy against legacy shows nothing, and whether journalled answers come out the same again."""
+    """Run the A/A test: legacy against itself, and journal rows decided again."""
     query_params.refuse_unknown("operations")
     most = query_params.integer("operations", "INVALID_OPERATIONS", OPERATIONS_MAX) or OPERATIONS_DEFAULT
     with read_only() as session:
@@ -117,7 +117,7 @@ def preview_document(found: Preview) -> serializers.Document:
 
 
 def summary_document(tally: SwitchSummary) -> serializers.Document:
-    """How many users were looked at, and how many of each plan would be hit."""
+    """Return the number of users examined, and of those affected by plan."""
     return {"users": tally.users, "wouldBeRefused": tally.refused, "wouldBeGranted": tally.granted}
 
 

@@ -1,4 +1,4 @@
-"""What the credits' routes take and answer, for the description of the API; the views answer the same in prose."""
+"""OpenAPI models of the credits' routes; the views state the same in prose."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class CreditsLeft(ResponseModel):
 
 
 class ServingEngine(ResponseModel):
-    """Who serves; `fallback` is true exactly when legacy does."""
+    """The serving engine; `fallback` is true exactly when legacy serves."""
 
     engine: str
     credits_v2_enabled: bool
@@ -35,7 +35,7 @@ class ServingEngine(ResponseModel):
 
 
 class CreditReceipt(ServingEngine):
-    """What the caller of an allowed operation keeps."""
+    """The receipt of an allowed operation."""
 
     operation_id: int | None
     user_id: str
@@ -58,8 +58,8 @@ class CreditReservation(CreditReceipt):
     state: str
 
 
-class CreditSettlement(ServingEngine):
-    """How a reservation ended."""
+class CreditReservationResult(ServingEngine):
+    """The result of a reservation."""
 
     operation_id: int | None
     user_id: str
@@ -70,7 +70,7 @@ class CreditSettlement(ServingEngine):
 
 
 class CreditCorrection(ResponseModel):
-    """What an administrator changed, by book."""
+    """An administrator's correction, by book."""
 
     operation_id: int | None
     user_id: str
@@ -88,7 +88,7 @@ class CreditPack(ResponseModel):
 
 
 class CreditFreeze(ResponseModel):
-    """Whether somebody may consume, and whether that is new."""
+    """Whether the user is frozen, and whether that changed."""
 
     user_id: str
     frozen: bool
@@ -131,7 +131,7 @@ class CreditAnalytics(ResponseModel):
 
 
 class CreditPreview(ResponseModel):
-    """Whom the other engine would answer otherwise."""
+    """The users whom the other engine would answer differently."""
 
     users: int
     would_be_refused: dict[str, Any]
@@ -141,7 +141,7 @@ class CreditPreview(ResponseModel):
 
 
 class CreditAATest(ResponseModel):
-    """Whether legacy against legacy shows nothing."""
+    """The result of the A/A test."""
 
     passed: bool
     operations: int
@@ -151,7 +151,7 @@ class CreditAATest(ResponseModel):
 
 
 class RollbackReport(ResponseModel):
-    """What v2 served before a rollback, and how far the corrections have come."""
+    """The cost of a rolled back attempt, and the state of the corrections."""
 
     flag: str
     attempt: int
@@ -184,7 +184,7 @@ class RollbackReports(ResponseModel):
 
 
 class CreditStatus(ResponseModel):
-    """What the front end shows: numbers of the serving book alone."""
+    """The status for the front end: figures of the serving book alone."""
 
     success: bool
     data: dict[str, Any]
@@ -208,8 +208,8 @@ CORRECTED = {200: CreditCorrection}
 ROUTES = {
     "credits.consume_view": CONSUMED,
     "credits.reserve_view": Documentation(body=requests.ReserveRequest, answers={200: CreditReservation}),
-    "credits.commit_view": Documentation(body=requests.CommitRequest, answers={200: CreditSettlement}),
-    "credits.release_view": Documentation(body=requests.ReleaseRequest, answers={200: CreditSettlement}),
+    "credits.commit_view": Documentation(body=requests.CommitRequest, answers={200: CreditReservationResult}),
+    "credits.release_view": Documentation(body=requests.ReleaseRequest, answers={200: CreditReservationResult}),
     "credits.status_view": Documentation(answers={200: CreditStatus}),
     "credits.config_view": Documentation(answers={200: CreditStatus}),
     "credits_user.history_view": Documentation(

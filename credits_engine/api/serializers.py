@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def receipt_document(receipt: Receipt) -> Document:
-    """What the caller of an allowed operation keeps."""
+    """Serialize the receipt of an allowed operation."""
     side = receipt.served
     return {
         "operationId": receipt.journal_id,
@@ -40,8 +40,8 @@ def receipt_document(receipt: Receipt) -> Document:
     }
 
 
-def settlement_document(settlement: ReservationResult) -> Document:
-    """How a reservation ended."""
+def reservation_document(settlement: ReservationResult) -> Document:
+    """Serialize the result of a reservation."""
     return {
         "operationId": settlement.journal_id,
         "userId": settlement.user_id,
@@ -110,7 +110,7 @@ def config_document(*, v2_enabled: bool) -> Document:
 
 
 def engine_document(engine: EngineName) -> Document:
-    """Who serves; `fallback` is true exactly when legacy does."""
+    """Serialize the serving engine; `fallback` is true exactly when legacy serves."""
     v2 = engine is EngineName.V2
     return {"engine": engine.value, "creditsV2Enabled": v2, "fallback": not v2}
 

@@ -53,7 +53,7 @@ def history_view() -> ResponseReturnValue:
 
 @bp.post("/check")
 def check_view() -> ResponseReturnValue:
-    """Whether an operation would be allowed now; nothing is held for it."""
+    """Return whether an operation would be allowed now; nothing is reserved for it."""
     user_id, now = acting_user(), datetime.now(UTC)
     amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
@@ -92,7 +92,7 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
 
 
 def summary(book: Book, engine: EngineName, now: datetime) -> Document:
-    """What the card shows."""
+    """Return the figures of the card."""
     left = remaining(book.limits, book.used, bought=book.bought)
     usage = {}
     for kind in Kind:

@@ -37,7 +37,7 @@ class LinkRequest(ReasonRequest):
 
 
 class ReconcileRequest(BaseModel):
-    """Whether to correct what differs."""
+    """Whether to correct differences."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -47,7 +47,7 @@ class ReconcileRequest(BaseModel):
 @bp.get("")
 @require_role("viewer")
 def summary_view() -> ResponseReturnValue:
-    """What waits, for how long, and what came in within a day."""
+    """Return the backlog, its age, and the events of the last day."""
     with read_only() as session:
         return jsonify(serializers.summary(session, datetime.now(UTC)))
 
@@ -100,7 +100,7 @@ def replay_all_view(state: str) -> ResponseReturnValue:
 @bp.get("/users/<user_id>")
 @require_role("viewer")
 def user_view(user_id: str) -> ResponseReturnValue:
-    """What a user's subscriptions entitle to, and the newest events about them."""
+    """Return a user's entitlement, and the newest events about them."""
     with read_only() as session:
         found = accounts.show_account(session, user_id)
         if found is None:

@@ -1,4 +1,4 @@
-"""What billing looks at by itself for the guard: whether Stripe can be asked, and for how long events have waited."""
+"""Billing's health for the guard: whether Stripe can be reached, and how long events have waited."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What billing shows: to the guard whether events fail, to Prometheus how many wait and for how long."""
+"""Billing's signals for the guard and metrics for Prometheus."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -122,7 +122,7 @@ def measure(state: State, lag_seconds: float) -> None:
 
 
 def waiting() -> Iterable[Metric]:
-    """What waits now, read from the inbox at each scrape."""
+    """Yield the backlog, read from the inbox at each scrape."""
     with read_only() as session:
         found = inbox_queries.unfinished(session, datetime.now(UTC))
     events = GaugeMetricFamily("rollout_billing_waiting", "Events that have not ended well.", labels=["state"])

@@ -61,7 +61,7 @@ class BillingAttempt(Base):
 
 
 class BillingFact(Base):
-    """What Stripe told us, once. Rows are only ever added; the rest of billing is a function of them."""
+    """A fact from Stripe. Rows are only ever added; the rest of billing is a function of them."""
 
     __tablename__ = "billing_fact"
     __table_args__ = (Index("ix_billing_fact_customer", "customer_id"),)
@@ -86,7 +86,7 @@ class BillingCustomer(Base):
 
 
 class BillingAccount(Base):
-    """What a user's subscriptions entitle to now, and when the clock alone will change that. Its row is their lock."""
+    """A user's entitlement, and when the clock alone will change it. Its row is the user's lock."""
 
     __tablename__ = "billing_account"
     __table_args__ = (Index("ix_billing_account_due", "due_at"),)

@@ -1,4 +1,4 @@
-"""What billing's routes take and answer, for the description of the API."""
+"""OpenAPI models of billing's routes."""
 
 from typing import Any
 
@@ -28,14 +28,14 @@ class EventReceived(ResponseModel):
 
 
 class BillingRecent(ResponseModel):
-    """What came in within a day."""
+    """The events of the last day."""
 
     by_state: dict[str, int]
     by_api_version: dict[str, int]
 
 
 class BillingSummary(ResponseModel):
-    """What waits and for how long."""
+    """The backlog and its age."""
 
     waiting: dict[str, int]
     oldest_unapplied_seconds: float
@@ -78,13 +78,13 @@ class BillingEventInFull(BillingEvent):
 
 
 class BillingReplay(ResponseModel):
-    """What is applied once more: names, or how many."""
+    """The events to be applied again, by name or number."""
 
     replayed: list[str] | int
 
 
 class BillingLink(ResponseModel):
-    """Who a customer is, and how many events go on."""
+    """A customer and its user, and the number of events that go on."""
 
     customer: str
     user_id: str
@@ -102,21 +102,21 @@ class BillingFinding(ResponseModel):
 
 
 class BillingReport(ResponseModel):
-    """What a comparison with Stripe found."""
+    """The result of a comparison with Stripe."""
 
     compared: int
     findings: list[BillingFinding]
 
 
 class BillingPeriod(ResponseModel):
-    """What Stripe bills for."""
+    """A service period of Stripe's."""
 
     start: str | None
     end: str | None
 
 
 class BillingAccountDetail(ResponseModel):
-    """What a user's subscriptions entitle to."""
+    """A user's entitlement."""
 
     user_id: str
     plan: str

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from control_plane.platform.http import json_provider
+from control_plane.platform import json_provider
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.billing.stripe_api.reconciliation import Discrepancy
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 
 def summary(session: Session, now: datetime) -> Document:
-    """What waits, for how long, and what came in within a day by state and API version."""
+    """Serialize the backlog, its age, and the events of the last day by state and API version."""
     waiting = inbox_queries.unfinished(session, now)
     recent = inbox_queries.recent(session, now)
     return {
@@ -54,7 +54,7 @@ def event(row: Row[Any]) -> Document:
 def event_in_full(session: Session, row: Row[Any]) -> Document:
     """An event with its body, the attempts that failed and the facts that it told."""
     return event(row) | {
-        "body": _shown(row.body) if row.body else None,
+        "body": _body_text(row.body) if row.body else None,
         "history": [
             {"at": _moment(each.at), "attempt": each.number, "by": each.actor, "outcome": each.outcome}
             for each in inbox_queries.attempts(session, row.event_id)
@@ -67,7 +67,7 @@ def event_in_full(session: Session, row: Row[Any]) -> Document:
 
 
 def account(session: Session, found: BillingAccount) -> Document:
-    """What a user's subscriptions entitle to, and the newest events about them."""
+    """Serialize a user's entitlement and the newest events about them."""
     customers = accounts.customers_of(session, found.user_id)
     return {
         "userId": found.user_id,
@@ -84,7 +84,7 @@ def account(session: Session, found: BillingAccount) -> Document:
 
 
 def report(findings: Sequence[Discrepancy], compared: int) -> Document:
-    """What a reconciliation found."""
+    """Serialize the result of a reconciliation."""
     return {
         "compared": compared,
         "findings": [
@@ -100,7 +100,7 @@ def report(findings: Sequence[Discrepancy], compared: int) -> Document:
     }
 
 
-def _shown(body: bytes) -> Any:
+def _body_text(body: bytes) -> Any:
     """A body as JSON; as text where it is none that every reader of our answer could take."""
     try:
         return json_provider.loads(body)

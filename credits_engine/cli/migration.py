@@ -1,4 +1,4 @@
-"""`rollout credits backfill`, `verify`, `backup`, `restore`, `drill`: the move to v2 and the way back from damage."""
+"""`rollout credits` `backfill`, `verify`, `backup`, `restore`, `restore-test`: the move to v2, and back from damage."""
 
 import sys
 from collections.abc import Callable
@@ -129,7 +129,7 @@ def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
     echo_result({"path": str(path), "frozen": True, **done.document}, "\n".join(words), as_json=as_json)
 
 
-@click.command("drill")
+@click.command("restore-test")
 @json_option
 @in_application
 def drill_command(*, as_json: bool) -> None:

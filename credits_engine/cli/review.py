@@ -26,7 +26,7 @@ LISTED = 20
 @json_option
 @in_application
 def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
-    """Who would be refused, or granted, the next operation if the other engine judged now."""
+    """List who would be refused, or granted, the next operation if the other engine decided now."""
     with read_only() as session:
         found = preview(session, "", now=datetime.now(UTC), amount=amount, most=sys.maxsize)
     rows = review.sheet_rows(found)

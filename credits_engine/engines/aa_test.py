@@ -14,7 +14,7 @@ from credits_engine.engines.receipts import EngineResult, Receipt
 
 @dataclass(slots=True)
 class AATest:
-    """What was found in `operations` rows. Each mismatch or unlike answer is the id of a journal row."""
+    """The result of an A/A test on `operations` rows. Each mismatch or unlike answer is the id of a journal row."""
 
     operations: int = 0
     mismatches: list[int] = field(default_factory=list)
@@ -22,7 +22,7 @@ class AATest:
 
     @property
     def passed(self) -> bool:
-        """Whether there was something to judge and nothing stood out."""
+        """Return whether there were operations and none stood out."""
         return self.operations > 0 and not self.mismatches and not self.unlike
 
     def take(self, receipt: Receipt) -> None:

@@ -1,4 +1,4 @@
-"""Whether the evidence speaks against the next step: whom v2 would refuse, and a sound comparison. Pure.
+"""The evidence on the next step: the users v2 would refuse, and the soundness of the comparison. Pure.
 
 A user counts as refused when legacy would grant the next credit of a kind and v2 would not.
 """
@@ -14,7 +14,7 @@ TOLERATED_LEAST = 1
 
 @dataclass(frozen=True, slots=True)
 class AdvanceCheck:
-    """What was found at `at` for the step that follows `version` of a rollout.
+    """The result at `at` for the step that follows `version` of a rollout.
 
     Of `users` in the directory `entering` are not yet let in and would be; `refused` of those would be refused.
     `operations` of this step were judged again from their rows; `mismatches` and `unlike` of them stood out.
@@ -54,7 +54,7 @@ def gate_result(found: AdvanceCheck, *, percent_max: int, beyond_allowlist: bool
 
 
 def tolerated(entering: int, percent_max: int) -> int:
-    """How many of `entering` users may be refused."""
+    """Return the number of `entering` users that may be refused."""
     return max(entering * percent_max // 100, TOLERATED_LEAST) if percent_max else 0
 
 

@@ -29,7 +29,7 @@ REFERENCE: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineN
 
 
 class Variance(StrEnum):
-    """How the two answers differ. Only `defect` speaks against v2; `policy` is what the two catalogues declare.
+    """The class of a difference. Only `defect` speaks against v2; `policy` is what the two catalogues declare.
 
     `retired` says that legacy is not asked any more; the journal leaves the class empty then.
     """
@@ -51,8 +51,8 @@ class Comparison:
     cause: str = ""
 
     @property
-    def blames_legacy_alone(self) -> bool:
-        """Whether a defect is legacy's own: it contradicts its figures and v2 does not."""
+    def blames_only_legacy(self) -> bool:
+        """Return whether a defect is legacy's own: it contradicts its figures and v2 does not."""
         faults = self.cause.split()
         by_legacy = [each.startswith(f"{EngineName.LEGACY}:") for each in faults]
         return self.variance is Variance.DEFECT and bool(faults) and all(by_legacy)
@@ -78,7 +78,7 @@ def compare(
 
 
 def contradictions(decision: Decision, book: Book, amounts: Amounts) -> list[str]:
-    """Where a decision contradicts the loaded book or its own figures, each as one word; empty when it is coherent.
+    """List where a decision contradicts the loaded book or its own figures, each as one word.
 
     Coherent decisions charge exactly what was asked for or nothing, so two coherent `allowed` charge the same.
     """

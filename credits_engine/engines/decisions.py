@@ -1,4 +1,4 @@
-"""What both engines speak: a request goes in with a book, a decision with its reason comes out."""
+"""The interface of both engines: a request and a book in, a decision with its reason out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from credits_engine.engines.plans import Kind, Limit, Limits
 
 
 class EngineName(StrEnum):
-    """Who can judge an operation."""
+    """The engines."""
 
     LEGACY = "legacy"
     V2 = "v2"
@@ -88,7 +88,9 @@ Engine = Callable[[Book, Request], Decision]
 
 
 def remaining(limits: Limits, used: Amounts, *, bought: Amounts = NOTHING, charged: Amounts = NOTHING) -> Limits:
-    """What is left of each kind after `charged`, plan and packs together, never below 0; None stays unlimited."""
+    """Return the credits left of each kind after `charged`, plan and packs together, never below 0; None stays
+    unlimited.
+    """
     return Limits(
         _left(limits.analysis, used.analysis, bought.analysis - charged.analysis),
         _left(limits.roast, used.roast, bought.roast - charged.roast),

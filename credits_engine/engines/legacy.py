@@ -24,7 +24,7 @@ def decide(book: Book, request: Request) -> Decision:
 
 
 def _holds(limit: Limit, used: int, bought: int, asked: int) -> bool:
-    """Where the other engine's operations took the pool past its limit, what was bought is still whole."""
+    """Return whether the credits suffice; packs stay whole where the other engine's operations exceeded the limit."""
     return limit is None or asked <= bought or used + asked <= limit + bought
 
 

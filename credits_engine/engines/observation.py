@@ -19,7 +19,7 @@ Timer = Callable[[], int]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one engine made of a request: a decision, or the error that kept it from one, and how long it took."""
+    """One engine's answer: a decision, or the error that prevented one, and how long it took."""
 
     engine: EngineName
     decision: Decision | None

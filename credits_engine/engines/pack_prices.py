@@ -36,7 +36,7 @@ class PackPrices:
         return iter(self._offers)
 
     def find(self, price: str) -> PackPrice | None:
-        """What a price buys; None for one that buys no pack."""
+        """Return the pack that a price buys; None for one that buys no pack."""
         return self._priced.get(price)
 
 

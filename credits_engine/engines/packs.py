@@ -25,7 +25,7 @@ class Pack:
     expires_at: datetime
 
     def is_usable(self, now: datetime) -> bool:
-        """Whether it can be drawn on; not any more at the instant it expires."""
+        """Return whether it can be spent; not any more at the instant it expires."""
         return self.remaining > 0 and now < self.expires_at
 
 
@@ -39,7 +39,7 @@ class Allocation:
 
 
 def bought(packs: Iterable[Pack]) -> Amounts:
-    """What usable packs hold together."""
+    """Sum the credits in usable packs."""
     return total(Allocation(pack.id, pack.kind, pack.remaining) for pack in packs)
 
 
@@ -62,7 +62,7 @@ def beyond_plan(book: Book, charged: Amounts) -> Amounts:
 
 
 def spend(packs: Sequence[Pack], amounts: Amounts) -> tuple[Allocation, ...]:
-    """What each usable pack pays of `amounts`, the one that expires soonest first. Raises ValueError for too little."""
+    """Allocate `amounts` to usable packs, the one that expires soonest first. Raises ValueError for too little."""
     moves: list[Allocation] = []
     for kind in Kind:
         missing = getattr(amounts, kind.value)
@@ -77,7 +77,7 @@ def spend(packs: Sequence[Pack], amounts: Amounts) -> tuple[Allocation, ...]:
 
 
 def refund(moves: Sequence[Allocation], back: Amounts) -> tuple[Allocation, ...]:
-    """Where `back` of an operation that drew `moves` goes: to packs before the plan, to the one drawn last first.
+    """Allocate the refund `back` of an operation: to packs before the plan, to the one spent last first.
 
     So that what is left is what an operation for the kept part alone would have left. What the packs don't take
     belongs to the plan. The answer is in the order of `moves`, in which rows are locked.

@@ -14,7 +14,7 @@ Limit = int | None
 
 
 class Kind(StrEnum):
-    """What a credit pays for."""
+    """The kinds of credits."""
 
     ANALYSIS = "analysis"
     ROAST = "roast"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one plan grants in one period."""
+    """The limits of one plan in one period."""
 
     analysis: Limit
     roast: Limit
@@ -87,7 +87,7 @@ class Catalogue:
             ) from None
 
     def is_upgrade(self, before: CreditPlan, after: CreditPlan) -> bool:
-        """Whether `after` stands higher in the catalogue than `before`."""
+        """Return whether `after` stands higher in the catalogue than `before`."""
         return self._rank[after.name] > self._rank[before.name]
 
 

@@ -1,4 +1,4 @@
-"""What the caller gets, and gets again on a retry: a receipt, which is one journal row read as a value."""
+"""The receipt of an operation, returned again on a retry: one journal row as a value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Columns = Mapping[str, Any]
 
 
 class EntryType(StrEnum):
-    """What a journal row stands for. Whatever is not an operation is a correction with an actor and a reason."""
+    """The type of a journal row. Whatever is not an operation is a correction with an actor and a reason."""
 
     CONSUME = "consume"
     RESERVE = "reserve"
@@ -58,7 +58,7 @@ class EngineResult:
 
     @property
     def remaining(self) -> Limits:
-        """What this engine's book and the packs hold after the operation, whoever served it."""
+        """Return what this engine's book and the packs hold after the operation, whoever served it."""
         return remaining(self.limits, self.used + self.posted, bought=self.bought)
 
 
@@ -95,12 +95,12 @@ class Receipt:
 
     @property
     def granted(self) -> bool:
-        """Whether the caller may do what was asked for."""
+        """Return whether the caller may do what was requested."""
         return self.outcome is Outcome.ALLOWED or self.uncharged
 
 
 def engine_result(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> EngineResult:
-    """What the journal keeps of one engine's answer; where there is none, of the book it was asked about."""
+    """Build the journal's record of one engine's answer; without one, of the book it was asked about."""
     decision = observation.decision
     return EngineResult(
         engine=observation.engine,
@@ -169,7 +169,7 @@ def from_columns(row: Columns) -> Receipt:
 
 
 def _context(receipt: Receipt) -> dict[str, Any] | None:
-    """What few rows have: that nothing was charged, and what packs held afterwards."""
+    """Return the rare fields: that nothing was charged, and what packs held afterwards."""
     context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
     bought = receipt.served.bought
     if bought != NOTHING or receipt.spent_from_packs != NOTHING:
@@ -178,7 +178,7 @@ def _context(receipt: Receipt) -> dict[str, Any] | None:
 
 
 def replayed(receipt: Receipt) -> Receipt:
-    """The same receipt, marked as given before."""
+    """Return the receipt marked as a replay."""
     return replace(receipt, replayed=True)
 
 

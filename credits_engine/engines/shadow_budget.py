@@ -1,4 +1,4 @@
-"""How much of the callers' time the shadow may take before it is no longer asked.
+"""A budget for the shadow: how much of the callers' time it may take before it is skipped.
 
 A function in the caller's own thread can't be interrupted, so the bound is this: a shadow that is too slow delays
 `OVERRUNS` operations of a process by its own duration, then none for `BACKOFF_SECONDS`, then one by way of trial, and
@@ -24,7 +24,7 @@ class ShadowBudget:
     _lock: Lock = field(default_factory=Lock)
 
     def admits(self, now_ns: int) -> bool:
-        """Whether the shadow may be asked now; after a pause exactly one operation tries it."""
+        """Return whether the shadow may run now; after a pause exactly one operation tries it."""
         if self._resumes_ns is None:
             return True
         with self._lock:

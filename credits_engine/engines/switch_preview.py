@@ -31,13 +31,13 @@ class AnswerDiff:
 
     @property
     def over(self) -> int:
-        """How far the other book is past its limit already, by what the serving engine granted."""
+        """Return by how much the other book exceeds its limit already."""
         return 0 if self.limit is None else max(self.used - self.limit, 0)
 
 
 @dataclass(slots=True)
 class SwitchSummary:
-    """How many users were looked at and how many would be hit, by plan."""
+    """The number of users examined, and of those affected by plan."""
 
     users: int = 0
     refused: dict[str, int] = field(default_factory=dict)

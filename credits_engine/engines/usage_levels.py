@@ -14,7 +14,7 @@ SECONDS_PER_DAY = 86_400
 
 
 class Level(StrEnum):
-    """How much of a limit is used: green below 75 %, yellow from there, red from 90 %."""
+    """The level of usage: green below 75 % of a limit, yellow from there, red from 90 %."""
 
     OK = "ok"
     CAUTION = "caution"
@@ -38,7 +38,7 @@ def used_ratio(used: int, limit: Limit) -> float:
 
 
 def with_packs(limit: Limit, bought: int) -> Limit:
-    """What a period and the packs grant together."""
+    """Add the packs to the limit of a period."""
     return None if limit is None else limit + bought
 
 

@@ -47,7 +47,7 @@ def _refusal(book: Book, left: Limits, outcome: Outcome, reason: str) -> Decisio
 
 
 def _left(limit: Limit, used: int, bought: int) -> Limit:
-    """What the limit leaves, and what was bought besides. Operations that the other engine judged may be past it."""
+    """Return the credits left of the limit and of packs. Operations of the other engine may have exceeded the limit."""
     return None if limit is None else max(limit - used, 0) + bought
 
 

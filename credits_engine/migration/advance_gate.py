@@ -68,7 +68,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 
 
 def examine(session: Session, rollout: Rollout, *, now: datetime) -> AdvanceCheck | None:
-    """What speaks for or against the next step, looked at at once; None where the directory is too large for that."""
+    """Examine the next step now; return None where the directory is too large for that."""
     enters, census, after = _audience_entered(session, rollout, now), _ImpactScan(), ""
     while page := switch_preview.page(session, after, now=now, most=AT_ONCE_PAGE):
         census.take(page, enters, now)
@@ -108,7 +108,7 @@ def refresh(
 
 @dataclass(slots=True)
 class _ImpactScan:
-    """How many users were looked at, would be let in, and would then be refused."""
+    """The number of users examined, admitted by the step, and refused by v2."""
 
     users: int = 0
     entering: int = 0
@@ -157,7 +157,7 @@ def _is_due(session: Session, rollout: Rollout, now: datetime, every: timedelta)
 
 
 def _exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
-    """Whom this step and the next let in in production, rolled back or not; None behind the last step."""
+    """Return the exposures of this step and the next in production, rolled back or not; None behind the last step."""
     here, there = (
         None if position is None else exposure_at(rollout.plan, position, PRODUCTION)
         for position in (rollout.position, position_after(rollout.plan, rollout.position))
@@ -171,7 +171,7 @@ def _widens_beyond_allowlist(here: Exposure, there: Exposure) -> bool:
 
 
 def _audience_entered(session: Session, rollout: Rollout, now: datetime) -> Enters:
-    """Whether a user is off in this step and on in the next one, in production and under a guard."""
+    """Return a test whether a user is off in this step and on in the next one, in production and under a guard."""
     here, there = _exposures(rollout)
     assert there is not None
     running, beta = replace(rollout, state=RolloutState.RUNNING), beta_members(session)

@@ -25,7 +25,7 @@ REASON = "Counted by legacy before there was a journal."
 
 @dataclass(frozen=True, slots=True)
 class BackfillResult:
-    """What was done for one user, or why nothing could be."""
+    """The result for one user, or the error."""
 
     user_id: str
     opened: bool = False

@@ -53,13 +53,13 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was done, as the audit trail has it."""
+    """The result of a restore, as the audit trail records it."""
 
     document: dict[str, Any]
 
     @property
     def cut(self) -> int:
-        """How many audit entries of the replaced database the restored one does not have."""
+        """Return the number of audit entries of the replaced database that the restored one lacks."""
         return int(self.document["audit_cut"])
 
 
@@ -139,6 +139,6 @@ def _save_trail(session: Session, folder: Path, now: datetime) -> Trail:
 
 
 def _cut(session: Session, trail: Trail) -> int:
-    """How many entries of the replaced trail the restored one lacks: all that follow the last one both have."""
+    """Count the entries of the replaced trail that the restored one lacks: all that follow the last common one."""
     both = {entry.hash for entry in audit.every(session)}
     return sum(each not in both for each in trail.hashes)

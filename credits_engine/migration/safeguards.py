@@ -1,4 +1,4 @@
-"""What people and the guard decided to protect users with, which no restore may undo.
+"""Decisions of people and of the guard that protect users, which no restore may undo.
 
 Read from the database that is about to be replaced, as far as it can still be read, and put into the one that takes
 its place. Where both say something, the newer word counts; nothing that was closed is opened.
@@ -28,7 +28,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Safeguards:
-    """What the database knew before it was replaced; None for what could not be read."""
+    """The decisions in the database before it is replaced; None for what could not be read."""
 
     revision: int | None
     rollouts: Mapping[str, Rollout] | None
@@ -109,7 +109,7 @@ def _rollouts(session: Session, known: Safeguards, *, now: datetime, actor: str,
 
 
 def _overrides(session: Session, known: Safeguards) -> int:
-    """Who is let in by name is who was so at last; whoever either database keeps out is kept out."""
+    """Let in by name whom the replaced database let in; keep out whom either database keeps out."""
     if known.overrides is None:
         return 0
     governed = {each.flag for each in known.overrides} | (known.rollouts or {}).keys()

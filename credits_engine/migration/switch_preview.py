@@ -18,7 +18,7 @@ LOOKED_AT_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Who would be hit among the users looked at, and where the next look begins; None behind the last user."""
+    """The affected users among those examined, and the place of the next page; None behind the last user."""
 
     flips: tuple[AnswerDiff, ...]
     tally: SwitchSummary

@@ -25,7 +25,7 @@ Packs = tuple[Pack, ...]
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What either engine would judge by."""
+    """The state that either engine decides by."""
 
     legacy: Book
     v2: Book
@@ -86,7 +86,7 @@ class AccountBooks:
 
 
 def load_if_ready(session: Session, user_id: str, *, key: str, now: datetime) -> AccountBooks | None:
-    """Who asks and what became of `key`; None when the directory lacks the user.
+    """Load the account, its books and the state of `key`; None when the directory lacks the user.
 
     SQLite lets one transaction write at a time, so the books are read along with it there: they are locked already.
     """
@@ -131,7 +131,7 @@ def load_for_update(
 def _month(
     session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, unopened: bool
 ) -> tuple[Amounts, KnownKey | None]:
-    """What legacy counted in `month`, its row opened if there is none, and what is known of `key` under its lock."""
+    """Return legacy's count in `month`, opening its row if needed, and the state of `key` under its lock."""
     found = None if unopened else books.lock_month(session, account.user_id, month.start, key=key)
     if found is None and books.open_month(session, account.user_id, month.start):
         return NOTHING, known

@@ -30,7 +30,7 @@ UNWRITTEN = 0
 
 @dataclass(frozen=True, slots=True)
 class FlagEvaluation:
-    """What the flag said about this user: whether v2 serves, why, and at which revision of the flags."""
+    """The flag's value for this user: whether v2 serves, why, and at which revision of the flags."""
 
     enabled: bool
     reason: str
@@ -46,7 +46,7 @@ Evaluate = Callable[[Account], FlagEvaluation]
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Who judges. The product has these two; only a replay puts something else in their place."""
+    """The engines. The product has these two; only a simulation replaces them."""
 
     legacy: Engine = legacy.decide
     v2: Engine = v2.decide
@@ -58,7 +58,7 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class EnginePolicy:
-    """How this process treats its engines: how long it waits for the shadow, and what a failure means to the caller.
+    """This process's policy: the time the shadow may take, and what a failure means to the caller.
 
     An operation whose kinds are all in `allowed_on_error` goes ahead uncharged when the served engine fails; any other
     is refused as undecided.
@@ -68,7 +68,7 @@ class EnginePolicy:
     allowed_on_error: frozenset[Kind] = frozenset()
 
     def fails_open_for(self, amounts: Amounts) -> bool:
-        """Whether an operation that could not be decided goes ahead."""
+        """Return whether an undecided operation is allowed."""
         asked = {kind for kind in Kind if getattr(amounts, kind.value)}
         return asked <= self.allowed_on_error
 
@@ -78,7 +78,7 @@ ENGINES = Engines()
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is asked: amounts per kind for a user, under a key that the caller chose and keeps for its retries."""
+    """A request: amounts per kind for a user, under a key that the caller chose and repeats on retries."""
 
     user_id: str
     key: str
@@ -180,7 +180,7 @@ def run_experiment(
 def _run_shadow(
     engines: Engines, both: Books, name: EngineName, request: Request, *, timer: Timer, budget: ShadowBudget
 ) -> Observation:
-    """What the shadow says, as long as it keeps to its time and is not retired."""
+    """Run the shadow within its budget; skip a retired one."""
     if both.legacy_retired and name is EngineName.LEGACY:
         return retired(name)
     if not budget.admits(timer()):

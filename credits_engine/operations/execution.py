@@ -36,7 +36,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
 
 
 def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> Receipt:
-    """The same for an operation that is held until it is settled."""
+    """Run an operation that is held until it is committed or released."""
 
     def decide() -> Receipt:
         with transaction() as session:

@@ -1,4 +1,4 @@
-"""What one receipt tells the guard; record it after the commit."""
+"""The guard's signals of one receipt; record them after the commit."""
 
 from zlib import crc32
 
@@ -31,14 +31,14 @@ COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
 
 def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
-    """Who failed in which role, whether the answers contradict each other, and who failed alone.
+    """Return who failed in which role, whether the answers contradict each other, and who failed alone.
 
     An operation counts once: replays and retries add nothing. A refusal is not a failure.
     """
     if receipt.replayed or receipt.retry_of is not None:
         return ()
     account = receipt.user_id
-    signals = [_failure(receipt.served, "served", account), *_unshadowed(receipt), *_slow(receipt)]
+    signals = [_failure(receipt.served, "served", account), *_shadow_skipped(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
         signals.append(_failure(receipt.shadow, "shadow", account))
         signals += _v2_only_failure(receipt)
@@ -56,7 +56,7 @@ def at_fault(receipt: Receipt) -> str:
 
     A difference that neither engine's figures explain counts against v2, which is the one that is new.
     """
-    return LEGACY if receipt.comparison.blames_legacy_alone else ""
+    return LEGACY if receipt.comparison.blames_only_legacy else ""
 
 
 def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
@@ -73,21 +73,21 @@ def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
 
 
 def retry_signal(receipt: Receipt) -> Signal:
-    """Whether the caller had asked this before, for an answer that was lost or an operation that failed.
+    """Return whether the request is a retry, of a lost answer or of a failed operation.
 
     Each time counts, unlike everywhere else: a storm of retries is what this is to show, and it shows nowhere else.
     """
     return ASKED[receipt.replayed or receipt.retry_of is not None]
 
 
-def _unshadowed(receipt: Receipt) -> list[Signal]:
-    """Whether the shadow was asked at all: what was not compared is not guarded."""
+def _shadow_skipped(receipt: Receipt) -> list[Signal]:
+    """Return whether the shadow was skipped: what is not compared is not guarded."""
     missing = receipt.comparison.variance in (Variance.SHADOW_ERROR, Variance.SHADOW_SHED)
     return [Signal(UNSHADOWED, missing, engine=receipt.served.engine.value)]
 
 
 def _slow(receipt: Receipt) -> list[Signal]:
-    """Whether an engine took longer over its answer than it may, and the shadow longer than callers may notice."""
+    """Return whether an engine exceeded its time, and the shadow the time that callers may notice."""
     seconds = _bound(SLOW, SLOW_SECONDS)
     found = [Signal(SLOW, receipt.served.duration_us > seconds * 1e6, receipt.served.engine.value)]
     if receipt.shadow.outcome is not None:

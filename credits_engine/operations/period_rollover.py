@@ -22,7 +22,7 @@ class OpenedPeriod:
 
 @dataclass(frozen=True, slots=True)
 class OpenedPeriods:
-    """What was opened, and why the other users without a running period were refused."""
+    """The periods opened, and why the other users without one were refused."""
 
     openings: list[OpenedPeriod] = field(default_factory=list)
     refused: dict[str, UnknownPlanError] = field(default_factory=dict)

@@ -30,7 +30,10 @@ ENTRIES = {
 
 @dataclass(frozen=True, slots=True)
 class ReservationResult:
-    """How a reservation ended: `committed` stays charged, the rest went back. `replayed` marks a repeated answer."""
+    """The result of a reservation: `committed` stays charged, the rest was returned.
+
+    `replayed` marks a repeated answer.
+    """
 
     journal_id: int
     user_id: str
@@ -173,7 +176,7 @@ def _finalized(
 
 
 def _replayed(held: StoredReservation, state: ReservationState, kept: Amounts) -> ReservationResult:
-    """The same answer to the same settlement, and a refusal of any other."""
+    """Return the same result for the same request, and refuse any other."""
     if held.state is not state or held.committed != kept or held.settled_by is None:
         ended = f"with {held.committed}" if held.state is ReservationState.COMMITTED else "and gave everything back"
         raise FinalizedDifferentlyError(f"The reservation {held.key!r} was already {held.state} {ended}.")

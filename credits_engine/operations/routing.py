@@ -39,13 +39,13 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
 
 
 def flag_lookup(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:
-    """Who would serve a user, as `session` sees the flag: for whoever looks, as nothing is counted afterwards.
+    """Return a function that evaluates the flag for a user without counting it.
 
     `state` is given by whoever has read it already. No operation is routed by a rollout that was rolled back. Before a
     rollout is planned, legacy serves everybody.
     """
 
-    def look_up(account: Account) -> FlagEvaluation:
+    def evaluate(account: Account) -> FlagEvaluation:
         context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
         try:
             revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now, state=state or account.routing)
@@ -53,11 +53,11 @@ def flag_lookup(session: Session, now: datetime, state: RoutingState | None = No
             return UNPLANNED
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
-    return look_up
+    return evaluate
 
 
 def is_v2_on(session: Session, now: datetime) -> bool:
-    """Whether v2 may serve anybody here at all."""
+    """Return whether v2 may serve anybody here at all."""
     try:
         flag = current_app.extensions["flag_snapshots"].current(session, current().environment).find(FLAG)
     except UnknownFlagError:

@@ -56,7 +56,7 @@ def check(now: datetime) -> list[BookTotal]:
 
 
 def difference(wrong: Sequence[BookTotal]) -> Sample:
-    """Whether books differ; under legacy's name where only its own do, to which nobody should go back."""
+    """Report whether books differ; under legacy's name where only its own do, to which nobody should go back."""
     legacys = bool(wrong) and all(each.engine is EngineName.LEGACY for each in wrong)
     return Sample(DIFFERENCE, bad=bool(wrong), engine=EngineName.LEGACY.value if legacys else "")
 

@@ -12,7 +12,7 @@ LISTED_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """How many rows of books and packs were checked and how many differ; a thousand of the books' are listed."""
+    """The rows of books and packs checked, and those that differ; a thousand of the books' are listed."""
 
     checked: int
     found: int

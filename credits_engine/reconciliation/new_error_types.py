@@ -65,7 +65,7 @@ def init_app(app: Flask) -> None:
     """Put the look on the leader's schedule."""
     novelties = NewErrorTypes()
 
-    def look(now: datetime, _term: int) -> None:
+    def check(now: datetime, _term: int) -> None:
         novelties.check(now)
 
-    jobs.run_on_leader(app, LOOK_SECONDS, "new-errors", look)
+    jobs.run_on_leader(app, LOOK_SECONDS, "new-errors", check)

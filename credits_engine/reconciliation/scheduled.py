@@ -77,7 +77,7 @@ def init_app(app: Flask) -> None:
 
 
 def collect() -> Iterator[Metric]:
-    """How many book rows differed at the last comparison, and how long ago that was."""
+    """Yield the number of book rows that differed at the last comparison, and its age."""
     with read_only() as session:
         last = reconciliation_runs.latest(session)
     if last is not None:

@@ -45,7 +45,7 @@ def compare(session: Session) -> tuple[Reconciliation, bool]:
 
 
 def _differs(session: Session, suspected: BookTotal) -> bool:
-    """Whether the journal itself says so, or only a sum that somebody changed."""
+    """Return whether the journal itself differs, or only a sum that somebody changed."""
     return any(
         total.engine is suspected.engine
         and total.period_start == suspected.period_start

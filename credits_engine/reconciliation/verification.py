@@ -1,4 +1,4 @@
-"""Whether the credits are whole: one running period each, none overlap, books equal the journal, keys lead to rows."""
+"""Verify the credits: one running period each, no overlaps, books equal to the journal, keys leading to rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found; everything empty when the credits are whole."""
+    """The problems found; empty when the credits are whole."""
 
     without_period: tuple[str, ...]
     overlapping: tuple[str, ...]

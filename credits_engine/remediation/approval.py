@@ -84,7 +84,7 @@ def post_approved(now: datetime, *, at_most: int = POSTED_AT_ONCE) -> int:
 
 def _post(report: Report, now: datetime, *, at_most: int) -> int:
     with read_only() as session:
-        owing = store.owed_accounts(session, report.id, limit=at_most + 1)
+        owing = store.compensated_accounts(session, report.id, limit=at_most + 1)
     for item in owing[:at_most]:
         _post_one(report, item, now)
     if len(owing) <= at_most:

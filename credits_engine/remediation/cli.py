@@ -19,7 +19,7 @@ attempt_option = click.option("--attempt", type=int, help="Which attempt's rollb
 
 @click.group("remediation")
 def after_rollback_group() -> None:
-    """What v2 served before a rollback, what that cost whom, and the corrections that wait for approval."""
+    """Show what a rolled back attempt cost whom, and approve the corrections."""
 
 
 @after_rollback_group.command("list")

@@ -1,4 +1,4 @@
-"""What a bad time cost one account, and what is proposed to give back. Pure.
+"""The cost of an incident for one account, and the compensation proposed. Pure.
 
 v2 charged and legacy was asked as well, so "would have charged" is no guess: it is legacy's answer to the same
 request. What v2 took too much is given back. What it took too little stays with the house: nobody is charged
@@ -24,7 +24,7 @@ class ReportState(StrEnum):
 
 
 class ItemState(StrEnum):
-    """What became of the credits proposed for one account; `none` where there is nothing to give back."""
+    """The state of one account's compensation; `none` where there is nothing to give back."""
 
     NONE = "none"
     PROPOSED = "proposed"
@@ -61,7 +61,7 @@ class Total:
 
 
 def compensation(over: Amounts, again: Amounts) -> Amounts:
-    """What is to be given back of what v2 charged differently (`over`, net) and charged again (`again`)."""
+    """Return the credits to give back of what v2 charged differently (`over`, net) and charged again (`again`)."""
     return Amounts(max(0, over.analysis) + again.analysis, max(0, over.roast) + again.roast)
 
 

@@ -1,4 +1,4 @@
-"""What was found after a rollback, and what was done about it: one report per attempt, one row per account."""
+"""Reports on rollbacks: one per attempt, with one row per account."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from control_plane.platform.models import RowId
 
 
 class RollbackReport(Base):
-    """What v2 served in the bad time before a rollback, and who decided on the corrections."""
+    """The operations of v2 in the incident before a rollback, and the decision on the corrections."""
 
     __tablename__ = "credit_rollback_report"
 

@@ -26,7 +26,7 @@ SHEET_COLUMNS = (
 
 
 def report_document(report: Report, tally: StateCounts) -> Document:
-    """What was found, and how far the corrections have come."""
+    """Serialize a report and the state of its corrections."""
     return {
         "flag": report.flag,
         "attempt": report.attempt,
@@ -49,7 +49,7 @@ def report_document(report: Report, tally: StateCounts) -> Document:
 
 
 def item_document(item: Item) -> Document:
-    """What the bad time cost one account, and what became of what it is owed."""
+    """Serialize one account's cost and compensation."""
     cost = item.cost
     return {
         "userId": cost.user_id,
@@ -66,7 +66,7 @@ def item_document(item: Item) -> Document:
 
 
 def sheet_row(item: Item) -> tuple[object, ...]:
-    """The same as cells under SHEET_COLUMNS."""
+    """Return the cells under SHEET_COLUMNS."""
     cost = item.cost
     amounts = (each for of in (cost.v2, cost.legacy, cost.owed) for each in (of.analysis, of.roast))
     counts = (cost.operations, cost.failed, cost.refused)

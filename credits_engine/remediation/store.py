@@ -21,7 +21,7 @@ STILL_PROPOSED = ACCOUNT.c.state == ItemState.PROPOSED.value
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found after the rollback that ended an attempt, and what was decided."""
+    """The report on the rollback that ended an attempt, and the decision."""
 
     id: int
     flag: str
@@ -101,14 +101,14 @@ def items(session: Session, report_id: int, *, after: str = "", limit: int = 200
     return [_item(row) for row in session.execute(query.order_by(ACCOUNT.c.user_id).limit(limit))]
 
 
-def owed_accounts(session: Session, report_id: int, *, limit: int) -> list[Item]:
+def compensated_accounts(session: Session, report_id: int, *, limit: int) -> list[Item]:
     """The next accounts whose credits are proposed and neither posted nor refused."""
     query = select(ACCOUNT).where(ACCOUNT.c.report_id == report_id, STILL_PROPOSED)
     return [_item(row) for row in session.execute(query.order_by(ACCOUNT.c.user_id).limit(limit))]
 
 
 def count_by_state(session: Session, report_id: int) -> dict[ItemState, tuple[int, Amounts]]:
-    """How many accounts are in each state, and the credits that they are owed together."""
+    """Count the accounts in each state, and sum the credits they are owed."""
     sums = [func.sum(ACCOUNT.c[f"owed_{kind}"]) for kind in ("analysis", "roast")]
     query = select(ACCOUNT.c.state, func.count(), *sums).where(ACCOUNT.c.report_id == report_id)
     return {
@@ -131,7 +131,7 @@ def finish(session: Session, report_id: int) -> bool:
 
 
 def set_note(session: Session, report_id: int, item: Item) -> None:
-    """What became of an account's credits; of two who post at once, the first one's note stays."""
+    """Record the outcome for an account; of two concurrent writers the first one's note stays."""
     session.execute(
         update(ACCOUNT)
         .where(ACCOUNT.c.report_id == report_id, ACCOUNT.c.user_id == item.cost.user_id, STILL_PROPOSED)

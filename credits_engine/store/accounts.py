@@ -1,4 +1,4 @@
-"""Who consumes, and what became of the key it is asked under."""
+"""Accounts and idempotency keys."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +40,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What was asked under a key before, and the journal row that answered it last."""
+    """The request made under a key before, and the journal row that answered it last."""
 
     fingerprint: str
     journal_id: int

@@ -1,4 +1,4 @@
-"""What was last found out about the step that a rollout would take next."""
+"""The last check of the step that a rollout would take next."""
 
 from dataclasses import asdict
 

@@ -76,7 +76,7 @@ LOCK_OPENINGS = CompiledStatement(
 
 
 def last_end(user_id: ColumnElement[str]) -> Any:
-    """Where the last period of a user that began by `now` ends: one row of the index, however many there were."""
+    """Select the end of the last period that began by `now`: one row of the index, however many there were."""
     return (
         select(COUNTERS.c.period_end)
         .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start <= bindparam("now"))
@@ -87,7 +87,7 @@ def last_end(user_id: ColumnElement[str]) -> Any:
 
 
 def next_start(user_id: ColumnElement[str]) -> Any:
-    """Where a user's first period after `now` starts."""
+    """Select the start of a user's first period after `now`."""
     return (
         select(func.min(COUNTERS.c.period_start))
         .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start > bindparam("now"))
@@ -106,12 +106,12 @@ def lock_current(session: Session, user_id: str, now: datetime) -> CounterRow | 
 
 
 def show_current(session: Session, user_id: str, now: datetime) -> CounterRow | None:
-    """The same row without a lock."""
+    """Return the running period without a lock."""
     return _counter_row(session, SHOW_CURRENT, user_id, now)
 
 
 def neighbours(session: Session, user_id: str, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """Where the last period before `now` ends and the first one after it starts."""
+    """Return the end of the last period before `now` and the start of the first one after it."""
     before, after = NEIGHBOURS.fetch_one(session, {"user_id": user_id, "now": now})
     return before, after
 
@@ -145,7 +145,7 @@ def change_limits(session: Session, user_id: str, period: Period, plan: CreditPl
 def lock_month(
     session: Session, user_id: str, month_start: datetime, *, key: str
 ) -> tuple[Amounts, KnownKey | None] | None:
-    """What legacy counted in that month, locked, and what is known of `key` by now; None without a row.
+    """Lock legacy's row of that month; return its count and the state of `key`; None without a row.
 
     Called after v2's row is locked: whoever came first under the same key has committed by then and is seen.
     """
@@ -154,7 +154,7 @@ def lock_month(
 
 
 def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts:
-    """What legacy counted in that month, without a lock; nothing when it has no row."""
+    """Return legacy's count of that month without a lock; zero without a row."""
     row = SHOW_MONTH.fetch_one(session, {"user_id": user_id, "month_start": month_start, "key": ""})
     return Amounts() if row is None else Amounts(row.analysis_used, row.roast_used)
 

@@ -1,4 +1,4 @@
-"""What an administrator changes: both books by amounts of their own, and who may not consume."""
+"""Corrections: both books by amounts of their own, and freezes."""
 
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ def unfreeze(session: Session, user_id: str) -> bool:
 
 
 def freezes(session: Session) -> list[dict[str, Any]]:
-    """Who may not consume, since when and why."""
+    """List the users who may not consume, since when and why."""
     return [dict(row) for row in session.execute(select(FREEZES).order_by(FREEZES.c.user_id)).mappings()]
 
 

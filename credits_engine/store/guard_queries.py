@@ -1,4 +1,4 @@
-"""What the guard asks of the journal and the books: how much is at stake, and whether anything is wrong."""
+"""The guard's queries on the journal and the books: what is at stake, and whether anything is wrong."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,7 +110,7 @@ class Failure:
 
 
 def failures(session: Session, *, most: int) -> list[Failure]:
-    """Who failed in the newest operations that an engine failed, so many of each role; an index holds just those."""
+    """List the newest failures of engines, so many of each role; an index holds just those."""
     found = []
     for variance in (Variance.SERVED_ERROR, Variance.SHADOW_ERROR):
         for row in execute_core(session, FAILED, {"variance": variance.value, "most": most}):
@@ -156,19 +156,19 @@ def credits_differing(session: Session, since: datetime) -> int:
 
 
 def impact(session: Session, since: datetime) -> BlastRadius:
-    """What v2 served since `since`."""
+    """Measure what v2 served since `since`."""
     users, operations, apart = execute_core(session, BLAST, {"since": since}).one()
     return BlastRadius(users, operations, int(apart or 0))
 
 
 def corrected(session: Session, since: datetime, until: datetime) -> tuple[int, int]:
-    """How many users somebody corrected by hand, and how many were active: consumed something or were corrected."""
+    """Count the users corrected by hand, and the active ones."""
     by_hand, active = execute_core(session, CORRECTED, {"since": since, "until": until}).one()
     return by_hand, active
 
 
 def engine_switches(session: Session, since: datetime, until: datetime, *, more_than: int) -> tuple[int, int]:
-    """How many users went from one engine to the other more often than that within a period, of how many."""
+    """Count the users who switched engines more often than that within a period, of how many."""
     often, active = execute_core(session, MOVED, {"since": since, "until": until, "more_than": more_than}).one()
     return often, active
 

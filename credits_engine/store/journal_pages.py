@@ -38,7 +38,7 @@ class Page:
 
     @property
     def next_before(self) -> int | None:
-        """Where the next page begins; None when there is none."""
+        """Return the place of the next page; None when there is none."""
         return self.rows[-1]["id"] if self.has_more else None
 
 
@@ -53,7 +53,7 @@ def variances(session: Session, filters: Filters, *, limit: int) -> Page:
 
 
 def variance_groups(session: Session, filters: Filters) -> list[tuple[str, str, int]]:
-    """How many of those rows there are by class and cause, the most frequent first."""
+    """Count those rows by class and cause, the most frequent first."""
     counted = func.count().label("rows")
     query = _filtered(select(JOURNAL.c.variance, JOURNAL.c.cause, counted).where(DIFFERS), filters)
     query = query.group_by(JOURNAL.c.variance, JOURNAL.c.cause).order_by(counted.desc(), JOURNAL.c.cause)

@@ -1,4 +1,4 @@
-"""Whether each key leads to the row that answers it: a key that doesn't would let a retry be charged again."""
+"""Find keys that don't lead to the row that answers them: a retry under such a key would be charged again."""
 
 from sqlalchemy import bindparam, exists, or_, select, text, union
 from sqlalchemy.orm import Session

@@ -1,4 +1,4 @@
-"""What the move to v2 reads: users in order, what legacy counted beyond the journal, periods that contradict."""
+"""Queries of the migration to v2: users in order, what legacy counted beyond the journal, periods that contradict."""
 
 from datetime import datetime
 
@@ -32,7 +32,7 @@ def users_after(session: Session, after: str, *, most: int) -> list[str]:
 
 
 def journalled(session: Session, user_id: str, month_start: datetime) -> Amounts:
-    """What the journal posted to legacy's book of that month."""
+    """Return what the journal posted to legacy's book of that month."""
     analysis, roast = execute_core(session, JOURNALLED, {"user_id": user_id, "month_start": month_start}).one()
     return Amounts(int(analysis), int(roast))
 

@@ -64,7 +64,7 @@ def usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
 
 
 def lock_usable(session: Session, user_id: str, now: datetime) -> tuple[Pack, ...]:
-    """The same, locked; the caller has locked the user's books before."""
+    """Lock and return the usable packs; the caller has locked the user's books before."""
     return tuple(map(_pack, execute_core(session, LOCK_USABLE, {"user_id": user_id, "now": now})))
 
 
@@ -103,7 +103,7 @@ def move(session: Session, journal_id: int, moves: Iterable[Allocation]) -> None
 
 
 def allocations_of(session: Session, journal_id: int) -> tuple[Allocation, ...]:
-    """How a journal row moved packs, in the order in which it drew on them."""
+    """Return the allocations of a journal row, in their order."""
     return tuple(
         Allocation(row.pack_id, Kind(row.kind), row.amount)
         for row in execute_core(session, MOVES, {"journal_id": journal_id})
@@ -116,7 +116,7 @@ def end(session: Session, pack_id: int, at: datetime) -> None:
 
 
 def differing(session: Session) -> tuple[int, tuple[int, ...]]:
-    """How many packs there are, and those that do not hold what their entries add up to."""
+    """Count the packs, and list those that do not hold the sum of their entries."""
     return execute_core(session, COUNT).scalar_one(), tuple(execute_core(session, DIFFERING).scalars())
 
 

@@ -31,7 +31,7 @@ class BookTotal:
 
 
 def differences(session: Session) -> Iterator[tuple[int, list[BookTotal]]]:
-    """How many rows books and journal know of, and those that differ, a page of users at a time.
+    """Yield the number of rows compared and those that differ, a page of users at a time.
 
     Each page is one consistent view of books and journal.
     """

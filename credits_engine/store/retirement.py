@@ -1,4 +1,4 @@
-"""Whether legacy is retired, what speaks against it, and its book row by row."""
+"""The retirement of legacy: its state, its preconditions, and its book row by row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Retired:
 
 
 def find(session: Session) -> Retired | None:
-    """How legacy was retired; None while it is asked."""
+    """Return how legacy was retired; None while it is in use."""
     row = execute_core(session, select(RETIREMENT)).one_or_none()
     return None if row is None else Retired(row.retired_at, row.actor, row.reason, row.archived_at, row.archive)
 
@@ -84,7 +84,7 @@ def newest_open(session: Session) -> dict[Variance, datetime]:
 
 
 def served_by_legacy(session: Session, *, most: int) -> int:
-    """How many of the `most` latest journal rows legacy served."""
+    """Count the rows that legacy served among the `most` latest."""
     return int(execute_core(session, BY_LEGACY, {"most": most}).scalar_one())
 
 

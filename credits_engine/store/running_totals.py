@@ -97,7 +97,7 @@ def advance(session: Session) -> int:
 
 
 def advance_checkpoint(session: Session, row: Any) -> dict[str, int]:
-    """How far a locked mark may go now, by at most ROWS_AT_ONCE, and what it waits for next."""
+    """Return the next position of a locked checkpoint, at most ROWS_AT_ONCE further."""
     newest, until = execute_core(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id
     if not is_postgresql(session):
@@ -112,7 +112,7 @@ def advance_checkpoint(session: Session, row: Any) -> dict[str, int]:
 
 
 def differing(session: Session) -> tuple[int, list[BookTotal]]:
-    """How many book rows there are, and those that aren't what the sums and the rows behind the mark add up to.
+    """Count the book rows, and list those that differ from the sums and the rows behind the checkpoint.
 
     Each engine is one statement, so books, sums and journal are seen at one instant.
     """

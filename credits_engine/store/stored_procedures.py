@@ -50,7 +50,7 @@ class JournalResult(NamedTuple):
 
 
 class ProcedureParams(NamedTuple):
-    """What the function is asked, in its order.
+    """The function's parameters, in its order.
 
     `bucket` is the user's, and None leaves it to the function; `lets_pass` says whether an operation that could not be
     decided goes ahead.
@@ -69,7 +69,7 @@ class ProcedureParams(NamedTuple):
 
 
 def call(question: ProcedureParams) -> ShortResult | JournalResult:
-    """What the function answers, committed. Raises DBAPIError with the function's own SQLSTATE."""
+    """Call the function and commit. Raises DBAPIError with the function's own SQLSTATE."""
     return read(json.loads(autocommit.fetch_value(ANSWER, tuple(map(_text, question)))))
 
 

@@ -1,4 +1,4 @@
-"""What was consumed, added up by day and by whatever else is asked for.
+"""Usage, summed by day and by other dimensions.
 
 Whole days come from kept sums and the few journal rows behind their mark; only the ends of a span that cut a day are
 read from the journal itself.

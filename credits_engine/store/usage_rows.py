@@ -1,4 +1,4 @@
-"""How usage is divided and counted: the rows of the answer, and the SELECT that makes them of journal rows."""
+"""The dimensions and sums of usage: the rows of the answer, and the SELECT that makes them of journal rows."""
 
 from collections.abc import Callable
 from enum import StrEnum

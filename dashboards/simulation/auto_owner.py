@@ -16,7 +16,7 @@ PATIENCE = 2
 
 
 def may_advance(session: Session, now: datetime) -> bool:
-    """Whether the step has lasted as long as it has to, and nothing but the migration's own gate may speak against it.
+    """Return whether the step has lasted as long as it has to, and only the migration's own gate may object.
 
     That gate looks at every user, so it is asked last.
     """

@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 
 from control_plane.app import create_app
 from control_plane.phases import default_plan
+from control_plane.platform import start_checks
 from control_plane.platform.db.database import db
-from control_plane.platform.runtime import start_checks
 from control_plane.platform.runtime.cli_support import CommandFailed, json_option
 from control_plane.platform.settings import Settings
 from dashboards.simulation import fault_injection as fault_orders

@@ -16,9 +16,9 @@ import click
 from control_plane import rollouts
 from control_plane.app import create_app
 from control_plane.phases import FLAG, Plan, default_plan
+from control_plane.platform import start_checks
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.runtime import start_checks
 from control_plane.platform.runtime.cli_support import CommandFailed
 from control_plane.platform.settings import Settings
 from dashboards.simulation import fault_injection as fault_orders

@@ -15,7 +15,7 @@ PATTERN = re.compile(r"(?P<kind>[a-z-]+):(?P<rate>[0-9.]+)@(?P<when>[A-Za-z0-9_-
 
 
 class FaultKind(StrEnum):
-    """What goes wrong in v2."""
+    """The kinds of faults in v2."""
 
     DOUBLE_CHARGE = "double-charge"
     FAIL = "fail"
@@ -38,7 +38,7 @@ class Fault:
     from_phase: str | None = None
 
     def active(self, operation: int, phases_entered: Sequence[str]) -> bool:
-        """Whether the fault has begun."""
+        """Return whether the fault has begun."""
         if self.from_operation is not None:
             return operation >= self.from_operation
         return self.from_phase in phases_entered

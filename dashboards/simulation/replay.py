@@ -37,7 +37,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Where the ordered fault began, in each of the counts a rollback is measured by."""
+    """The beginning of the fault, in each count by which a rollback is measured."""
 
     operation: int
     v2_served: int

@@ -1,4 +1,4 @@
-"""What a rehearsal ends with: one value, as JSON for scripts and as a table for people."""
+"""The result of a simulation: one value, as JSON for scripts and as a table for people."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where usage is performed: the real use case and transaction, with the v2 engine of the rehearsal in v2's place."""
+"""Perform usage with the real use case and transaction, and with a v2 engine that injects faults."""
 
 from datetime import datetime
 

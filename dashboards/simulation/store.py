@@ -10,12 +10,12 @@ from flags.models import DirectoryUser
 
 
 def users(session: Session) -> int:
-    """How many users the directory holds."""
+    """Count the users in the directory."""
     return session.scalar(select(func.count()).select_from(DirectoryUser)) or 0
 
 
 def exposed_users(session: Session, since: datetime, until: datetime) -> int:
-    """How many different users v2 served from `since` until just before `until`."""
+    """Count the distinct users v2 served from `since` until just before `until`."""
     query = select(func.count(JournalEntry.user_id.distinct())).where(
         JournalEntry.served_engine == "v2", JournalEntry.occurred_at >= since, JournalEntry.occurred_at < until
     )

@@ -47,7 +47,7 @@ class LogError:
 
 @dataclass(slots=True)
 class Survey:
-    """What a first pass over a log finds; only the first mistakes are kept, all are counted."""
+    """The result of a first pass over a log; only the first errors are stored, all are counted."""
 
     usable: int = 0
     unusable: int = 0

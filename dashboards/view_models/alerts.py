@@ -49,7 +49,7 @@ class AlertsScreen:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How many of the first `total` outcomes must be bad before the guard holds, and before it rolls back."""
+    """The number of bad among the first `total` outcomes at which the guard holds, and at which it rolls back."""
 
     total: int
     hold: int | None

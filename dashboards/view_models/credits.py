@@ -30,7 +30,7 @@ class KindView:
 
     @property
     def remaining(self) -> int | None:
-        """What is left; below zero where the shadow's book was charged beyond its limit."""
+        """Return the credits left; negative where the shadow's book was charged beyond its limit."""
         return None if self.limit is None else self.limit - self.used
 
     @property
@@ -48,7 +48,7 @@ class KindView:
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """What one engine's book holds in the period that runs now."""
+    """One engine's book in the current period."""
 
     engine: EngineName
     serving: bool

@@ -1,4 +1,4 @@
-"""Whether somebody watches: the guard's heartbeat."""
+"""The guard's heartbeat."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who may sign in, and which services may call."""
+"""Accounts of people and tokens of services."""
 
 from dataclasses import dataclass
 from datetime import datetime

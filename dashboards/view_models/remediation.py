@@ -1,4 +1,4 @@
-"""What v2 served before a rollback, what it cost whom, and the corrections that wait for an owner."""
+"""The cost of a rolled back attempt, per account, and the corrections that wait for an owner."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,7 @@ class RemediationView:
 
     @property
     def waits(self) -> bool:
-        """Whether an owner has to decide."""
+        """Return whether an owner has to decide."""
         return self.report.state is ReportState.PREPARED
 
 

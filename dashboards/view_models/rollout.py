@@ -59,7 +59,7 @@ class RolloutScreen:
 
     @property
     def reach(self) -> str:
-        """Whom the rollout lets in by its plan; nobody while it is rolled back."""
+        """Describe whom the plan admits at this step; nobody while it is rolled back."""
         return "nobody" if self.rollout.latched else summaries.reach(self.rollout.plan, self.rollout.position)
 
     @property
@@ -69,7 +69,7 @@ class RolloutScreen:
 
     @property
     def counts_damage(self) -> bool:
-        """Whether a report on the rollback is on its way."""
+        """Return whether a report on the rollback is being prepared."""
         return self.rollout.latched and self.flag == FLAG and self.aftermath is None
 
     @property
@@ -86,12 +86,12 @@ class RolloutScreen:
 
     @property
     def rearm_closed(self) -> tuple[GateResult, ...]:
-        """What stands against a new attempt."""
+        """Return the gates that keep a new attempt from starting."""
         return _with(self.rearm_gates, GateStatus.CLOSED)
 
     @property
     def may_advance(self) -> bool:
-        """Whether nothing but a person's approval stands in the way."""
+        """Return whether only a person's approval is missing."""
         return self.running and not self.closed
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,16 +12,22 @@ from alerts.definitions import rules_file
 from control_plane.platform.models import Change, Lease
 from control_plane.platform.runtime import change_feed, jobs
 from control_plane.platform.settings import Settings
-from dashboards import sse
 from dashboards.view_models import guard
 from dashboards.view_models.guard import GuardView
 
 CHANGES_SHOWN = 8
 
 
+class StreamCounts(Protocol):
+    """The number of live streams of this process, and how many it may have."""
+
+    open: int
+    limit: int
+
+
 @dataclass(frozen=True, slots=True)
 class SystemScreen:
-    """How the installation is, as of `now`, seen from the process that answers."""
+    """The state of the installation as of `now`, seen from the process that answers."""
 
     now: datetime
     settings: Settings
@@ -30,7 +37,7 @@ class SystemScreen:
     leader: Lease | None
     revision: int
     changes: tuple[Change, ...]
-    streams: sse.LiveStreams
+    streams: StreamCounts
     alerts: int
     alerts_problem: str | None
 
@@ -40,11 +47,13 @@ class SystemScreen:
 
     @property
     def leads(self) -> bool:
-        """Whether somebody holds the lead now."""
+        """Return whether a leader exists now."""
         return self.leader is not None and self.leader.expires_at > self.now
 
 
-def read(session: Session, settings: Settings, *, checks: Mapping[str, str], now: datetime) -> SystemScreen:
+def read(
+    session: Session, settings: Settings, *, checks: Mapping[str, str], streams: StreamCounts, now: datetime
+) -> SystemScreen:
     """The screen; `checks` are the answers of the readiness pings by name."""
     newest = select(Change).order_by(Change.id.desc()).limit(CHANGES_SHOWN)
     rules = rules_file.current()
@@ -57,7 +66,7 @@ def read(session: Session, settings: Settings, *, checks: Mapping[str, str], now
         leader=session.get(Lease, jobs.LEADER),
         revision=change_feed.revision(session),
         changes=tuple(session.scalars(newest)),
-        streams=sse.streams(),
+        streams=streams,
         alerts=len(rules.rules),
         alerts_problem=rules.problem,
     )

@@ -34,7 +34,7 @@ def alerts() -> ResponseReturnValue:
 @bp.get("/live/alerts")
 @authorization.require_role("viewer")
 def live_alerts() -> ResponseReturnValue:
-    """The same, as it changes."""
+    """Stream the page as it changes."""
     return sse.stream(_regions)
 
 

@@ -14,7 +14,7 @@ from dashboards.views.blueprint import bp, row_id
 @bp.get("/audit")
 @authorization.require_role("viewer")
 def audit_trail() -> ResponseReturnValue:
-    """Who did what, when and why; filters and place are in the address."""
+    """Show the audit trail; filters and place are in the address."""
     with read_only() as session:
         screen = screens.read(
             session,

@@ -70,7 +70,7 @@ def init_app(app: Flask) -> None:
 
 @bp.app_context_processor
 def template_globals() -> dict[str, Any]:
-    """Who looks, in which colours, and where the screens are."""
+    """Return the globals of every template: the person, the theme, the navigation."""
     return {
         "me": me(),
         "may": may,
@@ -91,7 +91,7 @@ def asset(name: str) -> Response:
 
 
 def me() -> Person | None:
-    """Who looks. While the database is away nobody is known, and the page that says so must still come."""
+    """Return the person signed in; None while the database is away, so that the page that says so can be shown."""
     try:
         return authorization.person()
     except SQLAlchemyError:
@@ -113,7 +113,7 @@ def theme() -> str:
 
 
 def may(role: str) -> bool:
-    """Whether the person signed in has at least this role."""
+    """Return whether the person signed in has at least this role."""
     person = me()
     return person is not None and person.role.includes(Role(role))
 

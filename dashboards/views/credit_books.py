@@ -90,7 +90,7 @@ def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> objec
 
 
 def _amounts() -> Amounts:
-    """What is given back, or taken where it is negative."""
+    """Parse the amounts to give back, or to take where negative."""
     return Amounts(request.form.get("analysis", 0, type=int), request.form.get("roast", 0, type=int))
 
 

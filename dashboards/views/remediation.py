@@ -1,4 +1,4 @@
-"""What a rollback leaves behind: the accounts that v2 harmed, and the corrections that an owner approves."""
+"""The page after a rollback: the accounts that v2 harmed, and the corrections that an owner approves."""
 
 from datetime import UTC, datetime
 

@@ -35,7 +35,7 @@ VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 @bp.get("/rollouts/<flag>")
 @authorization.require_role("viewer")
 def rollout(flag: str) -> ResponseReturnValue:
-    """How one rollout stands."""
+    """Show one rollout."""
     screen = _screen(flag, datetime.now(UTC))
     return render_template("rollout.html", screen=screen, regions=rollout_fragments(screen))
 
@@ -43,7 +43,7 @@ def rollout(flag: str) -> ResponseReturnValue:
 @bp.get("/live/rollouts/<flag>")
 @authorization.require_role("viewer")
 def live_rollout(flag: str) -> ResponseReturnValue:
-    """The same, as it changes."""
+    """Stream the page as it changes."""
     with read_only() as session:
         rollouts.find(session, flag)
     return sse.stream(partial(_regions, flag))

@@ -26,7 +26,7 @@ def rollouts() -> ResponseReturnValue:
 @bp.get("/live/rollouts")
 @authorization.require_role("viewer")
 def live_rollouts() -> ResponseReturnValue:
-    """The same, as it changes."""
+    """Stream the page as it changes."""
     return sse.stream(_regions)
 
 

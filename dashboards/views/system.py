@@ -1,4 +1,4 @@
-"""How the installation is."""
+"""The page about the installation."""
 
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http import health
+from dashboards import sse
 from dashboards.view_models import system as screens
 from dashboards.views.blueprint import bp
 
@@ -19,5 +20,5 @@ def system() -> ResponseReturnValue:
     """Readiness, leader, guard, freshness."""
     checks = health.checks()
     with read_only() as session:
-        screen = screens.read(session, settings.current(), checks=checks, now=datetime.now(UTC))
+        screen = screens.read(session, settings.current(), checks=checks, streams=sse.streams(), now=datetime.now(UTC))
     return render_template("system.html", screen=screen)

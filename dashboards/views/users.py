@@ -27,7 +27,7 @@ Change = Callable[[Session, datetime], None]
 @bp.get("/users")
 @authorization.require_role("viewer")
 def users() -> ResponseReturnValue:
-    """Who is treated by name, and who is on the beta allowlist."""
+    """Show the overrides and the beta allowlist."""
     with read_only() as session:
         screen = screens.read(session, flag=request.args.get("flag", ""), now=datetime.now(UTC))
     return render_template("users.html", screen=screen, hours=HOURS)

@@ -1,1 +1,1 @@
-"""What people change about flags: overrides, definitions, users. Each change is audited and announced."""
+"""Changes of flags by people: overrides, definitions, users. Each is audited and announced."""

@@ -103,7 +103,7 @@ def import_definitions(
 
 
 def export_definitions(session: Session, environment: str) -> dict[str, Any]:
-    """What `import_definitions` took, in the form in which it takes it."""
+    """Return the definitions in the form that `import_definitions` takes."""
     features, segments = store.definitions(session, environment), store.segments(session, environment)
     return {"version": 2, "features": features, "segments": segments}
 

@@ -1,4 +1,4 @@
-"""What is known of the product's users: entered by services, by import, and by the billing that knows their plan."""
+"""Changes of the user directory, by services, by import, and by billing, which knows the plan."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ NAMED_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class UserChange:
-    """What is new about a user: attributes of `UserAttributes` by name. What is left out stays as it was."""
+    """New attributes of a user, by the names of `UserAttributes`. The others stay as they were."""
 
     user_id: str
     attributes: Mapping[str, Any]

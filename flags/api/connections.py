@@ -1,4 +1,4 @@
-"""Who uses the flags: SDK instances with the revision_id each has, and what services report."""
+"""Users of the flags: connected SDK instances with their revision, and what services report."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def index() -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(query=ENVIRONMENT, answers={200: responses.FlagUsage})
 def usage(flag: str) -> ResponseReturnValue:
-    """How often each application got which answer of the flag in the last seven days."""
+    """Count the answers of the flag per application in the last seven days."""
     environment = request.args.get("environment", current().environment)
     with read_only() as session:
         found = store.usage(session, flag, environment, since=datetime.now(UTC) - USAGE_WITHIN)
@@ -51,7 +51,7 @@ def usage(flag: str) -> ResponseReturnValue:
 @require_role("viewer")
 @openapi_doc(query=ENVIRONMENT, answers={200: responses.MeasurementList})
 def measurements() -> ResponseReturnValue:
-    """What services measured and sent with their SDK, added up since the beginning."""
+    """List the impact metrics that services sent, summed since the beginning."""
     environment = request.args.get("environment", current().environment)
     with read_only() as session:
         found = store.measurements(session, environment)

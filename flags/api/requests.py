@@ -1,4 +1,4 @@
-"""What callers of our own JSON may send: every field is ours, so an unknown one is a mistake to be told."""
+"""Request models of our own JSON. Unknown fields are refused: every field is ours."""
 
 from datetime import UTC
 from typing import Annotated, Any, TypeVar
@@ -53,7 +53,7 @@ class SwitchRequest(RequestModel):
 
 
 class UserRequest(RequestModel):
-    """What is new of a user; a field that is left out stays as it was."""
+    """New attributes of a user; a field that is left out stays as it was."""
 
     user_id: Annotated[str, Field(min_length=1, max_length=256)]
     plan: Annotated[str, Field(min_length=1, max_length=100)] | None = None

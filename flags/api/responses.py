@@ -1,4 +1,4 @@
-"""What our own JSON about flags answers, for the description of the API."""
+"""OpenAPI models of the responses about flags."""
 
 from typing import Any, Literal
 
@@ -28,14 +28,14 @@ class FlagState(ResponseModel):
 
 
 class DefinitionIssue(ResponseModel):
-    """What was put right in a definition."""
+    """A repair of a definition."""
 
     field: str
     message: str
 
 
 class ImportResult(ResponseModel):
-    """How much was imported."""
+    """The numbers of imported definitions."""
 
     features: int
     segments: int
@@ -66,7 +66,7 @@ class ExplanationEntry(ResponseModel):
 
 
 class ExplanationNext(ResponseModel):
-    """What the next step of the rollout does for the user."""
+    """The effect of the next step on the user."""
 
     changes: bool
     sentence: str
@@ -143,7 +143,7 @@ class TokenList(ResponseModel):
 
 
 class DirectoryUser(ResponseModel):
-    """What the directory knows of a user."""
+    """A user's attributes in the directory."""
 
     user_id: str
     plan: str
@@ -153,7 +153,7 @@ class DirectoryUser(ResponseModel):
 
 
 class ImportedUsers(ResponseModel):
-    """How many users were stored."""
+    """The number of users stored."""
 
     users: int
 
@@ -199,7 +199,7 @@ class Measurement(ResponseModel):
 
 
 class MeasurementList(ResponseModel):
-    """What services measured, added up."""
+    """Impact metrics, summed."""
 
     environment: str
     measurements: list[Measurement]

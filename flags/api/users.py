@@ -49,7 +49,7 @@ def enter() -> ResponseReturnValue:
 @service_or_operator
 @openapi_doc(answers={200: responses.DirectoryUser})
 def show(user_id: str) -> ResponseReturnValue:
-    """What the directory knows of one user."""
+    """Return one user's attributes in the directory."""
     with read_only() as session:
         user = store.user(session, user_id)
     if user is None:

@@ -1,4 +1,4 @@
-"""What `rollout` can do with flags, users and overrides."""
+"""The commands for flags, users and overrides."""
 
 import click
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.http.json_provider import MalformedJSON, loads
+from control_plane.platform.json_provider import MalformedJSON, loads
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import store
 from flags.administration.definitions import (

@@ -13,9 +13,9 @@ from flask import current_app
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from control_plane.platform.settings import current
+from flags.evaluation.contexts import SIGNUP_DATE
 from flags.explanation import entry, explainer, to_text
 from flags.snapshot import UnknownFlagError
-from flags.unleash.compiler import SIGNUP_DATE
 
 COLUMNS = ("userId", "value", "reason", "phase", "bucket", "entersAt", "detail", "next")
 NAMES = {"signed_up_at": SIGNUP_DATE}

@@ -12,7 +12,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags.administration.users import UserChange, import_users
-from flags.unleash import timestamps
+from flags.evaluation import timestamps
 
 TRUE_WORDS = ("true", "1", "yes")
 FALSE_WORDS = ("false", "0", "no", "")

@@ -1,1 +1,1 @@
-"""What this process gives to SDKs: each environment's flags, prepared once per change and served from memory."""
+"""Client features in memory: each environment's flags, prepared once per change for SDKs."""

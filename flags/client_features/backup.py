@@ -30,7 +30,7 @@ class CorruptBackupError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FlagsBackup:
-    """What was kept of an environment, and when the database last confirmed it."""
+    """The stored flags of an environment, and when the database last confirmed them."""
 
     source: FeatureSource
     confirmed_at: datetime
@@ -60,7 +60,7 @@ def confirm(folder: Path, environment: str) -> None:
 
 
 def load(folder: Path, environment: str) -> FlagsBackup | None:
-    """What was kept of `environment`: the newer file if it is whole, else the previous one, else nothing."""
+    """Return the backup of `environment`: the newer file if it is whole, else the previous one, else None."""
     for suffix in (SUFFIX, PREVIOUS):
         path = folder / f"{environment}{suffix}"
         source = _read(path)

@@ -14,7 +14,7 @@ class FeatureProvider(Protocol):
     shelf: "FeatureCache"
 
     def current(self, environment: str) -> PreparedPayloads:
-        """What `environment` is given now."""
+        """Return the present payloads of `environment`."""
 
     @property
     def stale_seconds(self) -> float:
@@ -22,7 +22,7 @@ class FeatureProvider(Protocol):
 
 
 class FeatureCache:
-    """What one process serves. Reading takes no lock; everyone who waits is woken by each new feature_set."""
+    """The feature sets of one process. Reading takes no lock; each new one wakes every waiter."""
 
     def __init__(self) -> None:
         self._newest: dict[str, PreparedPayloads] = {}
@@ -31,7 +31,7 @@ class FeatureCache:
 
     @property
     def closed(self) -> bool:
-        """Whether this process is about to stop."""
+        """Return whether this process is about to stop."""
         return self._closed
 
     def get(self, environment: str) -> PreparedPayloads | None:

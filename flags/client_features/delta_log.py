@@ -1,9 +1,9 @@
-"""What changed from one feature set to the next, for SDKs that follow instead of asking for everything again."""
+"""The differences between successive feature sets, for SDKs that follow instead of polling."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flags.client_features.payload import FeaturePayload, encode, join
+from flags.unleash.feature_payload import FeaturePayload, encode, join
 
 DELTAS_MAX = 100
 

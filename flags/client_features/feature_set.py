@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flags.client_features.delta_log import tag
-from flags.client_features.payload import FeaturePayload
 from flags.evaluation.rollout_flag import RolloutFlag
 from flags.unleash.compiler import Wire, compile_flag, next_change_at
+from flags.unleash.feature_payload import FeaturePayload
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 STATES_PER_REVISION = 1000
@@ -15,7 +15,7 @@ STATES_PER_REVISION = 1000
 
 @dataclass(frozen=True, slots=True)
 class FeatureSource:
-    """What a feature set is made from, as the database had it at `revision`.
+    """The stored flags of an environment at `revision`.
 
     Flags under a rollout carry no lease here: whether the guard is alive is decided when the feature set is made.
     """
@@ -29,7 +29,7 @@ class FeatureSource:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """What one environment is given until the next change, or until `next_change_at` comes by itself.
+    """The flags of one environment until the next change, or until `next_change_at` changes them without one.
 
     Two feature sets with the same `tag` have the same contents, whichever process made them. `phased` are the flags
     under a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names
@@ -46,7 +46,7 @@ class FeatureSet:
 
     @property
     def tag(self) -> str:
-        """What tells it from every other feature_set."""
+        """Identify the feature set: equal tags have equal contents."""
         return tag(self.id, self.contents)
 
     @property
@@ -81,13 +81,13 @@ def build(
 
 
 def is_current(feature_set: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:
-    """Whether nothing that comes with time alone has changed since the feature set was made."""
+    """Return whether nothing that time alone changes has changed since it was built."""
     guard_is_back = feature_set.guard_ended_at is not None and guard_ended_at is None
     return not guard_is_back and is_servable(feature_set, now, guard_ended_at=guard_ended_at)
 
 
 def is_servable(feature_set: FeatureSet, now: datetime, *, guard_ended_at: datetime | None) -> bool:
-    """Whether a caller may still be given this feature set, if need be until a newer one is made without haste.
+    """Return whether it may still be served, if need be while a newer one is being built.
 
     That can be said of one made while the guard was away: it lets in too few, never too many.
     """

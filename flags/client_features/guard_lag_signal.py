@@ -1,4 +1,4 @@
-"""How old the guard's last judgement is, as each process sees it: a guard that is slow shows before its lease ends."""
+"""Report the age of the guard's last judgement in each process: a slow guard shows before its lease ends."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Whether the guard is known to be alive: the one thing whose silence takes exposure away."""
+"""The guard's lease as this process sees it: exposure in production ends with it."""
 
 import time
 from collections.abc import Callable
@@ -35,10 +35,10 @@ class GuardLease:
 
     @property
     def seconds_left(self) -> float:
-        """How long the lease lasts without another heartbeat, 0 once it has ended."""
+        """Return the seconds the lease lasts without another heartbeat, 0 once it has expired."""
         return max(0.0, self._ends - self._clock())
 
     @property
     def age_seconds(self) -> float | None:
-        """How long ago the guard's last heartbeat was, as far as this process has seen; None before the first."""
+        """Return the age of the guard's last heartbeat in this process's view; None before the first."""
         return None if self._expires_at is None else self._clock() - self._ends + self._seconds_max

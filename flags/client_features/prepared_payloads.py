@@ -8,8 +8,8 @@ from hashlib import blake2b
 
 from flags.client_features.delta_log import Delta, DeltaLog, hydration
 from flags.client_features.feature_set import FeatureSet
-from flags.client_features.payload import FeaturePayload, encode, inline_segments, join
 from flags.client_features.results import FlagResults
+from flags.unleash.feature_payload import FeaturePayload, encode, inline_segments, join
 
 PROJECT = "default"
 
@@ -49,7 +49,7 @@ class PreparedPayloads:
 
     @cached_property
     def results(self) -> FlagResults:
-        """What it answers to callers who don't evaluate by themselves; prepared when the first of them asks."""
+        """Return the evaluator for clients without an engine of their own; built at the first use."""
         return FlagResults(self.feature_set, datetime.now(UTC))
 
 

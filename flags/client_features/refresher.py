@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class FeatureSetPredicate(Protocol):
-    """What can be asked of a feature set."""
+    """A condition on a feature set."""
 
     def __call__(self, feature_set: FeatureSet, now: datetime, /, *, guard_ended_at: datetime | None) -> bool: ...
 
@@ -60,7 +60,7 @@ class FeatureCacheRefresher:
         self._behind = True
 
     def current(self, environment: str) -> PreparedPayloads:
-        """What `environment` is given now; read from the database only when it is asked for the first time."""
+        """Return the payloads of `environment`; read from the database at the first use only."""
         published = self.shelf.get(environment)
         if published is None:
             return self._open(environment)
@@ -68,18 +68,18 @@ class FeatureCacheRefresher:
 
     @property
     def stale_seconds(self) -> float:
-        """How long ago the database last confirmed what is served, 0 while that is a matter of course."""
+        """Return the seconds since the database last confirmed what is served, 0 while that is recent."""
         age = self.unconfirmed_seconds
         return age if age > STALE_SECONDS else 0.0
 
     @property
     def unconfirmed_seconds(self) -> float:
-        """How long ago the database last answered, or confirmed what was kept by an earlier process."""
+        """Return the seconds since the database last answered, or confirmed a backup."""
         return time.monotonic() - self._confirmed_at
 
     @property
     def guard_lag_seconds(self) -> float | None:
-        """How long ago the guard last judged, as far as this process has seen; None before it has."""
+        """Return the seconds since the guard's last judgement in this process's view; None before the first."""
         return self._lease.age_seconds
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""What one feature set answers to callers who don't evaluate by themselves: browsers, and OpenFeature providers.
+"""Evaluation for clients without an engine of their own: browsers and OpenFeature providers.
 
 Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own words by its official engine.
 """
@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from flags.client_features.feature_set import FeatureSet
-from flags.client_features.payload import encode
 from flags.evaluation.contexts import Context
 from flags.evaluation.evaluator import EvaluationContext, Reason, evaluate
 from flags.evaluation.fast_evaluator import FastEvaluator, fast_evaluator
 from flags.evaluation.rollout_flag import RolloutFlag
 from flags.unleash.compiler import Wire
+from flags.unleash.feature_payload import encode
 from flags.unleash.imported_flag import ImportedFlag, imported_flags
 
 NO_VARIANT = {"name": "disabled", "enabled": False}
@@ -55,7 +55,7 @@ class FlagResults:
         ]
 
     def needs_user(self, key: str) -> bool:
-        """Whether nothing can be said of this flag as long as nobody is named."""
+        """Return whether the flag can't be evaluated without a user."""
         asked = self._deciders.get(key)
         return asked is not None and asked.constant is None and not asked.otherwise
 

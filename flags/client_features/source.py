@@ -28,7 +28,7 @@ def read_source(snapshots: Snapshots, session: Session, environment: str) -> Fea
 
 
 def with_env_override(source: FeatureSource) -> FeatureSource:
-    """What was kept by an earlier process, under this process's own environment variable."""
+    """Apply this process's own environment variable to a backup of an earlier process."""
     override = current().credits_v2_override
     phased = {
         key: replace(flag, override_variable=override) if key == FLAG else flag for key, flag in source.phased.items()

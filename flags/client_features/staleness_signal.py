@@ -1,4 +1,4 @@
-"""What the guard is told of the flags that this process serves: whether the database still says the same."""
+"""Report to the guard whether the database still confirms the flags this process serves."""
 
 from dataclasses import dataclass
 from datetime import datetime

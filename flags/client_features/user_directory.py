@@ -41,14 +41,14 @@ log = structlog.get_logger()
 
 
 class UserLookup(Protocol):
-    """Whoever may know something of a user."""
+    """A look-up of user attributes."""
 
     def find(self, user_id: str | None) -> KnownAttributes | None:
-        """What is known of this user, None when nothing is."""
+        """Return the known attributes of this user, or None."""
 
 
 class UserDirectory:
-    """What this process knows of users. Followed once a second; the last known stays while it can't be."""
+    """The user attributes in memory, refreshed once a second; the last known stay during an outage."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -62,7 +62,7 @@ class UserDirectory:
         self._restored = 0
 
     def find(self, user_id: str | None) -> KnownAttributes | None:
-        """What is known of this user, None when nothing is."""
+        """Return the known attributes of this user, or None."""
         if self._followed_at is None and time.monotonic() >= self._ask_again_at:
             self.follow(datetime.now(UTC))
         entry = self._entries.get(user_id) if user_id else None
@@ -105,7 +105,7 @@ class UserDirectory:
             self._all_unkept = True
 
     def _is_of_another_past(self) -> bool:
-        """Whether the database was restored meanwhile: whoever came since the backup was never there."""
+        """Return whether the database was restored meanwhile: users who came since the backup were never there."""
         try:
             with read_only() as session:
                 restored = store.restore_revision(session)

@@ -1,1 +1,1 @@
-"""Who has a flag under a rollout, and why: pure, without a framework, a database or a clock."""
+"""Evaluation of flags under a rollout, with reasons: pure, without a framework, a database or a clock."""

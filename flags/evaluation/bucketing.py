@@ -1,4 +1,4 @@
-"""Where a user stands in a gradual rollout: one of 100 buckets, the same one that every Unleash SDK computes."""
+"""The bucket of a user in a gradual rollout: one of 100, the same that every Unleash SDK computes."""
 
 import mmh3
 

@@ -1,14 +1,14 @@
-"""Who asks, as callers of every protocol say it, and as evaluation wants to know it."""
+"""The evaluation context: parsed from every protocol into one form."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flags.unleash import timestamps
-from flags.unleash.compiler import SIGNUP_DATE
+from flags.evaluation import timestamps
 
 PLAN, BETA = "plan", "beta"
+SIGNUP_DATE = "signupDate"
 ATTRIBUTES = (SIGNUP_DATE, PLAN, BETA)
 """What our own directory knows of users, by the names that callers use."""
 KNOWN_FIELDS = {
@@ -25,7 +25,7 @@ PROPERTIES_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks: everything is text, as in Unleash; instants are spelled the way that every engine reads."""
+    """The context of an evaluation, all text as in Unleash; timestamps in the form that every engine reads."""
 
     user_id: str | None = None
     session_id: str | None = None
@@ -50,7 +50,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class KnownAttributes:
-    """What our own directory knows of a user."""
+    """A user's attributes in our own directory."""
 
     plan: str
     signed_up_at: datetime | None

@@ -1,4 +1,4 @@
-"""Who gets the flag, and why: one pure function from flag, user and instant to an answer that carries its reasons.
+"""Evaluate a flag: one pure function from flag, context and instant to a value with its reasons.
 
 `rules.py` holds the rules in their order; the first that decides is the answer. `compilation.py` says the same in
 Unleash's words, and a property test holds the two together. Every name a caller needs is importable from here.
@@ -67,7 +67,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(flag: RolloutFlag, context: EvaluationContext, now: datetime) -> Evaluation:
-    """Whether `context` gets `flag` at `now`; nothing that a user can send makes it raise."""
+    """Evaluate `flag` for `context` at `now`; nothing a user can send makes it raise."""
     place = bucket(flag.key, context.user_id) if context.user_id else None
     decided, trace = RuleOutcome.DECIDED, []
     for rule in RULES:

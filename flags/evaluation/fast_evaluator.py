@@ -15,7 +15,7 @@ EVERYBODY = 100
 
 
 class FastEvaluator(NamedTuple):
-    """What is left to ask of a user: `settled` is the answer for everybody where there is nothing left to ask."""
+    """A flag compiled for evaluation without a trace; `constant` is the value where it is the same for everybody."""
 
     key: str
     constant: bool | None
@@ -28,7 +28,7 @@ class FastEvaluator(NamedTuple):
     first_new_signup: datetime = datetime.max.replace(tzinfo=UTC)
 
     def evaluate(self, user_id: str | None, signed_up_at: datetime | None) -> bool:
-        """What `evaluate` answers, as long as the flag's overrides and its lease stay as they were."""
+        """Return what `evaluate` returns, while the flag's overrides and its lease stay as they were."""
         if self.constant is not None:
             return self.constant
         if not user_id:

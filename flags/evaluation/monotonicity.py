@@ -6,7 +6,7 @@ from datetime import datetime
 from control_plane.phases import Exposure
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag, active_users
-from flags.unleash.timestamps import format_timestamp
+from flags.evaluation.timestamps import format_timestamp
 
 NAMED_MAX = 5
 """So many users are named in a sentence; the rest are counted."""
@@ -24,7 +24,7 @@ def users_losing_flag(
 
 
 def is_superset_of(after: Exposure, before: Exposure) -> bool:
-    """Whether `after` lets in everybody whom `before` does, whoever they are."""
+    """Return whether `after` admits everybody whom `before` admits."""
     return (
         after.environment >= before.environment
         and after.allowlist >= before.allowlist

@@ -17,7 +17,7 @@ class Override:
     expires_at: datetime | None = None
 
     def is_active_at(self, now: datetime) -> bool:
-        """Whether the override still stands at `now`."""
+        """Return whether the override is in force at `now`."""
         return self.expires_at is None or now < self.expires_at
 
 
@@ -50,7 +50,7 @@ class RolloutFlag:
 
     @property
     def forced(self) -> bool | None:
-        """What the environment variable decides: off always, on only outside production; None when nothing."""
+        """Return the environment variable's decision: off always, on only outside production, else None."""
         if self.override_variable and self.environment == PRODUCTION:
             return None
         return self.override_variable
@@ -58,7 +58,7 @@ class RolloutFlag:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """Who asks. An empty `user_id` is an anonymous user; `signed_up_at` is aware, None when unknown."""
+    """The user of an evaluation. An empty `user_id` is anonymous; `signed_up_at` is aware, None when unknown."""
 
     user_id: str | None = None
     signed_up_at: datetime | None = None

@@ -39,7 +39,7 @@ def rollback_latch(flag: RolloutFlag, _context: EvaluationContext, _now: datetim
 
 
 def guard_lease(flag: RolloutFlag, _context: EvaluationContext, now: datetime, _bucket: int | None) -> TraceStep:
-    """Where a guard is required, exposure ends with its lease."""
+    """End exposure with the guard's lease, where a guard is required."""
     if flag.guard_expires_at is None:
         return GUARD_LEASE_NOT_REQUIRED
     if now < flag.guard_expires_at:

@@ -1,4 +1,4 @@
-"""What awaits a user: where they stand in line, and what another exposure would change for them."""
+"""Preview of a step for a user: the percentage that admits them, and what another exposure would change."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
 
 
 class Change(StrEnum):
-    """What a step does to one user."""
+    """The effect of a step on one user."""
 
     GAINS = "gains"
     LOSES = "loses"
@@ -27,7 +27,7 @@ class StepPreview:
 
     @property
     def change(self) -> Change:
-        """What the step does to this user."""
+        """Return the effect of the step on this user."""
         if self.before.value == self.after.value:
             return Change.SAME
         return Change.GAINS if self.after.value else Change.LOSES

@@ -1,4 +1,4 @@
-"""What an evaluation noted at each rule it passed, and the sentence that each note stands for.
+"""The trace of an evaluation: the outcome of each rule, and the sentence for each reason code.
 
 Notes are made on the hot path, so they hold facts only; `describe` writes the sentences for those who ask.
 """

@@ -9,7 +9,6 @@ from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import FreeFormObject, openapi_doc
 from control_plane.platform.identity_types import Token
 from control_plane.platform.observability import telemetry
-from flags.client_features.payload import inline_segments
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.prepared_payloads import features as payload_of
 from flags.client_features.refresher import refresher
@@ -19,6 +18,7 @@ from flags.protocols.raw_response import RawResponse, not_modified_or, response
 from flags.protocols.sse import streams
 from flags.protocols.staleness import staleness
 from flags.protocols.unleash_errors import BadRequest, error_response, parse_body, unleash_error_handler
+from flags.unleash.feature_payload import inline_segments
 from flags.usage.connections import Headers, Mode
 from flags.usage.reporter import reporter
 
@@ -63,7 +63,7 @@ def register_view() -> ResponseReturnValue:
 @unleash_error_handler
 @openapi_doc(body=requests.Metrics, answers={202: None})
 def metrics_view() -> ResponseReturnValue:
-    """How often which flag was answered in which way, and what the service measured besides."""
+    """Take the counts of answers per flag, and the impact metrics."""
     client_reports.metrics(parse_body(requests.Metrics), token().environment)
     return Response(status=202)
 
@@ -73,7 +73,7 @@ def metrics_view() -> ResponseReturnValue:
 @unleash_error_handler
 @openapi_doc(body=requests.BulkMetrics, answers={202: None})
 def bulk_view() -> ResponseReturnValue:
-    """What a relay gathered. Rows of another environment than the token's are left out."""
+    """Take a relay's reports. Rows of another environment than the token's are left out."""
     client_reports.bulk(parse_body(requests.BulkMetrics), token().environment)
     return Response(status=202)
 

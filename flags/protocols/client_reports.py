@@ -1,10 +1,10 @@
-"""What SDKs report, as it is kept."""
+"""Reports of SDKs, converted for storage."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flags.evaluation import timestamps
 from flags.protocols import requests
-from flags.unleash import timestamps
 from flags.usage.reporter import reporter
 
 OLDEST_REPORT = timedelta(days=7)

@@ -12,7 +12,7 @@ class InvalidVersion(ValueError):  # noqa: N818 - the word for it
 
 
 def knows_segments(version: str | None) -> bool:
-    """Whether an SDK of this version resolves segments by itself; one that doesn't say is taken for an old one."""
+    """Return whether an SDK of this version resolves segments itself; without a version it is an old one."""
     if version is None:
         return False
     found = VERSION.fullmatch(version.strip())

@@ -1,4 +1,4 @@
-"""What a relay asks before it stands in front of us: which of the tokens it is shown are ours."""
+"""Token validation for relays."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -52,7 +52,7 @@ def ask_view() -> ResponseReturnValue:
 @unleash_error_handler
 @openapi_doc(body=requests.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
-    """How often which flag was answered in which way. What a browser measures moves no alert: anybody can send it."""
+    """Take the counts of answers per flag."""
     client_reports.metrics(parse_body(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret)
     return "OK"
 
@@ -85,7 +85,7 @@ def add_cors_headers(answer: Response) -> Response:
 
 
 def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> RawResponse:
-    """What is on for this user; named by what is in it, because it depends on who asks."""
+    """Return the flags that are on for this user; the ETag is of the content, which depends on the user."""
     introduced_context = with_directory(with_connection(context, address), asker)
     answered = payloads_for(asker).results.toggles(introduced_context, datetime.now(UTC))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'

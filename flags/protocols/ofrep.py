@@ -9,11 +9,10 @@ from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth.authorization import require_token, token
-from control_plane.platform.http.json_provider import MalformedJSON, loads
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token
+from control_plane.platform.json_provider import MalformedJSON, loads
 from control_plane.platform.observability import telemetry
-from flags.client_features.payload import encode
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.refresher import refresher
 from flags.client_features.results import FlagResults
@@ -25,6 +24,7 @@ from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, res
 from flags.protocols.request_context import payloads_for, with_directory
 from flags.protocols.staleness import staleness
 from flags.protocols.stream_tokens import StreamToken
+from flags.unleash.feature_payload import encode
 
 bp = Blueprint("ofrep", __name__, url_prefix="/ofrep/v1")
 

@@ -9,11 +9,11 @@ from flask.typing import ResponseReturnValue
 from control_plane.platform.auth import accounts
 from control_plane.platform.problems import Problem
 from flags.client_features.cache import FeatureCache
-from flags.client_features.payload import encode
 from flags.client_features.prepared_payloads import PreparedPayloads
 from flags.client_features.refresher import refresher
 from flags.protocols import sse, stream_tokens
 from flags.protocols.sse import Stream, event
+from flags.unleash.feature_payload import encode
 
 
 def events() -> ResponseReturnValue:

@@ -34,7 +34,7 @@ def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[s
 
 
 def matches(if_none_match: str, etag: str) -> bool:
-    """Whether the caller's tags hold this one. Weak ones count: proxies that compress weaken what they pass on."""
+    """Return whether the caller's tags include this one. Weak ones count: proxies that compress weaken tags."""
     if if_none_match == etag:
         return True
     tags = (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))

@@ -1,4 +1,4 @@
-"""Who asks in a request that is evaluated here, and in which environment."""
+"""The context and the environment of a request that is evaluated here."""
 
 from dataclasses import replace
 from secrets import token_hex
@@ -12,7 +12,7 @@ from flags.evaluation.contexts import ATTRIBUTES, Context, enrich_context
 
 
 def payloads_for(token: Token) -> PreparedPayloads:
-    """What the token's environment is given; a token for every environment gets this installation's own."""
+    """Return the payloads of the token's environment; this installation's own for a token of every environment."""
     return refresher().current(current().environment if token.environment == EVERY else token.environment)
 
 

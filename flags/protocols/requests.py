@@ -1,4 +1,4 @@
-"""What SDKs send, read leniently: only what we use must fit, everything else may be anything."""
+"""Request models of SDKs, read leniently: only the fields used must fit."""
 
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,7 @@ class Registration(ClientRequest):
 
 
 class FeatureCounts(ClientRequest):
-    """How often one flag was answered in which way."""
+    """Counts of the answers of one flag."""
 
     yes: Count = 0
     no: Count = 0
@@ -62,7 +62,7 @@ class Sample(ClientRequest):
 
 
 class ImpactMetric(ClientRequest):
-    """What a service measured since it last reported."""
+    """A measurement since the last report."""
 
     name: Name
     type: Literal["counter", "gauge", "histogram"]
@@ -106,7 +106,7 @@ class Tokens(ClientRequest):
 
 
 class FrontendContext(ClientRequest):
-    """Who asks, as Unleash says it."""
+    """The context in Unleash's form."""
 
     model_config = ConfigDict(extra="allow", alias_generator=to_camel)
 
@@ -125,7 +125,7 @@ class FrontendRequest(ClientRequest):
 
 
 class OfrepContext(ClientRequest):
-    """Who asks, as OpenFeature says it; every other field is an attribute."""
+    """The context in OpenFeature's form; every other field is an attribute."""
 
     model_config = ConfigDict(extra="allow", alias_generator=to_camel)
 

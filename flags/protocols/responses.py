@@ -1,4 +1,4 @@
-"""What callers are answered, for the description of the API; the answers themselves are prepared elsewhere."""
+"""OpenAPI models of the responses to SDKs; the responses themselves are prepared elsewhere."""
 
 from typing import Any, Literal
 
@@ -60,7 +60,7 @@ class OfrepBulkFailure(ResponseModel):
 
 
 class Endpoint(ResponseModel):
-    """Where a stream is, on the host that was asked."""
+    """The address of a stream, on the host that was asked."""
 
     request_uri: str
 
@@ -100,7 +100,7 @@ class Features(ResponseModel):
 
 
 class Events(ResponseModel):
-    """What changed, in its order; `hydration` replaces everything."""
+    """Changes in their order; `hydration` replaces everything."""
 
     events: list[dict[str, Any]]
 

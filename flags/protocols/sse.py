@@ -45,7 +45,7 @@ class SseConnections:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more would be let in."""
+        """Return whether one more connection would be accepted."""
         return len(self._open) < self.limit
 
     def enter(self, is_allowed: Callable[[], bool]) -> Stream | None:
@@ -97,7 +97,7 @@ def streams() -> SseConnections:
 
 
 def allowed_by(selector: str) -> Callable[[], bool]:
-    """Whether the token still opens anything; while that can't be found out, what was allowed stays so."""
+    """Return a check whether the token is still valid; while that is unknown, the last result holds."""
 
     def is_allowed() -> bool:
         try:

@@ -12,7 +12,7 @@ SALT = "flag event channel"
 
 @dataclass(frozen=True, slots=True)
 class StreamToken:
-    """What a channel opens: changes of an environment since a feature set, as long as the token stands."""
+    """The right to an environment's changes since a revision, as long as the API token is valid."""
 
     selector: str
     environment: str

@@ -50,7 +50,7 @@ def stream_view() -> ResponseReturnValue:
 @require_token("client", unleash=True)
 @openapi_doc(answers={200: responses.Events, 304: None})
 def delta_view() -> ResponseReturnValue:
-    """What changed since the feature set in `If-None-Match`; everything for who has none, or one long gone."""
+    """Return the changes since the revision in `If-None-Match`; everything without one, or for one long gone."""
     published = refresher().current(token().environment)
     known = _feature_set(request.headers.get("If-None-Match"))
     body = (published.since(known) if known is not None else None) or published.hydration

@@ -17,8 +17,8 @@ from flask import Flask
 from werkzeug.datastructures import EnvironHeaders
 
 from control_plane.platform.auth import accounts
-from control_plane.platform.http.json_provider import loads
 from control_plane.platform.identity_types import Token, TokenType
+from control_plane.platform.json_provider import loads
 from control_plane.platform.observability import telemetry
 from flags.evaluation.contexts import Context, from_query
 from flags.protocols import client_api, frontend, ofrep
@@ -34,7 +34,7 @@ HEADERS_FOR_ALL = (*HEADERS, *OPEN_TO_ALL)
 
 
 class FastRoute(NamedTuple):
-    """What answers requests of one route, for tokens of some types."""
+    """A route answered before Flask, for tokens of some types."""
 
     route: str
     types: frozenset[str]

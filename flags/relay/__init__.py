@@ -1,4 +1,7 @@
-"""The same wire from memory, in front of another server: a relay needs no database and outlives its upstream."""
+"""A relay: the same wire protocols from memory, in front of another server.
+
+It needs no database and outlives its upstream.
+"""
 
 import re
 from collections.abc import Sequence

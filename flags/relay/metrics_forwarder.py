@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class MetricsForwarder:
-    """What this relay heard, and a thread that hands it on with the token of each environment."""
+    """The reports this relay received, and a thread that forwards them with the token of each environment."""
 
     def __init__(self, upstream: Upstream, reporting: UsageReporter, tokens: Mapping[str, str]) -> None:
         self._upstream = upstream
@@ -41,7 +41,7 @@ class MetricsForwarder:
     def forward(self) -> None:
         """Hand on what was reported since the last time; what does not arrive is kept for the next."""
         report = self._reporting.usage.take()
-        heard = [each for each in self._reporting.connections.mark_seen() if each.seen_at > self._sent_at]
+        heard = [each for each in self._reporting.connections.touch() if each.seen_at > self._sent_at]
         self._sent_at = datetime.now(UTC)
         for environment, token in self._tokens.items():
             body = _body(environment, report, heard)

@@ -41,7 +41,7 @@ class UpstreamSync:
         self._stopped = threading.Event()
 
     def current(self, environment: str) -> PreparedPayloads:
-        """What `environment` is given now. Raises Problem while nothing is known of it."""
+        """Return the payloads of `environment`. Raises Problem while it is unknown."""
         published = self.shelf.get(environment)
         if published is None:
             words = f"This relay knows nothing of {environment} yet; ask again, or give it a token of that environment."
@@ -50,7 +50,7 @@ class UpstreamSync:
 
     @property
     def stale_seconds(self) -> float:
-        """How long ago upstream was last heard of, for the environment that has waited longest."""
+        """Return the seconds since upstream last answered, for the environment that has waited longest."""
         oldest = min(self._confirmed_at.values(), default=time.monotonic())
         age = time.monotonic() - oldest
         return age if age > STALE_SECONDS else 0.0
@@ -127,7 +127,7 @@ class UpstreamSync:
 
 @dataclass(slots=True)
 class _EnvironmentSync:
-    """How one environment is being followed."""
+    """The state of following one environment."""
 
     environment: str
     token: str

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class RelayTokens:
-    """What a relay knows of tokens. On disk it keeps digests, from which no token can be made."""
+    """The tokens known to a relay. On disk are digests, from which no token can be made."""
 
     def __init__(self, upstream: Upstream, path: Path) -> None:
         self._upstream = upstream
@@ -57,7 +57,7 @@ class RelayTokens:
         return self._known.get(digest, UNKNOWN)
 
     def is_in_force(self, selector: str, _now: datetime) -> bool:
-        """Whether the token with this digest still opens anything."""
+        """Return whether the token with this digest is still valid."""
         return selector in self._known
 
     def start(self) -> None:

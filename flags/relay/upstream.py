@@ -35,7 +35,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What `GET /api/client/features` gave: None as document where nothing had changed."""
+    """The result of `GET /api/client/features`; the document is None where nothing had changed."""
 
     etag: str
     document: Any

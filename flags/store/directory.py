@@ -1,4 +1,4 @@
-"""What we know of the product's users."""
+"""The user directory's SQL."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ UPSERT = CompiledStatement(per_dialect(_upserting))
 
 @dataclass(frozen=True, slots=True)
 class UserAttributes:
-    """What the directory knows of a user. `plan` is the product's name of it; the credits decide what it means."""
+    """A user's attributes in the directory. `plan` is the product's name of it; the credits map it to limits."""
 
     user_id: str
     plan: str
@@ -45,13 +45,13 @@ def beta_members(session: Session) -> frozenset[str]:
 
 
 def user(session: Session, user_id: str) -> UserAttributes | None:
-    """What the directory knows of one user."""
+    """Return one user's attributes."""
     row = session.get(DirectoryUser, user_id, populate_existing=True)
     return _attributes(row) if row else None
 
 
 def users_by_id(session: Session, user_ids: Collection[str]) -> dict[str, UserAttributes]:
-    """What the directory knows of these users; the unknown are left out."""
+    """Return these users' attributes; unknown users are left out."""
     query = select(DirectoryUser).where(DirectoryUser.user_id.in_(user_ids)).execution_options(populate_existing=True)
     return {row.user_id: _attributes(row) for row in session.scalars(query)}
 

@@ -13,7 +13,7 @@ from flags.models import FlagOverride
 
 
 class Effect(StrEnum):
-    """What an override does to its user."""
+    """The effect of an override on its user."""
 
     ALLOW = "allow"
     DENY = "deny"

@@ -1,4 +1,4 @@
-"""How new the stored flags are, and whether the guard lives: what decides that something must be read again."""
+"""The revision of the stored flags and the guard's lease: what decides that flags must be read again."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What services reported of the flags they use."""
+"""Reports of services on the flags they use."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ def add_report(session: Session, report: Report, *, now: datetime) -> None:
 
 
 def usage(session: Session, flag: str, environment: str, *, since: datetime) -> dict[str, dict[str, int]]:
-    """How often each application got which answer of `flag` since then, by whole hours."""
+    """Count the answers of `flag` per application since then, by whole hours."""
     query = (
         select(FlagUsage.app_name, FlagUsage.answer, func.sum(FlagUsage.count))
         .where(FlagUsage.flag == flag, FlagUsage.environment == environment, FlagUsage.hour >= _hour(since))

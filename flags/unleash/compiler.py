@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from flags.evaluation.bucketing import refused_user_id
+from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.rollout_flag import RolloutFlag, active_users
-from flags.unleash.timestamps import ZULU, later_prefixes
+from flags.evaluation.timestamps import ZULU, later_prefixes
 
 Wire = dict[str, Any]
 """A JSON object as SDKs receive it."""
 
-SIGNUP_DATE = "signupDate"
+
 SEGMENT_IDS_FROM = 1_000_000_000
 """Segments of phased flags start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4

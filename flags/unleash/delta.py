@@ -28,7 +28,7 @@ class FeatureState:
                 raise MalformedEvent(f"An event of type {str(kind)[:40]!r} lacks {error}.") from error
 
     def to_json(self) -> dict[str, Any]:
-        """What is held, as SDKs are given it."""
+        """Return the state in the form of `GET /api/client/features`."""
         return {"version": 2, "features": list(self.features.values()), "segments": list(self.segments.values())}
 
     def _apply(self, event: Mapping[str, Any]) -> None:

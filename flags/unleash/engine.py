@@ -29,7 +29,7 @@ class Engine:
         self._free.argtypes, self._free.restype = [ctypes.c_void_p], None
 
     def is_enabled(self, name: bytes, context: bytes) -> bool:
-        """Whether the flag is on; off where the engine doesn't know it."""
+        """Return whether the flag is on; off where the engine doesn't know it."""
         return TRUE in self._ask(self._check_enabled, name, context)
 
     def variant(self, name: bytes, context: bytes) -> dict[str, Any] | None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from flags.client_features.payload import FeaturePayload, encode, join
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.contexts import Context
 from flags.evaluation.evaluator import Reason
@@ -16,6 +15,7 @@ from flags.evaluation.trace import RuleOutcome
 from flags.unleash import probes
 from flags.unleash.compiler import Wire
 from flags.unleash.engine import Engine
+from flags.unleash.feature_payload import FeaturePayload, encode, join
 from flags.unleash.imported_flag import ImportedFlag, imported_flags
 from flags.unleash.probes import Probe, Question
 
@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FlagExplanation:
-    """What became of a flag for one user. `share` is the place in a gradual rollout and the strategy it is of."""
+    """The evaluation of a flag for one user. `share` is the place in a gradual rollout and its strategy."""
 
     value: bool
     variant: str

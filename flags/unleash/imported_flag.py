@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flags.client_features.payload import EncodedFeature, FeaturePayload, join
 from flags.evaluation.evaluator import Reason
 from flags.unleash.compiler import Wire
 from flags.unleash.engine import Engine, engine
+from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class ImportedFlag:
     engine: Engine
 
     def is_on(self, context: bytes) -> bool:
-        """Whether the flag is on for this context, which is JSON as Unleash's engines read it."""
+        """Return whether the flag is on for this context, in the JSON of Unleash's engines."""
         return self.engine.is_enabled(self.name, context) if self.constant is None else self.constant
 
     def reason(self, *, value: bool) -> Reason:
-        """How this value came about."""
+        """Return the reason of this value."""
         if value:
             return self.reason_when_on
         return Reason.DISABLED if self.constant is False else Reason.DEFAULT

@@ -1,4 +1,4 @@
-"""What the payload of a variant may be, so that every SDK and every protocol reads the same value out of its text."""
+"""Payloads of variants: the values that every SDK and every protocol reads alike out of their text."""
 
 import math
 from typing import Any

@@ -35,7 +35,7 @@ OPERATORS = {
 
 
 class Question(StrEnum):
-    """What each step of a trace asks."""
+    """The kinds of probes."""
 
     SWITCH = "switch"
     DEPENDENCY = "dependency"
@@ -57,16 +57,16 @@ class Probe:
 
     @property
     def name(self) -> str:
-        """What the engine knows it by."""
+        """Return the probe's name in the engine."""
         return str(self.wire["name"])
 
     @property
     def is_condition(self) -> bool:
-        """Whether a strategy asks it before its own rule."""
+        """Return whether a strategy checks it before its own rule."""
         return self.question in (Question.CONSTRAINT, Question.SEGMENT)
 
     def sentence(self, context: Context, *, is_met: bool) -> str:
-        """What it asked and what the answer was."""
+        """Return the question and its answer as a sentence."""
         if self.question is Question.STRATEGY:
             return f"{self.words} {'lets this user in' if is_met else 'does not let this user in'}."
         has = f" Here it is {_quoted(found)}." if (found := _value(context, self.field)) else ""

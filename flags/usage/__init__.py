@@ -1,1 +1,1 @@
-"""What clients report: who is connected, what was evaluated, impact metrics."""
+"""Reports of clients: connections, counts of evaluations, impact metrics."""

@@ -1,4 +1,4 @@
-"""What services report of the flags they use: answers per hour, and measurements of their own, added up.
+"""Reports of services in memory: answers per hour, and impact metrics, summed.
 
 Counted in memory and written as increments every few seconds. Names and labels are the callers' own, so their number
 is bounded: what is beyond the bound is dropped and counted as dropped.
@@ -41,7 +41,7 @@ class Measurement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was reported since the last one was taken. `levels` replace what is stored, everything else is added."""
+    """The reports since the last one was taken. `levels` replace what is stored, everything else is added."""
 
     answers: Mapping[EvaluationCount, int]
     increments: Mapping[Measurement, float]

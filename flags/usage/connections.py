@@ -15,13 +15,13 @@ TEXT_LENGTH_MAX = 200
 
 
 class Headers(Protocol):
-    """Where to find a header by its name in lower case."""
+    """Look-up of a header by its name in lower case."""
 
     def get(self, name: str, /) -> str | None: ...
 
 
 class Mode(StrEnum):
-    """How an SDK instance hears of changes. One that was `shed` asked for a stream when there was none to be had."""
+    """The transport of an SDK instance. One that was `shed` asked for a stream when there was none to be had."""
 
     POLLING = "polling"
     STREAMING = "streaming"
@@ -66,11 +66,11 @@ class Connections:
         known.environment = environment
 
     def mode(self, connection_id: str) -> Mode | None:
-        """How this instance listens, as far as this process knows."""
+        """Return the transport of this instance, as far as this process knows."""
         known = self._heard.get(connection_id)
         return known.mode if known else None
 
-    def mark_seen(self) -> list[Connection]:
+    def touch(self) -> list[Connection]:
         """Everyone heard of by this process, as they are now."""
         with self._changing:
             return [replace(connection) for connection in self._heard.values()]

@@ -21,7 +21,7 @@ OUTCOMES_MAX = 10_000_000
 
 
 class OutcomeBuffer:
-    """What SDKs told this process since it was last written down. `is_reserved` names what nobody else may count."""
+    """Outcomes reported by SDKs since the last flush. `is_reserved` tells names that only this program may count."""
 
     def __init__(self, is_reserved: Callable[[str], bool]) -> None:
         self._lock = threading.Lock()

@@ -22,7 +22,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class UsageReporter:
-    """What this process heard, and up to when it has been written down."""
+    """The reports in memory, and up to when they are written."""
 
     def __init__(self) -> None:
         self.connections = Connections()
@@ -32,7 +32,7 @@ class UsageReporter:
 
     def write(self, now: datetime) -> None:
         """Store what is new. What can't be stored is kept for the next time."""
-        heard = self.connections.mark_seen()
+        heard = self.connections.touch()
         fresh = [connection for connection in heard if connection.seen_at > self._written_at]
         report, outcomes = self.usage.take(), self.outcomes.take()
         if not (fresh or report or outcomes):
@@ -53,7 +53,7 @@ class UsageReporter:
 
 
 def reporter() -> UsageReporter:
-    """What the running application heard."""
+    """Return the reporter of the running application."""
     found = current_app.extensions["flag_reporting"]
     assert isinstance(found, UsageReporter)
     return found

@@ -12,8 +12,8 @@ import pytest
 
 from control_plane.phases import FLAG
 from flags.evaluation.bucketing import bucket
+from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
-from flags.unleash.timestamps import format_timestamp
 from tests import node
 from tests.billing_office import CUTOVER, Office
 

@@ -88,7 +88,7 @@ def without_createdb(postgresql_url: str) -> Iterator[str]:
 
 @pytest.mark.database("postgresql")
 def test_the_drill_says_which_right_it_lacks(rollout: Run, without_createdb: str) -> None:
-    done = rollout("credits", "drill", DATABASE_URL=without_createdb)
+    done = rollout("credits", "restore-test", DATABASE_URL=without_createdb)
     assert done.returncode == 1
     assert "CREATEDB" in done.stderr
     assert "Traceback" not in done.stderr

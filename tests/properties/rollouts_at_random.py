@@ -14,7 +14,7 @@ from control_plane.phases import (
     positions,
 )
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
-from flags.unleash.timestamps import format_timestamp
+from flags.evaluation.timestamps import format_timestamp
 from tests.flags.examples import CUTOVER, NOW, SECOND
 
 MILLISECOND = timedelta(milliseconds=1)

@@ -6,9 +6,9 @@ import random
 from yggdrasil_engine.engine import UnleashEngine
 
 from flags.client_features.delta_log import DELTAS_MAX, Delta, DeltaLog, hydration, tag
-from flags.client_features.payload import FeaturePayload
 from flags.unleash.canonical import Definitions, canonical_definitions
 from flags.unleash.compiler import Wire, compile_flag
+from flags.unleash.feature_payload import FeaturePayload
 from tests.flags.examples import NOW
 from tests.properties import definitions_at_random, rollouts_at_random
 

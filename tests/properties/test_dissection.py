@@ -5,11 +5,11 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
-from flags.client_features.payload import FeaturePayload
 from flags.evaluation.contexts import from_nested
 from flags.evaluation.trace import RuleOutcome
 from flags.unleash.canonical import InvalidDefinition, canonical_definitions
 from flags.unleash.explainer import FlagExplainer
+from flags.unleash.feature_payload import FeaturePayload
 from flags.unleash.probes import Question
 from tests.properties import definitions_at_random as at_random
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from control_plane.platform.db.database import transaction
-from control_plane.platform.http.json_provider import loads
+from control_plane.platform.json_provider import loads
 from flags.client_features.feature_set import FeatureSource, build
-from flags.client_features.payload import encode
 from flags.client_features.prepared_payloads import prepare
 from flags.client_features.results import FlagResults
 from flags.evaluation.contexts import Context
 from flags.protocols.ofrep_schemas import success
 from flags.store import put_definitions
 from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions
+from flags.unleash.feature_payload import encode
 from tests.flags.conftest import call, office
 
 __all__ = ["call", "office"]

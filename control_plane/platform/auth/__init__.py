@@ -1,1 +1,1 @@
-"""Who calls and what they may do: accounts, tokens, sessions, roles, the audit trail."""
+"""Authentication and authorization: accounts, tokens, sessions, roles, and the audit trail."""

@@ -1,4 +1,4 @@
-"""Who has access, as rows: read before a restore, and put back after it, so that no restore gives access back.
+"""Accounts and tokens as rows, read before a restore and written back after it, so that no restore gives access back.
 
 People who were locked out, passwords that were changed, sessions and tokens that were ended stay so.
 """

@@ -46,12 +46,12 @@ def people(session: Session) -> list[Person]:
 
 
 def is_empty(session: Session) -> bool:
-    """Whether nobody exists yet."""
+    """Return whether no account exists yet."""
     return session.scalar(select(PersonRow.id).limit(1)) is None
 
 
 def active_owners(session: Session) -> set[int]:
-    """Who can sign in as owner; their rows stay locked, so that two owners can't remove each other at once."""
+    """Return the ids of enabled owners and lock their rows, so that two owners can't remove each other at once."""
     owners = select(PersonRow.id).where(PersonRow.role == Role.OWNER, PersonRow.disabled_at.is_(None))
     return set(session.scalars(owners.order_by(PersonRow.id).with_for_update()))
 
@@ -69,7 +69,7 @@ def add_session(session: Session, session_id: str, person_id: int, *, now: datet
 
 
 def person_of_session(session: Session, session_id: str) -> Person | None:
-    """Whose session this is; None when it has ended."""
+    """Return the person of a session; None when it has ended."""
     found = PEOPLE.join(PersonSessionRow, PersonSessionRow.person_id == PersonRow.id)
     row = session.scalars(found.where(PersonSessionRow.id == session_id)).one_or_none()
     return _person(row) if row else None

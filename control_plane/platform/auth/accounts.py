@@ -87,7 +87,7 @@ def ensure_first_owner(session: Session, now: datetime) -> str | None:
 
 
 def authenticate(session: Session, username: str, password: str) -> Person | None:
-    """Who this is; None for a wrong password, a stranger and somebody locked out, each after the same work."""
+    """Check a password; None for a wrong one, an unknown name or a disabled account, after the same work."""
     return prove(*claimed(session, username), password)
 
 
@@ -117,7 +117,7 @@ def begin_session(session: Session, person: Person, *, now: datetime, lifetime: 
 
 
 def person_of_session(session: Session, session_id: str) -> Person | None:
-    """Whose session this is; None when they have signed out."""
+    """Return the person of a session; None when they have signed out."""
     return account_store.person_of_session(session, session_id)
 
 

@@ -26,7 +26,7 @@ BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How many entries were checked, the id of the first one that does not fit, and what is wrong with the end."""
+    """The result of a check: the number of entries, and the id of the first one that does not fit."""
 
     checked: int
     first_broken: int | None
@@ -153,7 +153,7 @@ def _seal(entry: AuditEntry) -> str:
 
 
 def _plain(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What the JSON column will give back, so that the seal holds after a round trip."""
+    """Return `value` as the JSON column will give it back, so that the hash holds after a round trip."""
     if value is None:
         return None
     plain: dict[str, Any] = json.loads(json.dumps(value, default=str))

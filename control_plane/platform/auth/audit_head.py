@@ -1,4 +1,4 @@
-"""How the audit trail must end: a record beside it, sealed with a key that the database does not hold.
+"""The end of the audit trail: a record beside it, sealed with a key that the database does not hold.
 
 A chain of hashes shows what was changed in its middle. Whoever cuts off its end, empties it or computes it anew leaves
 a chain that fits; only something kept elsewhere tells: this record, whose seal takes `SECRET_KEY`, and the anchors that
@@ -25,7 +25,7 @@ class AnchorError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a trail ends: how many entries there are, and the last one's id and hash."""
+    """The end of a trail: the number of entries, and the last one's id and hash."""
 
     entries: int
     last_id: int
@@ -53,7 +53,7 @@ def extend(session: Session, entry: AuditEntry, last_id: int) -> None:
 
 
 def problem(session: Session, found: End) -> str:
-    """What is wrong with a trail that ends like `found` and whose chain fits; empty where nothing is."""
+    """Describe what is wrong with a trail that ends like `found` and whose chain fits; empty if nothing is."""
     head = session.get(AuditHead, HEAD, populate_existing=True)
     if head is None:
         return "The record of how the trail ends was removed."
@@ -75,7 +75,7 @@ def sealed_from(session: Session) -> int:
 
 
 def holds(session: Session, anchor: str) -> bool:
-    """Whether the trail still has the end that `anchor` names. Raises AnchorError."""
+    """Return whether the trail still has the end that `anchor` names. Raises AnchorError."""
     entries, _, rest = anchor.strip().partition(":")
     last_id, _, last_hash = rest.partition(":")
     if not (entries.isdecimal() and last_id.isdecimal() and last_hash):

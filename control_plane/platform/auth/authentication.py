@@ -1,4 +1,4 @@
-"""Who makes the request: a program with a token, a person with a session, or nobody known.
+"""Identify the caller: a program with a token, a person with a session, or nobody.
 
 A token presented is the only thing looked at: a request that carries one never falls back to the browser's cookie.
 """
@@ -77,7 +77,7 @@ def presented_token() -> str:
 
 
 def current_principal() -> Principal | TokenRefusal | None:
-    """Who calls; a refusal for a token that opens nothing, None for nobody. Looked up once per request."""
+    """Return the caller: a refusal for a token that opens nothing, None for nobody. Looked up once per request."""
     known = token_principal()
     if known is not None:
         return known
@@ -87,7 +87,7 @@ def current_principal() -> Principal | TokenRefusal | None:
 
 
 def token_principal() -> Principal | TokenRefusal | None:
-    """Who calls with a token; None where none was presented."""
+    """Return the caller who presented a token; None where none was presented."""
     caller = cached_principal()
     if caller is not None:
         return None if isinstance(caller, Principal) and caller.token is None else caller
@@ -96,13 +96,13 @@ def token_principal() -> Principal | TokenRefusal | None:
 
 
 def reload_principal() -> Principal | TokenRefusal | None:
-    """Who calls, looked up again: an answer that goes on for hours must notice that the session was ended."""
+    """Look the caller up again: an answer that takes hours must notice that the session has ended."""
     request.environ.pop(PRINCIPAL, None)
     return current_principal()
 
 
 def cached_principal() -> Principal | TokenRefusal | None:
-    """Who calls, as far as this request has asked already."""
+    """Return the caller as far as this request has looked it up."""
     caller: Principal | TokenRefusal | None = request.environ.get(PRINCIPAL)
     return caller
 
@@ -138,7 +138,7 @@ def sign_out() -> None:
 
 
 def address() -> str:
-    """Where the request came from."""
+    """Return the address of the client."""
     return request.remote_addr or "an unknown address"
 
 
@@ -158,7 +158,10 @@ def _token_principal(text: str) -> Principal | TokenRefusal:
 
 
 def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | None:
-    """Who signs in. A hash takes its time, so no more than a few wait for theirs, and no connection waits with them."""
+    """Check a password.
+
+    A hash takes time, so only a few wait for theirs, and no database connection waits with them.
+    """
     try:
         with passwords.queue(max(2, int(settings.current().threads * QUEUE_SHARE))):
             with read_only() as database_session:
@@ -186,7 +189,7 @@ def _session_principal() -> Principal | None:
 
 
 def _is_over(now: float) -> bool:
-    """Whether the session has lasted too long, or nobody has used it for too long."""
+    """Return whether the session has lasted too long, or was not used for too long."""
     idle_seconds = settings.current().session_idle_minutes * 60
     signed_in_at: float = session.get("signed_in_at", 0.0)
     seen_at: float = session.get("seen_at", 0.0)

@@ -1,4 +1,4 @@
-"""Who may call what, checked in front of the views, and the headers that keep a page to itself."""
+"""Check roles and tokens in front of the views, and set the headers that protect pages."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -50,7 +50,7 @@ def init_app(app: Flask) -> None:
 
 
 def larger_bodies(app: Flask) -> dict[str, int]:
-    """How long bodies may be at the addresses that take more than BODY_BYTES_MAX, by how the address begins.
+    """Return the maximum body length at addresses that take more than BODY_BYTES_MAX, by prefix.
 
     The server reads a body before anybody knows who sends it, so a view that takes more has to be named here too.
     """
@@ -97,7 +97,7 @@ def require_token(
 
 
 def actor() -> str:
-    """Who acts in this request, as the audit trail names them."""
+    """Return the name of the caller for the audit trail."""
     caller = authentication.current_principal()
     return caller.name if isinstance(caller, Principal) else "anonymous"
 
@@ -117,7 +117,7 @@ def token() -> Token:
 
 
 def local_path(target: str | None) -> str:
-    """Where to go after signing in: `target` where that is a path of ours, else the front page."""
+    """Return the page to show after signing in: `target` if it is a path of this site, else the front page."""
     if not target or not target.isprintable() or not target.startswith("/") or target[1:2] in ("/", "\\"):
         return "/"
     return target

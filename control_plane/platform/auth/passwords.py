@@ -47,7 +47,7 @@ def hash_password(password: str, *, username: str) -> str:
 
 
 def is_password(password_hash: str, password: str) -> bool:
-    """Whether this is the password that was hashed."""
+    """Return whether `password` is the one that was hashed."""
     with _hashing:
         try:
             return hasher.verify(password_hash, password[: CHARACTERS.stop])

@@ -1,4 +1,4 @@
-"""How often somebody may fail to prove who they are. Only failures count, so nobody pays for a neighbour's success.
+"""Limit failed attempts to authenticate, per address. Only failures count, so nobody pays for a neighbour.
 
 An attempt counts from its beginning until it has succeeded: a hundred at once get no further than a hundred in turn.
 """
@@ -111,7 +111,7 @@ def raise_or_count(limit: RateLimitItem, address: str) -> None:
 
 
 def network(address: str) -> str:
-    """Whom an address stands for: an IPv4 address itself, an IPv6 address its site."""
+    """Return the network that is counted for an address: an IPv4 address itself, an IPv6 address its site."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

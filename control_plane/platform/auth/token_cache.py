@@ -29,7 +29,10 @@ log = structlog.get_logger()
 
 
 class TokenCache:
-    """What this process knows of tokens that were presented to it. `is_transient` tells an outage from a defect."""
+    """The tokens presented to this process, confirmed in the background.
+
+    `is_transient` tells an outage from a defect.
+    """
 
     def __init__(
         self,

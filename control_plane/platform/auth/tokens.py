@@ -83,7 +83,7 @@ def list_tokens(session: Session) -> list[Token]:
 
 
 def people_behind(session: Session, actor: str) -> frozenset[str]:
-    """Who acts under this name: a token counts as whoever made it, and so does a token that was made with a token.
+    """Return the people who act under this name: a token counts as whoever made it, also through other tokens.
 
     Tokens may share a name, so there may be several; those that have ended count as well.
     """
@@ -133,7 +133,7 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
 
 
 def is_in_force(selector: str, now: datetime) -> bool:
-    """Whether the token with this selector still opens anything, for what was opened with it some time ago."""
+    """Return whether the token with this selector is still valid, for a stream opened with it some time ago."""
     if (elsewhere := current_app.extensions.get(ELSEWHERE)) is not None:
         return bool(elsewhere.is_in_force(selector, now))
     token = _cache().find(selector)

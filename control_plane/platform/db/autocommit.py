@@ -23,7 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from control_plane.platform.db.database import db
 from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.db.statement_hooks import statement_hooks, wrap_dbapi_error
-from control_plane.platform.runtime.fair_semaphore import MAX_WAIT_SECONDS, AdaptiveLimit, FairSemaphore
+from control_plane.platform.fair_semaphore import MAX_WAIT_SECONDS, AdaptiveLimit, FairSemaphore
 
 Values = Sequence[Any] | Mapping[str, Any]
 Rows = list[tuple[Any, ...]]
@@ -190,7 +190,7 @@ def _driver_of(lent: ConnectionPoolEntry) -> psycopg.Connection[tuple[Any, ...]]
 
 
 def _is_lost(engine: Engine, lent: ConnectionPoolEntry, error: psycopg.Error) -> bool:
-    """Whether the connection is, and with it the others of its age; the pool is told."""
+    """Return whether the connection is broken; if so, invalidate it and all older ones."""
     if not _driver_of(lent).closed:
         return False
     assert isinstance(engine.pool, InstrumentedPool)

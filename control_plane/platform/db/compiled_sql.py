@@ -36,7 +36,7 @@ class CompiledSql:
     """A row of what is answered; None for a statement that answers nothing."""
 
     def bound(self, values: Values) -> Any:
-        """What the driver is given. Raises KeyError for a value that is missing."""
+        """Return the parameters for the driver. Raises KeyError for a missing value."""
         bound = [
             held if name is None else values[name] if convert is None else convert(values[name])
             for _place, name, convert, held in self.binds

@@ -50,7 +50,7 @@ class CompiledStatement:
         return execute_compiled(connection, words, words.bound(values))[1]
 
     def execute_many(self, session: Session, values: Sequence[Values]) -> None:
-        """The same once for each of `values`, which all name the same; nothing for none."""
+        """Execute once for each of `values`, which have the same keys; do nothing for none."""
         connection: Connection = session.info[CONNECTION]
         if values:
             words = self._compiled(connection.dialect, values[0])
@@ -75,7 +75,7 @@ def _connection(session: Session) -> Connection | None:
 def execute_compiled(
     connection: Connection, words: CompiledSql, values: Any, *, many: bool = False
 ) -> tuple[list[Any], int]:
-    """What is answered, and how many rows were changed. Raises DBAPIError."""
+    """Execute and return the rows and the row count. Raises DBAPIError."""
     dialect = connection.dialect
     assert dialect.loaded_dbapi is not None
     base = cast(type[Exception], dialect.loaded_dbapi.Error)
@@ -99,7 +99,7 @@ def execute_compiled(
 
 
 def _is_lost(connection: Connection, error: Exception) -> bool:
-    """Whether the connection is, and with it the others of its age; the pool is told."""
+    """Return whether the connection is broken; if so, invalidate it and all older ones."""
     taken, pool = connection.connection, connection.engine.pool
     if not connection.dialect.is_disconnect(cast(Any, error), cast(Any, taken.driver_connection), None):
         return False

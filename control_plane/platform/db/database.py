@@ -115,7 +115,7 @@ def read_only() -> Iterator[Session]:
 
 @contextmanager
 def autocommit() -> Iterator[Session]:
-    """The same for looks that are one statement, nearly always: PostgreSQL is spared what a transaction costs."""
+    """Open an autocommit session for single-statement reads, which spares PostgreSQL a transaction."""
     if db.engine.dialect.name == "sqlite":
         with read_only() as session:
             yield session
@@ -183,7 +183,7 @@ def rowcount_of(session: Session, statement: Executable) -> int:
 
 
 def is_postgresql(session: Session) -> bool:
-    """Whether this session talks to PostgreSQL."""
+    """Return whether this session talks to PostgreSQL."""
     return session.get_bind().dialect.name == "postgresql"
 
 
@@ -204,9 +204,9 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
     @event.listens_for(engine, "do_connect")
-    def keep_private(*_: Any) -> None:
+    def make_private_on_connect(*_: Any) -> None:
         if engine.url.database and not engine.url.database.startswith((":", "file:")):
-            _keep_private(Path(engine.url.database))
+            _make_private(Path(engine.url.database))
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -232,7 +232,7 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
             raise refused from error
 
 
-def _keep_private(path: Path) -> None:
+def _make_private(path: Path) -> None:
     """Let this user alone read the database; SQLite gives its other files the mode of this one."""
     with suppress(OSError):  # a folder that can't be written is told of by whoever connects
         private_files.make_folder(path.parent)

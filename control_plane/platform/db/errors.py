@@ -13,7 +13,7 @@ PRIMARY = 0xFF
 
 
 def is_lock_timeout(cause: BaseException | None) -> bool:
-    """Whether the driver's error `cause` says that a lock was held for too long, or in a circle."""
+    """Return whether the driver's error means a lock timeout or a deadlock."""
     match cause:
         case psycopg.Error():
             return cause.sqlstate in CODES

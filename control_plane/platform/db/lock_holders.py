@@ -1,4 +1,4 @@
-"""Who holds the lock that a change waits for, as far as the database says."""
+"""Name the sessions that hold the lock a change waits for, as far as the database tells."""
 
 from sqlalchemy import Connection, text
 

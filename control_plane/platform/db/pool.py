@@ -1,4 +1,4 @@
-"""How long a request waits for one of the pool's connections: all of them taken is the first sign of a slow database.
+"""A connection pool that measures the wait for a connection, the first sign of a slow database.
 
 SQLAlchemy tells when a connection was taken out, and not since when somebody has waited for it.
 """
@@ -58,7 +58,7 @@ class InstrumentedPool(QueuePool):
         self._invalidate(taken, error)
 
     def invalidate_checked_out(self, lent: ConnectionPoolEntry, error: BaseException) -> None:
-        """The same for one that was lent."""
+        """Invalidate a connection that is checked out."""
         if self._invalidate_time < cast(_ConnectionRecord, lent).starttime:
             self._invalidate_time = time()
         lent.invalidate(error)

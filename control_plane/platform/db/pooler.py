@@ -8,8 +8,8 @@ locks and statements are dropped without a word.
 from flask import Flask
 from psycopg import Connection
 
+from control_plane.platform import start_checks
 from control_plane.platform.db.database import LIMITS, db
-from control_plane.platform.runtime import start_checks
 from control_plane.platform.settings import SettingsError
 
 TRIES = 10
@@ -43,7 +43,7 @@ def init_app(app: Flask) -> None:
 
 
 def _are_shared(one: Connection, other: Connection) -> bool:
-    """Whether two open connections meet the same server process, or one of them more than one."""
+    """Return whether two open connections meet the same server process, or one of them more than one."""
     ours = [_server_process(one) for _ in range(TRIES)]
     theirs = [_server_process(other) for _ in range(TRIES)]
     return len({*ours}) > 1 or len({*theirs}) > 1 or ours[0] == theirs[0]

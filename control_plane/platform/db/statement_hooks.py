@@ -1,4 +1,4 @@
-"""What is told of a statement that the driver executes without SQLAlchemy: the same as if SQLAlchemy had."""
+"""Report statements executed past SQLAlchemy through the same hooks as its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ HOOKS = "statements_told"
 
 @dataclass(frozen=True, slots=True)
 class StatementHooks:
-    """Who learns how many seconds a statement took: with its text, or with its error."""
+    """Callbacks with the duration of a statement in seconds, and its text or its error."""
 
     answered: Callable[[float, str], None]
     failed: Callable[[float, Exception], None]
@@ -24,7 +24,7 @@ def set_statement_hooks(app: Flask, told: StatementHooks) -> None:
 
 
 def statement_hooks() -> StatementHooks:
-    """Who is told in this application."""
+    """Return the hooks of this application."""
     found: StatementHooks = current_app.extensions[HOOKS]
     return found
 

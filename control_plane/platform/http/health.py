@@ -11,6 +11,7 @@ from control_plane.platform.auth.authorization import require_token
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import telemetry
 from control_plane.platform.runtime import change_feed
+from control_plane.platform.runtime.jobs import jobs_of
 
 bp = Blueprint("health", __name__)
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
@@ -39,7 +40,7 @@ def alive() -> ResponseReturnValue:
 
 @bp.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Whether traffic should come here: every registered ping by name, 503 when one fails."""
+    """Run every readiness check by name; 503 if one fails."""
     answers = checks()
     is_ready = all(answer == "ok" for answer in answers.values())
     response = jsonify(status="ready" if is_ready else "not ready", checks=answers)
@@ -48,7 +49,7 @@ def ready() -> ResponseReturnValue:
 
 
 def checks() -> dict[str, str]:
-    """What each registered ping answers, by name: `ok`, or what is wrong."""
+    """Run every readiness check; map its name to `ok` or to what is wrong."""
     return {name: _ask(name, ping) for name, ping in current_app.extensions["pings"].items()}
 
 
@@ -60,7 +61,7 @@ def metrics() -> ResponseReturnValue:
 
 def init_app(app: Flask) -> None:
     """Mount the routes; packages add their pings."""
-    app.extensions["pings"] = {"database": _ping_database}
+    app.extensions["pings"] = {"database": _ping_database, "writes": _ping_writes}
     app.register_blueprint(bp)
     telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
 
@@ -83,6 +84,13 @@ def _ask(name: str, ping: Ping) -> str:
 def _ping_database() -> None:
     with read_only() as session:
         change_feed.revision(session)
+
+
+def _ping_writes() -> None:
+    """A disk without room and a standby answer every query, and take no change."""
+    failure = jobs_of(current_app).lead_failure
+    if failure is not None:
+        raise NotReady(f"The database takes no changes ({failure}).")
 
 
 def _is_local() -> bool:

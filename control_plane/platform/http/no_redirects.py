@@ -19,5 +19,5 @@ open_url = build_opener(_NoRedirect).open
 
 
 def is_redirect(status: int) -> bool:
-    """Whether an answer sends us elsewhere. 304 only says that nothing is new."""
+    """Return whether a response redirects. 304 only says that nothing is new."""
     return status in (300, 301, 302, 303, 305, 306, 307, 308)

@@ -52,7 +52,7 @@ ResponseModels = Mapping[int, Content | tuple[Content, ...]]
 
 
 class ResponseModel(BaseModel):
-    """What a route answers, field by field; written in snake case, sent in camel case."""
+    """A response, field by field; snake case here, camel case on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel, serialize_by_alias=True)
 
@@ -65,7 +65,7 @@ class FreeFormObject(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Documentation:
-    """What a route takes and gives."""
+    """The request and the responses of a route."""
 
     body: type[BaseModel] | None = None
     body_is_optional: bool = False

@@ -1,4 +1,4 @@
-"""What may stand in the address of a route: what no row can be called is no address, and a key may hold anything."""
+"""URL converters for row ids and keys: an id that no row can have is no address, a key may hold anything."""
 
 from typing import Any
 

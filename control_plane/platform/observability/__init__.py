@@ -1,1 +1,1 @@
-"""What the program reports about itself: signals for the guard, metrics, logs."""
+"""Observability: signals for the guard, metrics, logs."""

@@ -40,7 +40,7 @@ def set_engine(engine: str) -> None:
 
 
 def account() -> str:
-    """Whom a failure of this request is counted for: the account it is about, else who asked for what."""
+    """Return the account that a failure of this request counts for, else the caller."""
     environ = request.environ
     asked_for = request.url_rule.rule if request.url_rule else ""
     return environ.get(ACCOUNT) or f"{environ.get(PROVED, '')} {asked_for}"

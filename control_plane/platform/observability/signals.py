@@ -1,4 +1,4 @@
-"""What the guard sees: counts of good and bad outcomes, gathered in memory and written as increments.
+"""Signals for the guard: counts of good and bad outcomes, gathered in memory and written as increments.
 
 Recording costs a dictionary update after the commit. What a killed process had not yet flushed (at most one
 flush interval) is missing evidence, never a missing credit.
@@ -60,7 +60,7 @@ FIRST_FAILURE = CompiledStatement(per_dialect(lambda insert: insert(ACCOUNT).on_
 
 
 class SeriesKey(NamedTuple):
-    """What is counted: a signal, the engine it speaks of, and whether that engine served or shadowed."""
+    """The key of a count: a signal, its engine, and whether that engine served or shadowed."""
 
     signal: str
     engine: str = ""
@@ -115,7 +115,7 @@ class SignalBuffer:
 
     @property
     def filled(self) -> bool:
-        """Whether anything was counted since the last flush."""
+        """Return whether anything was counted since the last flush."""
         return bool(self._good or self._bad or self._accounts)
 
     def put_back(
@@ -150,7 +150,7 @@ def set_budgets(credits_by_signal: Mapping[str, int]) -> None:
 
 
 def budget(app: Flask, signal: str, default: int) -> int:
-    """How much may be used up before it is bad."""
+    """Return the budget of `signal`."""
     found: int = app.extensions.get(BUDGETS, {}).get(signal, default)
     return found
 
@@ -161,7 +161,7 @@ def reserve(is_ours: Callable[[str], bool]) -> None:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether nobody but this program may count `name`."""
+    """Return whether only this program may count `name`."""
     is_ours: Callable[[str], bool] = current_app.extensions.get(RESERVED, lambda _name: False)
     return is_ours(name)
 

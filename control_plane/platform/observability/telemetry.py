@@ -1,4 +1,4 @@
-"""What can be seen from outside: a request id, an access log line, metrics, and the guard's signals of health."""
+"""Request ids, access log lines, metrics, and the guard's signals of health."""
 
 import os
 import re
@@ -185,7 +185,9 @@ def _count_answer(status: int, route: str, seconds: float) -> None:
 
 
 def _is_guarded(route: str) -> bool:
-    """Whether the guard counts this route: the product's API, but not the polling of flags, which would drown it."""
+    """Return whether the guard counts this route: the product's API, but not the polling of flags, which would drown
+    it.
+    """
     return route.startswith("/api/") and not route.startswith(FLAG_PREFIXES)
 
 
@@ -276,8 +278,8 @@ def _record_autocommit_failure(seconds: float, error: Exception) -> None:
 
 
 def _observe_checkouts(app: Flask) -> None:
-    def told(seconds: float) -> None:
+    def observe_wait(seconds: float) -> None:
         slow = seconds > bound_seconds(app, WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
         request_outcomes.observe(WAITED_LONG if slow else WAITED_LITTLE)
 
-    pool.set_checkout_hook(app, told)
+    pool.set_checkout_hook(app, observe_wait)

@@ -1,1 +1,1 @@
-"""What runs beside the requests or bounds them: jobs, leases, the change feed, limits, commands."""
+"""Background work and limits: jobs, leases, the change feed, concurrency, commands."""

@@ -1,4 +1,4 @@
-"""What every `rollout` command shares: an application to work in, JSON or words, one sentence for a failure."""
+"""Shared parts of every `rollout` command: the application, JSON or text output, one sentence for a failure."""
 
 import getpass
 import json
@@ -38,7 +38,7 @@ class CommandFailed(click.ClickException):
 
 
 def actor() -> str:
-    """Who works at this console, as the audit trail names them."""
+    """Return the name of the console's user for the audit trail."""
     return f"console:{getpass.getuser()}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from control_plane.platform.runtime.fair_semaphore import MAX_WAIT_SECONDS, FairSemaphore
+from control_plane.platform.fair_semaphore import MAX_WAIT_SECONDS, FairSemaphore
 from control_plane.platform.settings import Settings
 
 if TYPE_CHECKING:

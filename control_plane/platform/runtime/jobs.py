@@ -14,8 +14,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from control_plane.platform.db.database import transaction
-from control_plane.platform.http import health
-from control_plane.platform.http.health import NotReady
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import leases
 
@@ -44,10 +42,10 @@ class Jobs:
         self._phase = 0.0
         self._lead_failure: str | None = None
 
-    def require_writes(self) -> None:
-        """Raise NotReady while the database refuses this process's heartbeat, the one write that never rests."""
-        if self._lead_failure is not None:
-            raise NotReady(f"The database takes no changes ({self._lead_failure}).")
+    @property
+    def lead_failure(self) -> str | None:
+        """The error of the last heartbeat, the one write that never rests; None if the database took it."""
+        return self._lead_failure
 
     @property
     def leading(self) -> bool:
@@ -131,6 +129,4 @@ def jobs_of(app: Flask) -> Jobs:
 
 def init_app(app: Flask) -> None:
     """Give the application its schedule; `start` belongs to the serving process."""
-    jobs = app.extensions["jobs"] = Jobs(app)
-    with app.app_context():
-        health.register("writes", jobs.require_writes)
+    app.extensions["jobs"] = Jobs(app)

@@ -1,4 +1,4 @@
-"""Who leads, and whether the guard is alive: leases in the database, taken by compare-and-set.
+"""Leases in the database, taken by compare-and-set: the leader's and the guard's.
 
 Leadership is a hint that keeps work from being done twice; what must not happen twice carries the leader's
 `term` or a compare-and-set of its own.

@@ -1,4 +1,4 @@
-"""How full this process's pool of connections is: once it is full, requests wait."""
+"""Report a saturated connection pool: once it is full, requests wait."""
 
 from datetime import datetime
 

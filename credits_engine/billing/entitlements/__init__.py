@@ -1,1 +1,1 @@
-"""What facts entitle a user to: subscriptions, prices, purchases, and the periods that follow."""
+"""Entitlements from facts: subscriptions, prices, purchases, and the periods that follow."""

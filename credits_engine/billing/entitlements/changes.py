@@ -57,7 +57,10 @@ class ChangeLimits:
 
 
 def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catalogue) -> Entitlement | None:
-    """What the user may do at `now`; None while no subscription ever granted anything. Raises UnsoldPriceError."""
+    """Return the user's entitlement at `now`; None while no subscription ever granted anything.
+
+    Raises UnmappedPriceError.
+    """
     rights = [found for history in histories if (found := entitlement_of(history, now, catalogue))]
     if not rights:
         return None
@@ -77,7 +80,7 @@ def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catal
 
 
 def overlap_at(rows: Sequence[PeriodRow], start: datetime) -> PeriodOverlap | None:
-    """What stands across the start of a period that was paid for; None where one begins there already.
+    """Find the period that reaches across the start of a paid one; None where one begins there already.
 
     None too where something counts in a period that the clock opened since: it has granted the new allowance.
     """
@@ -89,7 +92,8 @@ def overlap_at(rows: Sequence[PeriodRow], start: datetime) -> PeriodOverlap | No
 
 
 def truncate_at(period: Period, start: datetime, *, last_used_at: datetime | None, now: datetime) -> datetime | None:
-    """Where to end it: at the paid start, or now if something was consumed since, which stays where it was decided.
+    """Return the instant to end it at: the paid start, or now if something was consumed since, which stays where it was
+    decided.
 
     None where the period ended before now anyway: nothing can be put after what was consumed in it.
     """
@@ -99,7 +103,7 @@ def truncate_at(period: Period, start: datetime, *, last_used_at: datetime | Non
 
 
 def reschedule(later: Iterable[PeriodRow], anchor: datetime) -> dict[Period, Period]:
-    """Where the periods that the clock opened by an older anchor belong; empty where two would have one place."""
+    """Map the periods opened by an older anchor to those of the new one; empty where two would coincide."""
     places = {row.period: billing_period(anchor, row.period.start) for row in later}
     return places if len(set(places.values())) == len(places) else {}
 

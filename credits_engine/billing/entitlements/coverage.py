@@ -1,4 +1,4 @@
-"""What is paid for: from when until when the invoices of a subscription cover which plan, and what refunds leave of it.
+"""The coverage of a subscription: the spans for which its invoices pay a plan, and what refunds leave of them.
 
 A plan that somebody switched to counts at once. What they switched away from counts on only as far as it was paid for,
 or the highest plan could be had for nothing by switching to it for a minute.
@@ -40,7 +40,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Payments:
-    """What is known of the invoices of one subscription."""
+    """The known invoices of one subscription."""
 
     paid: tuple[InvoicePaid, ...] = ()
     unpaid: frozenset[datetime] = frozenset()
@@ -48,8 +48,8 @@ class Payments:
     given_back: Mapping[str, Fraction] | None = None
     """Which share of which invoice was given back, where any was."""
 
-    def kept(self, invoice: InvoicePaid) -> Fraction:
-        """Which share of what was paid was not given back."""
+    def paid_share_of(self, invoice: InvoicePaid) -> Fraction:
+        """Return the share of the payment that was not given back."""
         return 1 - (self.given_back or {}).get(invoice.invoice_id, Fraction(0))
 
 
@@ -127,7 +127,9 @@ def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue
     for invoice in payments.paid:
         known = [(line, plan) for line in invoice.lines if (plan := _plan(line, items, catalogue))]
         for line, plan in known:
-            charged.setdefault(plan.name, []).append(_Charge(invoice.invoice_id, line, plan, payments.kept(invoice)))
+            charged.setdefault(plan.name, []).append(
+                _Charge(invoice.invoice_id, line, plan, payments.paid_share_of(invoice))
+            )
         if not known and (inferred := _inferred(invoice, granting, payments, catalogue)):
             yield inferred
     for charges in charged.values():
@@ -135,7 +137,7 @@ def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue
 
 
 def _charged(charges: Sequence[_Charge]) -> Iterator[Coverage]:
-    """What is left covered of one plan: to a line's end, to a later credit for the rest, or as far as a refund left."""
+    """Yield the coverage left of one plan: to a line's end, to a later credit for the rest, or as a refund left it."""
     credited = _credited(charges)
     for each in charges:
         period = each.line.period
@@ -156,7 +158,7 @@ def _credited(charges: Iterable[_Charge]) -> list[datetime]:
 def _inferred(
     invoice: InvoicePaid, granting: list[Snapshot], payments: Payments, catalogue: Catalogue
 ) -> Coverage | None:
-    """What an invoice covers that names no price we know: the plan as it stood when it was paid."""
+    """Infer the coverage of an invoice that names no price we know: the plan as it stood when it was paid."""
     before = [each for each in granting if each.at <= invoice.at]
     if not granting or (invoice.period is None and invoice.total <= 0):
         return None
@@ -164,7 +166,7 @@ def _inferred(
     period = invoice.period
     if period is None and (served := service_period(snapshot, catalogue)) and invoice.at < served.end:
         period = Period(invoice.at, served.end)
-    shortened = _shortened(period, payments.kept(invoice), period.end) if period else None
+    shortened = _shortened(period, payments.paid_share_of(invoice), period.end) if period else None
     if period is None or shortened is None:
         return None
     return Coverage(plan_of(snapshot, catalogue), shortened, is_cut=shortened.end < period.end)
@@ -183,7 +185,9 @@ def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Cata
 
 
 def _is_free(invoice: InvoicePaid) -> bool:
-    """Whether it asks for nothing, as for a trial; a coupon for all of it still names what it is worth."""
+    """Return whether the invoice asks for nothing, as for a trial; one with a coupon for all of it names what it is
+    worth.
+    """
     return invoice.total == 0 and bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
 
 

@@ -1,4 +1,4 @@
-"""What Stripe has told us, reduced to what credits depend on.
+"""The facts in Stripe's events, reduced to what credits depend on.
 
 A fact is a true statement about an object at an instant and never changes. Everything that billing decides is a
 function of the set of facts and the clock, so the order and the number of deliveries can't matter.
@@ -31,7 +31,7 @@ TERMINAL = frozenset({Status.CANCELED, Status.INCOMPLETE_EXPIRED})
 
 
 class Source(StrEnum):
-    """Where a snapshot comes from; within one second the later of these is believed."""
+    """The origin of a snapshot; within one second the later of these wins."""
 
     BEFORE = "before"
     CREATED = "created"
@@ -87,7 +87,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """What an invoice asks for one price of the subscription within a period; credited where it is below zero."""
+    """The amount an invoice asks for one price of the subscription within a period; negative for a credit."""
 
     price_id: str
     lookup_key: str | None
@@ -149,7 +149,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """How much of a charge has been given back so far."""
+    """The amount of a charge refunded so far."""
 
     identity: str
     charge_id: str
@@ -162,7 +162,7 @@ class Refund:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing of the charge is left."""
+        """Return whether all of the charge was refunded."""
         return self.amount_refunded >= self.amount
 
 

@@ -1,4 +1,4 @@
-"""What the clock does by itself: periods roll and rights expire in time, a bounded batch at each tick.
+"""Changes by the clock: periods roll over and entitlements expire, a bounded batch at each tick.
 
 Nobody has to wait for it: an operation opens the period it needs. The sweep makes the tables say so too.
 """

@@ -62,7 +62,7 @@ def rank(plan: CreditPlan | None, catalogue: Catalogue) -> int:
 
 
 def is_mapped(price: str, catalogue: Catalogue) -> bool:
-    """Whether a price, by lookup key or id, buys a plan or a pack."""
+    """Return whether a price, by lookup key or id, buys a plan or a pack."""
     return _find(price, catalogue) is not None or OFFERS.find(price) is not None
 
 

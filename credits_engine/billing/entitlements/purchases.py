@@ -21,7 +21,7 @@ ACTOR = "billing"
 
 
 def concerns(stated: Iterable[Fact]) -> bool:
-    """Whether any of these facts can change a pack."""
+    """Return whether any of these facts can change a pack."""
     return any(isinstance(fact, PackPaid | Refund) for fact in stated)
 
 
@@ -49,13 +49,13 @@ def key_of(paid: PackPaid) -> str:
 
 
 def refunds_of(paid: PackPaid, told: Sequence[Fact]) -> list[Refund]:
-    """What was given back of the payment behind a pack; none where nothing had to be paid."""
+    """Return the refunds of the payment behind a pack; none where nothing had to be paid."""
     intent = paid.payment_intent
     return [each for each in told if isinstance(each, Refund) and intent and each.payment_intent == intent]
 
 
 def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
-    """How many of `amount` credits the refunds take back, spent or not: the share of the money, rounded down.
+    """Return the number of `amount` credits to revoke: the share of the money refunded, rounded down.
 
     Each refund says how much was given back in all, so the highest one counts and not their sum.
     """

@@ -1,4 +1,4 @@
-"""What one subscription entitles to at an instant, as a function of every fact known about it.
+"""The entitlement of one subscription at an instant, as a function of every fact known about it.
 
 The service period is what Stripe bills, a year for a yearly price. The credit period is a month of it.
 """
@@ -69,7 +69,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionEntitlement:
-    """What a subscription grants at one instant, why, and when the clock alone may change that."""
+    """The grant of a subscription at one instant, its reason, and when the clock alone may change it."""
 
     subscription_id: str
     plan: CreditPlan
@@ -115,7 +115,7 @@ def histories(facts: Iterable[Fact]) -> list[History]:
 
 
 def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> SubscriptionEntitlement | None:
-    """What the subscription grants at `now`; None if it never granted anything. Raises UnsoldPriceError."""
+    """Return the grant of the subscription at `now`; None if it never granted anything. Raises UnmappedPriceError."""
     if not history.grants:
         return None
     name = history.subscription_id

@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """What a user is entitled to now, the facts it follows from, and a sentence for each thing that had to change."""
+    """A user's entitlement, the facts it follows from, and a sentence for each change."""
 
     histories: tuple[History, ...]
     standing: Entitlement | None
@@ -108,7 +108,7 @@ def _close(
     now: datetime,
     cause: str,
 ) -> list[str]:
-    """Where the anchor moved and was paid for: end the period that reaches across it, once per paid period."""
+    """End the period that reaches across a moved and paid anchor, once per paid period."""
     start = found.opened_at
     crossing = overlap_at(rows, start) if start else None
     if start is None or crossing is None:
@@ -153,7 +153,7 @@ def _make_up(
     now: datetime,
     cause: str,
 ) -> list[str]:
-    """Where events came so late that a period ended meanwhile: the limits it would have ended with."""
+    """Set the limits of a period that ended before its events arrived."""
     changes = []
     for row in rows:
         if row.period.end <= now:
@@ -199,7 +199,7 @@ def _limit(
 
 
 def _report_plan(session: Session, account: BillingAccount, told: Sequence[Fact], *, now: datetime, cause: str) -> None:
-    """How long the change took: since the clock should have made it, or since the latest that Stripe said by itself.
+    """Report the delay of a change: since its due time, or since Stripe's latest event.
 
     What we asked for ourselves is dated by our question, and the change that it told of is older than that.
     """

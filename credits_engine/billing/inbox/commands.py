@@ -1,4 +1,4 @@
-"""What people do about events and customers: try again, and say who somebody is. Each is audited with its reason."""
+"""Commands of people on events and customers: replay and link. Each is audited with its reason."""
 
 from datetime import datetime
 

@@ -39,7 +39,7 @@ class LostClaimError(Exception):
 
 
 def decode(claim: Claim) -> tuple[Fact, ...]:
-    """What a claimed event states. Raises UnreadableEventError, and ForeignEventError for one that is none of ours."""
+    """Return the facts of a claimed event. Raises UnreadableEventError."""
     if claim.body is None:
         raise UnreadableEventError("no_body", "The body of this event was dropped after its time; it can't be read.")
     try:
@@ -76,7 +76,7 @@ def _handle(
     if not stated and claim.type.startswith(THIN_TYPES):
         stated, fetched = fetched, ()
     stated = _with_quantities(stated, fetched)
-    if left := _left_alone(claim, stated):
+    if left := _without_effect(claim, stated):
         return left
     customer_id = _customer(session, stated)
     if customer_id is None:
@@ -101,8 +101,8 @@ def _handle(
     return _outcome(stated, settled, user_id)
 
 
-def _left_alone(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
-    """How an event ends that states nothing, or not enough; None for one that has effects."""
+def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
+    """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
         return Outcome(State.PARKED, UNTOLD, STRIPE)
     if stated:
@@ -113,7 +113,7 @@ def _left_alone(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
 
 
 def _with_quantities(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:
-    """The same facts, with what Stripe said of how many packs were bought where the event did not."""
+    """Add the number of packs as Stripe states it, where the event did not."""
     asked = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
     return [asked.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
 
@@ -125,7 +125,7 @@ def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -
 
 
 def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
-    """Whom the facts are about. A payment names only its invoice, which may still be on its way."""
+    """Return the customer of the facts. A payment names only its invoice, which may still be on its way."""
     for fact in stated:
         if not isinstance(fact, Payment):
             return fact.customer_id
@@ -136,7 +136,7 @@ def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
 
 
 def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:
-    """Who the customer is, learning it from the facts where they say so; others that waited for it go on."""
+    """Return the user of the customer, linking them where the facts say so; events that waited for it go on."""
     known = accounts.lock_customer(session, customer_id)
     named: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
     if not named:

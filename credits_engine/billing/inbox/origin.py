@@ -1,4 +1,4 @@
-"""Whose events these are: a signed event can still be of another account, or of Stripe's test mode.
+"""The origin of an event: a signed one can still be of another account, or of Stripe's test mode.
 
 An endpoint for Connect is sent the events of connected accounts, who choose their metadata, lookup keys and prices
 themselves. And whoever writes the secret of a test endpoint beside that of the real one would let test cards pay.

@@ -1,4 +1,4 @@
-"""Whether a delivery comes from Stripe: our own strict reading of the header, then the official library's check.
+"""Verify that a delivery comes from Stripe: our own strict reading of the header, then the official library.
 
 The library alone raises TypeError for a signature that isn't ASCII, takes `+1` and `1_0` for numbers, and accepts
 any time in the future.

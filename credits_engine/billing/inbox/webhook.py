@@ -1,4 +1,4 @@
-"""Where Stripe delivers: 2xx once the event is committed, 4xx for what is not Stripe's, 5xx for what is our fault."""
+"""Stripe's webhook: 2xx once the event is committed, 4xx for what is not Stripe's, 5xx for our own faults."""
 
 from datetime import UTC, datetime
 

@@ -32,7 +32,7 @@ class UnusableBodyError(ValueError):
 
 
 def parse(body: bytes, now: datetime) -> Delivery:
-    """What the inbox keeps of a verified body. Raises UnusableBodyError."""
+    """Return the delivery of a verified body. Raises UnusableBodyError."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ from credits_engine.store.tables import USERS, execute_core, insert_if_absent, i
 
 @dataclass(frozen=True, slots=True)
 class BillingAccount:
-    """What billing last wrote about a user, and what the directory holds."""
+    """Billing's last state of a user, and the directory's."""
 
     user_id: str
     original_plan: str
@@ -88,7 +88,7 @@ def lock_account(session: Session, user_id: str, *, now: datetime, default_plan:
 
 
 def show_account(session: Session, user_id: str) -> BillingAccount | None:
-    """The same without a lock; None for a user whom billing does not know."""
+    """Return the account without a lock; None for a user unknown to billing."""
     found = execute_core(session, ACCOUNT, {"user_id": user_id}).one_or_none()
     return _account(found) if found else None
 

@@ -14,7 +14,7 @@ from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_ST
 
 
 class State(StrEnum):
-    """Where an event stands. The last four and dead are ends; parked and dead wait for somebody to change something."""
+    """The state of an event. The last four are final; parked and dead ones wait for a change."""
 
     NEW = "new"
     CLAIMED = "claimed"
@@ -55,7 +55,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an event ended, as a sentence; `waiting_for` names what has to appear before a parked one can go on."""
+    """The outcome of an event, as a sentence; `waiting_for` names what a parked one waits for."""
 
     state: State
     reason: str
@@ -117,13 +117,13 @@ def add_delivery(session: Session, deliveries: Sequence[Delivery]) -> None:
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many events stand where; every state is named."""
+    """Count the events in every state."""
     found = session.execute(select(EVENTS.c.state, func.count().label("number")).group_by(EVENTS.c.state))
     return {state.value: 0 for state in State} | {row.state: row.number for row in found}
 
 
 def has_due(session: Session, now: datetime) -> bool:
-    """Whether there is anything to claim."""
+    """Return whether there is an event to claim."""
     return execute_core(session, PEEK, {"now": now, "most": 1}).first() is not None
 
 
@@ -166,7 +166,7 @@ def release(session: Session, waiting_for: str, *, now: datetime) -> int:
 
 
 def awaited(session: Session, prefix: str) -> list[str]:
-    """What parked events wait for, among the things whose name starts with `prefix`."""
+    """List what parked events wait for, where its name starts with `prefix`."""
     query = (
         select(EVENTS.c.waiting_for)
         .where(IS_STUCK, EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for.startswith(prefix, autoescape=True))

@@ -16,14 +16,14 @@ RECENT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """How many events wait in which state, and for how long the oldest of those to be applied."""
+    """The unfinished events by state, and the age of the oldest one."""
 
     counts: dict[str, int]
     oldest_seconds: float
 
 
 def unfinished(session: Session, now: datetime) -> Unfinished:
-    """What has not ended well, by the small indexes over exactly that."""
+    """Count the unfinished events, by the small indexes over exactly those."""
     counts = dict.fromkeys((State.NEW.value, State.CLAIMED.value, State.PARKED.value, State.DEAD.value), 0)
     for part in (IS_OPEN, IS_STUCK):
         query = select(EVENTS.c.state, func.count().label("number")).where(part).group_by(EVENTS.c.state)
@@ -68,7 +68,7 @@ def event(session: Session, event_id: str) -> Row[Any] | None:
 
 
 def attempts(session: Session, event_id: str) -> list[Row[Any]]:
-    """What became of each attempt that failed, and who ordered another."""
+    """List the failed attempts and the replays of an event."""
     return list(session.execute(select(ATTEMPTS).where(ATTEMPTS.c.event_id == event_id).order_by(ATTEMPTS.c.id)))
 
 

@@ -1,4 +1,4 @@
-"""Whose limits stayed behind their plan."""
+"""Find users whose limits differ from their plan."""
 
 from datetime import datetime
 

@@ -28,5 +28,5 @@ def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
 
 
 def revoked(session: Session, pack_id: int) -> int:
-    """How many credits were taken out of a pack with the money."""
+    """Return the number of credits revoked from a pack by refunds."""
     return int(execute_core(session, TAKEN_BACK, {"pack_id": pack_id}).scalar_one())

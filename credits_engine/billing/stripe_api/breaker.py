@@ -22,7 +22,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody may ask at the moment."""
+        """Return whether no request may be sent now."""
         with self._lock:
             return self._failures >= FAILURES_MAX and self._clock() < self._again_at
 

@@ -35,7 +35,7 @@ class _Line:
 
 
 def completed(event: Json) -> Iterator[Link | PackPaid]:
-    """What a checkout states; both of its events state the same of a payment, which may be paid only later."""
+    """Yield the facts of a checkout; both of its events state the same payment, which may be paid only later."""
     session = required_object(event)
     match session.get("mode"):
         case "subscription":
@@ -84,7 +84,7 @@ def _lines(session: Json) -> Iterator[_Line]:
 
 
 def _quantity(session: Json, named: str) -> int:
-    """How many were bought of the pack that the metadata names: by the lines, or by the amount. 0 where neither tells.
+    """Return the number of packs bought, by the lines or by the amount; 0 where neither tells.
 
     A payment link may let the buyer choose how many, and its metadata stays the same.
     """

@@ -55,7 +55,7 @@ class StripeGateway:
         return facts_of(found.to_dict(), at=_answered_at(found))
 
     def checkout(self, event: Json) -> tuple[Fact, ...]:
-        """What the event of a checkout states once its lines are known, which events don't show. Raises likewise."""
+        """Return the facts of a checkout once its line items are fetched, which events don't show. Raises likewise."""
         session = value_at(event, "data", "object")
         lines = self.client.v1.checkout.sessions.line_items
         found = [page for page, _ in self._listed(partial(lines.list, str(session.get("id"))), {})]

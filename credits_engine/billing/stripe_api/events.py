@@ -36,7 +36,7 @@ SUBSCRIPTION = {
 
 
 def facts(event: Json) -> tuple[Fact, ...]:
-    """What the event states; empty for events that credits do not depend on.
+    """Return the facts of the event; empty for events that credits do not depend on.
 
     Raises UnreadableEventError where a fact is stated in a shape that no known API generation has.
     """

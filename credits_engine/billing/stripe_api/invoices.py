@@ -72,7 +72,7 @@ def payment(event: Json) -> Iterator[Payment]:
 
 
 def refund(event: Json) -> Iterator[Refund]:
-    """How much of a charge has been given back in all."""
+    """Yield the total refunded of a charge."""
     charge = required_object(event)
     intent = identifier(charge.get("payment_intent"))
     customer_id = identifier(charge.get("customer")) or (intent and guest(intent))
@@ -109,7 +109,7 @@ def credit_note(event: Json) -> Iterator[CreditNote]:
 
 
 def _credited(note: Json) -> int:
-    """What is given back otherwise than by a refund; 0 where that can't be told, or the invoice was still open."""
+    """Return the amount given back other than by a refund; 0 if unknown, or if the invoice was still open."""
     after_payment = note.get("post_payment_amount")
     if after_payment is None and note.get("type") == "post_payment":
         after_payment = note.get("amount")
@@ -126,7 +126,7 @@ def _credited(note: Json) -> int:
 
 
 def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
-    """What every fact about an invoice holds; nothing for an invoice of no subscription."""
+    """Yield the common fields of facts about an invoice; nothing for an invoice of no subscription."""
     subscription_id = _subscription_id(invoice)
     if subscription_id is None:
         return
@@ -202,7 +202,7 @@ def _subscription_of(line: Json) -> str | None:
 
 
 def _is_of_item(line: Json) -> bool:
-    """Whether it is for an item of a subscription."""
+    """Return whether the line is for an item of a subscription."""
     parent = value_at(line, "parent")
     if parent:
         return parent.get("type") == "subscription_item_details" or "subscription_item_details" in parent

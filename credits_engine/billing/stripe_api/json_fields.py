@@ -58,7 +58,7 @@ def integer(value: object) -> int:
 
 
 def object_at(stated: object, name: str, default: Any = ()) -> Any:
-    """What `stated` holds under `name`, if it is an object at all."""
+    """Return `stated[name]` if it is an object."""
     return stated.get(name, default) if isinstance(stated, Mapping) else default
 
 

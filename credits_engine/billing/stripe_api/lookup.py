@@ -1,4 +1,4 @@
-"""What the events leave open, and Stripe's word on it where we may ask."""
+"""Ask Stripe where its events are ambiguous."""
 
 import json
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
 
 
 def _is_open(history: History) -> bool:
-    """Whether the newest state was cut short, or another state of the same second may have come after it."""
+    """Return whether the newest state was cut short, or another of the same second may have come after it."""
     newest = history.newest
     rivals = [each for each in history.snapshots if _same_second(each, newest) and each.content != newest.content]
     replaced = {each.replaces for each in (*rivals, newest)}

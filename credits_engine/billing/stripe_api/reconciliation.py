@@ -23,7 +23,7 @@ CAUSE = "reconcile"
 
 
 class DiscrepancyKind(StrEnum):
-    """How our books may differ from Stripe's."""
+    """The kinds of differences between our books and Stripe's."""
 
     UNKNOWN_CUSTOMER = "unknown_customer"
     UNKNOWN_PRICE = "unknown_price"
@@ -91,7 +91,7 @@ def _unmapped(truth: StripeGateway) -> Iterator[Discrepancy]:
 
 
 def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime) -> Discrepancy | None:
-    """What we did not know of a subscription, or hold against it; None where both agree."""
+    """Return the difference between our facts and the subscription fetched; None where both agree."""
     name = snapshot.subscription_id
     user_id = accounts.user_of(session, snapshot.customer_id) or snapshot.user_id
     if user_id is None:
@@ -115,7 +115,7 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
 
 
 def _compare_periods(session: Session, snapshot: Snapshot) -> None:
-    """Where a user's rights rest on this subscription: whether their period ends when it ends with Stripe."""
+    """Check that a user's period ends when it ends with Stripe, where their entitlement rests on this subscription."""
     user_id = accounts.user_of(session, snapshot.customer_id)
     account = accounts.show_account(session, user_id) if user_id else None
     if account is None or account.service_end is None or account.subscription_id != snapshot.subscription_id:

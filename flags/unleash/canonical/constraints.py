@@ -5,10 +5,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from ipaddress import ip_network
 
+from flags.evaluation.timestamps import format_timestamp, parse_timestamp
 from flags.unleash.canonical.issues import Issues, truncate
 from flags.unleash.canonical.patterns import PatternFeature, PatternIssue, canonical_pattern
 from flags.unleash.compiler import Wire
-from flags.unleash.timestamps import format_timestamp, parse_timestamp
 
 FIELDS = ("contextName", "operator", "values", "value", "inverted", "caseInsensitive")
 LISTS = frozenset({"IN", "NOT_IN", "STR_STARTS_WITH", "STR_ENDS_WITH", "STR_CONTAINS", "IN_CIDR"})

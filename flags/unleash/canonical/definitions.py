@@ -19,7 +19,7 @@ NAME_LENGTH_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What was taken, as SDKs are given it, and what had to be repaired for that."""
+    """Canonical definitions, and the repairs that made them so."""
 
     features: tuple[Wire, ...] = ()
     segments: tuple[Wire, ...] = ()

@@ -1,4 +1,4 @@
-"""What was found while reading a definition, by field: repairs to tell and mistakes to refuse for."""
+"""Issues found in a definition, by field: repairs to report and errors to refuse."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -34,7 +34,7 @@ MEMBER = re.compile(
 
 
 class PatternFeature(StrEnum):
-    """What engines make of a pattern that can't stand as it is."""
+    """The treatment of a pattern that can't stay as it is."""
 
     INVALID = "invalid"
     """None takes it, so it matches nobody."""
@@ -44,7 +44,7 @@ class PatternFeature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PatternIssue:
-    """What is wrong with a pattern, in words."""
+    """An issue of a pattern, as a sentence."""
 
     fault: PatternFeature
     sentence: str
@@ -66,7 +66,7 @@ def canonical_pattern(pattern: str) -> str | PatternIssue:
 
 @dataclass(slots=True)
 class _PatternScanner:
-    """How far a pattern is read, how many groups are open, and what the last token was."""
+    """The state of a scan: the position, the open groups, the last token."""
 
     pattern: str
     place: int = 0

@@ -8,8 +8,9 @@ from flask import Flask
 
 from alerts.definitions.rules_file import RulesFile
 from alerts.guard_job import run_guard
+from control_plane.platform import start_checks
 from control_plane.platform.db.database import read_only
-from control_plane.platform.runtime import leases, start_checks
+from control_plane.platform.runtime import leases
 from control_plane.platform.settings import SettingsError
 
 RULES = Path(__file__).parents[3] / "alerts.yaml"

@@ -148,6 +148,6 @@ def test_a_reservation_that_passed_uncharged_is_committed_for_nothing(till: Till
 def test_a_kind_that_there_is_not_stops_the_start(settings: Settings) -> None:
     with (
         pytest.raises(SettingsError, match="gold; write analysis or roast"),
-        application(replace(settings, credits_allowed_on_error=("gold",))),
+        application(replace(settings, credits_fail_open_kinds=("gold",))),
     ):
         pass

@@ -135,7 +135,7 @@ def test_the_guides_recovery_from_damage_loses_nothing(till: Till, tmp_path: Pat
 def test_the_drill_plays_it_through_on_a_copy_alone(till: Till, tmp_path: Path) -> None:
     terminal("backfill")
     before = periods()
-    shown = terminal("drill")
+    shown = terminal("restore-test")
     assert shown.exit_code == 0, shown.output
     assert "3 rows spoiled, 3 of them found" in shown.output
     assert "Nothing is lost." in shown.output

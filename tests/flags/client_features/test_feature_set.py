@@ -9,11 +9,11 @@ from typing import Any
 from control_plane.phases import PRODUCTION, Exposure
 from flags.client_features.delta_log import Delta, DeltaLog, tag
 from flags.client_features.feature_set import FeatureSet, FeatureSource, build, is_current, is_servable
-from flags.client_features.payload import FeaturePayload
 from flags.client_features.prepared_payloads import prepare
 from flags.evaluation.evaluator import EvaluationContext, evaluate
 from flags.evaluation.rollout_flag import Override
 from flags.unleash.delta import FeatureState
+from flags.unleash.feature_payload import FeaturePayload
 from tests.flags.examples import EVERYTHING, FLAG, NOW, SECOND, flag
 
 LATER = NOW + timedelta(hours=1)

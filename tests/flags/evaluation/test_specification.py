@@ -10,8 +10,8 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.phases import AudienceKind, Exposure
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag, evaluate
+from flags.evaluation.timestamps import parse_timestamp
 from flags.unleash.compiler import compile_flag
-from flags.unleash.timestamps import parse_timestamp
 from tests.properties.rollouts_at_random import sdk_context
 
 CORPUS = json.loads((Path(__file__).parents[1] / "spec" / "evaluation.json").read_text())

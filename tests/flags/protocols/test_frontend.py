@@ -8,8 +8,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
+from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
-from flags.unleash.timestamps import format_timestamp
 from tests.billing_office import CUTOVER, Office
 
 Call = Callable[..., TestResponse]

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, jsonify, request
 
 from control_plane.platform.settings import Settings
-from flags.client_features.payload import encode
+from flags.unleash.feature_payload import encode
 from tests.applications import application
 from tests.billing_office import Office
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask
 
+from control_plane.platform.fair_semaphore import AdaptiveLimit, FairSemaphore
 from control_plane.platform.runtime.concurrency_limit import LIMITED_PATHS, ConcurrencyLimit
-from control_plane.platform.runtime.fair_semaphore import AdaptiveLimit, FairSemaphore
 
 PATIENCE_SECONDS = 10
 

@@ -1,4 +1,4 @@
-"""What must hold before a server starts, as each package registers it. The command line asks none of it."""
+"""Checks before a server starts, as each package registers them. Commands run none of them."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What the SDKs of an environment are given, and the bytes in which they are given it."""
+"""The payload of an environment for SDKs, as objects and as bytes."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def encode(value: Any) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for what is no number of JSON."""
+    """Replace what is no number of JSON by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -76,7 +76,7 @@ def join(items: Iterable[EncodedFeature]) -> bytes:
 
 
 def inline_segments(contents: FeaturePayload) -> FeaturePayload:
-    """The same without segments, for SDKs older than those: each strategy carries their constraints itself."""
+    """Return the payload with segments inlined into each strategy, for SDKs that know no segments."""
     segments = {key: item.wire["constraints"] for key, item in contents.segments.items()}
     return FeaturePayload.of((_inline(item.wire, segments) for item in contents.features.values()), ())
 

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flags.evaluation.rollout_flag import floor_millisecond
-from flags.unleash.timestamps import format_timestamp, later_prefixes, parse_timestamp
+from flags.evaluation.timestamps import format_timestamp, later_prefixes, parse_timestamp
 from tests.flags.examples import CUTOVER
 
 instants = st.datetimes(timezones=st.just(UTC))

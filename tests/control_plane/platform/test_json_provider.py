@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.platform.http import json_provider
-from control_plane.platform.http.json_provider import MalformedJSON
+from control_plane.platform import json_provider
+from control_plane.platform.json_provider import MalformedJSON
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 numbers = st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False)

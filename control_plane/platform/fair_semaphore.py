@@ -20,12 +20,12 @@ class FairSemaphore:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
+        """Return the number of waiters."""
         return len(self._waiting)
 
     @property
     def places(self) -> int:
-        """How many it lets in at once."""
+        """Return the number of permits."""
         return self._places
 
     def enter(self) -> bool:
@@ -64,7 +64,7 @@ class FairSemaphore:
 
 
 class AdaptiveLimit:
-    """How many at once are worth while, from how long they took: one, and one more for each so many seconds of waiting.
+    """A concurrency limit derived from the fastest recent latency: one, and one more per step of waiting.
 
     Only the quickest of the latest counts. What even that one takes is the way there and back and the disk, which
     others can use meanwhile; what the rest take besides is each other, and more at once would only make it longer.

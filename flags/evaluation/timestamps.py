@@ -30,7 +30,7 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def later_prefixes(instant: datetime) -> list[str]:
-    """How the spelling of a strictly later instant can begin; none that ends in `Z` and is not later begins so."""
+    """Return the prefixes of strictly later timestamps; none that ends in `Z` and is not later begins so."""
     spelling = format_timestamp(instant).removesuffix(ZULU)
     return [
         f"{spelling[:place]}{digit}"

@@ -1,0 +1,119 @@
+"""Public names are words of the field or stand in docs/glossary.md; the old dialect of this code stays out."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from prometheus_client import REGISTRY
+
+from alerts.analysis.metrics import METRICS
+from control_plane.cli import command_line
+from control_plane.platform.settings import Settings
+from tests.test_house import PRODUCT, ROOT
+
+DENIED = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        afresh alone anew aftermath astray asked asks acquaintance besides bet bets breadth crossing crowded crowding
+        dissection doubt doubtful doubts drawn everywhere fold folded glance glances happening heard holdings informed
+        introduced judged keep keeping kept knock knocking lent lend look looks looking manners mention mentioned
+        novelties owed owing owes recall recalled recollection rehearsal rehearse seen settle settled settlement shelf
+        shown sight specimen standing strangers tally tallies tell tells testimony told torn truth turnstile unlike
+        unsold unshadowed uncounted uncompared unopened whom whoever wish witness words worded wording
+        """,
+    )
+)
+"""Metaphors, past participles as nouns and adverbs as functions: see the table of the glossary for what to write."""
+ALLOWED = {"touch_last_seen": "the column is Unleash's `last_seen_at`"}
+"""Names that hold a denied word all the same, each with the reason."""
+FREE_RELATIVE = re.compile(r"(Who|Whom|Whose|What|How|Where|Whoever|Whether)\b")
+TERMS_MAX = 60
+
+
+def parts(name: str) -> set[str]:
+    """The words of a name in any spelling: `snake_case`, `CamelCase`, `kebab-case`, `UPPER_CASE`."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+", name)}
+
+
+def denied(names: Iterator[tuple[str, str]]) -> list[str]:
+    """Each name with a denied word, as `place: name`."""
+    return [f"{place}: {name}" for place, name in names if parts(name) & DENIED and name not in ALLOWED]
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for package in PRODUCT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.parent.name != "versions":
+                yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def definitions() -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    for place, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield place, node
+
+
+def test_modules_classes_and_functions_are_named_in_words_of_the_field() -> None:
+    assert denied((place, Path(place).stem) for place, _ in modules()) == []
+    assert denied((place, node.name) for place, node in definitions()) == []
+
+
+def test_commands_and_options_are_named_in_words_of_the_field() -> None:
+    assert denied(_commands(command_line(), "rollout")) == []
+
+
+def test_settings_are_named_in_words_of_the_field() -> None:
+    assert denied(("settings", name) for name in Settings.__dataclass_fields__) == []
+
+
+def test_metrics_and_signals_are_named_in_words_of_the_field() -> None:
+    assert denied(("metrics", name) for name in _metrics()) == []
+
+
+def test_no_docstring_of_a_function_begins_with_a_free_relative() -> None:
+    found = [
+        f"{place}: {node.name}"
+        for place, node in definitions()
+        if isinstance(node, ast.FunctionDef) and FREE_RELATIVE.match(ast.get_docstring(node) or "")
+    ]
+    assert found == []
+
+
+def test_the_glossary_is_short_and_names_places_that_exist() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|\n").split("|")]
+        for line in (ROOT / "docs" / "glossary.md").read_text().splitlines()
+        if line.startswith("|") and not line.startswith(("| term", "|---"))
+    ]
+    assert 30 <= len(rows) <= TERMS_MAX
+    terms = [row[0] for row in rows]
+    assert terms == sorted(terms, key=str.lower)
+    for term, what, _, where in rows:
+        assert what, term
+        for place in re.findall(r"`([^`]+)`", where):
+            assert (ROOT / place).exists(), (term, place)
+
+
+@pytest.mark.parametrize("name", ["TruthTeller", "keep_shelf", "after-all-told", "KEPT_SECONDS"])
+def test_a_denied_word_is_found_in_every_spelling(name: str) -> None:
+    assert denied(iter([("here", name)])) == [f"here: {name}"]
+
+
+def _commands(command: click.Command, place: str) -> Iterator[tuple[str, str]]:
+    for parameter in command.params:
+        yield place, str(parameter.name)
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield place, name
+            yield from _commands(each, f"{place} {name}")
+
+
+def _metrics() -> set[str]:
+    """The names that alerts may give, and every series that is exported."""
+    exported = {metric.name for metric in REGISTRY.collect() if metric.name.startswith(("rollout_", "guard_"))}
+    return {*METRICS, *exported}
