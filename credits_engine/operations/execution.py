@@ -49,7 +49,7 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
 
 def init_app(app: Flask) -> None:
     """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
-    named = app.extensions["settings"].credits_allowed_on_error
+    named = app.extensions["settings"].credits_fail_open_kinds
     if unknown := set(named) - set(Kind):
         raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
     stored_procedure.init_app(app)

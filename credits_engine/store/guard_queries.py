@@ -32,7 +32,7 @@ SERVED_BY_V2 = (
 BLAST = select(
     func.count(JOURNAL.c.user_id.distinct()), func.count(), func.sum(_differs("analysis") + _differs("roast"))
 ).where(SERVED_BY_V2)
-# As `Comparison.blames_legacy_alone` says it: what legacy did wrong by itself puts no credits at risk.
+# As `Comparison.blames_only_legacy` says it: what legacy did wrong by itself puts no credits at risk.
 BLAMES_LEGACY_ALONE = JOURNAL.c.cause.like(f"{EngineName.LEGACY}:%") & JOURNAL.c.cause.not_like(f"%{EngineName.V2}:%")
 APART = select(func.sum(_differs("analysis") + _differs("roast"))).where(
     SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS, ~func.coalesce(BLAMES_LEGACY_ALONE, False)

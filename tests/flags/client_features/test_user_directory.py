@@ -80,7 +80,7 @@ def test_answers_are_the_same_where_only_the_database_went_away(
     assert before == {"new": True, "old": False, "tester": True, "stranger": False}
     with app.app_context():
         app.extensions["flag_directory"].keep()
-    again = UserDirectory(app.extensions["settings"].kept_flags_dir)
+    again = UserDirectory(app.extensions["settings"].flags_backup_dir)
     monkeypatch.setattr(known, "_read", _fails)
     monkeypatch.setitem(app.extensions, "flag_directory", again)
     assert answers(app, token) == before
@@ -139,7 +139,7 @@ def test_whom_an_import_brought_is_not_read_again_each_second(
 
 
 def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory, folder = app.extensions["flag_directory"], app.extensions["settings"].kept_flags_dir
+    directory, folder = app.extensions["flag_directory"], app.extensions["settings"].flags_backup_dir
     with app.app_context():
         directory.follow(datetime.now(UTC))
         with monkeypatch.context() as full:
