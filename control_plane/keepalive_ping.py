@@ -1,7 +1,7 @@
 """A request of our own each second, so that nobody else's lies waiting for the next one.
 
 The server hands requests to a pool of threads. One of tens of thousands was left lying there, idle threads beside it,
-until another request came and woke one of them (docs/adr/knocking.md). On a quiet evening that is late.
+until another request came and woke one of them (docs/adr/keepalive-ping.md). On a quiet evening that is late.
 """
 
 import threading

@@ -20,7 +20,7 @@ from dashboards.filters import ago, day, duration, first_sentence, percentage, p
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One percentage of a phase; `state` is a token of `status.py`."""
+    """One percentage of a phase; `state` is a token of `badges.py`."""
 
     percentage: int
     state: str

@@ -1,6 +1,6 @@
 """The legacy engine: one pool per user, kind and UTC calendar month.
 
-It shares no arithmetic with `dual.py`: a mistake in either shows as a variance instead of hiding in both.
+It shares no arithmetic with `v2.py`: a mistake in either shows as a variance instead of hiding in both.
 """
 
 from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, Outcome, Request, remaining

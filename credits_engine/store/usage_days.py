@@ -1,7 +1,7 @@
 """Usage by day, kept: journal rows up to a mark are added up once, so that a month of millions is a few hundred rows.
 
-The mark is moved like the one of the books' sums (`tallies.py`): only past rows that no lower number can join any more.
-So each row is either in the sums or behind the mark, whenever it occurred.
+The mark is moved like the one of the books' sums (`running_totals.py`): only past rows that no lower number can join
+any more. So each row is either in the sums or behind the mark, whenever it occurred.
 """
 
 from functools import cache

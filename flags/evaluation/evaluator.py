@@ -1,6 +1,6 @@
 """Evaluate a flag: one pure function from flag, context and instant to a value with its reasons.
 
-`rules.py` holds the rules in their order; the first that decides is the answer. `compilation.py` says the same in
+`rules.py` holds the rules in their order; the first that decides is the answer. `compiler.py` says the same in
 Unleash's words, and a property test holds the two together. Every name a caller needs is importable from here.
 """
 

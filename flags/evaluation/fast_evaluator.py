@@ -1,6 +1,6 @@
 """The answer without its reasons, for callers who ask about every flag at once.
 
-Everything that does not depend on the user is decided beforehand. `evaluation.py` remains the truth: a property test
+Everything that does not depend on the user is decided beforehand. `evaluator.py` remains the truth: a property test
 holds the two together.
 """
 

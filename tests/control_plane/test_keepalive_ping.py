@@ -36,7 +36,7 @@ def test_it_begins_before_the_server_does_and_goes_on_for_good(monkeypatch: pyte
         answering.join()
 
 
-def test_the_server_answers_its_own_knocking(tmp_path: Path) -> None:
+def test_the_server_answers_its_own_ping(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         host, _, port = served.url.removeprefix("http://").partition(":")
         assert keepalive_ping.ping(host, int(port)) == 200

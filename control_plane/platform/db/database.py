@@ -1,4 +1,4 @@
-"""One door to SQLite and PostgreSQL. What differs between them ends in this file and in `announce.py`."""
+"""One door to SQLite and PostgreSQL. What differs between them ends in this file and in `change_feed.py`."""
 
 import os
 import sqlite3
@@ -11,7 +11,19 @@ from typing import Any
 
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import CursorResult, DateTime, Dialect, Engine, Executable, String, TypeDecorator, event, make_url
+from sqlalchemy import (
+    CursorResult,
+    DateTime,
+    Dialect,
+    Engine,
+    Executable,
+    String,
+    TypeDecorator,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
@@ -180,6 +192,15 @@ def rowcount_of(session: Session, statement: Executable) -> int:
     result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def current_time(session: Session) -> datetime:
+    """Return PostgreSQL's clock, the one that all hosts share; with SQLite there is one host, and its own clock."""
+    if not is_postgresql(session):
+        return datetime.now(UTC)
+    found = session.scalar(select(func.clock_timestamp()))
+    assert isinstance(found, datetime)
+    return found.astimezone(UTC)
 
 
 def is_postgresql(session: Session) -> bool:

@@ -13,7 +13,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
-from control_plane.platform.db.database import transaction
+from control_plane.platform.db.database import current_time, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import leases
 
@@ -21,6 +21,8 @@ LEADER = "leader"
 LEAD = "lead"
 LEASE_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
+CLOCK_TOLERANCE = timedelta(seconds=1)
+"""How far this host's clock may be from the database's before jobs are given the database's."""
 GOLDEN = 0.618
 """Steps of about the golden ratio lie far apart on a circle, however many there are."""
 
@@ -28,6 +30,11 @@ log = structlog.get_logger()
 
 Job = Callable[[datetime, int], None]
 """Called with the present and the leader's fencing term, inside an application context."""
+
+
+def host_time() -> datetime:
+    """Return this host's own clock."""
+    return datetime.now(UTC)
 
 
 class Jobs:
@@ -40,6 +47,7 @@ class Jobs:
         self._term: int | None = None
         self._stopped = threading.Event()
         self._phase = 0.0
+        self._clock_error = timedelta(0)
         self._lead_failure: str | None = None
 
     @property
@@ -75,8 +83,12 @@ class Jobs:
         self._call("flush-signals", signals.flush)
         self._call("resign", self._resign)
 
-    def _lead(self, now: datetime) -> None:
+    def _lead(self, _now: datetime) -> None:
         with transaction() as session:
+            # By the database's clock: the lease of a host that is minutes ahead would outlive it by as much.
+            error = current_time(session) - host_time()
+            self._clock_error = error if abs(error) > CLOCK_TOLERANCE else timedelta(0)
+            now = host_time() + self._clock_error
             term = leases.acquire(session, LEADER, self._holder, now=now, ttl_seconds=LEASE_SECONDS)
         if term != self._term:
             log.info("leader.changed", leading=term is not None, term=term)
@@ -106,7 +118,7 @@ class Jobs:
         """One poisonous run is logged and does not end the schedule."""
         with self._app.app_context():
             try:
-                job(datetime.now(UTC))
+                job(host_time() + self._clock_error)
                 if name == LEAD:
                     self._lead_failure = None
             except Exception as error:

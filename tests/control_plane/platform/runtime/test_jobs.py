@@ -1,12 +1,15 @@
-"""Work of the same interval is spread over it, so that the leader never stops requests with all of it at once."""
+"""Jobs: spread over their interval, by the database's clock, and a process that can't write says so."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.platform.db.database import read_only
+from control_plane.platform.models import Lease
 from control_plane.platform.runtime import jobs
-from control_plane.platform.runtime.jobs import Jobs
+from control_plane.platform.runtime.jobs import LEAD, LEADER, LEASE_SECONDS, Jobs, jobs_of
 from tests import outages
 
 SECONDS, NUMBER = 600.0, 12
@@ -34,3 +37,23 @@ def test_a_process_that_can_not_write_is_not_ready(app: Flask, client: FlaskClie
     assert response.get_json()["checks"]["writes"].startswith("The database takes no changes (")
     found._call(jobs.LEAD, found._lead)
     assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.database("postgresql")
+def test_a_host_whose_clock_is_ahead_holds_the_lead_no_longer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "host_time", lambda: datetime.now(UTC) + timedelta(minutes=5))
+    ahead = jobs_of(app)
+    ahead._call(LEAD, ahead._lead)
+    assert ahead.leading
+    with app.app_context(), read_only() as session:
+        lease = session.get_one(Lease, LEADER)
+    assert lease.expires_at - datetime.now(UTC) <= timedelta(seconds=LEASE_SECONDS + 1)
+
+
+@pytest.mark.database("postgresql")
+def test_work_on_a_schedule_is_given_the_time_of_the_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "host_time", lambda: datetime.now(UTC) - timedelta(minutes=5))
+    behind, times = jobs_of(app), list[datetime]()
+    behind._call(LEAD, behind._lead)
+    behind._call("work", times.append)
+    assert abs(times[0] - datetime.now(UTC)) < timedelta(minutes=1)
