@@ -12,7 +12,7 @@ from credits_engine.billing import schemas as billing_described
 from credits_engine.migration import advance_gate
 from credits_engine.operations import execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
-from credits_engine.remediation import jobs as aftermath
+from credits_engine.remediation import jobs as remediation
 
 BUSY = ("/api/credits/consume", "/api/user/credits/status")
 
@@ -31,6 +31,6 @@ def init_app(app: Flask) -> None:
     new_error_types.init_app(app)
     advance_gate.init_app(app)
     usage_rollup.init_app(app)
-    aftermath.init_app(app)
+    remediation.init_app(app)
     schemas.init_app(app)
     billing_described.init_app(app)

@@ -58,7 +58,7 @@ def preview_view() -> ResponseReturnValue:
 @bp.get("/aa-test")
 @openapi_doc(query={"operations": "How many of the latest operations; 10,000 by default, 100,000 at most."})
 @require_role("owner")
-def calibration_view() -> ResponseReturnValue:
+def aa_test_view() -> ResponseReturnValue:
     """Run the A/A test: legacy against itself, and journal rows decided again."""
     query_params.refuse_unknown("operations")
     most = query_params.integer("operations", "INVALID_OPERATIONS", OPERATIONS_MAX) or OPERATIONS_DEFAULT

@@ -232,14 +232,14 @@ ROUTES = {
 }
 REVIEW = {
     "preview_view": Documentation(answers={200: (CreditPreview, SHEET)}),
-    "calibration_view": Documentation(answers={200: CreditAATest}),
+    "aa_test_view": Documentation(answers={200: CreditAATest}),
     "analytics_view": Documentation(answers={200: (CreditAnalytics, SHEET)}),
 }
 AFTERMATH = {
-    "credits_aftermath.index": Documentation(answers={200: RollbackReports}),
-    "credits_aftermath.show": Documentation(answers={200: (RollbackReportPage, SHEET)}),
-    "credits_aftermath.operations": Documentation(answers={200: CreditJournal}),
-    "credits_aftermath.approve": Documentation(answers={200: RollbackReport}),
+    "credits_remediation.index": Documentation(answers={200: RollbackReports}),
+    "credits_remediation.show": Documentation(answers={200: (RollbackReportPage, SHEET)}),
+    "credits_remediation.operations": Documentation(answers={200: CreditJournal}),
+    "credits_remediation.approve": Documentation(answers={200: RollbackReport}),
 }
 
 

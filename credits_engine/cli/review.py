@@ -1,4 +1,4 @@
-"""`rollout credits switch-preview` and `calibrate`: what to look at before the flag moves."""
+"""`rollout credits switch-preview` and `aa-test`: what to look at before the flag moves."""
 
 import csv
 import sys
@@ -45,7 +45,7 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
 @click.option("--operations", default=OPERATIONS_DEFAULT, type=click.IntRange(1), show_default=True)
 @json_option
 @in_application
-def calibrate_command(*, operations: int, as_json: bool) -> None:
+def aa_test_command(*, operations: int, as_json: bool) -> None:
     """Judge the latest operations again, legacy against legacy too. Exit code 1 if there are none or one differs."""
     with read_only() as session:
         found = run_aa_test(session, most=operations)
@@ -63,7 +63,7 @@ def calibrate_command(*, operations: int, as_json: bool) -> None:
     sys.exit(0 if found.passed else 1)
 
 
-COMMANDS = (preview_command, calibrate_command)
+COMMANDS = (preview_command, aa_test_command)
 
 
 def _sentence(tally: SwitchSummary) -> str:

@@ -94,13 +94,13 @@ def refresh(
         if rollout is None or not _is_due(session, rollout, now, every):
             return None
         enters = _audience_entered(session, rollout, now)
-        calibration = run_aa_test(session, most=operations, since=rollout.entered_at)
+        aa_test = run_aa_test(session, most=operations, since=rollout.entered_at)
     census, after = _ImpactScan(), ""
     while page := _page(after, now):
         census.take(page, enters, now)
         after = page[-1].account.user_id
         rest()
-    found = census.result(rollout, calibration, now)
+    found = census.result(rollout, aa_test, now)
     with transaction() as session:
         store.add(session, FLAG, found)
     return found
@@ -120,16 +120,16 @@ class _ImpactScan:
         self.entering += len(entrants)
         self.refused += sum(_is_refused(each, now) for each in entrants)
 
-    def result(self, rollout: Rollout, calibration: AATest, now: datetime) -> AdvanceCheck:
+    def result(self, rollout: Rollout, aa_test: AATest, now: datetime) -> AdvanceCheck:
         return AdvanceCheck(
             at=now,
             version=rollout.version,
             users=self.users,
             entering=self.entering,
             refused=self.refused,
-            operations=calibration.operations,
-            mismatches=len(calibration.mismatches),
-            unlike=len(calibration.unlike),
+            operations=aa_test.operations,
+            mismatches=len(aa_test.mismatches),
+            unlike=len(aa_test.unlike),
         )
 
 

@@ -17,7 +17,7 @@ from credits_engine.store import journal_pages
 from credits_engine.store.guard_queries import OPERATIONS
 from credits_engine.store.journal_pages import Filters
 
-bp = Blueprint("credits_aftermath", __name__, url_prefix="/api/admin/credits/rollbacks")
+bp = Blueprint("credits_remediation", __name__, url_prefix="/api/admin/credits/rollbacks")
 
 SHEET_ROWS = 10_000
 PAGE_QUERY = {"after": "The user id the page before ended with.", "limit": "At most 200."}

@@ -43,7 +43,7 @@ def prepare(now: datetime) -> Report | None:
         if not store.add(session, report, costs):
             return None
         _record(session, report, costs, now)
-    log.warning("credits.aftermath", flag=report.flag, attempt=report.attempt, accounts=len(costs))
+    log.warning("credits.remediation", flag=report.flag, attempt=report.attempt, accounts=len(costs))
     return report
 
 

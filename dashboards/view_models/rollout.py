@@ -42,7 +42,7 @@ class RolloutScreen:
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
     guard: GuardView
     entries: tuple[EntryView, ...]
-    aftermath: RemediationView | None
+    remediation: RemediationView | None
     """What the rollback that ended this attempt left behind."""
 
     @property
@@ -70,7 +70,7 @@ class RolloutScreen:
     @property
     def counts_damage(self) -> bool:
         """Return whether a report on the rollback is being prepared."""
-        return self.rollout.latched and self.flag == FLAG and self.aftermath is None
+        return self.rollout.latched and self.flag == FLAG and self.remediation is None
 
     @property
     def running(self) -> bool:
@@ -126,7 +126,7 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         engines=_engines(flag, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),
-        aftermath=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
+        remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
     )
 
 

@@ -52,7 +52,7 @@ def init_app(app: Flask) -> None:
         count=filters.count,
         day=filters.day,
         evidence=lambda value, name: filters.figure(name, value),
-        look=badge_style,
+        badge=badge_style,
         mark=etag,
         code_spans=code_spans,
         minute=filters.minute,

@@ -173,14 +173,14 @@ def test_a_calibration_names_rows_that_tell_another_story(till: Till) -> None:
 
 def test_the_calibration_over_http(admin: Admin, till: Till) -> None:
     till.take("ada", "k1", roast=12)
-    assert found(admin.get("calibration")) == {
+    assert found(admin.get("aa-test")) == {
         "passed": True,
         "operations": 1,
         "mismatches": 0,
         "unlike": 0,
         "entries": [],
     }
-    assert admin.get("calibration?operations=x").get_json()["code"] == "INVALID_OPERATIONS"
+    assert admin.get("aa-test?operations=x").get_json()["code"] == "INVALID_OPERATIONS"
 
 
 def test_both_at_a_terminal(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_both_at_a_terminal(till: Till, database_url: str, tmp_path: Path, monke
     assert "1 users. Would be refused: 1 on free. Would be granted: nobody." in shown.output, shown.output
     (row,) = csv.DictReader((tmp_path / "flips.csv").read_text(encoding="utf-8").splitlines())
     assert (row["userId"], row["creditType"]) == ("'=ada", "roast")
-    assert terminal("calibrate").exit_code == 0
+    assert terminal("aa-test").exit_code == 0
     document: Mapping[str, object] = json.loads(terminal("switch-preview", "--json").output)
     assert document["flips"] == 1
 
