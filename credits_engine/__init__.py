@@ -9,7 +9,7 @@ from credits_engine.api import card, schemas
 from credits_engine.api import operations as api
 from credits_engine.billing import schedule
 from credits_engine.billing import schemas as billing_described
-from credits_engine.migration import advance_gate
+from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations import execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
@@ -30,6 +30,7 @@ def init_app(app: Flask) -> None:
     engine_flapping.init_app(app)
     new_error_types.init_app(app)
     advance_gate.init_app(app)
+    advance_check_job.init_app(app)
     usage_rollup.init_app(app)
     remediation.init_app(app)
     schemas.init_app(app)

@@ -18,7 +18,7 @@ PATIENCE = 2
 def may_advance(session: Session, now: datetime) -> bool:
     """Return whether the step has lasted as long as it has to, and only the migration's own gate may object.
 
-    That gate looks at every user, so it is asked last.
+    That gate reads what `advance_check_job` finds, which looks at every user, so that is done last.
     """
     rollout = rollouts.find(session, FLAG)
     if not _has_soaked(rollout, now):

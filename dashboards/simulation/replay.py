@@ -16,7 +16,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from control_plane.transitions import Action, Transition
 from credits_engine.engines.receipts import Receipt
-from credits_engine.migration import advance_gate
+from credits_engine.migration import advance_check_job
 from credits_engine.reconciliation.journal import reconcile
 from dashboards.simulation import store
 from dashboards.simulation.auto_owner import may_advance, try_advance
@@ -31,6 +31,8 @@ NEWCOMERS_AFTER = timedelta(days=14)
 """The guide opens to new signups in its third week; whoever signs up after that instant is new."""
 GATES_EVERY = timedelta(hours=6)
 """How often the owner looks whether the gates are open."""
+OPERATIONS_EXAMINED = 200
+"""The operations judged again before a step; all of them are reconciled at the end."""
 
 Progress = Callable[[int], None]
 
@@ -88,9 +90,7 @@ class Replay:
         with read_only() as session:
             if not may_advance(session, now):
                 return
-        advance_gate.refresh(
-            now, every=advance_gate.FRESH, operations=advance_gate.AT_ONCE_OPERATIONS, rest=lambda: None
-        )
+        advance_check_job.refresh(now, operations=OPERATIONS_EXAMINED, rest=lambda: None)
         with transaction() as session:
             advanced = try_advance(session, now)
         if advanced is None:

@@ -13,7 +13,15 @@ from flags.store.definitions import (
     segments,
     switches,
 )
-from flags.store.directory import UserAttributes, beta_members, upsert_users, user, users, users_by_id
+from flags.store.directory import (
+    UserAttributes,
+    beta_members,
+    directory_changed,
+    upsert_users,
+    user,
+    users,
+    users_by_id,
+)
 from flags.store.overrides import (
     Effect,
     StoredOverride,
@@ -55,6 +63,7 @@ __all__ = [
     "delete_definition",
     "delete_override",
     "delete_usage",
+    "directory_changed",
     "directory_revision",
     "environments",
     "every_definition",

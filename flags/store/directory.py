@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, select, text
+from sqlalchemy import Executable, func, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.compiled_statement import CompiledStatement
@@ -54,6 +54,15 @@ def users_by_id(session: Session, user_ids: Collection[str]) -> dict[str, UserAt
     """Return these users' attributes; unknown users are left out."""
     query = select(DirectoryUser).where(DirectoryUser.user_id.in_(user_ids)).execution_options(populate_existing=True)
     return {row.user_id: _attributes(row) for row in session.scalars(query)}
+
+
+def directory_changed(session: Session, *, since: datetime, users: int) -> bool:
+    """Return whether a user was changed after `since`, or there are no longer so many `users`."""
+    latest = select(func.max(DirectoryUser.updated_at)).scalar_subquery()
+    changed_at, count = session.execute(
+        select(latest, select(func.count(DirectoryUser.user_id)).scalar_subquery())
+    ).one()
+    return count != users or (changed_at is not None and changed_at > since)
 
 
 def users(session: Session, since: datetime | None, *, limit: int) -> Iterator[UserAttributes]:

@@ -15,10 +15,12 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import v2
 from credits_engine.engines.advance_check import AdvanceCheck, gate_result, tolerated
 from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
-from credits_engine.migration import advance_gate
+from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations.consumption import Engines
+from credits_engine.store import advance_checks as store
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
+from tests.statements import noted
 
 BETA, LAST_OF_NEWCOMERS = Position(1, 0), Position(2, 3)
 FOUND = AdvanceCheck(NOW, version=1, users=100, entering=100, refused=0, operations=10, mismatches=0, unlike=0)
@@ -40,7 +42,15 @@ def at(rollout: Rollout, position: Position) -> Rollout:
     return moved
 
 
-def asked(rollout: Rollout, now: datetime = NOW) -> GateResult:
+def asked(rollout: Rollout) -> GateResult:
+    """The gate's answer just after the leader has examined the rollout."""
+    found = advance_check_job.examine(rollout, NOW, rest=lambda: None)
+    with transaction() as session:
+        store.add(session, rollout.flag, found)
+    return answer(rollout)
+
+
+def answer(rollout: Rollout, now: datetime = NOW) -> GateResult:
     with read_only() as session:
         return advance_gate.gate(session, rollout, now)
 
@@ -97,12 +107,10 @@ def test_whoever_is_in_already_is_not_counted_again(till: Till, rollout: Rollout
 
 def test_a_step_that_lets_nobody_in_looks_at_nobody(till: Till, rollout: Rollout) -> None:
     spend(till, "ada", "bob")
-    last = Position(len(rollout.plan.phases) - 1, len(rollout.plan.phases[-1].steps) - 1)
-    assert (asked(at(rollout, last)).status, asked(replace(rollout, flag="ANOTHER")).status) == (
-        GateStatus.OPEN,
-        GateStatus.OPEN,
-    )
-    assert asked(replace(rollout, flag="ANOTHER")).evidence == {}
+    last = at(rollout, Position(len(rollout.plan.phases) - 1, len(rollout.plan.phases[-1].steps) - 1))
+    assert advance_check_job.refresh(NOW) is None
+    other = answer(replace(rollout, flag="ANOTHER"))
+    assert (answer(last).status, other.status, other.evidence) == (GateStatus.OPEN, GateStatus.OPEN, {})
 
 
 def test_people_chosen_by_name_may_be_refused(till: Till, rollout: Rollout) -> None:
@@ -126,34 +134,37 @@ def test_a_journal_that_contradicts_the_engines_closes_even_the_allowlist(till: 
 
 
 @pytest.mark.usefixtures("everybody_enters")
-def test_the_leader_looks_when_the_rollout_has_moved_and_every_hour(till: Till, rollout: Rollout) -> None:
-    spend(till, "ada", "bob")
-    at(rollout, LAST_OF_NEWCOMERS)
-    first = advance_gate.refresh(NOW)
-    assert first is not None
-    assert (first.entering, first.refused) == (2, 2)
-    assert advance_gate.refresh(NOW + advance_gate.EVERY / 2) is None
-    assert advance_gate.refresh(NOW + advance_gate.EVERY) is not None
-    moved = at(replace(rollout, version=2), Position(3, 0))
-    assert (advance_gate.refresh(NOW + advance_gate.EVERY) or first).version == moved.version
-
-
-@pytest.mark.usefixtures("everybody_enters")
-def test_what_the_leader_found_is_the_answer_for_a_day(
-    till: Till, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_leader_found_is_the_answer_for_hours_and_says_when_it_looked(till: Till, rollout: Rollout) -> None:
     spend(till, "ada", "bob")
     moved = at(rollout, LAST_OF_NEWCOMERS)
-    advance_gate.refresh(NOW)
-    monkeypatch.setattr(advance_gate, "AT_ONCE_USERS", 1)
-    assert asked(moved, NOW + advance_gate.FRESH).status is GateStatus.CLOSED
-    for stale in (asked(moved, NOW + 2 * advance_gate.FRESH), asked(replace(moved, version=9))):
-        assert stale.status is GateStatus.UNKNOWN
-        assert "Nobody has looked yet" in stale.reason
+    advance_check_job.refresh(NOW)
+    found = answer(moved, NOW + advance_gate.FRESH)
+    assert found.status is GateStatus.CLOSED
+    assert found.reason.endswith(f"Examined at {NOW:%Y-%m-%d %H:%M} UTC.")
+    old = answer(moved, NOW + advance_gate.FRESH + timedelta(seconds=1))
+    assert old.status is GateStatus.UNKNOWN
+    assert f"the last result is of {NOW:%Y-%m-%d %H:%M} UTC" in old.reason
 
 
-def test_nothing_is_looked_at_where_nothing_is_planned(till: Till) -> None:
-    assert advance_gate.refresh(NOW) is None
+def test_a_clock_that_is_a_little_behind_the_leaders_reads_its_answer(till: Till, rollout: Rollout) -> None:
+    advance_check_job.refresh(NOW)
+    assert answer(rollout, NOW - timedelta(seconds=5)).status is GateStatus.OPEN
+    assert answer(rollout, NOW - timedelta(minutes=5)).status is GateStatus.UNKNOWN
+
+
+def test_where_the_leader_has_not_looked_at_this_version_nothing_is_known(till: Till, rollout: Rollout) -> None:
+    assert answer(rollout).status is GateStatus.UNKNOWN
+    advance_check_job.refresh(NOW)
+    moved = answer(at(rollout, BETA))
+    assert moved.status is GateStatus.UNKNOWN
+    assert "Nobody has looked yet whom v2 would refuse next, at version 2 of the rollout." in moved.reason
+
+
+def test_the_gate_sends_one_statement_to_the_database(till: Till, rollout: Rollout) -> None:
+    spend(till, "ada")
+    with read_only() as session, noted() as sent:
+        advance_gate.gate(session, rollout, NOW)
+    assert [("credit_readiness" in sql) for sql, _ in sent] == [True]
 
 
 @given(entering=st.integers(0, 10_000), refused=st.integers(0, 10_000), percent=st.integers(0, 100))

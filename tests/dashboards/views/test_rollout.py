@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
-from credits_engine.migration import advance_gate
+from credits_engine.migration import advance_check_job
 from dashboards.view_models import rollout as screens
 from tests.dashboards.browsing import changing, looking, words
 from tests.statements import noted
@@ -45,7 +45,7 @@ def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollou
 
 def test_the_screen_is_read_in_few_queries(app: Flask, planned: Rollout) -> None:
     with app.app_context():
-        advance_gate.refresh(datetime.now(UTC))
+        advance_check_job.refresh(datetime.now(UTC))
     with looking(app) as session, noted() as sent:
         screens.read(session, FLAG, now=datetime.now(UTC), lease_seconds=30)
     assert len(sent) <= 12
