@@ -22,6 +22,9 @@ TOPIC = "rollout"
 Gate = Callable[[Session, Rollout, datetime], GateResult]
 """Answers whether a rollout may advance; registered by the packages above through `register_gate`."""
 
+PlanCheck = Callable[[Session, str, Plan], list[Reason]]
+"""Reasons against a new plan for a flag; registered by the packages above through `register_plan_check`."""
+
 Evidence = Mapping[str, object]
 
 
@@ -62,6 +65,11 @@ def register_rearm_gate(name: str, gate: Gate) -> None:
     current_app.extensions.setdefault("rearm_gates", {})[name] = gate
 
 
+def register_plan_check(name: str, check: PlanCheck) -> None:
+    """Let `check` refuse plans that have no mistakes of their own."""
+    current_app.extensions.setdefault("plan_checks", {})[name] = check
+
+
 def on_change(name: str, witness: ChangeListener) -> None:
     """Let `witness` take part in the transaction of every change; what it raises undoes the change."""
     current_app.extensions.setdefault("witnesses", {})[name] = witness
@@ -95,7 +103,7 @@ def find(session: Session, flag: str) -> Rollout:
 
 def plan(session: Session, flag: str, plan: Plan, *, now: datetime, actor: str, reason: str) -> Decision:
     """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
-    mistakes = [Reason("PLAN_INVALID", sentence) for sentence in plan_errors(plan)]
+    mistakes = [Reason("PLAN_INVALID", sentence) for sentence in plan_errors(plan)] or _objections(session, flag, plan)
     if store.load(session, flag) is not None:
         mistakes.append(Reason("ROLLOUT_EXISTS", f"{flag} has a rollout already."))
     if mistakes:
@@ -217,6 +225,11 @@ def summary(rollout: Rollout) -> dict[str, object]:
         "entered_at": rollout.entered_at.isoformat(),
         "state_reason": rollout.state_reason,
     }
+
+
+def _objections(session: Session, flag: str, plan: Plan) -> list[Reason]:
+    checks: dict[str, PlanCheck] = current_app.extensions.get("plan_checks", {})
+    return [reason for check in checks.values() for reason in check(session, flag, plan)]
 
 
 def _apply(

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from flags import api, snapshot
-from flags.administration import overrides
+from flags.administration import overrides, plan_checks
 from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
 from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
 from flags.usage import reporter
@@ -19,6 +19,7 @@ def init_app(app: Flask) -> None:
     user_directory.init_app(app, settings)
     reporter.init_app(app)
     overrides.init_app(app)
+    plan_checks.init_app(app)
     sse.init_app(app, settings)
     for routes in (api, client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)

@@ -1,7 +1,6 @@
 """Why a user has a flag or not, in sentences: the trace that evaluation itself produced, and what comes next."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,9 +14,9 @@ from flags import store
 from flags.client_features.feature_set import build
 from flags.client_features.source import read_source
 from flags.evaluation.contexts import ATTRIBUTES, PLAN, Context, KnownAttributes, enrich_context, from_nested
-from flags.evaluation.evaluator import Evaluation, evaluate
+from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
-from flags.evaluation.step_preview import entry_audience, entry_percentage
+from flags.evaluation.step_preview import Change, entry_audience, entry_percentage, preview_step
 from flags.evaluation.trace import describe
 from flags.snapshot import Snapshots, UnknownFlagError
 from flags.store import UserAttributes
@@ -83,7 +82,7 @@ def _of_rollout(
             {"rule": step.rule.value, "outcome": step.outcome.value, "sentence": describe(step)}
             for step in answer.trace
         ],
-        "next": _next(session, flag, context, answer, now),
+        "next": _next(session, flag, context, now),
     }
 
 
@@ -154,18 +153,15 @@ def entry(audience: str | None, percentage: int | None) -> str:
             return f"at {percentage} % of {audience.replace('_', ' ')}"
 
 
-def _next(
-    session: Session, flag: RolloutFlag, context: EvaluationContext, answer: Evaluation, now: datetime
-) -> dict[str, Any]:
+def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, Any]:
     rollout = rollouts.find(session, flag.key)
     position = position_after(rollout.plan, rollout.position)
     if rollout.latched or position is None:
         sentence = "nothing until it is re-armed." if rollout.latched else "this is the last step."
         return {"changes": False, "sentence": sentence}
-    opened = exposure_at(rollout.plan, position, flag.environment)
-    after = evaluate(replace(flag, exposure=opened), context, now)
+    preview = preview_step(flag, exposure_at(rollout.plan, position, flag.environment), context, now=now)
     phase = rollout.plan.phases[position.phase]
     step = f"{phase.title}, {phase.steps[position.step]} %"
-    if after.value == answer.value:
+    if preview.change is Change.SAME:
         return {"changes": False, "sentence": f"{step} changes nothing for this user."}
-    return {"changes": True, "sentence": f"{step} switches it {after.variant} for this user."}
+    return {"changes": True, "sentence": f"{step} switches it {preview.after.variant} for this user."}

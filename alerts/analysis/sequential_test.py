@@ -123,11 +123,6 @@ class Evidence(NamedTuple):
         """The evidence as a power of ten, as shown to people."""
         return self.log_e / LN_10
 
-    @property
-    def p_value(self) -> float:
-        """The anytime-valid p-value, min(1, 1 / max E)."""
-        return min(1.0, exp(-self.peak_log_e))
-
 
 @lru_cache(maxsize=256)
 def rate_test(threshold: float, *, window_seconds: float) -> SequentialTest:

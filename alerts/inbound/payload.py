@@ -1,6 +1,5 @@
 """Alertmanager's payload, version 4: unknown fields are ignored, newer fields are not required."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Literal
@@ -9,8 +8,6 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 VERSION = "4"
 ALERTS_MAX = 10_000
-
-Words = Mapping[str, str]
 
 
 def _named(labels: dict[str, str]) -> dict[str, str]:

@@ -18,14 +18,6 @@ class CreditPair(ResponseModel):
     roast: int | None
 
 
-class CreditsLeft(ResponseModel):
-    """One kind in the book that serves; null is unlimited."""
-
-    used: int
-    limit: int | None
-    remaining: int | None
-
-
 class ServingEngine(ResponseModel):
     """The serving engine; `fallback` is true exactly when legacy serves."""
 

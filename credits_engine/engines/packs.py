@@ -24,10 +24,6 @@ class Pack:
     bought_at: datetime
     expires_at: datetime
 
-    def is_usable(self, now: datetime) -> bool:
-        """Return whether it can be spent; not any more at the instant it expires."""
-        return self.remaining > 0 and now < self.expires_at
-
 
 @dataclass(frozen=True, slots=True)
 class Allocation:

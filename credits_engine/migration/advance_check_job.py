@@ -29,6 +29,7 @@ from credits_engine.store import switch_preview
 from credits_engine.store.accounts import Account
 from credits_engine.store.switch_preview import DirectoryAccount
 from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.evaluation.monotonicity import is_superset_of
 from flags.snapshot import rollout_flag
 from flags.store import beta_members, directory_changed
 
@@ -129,7 +130,7 @@ def _refresh(now: datetime, _term: int) -> None:
 def _is_due(session: Session, rollout: Rollout, now: datetime, every: timedelta) -> bool:
     """Return whether the rollout has moved, the directory has changed or the last result is `every` old."""
     here, there = production_exposures(rollout)
-    if there is None or there == here:
+    if there is None or is_superset_of(here, there):
         return False
     last = store.latest(session, rollout.flag, rollout.version)
     if last is None or not timedelta() <= now - last.at < every:

@@ -16,6 +16,7 @@ from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_a
 from control_plane.platform.settings import current
 from credits_engine.engines.advance_check import gate_result
 from credits_engine.store import advance_checks as store
+from flags.evaluation.monotonicity import is_superset_of
 
 GATE = "migration"
 FRESH = timedelta(hours=3)
@@ -29,7 +30,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     here, there = production_exposures(rollout)
     if rollout.flag != FLAG:
         return GateResult(GATE, GateStatus.OPEN, "This flag decides about nobody's credits.")
-    if there is None or there == here:
+    if there is None or is_superset_of(here, there):
         return GateResult(GATE, GateStatus.OPEN, "The next step lets nobody in whose credits would be judged anew.")
     found = store.latest(session, rollout.flag, rollout.version)
     if found is None:

@@ -12,8 +12,6 @@ from control_plane.platform.settings import Settings
 from flags import store as flag_store
 from flags.explanation import explain
 
-EXAMPLE_CHARACTERS = 200
-
 
 @dataclass(frozen=True, slots=True)
 class ExplainScreen:

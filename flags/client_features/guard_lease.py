@@ -34,11 +34,6 @@ class GuardLease:
         return None if self._clock() < self._ends else self._expires_at or NEVER_BEATEN
 
     @property
-    def seconds_left(self) -> float:
-        """Return the seconds the lease lasts without another heartbeat, 0 once it has expired."""
-        return max(0.0, self._ends - self._clock())
-
-    @property
     def age_seconds(self) -> float | None:
         """Return the age of the guard's last heartbeat in this process's view; None before the first."""
         return None if self._expires_at is None else self._clock() - self._ends + self._seconds_max

@@ -123,11 +123,6 @@ class FeatureCacheRefresher:
                 self._kept[environment] = source
             backup.confirm(self._folder, environment)
 
-    def warm_up(self, environments: set[str]) -> None:
-        """Have these environments and all that were kept ready before anybody asks."""
-        for environment in sorted(environments.union(backup.environments(self._folder))):
-            self.current(environment)
-
     def _open(self, environment: str) -> PreparedPayloads:
         """Begin to serve an environment: as the database has it, else as it was kept."""
         try:

@@ -1,30 +1,22 @@
-"""The promise of an advance, that it takes the flag from nobody: proved from the values, and tried on people."""
+"""Prove that an advance takes the flag from nobody: from the values alone, so for every user there may ever be.
 
-from collections.abc import Iterable, Iterator, Set
+`flags/administration/plan_checks.py` refuses a plan with a step for which this is not so; within a plan that passed,
+no advance can take the flag from anybody, and so none asks for a confirmation of it.
+"""
+
+from collections.abc import Iterator, Set
 from datetime import datetime
 
 from control_plane.phases import Exposure
-from flags.evaluation.evaluator import evaluate
-from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag, active_users
+from flags.evaluation.rollout_flag import RolloutFlag, active_users
 from flags.evaluation.timestamps import format_timestamp
 
 NAMED_MAX = 5
 """So many users are named in a sentence; the rest are counted."""
 
 
-def users_losing_flag(
-    before: RolloutFlag, after: RolloutFlag, contexts: Iterable[EvaluationContext], *, now: datetime
-) -> Iterator[EvaluationContext]:
-    """Those of `contexts` who have the flag as it is and would not have it as it becomes."""
-    return (
-        context
-        for context in contexts
-        if evaluate(before, context, now).value and not evaluate(after, context, now).value
-    )
-
-
 def is_superset_of(after: Exposure, before: Exposure) -> bool:
-    """Return whether `after` admits everybody whom `before` admits."""
+    """Return whether `after` admits everybody whom `before` admits, so that going there takes the flag from nobody."""
     return (
         after.environment >= before.environment
         and after.allowlist >= before.allowlist

@@ -81,7 +81,7 @@ def segment_id(key: str, kind: SegmentKind) -> int:
 
 
 def conflicting_key(key: str, others: Iterable[str]) -> str | None:
-    """Another flag whose segments would have the ids of this one's: one chance in 250 million, to be refused."""
+    """Another flag whose segments would have the ids of this one's: one chance in 250 million; its plan is refused."""
     first = segment_id(key, SegmentKind.DENIED)
     return next((other for other in others if other != key and segment_id(other, SegmentKind.DENIED) == first), None)
 

@@ -1,11 +1,12 @@
 """One flag in production and the people who ask for it, with everything a test may want different."""
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from control_plane.phases import PRODUCTION, AudienceKind, Exposure
 from flags.evaluation.bucketing import bucket
-from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
+from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag, evaluate
 
 FLAG = "ENABLE_CREDITS_V2"
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -39,3 +40,14 @@ def user_in_bucket(number: int) -> str:
 
 ALICE = EvaluationContext("alice", CUTOVER - SECOND)
 ANONYMOUS = EvaluationContext()
+
+
+def users_losing_flag(
+    before: RolloutFlag, after: RolloutFlag, contexts: Iterable[EvaluationContext], *, now: datetime
+) -> Iterator[EvaluationContext]:
+    """Those of `contexts` who have the flag as it is and would not have it as it becomes."""
+    return (
+        context
+        for context in contexts
+        if evaluate(before, context, now).value and not evaluate(after, context, now).value
+    )

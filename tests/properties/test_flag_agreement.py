@@ -12,9 +12,9 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from control_plane.phases import Plan, Position, exposure_at, position_after, positions
 from flags.evaluation.evaluator import RolloutFlag, evaluate
-from flags.evaluation.monotonicity import is_superset_of, users_losing_flag, violations
+from flags.evaluation.monotonicity import is_superset_of, violations
 from flags.unleash.compiler import compile_flag, next_change_at
-from tests.flags.examples import NOW
+from tests.flags.examples import NOW, users_losing_flag
 from tests.properties import rollouts_at_random as at_random
 
 STATES, USERS_PER_STATE = 250, 400

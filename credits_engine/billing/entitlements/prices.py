@@ -66,11 +66,6 @@ def is_mapped(price: str, catalogue: Catalogue) -> bool:
     return _find(price, catalogue) is not None or OFFERS.find(price) is not None
 
 
-def unmapped(snapshot: Snapshot, catalogue: Catalogue) -> list[str]:
-    """The prices of a subscription that the catalogue does not know, next to one that it does."""
-    return [_name(item) for item in snapshot.items if bought(item, catalogue) is None]
-
-
 def service_period(snapshot: Snapshot, catalogue: Catalogue) -> Period | None:
     """The period of the item that decides the plan: items of one subscription may be in different ones."""
     dated = [(rank(bought(item, catalogue), catalogue), item.period) for item in snapshot.items if item.period]

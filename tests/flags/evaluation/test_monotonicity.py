@@ -5,8 +5,19 @@ import pytest
 
 from control_plane.phases import Exposure
 from flags.evaluation.evaluator import EvaluationContext
-from flags.evaluation.monotonicity import is_superset_of, users_losing_flag, violations
-from tests.flags.examples import ALICE, ANONYMOUS, EVERYTHING, EXPIRED, NAMED, NOW, SECOND, flag, user_in_bucket
+from flags.evaluation.monotonicity import is_superset_of, violations
+from tests.flags.examples import (
+    ALICE,
+    ANONYMOUS,
+    EVERYTHING,
+    EXPIRED,
+    NAMED,
+    NOW,
+    SECOND,
+    flag,
+    user_in_bucket,
+    users_losing_flag,
+)
 
 HALF = Exposure(allowlist=True, new_signups_percentage=100, everyone_percentage=50)
 PEOPLE = [EvaluationContext(user_in_bucket(number)) for number in (1, 30, 50, 51)]

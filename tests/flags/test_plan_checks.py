@@ -1,0 +1,70 @@
+"""What the flags refuse of a plan: a step that takes the flag from somebody, and ids that SDKs can't tell apart."""
+
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from control_plane import rollouts, store
+from control_plane.phases import AudienceKind, Plan, default_plan
+from control_plane.platform.db.database import transaction
+from control_plane.transitions import Decision, Refusal, Transition
+from flags.administration.plan_checks import losing_steps
+from tests.flags.examples import CUTOVER, FLAG, NOW
+
+CLASH = "FLAG_25537", "FLAG_26611"
+"""Two names that lead to the same segment ids."""
+
+
+def plan(flag: str) -> Decision:
+    with transaction() as session:
+        return rollouts.plan(session, flag, default_plan(CUTOVER), now=NOW, actor="alice", reason="A plan.")
+
+
+def with_steps(audience: AudienceKind, *steps: int) -> Plan:
+    guide = default_plan(CUTOVER)
+    phases = (replace(phase, steps=steps) if phase.audience is audience else phase for phase in guide.phases)
+    return replace(guide, phases=tuple(phases))
+
+
+def test_the_guides_plan_takes_the_flag_from_nobody() -> None:
+    assert list(losing_steps(FLAG, default_plan(CUTOVER))) == []
+
+
+@pytest.mark.parametrize(
+    ("audience", "sentence"),
+    [
+        (AudienceKind.EVERYONE, "Everyone at 10 % would take {} from users: Everyone goes down from 50 % to 10 %."),
+        (
+            AudienceKind.NEW_SIGNUPS,
+            "New signups first at 10 % would take {} from users: New signups go down from 50 % to 10 %.",
+        ),
+    ],
+)
+def test_a_step_that_goes_down_names_the_cohort_that_would_lose(audience: AudienceKind, sentence: str) -> None:
+    assert next(losing_steps(FLAG, with_steps(audience, 50, 10))) == sentence.format(FLAG)
+
+
+def test_environments_that_are_left_out_later_would_lose() -> None:
+    guide = default_plan(CUTOVER)
+    first = guide.phases[0]
+    narrower = replace(guide, phases=(first, replace(first, title="Staging alone", environments=("staging",))))
+    assert list(losing_steps(FLAG, narrower)) == [
+        f"Staging alone at 100 % would take {FLAG} from users: The environment development is no longer on as a whole."
+    ]
+
+
+def test_a_name_whose_segment_ids_are_taken_is_refused(app: Flask) -> None:
+    with app.app_context():
+        assert isinstance(plan(CLASH[0]), Transition)
+        refused = plan(CLASH[1])
+        assert isinstance(refused, Refusal)
+        assert [reason.code for reason in refused.reasons] == ["SEGMENT_IDS_CONFLICT"]
+        assert "could not tell the user lists of FLAG_26611 from those of FLAG_25537" in refused.sentence
+        with transaction() as session:
+            assert store.load(session, CLASH[1]) is None
+
+
+def test_other_names_are_taken(app: Flask) -> None:
+    with app.app_context():
+        assert [type(plan(flag)) for flag in ("ONE", "ANOTHER", CLASH[0])] == [Transition] * 3
