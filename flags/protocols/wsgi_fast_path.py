@@ -142,7 +142,7 @@ def _body(environ: Environ) -> bytes | None:
 
 SDKS = frozenset({TokenType.CLIENT.value})
 BROWSERS, PROVIDERS = frozenset(frontend.TYPES), frozenset(ofrep.TYPES)
-ONE_FLAG_ROUTE = FastRoute("/ofrep/v1/evaluate/flags/<path:key>", PROVIDERS, _one_flag, HEADERS_FOR_ALL)
+ONE_FLAG_ROUTE = FastRoute("/ofrep/v1/evaluate/flags/<key>", PROVIDERS, _one_flag, HEADERS_FOR_ALL)
 ROUTES = {
     ("GET", "/api/client/features"): FastRoute("/api/client/features", SDKS, _features),
     ("GET", "/api/frontend"): FastRoute("/api/frontend", BROWSERS, _toggles, HEADERS_FOR_ALL),

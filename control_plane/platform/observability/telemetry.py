@@ -25,6 +25,7 @@ from control_plane.platform.observability.signals import Sample, bound_seconds
 from control_plane.platform.problems import PROBLEM_CODE
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+CONVERTER = re.compile(r"<[^<>]*:(?=\w+>)")
 STARTED = "rollout.started"
 ACTOR = "rollout.actor"
 """Where in the WSGI environment the name of who acts is left for the access log."""
@@ -99,6 +100,12 @@ def collect_at_scrape(app: Flask, collect: Collect) -> None:
     app.extensions["collectors"].append(collect)
 
 
+@cache
+def route_label(rule: str) -> str:
+    """Return a rule of Werkzeug's as people write it: `/rollouts/<flag>/<verb>`, without the converters."""
+    return CONVERTER.sub("<", rule)
+
+
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """Measure one answer."""
     answered, latency = _series(method, route, status)
@@ -136,8 +143,8 @@ class _AtScrape(Collector):
 def _create_series() -> None:
     """A counter born at its first error has no increase, so that error would never be seen: bear them all at 0."""
     for rule in current_app.url_map.iter_rules():
-        SERVER_ERRORS.labels(rule.rule)
-        LATENCY.labels(rule.rule)
+        SERVER_ERRORS.labels(route_label(rule.rule))
+        LATENCY.labels(route_label(rule.rule))
 
 
 def _start() -> None:
@@ -153,7 +160,7 @@ def _finish(response: Response) -> Response:
     if STARTED not in environ:
         return response
     seconds = perf_counter() - environ[STARTED]
-    route = rule.rule if rule else UNMATCHED
+    route = route_label(rule.rule) if rule else UNMATCHED
     failed = response.status_code >= 500
     # Whatever a caller invents as a method or a path must not become a series of its own.
     method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "OTHER"
