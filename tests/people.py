@@ -7,8 +7,9 @@ import flask
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
-from control_plane.platform.auth import account_store, authentication
+from control_plane.platform.auth import account_store, accounts, authentication
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person, Role
 
@@ -36,3 +37,8 @@ def signed_in(app: Flask, name: str) -> FlaskClient:
         authentication.sign_in(name, PASSWORD, now=datetime.now(UTC))
         kept.update(flask.session)
     return client
+
+
+def authenticate(session: Session, username: str, password: str) -> Person | None:
+    """Check a password as signing in does; None for a wrong one, an unknown name or a disabled account."""
+    return accounts.prove(*accounts.claimed(session, username), password)

@@ -27,7 +27,6 @@ from control_plane.platform.problems import Problem
 __all__ = [
     "account_name",
     "add_person",
-    "authenticate",
     "begin_session",
     "change_password",
     "change_role",
@@ -39,7 +38,6 @@ __all__ = [
     "end_session",
     "end_sessions",
     "ensure_first_owner",
-    "find_person",
     "init_app",
     "is_in_force",
     "list_people",
@@ -86,11 +84,6 @@ def ensure_first_owner(session: Session, now: datetime) -> str | None:
     return password if _add(session, FIRST_OWNER, password, Role.OWNER, now=now, actor="system") else None
 
 
-def authenticate(session: Session, username: str, password: str) -> Person | None:
-    """Check a password; None for a wrong one, an unknown name or a disabled account, after the same work."""
-    return prove(*claimed(session, username), password)
-
-
 def claimed(session: Session, username: str) -> tuple[Person | None, str]:
     """The person who is said to sign in, and the hash that their password has to fit."""
     name = account_name(username)
@@ -124,11 +117,6 @@ def person_of_session(session: Session, session_id: str) -> Person | None:
 def end_session(session: Session, session_id: str) -> None:
     """End one session, in every process."""
     account_store.remove_session(session, session_id)
-
-
-def find_person(session: Session, person_id: int) -> Person | None:
-    """The person with this id."""
-    return account_store.person(session, person_id)
 
 
 def list_people(session: Session) -> list[Person]:

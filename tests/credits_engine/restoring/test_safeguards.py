@@ -19,6 +19,7 @@ from flags import store
 from flags.store import Effect
 from tests.billing_office import Office
 from tests.credits_engine.restoring.conftest import Restore, put_back
+from tests.people import authenticate
 
 BOB = "bob@example.org"
 
@@ -102,7 +103,7 @@ def test_access_is_given_back_to_nobody(
         people = {each.username: each for each in accounts.list_people(session)}
         assert people["victor"].disabled_at is not None
         assert (people["olga"].role, people["olga"].session_version) == (Role.VIEWER, olga.session_version + 2)
-        assert accounts.authenticate(session, "olga", "another long password") is not None
+        assert authenticate(session, "olga", "another long password") is not None
         assert people[BOB] == late
         newest = accounts.create_person(session, "nina", password="nina's long password", role="viewer", now=now)
         assert newest.id not in {each.id for each in people.values()}

@@ -12,6 +12,7 @@ from control_plane.platform.auth import account_store, accounts, audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.problems import Problem
+from tests.people import authenticate
 
 PASSWORD = "correct horse battery"
 
@@ -35,8 +36,8 @@ def refused(act: Callable[[], object]) -> str:
 
 
 def test_somebody_who_was_made_can_be_proved(session: Session, alice: Person) -> None:
-    assert accounts.authenticate(session, "alice", PASSWORD) == alice
-    assert accounts.authenticate(session, " ALICE ", PASSWORD) == alice
+    assert authenticate(session, "alice", PASSWORD) == alice
+    assert authenticate(session, " ALICE ", PASSWORD) == alice
     assert alice.role is Role.OWNER
 
 
@@ -49,7 +50,7 @@ def test_nobody_else_is(session: Session, alice: Person) -> None:
         ("al\x00ice", PASSWORD),
         ("a" * 99, "b" * 9999),
     ]
-    assert [accounts.authenticate(session, *credentials) for credentials in wrong] == [None] * len(wrong)
+    assert [authenticate(session, *credentials) for credentials in wrong] == [None] * len(wrong)
 
 
 @pytest.mark.database("sqlite")
@@ -72,7 +73,7 @@ def test_a_role_that_does_not_exist_is_refused(session: Session, now: datetime) 
 
 def test_a_person_added_gets_a_password_that_works(session: Session, now: datetime) -> None:
     password = accounts.add_person(session, "bob", "operator", now=now, actor="alice")
-    found = accounts.authenticate(session, "bob", password)
+    found = authenticate(session, "bob", password)
     assert found is not None
     assert found.role is Role.OPERATOR
 
@@ -80,7 +81,7 @@ def test_a_person_added_gets_a_password_that_works(session: Session, now: dateti
 def test_the_first_owner_is_made_once(session: Session, now: datetime) -> None:
     password = accounts.ensure_first_owner(session, now)
     assert password is not None
-    owner = accounts.authenticate(session, accounts.FIRST_OWNER, password)
+    owner = authenticate(session, accounts.FIRST_OWNER, password)
     assert owner is not None
     assert owner.role is Role.OWNER
     assert accounts.ensure_first_owner(session, now) is None
@@ -92,7 +93,7 @@ def test_of_two_processes_that_start_together_one_makes_the_first_owner(
     password = accounts.ensure_first_owner(session, now)
     monkeypatch.setattr(account_store, "is_empty", lambda _: True)
     assert accounts.ensure_first_owner(session, now) is None
-    assert accounts.authenticate(session, accounts.FIRST_OWNER, password or "") is not None
+    assert authenticate(session, accounts.FIRST_OWNER, password or "") is not None
 
 
 def test_where_anybody_exists_no_first_owner_is_made(session: Session, now: datetime) -> None:
@@ -104,8 +105,8 @@ def test_a_new_password_replaces_the_old_one_and_ends_every_session(
     session: Session, alice: Person, now: datetime
 ) -> None:
     accounts.change_password(session, alice.id, password="another horse entirely", now=now, actor="alice")
-    assert accounts.authenticate(session, "alice", PASSWORD) is None
-    changed = accounts.authenticate(session, "alice", "another horse entirely")
+    assert authenticate(session, "alice", PASSWORD) is None
+    changed = authenticate(session, "alice", "another horse entirely")
     assert changed is not None
     assert changed.session_version == alice.session_version + 1
 
@@ -113,7 +114,7 @@ def test_a_new_password_replaces_the_old_one_and_ends_every_session(
 def test_a_new_role_ends_every_session(session: Session, alice: Person, now: datetime) -> None:
     bob = accounts.create_person(session, "bob", password=PASSWORD, role="viewer", now=now)
     accounts.change_role(session, bob.id, role="operator", now=now, actor="alice")
-    changed = accounts.find_person(session, bob.id)
+    changed = account_store.person(session, bob.id)
     assert changed is not None
     assert (changed.role, changed.session_version) == (Role.OPERATOR, bob.session_version + 1)
 
@@ -121,7 +122,7 @@ def test_a_new_role_ends_every_session(session: Session, alice: Person, now: dat
 def test_somebody_locked_out_is_proved_no_more(session: Session, alice: Person, now: datetime) -> None:
     bob = accounts.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
     accounts.disable_person(session, bob.id, now=now, actor="alice")
-    assert accounts.authenticate(session, "bob", PASSWORD) is None
+    assert authenticate(session, "bob", PASSWORD) is None
 
 
 def test_the_last_owner_stays_one(session: Session, alice: Person, now: datetime) -> None:

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform.auth import accounts, rate_limit
+from control_plane.platform.auth import account_store, accounts, rate_limit
 from control_plane.platform.auth.authentication import SESSION_LIFETIME
 from control_plane.platform.db.database import transaction
 from tests.control_plane.platform import endpoints
@@ -137,7 +137,7 @@ def test_sessions_that_are_too_old_are_forgotten(
     app: Flask, client: FlaskClient, people: dict[str, int], now: datetime
 ) -> None:
     with app.app_context(), transaction() as session:
-        alice = accounts.find_person(session, people["alice"])
+        alice = account_store.person(session, people["alice"])
         assert alice is not None
         old = accounts.begin_session(session, alice, now=now, lifetime=SESSION_LIFETIME)
         accounts.begin_session(session, alice, now=now + 2 * SESSION_LIFETIME, lifetime=SESSION_LIFETIME)
