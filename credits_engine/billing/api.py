@@ -22,7 +22,7 @@ PAGE_MAX = 200
 bp = Blueprint("billing", __name__, url_prefix="/api/billing")
 
 
-class ReasonRequest(BaseModel):
+class EventReasonRequest(BaseModel):
     """Why, for every change."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -30,7 +30,7 @@ class ReasonRequest(BaseModel):
     reason: str = Field(min_length=1, max_length=2000)
 
 
-class LinkRequest(ReasonRequest):
+class LinkRequest(EventReasonRequest):
     """Which user a customer is."""
 
     userId: str = Field(min_length=1, max_length=255)  # noqa: N815 - the JSON name
@@ -80,7 +80,7 @@ def event_view(event_id: str) -> ResponseReturnValue:
 @require_role("operator")
 def replay_view(event_id: str) -> ResponseReturnValue:
     """Apply one event once more."""
-    body = ReasonRequest.model_validate(request.get_json())
+    body = EventReasonRequest.model_validate(request.get_json())
     with transaction() as session:
         commands.replay(session, event_id, now=datetime.now(UTC), actor=actor(), reason=body.reason)
     return jsonify({"replayed": [event_id]}), 202
@@ -90,7 +90,7 @@ def replay_view(event_id: str) -> ResponseReturnValue:
 @require_role("operator")
 def replay_all_view(state: str) -> ResponseReturnValue:
     """Apply every `parked` or every `dead` event once more."""
-    body = ReasonRequest.model_validate(request.get_json())
+    body = EventReasonRequest.model_validate(request.get_json())
     wanted = _state(state, among=(State.PARKED, State.DEAD))
     with transaction() as session:
         found = commands.replay_all(session, wanted, now=datetime.now(UTC), actor=actor(), reason=body.reason)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from control_plane.platform.http import openapi
 from control_plane.platform.http.openapi import Documentation, ResponseModel
-from credits_engine.billing.api import LinkRequest, ReasonRequest, ReconcileRequest
+from credits_engine.billing.api import EventReasonRequest, LinkRequest, ReconcileRequest
 
 
 class StripeEvent(BaseModel):
@@ -136,8 +136,8 @@ ROUTES = {
     "billing.summary_view": Documentation(answers={200: BillingSummary}),
     "billing.events_view": Documentation(query=PAGE, answers={200: BillingEvents}),
     "billing.event_view": Documentation(answers={200: BillingEventInFull}),
-    "billing.replay_view": Documentation(body=ReasonRequest, answers={202: BillingReplay}),
-    "billing.replay_all_view": Documentation(body=ReasonRequest, answers={202: BillingReplay}),
+    "billing.replay_view": Documentation(body=EventReasonRequest, answers={202: BillingReplay}),
+    "billing.replay_all_view": Documentation(body=EventReasonRequest, answers={202: BillingReplay}),
     "billing.user_view": Documentation(answers={200: BillingAccountDetail}),
     "billing.link_view": Documentation(body=LinkRequest, answers={200: BillingLink}),
     "billing.reconcile_view": Documentation(body=ReconcileRequest, answers={200: BillingReport}),

@@ -33,7 +33,9 @@ class Service:
         self.client: FlaskClient = app.test_client()
         self.secret = settings.user_jwt_secret
         with transaction() as session:
-            token = tokens.create_token(session, "meter", "service", environment=settings.environment, now=datetime.now(UTC))
+            token = tokens.create_token(
+                session, "meter", "service", environment=settings.environment, now=datetime.now(UTC)
+            )
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def consume(self, body: Any = None, key: str | None = "k1", **changes: object) -> TestResponse:

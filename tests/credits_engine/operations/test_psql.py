@@ -22,7 +22,7 @@ from tests import postgres
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 PSQL = re.compile(r'^psql -c "(.+)"$', re.MULTILINE)
 
 pytestmark = pytest.mark.database("postgresql")

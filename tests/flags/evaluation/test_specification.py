@@ -14,7 +14,7 @@ from flags.evaluation.timestamps import parse_timestamp
 from flags.unleash.compiler import compile_flag
 from tests.properties.rollouts_at_random import sdk_context
 
-CORPUS = json.loads((Path(__file__).parents[1] / "spec" / "evaluation.json").read_text())
+CORPUS = json.loads((Path(__file__).parents[2] / "spec" / "evaluation.json").read_text())
 NOW = datetime.fromisoformat(CORPUS["now"])
 CASES = [pytest.param(case, id=case["says"]) for case in CORPUS["cases"]]
 
