@@ -1,0 +1,32 @@
+"""The migrations of this application, by flag; packages above register theirs as they join."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from flask import current_app
+
+from control_plane.experiments.migration import Migration
+
+MIGRATIONS = "migrations"
+
+
+def register_migration(migration: Migration) -> None:
+    """Let alerts, gates and pages know `migration`; raise ValueError where its flag or its signals are taken."""
+    known: dict[str, Migration] = current_app.extensions.setdefault(MIGRATIONS, {})
+    if migration.flag in known:
+        raise ValueError(f"{migration.flag} is the flag of another migration already.")
+    for other in known.values():
+        shared = {*migration.signals.all} & {*other.signals.all}
+        if shared:
+            raise ValueError(f"{other.flag} counts {min(shared)} already; give {migration.flag} signals of its own.")
+    known[migration.flag] = migration
+
+
+def migrations() -> Mapping[str, Migration]:
+    """Return every registered migration by its flag."""
+    return MappingProxyType(current_app.extensions.get(MIGRATIONS, {}))
+
+
+def migration_of(flag: str) -> Migration | None:
+    """Return the migration that `flag` steers; None for a flag without one."""
+    return migrations().get(flag)
