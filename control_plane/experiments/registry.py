@@ -1,8 +1,5 @@
 """The migrations of this application, by flag; packages above register theirs as they join."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from flask import current_app
 
 from control_plane.experiments.migration import Migration
@@ -12,7 +9,7 @@ MIGRATIONS = "migrations"
 
 def register_migration(migration: Migration) -> None:
     """Let alerts, gates and pages know `migration`; raise ValueError where its flag or its signals are taken."""
-    known: dict[str, Migration] = current_app.extensions.setdefault(MIGRATIONS, {})
+    known = _by_flag()
     if migration.flag in known:
         raise ValueError(f"{migration.flag} is the flag of another migration already.")
     for other in known.values():
@@ -22,11 +19,16 @@ def register_migration(migration: Migration) -> None:
     known[migration.flag] = migration
 
 
-def migrations() -> Mapping[str, Migration]:
-    """Return every registered migration by its flag."""
-    return MappingProxyType(current_app.extensions.get(MIGRATIONS, {}))
+def migrations() -> tuple[Migration, ...]:
+    """Return every registered migration."""
+    return tuple(_by_flag().values())
 
 
 def migration_of(flag: str) -> Migration | None:
     """Return the migration that `flag` steers; None for a flag without one."""
-    return migrations().get(flag)
+    return _by_flag().get(flag)
+
+
+def _by_flag() -> dict[str, Migration]:
+    known: dict[str, Migration] = current_app.extensions.setdefault(MIGRATIONS, {})
+    return known

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from alerts.analysis.metrics import METRICS
 from alerts.overrides.store import Override, active
 from control_plane import rollouts, transitions
+from control_plane.experiments.registry import migration_of
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.platform.auth import audit
@@ -131,10 +131,9 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
 
 
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:
-    """The credits' engines behind the credits' flag; what is served behind any other flag is counted nowhere."""
-    if flag != FLAG:
-        return ()
-    return guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal)
+    """Return the counts of the flag's migration; what is served behind a flag without one is counted nowhere."""
+    migration = migration_of(flag)
+    return guardrails.engine_counts(_recent(minutes, now), migration) if migration else ()
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:

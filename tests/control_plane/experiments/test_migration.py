@@ -35,7 +35,7 @@ def test_two_signals_of_one_migration_need_two_names() -> None:
 @pytest.mark.database("sqlite")
 def test_the_credits_register_theirs(app: Flask) -> None:
     with app.app_context():
-        assert migrations() == {CREDITS.flag: CREDITS}
+        assert migrations() == (CREDITS,)
 
 
 @pytest.mark.database("sqlite")
