@@ -12,9 +12,8 @@ from alerts.analysis.verdicts import Certificate, Status, certificate
 from alerts.counters import Counters
 from alerts.definitions import rules_file
 from alerts.guard import applicable
-from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
-from control_plane.experiments.registry import migration_of
+from control_plane.experiments.registry import migration_of, names_of
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute
@@ -76,7 +75,7 @@ def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
         return GateResult("safety", GateStatus.UNKNOWN, reason, evidence)
     if missing:
         return GateResult("safety", GateStatus.UNKNOWN, " ".join(missing), evidence)
-    candidate = (migration_of(rollout.flag) or CREDITS).candidate
+    candidate = names_of(rollout.flag).candidate
     reason = f"{candidate} is shown to be below every threshold that must be."
     return GateResult("safety", GateStatus.OPEN, reason, evidence)
 

@@ -69,6 +69,18 @@ class AlertView:
             return None
         return self.verdict.attribution if self.verdict.attribution is not Attribution.UNKNOWN else None
 
+    @property
+    def fault(self) -> str:
+        """Name the side at fault as the guard has it, whatever it does about it."""
+        names = self.rule.migration
+        words = {
+            Attribution.V2_ONLY: f"Only {names.candidate}",
+            Attribution.SHARED: "Both engines",
+            Attribution.LEGACY: names.control_title,
+            Attribution.UNKNOWN: "Can't tell",
+        }
+        return words[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
+
 
 @dataclass(frozen=True, slots=True)
 class EngineCounts:

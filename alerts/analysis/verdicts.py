@@ -218,8 +218,8 @@ def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
     if log_start(test_for(rule), facts.legacy_faults) < HOLD_LOG_E:
         return None
     faults, window = _of(facts.legacy_faults), duration_text(rule.window_seconds)
-    control, candidate = rule.migration.control, rule.migration.candidate
-    found = f"{control[:1].upper()}{control[1:]} is at fault in {faults} in the last {window}."
+    candidate = rule.migration.candidate
+    found = f"{rule.migration.control_title} is at fault in {faults} in the last {window}."
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
 
 

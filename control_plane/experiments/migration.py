@@ -62,6 +62,11 @@ class Migration:
         if self.control == self.candidate:
             raise ValueError(f"Both implementations of {self.flag} are called {self.control!r}; name them apart.")
 
+    @property
+    def control_title(self) -> str:
+        """The control's name at the beginning of a sentence."""
+        return self.control[:1].upper() + self.control[1:]
+
     @classmethod
     def named(cls, flag: str, *, control: str, candidate: str, prefix: str) -> "Migration":
         """Make a migration whose signals begin with `prefix`, such as `price_failure`."""

@@ -2,6 +2,7 @@
 
 from flask import current_app
 
+from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 
 MIGRATIONS = "migrations"
@@ -27,6 +28,11 @@ def migrations() -> tuple[Migration, ...]:
 def migration_of(flag: str) -> Migration | None:
     """Return the migration that `flag` steers; None for a flag without one."""
     return _by_flag().get(flag)
+
+
+def names_of(flag: str) -> Migration:
+    """Return the migration whose names sentences about `flag` use: the credits' for a flag without one."""
+    return migration_of(flag) or CREDITS
 
 
 def _by_flag() -> dict[str, Migration]:
