@@ -7,18 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
-from alerts.analysis.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY, LEGACY, V2, Compare
+from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule, counted
 from alerts.analysis.sequential_test import Counts, Evidence
+from control_plane.experiments.migration import Migration
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
-
-FAILURE = "credit_consumption_failure"
-ROUTED = "credit_routed"
-"""Written as the router answers, before anything else can go wrong."""
-UNCOUNTED = "credit_outcome_missing"
-UNCOMPARED = "credit_comparison_missing"
-"""Routed operations that owe no good outcome, or no comparison, because they failed or were counted before."""
 
 SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS
 
@@ -49,14 +43,16 @@ class CounterWindow:
         counts = [count for series, count in self.by_signal.get(signal, ()) if engine in {"", series.engine}]
         return Counts(sum(count.bad for count in counts), sum(count.total for count in counts))
 
-    def pairs(self, discordant: Evidence) -> Pairs:
-        """Return how the engines failed on the same requests; `discordant` is the evidence of one-sided failures."""
-        decided, legacy = self.about(FAILURE, V2), self.about(FAILURE, LEGACY)
+    def pairs(self, migration: Migration, discordant: Evidence) -> Pairs:
+        """Return how both sides failed on the same requests; `discordant` is the evidence of one-sided failures."""
+        names = migration.signals
+        decided = self.about(names.failure, migration.candidate)
+        legacy = self.about(names.failure, migration.control)
         return Pairs(
             decided=decided.total,
             compared=min(decided.total, legacy.total),
-            v2_only=self.about(FAILED_V2_ONLY).bad,
-            legacy_only=self.about(FAILED_LEGACY_ONLY).bad,
+            v2_only=self.about(names.failed_candidate_only).bad,
+            legacy_only=self.about(names.failed_control_only).bad,
             legacy_failed=legacy.bad,
             discordant=discordant,
         )
@@ -65,13 +61,38 @@ class CounterWindow:
         """Return the signal's counts per engine; nothing for a rule that compares both answers itself."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart:
             return NO_ARMS
-        return Arms(self.about(rule.metric.signal, V2), self.about(rule.metric.signal, LEGACY))
+        signal, migration = rule.metric.signal, rule.migration
+        return Arms(self.about(signal, migration.candidate), self.about(signal, migration.control))
 
     def legacy_faults(self, rule: Rule) -> Counts:
         """Return the outcomes that legacy alone failed, of all that the rule counts."""
         if not rule.metric.legacy_apart:
             return Counts()
-        return Counts(self.about(rule.metric.signal, LEGACY).bad, self.about(rule.metric.signal).total)
+        signal = rule.metric.signal
+        return Counts(self.about(signal, rule.migration.control).bad, self.about(signal).total)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationCounts:
+    """The counts of one migration since the beginning that every alert of its flag needs."""
+
+    discordant: Counts
+    """Requests that just one side failed: those of the candidate among all of them."""
+    expected_outcomes: int
+    """Good outcomes that requests routed to the candidate are due."""
+    expected_comparisons: int
+
+    @classmethod
+    def of(cls, migration: Migration, tally: CounterWindow) -> "MigrationCounts":
+        """Pick the counts of `migration`."""
+        names, candidate = migration.signals, migration.candidate
+        failed_candidate_only = tally.about(names.failed_candidate_only).bad
+        routed = tally.about(names.routed, candidate).total
+        return cls(
+            Counts(failed_candidate_only, failed_candidate_only + tally.about(names.failed_control_only).bad),
+            expected_outcomes=routed - tally.about(names.outcome_missing, candidate).total,
+            expected_comparisons=routed - tally.about(names.comparison_missing, candidate).total,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +103,8 @@ class Counters:
     minutes: Minutes
     slices: Slices
     """The first minute of each window, in ten seconds."""
-    discordant: Counts
-    """Requests that just one engine failed: those of v2 among all of them."""
-    owed: int
-    """Good outcomes that operations routed to v2 are due."""
-    owed_comparisons: int
+    by_migration: Mapping[str, MigrationCounts]
+    """By flag."""
     _windows: dict[int, CounterWindow] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By their first ten seconds: most rules of a tick ask for the same few."""
 
@@ -98,22 +116,23 @@ class Counters:
         firsts = {_first_slice(rule, now) for rule in rules if rule.window_seconds <= signals.SLICES_KEPT_SECONDS}
         wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
         tally = CounterWindow.over(signals.totals(session).items())
-        alone = tally.about(FAILED_V2_ONLY).bad
-        routed = tally.about(ROUTED, V2).total
         return cls(
             tally,
             minutes,
             signals.slices(session, wanted),
-            discordant=Counts(alone, alone + tally.about(FAILED_LEGACY_ONLY).bad),
-            owed=routed - tally.about(UNCOUNTED, V2).total,
-            owed_comparisons=routed - tally.about(UNCOMPARED, V2).total,
+            {each.flag: MigrationCounts.of(each, tally) for each in {rule.migration for rule in rules}},
         )
 
     def expected(self, rule: Rule) -> int:
-        """Return how many counts the operations routed to v2 owe `rule`; 0 for a rule about something else."""
+        """Return how many counts the requests routed to the candidate owe `rule`; 0 for one about something else."""
+        counts = self.by_migration[rule.migration.flag]
         if rule.compare is Compare.PAIRED:
-            return self.owed_comparisons
-        return self.owed if rule.metric.engine == V2 else 0
+            return counts.expected_comparisons
+        return counts.expected_outcomes if rule.metric.engine == rule.migration.candidate else 0
+
+    def discordant(self, rule: Rule) -> Counts:
+        """Return the requests that just one side of the rule's migration failed, since the beginning."""
+        return self.by_migration[rule.migration.flag].discordant
 
     def of(self, rule: Rule) -> Counts:
         """Return the counts of the rule since the beginning."""

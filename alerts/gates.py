@@ -6,15 +6,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
-from alerts.analysis.metrics import V2
 from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import Evidence
 from alerts.analysis.verdicts import Certificate, Status, certificate
-from alerts.counters import FAILURE, Counters
+from alerts.counters import Counters
 from alerts.definitions import rules_file
 from alerts.guard import applicable
+from control_plane.experiments.migration import Migration
+from control_plane.experiments.registry import migration_of, names_of
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, Rollout
+from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute
 
 ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
@@ -60,7 +61,7 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
 
 
 def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Open once the answers v2 gave, serving or shadowing, show that it is below the thresholds."""
+    """Open once the answers that the candidate gave, serving or shadowing, show that it is below the thresholds."""
     if problem := _without_rules():
         return GateResult("safety", GateStatus.CLOSED, problem)
     certificates = _certificates(session, rollout)
@@ -74,19 +75,23 @@ def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
         return GateResult("safety", GateStatus.UNKNOWN, reason, evidence)
     if missing:
         return GateResult("safety", GateStatus.UNKNOWN, " ".join(missing), evidence)
-    return GateResult("safety", GateStatus.OPEN, "v2 is shown to be below every threshold that must be.", evidence)
+    candidate = names_of(rollout.flag).candidate
+    reason = f"{candidate} is shown to be below every threshold that must be."
+    return GateResult("safety", GateStatus.OPEN, reason, evidence)
 
 
 def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Open once v2 has served as often in this step as the plan asks for; operations are those of the credits."""
-    if rollout.flag != FLAG:
+    """Open once the flag's candidate has served as often in this step as the plan asks for."""
+    migration = migration_of(rollout.flag)
+    if migration is None:
         reason = f"No traffic of {rollout.flag} is known: nobody counts what is served behind it."
         return GateResult("served", GateStatus.UNKNOWN, reason, {"required": rollout.phase.served_minimum})
-    count, wanted = _served_since(session, rollout.entered_at), rollout.phase.served_minimum
+    count, wanted = _served_since(session, migration, rollout.entered_at), rollout.phase.served_minimum
     evidence = {"served": count, "required": wanted}
     if count >= wanted:
-        return GateResult("served", GateStatus.OPEN, f"v2 served {count:,} operations in this step.", evidence)
-    reason = f"v2 served {count:,} of the {wanted:,} operations that this step must see."
+        reason = f"{migration.candidate} served {count:,} operations in this step."
+        return GateResult("served", GateStatus.OPEN, reason, evidence)
+    reason = f"{migration.candidate} served {count:,} of the {wanted:,} operations that this step must see."
     return GateResult("served", GateStatus.UNKNOWN, reason, evidence)
 
 
@@ -112,10 +117,10 @@ def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:
     }
 
 
-def _served_since(session: Session, since: datetime) -> int:
+def _served_since(session: Session, migration: Migration, since: datetime) -> int:
     total = select(func.sum(SignalMinute.total)).where(
-        SignalMinute.signal == FAILURE,
-        SignalMinute.engine == V2,
+        SignalMinute.signal == migration.signals.failure,
+        SignalMinute.engine == migration.candidate,
         SignalMinute.role == "served",
         # The minute of the advance also holds answers of the step before.
         SignalMinute.minute > int(since.timestamp()) // 60,

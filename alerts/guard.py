@@ -95,11 +95,11 @@ def _judge_rollout(
 def _first_state(rule: Rule, counters: Counters) -> AlertMemory:
     """An attempt, or a changed question, begins with what is counted from now on."""
     silence = DataGap(counters.expected(rule), counters.expected(rule))
-    return AlertMemory(counters.of(rule), Evidence(), counters.discordant, Evidence(), None, silence)
+    return AlertMemory(counters.of(rule), Evidence(), counters.discordant(rule), Evidence(), None, silence)
 
 
 def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime) -> AlertMemory:
-    seen, pairs_seen = counters.of(rule), counters.discordant
+    seen, pairs_seen = counters.of(rule), counters.discordant(rule)
     increment = _increment(before.seen, seen)
     silence = update_gap(before.silence, due=counters.expected(rule), counted=increment.total, now=now)
     if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
@@ -124,7 +124,7 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         exposed=exposed,
         window=window.of(rule),
         silent_seconds=memory.silence.seconds,
-        pairs=window.pairs(memory.pairs) if rule.needs_pairs else None,
+        pairs=window.pairs(rule.migration, memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
         legacy_faults=window.legacy_faults(rule),
     )

@@ -8,6 +8,7 @@ from alerts import gates, guard, prometheus_collector
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane import rollouts
+from control_plane.experiments.registry import migrations
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
@@ -34,7 +35,7 @@ def run_guard(now: datetime, term: int) -> list[Transition]:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
-    rules = app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
+    rules = app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file, migrations)
     start_checks.register(app, rules.require)
     rollouts.register_gate("guardrails", gates.guardrails)
     rollouts.register_rearm_gate("firing", gates.firing)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from alerts import store
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.metrics import FAILED_LEGACY_ONLY, LEGACY, V2, Compare
+from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
@@ -49,10 +49,10 @@ def init_app(app: Flask) -> None:
 def series_of(rule: Rule) -> tuple[SeriesKey, ...]:
     """Every series that `rule` counts."""
     if rule.compare is Compare.DISCORDANT:
-        return SeriesKey(rule.metric.signal), SeriesKey(FAILED_LEGACY_ONLY)
+        return SeriesKey(rule.metric.signal), SeriesKey(rule.migration.signals.failed_control_only)
     if rule.metric.engine:
         return tuple(SeriesKey(rule.metric.signal, rule.metric.engine, role) for role in ("served", "shadow"))
-    engines = ("", V2, LEGACY) if rule.metric.engine_unknown else ("",)
+    engines = ("", rule.migration.candidate, rule.migration.control) if rule.metric.engine_unknown else ("",)
     return tuple(SeriesKey(rule.metric.signal, engine) for engine in engines)
 
 

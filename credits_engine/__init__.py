@@ -2,6 +2,8 @@
 
 from flask import Flask
 
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.registry import register_migration
 from control_plane.platform.runtime import concurrency_limit
 from credits_engine import expiry_jobs
 from credits_engine.administration import usage_rollup
@@ -19,6 +21,7 @@ BUSY = ("/api/credits/consume", "/api/user/credits/status")
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
+    register_migration(CREDITS)
     concurrency_limit.limit_paths(app, *BUSY)
     execution.init_app(app)
     api.init_app(app)

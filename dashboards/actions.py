@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 from control_plane.phases import Rollout, RolloutState
 from dashboards.summaries import advance_label, step_back_label
 
@@ -18,7 +20,7 @@ class UserAction:
     destructive: bool = False
 
 
-def actions(rollout: Rollout) -> tuple[UserAction, ...]:
+def actions(rollout: Rollout, migration: Migration = CREDITS) -> tuple[UserAction, ...]:
     """The actions that need a reason, as buttons beside the next step; the destructive one last."""
     if rollout.latched:
         return ()
@@ -27,15 +29,16 @@ def actions(rollout: Rollout) -> tuple[UserAction, ...]:
     verbs = [first, "step-back" if step_back_label(rollout) else None, "rollback"]
     # Who holds by hand what the guard holds makes the hold their own: it then ends by hand alone.
     keep = ["hold"] if held and rollout.held_by_guard else []
-    return tuple(action(rollout, verb) for verb in [*keep, *verbs] if verb)
+    return tuple(action(rollout, verb, migration) for verb in [*keep, *verbs] if verb)
 
 
-def action(rollout: Rollout, verb: str) -> UserAction:
+def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserAction:
     """The words for `verb`, whether or not it is possible now."""
+    control, candidate = migration.control, migration.candidate
     match verb:
         case "advance":
             label = advance_label(rollout)
-            text = "Whoever has v2 keeps it, and more people get it. The guard judges each second."
+            text = f"Whoever has {candidate} keeps it, and more people get it. The guard judges each second."
             return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
         case "hold":
             text = "Everybody keeps the engine they have, and no step may follow until somebody resumes."
@@ -46,15 +49,16 @@ def action(rollout: Rollout, verb: str) -> UserAction:
             return UserAction(verb, "Resume", "Resume the rollout?", text, "Resumed.")
         case "step-back":
             label = step_back_label(rollout) or "Step back"
-            text = "Those added last go back to legacy with their next request, and the step soaks again."
+            text = f"Those added last go back to {control} with their next request, and the step soaks again."
             return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
         case "rearm":
-            text = "A new attempt begins at the lowest step. Production stays on legacy until it is advanced again."
+            text = f"A new attempt begins at the lowest step. Production stays on {control} until it is advanced again."
             return UserAction(verb, "Re-arm", "Re-arm the rollout?", text, "Re-armed: a new attempt begins.")
         case _:
             text = (
-                "Legacy answers everybody from the next request on. Credits already used stay used. It stays so until "
-                "an owner re-arms the rollout, which then begins again at its lowest step."
+                f"{migration.control_title} answers everybody from the next request on. "
+                "Credits already used stay used. "
+                "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
             )
-            done = "Rolled back: legacy serves everybody."
-            return UserAction("rollback", "Roll back", "Roll back to legacy now?", text, done, destructive=True)
+            done = f"Rolled back: {control} serves everybody."
+            return UserAction("rollback", "Roll back", f"Roll back to {control} now?", text, done, destructive=True)

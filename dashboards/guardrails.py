@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
-from alerts.analysis.metrics import LEGACY, Compare
+from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Countable, Rule
 from alerts.analysis.verdicts import Status, Verdict
+from control_plane.experiments.migration import Migration
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
 
 HISTORY = timedelta(hours=1)
 HOLD_LOG10 = 1.0
-ENGINES = ("v2", "legacy")
 WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
 """The rest stay in the order of the file: a card should not jump because traffic paused."""
 
@@ -69,6 +69,18 @@ class AlertView:
             return None
         return self.verdict.attribution if self.verdict.attribution is not Attribution.UNKNOWN else None
 
+    @property
+    def fault(self) -> str:
+        """Name the side at fault as the guard has it, whatever it does about it."""
+        names = self.rule.migration
+        words = {
+            Attribution.V2_ONLY: f"Only {names.candidate}",
+            Attribution.SHARED: "Both engines",
+            Attribution.LEGACY: names.control_title,
+            Attribution.UNKNOWN: "Can't tell",
+        }
+        return words[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
+
 
 @dataclass(frozen=True, slots=True)
 class EngineCounts:
@@ -112,15 +124,16 @@ def worst(views: Sequence[AlertView]) -> AlertView | None:
     return views[0] if views else None
 
 
-def engine_counts(minutes: Minutes, signal: str) -> tuple[EngineCounts, ...]:
-    """v2 beside legacy, in what `minutes` covers."""
-    return tuple(_engine_counts(minutes, signal, engine) for engine in ENGINES)
+def engine_counts(minutes: Minutes, migration: Migration) -> tuple[EngineCounts, ...]:
+    """The candidate beside the control, in what `minutes` covers."""
+    signal = migration.signals.failure
+    return tuple(_engine_counts(minutes, signal, engine) for engine in (migration.candidate, migration.control))
 
 
 def served_share(counts: Sequence[EngineCounts]) -> float | None:
-    """The part of the answers that v2 gave; None where nothing was asked."""
+    """The part of the answers that the candidate gave, which is the first; None where nothing was asked."""
     total = sum(each.served for each in counts)
-    return sum(each.served for each in counts if each.engine == "v2") / total if total else None
+    return counts[0].served / total if total else None
 
 
 def _urgency(view: AlertView) -> int:
@@ -156,14 +169,18 @@ def _history(rule: Rule, minutes: Minutes, *, now: datetime, changes: Sequence[d
 def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int, int]]]]:
     if rule.compare is Compare.DISCORDANT:
         return []
-    names = ENGINES if rule.metric.engine and rule.metric.legacy_twin else (rule.metric.engine or "",)
+    names = (
+        (rule.migration.candidate, rule.migration.control)
+        if rule.metric.engine and rule.metric.legacy_twin
+        else (rule.metric.engine or "",)
+    )
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
     for ((signal, engine, _role), minute), tally in minutes:
         name = engine if rule.metric.engine else ""
         if signal == rule.metric.signal and name in found:
             bad, total = found[name].get(minute, (0, 0))
-            v2s = 0 if rule.metric.legacy_apart and engine == LEGACY else tally.bad
-            found[name][minute] = (bad + v2s, total + tally.total)
+            candidates = 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
+            found[name][minute] = (bad + candidates, total + tally.total)
     return [(name or "all", counts) for name, counts in found.items()]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import (
     AudienceKind,
@@ -90,7 +92,9 @@ def step_back_label(rollout: Rollout) -> str | None:
     return f"Step back to {reach(rollout.plan, position)}" if position else None
 
 
-def status_sentence(rollout: Rollout, gates: Sequence[GateResult], now: datetime) -> str:
+def status_sentence(
+    rollout: Rollout, gates: Sequence[GateResult], now: datetime, migration: Migration = CREDITS
+) -> str:
     """Describe the state of the rollout in one or two sentences."""
     here = reach(rollout.plan, rollout.position)
     why = sentence_case(sentence(rollout.state_reason))
@@ -102,9 +106,9 @@ def status_sentence(rollout: Rollout, gates: Sequence[GateResult], now: datetime
             holder = "the guard" if rollout.held_by_guard else "a person"
             return f"Held by {holder} at {here} for {lasted}: {why}"
         case RolloutState.ROLLED_BACK:
-            return f"Rolled back {ago(rollout.state_changed_at, now)}, legacy serves everybody: {why}"
+            return f"Rolled back {ago(rollout.state_changed_at, now)}, {migration.control} serves everybody: {why}"
         case RolloutState.COMPLETE:
-            return f"Complete for {lasted}: v2 serves everybody."
+            return f"Complete for {lasted}: {migration.candidate} serves everybody."
 
 
 def gates_sentence(gates: Sequence[GateResult]) -> str:

@@ -1,7 +1,11 @@
 """The measurements an alert may be written on: which signal feeds each, and what its evidence speaks of."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 
 
 class Compare(StrEnum):
@@ -10,11 +14,11 @@ class Compare(StrEnum):
     ABSOLUTE = "absolute"
     """Bad outcomes among all outcomes, against the threshold."""
     PAIRED = "paired"
-    """Requests that both engines answered and answered differently, among all that both answered."""
+    """Requests that both implementations answered and answered differently, among all that both answered."""
     DRIFT = "drift"
-    """By how much of what legacy would charge the two charges differ, on average over all requests."""
+    """By how much of what the control would charge the two charges differ, on average over all requests."""
     DISCORDANT = "discordant"
-    """Requests that only v2 failed, among those that just one of the engines failed; the threshold is one half."""
+    """Requests that only the candidate failed, among those that just one side failed; the threshold is one half."""
 
 
 class Unit(StrEnum):
@@ -46,18 +50,23 @@ class Metric:
     """For what is bad once a budget is used up: the setting that says how much that is where no alert does."""
 
 
-V2, LEGACY = "v2", "legacy"
-FAILED_V2_ONLY = "credit_failure_v2_only"
-FAILED_LEGACY_ONLY = "credit_failure_legacy_only"
+def metrics_of(migration: Migration) -> Mapping[str, Metric]:
+    """Return the metrics that any migration has, over its own signals."""
+    names, candidate = migration.signals, migration.candidate
+    return {
+        names.failure: Metric(names.failure, engine=candidate, legacy_twin=True, certifies=True),
+        names.slow: Metric(names.slow, Unit.DURATION, engine=candidate),
+        names.difference: Metric(names.difference, compare=Compare.PAIRED, certifies=True, legacy_apart=True),
+        names.failure_discordant: Metric(names.failed_candidate_only, compare=Compare.DISCORDANT),
+        names.shadow_skipped: Metric(names.shadow_skipped, engine=candidate, engine_unknown=True),
+    }
+
 
 METRICS = {
-    "credit_consumption_failure": Metric("credit_consumption_failure", engine=V2, legacy_twin=True, certifies=True),
+    **metrics_of(CREDITS),
     "credit_new_error_type": Metric("credit_new_error_type"),
-    "credit_consumption_slow": Metric("credit_consumption_slow", Unit.DURATION, engine=V2),
     "credit_api_slow": Metric("credit_api_slow", Unit.DURATION, engine_unknown=True),
-    "credit_variance": Metric("credit_variance", compare=Compare.PAIRED, certifies=True, legacy_apart=True),
     "credit_drift": Metric("credit_drift", compare=Compare.DRIFT, legacy_apart=True),
-    "credit_failure_discordant": Metric(FAILED_V2_ONLY, compare=Compare.DISCORDANT),
     "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
     "credit_refused_by_v2_only": Metric("credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
@@ -65,7 +74,6 @@ METRICS = {
     "credit_outcome_mismatch": Metric("credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True),
     "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
     "credit_retry": Metric("credit_retry", notifies_only=True),
-    "credit_shadow_skipped": Metric("credit_shadow_skipped", engine=V2, engine_unknown=True),
     "credits_at_risk": Metric("credits_at_risk", budget_setting="CREDITS_AT_RISK_MAX"),
     "credit_ledger_difference": Metric("credit_ledger_difference", legacy_apart=True),
     "credit_double_charge": Metric("credit_double_charge"),
@@ -98,3 +106,8 @@ METRICS = {
     "notice_failure": Metric("notice_failure", engine_unknown=True),
     "alertmanager_refused": Metric("alertmanager_refused", engine_unknown=True),
 }
+
+
+def metrics_with(migrations: Iterable[Migration]) -> Mapping[str, Metric]:
+    """Return the built-in metrics and those of `migrations`."""
+    return {name: metric for each in migrations for name, metric in metrics_of(each).items()} | METRICS

@@ -6,8 +6,10 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
-from alerts.analysis.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare, Metric
+from alerts.analysis.metrics import Compare, Metric
 from alerts.analysis.sequential_test import DESIGN, Counts, SequentialTest, discordant_test, mismatch_test, rate_test
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 
 PHASE_ALPHA = 0.01
 """The chance of one false rollback in a phase that all alerts of a flag share."""
@@ -74,6 +76,8 @@ class Rule:
     """Where the counts come from when it is not this program that counts."""
     budget: int | None = None
     """How many credits a step may cost before an outcome is bad; None leaves it to the metric's setting."""
+    migration: Migration = CREDITS
+    """The names by which a breach is attributed: those of its flag's migration, the credits' for any other flag."""
     fingerprint: str = field(init=False, compare=False)
     """Changes exactly when stored evidence no longer answers the question that this alert asks."""
 
@@ -104,7 +108,7 @@ class Rule:
     def signals(self) -> tuple[str, ...]:
         """The signals whose counts it is judged by."""
         own = self.metric.signal
-        return (own, FAILED_LEGACY_ONLY) if self.compare is Compare.DISCORDANT else (own,)
+        return (own, self.migration.signals.failed_control_only) if self.compare is Compare.DISCORDANT else (own,)
 
     @property
     def attributable(self) -> bool:
@@ -148,15 +152,16 @@ def test_for(rule: Rule) -> SequentialTest:
 def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
     """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
+    failed_control_only = rule.migration.signals.failed_control_only
     for (signal, engine, _role), tally in increments:
         match rule.compare:
             case Compare.DISCORDANT if signal == rule.metric.signal:
                 bad += tally.bad
                 total += tally.bad
-            case Compare.DISCORDANT if signal == FAILED_LEGACY_ONLY:
+            case Compare.DISCORDANT if signal == failed_control_only:
                 total += tally.bad
             case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule.metric, signal, engine):
-                bad += 0 if rule.metric.legacy_apart and engine == LEGACY else tally.bad
+                bad += 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
                 total += tally.total
     return Counts(bad, total)
 

@@ -43,16 +43,16 @@ Concern = tuple[Status, str]
 BREACHES: Mapping[Attribution, Concern] = {
     Attribution.SHARED: (
         Status.HOLD,
-        "Over its threshold, but legacy fails as well, so going back would not help.",
+        "Over its threshold, but {control} fails as well, so going back would not help.",
     ),
     Attribution.LEGACY: (
         Status.HOLD,
-        "Over its threshold, but it is legacy that fails, so going back would do harm.",
+        "Over its threshold, but it is {control} that fails, so going back would do harm.",
     ),
-    Attribution.V2_ONLY: (Status.ROLLBACK, "Over its threshold, and v2 alone is to blame."),
-    Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether legacy would do better is not known."),
+    Attribution.V2_ONLY: (Status.ROLLBACK, "Over its threshold, and {candidate} alone is to blame."),
+    Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether {control} would do better is not known."),
 }
-"""What a breach leads to by whose fault it is."""
+"""What a breach leads to by whose fault it is; `{control}` and `{candidate}` are the migration's names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +205,22 @@ def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | Non
         return None
     if now - breached_since < timedelta(seconds=rule.for_seconds):
         return Status.HOLD, f"Over its threshold; rolls back if that lasts {duration_text(rule.for_seconds)}."
+    control, candidate = rule.migration.control, rule.migration.candidate
     if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
-        return Status.HOLD, "Over its threshold, but it can't tell v2 from legacy and nothing else blames v2."
-    return BREACHES[attribution]
+        cause = f"it can't tell {candidate} from {control} and nothing else blames {candidate}."
+        return Status.HOLD, f"Over its threshold, but {cause}"
+    status, sentence = BREACHES[attribution]
+    return status, sentence.format(control=control, candidate=candidate)
 
 
 def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
     """Legacy's own defects hold where they are as alarming as v2's would be."""
     if log_start(test_for(rule), facts.legacy_faults) < HOLD_LOG_E:
         return None
-    found = f"Legacy is at fault in {_of(facts.legacy_faults)} in the last {duration_text(rule.window_seconds)}."
-    return Status.HOLD, f"{found} That says nothing against v2, and going back would do harm."
+    faults, window = _of(facts.legacy_faults), duration_text(rule.window_seconds)
+    candidate = rule.migration.candidate
+    found = f"{rule.migration.control_title} is at fault in {faults} in the last {window}."
+    return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
 
 
 def _silence(rule: Rule, facts: Facts) -> Concern | None:

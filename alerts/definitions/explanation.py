@@ -46,7 +46,11 @@ def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
     if rule.metric.engine_unknown and rule.acts:
-        yield "It can't tell v2 from legacy: it holds, and rolls back only while the engines' own counts blame v2."
+        control, candidate = rule.migration.control, rule.migration.candidate
+        yield (
+            f"It can't tell {candidate} from {control}: it holds, and rolls back only while the engines' own counts "
+            f"blame {candidate}."
+        )
     if rule.metric.budget_setting:
         yield _budget(rule)
     if rule.tripwire:

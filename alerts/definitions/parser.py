@@ -14,9 +14,11 @@ from alerts.analysis.metrics import METRICS, Compare, Metric, Unit
 from alerts.analysis.rules import PHASE_ALPHA, Action, NoData, Rule, Severity
 from alerts.analysis.sequential_test import HIGHEST_NULL
 from alerts.definitions import value_parsers
+from alerts.definitions.known_metrics import KnownMetrics
 from alerts.definitions.value_parsers import FLAG_PATTERN, NAME_PATTERN
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 
-DEFAULT_FLAG = "ENABLE_CREDITS_V2"
 DEFAULT_QUANTILE = Decimal(95)
 WINDOW_SECONDS = (Decimal(10), Decimal(86_400))
 ALERTS_MAX = 100
@@ -46,10 +48,13 @@ class InvalidRules(ValueError):  # noqa: N818 - it carries every mistake, not on
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def parse(text: str) -> tuple[Rule, ...]:
-    """The rules in `text`, in its order; raises RulesRefused with every mistake if there is any."""
+def parse(text: str, migrations: Iterable[Migration] = ()) -> tuple[Rule, ...]:
+    """The rules in `text`, in its order; raises InvalidRules with every mistake if there is any.
+
+    The metrics of `migrations` may be named beside those that are built in.
+    """
     mistakes: list[RuleError] = []
-    rules = _rules(_composed(text), mistakes)
+    rules = _rules(_composed(text), mistakes, KnownMetrics.with_migrations(migrations))
     mistakes += _alpha_errors(rules)
     if mistakes:
         raise InvalidRules(mistakes)
@@ -71,7 +76,7 @@ def _composed(text: str) -> yaml.Node | None:
         raise InvalidRules([RuleError(1, "alerts", "this is nested too deeply to be read.")]) from broken
 
 
-def _rules(root: yaml.Node | None, mistakes: list[RuleError]) -> list[tuple[Rule, int]]:
+def _rules(root: yaml.Node | None, mistakes: list[RuleError], known: KnownMetrics) -> list[tuple[Rule, int]]:
     """Every alert that could be read, with its line; what could not be read is added to `mistakes`."""
     top = _children(root, "the file", mistakes) if root else {}
     for key, (line, _) in top.items():
@@ -84,11 +89,11 @@ def _rules(root: yaml.Node | None, mistakes: list[RuleError]) -> list[tuple[Rule
     alerts = _children(node, "alerts", mistakes)
     if isinstance(node, yaml.MappingNode) and not 1 <= len(alerts) <= ALERTS_MAX:
         mistakes.append(RuleError(line, "alerts", f"expected 1 to {ALERTS_MAX} alerts, found {len(alerts)}."))
-    read = ((_alert(name, line, node, mistakes), line) for name, (line, node) in alerts.items())
+    read = ((_alert(name, line, node, mistakes, known), line) for name, (line, node) in alerts.items())
     return [(rule, line) for rule, line in read if rule]
 
 
-def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError]) -> Rule | None:
+def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError], known: KnownMetrics) -> Rule | None:
     path = f"alerts.{name}"
     before = len(mistakes)
     if not re.fullmatch(NAME_PATTERN, name):
@@ -107,9 +112,9 @@ def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError]) -> 
         mistakes += [RuleError(line, f"{path}.{key}", "missing.") for key in REQUIRED if key not in children]
     if len(mistakes) > before:
         return None
-    for key, expected in _contradictions(name, values):
+    for key, expected in _contradictions(name, values, known):
         mistakes.append(RuleError(children[key][0] if key in children else line, f"{path}.{key}", expected))
-    return _rule(name, values) if len(mistakes) == before else None
+    return _rule(name, values, known) if len(mistakes) == before else None
 
 
 def _children(node: yaml.Node | None, path: str, mistakes: list[RuleError]) -> dict[str, tuple[int, yaml.Node]]:
@@ -129,16 +134,20 @@ def _children(node: yaml.Node | None, path: str, mistakes: list[RuleError]) -> d
     return found
 
 
-def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _contradictions(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Iterator[tuple[str, str]]:
     """Yield (key, sentence) for values that are valid alone and contradict each other."""
-    metric = _metric(name, values)
+    metric = known.metric(name, values)
     threshold: quantities.Threshold = values["threshold"]
     if metric is None:
-        known = ", ".join(sorted(METRICS))
-        yield "metric", f"nothing is measured under the name {name!r}; name what to measure. Built in are {known}."
+        names = ", ".join(sorted(known.metrics))
+        yield "metric", f"nothing is measured under the name {name!r}; name what to measure. Built in are {names}."
         return
-    yield from _threshold_contradictions(metric, threshold, values)
-    yield from _metric_contradictions(metric, values)
+    is_built_in = metric in known.metrics.values()
+    yield from _threshold_contradictions(metric, threshold, values, is_built_in=is_built_in)
+    yield from _metric_contradictions(metric, values, is_built_in=is_built_in)
+    owner = known.owners.get(values.get("metric", name), CREDITS)
+    if owner is not CREDITS and values.get("flag", owner.flag) != owner.flag:
+        yield "flag", f"{metric.signal} is counted for {owner.flag}; write that, or leave the flag out."
     if not WINDOW_SECONDS[0] <= values["window"] <= WINDOW_SECONDS[1]:
         yield "window", "a window lasts from 10s to 1d."
     if values.get("for", Decimal(0)) > WINDOW_SECONDS[1]:
@@ -151,9 +160,11 @@ def _contradictions(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
         yield "weight", "a weight is above 0."
 
 
-def _metric_contradictions(metric: Metric, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _metric_contradictions(
+    metric: Metric, values: Mapping[str, Any], *, is_built_in: bool
+) -> Iterator[tuple[str, str]]:
     """Yield (key, sentence) for what the metric can't provide."""
-    if "query" in values and metric in METRICS.values():
+    if "query" in values and is_built_in:
         yield "query", f"this program counts {metric.signal} itself; give a metric of another name beside a query."
     if "budget" in values and metric.budget_setting is None:
         names = ", ".join(name for name, each in METRICS.items() if each.budget_setting)
@@ -163,7 +174,7 @@ def _metric_contradictions(metric: Metric, values: Mapping[str, Any]) -> Iterato
 
 
 def _threshold_contradictions(
-    metric: Metric, threshold: quantities.Threshold, values: Mapping[str, Any]
+    metric: Metric, threshold: quantities.Threshold, values: Mapping[str, Any], *, is_built_in: bool
 ) -> Iterator[tuple[str, str]]:
     if threshold.unit is not metric.unit:
         example = "a ratio like 1%" if metric.unit is Unit.RATIO else "a duration like 500ms"
@@ -175,7 +186,7 @@ def _threshold_contradictions(
     compare = values.get("compare", metric.compare)
     if Compare.DISCORDANT in (compare, metric.compare) and threshold.amount != Decimal("0.5"):
         yield "threshold", "discordant pairs are compared with 50%, the share of v2 where both engines fail alike."
-    if compare is not metric.compare and (metric in METRICS.values() or compare is Compare.DISCORDANT):
+    if compare is not metric.compare and (is_built_in or compare is Compare.DISCORDANT):
         yield "compare", f"this measurement can only be compared as {metric.compare}."
     if "quantile" in values and threshold.unit is not Unit.DURATION:
         yield "quantile", "a quantile belongs to a duration; leave it out beside a ratio."
@@ -183,11 +194,12 @@ def _threshold_contradictions(
         yield "quantile", "a quantile is at least 50 and below 100, like 95 or 99.9."
 
 
-def _rule(name: str, values: Mapping[str, Any]) -> Rule:
-    metric, threshold = _metric(name, values), values["threshold"]
+def _rule(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Rule:
+    metric, threshold = known.metric(name, values), values["threshold"]
     assert metric is not None
     severity = values["severity"]
     slow = threshold.unit is Unit.DURATION
+    flag = known.flag(name, values)
     quantile = values.get("quantile", DEFAULT_QUANTILE) if slow else None
     return Rule(
         name=name,
@@ -205,20 +217,12 @@ def _rule(name: str, values: Mapping[str, Any]) -> Rule:
         alpha=float(values["alpha"]) if "alpha" in values else None,
         weight=float(values.get("weight", 1)),
         for_seconds=float(values.get("for", 0)),
-        flag=values.get("flag", DEFAULT_FLAG),
+        flag=flag,
         environments=values.get("environments", ()),
         query=values.get("query"),
         budget=values.get("budget"),
+        migration=known.migrations.get(flag, CREDITS),
     )
-
-
-def _metric(name: str, values: Mapping[str, Any]) -> Metric | None:
-    """A built-in measurement, or a signal of the users' own where `metric` names one; None where nothing is named."""
-    named = values.get("metric", name)
-    if named in METRICS or "metric" not in values:
-        return METRICS.get(named)
-    compare = values.get("compare", Compare.ABSOLUTE)
-    return Metric(named, values["threshold"].unit, compare=compare)
 
 
 def _alpha_errors(rules: list[tuple[Rule, int]]) -> Iterator[RuleError]:
@@ -251,7 +255,7 @@ FIELDS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "weight": value_parsers.number,
     "no_data": value_parsers.one_of(NoData),
     "for": lambda node: quantities.duration(value_parsers.text(node)),
-    "flag": value_parsers.name(FLAG_PATTERN, DEFAULT_FLAG),
+    "flag": value_parsers.name(FLAG_PATTERN, CREDITS.flag),
     "query": value_parsers.query,
     "budget": value_parsers.credit_count,
     "environments": value_parsers.environments,

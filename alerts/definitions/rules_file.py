@@ -3,6 +3,7 @@
 A file that can't be used stops a server from starting, and no command: an emergency is when it is most likely broken.
 """
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from flask import current_app
 from alerts.analysis.rules import Rule
 from alerts.definitions import parser
 from alerts.definitions.parser import InvalidRules
+from control_plane.experiments.migration import Migration
 from control_plane.platform.settings import SettingsError
 
 log = structlog.get_logger()
@@ -24,9 +26,10 @@ class RulesFile:
     `loaded` is False until the file could be used once: no rules are in force then, and nothing may be guarded by them.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Read the file; what is wrong with it becomes `problem`."""
+    def __init__(self, path: Path, migrations: Callable[[], Iterable[Migration]] = tuple) -> None:
+        """Read the file, which may name the signals of `migrations`; what is wrong with it becomes `problem`."""
         self._path = path
+        self._migrations = migrations
         self._arriving: Stamp | None = None
         self._stamp: Stamp | None = None
         self.rules: tuple[Rule, ...] = ()
@@ -34,7 +37,7 @@ class RulesFile:
         self.problem: str | None = None
         try:
             self._stamp = _stamp(path)
-            self.rules = parser.parse(path.read_text(encoding="utf-8"))
+            self.rules = self._parse()
             self.loaded = True
         except OSError as error:
             self.problem = f"{path} can't be read ({error.strerror}); set ALERTS_FILE to the alerts."
@@ -59,7 +62,7 @@ class RulesFile:
             if stamp != self._arriving:
                 self._arriving = stamp
                 return self.rules
-            rules = parser.parse(self._path.read_text(encoding="utf-8"))
+            rules = self._parse()
         except OSError as error:
             self._set_problem(None, f"{self._path} can't be read ({error.strerror}); {self._consequence}.")
         except (InvalidRules, UnicodeDecodeError) as error:
@@ -68,6 +71,9 @@ class RulesFile:
             self.rules, self._stamp, self.problem, self.loaded = rules, stamp, None, True
             log.info("alerts.reloaded", alerts=[rule.name for rule in rules])
         return self.rules
+
+    def _parse(self) -> tuple[Rule, ...]:
+        return parser.parse(self._path.read_text(encoding="utf-8"), self._migrations())
 
     @property
     def _consequence(self) -> str:

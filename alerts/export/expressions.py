@@ -1,6 +1,6 @@
 """The counts of a rule as PromQL over the exported counters. Pure."""
 
-from alerts.analysis.metrics import FAILED_LEGACY_ONLY, LEGACY, Compare
+from alerts.analysis.metrics import Compare
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Rule
 
@@ -30,14 +30,14 @@ def bad(rule: Rule) -> str:
 def total(rule: Rule) -> str:
     """The counter of all of them; of discordant pairs, only those that one engine failed."""
     if rule.compare is Compare.DISCORDANT:
-        return f'{BAD}{{signal=~"{rule.metric.signal}|{FAILED_LEGACY_ONLY}"}}'
+        return f'{BAD}{{signal=~"{rule.metric.signal}|{rule.migration.signals.failed_control_only}"}}'
     return f"{OUTCOMES}{_selector(rule)}"
 
 
 def _selector(rule: Rule, *, without_legacy: bool = False) -> str:
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
     if without_legacy:
-        engine = f', engine!="{LEGACY}"'
+        engine = f', engine!="{rule.migration.control}"'
     return f'{{signal="{rule.metric.signal}"{engine}}}'
 
 

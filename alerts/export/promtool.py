@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from alerts.analysis.metrics import FAILED_LEGACY_ONLY, Compare
+from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule
 from alerts.export import prometheus
 from alerts.export.expressions import BAD, OUTCOMES
@@ -58,7 +58,7 @@ def _series(rule: Rule, bad_rate: float, scrapes: int, *, per_scrape: int = PER_
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
     labels = f'{{signal="{rule.metric.signal}"{engine}}}'
     if rule.compare is Compare.DISCORDANT:
-        legacy = f'{BAD}{{signal="{FAILED_LEGACY_ONLY}"}}'
+        legacy = f'{BAD}{{signal="{rule.migration.signals.failed_control_only}"}}'
         return {f"{BAD}{labels}": f"0+{bad}x{scrapes}", legacy: f"0+{per_scrape - bad}x{scrapes}"}
     return {f"{BAD}{labels}": f"0+{bad}x{scrapes}", f"{OUTCOMES}{labels}": f"0+{per_scrape}x{scrapes}"}
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alerts.analysis.metrics import METRICS
 from alerts.inbound import store
+from control_plane.experiments.registry import migrations
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
@@ -78,7 +79,9 @@ def init_app(app: Flask) -> None:
 
 def _is_ours(name: str) -> bool:
     """Return whether only this program may count the signal."""
-    return name in OURS or name.startswith(OUR_PREFIX)
+    if name in OURS or name.startswith(OUR_PREFIX):
+        return True
+    return any(name in migration.signals.all for migration in migrations())
 
 
 def _forget(now: datetime, _term: int) -> None:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from alerts.analysis.quantities import duration_text
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 from control_plane.phases import Rollout
 from control_plane.transitions import Action
 
@@ -14,18 +16,18 @@ HAPPENED = {
     Action.STEP_BACK: "stepped back",
     Action.HOLD: "held",
     Action.RESUME: "resumed",
-    Action.ROLL_BACK: "rolled back to legacy",
+    Action.ROLL_BACK: "rolled back to {control}",
     Action.REARM: "armed again",
 }
 NEXT = {
     Action.HOLD: "Exposure stays as it is. Look at the evidence, then resume, step back or roll back.",
-    Action.ROLL_BACK: "Legacy serves everybody. Find the cause; arming again waits for the cool-down and a reason.",
+    Action.ROLL_BACK: "{Control} serves everybody. Find the cause; arming again waits for the cool-down and a reason.",
 }
 ATTRIBUTIONS = {
-    "v2_only": "v2 alone is to blame",
-    "shared": "legacy fails as well",
-    "legacy": "it is legacy that fails",
-    "unknown": "whether legacy would do better is not known",
+    "v2_only": "{candidate} alone is to blame",
+    "shared": "{control} fails as well",
+    "legacy": "it is {control} that fails",
+    "unknown": "whether {control} would do better is not known",
 }
 
 
@@ -50,6 +52,12 @@ class ChangeDetails:
     actor: str
     reason: str
     evidence: Mapping[str, Any]
+    migration: Migration = CREDITS
+
+    def named(self, text: str) -> str:
+        """Put the names of the migration into `text`."""
+        names = self.migration
+        return text.format(control=names.control, Control=names.control_title, candidate=names.candidate)
 
 
 def of_change(happening: ChangeDetails) -> Message | None:
@@ -62,7 +70,7 @@ def of_change(happening: ChangeDetails) -> Message | None:
         key=f"rollout:{rollout.flag}:{rollout.version}",
         kind=happening.action.value,
         flag=rollout.flag,
-        title=f"{rollout.flag} {happened}",
+        title=f"{rollout.flag} {happening.named(happened)}",
         body="\n".join(_lines(happening)),
     )
 
@@ -105,13 +113,13 @@ def _lines(happening: ChangeDetails) -> Iterator[str]:
     rollout = happening.after
     yield f"{happening.now:%Y-%m-%d %H:%M:%S} UTC, by {happening.actor}: {happening.reason}"
     for verdict in happening.evidence.get("verdicts", []):
-        yield from _verdict_lines(verdict)
+        yield from _verdict_lines(verdict, happening)
     yield f"Phase: {rollout.phase.title}, {rollout.percentage} %, attempt {rollout.attempt}."
     if happening.action in NEXT:
-        yield f"Next: {NEXT[happening.action]}"
+        yield f"Next: {happening.named(NEXT[happening.action])}"
 
 
-def _verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
+def _verdict_lines(verdict: Mapping[str, Any], happening: ChangeDetails) -> Iterator[str]:
     counts, window = verdict["counts"], verdict["window"]
     bar = verdict["rollback_log10"]
     needed = "" if bar is None else f", a rollback takes 10^{bar:.1f}"
@@ -120,7 +128,8 @@ def _verdict_lines(verdict: Mapping[str, Any]) -> Iterator[str]:
         f"Observed: {_of(counts)} since the attempt began, "
         f"{_of(window)} in the last {duration_text(verdict['window_seconds'])}."
     )
-    yield f"Evidence: 10^{verdict['evidence_log10']:.1f}{needed}; {ATTRIBUTIONS[verdict['attribution']]}."
+    attribution = happening.named(ATTRIBUTIONS[verdict["attribution"]])
+    yield f"Evidence: 10^{verdict['evidence_log10']:.1f}{needed}; {attribution}."
 
 
 def _of(counts: Mapping[str, int]) -> str:

@@ -10,6 +10,7 @@ from alerts.drill.flag import FLAG as DRILL
 from alerts.notifications import messages, store, targets
 from alerts.notifications.messages import ChangeDetails, Message
 from control_plane import rollouts
+from control_plane.experiments.registry import names_of
 from control_plane.rollouts import RolloutChanged
 
 log = structlog.get_logger()
@@ -34,7 +35,10 @@ def _on_change(session: Session, change: RolloutChanged) -> None:
 
 def _message(change: RolloutChanged) -> Message | None:
     """The words for a change. A rollback must not fail because its evidence could not be put into words."""
-    happening = ChangeDetails(change.action, change.after, change.now, change.actor, change.reason, change.evidence)
+    names = names_of(change.after.flag)
+    happening = ChangeDetails(
+        change.action, change.after, change.now, change.actor, change.reason, change.evidence, names
+    )
     try:
         return messages.of_change(happening)
     except Exception:

@@ -1,31 +1,29 @@
 """Asking an engine safely: it gets copies, its errors are caught, and what it returns is checked before use."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
+from control_plane.experiments import observation as experiments
+from control_plane.experiments.observation import ERROR_CHARACTERS, Timer
 from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, EngineName, Outcome, Request
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Limits
 
-NANOSECONDS_PER_MICROSECOND = 1_000
-ERROR_CHARACTERS = 300
 RETIRED = "Legacy is retired and was not asked."
 LARGEST_NUMBER = 2**53
 SOUND_SHAPES = (Amounts, Amounts, Limits, Limits, Period, str)
 
-Timer = Callable[[], int]
-"""A monotonic clock in nanoseconds."""
 
-
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(experiments.Observation[EngineName, Decision]):
     """One engine's answer: a decision, or the error that prevented one, and how long it took."""
 
-    engine: EngineName
-    decision: Decision | None
-    error: str | None = None
-    duration_us: int = 0
-    shed: bool = False
+    __slots__ = ()
+
+    @property
+    def engine(self) -> EngineName:
+        return self.name
+
+    @property
+    def shed(self) -> bool:
+        """Return whether the engine was not asked."""
+        return self.skipped
 
     @property
     def outcome(self) -> Outcome:
@@ -34,24 +32,22 @@ class Observation:
 
 def observe(candidate: Engine, engine: EngineName, *, book: Book, request: Request, timer: Timer) -> Observation:
     """Ask one engine. It gets copies of its own, and nothing that it raises or returns can reach the caller."""
-    started = timer()
-    try:
-        answer = candidate(_copied(book), Request(request.user_id, _own(request.amounts)))
-        mistake = _unsound(answer)
-    except Exception as error:
-        answer, mistake = None, _described(error)
-    duration_us = (timer() - started) // NANOSECONDS_PER_MICROSECOND
-    return Observation(engine, None if mistake else answer, mistake, duration_us)
+    return Observation.of(
+        engine,
+        lambda: candidate(_copied(book), Request(request.user_id, _own(request.amounts))),
+        check=_unsound,
+        timer=timer,
+    )
 
 
 def shed(engine: EngineName) -> Observation:
     """The shadow was not asked, to protect the caller's time."""
-    return Observation(engine, None, None, 0, shed=True)
+    return Observation.skip(engine)
 
 
 def retired(engine: EngineName) -> Observation:
     """The shadow was not asked and will not be: it is retired."""
-    return Observation(engine, None, RETIRED, 0, shed=True)
+    return Observation.skip(engine, RETIRED)
 
 
 def _copied(book: Book) -> Book:
@@ -67,14 +63,6 @@ def _copied(book: Book) -> Book:
 
 def _own(amounts: Amounts) -> Amounts:
     return Amounts(amounts.analysis, amounts.roast)
-
-
-def _described(error: Exception) -> str:
-    """The error in words, even where it can't put itself into words."""
-    try:
-        return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
-    except Exception:
-        return type(error).__name__
 
 
 def _unsound(answer: object) -> str | None:

@@ -4,29 +4,31 @@ from zlib import crc32
 
 from flask import current_app, has_app_context
 
+from control_plane.experiments.credits import CREDITS
 from control_plane.platform.observability.signals import Sample as Signal
 from control_plane.platform.observability.signals import bound_seconds
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EngineResult, Receipt
 
-FAILURE = "credit_consumption_failure"
-VARIANCE = "credit_variance"
+SIGNALS = CREDITS.signals
+FAILURE = SIGNALS.failure
+VARIANCE = SIGNALS.difference
 DRIFT = "credit_drift"
-SLOW, SLOW_SECONDS = "credit_consumption_slow", 0.05
+SLOW, SLOW_SECONDS = SIGNALS.slow, 0.05
 SHADOW_SLOW, SHADOW_SLOW_SECONDS = "credit_shadow_slow", 0.005
-UNSHADOWED = "credit_shadow_skipped"
+UNSHADOWED = SIGNALS.shadow_skipped
 REFUSED_ALONE = "credit_refused_by_v2_only"
 ALLOWED_ALONE = "credit_allowed_by_v2_only"
 ANSWER_DIFFERS = "credit_outcome_mismatch"
 REPEATED = "credit_retry"
 V2, LEGACY = EngineName.V2, EngineName.LEGACY.value
-UNCOUNTED = "credit_outcome_missing"
-UNCOMPARED = "credit_comparison_missing"
+UNCOUNTED = SIGNALS.outcome_missing
+UNCOMPARED = SIGNALS.comparison_missing
 # Made once, for each is counted with every operation.
 ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
 ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
-FAILED_ALONE = {EngineName.V2: "credit_failure_v2_only", EngineName.LEGACY: "credit_failure_legacy_only"}
+FAILED_ALONE = {EngineName.V2: SIGNALS.failed_candidate_only, EngineName.LEGACY: SIGNALS.failed_control_only}
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
 

@@ -11,8 +11,8 @@ from time import perf_counter_ns
 
 from sqlalchemy.orm import Session
 
+from control_plane.experiments.observation import Timer
 from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
-from credits_engine.engines.observation import Timer
 from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines, Evaluate, Operation, consume

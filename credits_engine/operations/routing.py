@@ -5,6 +5,7 @@ from datetime import datetime
 from flask import current_app
 from sqlalchemy.orm import Session
 
+from control_plane.experiments.credits import CREDITS
 from control_plane.phases import FLAG
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.signals import Sample
@@ -17,7 +18,7 @@ from flags.evaluation.rollout_flag import EvaluationContext
 from flags.snapshot import RoutingState, UnknownFlagError
 
 ROUTED = {
-    is_on: Sample("credit_routed", bad=False, engine=engine.value)
+    is_on: Sample(CREDITS.signals.routed, bad=False, engine=engine.value)
     for is_on, engine in ((True, EngineName.V2), (False, EngineName.LEGACY))
 }
 UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from alerts.analysis.metrics import METRICS
 from alerts.overrides.store import Override, active
 from control_plane import rollouts, transitions
+from control_plane.experiments.migration import Migration
+from control_plane.experiments.registry import migration_of, names_of
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.platform.auth import audit
@@ -31,6 +32,8 @@ class RolloutScreen:
 
     now: datetime
     rollout: Rollout
+    migration: Migration
+    """The names that the page uses."""
     sentence: str
     phases: tuple[PhaseView, ...]
     gates: tuple[GateResult, ...]
@@ -63,8 +66,8 @@ class RolloutScreen:
         return "nobody" if self.rollout.latched else summaries.reach(self.rollout.plan, self.rollout.position)
 
     @property
-    def v2_share(self) -> float | None:
-        """The part of the last hour's answers that v2 gave."""
+    def candidate_share(self) -> float | None:
+        """The part of the last hour's answers that the candidate gave."""
         return guardrails.served_share(self.engines)
 
     @property
@@ -117,7 +120,8 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
     return RolloutScreen(
         now=now,
         rollout=rollout,
-        sentence=summaries.status_sentence(rollout, gates, now),
+        migration=names_of(flag),
+        sentence=summaries.status_sentence(rollout, gates, now, names_of(flag)),
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
@@ -131,10 +135,9 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
 
 
 def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[EngineCounts, ...]:
-    """The credits' engines behind the credits' flag; what is served behind any other flag is counted nowhere."""
-    if flag != FLAG:
-        return ()
-    return guardrails.engine_counts(_recent(minutes, now), METRICS["credit_consumption_failure"].signal)
+    """Return the counts of the flag's migration; what is served behind a flag without one is counted nowhere."""
+    migration = migration_of(flag)
+    return guardrails.engine_counts(_recent(minutes, now), migration) if migration else ()
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:

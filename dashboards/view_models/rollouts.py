@@ -11,6 +11,7 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.guard import applicable
 from control_plane import rollouts, store
+from control_plane.experiments.registry import names_of
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout, RolloutState
 from control_plane.platform.auth import audit
@@ -68,7 +69,7 @@ def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
     return RolloutLine(
         rollout=rollout,
         phases=summaries.timeline(rollout, {}),
-        sentence=summaries.status_sentence(rollout, gates, now),
+        sentence=summaries.status_sentence(rollout, gates, now, names_of(rollout.flag)),
         reach="nobody" if rollout.latched else summaries.reach(rollout.plan, rollout.position),
         alert=_worst(verdicts),
         watched=len(applicable(rules_file.current().rules, rollout.flag)),

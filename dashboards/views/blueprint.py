@@ -79,8 +79,8 @@ def template_globals() -> dict[str, Any]:
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
         "silenced": silenced_count,
-        "offered": lambda screen: actions.actions(screen.rollout),
-        "rearming": lambda screen: actions.action(screen.rollout, "rearm"),
+        "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
+        "rearming": lambda screen: actions.action(screen.rollout, "rearm", screen.migration),
     }
 
 

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.experiments.registry import names_of
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -54,7 +55,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
 def action(flag: str, verb: str) -> ResponseReturnValue:
     """An action's own page: what it will do, and the reason it needs."""
     screen = _screen(flag, datetime.now(UTC))
-    return render_template("action.html", screen=screen, action=actions.action(screen.rollout, verb))
+    return render_template("action.html", screen=screen, action=actions.action(screen.rollout, verb, screen.migration))
 
 
 @bp.post(f"/rollouts/<flag>/{VERB}")
@@ -96,7 +97,7 @@ def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None
         flash("\n".join([words, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
         return
     # The label names where one comes to, as seen from where one was.
-    done = actions.action(decision.before, verb).done
+    done = actions.action(decision.before, verb, names_of(decision.before.flag)).done
     flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request since.", "success")
 
 

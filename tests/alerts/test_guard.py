@@ -8,8 +8,6 @@ import pytest
 from flask import Flask
 
 from alerts import guard, store
-from alerts.analysis.metrics import FAILED_V2_ONLY
-from alerts.counters import FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from control_plane import rollouts
@@ -22,6 +20,7 @@ from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.store import compare_and_set
 from control_plane.transitions import Refusal
+from tests.credit_signals import FAILED_V2_ONLY, FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
 
 SECOND = timedelta(seconds=1)
 

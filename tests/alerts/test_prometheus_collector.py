@@ -7,7 +7,6 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from alerts.counters import FAILURE
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG
@@ -16,6 +15,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases
 from tests.alerts.conftest import Desk
+from tests.credit_signals import FAILURE
 
 LEASE = timedelta(seconds=30)
 

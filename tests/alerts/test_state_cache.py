@@ -9,7 +9,6 @@ from flask import Flask, current_app
 from sqlalchemy import delete, func, select, update
 
 from alerts import guard, state_cache, store
-from alerts.counters import FAILURE
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from alerts.models import AlertState
@@ -22,6 +21,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import change_feed
 from tests.alerts.conftest import Desk
+from tests.credit_signals import FAILURE
 
 SECOND = timedelta(seconds=1)
 TICKS = 40

@@ -7,7 +7,6 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from alerts.counters import FAILURE
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG
@@ -16,6 +15,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.transitions import Decision, Transition
 from tests.alerts.conftest import Desk
+from tests.credit_signals import FAILURE
 
 FIGURES = {"status", "bad", "total", "rate", "threshold", "evidence_log10", "attribution"}
 Act = Callable[[Session, datetime, int], Decision]

@@ -8,6 +8,7 @@ from alerts.analysis.rules import Rule
 from alerts.analysis.sequential_test import Counts
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
+from control_plane.experiments.credits import CREDITS
 from dashboards import guardrails
 from dashboards.filters import NARROW
 from dashboards.guardrails import AlertView, alert_views
@@ -118,11 +119,11 @@ def test_the_description_says_in_words_what_the_chart_shows() -> None:
 
 def test_engines_are_counted_by_the_role_they_had() -> None:
     minutes = [minute(1, 1, 10), minute(2, 0, 30, role="shadow"), minute(1, 0, 30, engine="legacy")]
-    v2, legacy = guardrails.engine_counts(minutes, FAILURE.metric.signal)
+    v2, legacy = guardrails.engine_counts(minutes, CREDITS)
     assert (v2.served, v2.shadowed, v2.failed, v2.total) == (10, 30, 1, 40)
     assert (legacy.served, legacy.shadowed) == (30, 0)
     assert guardrails.served_share((v2, legacy)) == 0.25
 
 
 def test_no_traffic_has_no_share() -> None:
-    assert guardrails.served_share(guardrails.engine_counts([], FAILURE.metric.signal)) is None
+    assert guardrails.served_share(guardrails.engine_counts([], CREDITS)) is None

@@ -10,7 +10,6 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from alerts import guard, guard_job, store
-from alerts.counters import FAILURE
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
@@ -22,6 +21,7 @@ from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings
 from tests.alerts.conftest import Desk
 from tests.conftest import ROOT
+from tests.credit_signals import FAILURE
 from tests.outages import unreachable
 
 SECOND = timedelta(seconds=1)

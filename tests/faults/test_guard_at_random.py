@@ -8,7 +8,6 @@ from random import Random
 import pytest
 from flask import Flask
 
-from alerts.counters import FAILURE, ROUTED
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
@@ -17,6 +16,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 from tests.alerts.conftest import Desk
+from tests.credit_signals import FAILURE, ROUTED
 
 SIGNALS = (FAILURE, "credit_variance", "credit_drift", "api_error_rate", "billing_webhook_failure")
 RATES = (0.0, 0.0, 0.0, 0.001, 0.01, 0.05, 0.5)

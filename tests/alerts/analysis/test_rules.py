@@ -2,10 +2,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from alerts.analysis.metrics import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
 from alerts.analysis.rules import PHASE_ALPHA, Action, Rule, alphas, counted, fingerprint
 from alerts.analysis.sequential_test import Counts
 from alerts.definitions.parser import parse
+from tests.credit_signals import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
 
 TEXT = """
 alerts:

@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from alerts.counters import FAILURE
 from alerts.guard_job import run_guard
 from alerts.models import Notice
 from alerts.notifications import sender, store
@@ -21,6 +20,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import Settings
 from tests.alerts.conftest import Desk
+from tests.credit_signals import FAILURE
 
 CHAT, PAGER = "json://127.0.0.1:9/chat-secret", "json://127.0.0.1:9/pager-secret"
 SECOND = timedelta(seconds=1)

@@ -8,7 +8,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts import store
-from alerts.counters import FAILURE
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from alerts.overrides import approval
@@ -21,6 +20,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.problems import Problem
 from tests.alerts.conftest import Desk
+from tests.credit_signals import FAILURE
 
 SECOND = timedelta(seconds=1)
 CRITICAL = "api_error_rate"

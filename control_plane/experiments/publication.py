@@ -1,0 +1,77 @@
+"""Count experiments for the guard, under the signals of their migration."""
+
+from typing import TypeVar
+
+from flask import current_app
+
+from control_plane.experiments.experiment import Difference, Experiment, Result
+from control_plane.experiments.migration import Migration
+from control_plane.experiments.observation import Observation
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+
+SLOW_SECONDS = 0.05
+"""From when on an answer is slow where no alert says it."""
+
+Request = TypeVar("Request")
+Decision = TypeVar("Decision")
+
+
+def run_and_count(
+    experiment: Experiment[Request, Decision], request: Request, *, candidate_serves: bool, account: str
+) -> Decision:
+    """Answer `request` by the side that serves, run the other beside it, and count both.
+
+    Raises what the serving side raised. An account's failures count once an hour.
+    """
+    migration = experiment.migration
+    engine = migration.candidate if candidate_serves else migration.control
+    # Before anything else can go wrong: the guard holds what was routed against what was counted afterwards.
+    signals.record(Sample(migration.signals.routed, bad=False, engine=engine))
+    result = experiment.run(request, candidate_serves=candidate_serves)
+    slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
+    signals.record(*outcome_signals(migration, result, account=account, slow_seconds=slow_seconds))
+    return result.answer()
+
+
+def outcome_signals(
+    migration: Migration, result: Result[Decision], *, account: str, slow_seconds: float = SLOW_SECONDS
+) -> tuple[Sample, ...]:
+    """Return the samples of one result: who failed in which role, who failed alone, and whether the answers differ."""
+    names, served, shadow = migration.signals, result.served, result.shadow
+    samples = [*_of_side(migration, served, "served", account, slow_seconds)]
+    if not shadow.skipped:
+        samples += _of_side(migration, shadow, "shadow", account, slow_seconds)
+        samples += _one_sided_failure(migration, served, shadow, account)
+    compared = result.difference is not Difference.NOT_COMPARED
+    if compared:
+        samples.append(Sample(names.difference, result.difference is Difference.MISMATCH, account=account))
+    else:
+        samples.append(Sample(names.comparison_missing, bad=False, engine=served.name))
+    if served.error is not None:
+        # Failures of one account count once: without this they would look as if nobody counted.
+        samples.append(Sample(names.outcome_missing, bad=False, engine=served.name))
+    missing = shadow.skipped or shadow.error is not None
+    samples.append(Sample(names.shadow_skipped, missing, engine=served.name))
+    return tuple(samples)
+
+
+def _of_side(
+    migration: Migration, side: Observation[str, Decision], role: str, account: str, slow_seconds: float
+) -> list[Sample]:
+    slow = side.duration_us > slow_seconds * 1e6
+    return [
+        Sample(migration.signals.failure, side.failed, side.name, role, account),
+        Sample(migration.signals.slow, slow, side.name, role),
+    ]
+
+
+def _one_sided_failure(
+    migration: Migration, served: Observation[str, Decision], shadow: Observation[str, Decision], account: str
+) -> list[Sample]:
+    failed = [side.name for side in (served, shadow) if side.failed]
+    if len(failed) != 1:
+        return []
+    names = migration.signals
+    signal = names.failed_candidate_only if failed[0] == migration.candidate else names.failed_control_only
+    return [Sample(signal, bad=True, account=account)]
