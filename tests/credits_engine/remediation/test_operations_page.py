@@ -19,7 +19,7 @@ from flags.evaluation.rollout_flag import EvaluationContext
 from flags.snapshot import UnknownFlagError
 from tests.credits_engine.conftest import Till
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"^ *```bash\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 ADDRESS = re.compile(r"http://127\.0\.0\.1:8000(\S+)")
 
