@@ -10,11 +10,12 @@ from alerts.notifications import outbox, sender
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
 from control_plane import rollouts
+from control_plane.platform.settings import SETTINGS
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
-    guard_job.init_app(app, app.extensions["settings"])
+    guard_job.init_app(app, SETTINGS.get(app))
     cleanup.init_app(app)
     thresholds.init_app(app)
     sample_ratio.init_app(app)

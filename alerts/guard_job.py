@@ -34,7 +34,8 @@ def run_guard(now: datetime, term: int) -> list[Transition]:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
-    rules = app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file)
+    rules = rules_file.RulesFile(settings.alerts_file)
+    rules_file.RULES_FILE.set(app, rules)
     start_checks.register(app, rules.require)
     rollouts.register_gate("guardrails", gates.guardrails)
     rollouts.register_rearm_gate("firing", gates.firing)

@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from control_plane.platform.settings import SETTINGS
 from flags import api, snapshot
 from flags.administration import overrides
 from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
@@ -11,7 +12,7 @@ from flags.usage import reporter
 
 def init_app(app: Flask) -> None:
     """Join the application."""
-    settings = app.extensions["settings"]
+    settings = SETTINGS.get(app)
     snapshot.init_app(app, settings)
     refresher.init_app(app, settings)
     staleness_signal.init_app(app)

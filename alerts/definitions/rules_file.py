@@ -6,11 +6,11 @@ A file that can't be used stops a server from starting, and no command: an emerg
 from pathlib import Path
 
 import structlog
-from flask import current_app
 
 from alerts.analysis.rules import Rule
 from alerts.definitions import parser
 from alerts.definitions.parser import InvalidRules
+from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SettingsError
 
 log = structlog.get_logger()
@@ -79,11 +79,12 @@ class RulesFile:
         self._stamp, self.problem = stamp, problem
 
 
+RULES_FILE = AppState[RulesFile]("rules_file")
+
+
 def current() -> RulesFile:
     """The rules of the running application."""
-    found = current_app.extensions["rules_file"]
-    assert isinstance(found, RulesFile)
-    return found
+    return RULES_FILE.get()
 
 
 def _stamp(path: Path) -> Stamp:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import Verification
+from control_plane.platform.extensions import AppState
 from control_plane.platform.models import AuditEntry
 from dashboards.view_models.audit_entry import EntryView, entry_view
 
@@ -48,6 +49,9 @@ class ChainCheck:
             if self._last is None or not timedelta(0) <= now - self._last[1] < VALID:
                 self._last = audit.verify(session), now
             return self._last
+
+
+CHAIN_CHECK = AppState[ChainCheck]("audit_chain_check")
 
 
 def read(

@@ -11,12 +11,13 @@ from datetime import datetime
 
 import psycopg
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
+from control_plane.platform.extensions import AppState
 from control_plane.platform.models import Change
 
 CHANNEL = "rollout_change"
@@ -146,13 +147,14 @@ class ChangeFeed:
                 time.sleep(1.0)
 
 
+FEED = AppState[ChangeFeed]("change_feed")
+
+
 def feed() -> ChangeFeed:
     """The change feed of the running application."""
-    found = current_app.extensions["change_feed"]
-    assert isinstance(found, ChangeFeed)
-    return found
+    return FEED.get()
 
 
 def init_app(app: Flask) -> None:
     """Give the application its feed; `start` belongs to the serving process."""
-    app.extensions["change_feed"] = ChangeFeed(app)
+    FEED.set(app, ChangeFeed(app))
