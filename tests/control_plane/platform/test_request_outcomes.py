@@ -14,6 +14,7 @@ from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
+from credits_engine.api.key_set import PublishedKeys
 from credits_engine.api.product_users import PUBLISHED_KEYS, acting_user
 
 API = "api_error_rate"
@@ -113,7 +114,7 @@ def test_deliveries_with_a_wrong_signature_or_token_reach_no_alert_that_acts(app
 def test_keys_that_cannot_be_fetched_are_nobodys_failure(app: Flask, client: FlaskClient, settings: Settings) -> None:
     token = jwt.encode({"sub": "u1", "exp": 9999999999}, settings.user_jwt_secret, algorithm="HS256")
     client.get(STATUS, headers={"Authorization": f"Bearer {token[:-3]}aaa"})
-    PUBLISHED_KEYS.set(app, jwt.PyJWKClient("http://127.0.0.1:9/keys", timeout=1))
+    PUBLISHED_KEYS.set(app, PublishedKeys("http://127.0.0.1:9/keys"))
     header = jwt.utils.base64url_encode(b'{"alg":"RS256","kid":"k"}').decode()
     answer = client.get(STATUS, headers={"Authorization": f"Bearer {header}.e30.AAAA"})
     assert answer.status_code == 503
