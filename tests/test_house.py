@@ -26,6 +26,8 @@ LONG_FUNCTIONS: dict[str, str] = {"control_plane/platform/settings.py:from_env":
 STATE_MODULE = "control_plane/platform/extensions.py"
 STATE_KEY = re.compile(r"= AppState\[.+\]\(\s*\"(\w+)\"")
 
+REGISTRATION = re.compile(r"\b(rollouts|blast_radius|sample_ratio)\.(register_\w+|on_change)\(")
+
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -39,6 +41,12 @@ def test_the_top_level_holds_the_five_packages_their_tests_and_nothing_else() ->
 def test_every_package_joins_the_application_and_the_command_line_the_same_way(package: str) -> None:
     assert callable(import_module(package).init_app)
     assert callable(import_module(f"{package}.cli").register)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_registers_with_rollouts_stands_in_its_init(package: str) -> None:
+    calls = {name for name, text in _modules(package) if REGISTRATION.search(text)}
+    assert calls <= {f"{package}/__init__.py"}
 
 
 def test_no_file_is_longer_than_agreed() -> None:

@@ -12,7 +12,6 @@ from time import sleep
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, RolloutState, exposure_at, position_after
@@ -139,8 +138,7 @@ def _page(after: str, now: datetime) -> list[DirectoryAccount]:
 
 
 def init_app(app: Flask) -> None:
-    """Give the migration a say in every advance, and the leader its part in it."""
-    rollouts.register_gate(GATE, gate)
+    """Put the examination of the next step on the leader's schedule."""
     jobs.run_on_leader(app, LOOK_SECONDS, "examine-next-step", _refresh)
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from flask import Flask, current_app
 
-from control_plane import blast_radius, sample_ratio
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, PRODUCTION, exposure
 from control_plane.platform.db.database import read_only, transaction
@@ -106,9 +105,7 @@ def count_corrections(now: datetime, _term: int) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Put the check on the leader's schedule and let the control plane measure what is at stake."""
-    blast_radius.register_impact_query(FLAG, guard_queries.impact)
-    sample_ratio.register_ratio_query(guard_queries.sample_ratio)
+    """Put the checks on the leader's schedule and report how the endpoints of the credits answer."""
     telemetry.measure_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.measure_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     telemetry.measure_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)
