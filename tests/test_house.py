@@ -28,6 +28,8 @@ STATE_KEY = re.compile(r"= AppState\[.+\]\(\s*\"(\w+)\"")
 
 REGISTRATION = re.compile(r"\b(rollouts|blast_radius|sample_ratio)\.(register_\w+|on_change)\(")
 
+SQL = re.compile(r"from sqlalchemy import .*|session\.(?:execute|scalars?|get|query)\(")
+
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -47,6 +49,12 @@ def test_every_package_joins_the_application_and_the_command_line_the_same_way(p
 def test_what_a_package_registers_with_rollouts_stands_in_its_init(package: str) -> None:
     calls = {name for name, text in _modules(package) if REGISTRATION.search(text)}
     assert calls <= {f"{package}/__init__.py"}
+
+
+def test_the_dashboards_execute_no_sql() -> None:
+    """Let each package's store do that: a page is made of what those return."""
+    found = [f"{name}: {line}" for name, text in _modules("dashboards") for line in SQL.findall(text)]
+    assert found == []
 
 
 def test_no_file_is_longer_than_agreed() -> None:

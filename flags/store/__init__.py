@@ -13,7 +13,17 @@ from flags.store.definitions import (
     segments,
     switches,
 )
-from flags.store.directory import UserAttributes, beta_members, upsert_users, user, users, users_by_id
+from flags.store.directory import (
+    UserAttributes,
+    beta_members,
+    count_beta_members,
+    count_users,
+    first_beta_members,
+    upsert_users,
+    user,
+    users,
+    users_by_id,
+)
 from flags.store.overrides import (
     Effect,
     StoredOverride,
@@ -49,6 +59,8 @@ __all__ = [
     "beta_members",
     "clear",
     "connections",
+    "count_beta_members",
+    "count_users",
     "definitions",
     "definitions_of",
     "delete_connections",
@@ -61,6 +73,7 @@ __all__ = [
     "every_override",
     "expired_overrides",
     "find_override",
+    "first_beta_members",
     "flags_revision",
     "list_overrides",
     "measurements",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, select, text
+from sqlalchemy import Executable, func, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.compiled_statement import CompiledStatement
@@ -42,6 +42,22 @@ class UserAttributes:
 def beta_members(session: Session) -> frozenset[str]:
     """Everybody on the beta allowlist."""
     return frozenset(session.scalars(select(DirectoryUser.user_id).where(ON_THE_LIST)))
+
+
+def first_beta_members(session: Session, *, limit: int) -> list[UserAttributes]:
+    """Return the first users on the beta allowlist, by user id."""
+    query = select(DirectoryUser).where(ON_THE_LIST).order_by(DirectoryUser.user_id).limit(limit)
+    return [_attributes(row) for row in session.scalars(query)]
+
+
+def count_beta_members(session: Session) -> int:
+    """Count the users on the beta allowlist."""
+    return session.scalar(select(func.count()).select_from(DirectoryUser).where(ON_THE_LIST)) or 0
+
+
+def count_users(session: Session) -> int:
+    """Count the users in the directory."""
+    return session.scalar(select(func.count()).select_from(DirectoryUser)) or 0
 
 
 def user(session: Session, user_id: str) -> UserAttributes | None:

@@ -7,6 +7,7 @@ notification costs one poll.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
@@ -28,6 +29,15 @@ STOP_SECONDS = 0.5
 NEWEST = select(func.max(Change.id))
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedChange:
+    """The announcement that `key` of `topic` changed."""
+
+    topic: str
+    key: str
+    at: datetime
 
 
 def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: int | None = None) -> int:
@@ -52,6 +62,12 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
 def revision(session: Session) -> int:
     """The newest published change; 0 before the first."""
     return execute_core(session, NEWEST).scalar() or 0
+
+
+def latest(session: Session, *, limit: int) -> list[PublishedChange]:
+    """Return the newest changes first."""
+    query = select(Change.topic, Change.key, Change.at).order_by(Change.id.desc()).limit(limit)
+    return [PublishedChange(*row) for row in session.execute(query)]
 
 
 def lock_commit_order(session: Session) -> None:
