@@ -6,18 +6,19 @@ A person who resumes has seen it; the same step is not held for its caps again.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from alerts import store
 from control_plane import blast_radius, rollouts
 from control_plane.blast_radius import BlastRadius
 from control_plane.phases import Rollout, RolloutState
+from control_plane.platform.extensions import AppState
 from control_plane.transitions import Decision
 
 SOURCE = "blast_radius"
 MEASURED_EVERY = timedelta(seconds=10)
-LAST = "blast_measured"
+MEASURED = AppState[dict[str, tuple[int, datetime, BlastRadius]]]("measured_blast_radius", dict)
+"""By flag: the version of the rollout, when it was measured, and what was found."""
 
 
 def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) -> Decision | None:
@@ -40,7 +41,7 @@ def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) ->
 
 def _measured(session: Session, rollout: Rollout, now: datetime) -> BlastRadius:
     """Measure the impact of this step at most every ten seconds: counting costs as much as there is to count."""
-    known: dict[str, tuple[int, datetime, BlastRadius]] = current_app.extensions.setdefault(LAST, {})
+    known = MEASURED.get()
     version, at, blast = known.get(rollout.flag, (0, now, BlastRadius()))
     if version != rollout.version or not timedelta(0) <= now - at < MEASURED_EVERY:
         blast = blast_radius.current_impact(session, rollout.flag, rollout.entered_at)

@@ -4,10 +4,9 @@ from datetime import datetime
 
 from flask import Flask
 
-from alerts import gates, guard, prometheus_collector
+from alerts import guard, prometheus_collector
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
-from control_plane import rollouts
 from control_plane.experiments.registry import migrations
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
@@ -34,13 +33,10 @@ def run_guard(now: datetime, term: int) -> list[Transition]:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Read the alerts, put the guard on the leader's schedule, and give it a say in every advance."""
-    rules = app.extensions["rules_file"] = rules_file.RulesFile(settings.alerts_file, migrations)
+    """Read the alerts and put the guard on the leader's schedule."""
+    rules = rules_file.RulesFile(settings.alerts_file, migrations)
+    rules_file.RULES_FILE.set(app, rules)
     start_checks.register(app, rules.require)
-    rollouts.register_gate("guardrails", gates.guardrails)
-    rollouts.register_rearm_gate("firing", gates.firing)
-    rollouts.register_gate("safety", gates.safety)
-    rollouts.register_gate("served", gates.served)
     jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick)
     jobs.run_on_leader(app, FORGET_SECONDS, "forget-slices", _forget)
 

@@ -20,8 +20,7 @@ from alerts.store import AlertMemory, AlertStateUpdate
 from control_plane import store as rollout_store
 from control_plane.phases import Rollout
 from control_plane.platform.db.database import after_commit
-
-KEPT = "guard_recollection"
+from control_plane.platform.extensions import AppState
 
 Memories = Mapping[tuple[str, str], AlertMemory]
 """By name and fingerprint of the alert."""
@@ -47,6 +46,9 @@ class _CachedState:
     decided: ActiveDecisions | None = None
     memories: dict[tuple[str, int], Memories] = field(default_factory=dict)
     """By flag and attempt."""
+
+
+CACHED_STATE = AppState[_CachedState | None]("guard_state_cache", lambda: None)
 
 
 def active_decisions(session: Session, *, now: datetime, term: int, revision: int) -> ActiveDecisions:
@@ -92,7 +94,8 @@ def save(
 
 
 def _cached(term: int) -> _CachedState:
-    found: _CachedState | None = current_app.extensions.get(KEPT)
+    found = CACHED_STATE.get()
     if found is None or found.term != term:
-        found = current_app.extensions[KEPT] = _CachedState(term)
+        found = _CachedState(term)
+        CACHED_STATE.set(current_app, found)
     return found

@@ -9,10 +9,11 @@ from control_plane import api, migrations, schema_check, schemas
 from control_plane.platform import problems
 from control_plane.platform.auth import accounts, authorization
 from control_plane.platform.db import database, pooler
+from control_plane.platform.extensions import AppState
 from control_plane.platform.http import health, openapi, proxies, url_converters
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, concurrency_limit, jobs, pool_saturation
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import SETTINGS, Settings
 
 PLATFORM = (
     url_converters,
@@ -32,6 +33,7 @@ PLATFORM = (
 PACKAGES = ("flags", "credits_engine", "alerts", "dashboards")
 """Composed by name and imported late: nothing below knows what stands above it."""
 SCHEMA_SECONDS = 2.0
+SCHEMA_PENDING = AppState[bool]("schema_pending")
 
 
 def create_app(settings: Settings | None = None, *, schema_may_wait: bool = False) -> Flask:
@@ -41,7 +43,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     """
     settings = settings or Settings.from_env()
     app = Flask("control_plane", static_folder=None)
-    app.extensions["settings"] = settings
+    SETTINGS.set(app, settings)
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
     for part in PLATFORM:
@@ -60,13 +62,13 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
 
 def start_background(app: Flask) -> None:
     """Start the change feed and the schedule of this process; call it after any fork."""
-    app.extensions["change_feed"].start()
+    change_feed.FEED.get(app).start()
     jobs.jobs_of(app).start()
 
 
 def stop_background(app: Flask) -> None:
     """Write what is still in memory, hand over the lead and end every open stream."""
-    app.extensions["change_feed"].stop()
+    change_feed.FEED.get(app).stop()
     jobs.jobs_of(app).stop()
 
 
@@ -79,11 +81,11 @@ def _upgrade_schema(app: Flask, *, may_wait: bool) -> None:
     except OperationalError:
         if not may_wait:
             raise
-        app.extensions["schema_pending"] = True
+        SCHEMA_PENDING.set(app, value=True)
         jobs.jobs_of(app).run_on_all(SCHEMA_SECONDS, "upgrade-schema", lambda _now: _upgrade_once(app))
 
 
 def _upgrade_once(app: Flask) -> None:
-    if app.extensions["schema_pending"]:
+    if SCHEMA_PENDING.get(app):
         migrations.upgrade()
-        app.extensions["schema_pending"] = False
+        SCHEMA_PENDING.set(app, value=False)

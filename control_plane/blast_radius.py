@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.phases import Phase
-
-IMPACT_QUERY = "blast_meter"
+from control_plane.platform.extensions import AppState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +25,18 @@ class BlastRadius:
 ImpactQuery = Callable[[Session, datetime], BlastRadius]
 """Measures what v2 served since an instant."""
 
+IMPACT_QUERIES = AppState[dict[str, ImpactQuery]]("impact_queries", dict)
+"""By flag."""
+
 
 def register_impact_query(flag: str, meter: ImpactQuery) -> None:
     """Let `meter` measure the blast radius of `flag`; call it inside an application context."""
-    current_app.extensions.setdefault(IMPACT_QUERY, {})[flag] = meter
+    IMPACT_QUERIES.get()[flag] = meter
 
 
 def current_impact(session: Session, flag: str, since: datetime) -> BlastRadius:
     """Measure what v2 served since `since`; all zero where no query is registered."""
-    meter: ImpactQuery | None = current_app.extensions.get(IMPACT_QUERY, {}).get(flag)
+    meter = IMPACT_QUERIES.get().get(flag)
     return meter(session, since) if meter else BlastRadius()
 
 

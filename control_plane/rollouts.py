@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane import store, transitions
 from control_plane.gates import GateResult, GateStatus, soak_gate
 from control_plane.phases import LOWEST, Plan, Rollout, RolloutState, plan_errors
 from control_plane.platform.auth import audit
+from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed
 from control_plane.transitions import Action, Decision, Reason, Refusal, Transition
 
@@ -47,6 +47,12 @@ ChangeListener = Callable[[Session, RolloutChanged], None]
 AuditContextProvider = Callable[[Session, Rollout], Evidence]
 """What is known of a rollout as it changes; registered by the packages above through `register_audit_context`."""
 
+ADVANCE_GATES = AppState[dict[str, Gate]]("advance_gates", dict)
+REARM_GATES = AppState[dict[str, Gate]]("rearm_gates", dict)
+CHANGE_LISTENERS = AppState[dict[str, ChangeListener]]("change_listeners", dict)
+AUDIT_CONTEXT_PROVIDERS = AppState[dict[str, AuditContextProvider]]("audit_context_providers", dict)
+PLAN_CHECKS = AppState[dict[str, PlanCheck]]("plan_checks", dict)
+
 
 class UnknownRolloutError(LookupError):
     """No rollout exists for the flag; the message names it."""
@@ -57,40 +63,38 @@ class UnknownRolloutError(LookupError):
 
 def register_gate(name: str, gate: Gate) -> None:
     """Let `gate` have a say in every advance."""
-    current_app.extensions.setdefault("gates", {})[name] = gate
+    ADVANCE_GATES.get()[name] = gate
 
 
 def register_rearm_gate(name: str, gate: Gate) -> None:
     """Let `gate` have a say in re-arming."""
-    current_app.extensions.setdefault("rearm_gates", {})[name] = gate
+    REARM_GATES.get()[name] = gate
 
 
 def register_plan_check(name: str, check: PlanCheck) -> None:
     """Let `check` refuse plans that have no mistakes of their own."""
-    current_app.extensions.setdefault("plan_checks", {})[name] = check
+    PLAN_CHECKS.get()[name] = check
 
 
 def on_change(name: str, witness: ChangeListener) -> None:
     """Let `witness` take part in the transaction of every change; what it raises undoes the change."""
-    current_app.extensions.setdefault("witnesses", {})[name] = witness
+    CHANGE_LISTENERS.get()[name] = witness
 
 
 def register_audit_context(name: str, testimony: AuditContextProvider) -> None:
     """Let every change's audit entry carry what `testimony` says, under `name`."""
-    current_app.extensions.setdefault("testimonies", {})[name] = testimony
+    AUDIT_CONTEXT_PROVIDERS.get()[name] = testimony
 
 
 def gates(session: Session, rollout: Rollout, now: datetime, *, but: Collection[str] = ()) -> list[GateResult]:
     """Evaluate every gate of an advance, the soak time first; skip those named in `but`."""
-    registered: dict[str, Gate] = current_app.extensions.get("gates", {})
-    asked = [gate for name, gate in registered.items() if name not in but]
+    asked = [gate for name, gate in ADVANCE_GATES.get().items() if name not in but]
     return [soak_gate(rollout, now), *(gate(session, rollout, now) for gate in asked)]
 
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
     """Evaluate every gate of re-arming."""
-    registered: dict[str, Gate] = current_app.extensions.get("rearm_gates", {})
-    return [gate(session, rollout, now) for gate in registered.values()]
+    return [gate(session, rollout, now) for gate in REARM_GATES.get().values()]
 
 
 def find(session: Session, flag: str) -> Rollout:
@@ -228,8 +232,7 @@ def summary(rollout: Rollout) -> dict[str, object]:
 
 
 def _objections(session: Session, flag: str, plan: Plan) -> list[Reason]:
-    checks: dict[str, PlanCheck] = current_app.extensions.get("plan_checks", {})
-    return [reason for check in checks.values() for reason in check(session, flag, plan)]
+    return [reason for check in PLAN_CHECKS.get().values() for reason in check(session, flag, plan)]
 
 
 def _apply(
@@ -262,15 +265,13 @@ def _publish(
     evidence = {**evidence, **_audit_context(session, before or after)}
     _record(session, action, before, after, now=now, actor=actor, reason=reason, evidence=evidence)
     change_feed.publish(session, TOPIC, after.flag, now=now)
-    witnesses: dict[str, ChangeListener] = current_app.extensions.get("witnesses", {})
-    for witness in witnesses.values():
+    for witness in CHANGE_LISTENERS.get().values():
         witness(session, RolloutChanged(action, after, now, actor, reason, evidence))
 
 
 def _audit_context(session: Session, rollout: Rollout) -> dict[str, object]:
     """Collect what is known at the moment of a change, whoever makes it."""
-    testimonies: dict[str, AuditContextProvider] = current_app.extensions.get("testimonies", {})
-    return {name: dict(testimony(session, rollout)) for name, testimony in testimonies.items()}
+    return {name: dict(provider(session, rollout)) for name, provider in AUDIT_CONTEXT_PROVIDERS.get().items()}
 
 
 def _record(

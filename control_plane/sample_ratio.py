@@ -11,8 +11,7 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.phases import Rollout
-
-RATIO_QUERY = "ratio_meter"
+from control_plane.platform.extensions import AppState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +26,15 @@ class SampleRatio:
 RatioQuery = Callable[[Session, Rollout, datetime], SampleRatio | None]
 """Counts the users whom the present step decided since an instant; None where no percentage decides."""
 
+RATIO_QUERY = AppState[RatioQuery | None]("ratio_query", lambda: None)
+
 
 def register_ratio_query(meter: RatioQuery) -> None:
     """Let `meter` count; call it inside an application context."""
-    current_app.extensions[RATIO_QUERY] = meter
+    RATIO_QUERY.set(current_app, meter)
 
 
 def current_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleRatio | None:
     """The split since `since`; None where nobody can count it or nothing is split."""
-    meter: RatioQuery | None = current_app.extensions.get(RATIO_QUERY)
+    meter = RATIO_QUERY.get()
     return meter(session, rollout, since) if meter else None

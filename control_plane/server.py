@@ -19,7 +19,7 @@ from granian.server.mp import MPServer
 from control_plane import keepalive_ping
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.settings import SETTINGS, Settings, SettingsError
 
 CONNECTIONS_MAX = 10_000
 """Open connections per worker. One that idles needs no thread, so there may be many more than requests at once."""
@@ -69,7 +69,7 @@ def application() -> Flask:
     app = create_app(schema_may_wait=True)
     start_background(app)
     stop_with_server(partial(stop_background, app))
-    keepalive_ping.start(app.extensions["settings"])
+    keepalive_ping.start(SETTINGS.get(app))
     _tune_interpreter()
     return app
 

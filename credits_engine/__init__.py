@@ -2,8 +2,10 @@
 
 from flask import Flask
 
+from control_plane import blast_radius, rollouts, sample_ratio
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
+from control_plane.phases import FLAG
 from control_plane.platform.runtime import concurrency_limit
 from credits_engine import expiry_jobs
 from credits_engine.administration import usage_rollup
@@ -15,6 +17,7 @@ from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations import execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
+from credits_engine.store import guard_queries
 
 BUSY = ("/api/credits/consume", "/api/user/credits/status")
 
@@ -32,9 +35,16 @@ def init_app(app: Flask) -> None:
     invariants.init_app(app)
     engine_flapping.init_app(app)
     new_error_types.init_app(app)
-    advance_gate.init_app(app)
     advance_check_job.init_app(app)
     usage_rollup.init_app(app)
     remediation.init_app(app)
     schemas.init_app(app)
     billing_described.init_app(app)
+    _register_with_rollouts()
+
+
+def _register_with_rollouts() -> None:
+    """Register all that a rollout asks the credits: before an advance, and of what v2 has served."""
+    rollouts.register_gate(advance_gate.GATE, advance_gate.gate)
+    blast_radius.register_impact_query(FLAG, guard_queries.impact)
+    sample_ratio.register_ratio_query(guard_queries.sample_ratio)

@@ -2,12 +2,13 @@
 
 from flask import Flask
 
+from control_plane.platform.settings import SETTINGS
 from dashboards import sse, views
-from dashboards.view_models.audit import ChainCheck
+from dashboards.view_models.audit import CHAIN_CHECK, ChainCheck
 
 
 def init_app(app: Flask) -> None:
     """Join the application."""
-    app.extensions["chain_check"] = ChainCheck()
+    CHAIN_CHECK.set(app, ChainCheck())
     views.init_app(app)
-    sse.init_app(app, app.extensions["settings"].threads)
+    sse.init_app(app, SETTINGS.get(app).threads)

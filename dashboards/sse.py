@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from time import monotonic
 
 import structlog
-from flask import Flask, Response, current_app, request, stream_with_context
+from flask import Flask, Response, request, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform.auth import authentication
 from control_plane.platform.auth.authentication import Principal
+from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from dashboards.filters import clock
@@ -59,6 +60,9 @@ class LiveStreams:
         return leave
 
 
+LIVE_STREAMS = AppState[LiveStreams]("live_streams")
+
+
 def stream(render: Render) -> Response:
     """A stream of what `render` gives at each change, and at least every TICK_SECONDS."""
     leave = streams().enter()
@@ -72,14 +76,12 @@ def stream(render: Render) -> Response:
 
 def streams() -> LiveStreams:
     """The streams of this process."""
-    found = current_app.extensions["live_streams"]
-    assert isinstance(found, LiveStreams)
-    return found
+    return LIVE_STREAMS.get()
 
 
 def init_app(app: Flask, threads: int) -> None:
     """Cap the streams by the threads a worker has."""
-    app.extensions["live_streams"] = LiveStreams(max(1, int(threads * STREAM_SHARE)))
+    LIVE_STREAMS.set(app, LiveStreams(max(1, int(threads * STREAM_SHARE))))
 
 
 def _events(render: Render) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from flask import Flask
 
+from control_plane import rollouts
+from control_plane.platform.settings import SETTINGS
 from flags import api, snapshot
 from flags.administration import overrides, plan_checks
 from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
@@ -11,7 +13,7 @@ from flags.usage import reporter
 
 def init_app(app: Flask) -> None:
     """Join the application."""
-    settings = app.extensions["settings"]
+    settings = SETTINGS.get(app)
     snapshot.init_app(app, settings)
     refresher.init_app(app, settings)
     staleness_signal.init_app(app)
@@ -19,7 +21,7 @@ def init_app(app: Flask) -> None:
     user_directory.init_app(app, settings)
     reporter.init_app(app)
     overrides.init_app(app)
-    plan_checks.init_app(app)
+    rollouts.register_plan_check("flags", plan_checks.plan_reasons)
     sse.init_app(app, settings)
     for routes in (api, client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)

@@ -23,10 +23,10 @@ from UnleashClient.constants import FEATURES_URL
 from UnleashClient.events import BaseEvent, UnleashEventType
 from UnleashClient.utils import InstanceAllowType
 
+from control_plane.platform.extensions import AppState
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.timestamps import format_timestamp
 
-EXTENSION = "rollout_flags"
 PRODUCTION = "production"
 PATIENCE_SECONDS = 3.0
 READ_SECONDS = 25
@@ -150,13 +150,16 @@ def connect(
     return Flags(url, token, app_name=app_name, cache_dir=folder, patience_seconds=patience_seconds)
 
 
+FLAGS = AppState[Flags]("rollout_flags")
+
+
 def init_app(app: Flask, url: str = "", token: str = "", **options: Any) -> Flags:
     """The flags of a Flask application, also at `app.extensions["rollout_flags"]`.
 
     Address and token may stand in the application's configuration as FLAGS_URL and FLAGS_TOKEN.
     """
     made = connect(url or app.config["FLAGS_URL"], token or app.config["FLAGS_TOKEN"], **options)
-    app.extensions[EXTENSION] = made
+    FLAGS.set(app, made)
     return made
 
 

@@ -8,12 +8,13 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure_at
-from control_plane.platform.settings import Settings
+from control_plane.platform.extensions import AppState
+from control_plane.platform.settings import SETTINGS, Settings
 from flags import store
 from flags.evaluation.evaluator import Evaluation, evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
@@ -114,6 +115,9 @@ class Snapshots:
         return self._settings.credits_v2_override if key == FLAG else None
 
 
+SNAPSHOTS = AppState[Snapshots]("flag_snapshots")
+
+
 def rollout_flag(
     session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
 ) -> RolloutFlag:
@@ -141,12 +145,10 @@ def evaluate_now(
 
     `state` is given by whoever has read it in a statement of their own.
     """
-    snapshots = current_app.extensions["flag_snapshots"]
-    settings: Settings = current_app.extensions["settings"]
-    snapshot = snapshots.at(session, settings.environment, state or store.routing_state(session))
+    snapshot = SNAPSHOTS.get().at(session, SETTINGS.get().environment, state or store.routing_state(session))
     return snapshot.revision, evaluate(snapshot.find(key), context, now)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application an empty set of snapshots."""
-    app.extensions["flag_snapshots"] = Snapshots(settings)
+    SNAPSHOTS.set(app, Snapshots(settings))

@@ -23,6 +23,13 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {"control_plane/platform/settings.py:from_env": "a line for each setting"}
 """Functions above the limit, as `file:name`, each with the reason why it stays whole."""
 
+STATE_MODULE = "control_plane/platform/extensions.py"
+STATE_KEY = re.compile(r"= AppState\[.+\]\(\s*\"(\w+)\"")
+
+REGISTRATION = re.compile(r"\b(rollouts|blast_radius|sample_ratio)\.(register_\w+|on_change)\(")
+
+SQL = re.compile(r"from sqlalchemy import .*|session\.(?:execute|scalars?|get|query)\(")
+
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -38,6 +45,18 @@ def test_every_package_joins_the_application_and_the_command_line_the_same_way(p
     assert callable(import_module(f"{package}.cli").register)
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_registers_with_rollouts_stands_in_its_init(package: str) -> None:
+    calls = {name for name, text in _modules(package) if REGISTRATION.search(text)}
+    assert calls <= {f"{package}/__init__.py"}
+
+
+def test_the_dashboards_execute_no_sql() -> None:
+    """Let each package's store do that: a page is made of what those return."""
+    found = [f"{name}: {line}" for name, text in _modules("dashboards") for line in SQL.findall(text)]
+    assert found == []
+
+
 def test_no_file_is_longer_than_agreed() -> None:
     long = {name: lines for name, lines in _file_lengths() if lines > FILE_LINES}
     assert long.keys() == LONG_FILES.keys(), f"{long} must be split, or listed with a reason"
@@ -46,6 +65,22 @@ def test_no_file_is_longer_than_agreed() -> None:
 def test_no_function_is_longer_than_agreed() -> None:
     long = {name: lines for name, lines in _function_lengths() if lines > FUNCTION_LINES}
     assert long.keys() == LONG_FUNCTIONS.keys(), f"{long} must be split, or listed with a reason"
+
+
+def test_the_state_of_an_application_is_reached_through_typed_keys_alone() -> None:
+    found = [
+        f"{name}:{node.lineno}"
+        for name, text in _modules(*PRODUCT)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and node.attr == "extensions"
+    ]
+    assert {place.partition(":")[0] for place in found} == {STATE_MODULE}, f"{found}: declare an AppState instead"
+
+
+def test_no_two_keys_of_the_state_have_the_same_name() -> None:
+    names = [name for _, text in _modules(*PRODUCT) for name in STATE_KEY.findall(text)]
+    assert names
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)

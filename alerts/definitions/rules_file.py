@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
-from flask import current_app
 
 from alerts.analysis.rules import Rule
 from alerts.definitions import parser
 from alerts.definitions.parser import InvalidRules
 from control_plane.experiments.migration import Migration
+from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SettingsError
 
 log = structlog.get_logger()
@@ -85,11 +85,12 @@ class RulesFile:
         self._stamp, self.problem = stamp, problem
 
 
+RULES_FILE = AppState[RulesFile]("rules_file")
+
+
 def current() -> RulesFile:
     """The rules of the running application."""
-    found = current_app.extensions["rules_file"]
-    assert isinstance(found, RulesFile)
-    return found
+    return RULES_FILE.get()
 
 
 def _stamp(path: Path) -> Stamp:

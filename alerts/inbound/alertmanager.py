@@ -14,7 +14,6 @@ from alerts.inbound import store
 from alerts.inbound.decision import Response as Outcome
 from alerts.inbound.payload import Notification
 from alerts.inbound.receiver import LostRaceError, Receiver, receive
-from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
 from control_plane.platform.auth import authorization
@@ -100,10 +99,9 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 
 
 def init_app(app: Flask) -> None:
-    """Mount the routes and give what fires a say in re-arming."""
+    """Mount the routes."""
     app.register_blueprint(bp)
     authorization.larger_bodies(app)["/webhooks/alertmanager"] = BODY_BYTES_MAX
-    rollouts.register_rearm_gate("alertmanager", firing)
 
 
 @bp.after_request

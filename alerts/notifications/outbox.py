@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from alerts.drill.flag import FLAG as DRILL
 from alerts.notifications import messages, store, targets
 from alerts.notifications.messages import ChangeDetails, Message
-from control_plane import rollouts
 from control_plane.experiments.registry import names_of
 from control_plane.rollouts import RolloutChanged
 
@@ -22,12 +21,8 @@ def enqueue(session: Session, message: Message, *, now: datetime, without: str =
     return store.add(session, message, chosen, now=now)
 
 
-def init_app() -> None:
-    """Tell people of every change of a rollout; call it inside an application context."""
-    rollouts.on_change("notices", _on_change)
-
-
-def _on_change(session: Session, change: RolloutChanged) -> None:
+def enqueue_change(session: Session, change: RolloutChanged) -> None:
+    """Put what people are to know of a change of a rollout into the outbox."""
     message = _message(change)
     if message and change.after.flag != DRILL:
         enqueue(session, message, now=change.now)

@@ -1,11 +1,10 @@
 """The migrations of this application, by flag; packages above register theirs as they join."""
 
-from flask import current_app
-
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
+from control_plane.platform.extensions import AppState
 
-MIGRATIONS = "migrations"
+MIGRATIONS = AppState[dict[str, Migration]]("migrations", dict)
 
 
 def register_migration(migration: Migration) -> None:
@@ -36,5 +35,4 @@ def names_of(flag: str) -> Migration:
 
 
 def _by_flag() -> dict[str, Migration]:
-    known: dict[str, Migration] = current_app.extensions.setdefault(MIGRATIONS, {})
-    return known
+    return MIGRATIONS.get()

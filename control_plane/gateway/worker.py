@@ -12,6 +12,7 @@ from granian.server.mp import WorkerProcess
 
 from control_plane.gateway.gateway import Gateway
 from control_plane.gateway.request_bodies import Bodies
+from control_plane.platform.settings import SETTINGS
 
 
 class DirectCalls:
@@ -35,7 +36,7 @@ class Scheduler(CallbackScheduler):
 def _serve(worker_id: int, app: Flask, sock: Any, ipc: Any, _loop: Any, mode: Any, *options: Any) -> None:
     """Serve until the server says stop. Granian calls this in the forked process, with all its own options."""
     *of_worker, _task_impl, http_mode, http1, http2, websockets, static, _log, ssl, _scope, metrics = options
-    bodies, calls, stopped = Bodies(app.extensions["settings"].request_body_seconds), DirectCalls(), threading.Event()
+    bodies, calls, stopped = Bodies(SETTINGS.get(app).request_body_seconds), DirectCalls(), threading.Event()
     bodies.watch()
     signal = set_sync_signals()  # type: ignore[no-untyped-call]
     signal.add_cb(stopped.set)

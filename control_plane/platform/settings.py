@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import current_app
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from control_plane.platform import secret_values
+from control_plane.platform.extensions import AppState
 from control_plane.platform.secret_values import SecretError
 
 SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": None}
@@ -144,11 +144,12 @@ class Settings:
         )
 
 
+SETTINGS = AppState[Settings]("settings")
+
+
 def current() -> Settings:
     """The settings of the running application."""
-    settings = current_app.extensions["settings"]
-    assert isinstance(settings, Settings)
-    return settings
+    return SETTINGS.get()
 
 
 def _database_url(env: Mapping[str, str], instance_dir: Path) -> str:

@@ -4,19 +4,21 @@ from collections.abc import Callable
 
 from flask import Flask
 
-KEY = "start_checks"
+from control_plane.platform.extensions import AppState
 
 Check = Callable[[], None]
 """Returns if the server may start; raises SettingsError with a sentence that says what to change."""
 
+CHECKS = AppState[list[Check]]("start_checks", list)
+
 
 def register(app: Flask, check: Check) -> None:
     """Ask `check` before this application is served."""
-    app.extensions.setdefault(KEY, []).append(check)
+    CHECKS.get(app).append(check)
 
 
 def run(app: Flask) -> None:
     """Raise SettingsError for the first check that fails."""
     with app.app_context():
-        for check in app.extensions.get(KEY, []):
+        for check in CHECKS.get(app):
             check()

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import jwt
 import structlog
-from flask import Flask, current_app, request
+from flask import Flask, request
 
 from control_plane.platform import settings
 from control_plane.platform.auth.authentication import presented_token
 from control_plane.platform.auth.authorization import require_token
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
 from credits_engine.api.key_set import PublishedKeys, UnusableKeyError
@@ -25,6 +26,7 @@ PUBLISHED = ("RS256", "ES256", "EdDSA")
 LEEWAY_SECONDS = 30
 JWT_DOTS = 2
 TOKENS_KNOWN, HEADERS_KNOWN = 4096, 64
+PUBLISHED_KEYS = AppState[PublishedKeys | None]("published_user_keys")
 
 Claims = Mapping[str, Any]
 
@@ -41,8 +43,8 @@ log = structlog.get_logger()
 
 def init_app(app: Flask) -> None:
     """Know where the product publishes its keys."""
-    url = app.extensions["settings"].user_jwt_jwks_url
-    app.extensions["user_keys"] = PublishedKeys(url) if url else None
+    url = settings.SETTINGS.get(app).user_jwt_jwks_url
+    PUBLISHED_KEYS.set(app, PublishedKeys(url) if url else None)
 
 
 def acting_user() -> str:
@@ -92,7 +94,7 @@ def _subject(token: str) -> str:
 def _claims(token: str, algorithm: str) -> Claims:
     configured = settings.current()
     accepted = Accepted(configured.user_jwt_audience, configured.user_jwt_issuer)
-    secret, keys = configured.user_jwt_secret, current_app.extensions["user_keys"]
+    secret, keys = configured.user_jwt_secret, PUBLISHED_KEYS.get()
     if algorithm == SHARED and secret:
         return _in_force(_remembered(token, secret, accepted))
     if algorithm in PUBLISHED and keys is not None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,7 +14,7 @@ from credits_engine.billing.inbox import commands
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.breaker import BreakerOpenError
-from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.reconciliation import Discrepancy, reconcile
 
 PAGE_MAX = 200
@@ -139,10 +139,9 @@ def reconcile_view() -> ResponseReturnValue:
 
 def stripe_gateway() -> StripeGateway:
     """The running application's way to ask Stripe. Raises Problem without an API key."""
-    found = current_app.extensions["billing_truth"]
+    found = STRIPE_GATEWAY.get()
     if found is None:
         raise Problem(409, "NO_STRIPE_KEY", "Set STRIPE_API_KEY to a restricted key that may read subscriptions.")
-    assert isinstance(found, StripeGateway)
     return found
 
 

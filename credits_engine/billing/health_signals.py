@@ -10,7 +10,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 from credits_engine.billing.store import inbox_queries
-from credits_engine.billing.stripe_api.client import StripeGateway
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY
 
 BREAKER_OPEN = "billing_breaker_open"
 BREAKER_SECONDS = 5.0
@@ -22,9 +22,9 @@ log = structlog.get_logger()
 
 def check_breaker(_now: datetime) -> None:
     """Tell the guard whether this process has given up asking Stripe for the moment; without a key nobody asks."""
-    truth: StripeGateway | None = current_app.extensions["billing_truth"]
-    if truth is not None:
-        signals.record(Sample(BREAKER_OPEN, truth.breaker.is_open))
+    gateway = STRIPE_GATEWAY.get()
+    if gateway is not None:
+        signals.record(Sample(BREAKER_OPEN, gateway.breaker.is_open))
 
 
 def check_backlog(now: datetime, _term: int) -> None:

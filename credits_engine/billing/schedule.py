@@ -4,7 +4,7 @@ import socket
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask, current_app
+from flask import Flask
 
 from control_plane.platform import settings
 from control_plane.platform.db.database import read_only
@@ -31,8 +31,9 @@ def init_app(app: Flask) -> None:
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
     truth = client.connect(key) if key else None
-    app.extensions["billing_intake"] = deliveries = writer.InboxWriter(writer.write)
-    app.extensions["billing_truth"] = truth
+    deliveries = writer.InboxWriter(writer.write)
+    writer.INBOX_WRITER.set(app, deliveries)
+    client.STRIPE_GATEWAY.set(app, truth)
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
     telemetry.collect_at_scrape(app, metrics.waiting)
@@ -68,7 +69,7 @@ def sweep_tables(roll: period_rollover.PeriodRollover, now: datetime) -> None:
 def tidy(now: datetime) -> None:
     """Let parked events go on where what they waited for is there, drop old bodies, and look for limits left behind."""
     period_rollover.release_priced(now)
-    if current_app.extensions["billing_truth"] is not None:
+    if client.STRIPE_GATEWAY.get() is not None:
         period_rollover.release_pointers(now)
     period_rollover.forget_bodies(now)
     period_rollover.check_limits(now)

@@ -7,10 +7,8 @@ page and no advance waits for the directory or the journal.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
 from control_plane.platform.settings import current
@@ -41,11 +39,6 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
         return GateResult(GATE, GateStatus.UNKNOWN, _too_old(found.at), evidence)
     status, reason = gate_result(found, percent_max=percent_max, beyond_allowlist=beyond)
     return GateResult(GATE, status, f"{reason} Examined at {found.at:%Y-%m-%d %H:%M} UTC.", evidence)
-
-
-def init_app(_app: Flask) -> None:
-    """Give the migration a say in every advance."""
-    rollouts.register_gate(GATE, gate)
 
 
 def production_exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from flask import Flask, current_app
+from flask import Flask
 
 from control_plane.platform.db.database import transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
-from control_plane.platform.settings import SettingsError
+from control_plane.platform.settings import SETTINGS, SettingsError
 from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import stored_procedure
@@ -17,6 +18,7 @@ from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
 
 ATTEMPTS = 3
+ENGINE_POLICY = AppState[EnginePolicy]("engine_policy")
 
 
 def run_operation(operation: Operation, *, now: datetime) -> Receipt:
@@ -24,7 +26,7 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
 
     Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
     """
-    manners = _engine_policy()
+    manners = ENGINE_POLICY.get()
 
     def decide() -> Receipt:
         if receipt := stored_procedure.call(operation, now=now, manners=manners):
@@ -41,7 +43,7 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
     def decide() -> Receipt:
         with transaction() as session:
             return reserve(
-                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=_engine_policy()
+                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=ENGINE_POLICY.get()
             )
 
     return _run(decide)
@@ -49,17 +51,11 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
 
 def init_app(app: Flask) -> None:
     """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
-    named = app.extensions["settings"].credits_fail_open_kinds
+    named = SETTINGS.get(app).credits_fail_open_kinds
     if unknown := set(named) - set(Kind):
         raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
     stored_procedure.init_app(app)
-    app.extensions["credit_manners"] = EnginePolicy(allowed_on_error=frozenset(map(Kind, named)))
-
-
-def _engine_policy() -> EnginePolicy:
-    found = current_app.extensions["credit_manners"]
-    assert isinstance(found, EnginePolicy)
-    return found
+    ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, named))))
 
 
 def _run(decide: Callable[[], Receipt]) -> Receipt:

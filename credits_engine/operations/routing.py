@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane.experiments.credits import CREDITS
@@ -60,7 +59,7 @@ def flag_lookup(session: Session, now: datetime, state: RoutingState | None = No
 def is_v2_on(session: Session, now: datetime) -> bool:
     """Return whether v2 may serve anybody here at all."""
     try:
-        flag = current_app.extensions["flag_snapshots"].current(session, current().environment).find(FLAG)
+        flag = snapshot.SNAPSHOTS.get().current(session, current().environment).find(FLAG)
     except UnknownFlagError:
         return False
     if flag.forced is not None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import psycopg
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import db
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
@@ -33,7 +34,8 @@ from credits_engine.store import stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
 from flags.evaluation.bucketing import bucket
 
-IN_DATABASE = "credits_in_database"
+IN_DATABASE = AppState[bool]("credits_in_database")
+"""Whether the database has the function."""
 BILLING_IS_DUE = "CRDUE"
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
@@ -49,7 +51,7 @@ def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Recei
 
     Raises what `consume` raises.
     """
-    if not current_app.extensions[IN_DATABASE] or operation.type is not EntryType.CONSUME:
+    if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME:
         return None
     try:
         found = stored_procedures.call(_question(operation, now, manners))
@@ -138,4 +140,4 @@ def _legacy_side(found: ShortResult, amounts: Amounts, month: Period) -> EngineR
 
 def init_app(app: Flask) -> None:
     """Note whether the database has the function."""
-    app.extensions[IN_DATABASE] = db.engine.dialect.name == "postgresql"
+    IN_DATABASE.set(app, db.engine.dialect.name == "postgresql")

@@ -11,12 +11,15 @@ from flask import Flask, current_app
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.runtime import jobs
 from credits_engine.store import guard_queries
 
 SIGNAL = "credit_engine_flapping"
+MOVES_COUNTED = AppState[datetime | None]("engine_moves_counted", lambda: None)
+"""The end of the hour that was counted last."""
 MOVES_ALLOWED = 1
 LOOK_SECONDS = 300.0
 HOUR = timedelta(hours=1)
@@ -25,7 +28,7 @@ HOUR = timedelta(hours=1)
 def count(now: datetime, _term: int) -> None:
     """Tell the guard, once for each full hour, how many of the active users moved too often within a period."""
     ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if current_app.extensions.get(SIGNAL) == ended_at:
+    if MOVES_COUNTED.get() == ended_at:
         return
     with read_only() as session:
         rollout = rollout_store.load(session, FLAG)
@@ -35,7 +38,7 @@ def count(now: datetime, _term: int) -> None:
         moved, active = guard_queries.engine_switches(session, since, ended_at, more_than=MOVES_ALLOWED)
     with transaction() as session:
         signals.add_hour(session, SeriesKey(SIGNAL), Count(moved, active), began_at=ended_at - HOUR, now=now)
-    current_app.extensions[SIGNAL] = ended_at
+    MOVES_COUNTED.set(current_app, ended_at)
 
 
 def init_app(app: Flask) -> None:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from flask import Flask, current_app
 
-from control_plane import blast_radius, sample_ratio
 from control_plane import store as rollout_store
 from control_plane.phases import FLAG, PRODUCTION, exposure
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 from control_plane.platform.runtime import jobs
@@ -23,13 +23,16 @@ from credits_engine.store.reconciliation import BookTotal, page_differences
 
 CHECK_SECONDS = 5.0
 RECENT = timedelta(minutes=10)
-CURSOR = "books_checked"
+CURSOR = AppState[str]("ledger_check_cursor", str)
+"""The user up to whom the books were checked in this round."""
 DIFFERENCE = "credit_ledger_difference"
 DOUBLE_CHARGE = "credit_double_charge"
 AT_RISK = "credits_at_risk"
 OVERLAP = "credit_period_overlap"
 PERIODS_SECONDS = 600.0
 CORRECTED = "credit_manual_correction"
+CORRECTIONS_COUNTED = AppState[datetime | None]("corrections_counted", lambda: None)
+"""The end of the hour that was counted last."""
 CORRECTED_SECONDS = 300.0
 HOUR = timedelta(hours=1)
 LOGGED = 10
@@ -43,9 +46,9 @@ log = structlog.get_logger()
 def check(now: datetime) -> list[BookTotal]:
     """Check the next page of users and the operations of the last minutes; returns the rows that differ."""
     with read_only() as session:
-        after, _, wrong = page_differences(session, current_app.extensions.get(CURSOR, ""))
+        after, _, wrong = page_differences(session, CURSOR.get())
         twice = guard_queries.charged_twice(session, now - RECENT)
-    current_app.extensions[CURSOR] = after or ""
+    CURSOR.set(current_app, after or "")
     for total in wrong:
         log.error("books.differ", user=total.user_id, engine=total.engine, period_start=total.period_start.isoformat())
     for user_id, key in twice:
@@ -92,19 +95,17 @@ def count_corrections(now: datetime, _term: int) -> None:
     Of users and not of operations: whoever consumes a thousand times must not hide those who had reason to complain.
     """
     ended_at = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if current_app.extensions.get(CORRECTED) == ended_at:
+    if CORRECTIONS_COUNTED.get() == ended_at:
         return
     with read_only() as session:
         by_hand, active = guard_queries.corrected(session, ended_at - HOUR, ended_at)
     with transaction() as session:
         signals.add_hour(session, SeriesKey(CORRECTED), Count(by_hand, active), began_at=ended_at - HOUR, now=now)
-    current_app.extensions[CORRECTED] = ended_at
+    CORRECTIONS_COUNTED.set(current_app, ended_at)
 
 
 def init_app(app: Flask) -> None:
-    """Put the check on the leader's schedule and let the control plane measure what is at stake."""
-    blast_radius.register_impact_query(FLAG, guard_queries.impact)
-    sample_ratio.register_ratio_query(guard_queries.sample_ratio)
+    """Put the checks on the leader's schedule and report how the endpoints of the credits answer."""
     telemetry.measure_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.measure_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     telemetry.measure_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)

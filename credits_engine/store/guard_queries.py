@@ -161,6 +161,17 @@ def impact(session: Session, since: datetime) -> BlastRadius:
     return BlastRadius(users, operations, int(apart or 0))
 
 
+def count_users_served_by_v2(session: Session, since: datetime, until: datetime) -> int:
+    """Count the users v2 served from `since` until just before `until`."""
+    served = (
+        JOURNAL.c.served_engine == EngineName.V2.value,
+        JOURNAL.c.occurred_at >= since,
+        JOURNAL.c.occurred_at < until,
+    )
+    query = select(func.count(JOURNAL.c.user_id.distinct())).where(*served)
+    return int(execute_core(session, query).scalar() or 0)
+
+
 def corrected(session: Session, since: datetime, until: datetime) -> tuple[int, int]:
     """Count the users corrected by hand, and the active ones."""
     by_hand, active = execute_core(session, CORRECTED, {"since": since, "until": until}).one()

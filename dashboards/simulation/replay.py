@@ -18,13 +18,13 @@ from control_plane.transitions import Action, Transition
 from credits_engine.engines.receipts import Receipt
 from credits_engine.migration import advance_check_job
 from credits_engine.reconciliation.journal import reconcile
-from dashboards.simulation import store
+from credits_engine.store import guard_queries
 from dashboards.simulation.auto_owner import may_advance, try_advance
 from dashboards.simulation.fault_injection import FaultInjectingV2
 from dashboards.simulation.report import PhaseReport, Report, RollbackReport
 from dashboards.simulation.simulator import ACTOR, Simulator
 from dashboards.simulation.usage_log import UsageRow
-from flags.store import UserAttributes, upsert_users
+from flags.store import UserAttributes, count_users, upsert_users
 
 TERM = 1
 NEWCOMERS_AFTER = timedelta(days=14)
@@ -145,9 +145,9 @@ class Replay:
             rollout = rollouts.find(session, FLAG)
             self.report.final_state = rollout.state.value
             self.report.holds_left_to_people = int(rollout.state is RolloutState.HELD)
-            self.report.users = store.users(session)
+            self.report.users = count_users(session)
             ends = [phase.entered_at for phase in self.report.phases[1:]] + [now]
             for phase, end in zip(self.report.phases, ends, strict=True):
-                phase.exposed_users = store.exposed_users(session, phase.entered_at, end)
+                phase.exposed_users = guard_queries.count_users_served_by_v2(session, phase.entered_at, end)
             found = reconcile(session)
         self.report.checked, self.report.differences = found.checked, len(found.differences)

@@ -14,7 +14,6 @@ from alerts.analysis.verdicts import HOLD_LOG_E
 from alerts.definitions import rules_file
 from alerts.guard import applicable
 from alerts.inbound import store as intake_store
-from alerts.models import Notice, NoticeDelivery, ReceivedAlert
 from alerts.notifications import store as notice_store
 from alerts.overrides.approval import ASKED_FOR
 from alerts.overrides.store import Override, PendingOverride, active, pending
@@ -34,6 +33,40 @@ LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedView:
+    """A firing that Alertmanager sent, and what was done about it."""
+
+    alert: str
+    flag: str | None
+    severity: str | None
+    status: str
+    action: str
+    reason: str
+    starts_at: datetime
+    last_seen_at: datetime
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """What became of a notice at one target."""
+
+    label: str
+    state: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeView:
+    """Something that people were told."""
+
+    kind: str
+    title: str
+    at: datetime
+    deliveries: tuple[DeliveryView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AlertsScreen:
     """Every alert of every rollout, as of `now`. `problem` says why the file on disk is not in force."""
 
@@ -41,10 +74,10 @@ class AlertsScreen:
     guard: GuardView
     problem: str | None
     flags: tuple[tuple[Rollout, tuple[AlertView, ...]], ...]
-    received: tuple[ReceivedAlert, ...]
+    received: tuple[ReceivedView, ...]
     """What Alertmanager sent last, the newest first."""
-    notices: tuple[tuple[Notice, tuple[NoticeDelivery, ...]], ...]
-    """What people were told last, with what became of each delivery."""
+    notices: tuple[NoticeView, ...]
+    """What people were told last, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +112,36 @@ def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScre
         (rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in store.load_all(session)
     )
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
-    received = tuple(intake_store.latest(session, limit=LISTED))
-    told = tuple((notice, tuple(deliveries)) for notice, deliveries in notice_store.latest(session, limit=LISTED))
-    return AlertsScreen(now, watching, rules_file.current().problem, flags, received, told)
+    return AlertsScreen(now, watching, rules_file.current().problem, flags, _received(session), _notices(session))
+
+
+def _received(session: Session) -> tuple[ReceivedView, ...]:
+    return tuple(
+        ReceivedView(
+            alert=each.alert,
+            flag=each.flag,
+            severity=each.severity,
+            status=each.status,
+            action=each.action,
+            reason=each.reason,
+            starts_at=each.starts_at,
+            last_seen_at=each.last_seen_at,
+            deliveries=each.deliveries,
+        )
+        for each in intake_store.latest(session, limit=LISTED)
+    )
+
+
+def _notices(session: Session) -> tuple[NoticeView, ...]:
+    return tuple(
+        NoticeView(
+            notice.kind,
+            notice.title,
+            notice.at,
+            tuple(DeliveryView(each.label, each.state, each.error) for each in deliveries),
+        )
+        for notice, deliveries in notice_store.latest(session, limit=LISTED)
+    )
 
 
 def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:

@@ -4,15 +4,15 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import Verification
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.extensions import AppState
 from dashboards.view_models.audit_entry import EntryView, entry_view
 
 PAGE_ENTRIES = 50
+NAMES_OFFERED = 500
 VALID = timedelta(seconds=30)
 
 
@@ -50,32 +50,26 @@ class ChainCheck:
             return self._last
 
 
+CHAIN_CHECK = AppState[ChainCheck]("audit_chain_check")
+
+
 def read(
     session: Session, check: ChainCheck, *, subject: str, actor: str, before: int | None, now: datetime
 ) -> AuditScreen:
     """A page of the trail, of one subject and one person where they are named."""
     chain, verified_at = check.current(session, now)
-    found = _entries(session, subject, actor, before)
+    found = audit.latest(
+        session, subject=subject or None, actor=actor or None, limit=PAGE_ENTRIES + 1, before_id=before
+    )
     shown = found[:PAGE_ENTRIES]
     return AuditScreen(
         now=now,
         subject=subject,
         actor=actor,
-        subjects=tuple(session.scalars(select(AuditEntry.subject).distinct().order_by(AuditEntry.subject).limit(500))),
-        actors=tuple(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor).limit(500))),
+        subjects=tuple(audit.subjects(session, limit=NAMES_OFFERED)),
+        actors=tuple(audit.actors(session, limit=NAMES_OFFERED)),
         entries=tuple(entry_view(entry) for entry in shown),
         older=shown[-1].id if len(found) > PAGE_ENTRIES else None,
         chain=chain,
         verified_at=verified_at,
     )
-
-
-def _entries(session: Session, subject: str, actor: str, before: int | None) -> list[AuditEntry]:
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(PAGE_ENTRIES + 1)
-    if subject:
-        query = query.where(AuditEntry.subject == subject)
-    if actor:
-        query = query.where(AuditEntry.actor == actor)
-    if before is not None:
-        query = query.where(AuditEntry.id < before)
-    return list(session.scalars(query))

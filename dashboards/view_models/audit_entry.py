@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from control_plane.phases import Rollout
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.auth.audit import Entry
 from dashboards.filters import moment, plain
 
 HIDDEN = ("evidence", "flag", "state_reason", "version")
@@ -36,7 +36,7 @@ class EntryView:
     hash: str
 
 
-def entry_view(entry: AuditEntry) -> EntryView:
+def entry_view(entry: Entry) -> EntryView:
     """An entry with only the fields that differ."""
     return EntryView(
         id=entry.id,
@@ -50,7 +50,7 @@ def entry_view(entry: AuditEntry) -> EntryView:
     )
 
 
-def phases_entered(rollout: Rollout, entries: Iterable[AuditEntry]) -> dict[str, datetime]:
+def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, datetime]:
     """When this attempt first came to each phase, by name; `entries` come newest first."""
     entered = {rollout.phase.name: rollout.entered_at}
     for entry in entries:

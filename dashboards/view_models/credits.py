@@ -1,19 +1,19 @@
 """The credits of one user: both books side by side, and the journal that they are projections of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Amounts, Book, EngineName
 from credits_engine.engines.plans import Kind, UnknownPlanError
-from credits_engine.models import JournalEntry
 from credits_engine.operations import account_books
 from credits_engine.operations.routing import flag_lookup
-from credits_engine.store import accounts
+from credits_engine.store import accounts, journal_pages
 from credits_engine.store.accounts import Account
+from credits_engine.store.journal_pages import Filters
 
 PAGE_ENTRIES = 30
 DIFFERING_SHOWN = 20
@@ -96,8 +96,8 @@ class CreditsScreen:
 def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
     """The screen of one user, or of the latest operations on which the engines differ."""
     if not user_id:
-        rows = session.scalars(_journal().where(JournalEntry.variance != Variance.MATCH).limit(DIFFERING_SHOWN))
-        return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, rows)), None)
+        differing = journal_pages.variances(session, Filters(), limit=DIFFERING_SHOWN)
+        return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, differing.rows)), None)
     found = accounts.find(session, user_id)
     if found is None:
         words = f"The directory has no user {user_id!r}; `rollout directory import` adds users."
@@ -105,9 +105,9 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
     account, _ = found
     routed = flag_lookup(session, now)(account)
     shown, problem = _books(session, account, routed.engine, now)
-    entries = _of_user(session, user_id, before)
-    older = entries[PAGE_ENTRIES - 1].id if len(entries) > PAGE_ENTRIES else None
-    return CreditsScreen(now, user_id, account, shown, routed.reason, problem, tuple(entries[:PAGE_ENTRIES]), older)
+    page = journal_pages.journal(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
+    entries = tuple(map(_operation, page.rows))
+    return CreditsScreen(now, user_id, account, shown, routed.reason, problem, entries, page.next_before)
 
 
 def _books(
@@ -125,35 +125,24 @@ def _book(book: Book, engine: EngineName, serving: EngineName) -> BookView:
     return BookView(engine, engine is serving, book.period.start, book.period.end, kinds)
 
 
-def _of_user(session: Session, user_id: str, before: int | None) -> list[OperationView]:
-    query = _journal().where(JournalEntry.user_id == user_id).limit(PAGE_ENTRIES + 1)
-    if before is not None:
-        query = query.where(JournalEntry.id < before)
-    return [_operation(row) for row in session.scalars(query)]
-
-
-def _journal() -> Select[JournalEntry]:
-    return select(JournalEntry).order_by(JournalEntry.id.desc())
-
-
-def _operation(row: JournalEntry) -> OperationView:
+def _operation(row: Mapping[str, Any]) -> OperationView:
     return OperationView(
-        id=row.id,
-        at=row.occurred_at,
-        user_id=row.user_id,
-        type=row.type,
-        requested=Amounts(row.requested_analysis, row.requested_roast),
-        charged=Amounts(row.charged_analysis, row.charged_roast),
-        v2_posted=Amounts(row.v2_posted_analysis, row.v2_posted_roast),
-        legacy_posted=Amounts(row.legacy_posted_analysis, row.legacy_posted_roast),
-        v2_charged=_amounts(row.v2_charged_analysis, row.v2_charged_roast),
-        legacy_charged=_amounts(row.legacy_charged_analysis, row.legacy_charged_roast),
-        engine=row.served_engine,
-        outcome=row.outcome,
-        variance=row.variance,
-        cause=row.cause,
-        reason=row.reason,
-        actor=row.actor,
+        id=row["id"],
+        at=row["occurred_at"],
+        user_id=row["user_id"],
+        type=row["type"],
+        requested=Amounts(row["requested_analysis"], row["requested_roast"]),
+        charged=Amounts(row["charged_analysis"], row["charged_roast"]),
+        v2_posted=Amounts(row["v2_posted_analysis"], row["v2_posted_roast"]),
+        legacy_posted=Amounts(row["legacy_posted_analysis"], row["legacy_posted_roast"]),
+        v2_charged=_amounts(row["v2_charged_analysis"], row["v2_charged_roast"]),
+        legacy_charged=_amounts(row["legacy_charged_analysis"], row["legacy_charged_roast"]),
+        engine=row["served_engine"],
+        outcome=row["outcome"],
+        variance=row["variance"],
+        cause=row["cause"],
+        reason=row["reason"],
+        actor=row["actor"],
     )
 
 

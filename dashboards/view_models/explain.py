@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from control_plane import store
 from control_plane.platform.settings import Settings
 from flags import store as flag_store
 from flags.explanation import explain
+from flags.snapshot import SNAPSHOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,5 @@ def read(
     environment = environment or settings.environment
     answer = None
     if flag and user_id:
-        snapshots = current_app.extensions["flag_snapshots"]
-        answer = explain(session, snapshots, settings, flag, user_id, now=now, environment=environment)
+        answer = explain(session, SNAPSHOTS.get(), settings, flag, user_id, now=now, environment=environment)
     return ExplainScreen(now, flags, flag, user_id, environment, answer)

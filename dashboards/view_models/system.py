@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.definitions import rules_file
-from control_plane.platform.models import Change, Lease
-from control_plane.platform.runtime import change_feed, jobs
+from control_plane.platform.runtime import change_feed, jobs, leases
+from control_plane.platform.runtime.change_feed import PublishedChange
+from control_plane.platform.runtime.leases import LeaseState
 from control_plane.platform.settings import Settings
 from dashboards.view_models import guard
 from dashboards.view_models.guard import GuardView
@@ -34,9 +34,9 @@ class SystemScreen:
     database: str
     checks: Mapping[str, str]
     guard: GuardView
-    leader: Lease | None
+    leader: LeaseState | None
     revision: int
-    changes: tuple[Change, ...]
+    changes: tuple[PublishedChange, ...]
     streams: StreamCounts
     alerts: int
     alerts_problem: str | None
@@ -55,7 +55,6 @@ def read(
     session: Session, settings: Settings, *, checks: Mapping[str, str], streams: StreamCounts, now: datetime
 ) -> SystemScreen:
     """The screen; `checks` are the answers of the readiness pings by name."""
-    newest = select(Change).order_by(Change.id.desc()).limit(CHANGES_SHOWN)
     rules = rules_file.current()
     return SystemScreen(
         now=now,
@@ -63,9 +62,9 @@ def read(
         database=session.get_bind().dialect.name,
         checks=checks,
         guard=guard.read(session, now=now, lease_seconds=settings.guard_lease_seconds),
-        leader=session.get(Lease, jobs.LEADER),
+        leader=leases.find(session, jobs.LEADER),
         revision=change_feed.revision(session),
-        changes=tuple(session.scalars(newest)),
+        changes=tuple(change_feed.latest(session, limit=CHANGES_SHOWN)),
         streams=streams,
         alerts=len(rules.rules),
         alerts_problem=rules.problem,

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
 from credits_engine.engines.plans import CATALOGUE
 from flags import store
-from flags.models import DirectoryUser
-from flags.store import StoredOverride
+from flags.store import StoredOverride, UserAttributes
 
 BETA_SHOWN = 200
 
@@ -24,14 +22,6 @@ class OverrideView:
 
 
 @dataclass(frozen=True, slots=True)
-class BetaMember:
-    """Somebody on the beta allowlist."""
-
-    user_id: str
-    plan: str
-
-
-@dataclass(frozen=True, slots=True)
 class UsersScreen:
     """Overrides of one flag and the beta allowlist, as of `now`. `beta_size` counts those not shown, too."""
 
@@ -39,7 +29,7 @@ class UsersScreen:
     flags: tuple[str, ...]
     flag: str
     overrides: tuple[OverrideView, ...]
-    beta: tuple[BetaMember, ...]
+    beta: tuple[UserAttributes, ...]
     beta_size: int
     directory_size: int
     plans: tuple[str, ...]
@@ -49,17 +39,15 @@ def read(session: Session, *, flag: str, now: datetime) -> UsersScreen:
     """The screen of `flag`, or of the first flag where it is none."""
     flags = tuple(rollout.flag for rollout in rollout_store.load_all(session))
     flag = flag if flag in flags else next(iter(flags), "")
-    on_list = select(DirectoryUser.user_id, DirectoryUser.plan).where(DirectoryUser.beta)
-    members = session.execute(on_list.order_by(DirectoryUser.user_id).limit(BETA_SHOWN))
     stored = store.list_overrides(session, flag) if flag else []
     return UsersScreen(
         now=now,
         flags=flags,
         flag=flag,
         overrides=tuple(OverrideView(each, _expired(each, now)) for each in stored),
-        beta=tuple(BetaMember(user_id, plan) for user_id, plan in members),
-        beta_size=session.scalar(select(func.count()).select_from(DirectoryUser).where(DirectoryUser.beta)) or 0,
-        directory_size=session.scalar(select(func.count()).select_from(DirectoryUser)) or 0,
+        beta=tuple(store.first_beta_members(session, limit=BETA_SHOWN)),
+        beta_size=store.count_beta_members(session),
+        directory_size=store.count_users(session),
         plans=tuple(plan.name for plan in CATALOGUE),
     )
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import current_app, render_template, request
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth import authorization
@@ -18,7 +18,7 @@ def audit_trail() -> ResponseReturnValue:
     with read_only() as session:
         screen = screens.read(
             session,
-            current_app.extensions["chain_check"],
+            screens.CHAIN_CHECK.get(),
             subject=request.args.get("subject", ""),
             actor=request.args.get("actor", ""),
             before=request.args.get("before", type=row_id),

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Plan, Position, exposure_at, positions
 from control_plane.transitions import Reason
@@ -20,11 +18,6 @@ from flags.unleash.compiler import conflicting_key
 
 ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
 """Nobody is named in a plan and no lease ends in it, so the proof is the same at each instant."""
-
-
-def init_app(_app: Flask) -> None:
-    """Let the flags refuse a plan."""
-    rollouts.register_plan_check("flags", plan_reasons)
 
 
 def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth.authorization import require_role
@@ -15,6 +15,7 @@ from flags.api import responses
 from flags.api.requests import ExplainRequest, parse_body
 from flags.evaluation.contexts import NESTED, from_query
 from flags.explanation import explainer
+from flags.snapshot import SNAPSHOTS
 
 ENVIRONMENT = {"environment": "Default: the environment of this installation."}
 
@@ -47,7 +48,7 @@ def many(flag: str) -> ResponseReturnValue:
 
 
 def _explanation(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
-    snapshots, environment = current_app.extensions["flag_snapshots"], request.args.get("environment")
+    snapshots, environment = SNAPSHOTS.get(), request.args.get("environment")
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=datetime.now(UTC), environment=environment)
         return [explain(user_id, supposed) for user_id, supposed in users]

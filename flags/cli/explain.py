@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import current_app
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from control_plane.platform.settings import current
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.explanation import entry, explainer, to_text
-from flags.snapshot import UnknownFlagError
+from flags.snapshot import SNAPSHOTS, UnknownFlagError
 
 COLUMNS = ("userId", "value", "reason", "phase", "bucket", "entersAt", "detail", "next")
 NAMES = {"signed_up_at": SIGNUP_DATE}
@@ -51,7 +50,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
 
 
 def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
-    snapshots, now = current_app.extensions["flag_snapshots"], datetime.now(UTC)
+    snapshots, now = SNAPSHOTS.get(), datetime.now(UTC)
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)
         for user_id, attributes in users:

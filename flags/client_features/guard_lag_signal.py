@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
-from flags.client_features.refresher import FeatureCacheRefresher
+from flags.client_features.refresher import REFRESHER
 
 SIGNAL = "guard_lag"
 LATE_SECONDS = 10.0
@@ -19,8 +19,7 @@ log = structlog.get_logger()
 
 def check(_now: datetime) -> None:
     """Tell the guard, as soon as it judges again, whether it was late; before its first heartbeat nothing is known."""
-    publisher: FeatureCacheRefresher = current_app.extensions["flag_publisher"]
-    seconds = publisher.guard_lag_seconds
+    seconds = REFRESHER.get().guard_lag_seconds
     if seconds is None:
         return
     is_late = seconds > signals.bound_seconds(current_app, SIGNAL, LATE_SECONDS)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.phases import PRODUCTION
 from control_plane.platform.db.database import read_only
-from control_plane.platform.runtime import jobs
+from control_plane.platform.extensions import AppState
+from control_plane.platform.runtime import change_feed, jobs
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.client_features import backup
@@ -29,6 +30,7 @@ from flags.client_features.feature_set import FeatureSet, FeatureSource
 from flags.client_features.guard_lease import GuardLease
 from flags.client_features.prepared_payloads import PreparedPayloads
 from flags.client_features.source import read_source, with_env_override
+from flags.snapshot import SNAPSHOTS
 
 CONFIRM_SECONDS = 0.5
 SAVE_TIME_SECONDS = 0.2
@@ -181,20 +183,23 @@ class FeatureCacheRefresher:
         return self._lease.expired_at if environment == PRODUCTION else None
 
 
+REFRESHER = AppState[FeatureCacheRefresher]("feature_cache_refresher")
+FEATURE_PROVIDER = AppState[FeatureProvider]("feature_provider")
+"""Whichever keeps the served feature sets new: the refresher here, upstream in a relay."""
+
+
 def refresher() -> FeatureProvider:
     """The feature sets of the running application."""
-    found: FeatureProvider = current_app.extensions["flag_publisher"]
-    return found
+    return FEATURE_PROVIDER.get()
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its feature sets; feed and schedule keep them new once they run."""
     lease = GuardLease(settings.guard_lease_seconds)
-    made = FeatureCacheRefresher(
-        partial(read_source, app.extensions["flag_snapshots"]), lease, settings.flags_backup_dir
-    )
-    app.extensions["flag_publisher"] = made
-    app.extensions["change_feed"].subscribe(lambda _revision: made.refresh())
+    made = FeatureCacheRefresher(partial(read_source, SNAPSHOTS.get(app)), lease, settings.flags_backup_dir)
+    REFRESHER.set(app, made)
+    FEATURE_PROVIDER.set(app, made)
+    change_feed.FEED.get(app).subscribe(lambda _revision: made.refresh())
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(CONFIRM_SECONDS, "confirm-flags", made.confirm)
     schedule.run_on_all(SAVE_TIME_SECONDS, "keep-flags-in-time", lambda _now: made.save_confirmation())

@@ -12,7 +12,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 from flags import store
-from flags.client_features.refresher import FeatureCacheRefresher
+from flags.client_features.refresher import REFRESHER, FeatureCacheRefresher
 
 SIGNAL = "flags_stale"
 CONFIRMED_SECONDS = 60.0
@@ -53,5 +53,5 @@ class StalenessSignal:
 
 def init_app(app: Flask) -> None:
     """Let every process look at what it serves."""
-    freshness = StalenessSignal(app.extensions["flag_publisher"])
+    freshness = StalenessSignal(REFRESHER.get(app))
     jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "flags-fresh", freshness.check)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform.db.database import read_only
+from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings
 from flags import store
@@ -138,16 +139,18 @@ class UserDirectory:
                 log.warning("directory.recalled", users=len(self._entries))
 
 
+USER_DIRECTORY = AppState[UserLookup]("user_directory")
+
+
 def user_directory() -> UserLookup:
     """The directory of the running application."""
-    found: UserLookup = current_app.extensions["flag_directory"]
-    return found
+    return USER_DIRECTORY.get()
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its directory; the schedule follows and keeps it once it runs."""
     made = UserDirectory(settings.flags_backup_dir)
-    app.extensions["flag_directory"] = made
+    USER_DIRECTORY.set(app, made)
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(FOLLOW_SECONDS, "follow-directory", made.follow)
     schedule.run_on_all(SAVE_SECONDS, "keep-directory", lambda _now: made.save_backup())

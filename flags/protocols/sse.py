@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform.auth import accounts
+from control_plane.platform.extensions import AppState
+from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
 from flags.client_features.cache import FeatureCache
 from flags.client_features.prepared_payloads import PreparedPayloads
@@ -66,7 +68,7 @@ class SseConnections:
             self._open.discard(stream)
 
     def _watch(self) -> None:
-        feed, seen = self._app.extensions["change_feed"], -1
+        feed, seen = change_feed.FEED.get(self._app), -1
         with self._app.app_context():
             while self._has_work():
                 self._end_refused()
@@ -89,11 +91,12 @@ class SseConnections:
             refresher().shelf.wake()
 
 
+STREAMS = AppState[SseConnections]("flag_streams")
+
+
 def streams() -> SseConnections:
     """The streams of this process."""
-    found = current_app.extensions["flag_streams"]
-    assert isinstance(found, SseConnections)
-    return found
+    return STREAMS.get()
 
 
 def allowed_by(selector: str) -> Callable[[], bool]:
@@ -148,4 +151,4 @@ def event(name: str, feature_set_tag: str, document: bytes) -> bytes:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the application its streams."""
-    app.extensions["flag_streams"] = SseConnections(app, settings.streams)
+    STREAMS.set(app, SseConnections(app, settings.streams))

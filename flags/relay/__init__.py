@@ -12,20 +12,22 @@ from flask import Flask
 
 from control_plane.platform import problems
 from control_plane.platform.auth import authorization
-from control_plane.platform.auth.tokens import ELSEWHERE
+from control_plane.platform.auth.tokens import VERIFIER
 from control_plane.platform.db import database
 from control_plane.platform.http import health, proxies, url_converters
 from control_plane.platform.http.health import NotReady
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, concurrency_limit, jobs
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.settings import SETTINGS, Settings, SettingsError
+from flags.client_features.refresher import FEATURE_PROVIDER
+from flags.client_features.user_directory import USER_DIRECTORY
 from flags.evaluation.contexts import KnownAttributes
 from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
 from flags.relay.metrics_forwarder import MetricsForwarder
 from flags.relay.sync import UpstreamSync
 from flags.relay.tokens import RelayTokens
 from flags.relay.upstream import Upstream
-from flags.usage.reporter import UsageReporter
+from flags.usage.reporter import REPORTER, UsageReporter
 
 FOLDER = "relay"
 TOKEN = re.compile(r"[^:\s]*:(?P<environment>[^.\s]+)\.\S+")
@@ -58,7 +60,7 @@ class Relay:
 
     def stop(self) -> None:
         """End every stream and hand on what is left to report."""
-        self.app.extensions["change_feed"].stop()
+        change_feed.FEED.get(self.app).stop()
         self.follower.stop()
         self.tokens.stop()
         self.forwarding.stop()
@@ -70,7 +72,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     folder = settings.instance_dir / FOLDER
     # The platform wants an engine. Nothing a relay does ever connects to it, so the file is never made.
     settings = replace(settings, database_url=f"sqlite:///{folder.absolute() / 'none.db'}")
-    app.extensions["settings"] = settings
+    SETTINGS.set(app, settings)
     app.secret_key = settings.secret_key
     database.init_app(app, settings)
     for part in (url_converters, telemetry, problems, authorization, health, change_feed, signals, jobs):
@@ -78,13 +80,11 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     upstream, heard = Upstream(url), UsageReporter()
     by_environment = {_environment(token): token for token in own_tokens}
     follower, tokens = UpstreamSync(upstream, folder), RelayTokens(upstream, folder / "tokens.json")
-    app.extensions |= {
-        ELSEWHERE: tokens,
-        "flag_publisher": follower,
-        "flag_directory": NullUserLookup(),
-        "flag_reporting": heard,
-        "pings": {"upstream": partial(_ping, follower)},
-    }
+    VERIFIER.set(app, tokens)
+    FEATURE_PROVIDER.set(app, follower)
+    USER_DIRECTORY.set(app, NullUserLookup())
+    REPORTER.set(app, heard)
+    health.PINGS.set(app, {"upstream": partial(_ping, follower)})
     sse.init_app(app, settings)
     for routes in (client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)

@@ -44,6 +44,22 @@ def beta_members(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(select(DirectoryUser.user_id).where(ON_THE_LIST)))
 
 
+def first_beta_members(session: Session, *, limit: int) -> list[UserAttributes]:
+    """Return the first users on the beta allowlist, by user id."""
+    query = select(DirectoryUser).where(ON_THE_LIST).order_by(DirectoryUser.user_id).limit(limit)
+    return [_attributes(row) for row in session.scalars(query)]
+
+
+def count_beta_members(session: Session) -> int:
+    """Count the users on the beta allowlist."""
+    return session.scalar(select(func.count()).select_from(DirectoryUser).where(ON_THE_LIST)) or 0
+
+
+def count_users(session: Session) -> int:
+    """Count the users in the directory."""
+    return session.scalar(select(func.count()).select_from(DirectoryUser)) or 0
+
+
 def user(session: Session, user_id: str) -> UserAttributes | None:
     """Return one user's attributes."""
     row = session.get(DirectoryUser, user_id, populate_existing=True)

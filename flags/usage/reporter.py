@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask, current_app
+from flask import Flask
 
 from control_plane.platform.db.database import transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
 from control_plane.platform.runtime import jobs
@@ -52,11 +53,12 @@ class UsageReporter:
         self.connections.forget(connection.id for connection in heard if connection.seen_at < gone)
 
 
+REPORTER = AppState[UsageReporter]("flag_usage_reporter")
+
+
 def reporter() -> UsageReporter:
     """Return the reporter of the running application."""
-    found = current_app.extensions["flag_reporting"]
-    assert isinstance(found, UsageReporter)
-    return found
+    return REPORTER.get()
 
 
 def sweep(now: datetime) -> None:
@@ -69,6 +71,6 @@ def sweep(now: datetime) -> None:
 def init_app(app: Flask) -> None:
     """Give the application its memory of calls; the schedule writes it down once it runs."""
     made = UsageReporter()
-    app.extensions["flag_reporting"] = made
+    REPORTER.set(app, made)
     jobs.jobs_of(app).run_on_all(WRITE_SECONDS, "write-flag-reports", made.write)
     jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-flag-reports", lambda now, _term: sweep(now))

@@ -81,7 +81,7 @@ def test_after_any_ticks_it_remembers_what_is_stored(desk: Desk, seed: int) -> N
                 term += 1
                 run_guard(now, term)
             case 2:
-                current_app.extensions.pop(state_cache.KEPT)
+                state_cache.CACHED_STATE.set(current_app, None)
                 run_guard(now, term)
             case _:
                 run_guard(now, term)
@@ -100,10 +100,11 @@ def test_a_tick_that_was_not_committed_leaves_nothing_behind(desk: Desk) -> None
 
 def test_what_another_leader_wrote_is_read_when_this_one_leads_again(desk: Desk) -> None:
     run_guard(desk.now + SECOND, 1)
-    ours = current_app.extensions.pop(state_cache.KEPT)
+    ours = state_cache.CACHED_STATE.get()
+    state_cache.CACHED_STATE.set(current_app, None)
     signals.record(*[Sample(FAILURE, bad=False, engine="v2")] * 5)
     run_guard(desk.now + 2 * SECOND, 2)
-    current_app.extensions[state_cache.KEPT] = ours
+    state_cache.CACHED_STATE.set(current_app, ours)
     assert remembered(desk, term=3) == stored(desk)
 
 

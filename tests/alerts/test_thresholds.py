@@ -8,6 +8,7 @@ from flask import Flask
 from alerts import thresholds
 from alerts.definitions import rules_file
 from alerts.definitions.parser import parse
+from alerts.definitions.rules_file import RULES_FILE
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import jobs
 
@@ -34,7 +35,7 @@ def test_a_changed_file_changes_what_is_counted_in_each_process(app: Flask, tmp_
     file = tmp_path / "alerts.yaml"
     file.write_text(TEXT.format("300ms"))
     with app.app_context():
-        app.extensions["rules_file"] = rules_file.RulesFile(file)
+        RULES_FILE.set(app, rules_file.RulesFile(file))
         thresholds.init_app(app)
         assert signals.bound_seconds(app, SLOW, 0.5) == 0.3
         assert signals.bound_seconds(app, "no_such_duration", 0.5) == 0.5

@@ -121,7 +121,7 @@ def test_flask_services_configure_it(url: str, office: Office, tmp_path: Path) -
     app = Flask("service")
     app.config.update(FLAGS_URL=url, FLAGS_TOKEN=office.token("client", environment="staging"))
     made = client.init_app(app, cache_dir=tmp_path)
-    assert app.extensions["rollout_flags"] is made
+    assert client.FLAGS.get(app) is made
     assert made.is_enabled(FLAG)
     made.close()
 

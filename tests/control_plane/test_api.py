@@ -21,7 +21,7 @@ def planned(app: Flask) -> None:
     """A rollout whose first soak is over, with no gate of another package in the way."""
     begun = datetime.now(UTC) - timedelta(days=8)
     with app.app_context():
-        app.extensions["gates"] = {}
+        rollouts.ADVANCE_GATES.set(app, {})
         with transaction() as session:
             rollouts.plan(session, FLAG, default_plan(begun), now=begun, actor="alice", reason="The guide.")
 

@@ -19,7 +19,7 @@ from control_plane.transitions import Decision, Refusal, Transition
 def planned(app: Flask, now: datetime) -> None:
     """The guide's rollout, with no gate of another package in the way."""
     with app.app_context():
-        app.extensions["gates"] = {}
+        rollouts.ADVANCE_GATES.set(app, {})
         with transaction() as session:
             rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
 

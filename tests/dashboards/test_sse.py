@@ -113,7 +113,7 @@ def test_a_stopping_process_ends_its_streams(app: Flask, events: Iterator[Event]
 
 
 def test_streams_are_capped_and_a_closed_one_makes_room(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
-    app.extensions["live_streams"] = sse.LiveStreams(1)
+    sse.LIVE_STREAMS.set(app, sse.LiveStreams(1))
     browser = sign_in("victor")
     with browser.get(ADDRESS, buffered=False):
         refused = browser.get(ADDRESS)

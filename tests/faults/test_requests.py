@@ -23,7 +23,7 @@ from control_plane import rollouts
 from control_plane.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import SETTINGS, Settings
 from credits_engine.reconciliation.journal import reconcile
 from flags.administration.definitions import export_definitions
 from flags.store import UserAttributes
@@ -73,7 +73,7 @@ def fuzz(app: Flask, office: Office) -> Fuzz:
     office.users(UserAttributes("ann", "pro"))
     ours = schemathesis.openapi.from_wsgi("/openapi/openapi.json", app)
     tokens = {prefix: office.token(kind, trusted_attributes=["*"]) for prefix, kind in KINDS.items()}
-    tokens |= {PRODUCT_USERS: f"Bearer {jwt.encode({'sub': 'ann'}, app.extensions['settings'].user_jwt_secret)}"}
+    tokens |= {PRODUCT_USERS: f"Bearer {jwt.encode({'sub': 'ann'}, SETTINGS.get(app).user_jwt_secret)}"}
     admin = office.token("admin")
 
     def fuzz(

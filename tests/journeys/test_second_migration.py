@@ -9,7 +9,7 @@ from flask import Flask
 
 from alerts import store
 from alerts.analysis.attribution import Attribution
-from alerts.definitions.rules_file import RulesFile
+from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.experiments.credits import CREDITS
@@ -53,7 +53,7 @@ def guarded(app: Flask, now: datetime, tmp_path: Path) -> Iterator[None]:
     alerts.write_text(ALERTS)
     with app.app_context():
         register_migration(PRICES)
-        app.extensions["rules_file"] = RulesFile(alerts, migrations)
+        RULES_FILE.set(app, RulesFile(alerts, migrations))
         for flag in (PRICES.flag, CREDITS.flag):
             with transaction() as session:
                 rollouts.plan(session, flag, Plan((everyone,), now), now=now, actor="alice", reason="A new one.")

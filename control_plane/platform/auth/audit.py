@@ -6,7 +6,7 @@ Where it must end is kept beside it, sealed with a key (`audit_head`): a chain a
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,21 @@ class Verification:
     @property
     def intact(self) -> bool:
         return self.first_broken is None and not self.problem
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One audited change, to be read."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    reason: str
+    hash: str
 
 
 def record(
@@ -106,18 +121,36 @@ def every(session: Session) -> Iterator[AuditEntry]:
 
 
 def latest(
-    session: Session, *, subject: str | None = None, limit: int = 50, before_id: int | None = None
-) -> list[AuditEntry]:
-    """The newest entries first, of one subject or of all, older than `before_id`."""
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    session: Session,
+    *,
+    subject: str | None = None,
+    actor: str | None = None,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[Entry]:
+    """Return the newest entries first, of one subject or actor or of all, older than `before_id`."""
+    columns = [AuditEntry.__table__.c[field.name] for field in fields(Entry)]
+    query = select(*columns).order_by(AuditEntry.id.desc()).limit(limit)
     if subject is not None:
         query = query.where(AuditEntry.subject == subject)
+    if actor is not None:
+        query = query.where(AuditEntry.actor == actor)
     if before_id is not None:
         query = query.where(AuditEntry.id < before_id)
-    return list(session.scalars(query))
+    return [Entry(*row) for row in session.execute(query)]
 
 
-def to_json(entry: AuditEntry) -> dict[str, Any]:
+def subjects(session: Session, *, limit: int) -> list[str]:
+    """Return the first subjects by name."""
+    return list(session.scalars(select(AuditEntry.subject).distinct().order_by(AuditEntry.subject).limit(limit)))
+
+
+def actors(session: Session, *, limit: int) -> list[str]:
+    """Return the first actors by name."""
+    return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor).limit(limit)))
+
+
+def to_json(entry: Entry | AuditEntry) -> dict[str, Any]:
     """An entry as JSON."""
     return {
         "id": entry.id,
@@ -139,7 +172,7 @@ def _newest(session: Session) -> tuple[int, str]:
 
 
 def _seal(entry: AuditEntry) -> str:
-    fields = [
+    sealed = [
         entry.previous_hash,
         entry.at.isoformat(timespec="microseconds"),
         entry.actor,
@@ -149,7 +182,7 @@ def _seal(entry: AuditEntry) -> str:
         entry.after,
         entry.reason,
     ]
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _plain(value: Mapping[str, Any] | None) -> dict[str, Any] | None:

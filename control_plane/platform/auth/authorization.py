@@ -12,6 +12,7 @@ from control_plane.platform import settings
 from control_plane.platform.auth import authentication, rate_limit
 from control_plane.platform.auth.authentication import Principal, presented_token, sign_in, sign_out
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
+from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
@@ -20,6 +21,7 @@ __all__ = ["actor", "init_app", "local_path", "person", "require_role", "require
 
 SIGN_IN_PATH = "/sign-in"
 BODY_BYTES_MAX = 1024 * 1024
+LARGER_BODIES = AppState[dict[str, int]]("larger_bodies", dict)
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -54,8 +56,7 @@ def larger_bodies(app: Flask) -> dict[str, int]:
 
     The server reads a body before anybody knows who sends it, so a view that takes more has to be named here too.
     """
-    found: dict[str, int] = app.extensions.setdefault("larger_bodies", {})
-    return found
+    return LARGER_BODIES.get(app)
 
 
 def require_role(role: Role | str) -> Callable[[Callable[P, R]], Callable[P, R]]:

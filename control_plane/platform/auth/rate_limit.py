@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from flask import Flask, current_app
+from flask import Flask
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import Problem
 
 SIGN_IN = parse("10/minute")
@@ -66,6 +67,9 @@ class Failures:
         return Problem(429, "TOO_MANY_FAILURES", detail, headers={"Retry-After": str(seconds)})
 
 
+FAILURES = AppState[Failures]("authentication_failures")
+
+
 class Attempt:
     """An attempt to prove who one is: a failure unless it is said to have succeeded."""
 
@@ -76,7 +80,7 @@ class Attempt:
 @contextmanager
 def attempt(*limits: tuple[RateLimitItem, str]) -> Iterator[Attempt]:
     """An attempt under these limits, each with whom it counts against. Raises a 429 Problem beyond any of them."""
-    made, failures = Attempt(), _failures()
+    made, failures = Attempt(), FAILURES.get()
 
     def end(limit: RateLimitItem, name: str) -> None:
         failures.end(limit, name, failed=made.failed)
@@ -100,12 +104,12 @@ def raise_if_exceeded(limit: RateLimitItem, address: str) -> None:
 
 def count(limit: RateLimitItem, address: str) -> None:
     """Note a failure."""
-    _failures().add(limit, network(address))
+    FAILURES.get().add(limit, network(address))
 
 
 def raise_or_count(limit: RateLimitItem, address: str) -> None:
     """Note a failure, or raise a 429 Problem once there were too many; a hundred at once are no way round."""
-    failures, name = _failures(), network(address)
+    failures, name = FAILURES.get(), network(address)
     failures.begin(limit, name)
     failures.end(limit, name, failed=True)
 
@@ -123,10 +127,4 @@ def network(address: str) -> str:
 
 def init_app(app: Flask) -> None:
     """Give the application its memory of failures, one per process."""
-    app.extensions["failures"] = Failures()
-
-
-def _failures() -> Failures:
-    found = current_app.extensions["failures"]
-    assert isinstance(found, Failures)
-    return found
+    FAILURES.set(app, Failures())

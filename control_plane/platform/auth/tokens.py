@@ -7,15 +7,16 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from hmac import compare_digest
-from typing import cast
+from typing import Protocol
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
 from control_plane.platform.auth import account_store, audit, token_backup
 from control_plane.platform.auth.token_cache import CONFIRM_SECONDS, TokenCache
 from control_plane.platform.db.database import after_commit, read_only, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import (
     EVERY,
     Token,
@@ -34,9 +35,22 @@ WRITE_SECONDS = 60
 ACTOR_PREFIX = "token:"
 """How the name of an actor begins that is a token."""
 FILE_NAME = "tokens.json"
-ELSEWHERE = "tokens_elsewhere"
-"""The extension that knows the tokens of an application without a database of its own."""
 UNKNOWN = TokenRefusal("The token is not one of ours; check that all of it was copied.")
+
+
+class TokenVerifier(Protocol):
+    """The tokens of an application that has no database of its own."""
+
+    def check(self, text: str, now: datetime) -> Token | TokenRefusal:
+        """Return the token this text proves, or why it opens nothing."""
+
+    def is_in_force(self, selector: str, now: datetime) -> bool:
+        """Return whether the token with this selector is still valid."""
+
+
+CACHE = AppState[TokenCache]("token_cache")
+VERIFIER = AppState[TokenVerifier | None]("token_verifier", lambda: None)
+"""Decides in place of the cache where it is set."""
 
 
 def create_token(
@@ -110,7 +124,7 @@ def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, 
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     if account_store.revoke(session, token_id, now):
         _audit(session, "revoke", token, now=now, actor=actor, reason=reason)
-        after_commit(session, partial(_cache().forget, token.selector))
+        after_commit(session, partial(CACHE.get().forget, token.selector))
 
 
 def check_token(text: str, now: datetime) -> Token | TokenRefusal:
@@ -118,11 +132,9 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
 
     Raises the database's error for a token this process doesn't know yet while the database can't answer.
     """
-    extensions = current_app.extensions
-    if (elsewhere := extensions.get(ELSEWHERE)) is not None:
-        checked: Token | TokenRefusal = elsewhere.check(text, now)
-        return checked
-    selector, cache = token_selector(text), cast(TokenCache, extensions["tokens"])
+    if (verifier := VERIFIER.get()) is not None:
+        return verifier.check(text, now)
+    selector, cache = token_selector(text), CACHE.get()
     token = cache.find(selector) if selector else None
     if token is None or not compare_digest(token.digest, token_digest(text)):
         return UNKNOWN
@@ -134,29 +146,29 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
 
 def is_in_force(selector: str, now: datetime) -> bool:
     """Return whether the token with this selector is still valid, for a stream opened with it some time ago."""
-    if (elsewhere := current_app.extensions.get(ELSEWHERE)) is not None:
-        return bool(elsewhere.is_in_force(selector, now))
-    token = _cache().find(selector)
+    if (verifier := VERIFIER.get()) is not None:
+        return verifier.is_in_force(selector, now)
+    token = CACHE.get().find(selector)
     return token is not None and _expired(token, now) is None
 
 
 def init_app(app: Flask, *, clock: Callable[[], float] = time.monotonic) -> None:
     """Give the application its memory of tokens; the schedule keeps it confirmed once it runs."""
     cache = TokenCache(_fetch, _load_backup, is_transient, clock=clock)
-    app.extensions["tokens"] = cache
+    CACHE.set(app, cache)
     jobs.jobs_of(app).run_on_all(CONFIRM_SECONDS, "confirm-tokens", lambda _now: cache.confirm())
     jobs.jobs_of(app).run_on_all(WRITE_SECONDS, "note-tokens", lambda _now: write_uses())
 
 
 def write_uses() -> None:
     """Store when tokens were last used, and the tokens in force for a start without the database."""
-    seen = _cache().take_uses()
+    seen = CACHE.get().take_uses()
     try:
         with transaction() as session:
             account_store.touch_last_seen(session, seen)
     except Exception:
         for token_id, at in seen.items():
-            _cache().record_use(token_id, at)
+            CACHE.get().record_use(token_id, at)
         raise
     with read_only() as session:
         live = [token for token in account_store.tokens(session) if token.revoked_at is None]
@@ -178,12 +190,6 @@ def _fetch(selectors: Collection[str]) -> Mapping[str, Token]:
 
 def _load_backup() -> Mapping[str, Token]:
     return token_backup.read(settings.current().instance_dir / FILE_NAME)
-
-
-def _cache() -> TokenCache:
-    found = current_app.extensions["tokens"]
-    assert isinstance(found, TokenCache)
-    return found
 
 
 def _audit(

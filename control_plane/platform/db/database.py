@@ -4,12 +4,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     CursorResult,
@@ -32,15 +32,21 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from control_plane.platform import private_files
 from control_plane.platform.db.pool import InstrumentedPool
+from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import Settings, current
 
 LIMITS = {"TimeZone": "UTC", "lock_timeout": "5000", "statement_timeout": "15000"}
 """What each connection to PostgreSQL asks for, in milliseconds where it is a time, as pg_settings shows it."""
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
-BEGIN_REFUSED = "begin_refused"
 AFTER_COMMIT = "after_commit"
 AFTER_ROLLBACK = "after_rollback"
+
+WRITE_LOCK = AppState[AbstractContextManager[object]]("write_lock")
+READ_ENGINE = AppState[Engine]("read_engine")
+AUTOCOMMIT_ENGINE = AppState[Engine]("autocommit_engine")
+BEGIN_ERROR_HOOK = AppState[Callable[[Exception], None]]("begin_error_hook")
+"""Is told of the error when SQLite refuses to begin a transaction, which SQLAlchemy's own events don't see."""
 
 Hooks = dict[str, list[Callable[[], None]]]
 """What is to be done once a transaction has ended, by how it ended."""
@@ -93,20 +99,20 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     # SQLite has one writer. A turnstile in front of it is fair and wakes at once, where its own busy wait sleeps.
-    app.extensions["write_turn"] = threading.RLock() if url.get_backend_name() == "sqlite" else nullcontext()
+    WRITE_LOCK.set(app, threading.RLock() if url.get_backend_name() == "sqlite" else nullcontext())
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _prepare_sqlite(db.engine, settings)
-        app.extensions["reading_engine"] = db.engine.execution_options(**{READ_ONLY: True})
+        READ_ENGINE.set(app, db.engine.execution_options(**{READ_ONLY: True}))
         if db.engine.dialect.name == "postgresql":
-            app.extensions["looking_engine"] = db.engine.execution_options(isolation_level="AUTOCOMMIT")
+            AUTOCOMMIT_ENGINE.set(app, db.engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 @contextmanager
 def transaction() -> Iterator[Session]:
     """A unit of work: committed when the block ends, rolled back when it raises. SQLite takes its write lock first."""
     hooks: Hooks = {AFTER_COMMIT: [], AFTER_ROLLBACK: []}
-    with current_app.extensions["write_turn"]:
+    with WRITE_LOCK.get():
         try:
             with _session(db.engine, hooks) as session:
                 yield session
@@ -121,7 +127,7 @@ def transaction() -> Iterator[Session]:
 @contextmanager
 def read_only() -> Iterator[Session]:
     """A view that writes nothing and waits for no writer; of one instant on SQLite, of one a query on PostgreSQL."""
-    with _session(current_app.extensions["reading_engine"], {}) as session:
+    with _session(READ_ENGINE.get(), {}) as session:
         yield session
 
 
@@ -132,7 +138,7 @@ def autocommit() -> Iterator[Session]:
         with read_only() as session:
             yield session
     else:
-        with Session(current_app.extensions["looking_engine"], expire_on_commit=False) as session:
+        with Session(AUTOCOMMIT_ENGINE.get(), expire_on_commit=False) as session:
             yield session
 
 
@@ -249,7 +255,7 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
         except sqlite3.Error as error:
             # Past SQLAlchemy, and told in its words: a database that is locked or read only is an outage, no defect.
             refused = OperationalError(words, None, error)
-            current_app.extensions[BEGIN_REFUSED](refused)
+            BEGIN_ERROR_HOOK.get()(refused)
             raise refused from error
 
 

@@ -8,15 +8,17 @@ from math import inf
 from time import perf_counter, time
 from typing import TypeVar, cast
 
-from flask import Flask, current_app, has_request_context
+from flask import Flask, has_request_context
 from sqlalchemy import PoolProxiedConnection, QueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.pool.base import _ConnectionRecord
 
+from control_plane.platform.extensions import AppState
+
 CheckoutHook = Callable[[float], None]
 """Is told how many seconds a request waited."""
-CHECKOUT_HOOK = "checkouts_told"
+CHECKOUT_HOOK = AppState[CheckoutHook]("checkout_hook")
 CheckoutResult = TypeVar("CheckoutResult")
 
 
@@ -67,7 +69,7 @@ class InstrumentedPool(QueuePool):
 def _timed(take: Callable[[], CheckoutResult]) -> CheckoutResult:
     if not has_request_context():
         return take()
-    told: CheckoutHook = current_app.extensions[CHECKOUT_HOOK]
+    told = CHECKOUT_HOOK.get()
     started = perf_counter()
     try:
         taken = take()
@@ -80,4 +82,4 @@ def _timed(take: Callable[[], CheckoutResult]) -> CheckoutResult:
 
 def set_checkout_hook(app: Flask, told: CheckoutHook) -> None:
     """Let `told` know of every wait of this application's requests."""
-    app.extensions[CHECKOUT_HOOK] = told
+    CHECKOUT_HOOK.set(app, told)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import Dialect
 from sqlalchemy.exc import DBAPIError
 
-HOOKS = "statements_told"
+from control_plane.platform.extensions import AppState
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +18,17 @@ class StatementHooks:
     failed: Callable[[float, Exception], None]
 
 
+HOOKS = AppState[StatementHooks]("statement_hooks")
+
+
 def set_statement_hooks(app: Flask, told: StatementHooks) -> None:
     """Let `told` know of every such statement of this application."""
-    app.extensions[HOOKS] = told
+    HOOKS.set(app, told)
 
 
 def statement_hooks() -> StatementHooks:
     """Return the hooks of this application."""
-    found: StatementHooks = current_app.extensions[HOOKS]
-    return found
+    return HOOKS.get()
 
 
 def wrap_dbapi_error(

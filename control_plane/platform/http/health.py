@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from control_plane.platform.auth.authorization import require_token
 from control_plane.platform.db.database import read_only
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import telemetry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.runtime.jobs import jobs_of
@@ -19,6 +20,7 @@ FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
 
 Ping = Callable[[], None]
 """Returns while all is well; raises NotReady with a sentence for everybody, or anything else for our log alone."""
+PINGS = AppState[dict[str, Ping]]("pings")
 
 log = structlog.get_logger()
 
@@ -29,7 +31,7 @@ class NotReady(Exception):  # noqa: N818 - a state, not a mistake
 
 def register(name: str, ping: Ping) -> None:
     """Let `ping` have a say in whether this process is ready; call it inside an application context."""
-    current_app.extensions["pings"][name] = ping
+    PINGS.get()[name] = ping
 
 
 @bp.get("/healthz")
@@ -50,7 +52,7 @@ def ready() -> ResponseReturnValue:
 
 def checks() -> dict[str, str]:
     """Run every readiness check; map its name to `ok` or to what is wrong."""
-    return {name: _ask(name, ping) for name, ping in current_app.extensions["pings"].items()}
+    return {name: _ask(name, ping) for name, ping in PINGS.get().items()}
 
 
 @bp.get("/metrics")
@@ -61,7 +63,7 @@ def metrics() -> ResponseReturnValue:
 
 def init_app(app: Flask) -> None:
     """Mount the routes; packages add their pings."""
-    app.extensions["pings"] = {"database": _ping_database, "writes": _ping_writes}
+    PINGS.set(app, {"database": _ping_database, "writes": _ping_writes})
     app.register_blueprint(bp)
     telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
 

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db import database
 from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import per_dialect
+from control_plane.platform.extensions import AppState
 from control_plane.platform.models import SignalAccount, SignalMinute, SignalSlice, SignalTotal
 
-RESERVED = "reserved_signals"
-BOUNDS = "signal_bounds"
-BUDGETS = "signal_budgets"
+BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)
+BUDGETS = AppState[Mapping[str, int]]("signal_budgets", dict)
+IS_RESERVED = AppState[Callable[[str], bool] | None]("reserved_signals", lambda: None)
 ACCOUNT_WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 SLICE_SECONDS = 10
@@ -128,54 +129,55 @@ class SignalBuffer:
             self._accounts.update(dict.fromkeys(accounts))
 
 
+BUFFER = AppState[SignalBuffer]("signal_buffer")
+
+
 def record(*observations: Sample) -> None:
     """Count outcomes in this process; call it after the commit they speak of."""
-    _buffer().add(*observations)
+    BUFFER.get().add(*observations)
 
 
 def set_bounds(seconds: Mapping[str, float]) -> None:
     """Say for each duration from when on it is bad, as the alerts in force have it; inside an application context."""
-    current_app.extensions[BOUNDS] = dict(seconds)
+    BOUNDS.set(current_app, dict(seconds))
 
 
 def bound_seconds(app: Flask, signal: str, default: float) -> float:
     """From when on a duration is bad."""
-    found: float = app.extensions.get(BOUNDS, {}).get(signal, default)
-    return found
+    return BOUNDS.get(app).get(signal, default)
 
 
 def set_budgets(credits_by_signal: Mapping[str, int]) -> None:
     """Say for each budget how much it is, as the alerts in force have it; inside an application context."""
-    current_app.extensions[BUDGETS] = dict(credits_by_signal)
+    BUDGETS.set(current_app, dict(credits_by_signal))
 
 
 def budget(app: Flask, signal: str, default: int) -> int:
     """Return the budget of `signal`."""
-    found: int = app.extensions.get(BUDGETS, {}).get(signal, default)
-    return found
+    return BUDGETS.get(app).get(signal, default)
 
 
 def reserve(is_ours: Callable[[str], bool]) -> None:
     """Say which names this program counts itself, so that nobody else adds to them; inside an application context."""
-    current_app.extensions[RESERVED] = is_ours
+    IS_RESERVED.set(current_app, is_ours)
 
 
 def is_reserved(name: str) -> bool:
     """Return whether only this program may count `name`."""
-    is_ours: Callable[[str], bool] = current_app.extensions.get(RESERVED, lambda _name: False)
-    return is_ours(name)
+    is_ours = IS_RESERVED.get()
+    return is_ours is not None and is_ours(name)
 
 
 def flush(now: datetime) -> None:
     """Write this process's counts in a transaction of their own; on failure they are kept for the next flush."""
-    if _buffer().filled:
+    if BUFFER.get().filled:
         with database.transaction() as session:
             write(session, now)
 
 
 def write(session: Session, now: datetime) -> None:
     """Write this process's counts in the caller's transaction; if that rolls back they are kept for the next flush."""
-    buffer = _buffer()
+    buffer = BUFFER.get()
     good, bad, accounts = taken = buffer.take()
     database.after_rollback(session, lambda: buffer.put_back(*taken))
     _write(session, good, bad + _first_failures(session, accounts, now), now)
@@ -252,12 +254,6 @@ def _write(session: Session, good: Counter[SeriesKey], bad: Counter[SeriesKey], 
     ADD_TOTAL.execute_many(session, rows)
 
 
-def _buffer() -> SignalBuffer:
-    found = current_app.extensions["signals"]
-    assert isinstance(found, SignalBuffer)
-    return found
-
-
 def init_app(app: Flask) -> None:
     """Give the application an empty buffer."""
-    app.extensions["signals"] = SignalBuffer()
+    BUFFER.set(app, SignalBuffer())

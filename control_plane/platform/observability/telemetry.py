@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform import settings
 from control_plane.platform.db import errors, pool, statement_hooks
-from control_plane.platform.db.database import BEGIN_REFUSED, db
+from control_plane.platform.db.database import BEGIN_ERROR_HOOK, db
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import logs, request_outcomes
 from control_plane.platform.observability.signals import Sample, bound_seconds
 from control_plane.platform.problems import PROBLEM_CODE
@@ -53,11 +54,16 @@ LOCK_HAD = Sample("database_lock_failure", bad=False)
 LOCK_HELD = Sample("database_lock_failure", bad=True)
 WAITED_LITTLE = Sample("database_pool_wait_slow", bad=False)
 WAITED_LONG = Sample("database_pool_wait_slow", bad=True)
-WATCHED = "watched_endpoints"
-WATCHED_STATUSES = "watched_statuses"
 
 Collect = Callable[[], Iterable[Metric]]
 """Metrics that are read from the database at each scrape."""
+
+QUIET_ENDPOINTS = AppState[set[str]]("quiet_endpoints", set)
+COLLECTORS = AppState[list[Collect]]("collectors", list)
+LATENCY_LIMITS = AppState[dict[str, tuple[str, float]]]("latency_limits", dict)
+"""By endpoint: the signal to report, and from how many seconds on an answer is slow."""
+BAD_STATUSES = AppState[dict[str, tuple[str, frozenset[int]]]]("bad_statuses", dict)
+"""By endpoint: the signal to report, and the statuses that are bad."""
 
 log = structlog.get_logger()
 
@@ -72,32 +78,28 @@ def init_app(app: Flask) -> None:
         app, statement_hooks.StatementHooks(_record_autocommit_success, _record_autocommit_failure)
     )
     _observe_checkouts(app)
-    app.extensions["quiet_endpoints"] = set()
-    app.extensions["collectors"] = []
-    app.extensions[WATCHED] = {}
-    app.extensions[WATCHED_STATUSES] = {}
     app.before_request(_start)
     app.after_request(_finish)
 
 
 def exclude_from_access_log(app: Flask, *endpoints: str) -> None:
     """Leave these endpoints out of the access log; they are measured all the same."""
-    app.extensions["quiet_endpoints"].update(endpoints)
+    QUIET_ENDPOINTS.get(app).update(endpoints)
 
 
 def measure_latency(app: Flask, signal: str, *endpoints: str, slow_after_seconds: float) -> None:
     """Tell the guard which answers of these endpoints were slow; an alert on `signal` may say another bound."""
-    app.extensions[WATCHED].update(dict.fromkeys(endpoints, (signal, slow_after_seconds)))
+    LATENCY_LIMITS.get(app).update(dict.fromkeys(endpoints, (signal, slow_after_seconds)))
 
 
 def measure_statuses(app: Flask, signal: str, *endpoints: str, bad: frozenset[int]) -> None:
     """Tell the guard which answers of these endpoints had one of the statuses in `bad`."""
-    app.extensions[WATCHED_STATUSES].update(dict.fromkeys(endpoints, (signal, bad)))
+    BAD_STATUSES.get(app).update(dict.fromkeys(endpoints, (signal, bad)))
 
 
 def collect_at_scrape(app: Flask, collect: Collect) -> None:
     """Add what `collect` returns to each scrape; its failure costs the scrape nothing else."""
-    app.extensions["collectors"].append(collect)
+    COLLECTORS.get(app).append(collect)
 
 
 @cache
@@ -133,7 +135,7 @@ def exposition() -> bytes:
 
 class _AtScrape(Collector):
     def collect(self) -> Iterable[Metric]:
-        for collect in current_app.extensions["collectors"]:
+        for collect in COLLECTORS.get():
             try:
                 yield from list(collect())
             except Exception as error:
@@ -169,7 +171,7 @@ def _finish(response: Response) -> Response:
         SERVER_ERRORS.labels(route).inc()
     _count_answer(response.status_code, route, seconds)
     request_outcomes.end()
-    if rule is None or rule.endpoint not in current_app.extensions["quiet_endpoints"]:
+    if rule is None or rule.endpoint not in QUIET_ENDPOINTS.get():
         _log(response, route, seconds)
     response.headers["X-Request-Id"] = g.request_id
     return response
@@ -183,11 +185,11 @@ def _count_answer(status: int, route: str, seconds: float) -> None:
         )
         request_outcomes.observe(observation)
     endpoint = request.endpoint or ""
-    if watched := current_app.extensions[WATCHED].get(endpoint):
-        signal, default = watched
+    if limit := LATENCY_LIMITS.get().get(endpoint):
+        signal, default = limit
         request_outcomes.observe(Sample(signal, seconds > bound_seconds(current_app, signal, default)))
-    if watched := current_app.extensions[WATCHED_STATUSES].get(endpoint):
-        signal, statuses = watched
+    if bad := BAD_STATUSES.get().get(endpoint):
+        signal, statuses = bad
         request_outcomes.observe(Sample(signal, status in statuses))
 
 
@@ -259,7 +261,7 @@ def _observe_errors(engine: Engine, app: Flask) -> None:
     """The connection, a lock, a deadlock or a time-out; what is the statement's own mistake is no such error."""
     event.listen(engine, "after_cursor_execute", _record_database_success)
     event.listen(engine, "handle_error", lambda context: _record_database_failure(context.sqlalchemy_exception))
-    app.extensions[BEGIN_REFUSED] = _record_database_failure
+    BEGIN_ERROR_HOOK.set(app, _record_database_failure)
 
 
 def _record_database_success(*_: object) -> None:

@@ -7,16 +7,18 @@ notification costs one poll.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
+from control_plane.platform.extensions import AppState
 from control_plane.platform.models import Change
 
 CHANNEL = "rollout_change"
@@ -27,6 +29,15 @@ STOP_SECONDS = 0.5
 NEWEST = select(func.max(Change.id))
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedChange:
+    """The announcement that `key` of `topic` changed."""
+
+    topic: str
+    key: str
+    at: datetime
 
 
 def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: int | None = None) -> int:
@@ -51,6 +62,12 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
 def revision(session: Session) -> int:
     """The newest published change; 0 before the first."""
     return execute_core(session, NEWEST).scalar() or 0
+
+
+def latest(session: Session, *, limit: int) -> list[PublishedChange]:
+    """Return the newest changes first."""
+    query = select(Change.topic, Change.key, Change.at).order_by(Change.id.desc()).limit(limit)
+    return [PublishedChange(*row) for row in session.execute(query)]
 
 
 def lock_commit_order(session: Session) -> None:
@@ -146,13 +163,14 @@ class ChangeFeed:
                 time.sleep(1.0)
 
 
+FEED = AppState[ChangeFeed]("change_feed")
+
+
 def feed() -> ChangeFeed:
     """The change feed of the running application."""
-    found = current_app.extensions["change_feed"]
-    assert isinstance(found, ChangeFeed)
-    return found
+    return FEED.get()
 
 
 def init_app(app: Flask) -> None:
     """Give the application its feed; `start` belongs to the serving process."""
-    app.extensions["change_feed"] = ChangeFeed(app)
+    FEED.set(app, ChangeFeed(app))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from control_plane.platform.extensions import AppState
 from control_plane.platform.fair_semaphore import MAX_WAIT_SECONDS, FairSemaphore
 from control_plane.platform.settings import Settings
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 # The free places. A semaphore would do, were it not written in Python: this costs a tenth of its time.
 Places = SimpleQueue[None]
 
-LIMITED_PATHS = "busy_addresses"
+LIMITED_PATHS = AppState[set[str]]("limited_paths", set)
 CONCURRENT_REQUESTS = 3
 """How many requests to busy addresses, as long as they are as quick as usual."""
 
@@ -64,10 +65,10 @@ class ConcurrencyLimit:
 
 def limit_paths(app: Flask, *paths: str) -> None:
     """Say which addresses are asked for often and answered from the database alone, at once."""
-    app.extensions.setdefault(LIMITED_PATHS, set()).update(paths)
+    LIMITED_PATHS.get(app).update(paths)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Put it in front of everything else; call it last."""
-    found = frozenset(app.extensions.get(LIMITED_PATHS, ()))
+    found = frozenset(LIMITED_PATHS.get(app))
     app.wsgi_app = ConcurrencyLimit(app.wsgi_app, settings.threads, found)  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from control_plane.platform.db.database import current_time, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import leases
 
@@ -127,6 +128,9 @@ class Jobs:
                 log.exception("job.failed", job=name, error=type(error).__name__)
 
 
+JOBS = AppState[Jobs]("jobs")
+
+
 def run_on_leader(app: Flask, seconds: float, name: str, job: Job) -> None:
     """Register leader's work with the application."""
     jobs_of(app).run_on_leader(seconds, name, job)
@@ -134,11 +138,9 @@ def run_on_leader(app: Flask, seconds: float, name: str, job: Job) -> None:
 
 def jobs_of(app: Flask) -> Jobs:
     """The jobs of the application."""
-    found = app.extensions["jobs"]
-    assert isinstance(found, Jobs)
-    return found
+    return JOBS.get(app)
 
 
 def init_app(app: Flask) -> None:
     """Give the application its schedule; `start` belongs to the serving process."""
-    app.extensions["jobs"] = Jobs(app)
+    JOBS.set(app, Jobs(app))

@@ -5,6 +5,7 @@ Leadership is a hint that keeps work from being done twice; what must not happen
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,21 @@ def _beating(insert: Any) -> Executable:
 
 
 BEAT = CompiledStatement(per_dialect(_beating))
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """A lease: its holder, the holder's fencing term, and until when it lasts."""
+
+    holder: str
+    term: int
+    expires_at: datetime
+
+
+def find(session: Session, name: str) -> LeaseState | None:
+    """Return the lease as it stands; None before anybody took it."""
+    found = session.get(Lease, name, populate_existing=True)
+    return LeaseState(found.holder, found.term, found.expires_at) if found else None
 
 
 def acquire(session: Session, name: str, holder: str, *, now: datetime, ttl_seconds: float) -> int | None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import Counter
 
@@ -11,7 +11,7 @@ from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
 from credits_engine.billing import metrics
 from credits_engine.billing.inbox import signature
-from credits_engine.billing.inbox.writer import InboxWriter, UnusableBodyError, parse
+from credits_engine.billing.inbox.writer import INBOX_WRITER, InboxWriter, UnusableBodyError, parse
 
 BODY_BYTES_MAX = 1024 * 1024
 DELIVERIES = Counter("rollout_billing_deliveries", "Deliveries by what was answered.", ["answer"])
@@ -46,9 +46,7 @@ def receive() -> ResponseReturnValue:
 
 def intake() -> InboxWriter:
     """The intake of the running application."""
-    found = current_app.extensions["billing_intake"]
-    assert isinstance(found, InboxWriter)
-    return found
+    return INBOX_WRITER.get()
 
 
 def _counted(answer: str, status: int, code: str, detail: str) -> Problem:

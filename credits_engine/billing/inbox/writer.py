@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control_plane.platform.db.database import sync_to_disk, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import is_transient
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Delivery
@@ -122,6 +123,9 @@ class InboxWriter:
                 ticket.error = own
             else:
                 ticket.error = None
+
+
+INBOX_WRITER = AppState[InboxWriter]("billing_inbox_writer")
 
 
 def write(deliveries: Sequence[Delivery]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import stripe
 import structlog
 
+from control_plane.platform.extensions import AppState
 from credits_engine.billing.entitlements.facts import Fact, Source
 from credits_engine.billing.stripe_api import events, invoices
 from credits_engine.billing.stripe_api.breaker import Breaker
@@ -104,6 +105,10 @@ class StripeGateway:
             raise StripeUnavailableError(f"{type(error).__name__}: {error}") from error
         self.breaker.succeeded()
         return answer
+
+
+STRIPE_GATEWAY = AppState[StripeGateway | None]("stripe_gateway")
+"""None without an API key."""
 
 
 def connect(api_key: str, *, base_url: str | None = None) -> StripeGateway:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from alerts.definitions.rules_file import RulesFile
+from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.guard_job import run_guard
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import read_only
@@ -30,7 +30,7 @@ def test_a_server_starts_with_alerts() -> None:
 
 
 def test_the_guard_without_alerts_has_no_heartbeat(app: Flask, tmp_path: Path) -> None:
-    app.extensions["rules_file"] = RulesFile(tmp_path / "missing.yaml")
+    RULES_FILE.set(app, RulesFile(tmp_path / "missing.yaml"))
     with app.app_context():
         with pytest.raises(SettingsError, match="can't be read"):
             run_guard(datetime.now(UTC), 1)

@@ -18,7 +18,7 @@ from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import SETTINGS, Settings
 from tests.alerts.conftest import Desk
 from tests.credit_signals import FAILURE
 
@@ -142,7 +142,7 @@ def test_what_can_not_be_delivered_is_given_up_visibly_and_the_others_are_told(
 
 def test_an_address_that_is_configured_no_longer_is_given_up(app: Flask, desk: Desk) -> None:
     hold(desk.now)
-    app.extensions["settings"] = replace(app.extensions["settings"], notify_urls=(PAGER,))
+    SETTINGS.set(app, replace(SETTINGS.get(app), notify_urls=(PAGER,)))
     deliver(desk.now, Post())
     assert states() == {"pending": 1, "delivered": 1, "dead": 1}
 

@@ -11,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.auth.authorization import require_role, require_token
 from control_plane.platform.observability import signals, telemetry
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
-from credits_engine.api.product_users import acting_user
+from credits_engine.api.key_set import PublishedKeys
+from credits_engine.api.product_users import PUBLISHED_KEYS, acting_user
 
 API = "api_error_rate"
 STATUS = "/api/user/credits/status"
@@ -43,7 +44,7 @@ def routes(app: Flask) -> None:
         app.add_url_rule(f"/api/open/{name}", endpoint=f"open {name}", view_func=view)
     app.add_url_rule("/api/people/fail", endpoint="people fail", view_func=require_role("viewer")(fail))
     app.add_url_rule("/api/client/fail", endpoint="client fail", view_func=require_token("client")(fail))
-    app.extensions["signals"].take()
+    BUFFER.get(app).take()
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def service(make_token: Callable[..., str]) -> dict[str, str]:
 
 def counted(app: Flask, signal: str = API) -> tuple[int, int]:
     """Good and bad outcomes since the last look, an account's failures once."""
-    good, bad, accounts = app.extensions["signals"].take()
+    good, bad, accounts = BUFFER.get(app).take()
     alone = sum(series == SeriesKey(signal) for series, _ in accounts)
     return good[SeriesKey(signal)], bad[SeriesKey(signal)] + alone
 
@@ -90,7 +91,7 @@ def test_strangers_move_no_signal_for_good_or_bad(
         signals.set_bounds({"database_query_slow": -1.0, "database_pool_wait_slow": -1.0, "credit_status_slow": -1.0})
     for _ in range(3):
         client.get(path, headers=headers)
-    assert app.extensions["signals"].take() == ({}, {}, [])
+    assert BUFFER.get(app).take() == ({}, {}, [])
 
 
 def test_a_token_of_another_type_or_of_a_browser_proves_nothing(
@@ -99,13 +100,13 @@ def test_a_token_of_another_type_or_of_a_browser_proves_nothing(
     for kind in ("client", "frontend"):
         client.get("/api/test/fail", headers={"Authorization": make_token(kind)})
     client.get("/api/frontend", headers={"Authorization": make_token("frontend")})
-    assert app.extensions["signals"].take() == ({}, {}, [])
+    assert BUFFER.get(app).take() == ({}, {}, [])
 
 
 def test_deliveries_with_a_wrong_signature_or_token_reach_no_alert_that_acts(app: Flask, client: FlaskClient) -> None:
     client.post("/webhooks/stripe", data="{}", headers={"Stripe-Signature": "t=1,v1=00"})
     client.post("/webhooks/alertmanager", json={}, headers={"Authorization": "hunter2"})
-    good, bad, accounts = app.extensions["signals"].take()
+    good, bad, accounts = BUFFER.get(app).take()
     assert {series.signal for series in (*good, *bad)} <= {"billing_signature_failure"}
     assert accounts == []
 
@@ -113,7 +114,7 @@ def test_deliveries_with_a_wrong_signature_or_token_reach_no_alert_that_acts(app
 def test_keys_that_cannot_be_fetched_are_nobodys_failure(app: Flask, client: FlaskClient, settings: Settings) -> None:
     token = jwt.encode({"sub": "u1", "exp": 9999999999}, settings.user_jwt_secret, algorithm="HS256")
     client.get(STATUS, headers={"Authorization": f"Bearer {token[:-3]}aaa"})
-    app.extensions["user_keys"] = jwt.PyJWKClient("http://127.0.0.1:9/keys", timeout=1)
+    PUBLISHED_KEYS.set(app, PublishedKeys("http://127.0.0.1:9/keys"))
     header = jwt.utils.base64url_encode(b'{"alg":"RS256","kid":"k"}').decode()
     answer = client.get(STATUS, headers={"Authorization": f"Bearer {header}.e30.AAAA"})
     assert answer.status_code == 503

@@ -8,7 +8,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import telemetry
 from credits_engine.billing.store.tables import EVENTS
-from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests import people
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
@@ -36,7 +36,7 @@ def filled(office: Office) -> Office:
 @pytest.fixture
 def api(office: Office) -> Iterator[FakeApi]:
     with fake_api.serving(VirtualStripe()) as found:
-        office.app.extensions["billing_truth"] = connect(KEY, base_url=found.url)
+        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=found.url))
         yield found
 
 

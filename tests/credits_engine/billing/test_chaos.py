@@ -16,6 +16,7 @@ from sqlalchemy import case, func, select
 
 from control_plane.app import create_app
 from control_plane.platform.db.database import db, read_only
+from control_plane.platform.settings import SETTINGS
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.inbox.worker import LEASE
 from credits_engine.billing.store.inbox import IS_OPEN, State
@@ -134,7 +135,7 @@ def orderly_office(sqlite_template: Path, tmp_path_factory: pytest.TempPathFacto
     """A second post office on a database of its own, for the orderly run."""
     place = tmp_path_factory.mktemp("orderly")
     url = f"sqlite:///{shutil.copy(sqlite_template, place / 'rollout.db')}"
-    app = create_app(replace(office.app.extensions["settings"], database_url=url, instance_dir=place))
+    app = create_app(replace(SETTINGS.get(office.app), database_url=url, instance_dir=place))
     with app.app_context():
         yield Office(app, START)
         db.engine.dispose()

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
-from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -36,7 +36,7 @@ def filled(office: Office) -> Office:
 @pytest.fixture
 def api(office: Office) -> Iterator[FakeApi]:
     with fake_api.serving(VirtualStripe()) as found:
-        office.app.extensions["billing_truth"] = connect(KEY, base_url=found.url)
+        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=found.url))
         yield found
 
 

@@ -7,11 +7,11 @@ import pytest
 import stripe as stripe_library
 
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from credits_engine.billing import health_signals
 from credits_engine.billing.health_signals import BREAKER_OPEN, WAITING, WAITING_SECONDS
 from credits_engine.billing.stripe_api.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker
-from credits_engine.billing.stripe_api.client import StripeGateway, StripeUnavailableError, connect
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, StripeGateway, StripeUnavailableError, connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -29,7 +29,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
 
 
 def counted(office: Office, signal: str) -> tuple[int, int]:
-    good, bad, _ = office.app.extensions["signals"].take()
+    good, bad, _ = BUFFER.get(office.app).take()
     return good[SeriesKey(signal)], bad[SeriesKey(signal)]
 
 
@@ -43,7 +43,7 @@ def test_without_a_key_nobody_asks_stripe_and_nothing_is_known_of_it(office: Off
 def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeApi, office: Office) -> None:
     seconds = [0.0]
     truth = StripeGateway(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
-    office.app.extensions["billing_truth"] = truth
+    STRIPE_GATEWAY.set(office.app, truth)
     api.stripe.checkout("ada", "pro_monthly")
 
     def look() -> tuple[int, int]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from credits_engine.billing import metrics
 from credits_engine.billing.store.tables import ACCOUNTS
 from credits_engine.billing.stripe_api.client import connect
@@ -26,7 +26,7 @@ def api() -> Iterator[FakeApi]:
 
 def counted(office: Office, signal: str) -> tuple[int, list[str]]:
     """How many were good since the last look, and which accounts were bad; an anonymous one is `-`."""
-    good, bad, accounts = office.app.extensions["signals"].take()
+    good, bad, accounts = BUFFER.get(office.app).take()
     named = [account for series, account in accounts if series.signal == signal]
     return good[SeriesKey(signal)], named + ["-"] * bad[SeriesKey(signal)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import SETTINGS, Settings
 from credits_engine.billing import metrics
 from credits_engine.billing.store.tables import FACTS
 from credits_engine.store.tables import USERS
@@ -21,8 +21,8 @@ ACCOUNT = "acct_1Connected"
 
 
 def configure(office: Office, **changes: Any) -> None:
-    settings: Settings = office.app.extensions["settings"]
-    office.app.extensions["settings"] = replace(settings, **changes)
+    settings: Settings = SETTINGS.get(office.app)
+    SETTINGS.set(office.app, replace(settings, **changes))
 
 
 def subscriber(generation: str = GENERATIONS[-1], **changes: Json | str | bool) -> list[Json]:

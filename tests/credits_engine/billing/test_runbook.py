@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
-from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -55,7 +55,7 @@ def api() -> Iterator[FakeApi]:
 @pytest.fixture
 def operator(office: Office, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Operator:
     monkeypatch.setattr(cli_support, "application", lambda **_: office.app)
-    office.app.extensions["billing_truth"] = connect(KEY, base_url=api.url)
+    STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=api.url))
     office.now = datetime.now(UTC)
     return Operator(office)
 

@@ -15,7 +15,7 @@ from credits_engine.billing.inbox import writer
 from credits_engine.billing.inbox.worker import Worker
 from credits_engine.billing.inbox.writer import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.store import inbox
-from credits_engine.billing.stripe_api.client import connect
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan, Limits
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
@@ -63,7 +63,7 @@ def test_thin_events_go_on_once_we_may_ask(office: Office) -> None:
     office.tell([thin], at=START)
     schedule.tidy(START)
     assert office.states() == {"evt_thin": "parked"}
-    office.app.extensions["billing_truth"] = connect("sk_test", base_url="http://127.0.0.1:9")
+    STRIPE_GATEWAY.set(office.app, connect("sk_test", base_url="http://127.0.0.1:9"))
     schedule.tidy(START)
     assert office.states() == {"evt_thin": "new"}
 

@@ -99,7 +99,7 @@ def test_a_serving_engine_that_raises_charges_nothing_and_is_asked_again(till: T
 
 def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(till: Till) -> None:
     till.user("ada")
-    till.app.extensions["credit_manners"] = EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    execution.ENGINE_POLICY.set(till.app, EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS})))
     broken("credit_judge_legacy")
     assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).granted
     assert not execution.run_operation(Operation("ada", "k2", Amounts(0, 1)), now=NOW).granted

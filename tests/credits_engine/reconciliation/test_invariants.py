@@ -10,6 +10,7 @@ from control_plane.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.platform.settings import SETTINGS
 from control_plane.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
 from credits_engine.engines import v2
@@ -102,7 +103,7 @@ def test_credits_that_v2_charges_differently_without_a_reason_are_at_risk(till: 
     assert stake(till) == Count(0, 0), "nobody is exposed"
     at_step(3)
     till.v2, till.engines = True, Engines(v2=doubling)
-    most = till.app.extensions["settings"].credits_at_risk_max
+    most = SETTINGS.get(till.app).credits_at_risk_max
     till.user("bob", plan="custom")
     till.take("bob", "k1", analysis=most)
     assert stake(till) == Count(0, 1), "a budget may be used up"
@@ -206,7 +207,7 @@ def test_another_leader_does_not_count_the_hour_again(till: Till) -> None:
     till.take(till.user("ada"), "k1", analysis=2)
     an_hour_later = till.now + invariants.HOUR
     assert corrected(till, an_hour_later) == Count(0, 1)
-    del till.app.extensions[invariants.CORRECTED]
+    invariants.CORRECTIONS_COUNTED.set(till.app, None)
     assert corrected(till, an_hour_later) == Count(0, 1)
 
 

@@ -23,6 +23,7 @@ from credits_engine.migration.retirement import checks
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.corrections import frozen_because
 from flags import store
+from flags.client_features.user_directory import USER_DIRECTORY
 from flags.store import UserAttributes
 from tests.applications import application
 from tests.billing_office import Office
@@ -145,7 +146,7 @@ def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Pat
 
 
 def test_a_process_that_runs_on_forgets_who_came_since(office: Office, back: Restore) -> None:
-    directory = office.app.extensions["flag_directory"]
+    directory = USER_DIRECTORY.get(office.app)
     office.users(UserAttributes("mia", "free", beta=True))
     directory.follow(datetime.now(UTC))
     assert directory.find("mia") is not None

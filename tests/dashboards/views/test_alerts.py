@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from alerts import guard
 from alerts.definitions.parser import parse
-from alerts.definitions.rules_file import RulesFile
+from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.inbound.payload import Alert, Notification
 from alerts.inbound.receiver import Receiver, receive
 from alerts.overrides import approval
@@ -29,9 +29,7 @@ SignIn = Callable[[str], FlaskClient]
 
 def rules_of(app: Flask) -> RulesFile:
     """The rules in force in the application."""
-    found = app.extensions["rules_file"]
-    assert isinstance(found, RulesFile)
-    return found
+    return RULES_FILE.get(app)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_a_database_that_is_away_gives_a_page_not_a_trace(sign_in: SignIn, monke
     def away(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    monkeypatch.setattr(account_store, "person", away)
+    monkeypatch.setattr(account_store, "person_of_session", away)
     answer = browser.get("/", headers=HTML)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 503

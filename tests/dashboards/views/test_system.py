@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from control_plane.phases import Rollout
 from control_plane.platform.http import health
 from control_plane.platform.runtime import jobs, leases
+from control_plane.platform.settings import SETTINGS
 from tests.dashboards.browsing import changing, words
 
 SignIn = Callable[[str], FlaskClient]
@@ -42,7 +43,7 @@ def test_before_anything_ran_it_says_so(sign_in: SignIn) -> None:
 
 
 def test_it_shows_no_secret(app: Flask, sign_in: SignIn) -> None:
-    settings = app.extensions["settings"]
+    settings = SETTINGS.get(app)
     page = sign_in("victor").get("/system").get_data(as_text=True)
     assert settings.secret_key not in page
     assert settings.user_jwt_secret not in page

@@ -14,6 +14,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from flags import store
 from flags.administration.overrides import sweep
+from flags.client_features.refresher import REFRESHER
 from flags.store import Effect
 from tests.billing_office import Office
 
@@ -123,7 +124,7 @@ def test_an_override_stops_at_its_end_without_anybody_doing_anything(
     soon = datetime.now(UTC) + timedelta(seconds=1)
     with app.app_context(), transaction() as session:
         store.put_override(session, FLAG, "ann", Effect.ALLOW, reason="-", actor="-", now=soon, expires_at=soon)
-    publisher = app.extensions["flag_publisher"]
+    publisher = REFRESHER.get(app)
     before = publisher.current("production").feature_set if is_on(call, "ann") else None
     while datetime.now(UTC) < soon:
         pass

@@ -9,10 +9,11 @@ from flask import Flask
 from alerts.guard_job import run_guard
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.runtime import leases
 from flags.client_features import guard_lag_signal
 from flags.client_features.guard_lag_signal import LATE_SECONDS, SIGNAL
+from flags.client_features.refresher import REFRESHER
 
 FRESH, LATE, NONE = (1, 0), (0, 1), (0, 0)
 
@@ -24,10 +25,10 @@ def look(app: Flask) -> Iterator[Look]:
     """See how the guard is doing and look once: how many good and bad outcomes that gave."""
 
     def look() -> tuple[int, int]:
-        app.extensions["flag_publisher"].confirm(datetime.now(UTC))
-        app.extensions["signals"].take()
+        REFRESHER.get(app).confirm(datetime.now(UTC))
+        BUFFER.get(app).take()
         guard_lag_signal.check(datetime.now(UTC))
-        good, bad, _ = app.extensions["signals"].take()
+        good, bad, _ = BUFFER.get(app).take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     with app.app_context():

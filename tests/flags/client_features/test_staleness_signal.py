@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import db
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import SeriesKey
-from flags.client_features.refresher import refresher
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
+from flags.client_features.refresher import REFRESHER, refresher
 from flags.client_features.staleness_signal import SIGNAL, StalenessSignal
 from tests.billing_office import Office
 
@@ -27,7 +27,7 @@ def freshness(app: Flask, office: Office) -> StalenessSignal:
     """What an application knows of its own flags, of which it serves none yet."""
     office.move(3, 3)
     office.publish()
-    return StalenessSignal(app.extensions["flag_publisher"])
+    return StalenessSignal(REFRESHER.get(app))
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def look(app: Flask, freshness: StalenessSignal) -> Look:
 
     def look(bound: float = AN_AGE) -> tuple[int, int]:
         with app.app_context():
-            app.extensions["signals"].take()
+            BUFFER.get(app).take()
             signals.set_bounds({SIGNAL: bound})
             freshness.check(NOW)
-        good, bad, _ = app.extensions["signals"].take()
+        good, bad, _ = BUFFER.get(app).take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     return look
@@ -74,7 +74,7 @@ def test_a_change_has_until_the_next_look_to_arrive(app: Flask, office: Office, 
     assert look() == FRESH, "it may be on its way"
     assert look() == STALE
     with app.app_context():
-        app.extensions["flag_publisher"].refresh()
+        REFRESHER.get(app).refresh()
     assert look() == FRESH
 
 

@@ -13,11 +13,12 @@ from flask import Flask
 
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import SETTINGS, Settings
 from flags import store
 from flags.client_features import user_directory as known
 from flags.client_features import user_directory_backup
-from flags.client_features.user_directory import UserDirectory
+from flags.client_features.refresher import REFRESHER
+from flags.client_features.user_directory import USER_DIRECTORY, UserDirectory
 from flags.evaluation.contexts import KnownAttributes
 from flags.store import UserAttributes, upsert_users, users
 from tests.applications import application
@@ -58,14 +59,14 @@ def test_a_start_without_the_database_gives_known_users_the_same_answers(
     office: Office, app: Flask, settings: Settings
 ) -> None:
     with app.app_context():
-        app.extensions["flag_directory"].follow(datetime.now(UTC))
-        app.extensions["flag_publisher"].current("production")
-        app.extensions["flag_publisher"].keep()
-        app.extensions["flag_directory"].keep()
+        USER_DIRECTORY.get(app).follow(datetime.now(UTC))
+        REFRESHER.get(app).current("production")
+        REFRESHER.get(app).save_backup()
+        USER_DIRECTORY.get(app).save_backup()
     away = replace(settings, database_url="postgresql+psycopg://nobody:x@127.0.0.1:1/none")
     with application(away, schema_may_wait=True) as later, later.app_context():
-        later.extensions["flag_directory"].follow(datetime.now(UTC))
-        directory: UserDirectory = later.extensions["flag_directory"]
+        USER_DIRECTORY.get(later).follow(datetime.now(UTC))
+        directory: UserDirectory = USER_DIRECTORY.get(later)
         assert directory.find("new") == KnownAttributes("pro", NEW.signed_up_at)
         assert directory.find("old") == KnownAttributes("free", OLD.signed_up_at)
         assert directory.find("tester") == KnownAttributes("free", None, beta=True)
@@ -79,31 +80,31 @@ def test_answers_are_the_same_where_only_the_database_went_away(
     before = answers(app, token)
     assert before == {"new": True, "old": False, "tester": True, "stranger": False}
     with app.app_context():
-        app.extensions["flag_directory"].keep()
-    again = UserDirectory(app.extensions["settings"].flags_backup_dir)
+        USER_DIRECTORY.get(app).save_backup()
+    again = UserDirectory(SETTINGS.get(app).flags_backup_dir)
     monkeypatch.setattr(known, "_read", _fails)
-    monkeypatch.setitem(app.extensions, "flag_directory", again)
+    USER_DIRECTORY.set(app, again)
     assert answers(app, token) == before
 
 
 def test_only_what_changed_is_written(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = app.extensions["flag_directory"]
+    directory = USER_DIRECTORY.get(app)
     with app.app_context():
         directory.follow(datetime.now(UTC))
-        directory.keep()
+        directory.save_backup()
         written: list[object] = []
         monkeypatch.setattr(user_directory_backup, "save", lambda _folder, entries: written.append(dict(entries)))
         directory.follow(datetime.now(UTC))
-        directory.keep()
+        directory.save_backup()
         assert written == []
         office.users(replace(OLD, plan="pro"))
         directory.follow(datetime.now(UTC))
-        directory.keep()
+        directory.save_backup()
     assert [list(each) for each in written] == [["old"]]
 
 
 def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Office, app: Flask) -> None:
-    directory, now = app.extensions["flag_directory"], datetime.now(UTC)
+    directory, now = USER_DIRECTORY.get(app), datetime.now(UTC)
 
     def plan_after(seconds: float) -> str:
         directory.follow(now + timedelta(seconds=seconds))
@@ -123,7 +124,7 @@ def test_a_change_that_bears_an_older_instant_is_known_a_little_later(office: Of
 def test_whom_an_import_brought_is_not_read_again_each_second(
     office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory, now = app.extensions["flag_directory"], datetime.now(UTC)
+    directory, now = USER_DIRECTORY.get(app), datetime.now(UTC)
     read: list[int] = []
 
     def counted(*arguments: Any, **named: Any) -> list[UserAttributes]:
@@ -139,14 +140,14 @@ def test_whom_an_import_brought_is_not_read_again_each_second(
 
 
 def test_what_can_not_be_kept_is_kept_later(office: Office, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory, folder = app.extensions["flag_directory"], app.extensions["settings"].flags_backup_dir
+    directory, folder = USER_DIRECTORY.get(app), SETTINGS.get(app).flags_backup_dir
     with app.app_context():
         directory.follow(datetime.now(UTC))
         with monkeypatch.context() as full:
             full.setattr(user_directory_backup, "save_all", _is_full)
-            directory.keep()
+            directory.save_backup()
         assert user_directory_backup.load(folder) == {}
-        directory.keep()
+        directory.save_backup()
     assert set(user_directory_backup.load(folder)) == {"new", "old", "tester"}
 
 

@@ -17,6 +17,7 @@ from control_plane.platform.runtime import change_feed
 from flags.client_features import delta_log
 from flags.client_features.delta_log import id_of_tag
 from flags.protocols import sse
+from flags.protocols.sse import STREAMS
 from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
@@ -158,7 +159,7 @@ def test_a_stream_ends_with_the_process(listen: Callable[..., Listener], app: Fl
 def test_where_there_is_no_place_sdks_are_sent_to_what_they_can_do_instead(
     call: Call, listen: Callable[..., Listener], app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.extensions["flag_streams"], "limit", 1)
+    monkeypatch.setattr(STREAMS.get(app), "limit", 1)
     taken = listen()
     polls, waits = (call("GET", STREAM, kind="client", headers=sdk) for sdk in (NODE, PYTHON))
     assert (polls.status_code, waits.status_code) == (429, 503)

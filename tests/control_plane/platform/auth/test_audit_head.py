@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from control_plane.platform.auth import audit, audit_head
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.settings import SETTINGS
 from tests import tampering
 
 
@@ -121,8 +122,8 @@ def test_an_anchor_holds_while_the_trail_grows(now: datetime) -> None:
 
 
 def test_another_key_is_noticed_and_an_owner_can_seal_anew(app: Flask, now: datetime) -> None:
-    settings = app.extensions["settings"]
-    app.extensions["settings"] = replace(settings, secret_key="another")
+    settings = SETTINGS.get(app)
+    SETTINGS.set(app, replace(settings, secret_key="another"))
     assert "SECRET_KEY" in verified().problem
     write(now)
     assert not verified().intact

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from control_plane.platform.auth import account_store, accounts, rate_limit
 from control_plane.platform.auth.authentication import SESSION_LIFETIME
 from control_plane.platform.db.database import transaction
+from control_plane.platform.settings import SETTINGS
 from tests.control_plane.platform import endpoints
 from tests.control_plane.platform.endpoints import BROWSER, PASSWORD, code, enter
 
@@ -125,7 +126,7 @@ def test_a_cookie_kept_from_before_signing_out_opens_nothing(
 def test_a_session_that_nobody_uses_ends_and_one_in_use_goes_on(
     app: Flask, client: FlaskClient, people: dict[str, int]
 ) -> None:
-    idle_seconds = app.extensions["settings"].session_idle_minutes * 60
+    idle_seconds = SETTINGS.get(app).session_idle_minutes * 60
     enter(client, "alice")
     for past, opens in ((idle_seconds - 60, 200), (idle_seconds - 60, 200), (idle_seconds + 1, 401)):
         with client.session_transaction() as session:

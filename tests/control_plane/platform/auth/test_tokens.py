@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.auth import account_store, audit, tokens
 from control_plane.platform.auth.token_cache import TTL_SECONDS
-from control_plane.platform.auth.tokens import check_token, create_token, list_tokens, revoke_token
+from control_plane.platform.auth.tokens import CACHE, check_token, create_token, list_tokens, revoke_token
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Token, TokenRefusal, TokenType, token_digest
 from control_plane.platform.problems import Problem
@@ -149,7 +149,7 @@ def test_a_revocation_by_another_process_is_in_force_after_the_next_confirmation
     with transaction() as session:
         account_store.revoke(session, token.id, now)
     checked(text, now)
-    app.extensions["tokens"].confirm()
+    CACHE.get(app).confirm()
     assert isinstance(check_token(text, now), TokenRefusal)
 
 
@@ -184,7 +184,7 @@ def test_an_outage_refuses_no_token_that_was_used_before(
     checked(text, now)
     unplug(monkeypatch)
     for _ in range(3):
-        app.extensions["tokens"].confirm()
+        CACHE.get(app).confirm()
         checked(text, now)
 
 

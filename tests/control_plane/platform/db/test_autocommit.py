@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from control_plane.platform.db import autocommit
 from control_plane.platform.db.database import db, read_only, transaction
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from tests.outages import exhausted, unreachable
 
 pytestmark = pytest.mark.database("postgresql")
@@ -148,7 +148,7 @@ def test_without_a_connection_it_is_an_outage(app: Flask, engine: Engine) -> Non
 
 
 def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask, engine: Engine) -> None:
-    counted = app.extensions["signals"]
+    counted = BUFFER.get(app)
     with app.app_context():
         counted.take()
         autocommit.fetch_all(WRITE, ("a",))

@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import UtcDateTime, autocommit, db, execute_core, per_dialect, transaction
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 
 NOTES = Table(
     "note",
@@ -187,7 +187,7 @@ def test_an_error_comes_in_the_words_of_sqlalchemy_and_names_no_value() -> None:
 
 
 def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask) -> None:
-    counted = app.extensions["signals"]
+    counted = BUFFER.get(app)
     with transaction() as session:
         counted.take()
         CompiledStatement(BY_RANK).fetch_all(session, {"least": 0})
@@ -201,7 +201,7 @@ def test_the_guard_learns_how_the_statements_of_requests_went(app: Flask) -> Non
 
 @pytest.mark.database("sqlite")
 def test_the_guard_learns_what_the_database_refused_a_request(app: Flask) -> None:
-    counted = app.extensions["signals"]
+    counted = BUFFER.get(app)
     nowhere = CompiledStatement(select(Table("nowhere", MetaData(), Column("id", BigInteger))))
     with app.test_request_context(), transaction() as session:
         counted.take()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.db.errors import is_lock_timeout
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 
 SIGNAL, ERROR = "database_lock_failure", "database_error"
 LOCK = text("UPDATE lease SET term = term WHERE name = :name")
@@ -26,7 +26,7 @@ def counted(app: Flask) -> Counted:
     """Since the last look: locks that were to be had, those that were not, and errors of any kind."""
 
     def look() -> tuple[int, int, int]:
-        good, bad, _ = app.extensions["signals"].take()
+        good, bad, _ = BUFFER.get(app).take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)], bad[SeriesKey(ERROR)]
 
     return look

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 
 SIGNAL = "database_pool_wait_slow"
 
@@ -23,7 +23,7 @@ def counted(app: Flask) -> Callable[[], tuple[int, int]]:
     """Good and bad outcomes since the last look; nothing has been counted before the test."""
 
     def look() -> tuple[int, int]:
-        good, bad, _ = app.extensions["signals"].take()
+        good, bad, _ = BUFFER.get(app).take()
         return good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]
 
     look()

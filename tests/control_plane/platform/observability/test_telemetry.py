@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.observability.telemetry import collect_at_scrape, exclude_from_access_log, exposition
 from control_plane.platform.problems import Problem
 
@@ -51,7 +51,7 @@ def value(name: str, **labels: str) -> float:
 
 def counted(app: Flask, signal: str) -> tuple[int, int]:
     """Good and bad outcomes in the buffer since the last look."""
-    good, bad, _ = app.extensions["signals"].take()
+    good, bad, _ = BUFFER.get(app).take()
     return good[SeriesKey(signal)], bad[SeriesKey(signal)]
 
 
@@ -160,10 +160,9 @@ def test_several_processes_add_up_to_one_exposition(tmp_path: Path) -> None:
     program = """
 import sys
 from flask import Flask
-from control_plane.platform import telemetry
+from control_plane.platform.observability import telemetry
 telemetry.REQUESTS.labels("GET", "/x", 200).inc(int(sys.argv[1]))
 app = Flask("x")
-app.extensions["collectors"] = []
 with app.app_context():
     print(telemetry.exposition().decode())
 """
@@ -190,7 +189,7 @@ def test_a_database_that_does_not_answer_is_an_error_and_a_wrong_statement_is_no
     with app.test_request_context():
         with read_only() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
             session.execute(text("SET LOCAL statement_timeout = 50"))
-            app.extensions["signals"].take()
+            BUFFER.get(app).take()
             session.execute(text("SELECT pg_sleep(5)"))
         assert counted(app, "database_error") == (0, 1)
         with read_only() as session, pytest.raises(Exception, match="division by zero"):
@@ -201,7 +200,7 @@ def test_a_database_that_does_not_answer_is_an_error_and_a_wrong_statement_is_no
 @pytest.mark.database("sqlite", "postgresql")
 def test_a_statement_that_was_answered_counts_once(app: Flask) -> None:
     with app.test_request_context(), read_only() as session:
-        app.extensions["signals"].take()
+        BUFFER.get(app).take()
         session.execute(text("SELECT 1"))
         assert counted(app, "database_error") == (1, 0)
 
@@ -209,7 +208,7 @@ def test_a_statement_that_was_answered_counts_once(app: Flask) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 def test_statements_are_timed_and_reported(app: Flask) -> None:
     before = value(STATEMENTS)
-    app.extensions["signals"].take()
+    BUFFER.get(app).take()
     with app.test_request_context(), read_only() as session:
         session.execute(text("SELECT 1"))
     assert value(STATEMENTS) > before
@@ -220,7 +219,7 @@ def test_statements_are_timed_and_reported(app: Flask) -> None:
 
 def test_statements_nobody_waits_for_are_no_evidence(app: Flask) -> None:
     before = value(STATEMENTS)
-    app.extensions["signals"].take()
+    BUFFER.get(app).take()
     with app.app_context(), read_only() as session:
         session.execute(text("SELECT 1"))
     assert value(STATEMENTS) == before
@@ -230,7 +229,7 @@ def test_statements_nobody_waits_for_are_no_evidence(app: Flask) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 def test_a_statement_beyond_the_limit_is_reported_slow(app: Flask) -> None:
     bound(app, database_query_slow=-1.0)
-    app.extensions["signals"].take()
+    BUFFER.get(app).take()
     with capture_logs() as events, app.test_request_context(), read_only() as session:
         session.execute(text("SELECT :secret AS given"), {"secret": "hunter2"})
     assert counted(app, "database_query_slow")[1] >= 1
@@ -246,7 +245,7 @@ def test_a_statement_that_timed_out_is_slow_and_one_that_failed_at_once_is_not(
     with app.test_request_context():
         with read_only() as session, pytest.raises(OperationalError):  # noqa: PT012 - one statement prepares the other
             session.execute(text("SET LOCAL statement_timeout = 100"))
-            app.extensions["signals"].take()
+            BUFFER.get(app).take()
             session.execute(text("SELECT pg_sleep(5)"))
         assert counted(app, "database_query_slow") == (0, 1)
         with read_only() as session, pytest.raises(Exception, match="division by zero"):

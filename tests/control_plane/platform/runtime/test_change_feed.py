@@ -8,6 +8,7 @@ from flask import Flask
 
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
+from control_plane.platform.runtime.change_feed import FEED
 from control_plane.platform.settings import Settings
 from tests.applications import application
 
@@ -21,7 +22,7 @@ def publish(app: Flask, now: datetime) -> int:
 
 def test_a_change_wakes_who_waits_here_and_in_another_process(app: Flask, settings: Settings, now: datetime) -> None:
     with application(settings) as other:
-        feeds = [app.extensions["change_feed"], other.extensions["change_feed"]]
+        feeds = [FEED.get(app), FEED.get(other)]
         try:
             for feed in feeds:
                 feed.start()
@@ -68,7 +69,7 @@ def test_revisions_become_visible_in_their_order(app: Flask, now: datetime) -> N
 
 
 def test_stopping_releases_whoever_waits(app: Flask) -> None:
-    feed = app.extensions["change_feed"]
+    feed = FEED.get(app)
     waiter = threading.Thread(target=feed.wait, args=[-1, SECONDS])
     waiter.start()
     feed.stop()

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
-from control_plane.platform.observability.signals import Count, Sample, SeriesKey
+from control_plane.platform.observability.signals import BUFFER, Count, Sample, SeriesKey
 from control_plane.platform.runtime import cli_support
 from control_plane.platform.runtime.cli_support import CommandFailed, in_application
 
@@ -20,7 +20,7 @@ Run = Callable[[Callable[[], None]], Result]
 @pytest.fixture
 def run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a function as a command on the application of the test."""
-    app.extensions["signals"].take()
+    BUFFER.get(app).take()
     monkeypatch.setattr(cli_support, "application", lambda **_: app)
     return lambda function: CliRunner().invoke(click.command()(in_application(function)))
 

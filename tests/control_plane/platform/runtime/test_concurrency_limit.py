@@ -159,5 +159,5 @@ def test_a_failure_gives_its_place_back() -> None:
 
 
 def test_the_addresses_that_are_called_busy_are_there(app: Flask) -> None:
-    assert app.extensions[LIMITED_PATHS]
-    assert app.extensions[LIMITED_PATHS] <= {rule.rule for rule in app.url_map.iter_rules()}
+    assert LIMITED_PATHS.get(app)
+    assert LIMITED_PATHS.get(app) <= {rule.rule for rule in app.url_map.iter_rules()}

@@ -9,7 +9,7 @@ from flask import Flask
 
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.db.pool import InstrumentedPool
-from control_plane.platform.observability.signals import SeriesKey
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.runtime import pool_saturation
 from control_plane.platform.runtime.pool_saturation import SIGNAL
 from control_plane.platform.settings import Settings
@@ -33,7 +33,7 @@ def test_more_than_nine_of_ten_connections_in_use_are_too_many(
         assert pool.size() + SPARE == 16
         for _ in range(taken):
             held.enter_context(read_only())
-        app.extensions["signals"].take()
+        BUFFER.get(app).take()
         pool_saturation.check(now)
-        good, bad, _ = app.extensions["signals"].take()
+        good, bad, _ = BUFFER.get(app).take()
     assert (good[SeriesKey(SIGNAL)], bad[SeriesKey(SIGNAL)]) == expected

@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import BUFFER
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import period_rollover, resets
 from credits_engine.billing.store import accounts
@@ -37,7 +38,7 @@ def counted(office: Office) -> Look:
     """Since the last look: how many were good, and whose were bad."""
 
     def look(signal: str) -> tuple[int, list[str]]:
-        good, _, bad = office.app.extensions["signals"].take()
+        good, _, bad = BUFFER.get(office.app).take()
         total = sum(number for series, number in good.items() if series.signal == signal)
         return total, [account for series, account in bad if series.signal == signal]
 

@@ -12,8 +12,9 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import db, transaction
+from control_plane.platform.settings import SETTINGS
 from credits_engine.billing.inbox import writer
-from credits_engine.billing.inbox.writer import InboxWriter, parse
+from credits_engine.billing.inbox.writer import INBOX_WRITER, InboxWriter, parse
 from credits_engine.billing.store.inbox import Delivery
 from credits_engine.billing.store.tables import EVENTS
 from tests.credits_engine.billing.conftest import OLD_SECRET, Office, sign
@@ -94,22 +95,22 @@ def test_a_body_over_a_mebibyte_is_refused(office: Office) -> None:
     assert office.post(largest).status_code == 200
 
 
-def test_without_a_secret_stripe_is_asked_to_come_back(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_secret_stripe_is_asked_to_come_back(app: Flask) -> None:
     with app.app_context():
-        monkeypatch.setitem(app.extensions, "settings", _without_secrets(app))
+        SETTINGS.set(app, _without_secrets(app))
         answer = Office(app, START).post(an_event())
     assert (answer.status_code, answer.json and answer.json["code"]) == (503, "WEBHOOK_NOT_CONFIGURED")
 
 
-def test_an_outage_of_the_database_is_answered_with_503(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_of_the_database_is_answered_with_503(office: Office) -> None:
     def down(_deliveries: Sequence[Delivery]) -> None:
         raise OperationalError("INSERT", {}, Exception("the server closed the connection"))
 
-    monkeypatch.setitem(office.app.extensions, "billing_intake", InboxWriter(down))
+    INBOX_WRITER.set(office.app, InboxWriter(down))
     answer = office.post(an_event())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
-    monkeypatch.setitem(office.app.extensions, "billing_intake", InboxWriter(writer.write))
+    INBOX_WRITER.set(office.app, InboxWriter(writer.write))
     assert office.post(an_event()).status_code == 200
 
 
@@ -189,4 +190,4 @@ def test_one_delivery_that_can_not_be_stored_fails_alone() -> None:
 
 
 def _without_secrets(app: Flask) -> Any:
-    return replace(app.extensions["settings"], stripe_webhook_secrets=())
+    return replace(SETTINGS.get(app), stripe_webhook_secrets=())
