@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -40,6 +41,14 @@ def line() -> Iterator[Line]:
         line.sender.shutdown(socket.SHUT_RDWR)
 
 
+def wait_until_stuck(line: Line) -> None:
+    """Wait until what was sent lies with the system, because nobody takes it."""
+    give_up = time.monotonic() + 10
+    while slow_readers._unread(line.sender) <= slow_readers.UNREAD_MAX:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
 def test_little_is_sent_without_a_look(line: Line) -> None:
     assert line.told.keeps_up(HANDED_OVER_MAX)
 
@@ -47,6 +56,7 @@ def test_little_is_sent_without_a_look(line: Line) -> None:
 def test_a_reader_who_stopped_is_ended(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_readers, "READER_SECONDS", 0.3)
     line.reader.settimeout(10)
+    wait_until_stuck(line)
     assert not line.told.keeps_up(HANDED_OVER_MAX + 1)
     while line.reader.recv(1 << 20):
         pass  # what the system still held; then the end

@@ -74,7 +74,7 @@ def test_a_defect_is_mended_and_its_events_replayed(
 ) -> None:
     api.stripe.checkout("ada", "pro_monthly")
     with monkeypatch.context() as broken:
-        broken.setattr("credits_engine.billing.inbox.handler.settle", lambda *_, **__: 1 / 0)
+        broken.setattr("credits_engine.billing.inbox.handler.sync_user", lambda *_, **__: 1 / 0)
         operator.office.deliver(*api.stripe.events)
         for _ in range(20):
             operator.office.work(at=operator.office.now + timedelta(hours=1))

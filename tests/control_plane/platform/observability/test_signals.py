@@ -72,7 +72,7 @@ def test_counts_that_could_not_be_written_are_written_by_the_next_flush(
     with app.app_context():
         signals.record(observe(bad=False), observe(bad=True), observe(bad=True, account="u1"))
         with monkeypatch.context() as patch:
-            patch.setattr(CompiledStatement, "change_each", unreachable)
+            patch.setattr(CompiledStatement, "execute_many", unreachable)
             with pytest.raises(OperationalError):
                 signals.flush(now)
         signals.record(observe(bad=False))
