@@ -78,7 +78,10 @@ def test_down_and_up_again_keeps_every_row_of_the_credits(lived: Till) -> None:
     before = contents(lived.app)
     migrations.downgrade("base")
     migrations.upgrade()
-    assert contents(lived.app) == before
+    after = contents(lived.app)
+    # A migration has no key, so the trail is sealed again with its next entry; its entries are compared below.
+    del before["audit_head"], after["audit_head"]
+    assert after == before
     assert {name for name, rows in before.items() if rows} >= {
         "credit_journal",
         "usage_counters",
