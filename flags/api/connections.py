@@ -33,7 +33,7 @@ def index() -> ResponseReturnValue:
     environments = {connection.environment for connection in heard}
     revision_ids = {each: refresher().current(each).feature_set.id for each in environments}
     connections = [_document(each, revision_ids[each.environment]) for each in heard]
-    return jsonify({"revision_ids": revision_ids, "connections": connections})
+    return jsonify({"revisionIds": revision_ids, "connections": connections})
 
 
 @bp.get("/flags/<flag>/usage")
@@ -70,7 +70,7 @@ def _document(connection: Connection, revision_id: int) -> dict[str, object]:
         "instanceId": connection.instance_id,
         "sdk": connection.sdk,
         "mode": connection.mode.value,
-        "revision_id": connection.revision_id,
+        "revisionId": connection.revision_id,
         "current": connection.revision_id == revision_id,
         "connectedAt": connection.connected_at.isoformat(),
         "seenAt": connection.seen_at.isoformat(),

@@ -34,7 +34,7 @@ def test_an_instance_shows_with_the_feature_set_it_has(call: Call, office: Offic
     write()
     board = call("GET", "/api/connections", kind="admin").json
     [connection] = board["connections"]
-    assert connection["revision_id"] == board["revision_ids"]["production"]
+    assert connection["revisionId"] == board["revisionIds"]["production"]
     assert (connection["connectionId"], connection["application"], connection["mode"]) == ("c-1", "shop", "polling")
     assert (connection["sdk"], connection["current"]) == ("unleash-python-sdk:6.9.1", True)
     office.move(3)
@@ -50,7 +50,7 @@ def test_an_instance_that_introduces_itself_is_known_before_it_asks(call: Call, 
     call("POST", "/api/client/register", kind="client", json=said)
     write()
     [connection] = call("GET", "/api/connections", kind="admin").json["connections"]
-    assert (connection["connectionId"], connection["sdk"], connection["revision_id"]) == ("c-2", said["sdkVersion"], 0)
+    assert (connection["connectionId"], connection["sdk"], connection["revisionId"]) == ("c-2", said["sdkVersion"], 0)
 
 
 def test_answers_are_added_up_by_application(call: Call, write: Callable[[], None]) -> None:
