@@ -45,7 +45,7 @@ def test_a_rollback_waits_for_a_lock_and_says_who_holds_it(
 ) -> None:
     rollout("plan", DATABASE_URL=console_url)
     with held(console_url) as release:
-        monkeypatch.setattr(cli_support.time, "sleep", lambda _seconds: release.set())
+        monkeypatch.setattr(cli_support, "_pause", release.set)
         done = rollout("rollback", "--reason", "v2 is wrong.", DATABASE_URL=console_url)
     assert done.returncode == 0
     assert "rolled back" in done.stdout

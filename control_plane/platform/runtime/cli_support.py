@@ -103,7 +103,11 @@ def retry_while_locked(work: Callable[[Session], T]) -> T:
         if time.monotonic() >= give_up:
             raise CommandFailed(f"Nothing was changed. {holder} End that transaction, then try again.")
         click.echo(f"Waiting. {holder}", err=True)
-        time.sleep(PAUSE_SECONDS)
+        _pause()
+
+
+def _pause() -> None:
+    time.sleep(PAUSE_SECONDS)
 
 
 def _lock_holder() -> str:
