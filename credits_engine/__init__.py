@@ -12,7 +12,7 @@ from credits_engine.administration import usage_rollup
 from credits_engine.api import card, schemas
 from credits_engine.api import operations as api
 from credits_engine.billing import schedule
-from credits_engine.billing import schemas as billing_described
+from credits_engine.billing import schemas as billing_schemas
 from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations import execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
     usage_rollup.init_app(app)
     remediation.init_app(app)
     schemas.init_app(app)
-    billing_described.init_app(app)
+    billing_schemas.init_app(app)
     _register_with_rollouts()
 
 
