@@ -59,12 +59,24 @@ def _unread(connection: socket.socket) -> int:
 def _connection(peer: tuple[str, int]) -> socket.socket | None:
     """A handle of our own on the connection from `peer`, which stays the same whatever the server closes meanwhile."""
     for name in os.listdir(OPEN_FILES):
-        try:
-            found = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue  # no socket, or closed since
+        found = _socket(name)
+        if found is None:
+            continue
         with suppress(OSError):
             if found.getpeername()[:2] == peer:
                 return found
         found.close()
     return None
+
+
+def _socket(name: str) -> socket.socket | None:
+    """Duplicate the open file called `name` if it is a socket; None, with nothing left open, otherwise."""
+    try:
+        descriptor = os.dup(int(name))
+    except OSError:
+        return None  # closed since
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None

@@ -1,10 +1,12 @@
 """A stream's reader: one that takes what it is given, one that comes back late, and one that stopped."""
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +81,11 @@ def test_a_reader_who_takes_everything_keeps_up() -> None:
             sender.sendall(b"x" * 1000)
             assert reader.recv(1000)
             assert told.keeps_up(HANDED_OVER_MAX + 1)
+
+
+def test_looking_for_the_connection_leaves_no_file_open(line: Line, tmp_path: Path) -> None:
+    with (tmp_path / "no socket").open("w"):
+        before = sorted(os.listdir(slow_readers.OPEN_FILES))
+        for _ in range(3):
+            StreamReader("127.0.0.1", "1").keeps_up(HANDED_OVER_MAX + 1)
+        assert sorted(os.listdir(slow_readers.OPEN_FILES)) == before
