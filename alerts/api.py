@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
 from alerts import store
-from alerts.analysis.rules import Rule, alphas
+from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import Verdict, to_json
 from alerts.definitions import rules_file
 from control_plane import rollouts
@@ -21,8 +21,8 @@ bp = Blueprint("alerts", __name__, url_prefix="/api/alerts")
 def index() -> ResponseReturnValue:
     """The rules in force, and why the file on disk is not, if it is not."""
     found = rules_file.current()
-    shares = alphas(found.rules)
-    return jsonify({"alerts": [_rule(rule, shares) for rule in found.rules], "problem": found.problem})
+    budgets = error_budgets(found.rules)
+    return jsonify({"alerts": [_rule(rule, budgets[rule.name]) for rule in found.rules], "problem": found.problem})
 
 
 @bp.get("/<flag>")
@@ -40,7 +40,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
-def _rule(rule: Rule, shares: dict[str, float]) -> dict[str, Any]:
+def _rule(rule: Rule, budget: ErrorBudget) -> dict[str, Any]:
     return {
         "name": rule.name,
         "threshold": rule.threshold_text,
@@ -48,7 +48,8 @@ def _rule(rule: Rule, shares: dict[str, float]) -> dict[str, Any]:
         "severity": rule.severity,
         "action": rule.action,
         "compare": rule.compare,
-        "alpha": shares.get(rule.name),
+        "alpha": budget.rollback,
+        "hold_alpha": budget.hold,
         "flag": rule.flag,
         "budget": rule.budget,
     }

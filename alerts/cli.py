@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from alerts import store
-from alerts.analysis.rules import Rule, alphas
+from alerts.analysis.rules import Rule, error_budgets
 from alerts.analysis.verdicts import to_json
 from alerts.definitions import explanation, parser, scenarios
 from alerts.definitions.parser import InvalidRules
@@ -59,10 +59,11 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
         mistakes = [str(mistake) for mistake in getattr(error, "mistakes", [error])]
         echo_result({"file": str(file), "mistakes": mistakes}, "\n".join(mistakes), as_json=as_json)
         sys.exit(1)
-    shares = alphas(rules)
+    budgets = error_budgets(rules)
     words = [f"{file}: {len(rules)} alerts, no mistake."] + [
         f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, {rule.action}, "
-        f"alpha {shares.get(rule.name, 0):.2%}{_budget(rule)}"
+        f"wrong rollback in {budgets[rule.name].rollback or 0:.2%} of attempts, wrong hold in "
+        f"{budgets[rule.name].hold or 0:.2%}{_budget(rule)}"
         for rule in rules
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
@@ -99,7 +100,7 @@ def explain_command(*, name: str, path: Path | None, as_json: bool) -> None:
     rule = next((rule for rule in rules if rule.name == name), None)
     if rule is None:
         raise CommandFailed(f"There is no alert {name!r}; known are {', '.join(each.name for each in rules)}.")
-    needed = [] if rule.tripwire else explanation.errors_needed(rule, alphas(rules).get(name))
+    needed = [] if rule.tripwire else explanation.errors_needed(rule, error_budgets(rules)[name])
     document = {"alert": name, "budget": rule.budget, "errors_needed": [asdict(each) for each in needed]}
     echo_result(document, "\n".join(explanation.explain(rule, rules)), as_json=as_json)
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
+from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule, counted
-from alerts.analysis.sequential_test import Counts, Evidence
 from control_plane.experiments.migration import Migration
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
@@ -137,6 +137,12 @@ class Counters:
     def of(self, rule: Rule) -> Counts:
         """Return the counts of the rule since the beginning."""
         return self.since_the_beginning.of(rule)
+
+    def control_of(self, rule: Rule) -> Counts:
+        """Return what `rule` would count of its migration's control, since the beginning; nothing where it can't."""
+        if rule.compare is not Compare.ABSOLUTE or rule.metric.engine != rule.migration.candidate:
+            return Counts()
+        return self.since_the_beginning.about(rule.metric.signal, rule.migration.control)
 
     def in_window(self, rule: Rule, now: datetime) -> CounterWindow:
         """Return the counts in the rule's window that ends at `now`."""

@@ -6,9 +6,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
+from alerts.analysis.evidence import LN_10, Evidence
 from alerts.analysis.rules import Rule
-from alerts.analysis.sequential_test import Evidence
-from alerts.analysis.verdicts import Certificate, Status, certificate
+from alerts.analysis.verdicts import RELEASE_LOG_E, Certificate, Status, Verdict, certificate
 from alerts.counters import Counters
 from alerts.definitions import rules_file
 from alerts.guard import applicable
@@ -18,7 +18,9 @@ from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute
 
-ALARMING = (Status.WATCH, Status.BLIND, Status.HOLD, Status.ROLLBACK)
+ALARMING = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
+SUSPECT_LOG10 = RELEASE_LOG_E / LN_10
+"""A window over its threshold is mostly chance; it closes the gate only with evidence that would keep a hold."""
 
 
 def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
@@ -41,14 +43,14 @@ def firing(session: Session, rollout: Rollout, now: datetime) -> GateResult:
 
 
 def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Closed while any alert watches, holds or is blind; unknown before the guard has judged this attempt."""
+    """Closed while any alert holds, is blind or has evidence; unknown before the guard has judged this attempt."""
     if problem := _without_rules():
         return GateResult("guardrails", GateStatus.CLOSED, problem)
     rules = applicable(rules_file.current().rules, rollout.flag)
     telling = {rule.name for rule in rules if rule.metric.notifies_only}  # what callers do closes no gate
     found = store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
     verdicts = [verdict for verdict in found if verdict.alert not in telling]
-    alarming = [verdict for verdict in verdicts if verdict.status in ALARMING]
+    alarming = [verdict for verdict in verdicts if _alarms(verdict)]
     evidence = {verdict.alert: verdict.status.value for verdict in verdicts}
     if alarming:
         reason = " ".join(f"{verdict.alert}: {verdict.reason}" for verdict in alarming)
@@ -93,6 +95,10 @@ def served(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
         return GateResult("served", GateStatus.OPEN, reason, evidence)
     reason = f"{migration.candidate} served {count:,} of the {wanted:,} operations that this step must see."
     return GateResult("served", GateStatus.UNKNOWN, reason, evidence)
+
+
+def _alarms(verdict: Verdict) -> bool:
+    return verdict.status in ALARMING or verdict.evidence_log10 >= SUSPECT_LOG10
 
 
 def _without_rules() -> str | None:

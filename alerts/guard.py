@@ -13,9 +13,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from alerts import blast_radius_guard, state_cache
+from alerts import store as alert_store
+from alerts.analysis.bursts import Bursts, learn, weigh
+from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap, update_gap
-from alerts.analysis.rules import Action, NoData, Rule, alphas, test_for
-from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, step
+from alerts.analysis.rules import Action, NoData, Rule, error_budgets
+from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Facts, Status, Verdict, judge, to_json
 from alerts.counters import Counters
 from alerts.notifications import messages, outbox
@@ -74,15 +77,25 @@ def _judge_rollout(
     term: int,
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
-    shares = alphas(rules)
+    budgets = error_budgets(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
     verdicts, changed = [], []
-    for rule in applicable(rules, rollout.flag):
-        before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters)
-        after = _next_state(rule, before, counters, now)
+    ours = applicable(rules, rollout.flag)
+    missing = any((rule.name, rule.fingerprint) not in remembered for rule in ours)
+    earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
+    for rule in ours:
+        before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
+        after = _next_state(rule, before, counters, now, exposed=exposed)
         facts = _facts(rule, after, counters, exposed=exposed, now=now)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
-        verdict = judge(judged, after.evidence, facts, alpha=shares.get(rule.name), previous=before.verdict, now=now)
+        verdict = judge(
+            judged,
+            after.bursts.combine(after.evidence),
+            facts,
+            budget=budgets[rule.name],
+            previous=before.verdict,
+            now=now,
+        )
         verdicts.append(verdict)
         if exposed:
             _notify_no_data(session, rollout, rule, before.verdict, verdict)
@@ -92,24 +105,36 @@ def _judge_rollout(
     return verdicts
 
 
-def _first_state(rule: Rule, counters: Counters) -> AlertMemory:
-    """An attempt, or a changed question, begins with what is counted from now on."""
+def _first_state(rule: Rule, counters: Counters, earlier: Bursts | None) -> AlertMemory:
+    """Begin an attempt, or a changed question, with what is counted from now on, and with the bursts known before."""
     silence = DataGap(counters.expected(rule), counters.expected(rule))
-    return AlertMemory(counters.of(rule), Evidence(), counters.discordant(rule), Evidence(), None, silence)
+    known = learn(Bursts(earlier.candidate, earlier.control), rule.threshold) if earlier else Bursts()
+    return AlertMemory(
+        seen=counters.of(rule),
+        evidence=Evidence(),
+        seen_pairs=counters.discordant(rule),
+        pairs=Evidence(),
+        verdict=None,
+        silence=silence,
+        seen_control=counters.control_of(rule),
+        bursts=known,
+    )
 
 
-def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime) -> AlertMemory:
+def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: datetime, *, exposed: bool) -> AlertMemory:
     seen, pairs_seen = counters.of(rule), counters.discordant(rule)
     increment = _increment(before.seen, seen)
     silence = update_gap(before.silence, due=counters.expected(rule), counted=increment.total, now=now)
     if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
         return before
-    evidence = step(test_for(rule), before.evidence, increment, at=now)
+    control_seen = counters.control_of(rule)
+    control = _increment(before.seen_control, control_seen)
+    evidence, bursts = weigh(rule, before.evidence, before.bursts, increment, control, at=now, learning=not exposed)
     pairs = before.pairs
     if rule.attributable:
         bet = discordant_test(window_seconds=rule.window_seconds)
         pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
-    return AlertMemory(seen, evidence, pairs_seen, pairs, before.verdict, silence)
+    return AlertMemory(seen, evidence, pairs_seen, pairs, before.verdict, silence, control_seen, bursts)
 
 
 def _increment(before: Counts, after: Counts) -> Counts:

@@ -1,20 +1,21 @@
 """All SQL of the alerts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
+from alerts.analysis import evidence as evidences
 from alerts.analysis import no_data as silences
-from alerts.analysis import sequential_test as evidences
 from alerts.analysis import verdicts
 from alerts.analysis.attribution import Attribution
+from alerts.analysis.bursts import Bursts, bursts_from_json, bursts_to_json
+from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
-from alerts.analysis.sequential_test import Counts, Evidence
 from alerts.analysis.verdicts import Verdict
 from alerts.models import AlertState
 from control_plane.phases import RolloutState
@@ -46,6 +47,8 @@ class AlertMemory:
     pairs: Evidence
     verdict: Verdict | None
     silence: DataGap
+    seen_control: Counts = field(default_factory=Counts)
+    bursts: Bursts = field(default_factory=Bursts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,12 @@ def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, st
     """Return the state of this attempt by alert and fingerprint; a changed threshold finds nothing."""
     rows = execute_core(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
     return {(row.alert, row.fingerprint): _memory(row) for row in rows}
+
+
+def earlier_bursts(session: Session, flag: str) -> dict[str, Bursts]:
+    """Return what earlier attempts, or an earlier threshold, have shown of bursts, by alert."""
+    rows = execute_core(session, select(TABLE.c.alert, TABLE.c.seen).where(TABLE.c.flag == flag))
+    return {alert: _bursts(seen) for alert, seen in rows}
 
 
 def remember(session: Session, flag: str, judged: Iterable[AlertStateUpdate], *, now: datetime) -> None:
@@ -106,7 +115,13 @@ def _memory(row: Any) -> AlertMemory:
         pairs=evidences.from_json(row.pairs) if row.pairs else Evidence(),
         verdict=verdicts.from_json(row.verdict) if row.verdict else None,
         silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
+        seen_control=Counts(*row.seen.get("control", (0, 0))),
+        bursts=_bursts(row.seen),
     )
+
+
+def _bursts(seen: Mapping[str, Any]) -> Bursts:
+    return bursts_from_json(seen["bursts"]) if "bursts" in seen else Bursts()
 
 
 def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
@@ -122,6 +137,8 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
             "pairs_bad": memory.seen_pairs.bad,
             "pairs_total": memory.seen_pairs.total,
             "silence": silences.to_json(memory.silence),
+            "control": [memory.seen_control.bad, memory.seen_control.total],
+            "bursts": bursts_to_json(memory.bursts),
         },
         "evidence": evidences.to_json(memory.evidence),
         "pairs": evidences.to_json(memory.pairs) if judged.rule.attributable else None,

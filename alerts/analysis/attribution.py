@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import log
 
+from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rules import Rule, test_for
-from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, log_start
+from alerts.analysis.rules import Rule, rule_test
+from alerts.analysis.sequential_test import discordant_test, log_start
 
 ALARMING_LOG_E = log(10)
 V2_WORSE_LOG_E = log(200)
@@ -118,7 +119,7 @@ def _only_v2_fails(rule: Rule, pairs: Pairs) -> bool:
     if pairs.v2_only <= pairs.both_failed:
         return False
     if pairs.legacy_failed == 0:
-        return log_start(test_for(rule), Counts(pairs.v2_only, pairs.compared)) >= V2_WORSE_LOG_E
+        return log_start(rule_test(rule), Counts(pairs.v2_only, pairs.compared)) >= V2_WORSE_LOG_E
     bet = discordant_test(window_seconds=rule.window_seconds)
     return log_start(bet, Counts(pairs.v2_only, pairs.v2_only + pairs.legacy_only)) >= V2_WORSE_LOG_E
 
@@ -143,7 +144,7 @@ def _only_v2_in_window(rule: Rule, pairs: Pairs) -> bool:
     if pairs.v2_only <= pairs.both_failed:
         return False
     if pairs.legacy_failed == 0:
-        alarming = log_start(test_for(rule), Counts(pairs.v2_only, pairs.compared))
+        alarming = log_start(rule_test(rule), Counts(pairs.v2_only, pairs.compared))
         if alarming >= ALARMING_LOG_E:
             return True
     bet = discordant_test(window_seconds=rule.window_seconds)

@@ -4,15 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+from math import log
 from typing import Protocol
 
+from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import Compare, Metric
-from alerts.analysis.sequential_test import DESIGN, Counts, SequentialTest, discordant_test, mismatch_test, rate_test
+from alerts.analysis.sequential_test import DESIGN, SequentialTest, discordant_test, mismatch_test, rate_test
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 
-PHASE_ALPHA = 0.01
-"""The chance of one false rollback in a phase that all alerts of a flag share."""
+ATTEMPT_ALPHA = 0.01
+"""The chance of one false rollback in an attempt that all alerts of a flag share."""
+HOLD_TIMES = 10
+"""A false hold may be so many times as likely: 10 % of attempts, all alerts of a flag together."""
 
 
 class Severity(StrEnum):
@@ -138,13 +142,13 @@ class Countable(Protocol):
         """All outcomes."""
 
 
-def test_for(rule: Rule) -> SequentialTest:
-    """The bet to `step` this rule's evidence with."""
+def rule_test(rule: Rule, *, burst_size: float = 1.0) -> SequentialTest:
+    """Return the test to `step` this rule's evidence with, where failures come in bursts of this mean size."""
     match rule.compare:
         case Compare.ABSOLUTE | Compare.DRIFT:
-            return rate_test(rule.threshold, window_seconds=rule.window_seconds)
+            return rate_test(rule.threshold, window_seconds=rule.window_seconds, burst_size=burst_size)
         case Compare.PAIRED:
-            return mismatch_test(rule.threshold, window_seconds=rule.window_seconds)
+            return mismatch_test(rule.threshold, window_seconds=rule.window_seconds, burst_size=burst_size)
         case Compare.DISCORDANT:
             return discordant_test(window_seconds=rule.window_seconds)
 
@@ -166,15 +170,48 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
     return Counts(bad, total)
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorBudget:
+    """The chances that an alert acts wrongly in an attempt at the thresholds; None where it never acts."""
+
+    rollback: float | None
+    hold: float | None
+
+    @property
+    def rollback_log_e(self) -> float | None:
+        """Return the evidence, as ln E, at which it rolls back."""
+        return -log(self.rollback) if self.rollback else None
+
+    @property
+    def hold_log_e(self) -> float:
+        """Return the evidence, as ln E, at which it holds; one that only notifies says so as one that stands alone."""
+        return -log(self.hold or HOLD_TIMES * ATTEMPT_ALPHA)
+
+
+def error_budgets(rules: Iterable[Rule]) -> dict[str, ErrorBudget]:
+    """Divide what the alerts of each flag may do wrongly together, by name of the alert."""
+    rules = list(rules)
+    rollback = alphas(rules)
+    hold = _shares([rule for rule in rules if rule.action is not Action.NOTIFY])
+    return {
+        rule.name: ErrorBudget(rollback.get(rule.name), HOLD_TIMES * hold[rule.name] if rule.name in hold else None)
+        for rule in rules
+    }
+
+
 def alphas(rules: Iterable[Rule]) -> dict[str, float]:
-    """Each acting alert's alpha by name: its own, or its weight's share of what the others of its flag leave."""
-    acting = [rule for rule in rules if rule.acts]
+    """Return the chance of a wrong rollback that each acting alert has, by name."""
+    return _shares([rule for rule in rules if rule.acts])
+
+
+def _shares(acting: list[Rule]) -> dict[str, float]:
+    """Give each alert its own alpha, or its weight's share of what the others of its flag leave."""
     shares = {rule.name: rule.alpha for rule in acting if rule.alpha is not None}
     for flag in {rule.flag for rule in acting}:
         taken = sum(rule.alpha or 0.0 for rule in acting if rule.flag == flag)
         sharing = [rule for rule in acting if rule.flag == flag and rule.alpha is None]
         weights = sum(rule.weight for rule in sharing)
-        shares |= {rule.name: (PHASE_ALPHA - taken) * rule.weight / weights for rule in sharing}
+        shares |= {rule.name: (ATTEMPT_ALPHA - taken) * rule.weight / weights for rule in sharing}
     return shares
 
 

@@ -2,7 +2,8 @@
 
 from math import log
 
-from alerts.analysis.sequential_test import LIMIT, Counts, clipped, log_sum_exp
+from alerts.analysis.evidence import Counts
+from alerts.analysis.sequential_test import LIMIT, clipped, log_sum_exp
 
 SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)

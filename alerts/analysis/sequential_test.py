@@ -24,15 +24,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from math import ceil, exp, log
+from math import ceil, exp, log, log1p, sqrt
 from operator import mul
-from typing import Any, NamedTuple
 
-DESIGN = 1
+from alerts.analysis.evidence import Counts, Evidence
+
+DESIGN = 2
 """Grows when stored evidence stops being comparable with what this module computes."""
 
-PHASE_SECONDS = 7 * 24 * 3600
-"""The planned length of a phase; a budget is this long in windows."""
+ATTEMPT_SECONDS = 28 * 24 * 3600
+"""The planned length of an attempt, the four weeks of the guide; a budget is this long in windows."""
 
 RATE_FACTORS = {
     1.05: 0.06,
@@ -57,23 +58,6 @@ MISMATCH_START_SHARE = 0.95
 LIMIT = 700.0
 """Evidence is kept within e^+-LIMIT, where exp does not overflow; far beyond any alpha, so no verdict can tell."""
 CEILING, FLOOR = exp(LIMIT), exp(-LIMIT)
-LN_10 = log(10)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Bad outcomes among all outcomes; counts of separate workers add up."""
-
-    bad: int = 0
-    total: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.bad + other.bad, self.total + other.total)
-
-    @property
-    def rate(self) -> float:
-        """Bad over total, 0 where nothing was counted."""
-        return self.bad / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,56 +74,32 @@ class SequentialTest:
     start_share: float
     window_seconds: float
     budget: int
-    """K, the windows of one planned phase."""
+    """K, the windows of one planned attempt."""
 
 
-class Evidence(NamedTuple):
-    """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
+@lru_cache(maxsize=256)
+def rate_test(threshold: float, *, window_seconds: float, burst_size: float = 1.0) -> SequentialTest:
+    """Build the test of a bad rate above `threshold` (0 to 0.5; 0 makes a tripwire).
 
-    `carried` holds (1 - s) w_k M_k / K as the current window opened; the window's counts do the rest, so the order
-    in which increments arrive inside a window can't matter.
+    With a `burst_size` B above 1 the null is that bursts of a geometric size of mean at most B arrive at random, with
+    at most `threshold` failures per outcome. For a tilt z > 1 their cost per outcome is at most
+        threshold (z - 1) / (1 - (B - 1)(z - 1)),
+    the logarithm of the mean of z^failures, largest where the mean is B; z is best for the alternative's rate.
     """
-
-    bad: int = 0
-    total: int = 0
-    base_bad: int = 0
-    base_total: int = 0
-    window: int | None = None
-    window_bad: int = 0
-    window_total: int = 0
-    windows_used: int = 0
-    renewals: int = 0
-    carried: tuple[float, ...] = ()
-    log_e: float = 0.0
-    peak_log_e: float = 0.0
-
-    @property
-    def counts(self) -> Counts:
-        """Counts since the attempt began."""
-        return Counts(self.bad, self.total)
-
-    @property
-    def log10(self) -> float:
-        """The evidence as a power of ten, as shown to people."""
-        return self.log_e / LN_10
+    return _multiples(threshold, RATE_FACTORS, START_SHARE, window_seconds, burst_size)
 
 
 @lru_cache(maxsize=256)
-def rate_test(threshold: float, *, window_seconds: float) -> SequentialTest:
-    """The bet that a bad rate is above `threshold` (0 to 0.5; 0 makes a tripwire)."""
-    return _multiples(threshold, RATE_FACTORS, START_SHARE, window_seconds)
-
-
-@lru_cache(maxsize=256)
-def mismatch_test(threshold: float, *, window_seconds: float) -> SequentialTest:
+def mismatch_test(threshold: float, *, window_seconds: float, burst_size: float = 1.0) -> SequentialTest:
     """Build the test for pairs that differ, tuned to defects far above a small threshold."""
-    return _multiples(threshold, MISMATCH_FACTORS, MISMATCH_START_SHARE, window_seconds)
+    return _multiples(threshold, MISMATCH_FACTORS, MISMATCH_START_SHARE, window_seconds, burst_size)
 
 
 @lru_cache(maxsize=256)
 def discordant_test(*, window_seconds: float) -> SequentialTest:
     """The bet that, of the pairs in which just one engine failed, v2 is the one in more than half."""
-    return _test(0.5, DISCORDANT_ALTERNATIVES.items(), START_SHARE, window_seconds)
+    gains = [_gain(0.5, each) for each in DISCORDANT_ALTERNATIVES]
+    return _test(0.5, gains, DISCORDANT_ALTERNATIVES.values(), START_SHARE, window_seconds)
 
 
 def step(bet: SequentialTest, evidence: Evidence, counts: Counts, *, at: datetime) -> Evidence:
@@ -190,38 +150,48 @@ def first_window_log_e(bet: SequentialTest, counts: Counts) -> float:
     return _log_e(bet, bet.window_stakes, seen, seen)
 
 
-FIELDS = Evidence._fields
-
-
-def to_json(evidence: Evidence) -> dict[str, Any]:
-    """`evidence` as plain JSON values."""
-    return {name: getattr(evidence, name) for name in FIELDS}
-
-
-def from_json(stored: Mapping[str, Any]) -> Evidence:
-    """The evidence that `to_json` wrote; raises TypeError when the fields are not its fields."""
-    return Evidence(**{**stored, "carried": tuple(stored["carried"])})
-
-
 def _multiples(
-    threshold: float, factors: Mapping[float, float], start_share: float, window_seconds: float
+    threshold: float, factors: Mapping[float, float], start_share: float, window_seconds: float, burst_size: float
 ) -> SequentialTest:
     if not 0 <= threshold <= HIGHEST_NULL:
         raise ValueError(f"A rate threshold lies between 0 and {HIGHEST_NULL}, not at {threshold}.")
-    alternatives = [(min(factor * threshold, HIGHEST_ALTERNATIVE), weight) for factor, weight in factors.items()]
-    return _test(threshold, alternatives if threshold else (), start_share, window_seconds)
+    alternatives = [min(factor * threshold, HIGHEST_ALTERNATIVE) for factor in factors if threshold]
+    gains = [
+        _gain(threshold, each) if burst_size <= 1 else _burst_gain(threshold, each, burst_size) for each in alternatives
+    ]
+    return _test(threshold, gains, factors.values() if threshold else (), start_share, window_seconds)
+
+
+def _gain(null: float, alternative: float) -> tuple[float, float]:
+    """Return the log likelihood ratio of a bad outcome and of a good one, both independent of all others."""
+    return log(alternative / null), log((1 - alternative) / (1 - null))
+
+
+def _burst_gain(null: float, alternative: float, burst_size: float) -> tuple[float, float]:
+    """Return the gain where failures come in bursts: the logarithm of the tilt, less its cost per outcome.
+
+    The best tilt 1 + u for k times the rate solves k (1 - b u)^2 = 1 + u, with b = burst_size - 1.
+    """
+    k, b = alternative / null, burst_size - 1
+    linear = 2 * k * b + 1
+    u = (linear - sqrt(linear**2 - 4 * k * b**2 * (k - 1))) / (2 * k * b**2)
+    cost = null * u / (1 - b * u)
+    return log1p(u) - cost, -cost
 
 
 def _test(
-    null: float, alternatives: Iterable[tuple[float, float]], start_share: float, window_seconds: float
+    null: float,
+    gains: Iterable[tuple[float, float]],
+    weights: Iterable[float],
+    start_share: float,
+    window_seconds: float,
 ) -> SequentialTest:
-    weighed = list(alternatives)
-    budget = max(1, ceil(PHASE_SECONDS / window_seconds))
+    weights, budget = list(weights), max(1, ceil(ATTEMPT_SECONDS / window_seconds))
     return SequentialTest(
         null=null,
-        gains=tuple((log(p / null), log((1 - p) / (1 - null))) for p, _ in weighed),
-        start_stakes=tuple(start_share * weight for _, weight in weighed),
-        window_stakes=tuple((1 - start_share) * weight / budget for _, weight in weighed),
+        gains=tuple(gains),
+        start_stakes=tuple(start_share * weight for weight in weights),
+        window_stakes=tuple((1 - start_share) * weight / budget for weight in weights),
         start_share=start_share,
         window_seconds=window_seconds,
         budget=budget,

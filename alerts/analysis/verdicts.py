@@ -1,9 +1,9 @@
 """The verdict on one alert: ok, watch, hold or roll back, with its reason as a sentence.
 
-Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 10, released by
-itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares, or that is
-legacy's, or that an alert of the whole service can't pin on v2, holds: going back would hide the cause and help nobody.
-Where nobody is exposed there is nothing to roll back, and it holds.
+Three tiers of one number. Watch as soon as the window's rate exceeds the threshold; hold once E >= 1/hold_alpha,
+released by itself after E stayed below 3 for one window; roll back once E >= 1/alpha. A breach that legacy shares, or
+that is legacy's, or that an alert of the whole service can't pin on v2, holds: going back would hide the cause and help
+nobody. Where nobody is exposed there is nothing to roll back, and it holds.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,15 @@ from math import log
 from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, Arms, Attribution, Pairs, attribute
+from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rules import Action, NoData, Rule, test_for
+from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
 from alerts.analysis.safety_test import SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.analysis.sequential_test import LN_10, Counts, Evidence, log_start
+from alerts.analysis.sequential_test import log_start
 
-HOLD_LOG_E = log(10)
 RELEASE_LOG_E = log(3)
+LEGACY_LOG_E = log(10)
+"""The evidence at which legacy's own faults hold: they cost no false alarm, so it is little."""
 BLIND_ROLLBACK_WINDOWS = 2
 TIMES = ("at", "breached_since", "calm_since")
 
@@ -121,26 +123,26 @@ class Certificate:
 
 
 def judge(
-    rule: Rule, evidence: Evidence, facts: Facts, *, alpha: float | None, previous: Verdict | None, now: datetime
+    rule: Rule, evidence: Evidence, facts: Facts, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
 ) -> Verdict:
-    """The verdict on `rule` at `now`; `alpha` is its share from `rules.alphas`, None where it may not roll back.
+    """Return the verdict on `rule` at `now`, the gravest concern's.
 
-    `previous` is the verdict of the tick before in the same attempt, None at its start. The gravest concern wins.
+    `budget` is from `rules.error_budgets`; without a chance of a wrong rollback it never rolls back. `previous` is the
+    verdict of the tick before in the same attempt, None at its start.
     """
-    log_bar = -log(alpha) if alpha else None
+    log_bar = budget.rollback_log_e
     breached = log_bar is not None and evidence.log_e >= log_bar
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
     calm = evidence.log_e < RELEASE_LOG_E
     calm_since = _since(previous.calm_since if previous else None, now) if calm else None
     faulted = _legacy_faults(rule, facts)
-    attribution = attribute(rule, evidence, facts.pairs, facts.arms)
-    if faulted and attribution is Attribution.UNKNOWN:
-        attribution = Attribution.LEGACY
+    attribution = _attribution(rule, evidence, facts, faulted=faulted is not None)
+    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
     concerns = (
         _breach(rule, attribution, breached_since, now),
         faulted,
         _silence(rule, facts),
-        _suspicion(rule, evidence, calm_since, previous, now),
+        _suspicion(rule, suspect=evidence.log_e >= budget.hold_log_e, held=held, calm_since=calm_since, now=now),
         _window(rule, facts),
     )
     status, cause = _limited(rule, facts, *max(filter(None, concerns), key=_gravity))
@@ -213,9 +215,14 @@ def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | Non
     return status, sentence.format(control=control, candidate=candidate)
 
 
+def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
+    found = attribute(rule, evidence, facts.pairs, facts.arms)
+    return Attribution.LEGACY if faulted and found is Attribution.UNKNOWN else found
+
+
 def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
     """Legacy's own defects hold where they are as alarming as v2's would be."""
-    if log_start(test_for(rule), facts.legacy_faults) < HOLD_LOG_E:
+    if log_start(rule_test(rule), facts.legacy_faults) < LEGACY_LOG_E:
         return None
     faults, window = _of(facts.legacy_faults), duration_text(rule.window_seconds)
     candidate = rule.migration.candidate
@@ -233,12 +240,9 @@ def _silence(rule: Rule, facts: Facts) -> Concern | None:
     return Status.BLIND, silence
 
 
-def _suspicion(
-    rule: Rule, evidence: Evidence, calm_since: datetime | None, previous: Verdict | None, now: datetime
-) -> Concern | None:
-    if evidence.log_e >= HOLD_LOG_E:
+def _suspicion(rule: Rule, *, suspect: bool, held: bool, calm_since: datetime | None, now: datetime) -> Concern | None:
+    if suspect:
         return Status.HOLD, "Likely over its threshold."
-    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
     calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)
     if held and not calm:
         return Status.HOLD, f"Held until the evidence stays low for {duration_text(rule.window_seconds)}."

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log
 
+from alerts.analysis.evidence import Counts
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rules import Action, Rule, alphas, test_for
+from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets, rule_test
 from alerts.analysis.safety_test import clean_outcomes_needed
-from alerts.analysis.sequential_test import Counts, failures_needed
-from alerts.analysis.verdicts import HOLD_LOG_E
+from alerts.analysis.sequential_test import failures_needed
 
 SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 ACTIONS = {
@@ -27,14 +26,15 @@ class ErrorsNeeded:
     rollback: int | None
 
 
-def errors_needed(rule: Rule, alpha: float | None, sizes: Sequence[int] = SIZES) -> list[ErrorsNeeded]:
+def errors_needed(rule: Rule, budget: ErrorBudget, sizes: Sequence[int] = SIZES) -> list[ErrorsNeeded]:
     """Compute how many errors it takes, with the code of the guard."""
-    bet = test_for(rule)
+    bet = rule_test(rule)
+    log_bar = budget.rollback_log_e
     return [
         ErrorsNeeded(
             total,
-            failures_needed(bet, total, log_bar=HOLD_LOG_E),
-            failures_needed(bet, total, log_bar=-log(alpha)) if alpha else None,
+            failures_needed(bet, total, log_bar=budget.hold_log_e),
+            failures_needed(bet, total, log_bar=log_bar) if log_bar is not None else None,
         )
         for total in sizes
     ]
@@ -42,7 +42,7 @@ def errors_needed(rule: Rule, alpha: float | None, sizes: Sequence[int] = SIZES)
 
 def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     """The alert in lines."""
-    alpha = alphas(rules).get(rule.name)
+    budget = error_budgets(rules)[rule.name]
     yield f"{rule.name} of {rule.flag}: bad may be {rule.allowed}, looked at in windows of {_span(rule)}."
     yield f"It is {rule.severity} and {ACTIONS[rule.action]}; it counts {rule.metric.signal}, {rule.compare}."
     if rule.metric.engine_unknown and rule.acts:
@@ -56,14 +56,16 @@ def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     if rule.tripwire:
         yield "It is a tripwire: the first bad outcome decides, and nobody may override it."
         return
-    if alpha:
-        yield f"A release at its threshold is rolled back wrongly in at most {alpha:.3%} of all phases."
+    if budget.rollback:
+        yield f"A release at its threshold is rolled back wrongly in at most {budget.rollback:.3%} of all attempts."
+    if budget.hold:
+        yield f"It is held wrongly in at most {budget.hold:.3%} of them."
     clean = clean_outcomes_needed(rule.threshold, Counts())
     if rule.metric.certifies and clean is not None:
         yield f"An advance takes {clean:,} good outcomes, or more where some are bad."
     yield "How many errors does it take?"
     yield f"  {'of':>6} {'to hold':>8} {'to roll back':>13}"
-    for needed in errors_needed(rule, alpha):
+    for needed in errors_needed(rule, budget):
         yield f"  {needed.total:>6,} {_percent_text(needed.hold):>8} {_percent_text(needed.rollback):>13}"
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from alerts.analysis import quantities
 from alerts.analysis.metrics import METRICS, Compare, Metric, Unit
-from alerts.analysis.rules import PHASE_ALPHA, Action, NoData, Rule, Severity
+from alerts.analysis.rules import ATTEMPT_ALPHA, Action, NoData, Rule, Severity
 from alerts.analysis.sequential_test import HIGHEST_NULL
 from alerts.definitions import value_parsers
 from alerts.definitions.known_metrics import KnownMetrics
@@ -154,7 +154,7 @@ def _contradictions(name: str, values: Mapping[str, Any], known: KnownMetrics) -
         yield "for", "a breach may be waited out for at most 1d."
     if "alpha" in values and "weight" in values:
         yield "weight", "an alert has an alpha of its own or a weight in the common one, not both."
-    if not 0 < values.get("alpha", Decimal("0.001")) <= Decimal(str(PHASE_ALPHA)):
+    if not 0 < values.get("alpha", Decimal("0.001")) <= Decimal(str(ATTEMPT_ALPHA)):
         yield "alpha", "an alert's alpha is above 0% and at most the 1% of the whole phase."
     if not values.get("weight", Decimal(1)):
         yield "weight", "a weight is above 0."
@@ -231,10 +231,10 @@ def _alpha_errors(rules: list[tuple[Rule, int]]) -> Iterator[RuleError]:
         acting = [(rule, line) for rule, line in rules if rule.flag == flag and rule.acts]
         own = [(rule, line) for rule, line in acting if rule.alpha is not None]
         taken = sum(Decimal(str(rule.alpha)) for rule, _ in own)
-        spent = taken >= Decimal(str(PHASE_ALPHA)) if len(own) < len(acting) else taken > Decimal(str(PHASE_ALPHA))
+        spent = taken >= Decimal(str(ATTEMPT_ALPHA)) if len(own) < len(acting) else taken > Decimal(str(ATTEMPT_ALPHA))
         if own and spent:
             rule, line = own[-1]
-            expected = f"its alpha leaves nothing of the {PHASE_ALPHA:.0%} of {flag} to the others."
+            expected = f"its alpha leaves nothing of the {ATTEMPT_ALPHA:.0%} of {flag} to the others."
             yield RuleError(line, f"alerts.{rule.name}", expected)
 
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from alerts.analysis import quantities
 from alerts.analysis.attribution import Pairs
-from alerts.analysis.rules import Rule, alphas, test_for
-from alerts.analysis.sequential_test import Counts, Evidence, step
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.rules import ErrorBudget, Rule, error_budgets, rule_test
+from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Facts, Status, Verdict, judge
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -78,13 +79,13 @@ class _AlertRun:
 def play(scenario: Scenario, rules: Sequence[Rule]) -> Iterator[Outcome]:
     """Every expectation with its verdict. Raises ValueError for an alert that there is not, and for steps backwards."""
     watched = {rule.name: _AlertRun(rule) for rule in rules}
-    shares = alphas(rules)
+    budgets = error_budgets(rules)
     before = 0.0
     for each in scenario.steps:
         _check(each, watched, before)
         before = each.at
         for name, state in watched.items():
-            watched[name] = _evaluate(state, each, alpha=shares.get(name))
+            watched[name] = _evaluate(state, each, budgets[name])
         for name, expected in each.expect.items():
             verdict = watched[name].verdict
             assert verdict is not None
@@ -99,15 +100,15 @@ def _check(each: Step, watched: Mapping[str, object], before: float) -> None:
         raise ValueError(f"At {each.at:g} s: the step before is at {before:g} s; list steps in the order of time.")
 
 
-def _evaluate(state: _AlertRun, each: Step, *, alpha: float | None) -> _AlertRun:
+def _evaluate(state: _AlertRun, each: Step, budget: ErrorBudget) -> _AlertRun:
     rule, now = state.rule, BEGINNING + timedelta(seconds=each.at)
     seen = (*state.seen, (each.at, each.counts[rule.name])) if rule.name in each.counts else state.seen
     latest = each.counts.get(rule.name, Increment(total=0))
-    evidence = step(test_for(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
+    evidence = step(rule_test(rule), state.evidence, Counts(latest.bad, latest.total), at=now)
     window = [one for at, one in seen if at > each.at - rule.window_seconds]
     counts = Counts(sum(one.bad for one in window), sum(one.total for one in window))
     facts = Facts(exposed=True, window=counts, pairs=_pairs(rule, window, counts))
-    verdict = judge(rule, evidence, facts, alpha=alpha, previous=state.verdict, now=now)
+    verdict = judge(rule, evidence, facts, budget=budget, previous=state.verdict, now=now)
     return replace(state, evidence=evidence, verdict=verdict, seen=seen)
 
 

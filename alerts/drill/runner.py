@@ -15,8 +15,9 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from alerts.analysis.rules import PHASE_ALPHA, test_for
-from alerts.analysis.sequential_test import Counts, first_window_log_e
+from alerts.analysis.evidence import Counts
+from alerts.analysis.rules import ATTEMPT_ALPHA, rule_test
+from alerts.analysis.sequential_test import first_window_log_e
 from alerts.drill import cleanup, store
 from alerts.drill.flag import FLAG, RULE, SIGNAL
 from control_plane import rollouts
@@ -183,8 +184,8 @@ def _count(course: _Course, *, served: bool, broken: bool, at: float) -> None:
     course.last_served_at = at
     signals.record(Sample(SIGNAL, bad=broken))
     if course.evident_at is None and broken:
-        log_e = first_window_log_e(test_for(RULE), Counts(course.failed, course.served))
-        if log_e >= -log(PHASE_ALPHA):
+        log_e = first_window_log_e(rule_test(RULE), Counts(course.failed, course.served))
+        if log_e >= -log(ATTEMPT_ALPHA):
             course.evident_at, course.needed = at, course.failed
 
 

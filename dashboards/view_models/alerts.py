@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import log
 
 from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
-from alerts.analysis.rules import Rule, alphas, test_for
-from alerts.analysis.sequential_test import failures_needed
-from alerts.analysis.verdicts import HOLD_LOG_E
+from alerts.analysis.rules import ErrorBudget, error_budgets
 from alerts.definitions import rules_file
+from alerts.definitions.explanation import ErrorsNeeded, errors_needed
 from alerts.guard import applicable
 from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
@@ -81,15 +79,6 @@ class AlertsScreen:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """The number of bad among the first `total` outcomes at which the guard holds, and at which it rolls back."""
-
-    total: int
-    hold: int | None
-    rollback: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class AlertScreen:
     """One alert in detail."""
 
@@ -101,8 +90,8 @@ class AlertScreen:
     """While one stands, the alert may only notify."""
     asked: PendingOverride | None
     """What one owner asked for and another one may grant."""
-    alpha: float | None
-    needs: tuple[Need, ...]
+    budget: ErrorBudget
+    needs: Sequence[ErrorsNeeded]
 
 
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
@@ -160,11 +149,13 @@ def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float
     for rollout in store.load_all(session):
         for alert in views(session, rollout, minutes, now=now, frame=WIDE):
             if alert.name == name:
-                alpha = alphas(rules_file.current().rules).get(name)
+                budget = error_budgets(rules_file.current().rules)[name]
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
                 override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
                 wish = pending(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
-                return AlertScreen(now, watching, rollout, alert, override, wish, alpha, needs(alert.rule, alpha))
+                return AlertScreen(
+                    now, watching, rollout, alert, override, wish, budget, errors_needed(alert.rule, budget, SAMPLES)
+                )
     return None
 
 
@@ -176,16 +167,3 @@ def views(
     rules = applicable(rules_file.current().rules, rollout.flag)
     changes = [entry.at for entry in audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)]
     return guardrails.alert_views(rules, verdicts, minutes, now=now, changes=changes, frame=frame)
-
-
-def needs(rule: Rule, alpha: float | None, samples: Sequence[int] = SAMPLES) -> tuple[Need, ...]:
-    """The answer to "how many errors does it take", for a release whose first outcomes these are."""
-    bet = test_for(rule)
-    return tuple(
-        Need(
-            total=total,
-            hold=failures_needed(bet, total, log_bar=HOLD_LOG_E),
-            rollback=failures_needed(bet, total, log_bar=-log(alpha)) if alpha else None,
-        )
-        for total in samples
-    )

@@ -17,7 +17,7 @@ steps:
     counts: {credit_consumption_failure: {bad: 1, total: 20}}
     expect: {credit_consumption_failure: watch, api_error_rate: insufficient}
   - at: 1m
-    counts: {credit_consumption_failure: {bad: 2, total: 10}}
+    counts: {credit_consumption_failure: {bad: 3, total: 10}}
     expect: {credit_consumption_failure: hold}
   - at: 2m
     counts: {credit_consumption_failure: {bad: 5, total: 10}}
@@ -52,7 +52,7 @@ def test_what_legacy_fails_as_well_holds_and_does_not_roll_back(scenario: Path) 
     scenario.write_text(GUIDE.replace("bad: 5, total: 10", "bad: 5, total: 10, shared: 5"))
     assert run("test", str(scenario)).exit_code == 0, "of the two steps before nothing is known"
     shared = GUIDE.replace("{bad: 1, total: 20}", "{bad: 1, total: 20, shared: 1}")
-    shared = shared.replace("{bad: 2, total: 10}", "{bad: 2, total: 10, shared: 2}")
+    shared = shared.replace("{bad: 3, total: 10}", "{bad: 3, total: 10, shared: 3}")
     shared = shared.replace("{bad: 5, total: 10}", "{bad: 5, total: 10, shared: 5}").replace("rollback", "hold")
     scenario.write_text(shared)
     assert run("test", str(scenario)).exit_code == 0, run("test", str(scenario)).output
@@ -97,7 +97,7 @@ def test_a_budget_is_shown_and_explained_wherever_it_comes_from(tmp_path: Path) 
     document = CliRunner().invoke(alerts_group, ["explain", "credits_at_risk", "--file", str(own), "--json"]).output
     assert json.loads(document)["budget"] == 2500
     checked = CliRunner().invoke(alerts_group, ["check", str(own)]).output
-    assert "rollback, alpha 1.00%, budget 2,500 credits\n" in checked
+    assert "rollback, wrong rollback in 1.00% of attempts, wrong hold in 10.00%, budget 2,500 credits\n" in checked
 
 
 def test_an_unknown_alert_is_answered_with_the_known_ones() -> None:

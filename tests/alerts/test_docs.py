@@ -3,7 +3,7 @@
 import re
 
 from alerts.analysis.metrics import METRICS
-from alerts.analysis.rules import alphas
+from alerts.analysis.rules import error_budgets
 from alerts.analysis.verdicts import Status
 from alerts.definitions import explanation, parser
 from tests.conftest import ROOT
@@ -24,8 +24,8 @@ def table(first_cell: str) -> list[list[str]]:
 
 def test_the_table_of_errors_is_what_the_guard_computes() -> None:
     (_, *names), *rows = table("outcomes")
-    by_name, shares = {rule.name: rule for rule in RULES}, alphas(RULES)
-    columns = [explanation.errors_needed(by_name[name], shares[name]) for name in names]
+    by_name, budgets = {rule.name: rule for rule in RULES}, error_budgets(RULES)
+    columns = [explanation.errors_needed(by_name[name], budgets[name]) for name in names]
     computed = [
         [f"{size:,}", *(f"{column[index].hold} / {column[index].rollback}" for column in columns)]
         for index, size in enumerate(explanation.SIZES)

@@ -141,7 +141,7 @@ def test_without_exposure_a_breach_holds(now: datetime) -> None:
 
 
 def test_a_hold_of_the_guard_is_released_when_the_evidence_stays_low(now: datetime) -> None:
-    pairs(good=17, bad=3)
+    pairs(good=16, bad=4)
     run_guard(now + SECOND, 1)
     assert rollout().state is RolloutState.HELD
     pairs(good=3000)

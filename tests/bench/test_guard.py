@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alerts.analysis.sequential_test import Counts
+from alerts.analysis.evidence import Counts
 from tests.bench.guard import peers, tables
 from tests.bench.guard.draws import TICK_SECONDS, Traffic, increments
 

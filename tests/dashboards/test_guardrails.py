@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from alerts.analysis.attribution import Attribution
+from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Rule
-from alerts.analysis.sequential_test import Counts
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
 from control_plane.experiments.credits import CREDITS

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from alerts.analysis.sequential_test import Counts, Evidence, SequentialTest, rate_test, step
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.sequential_test import SequentialTest, rate_test, step
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOW = 300

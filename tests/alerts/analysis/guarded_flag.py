@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from alerts.analysis.attribution import NO_ARMS, Pairs
-from alerts.analysis.rules import Rule, test_for
-from alerts.analysis.sequential_test import Counts, Evidence, step
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.rules import ErrorBudget, Rule, rule_test
+from alerts.analysis.sequential_test import step
 from alerts.analysis.verdicts import Facts, Verdict, judge
 from alerts.definitions.parser import parse
 
@@ -26,7 +27,7 @@ class Guarded:
     """One alert, tick by tick."""
 
     def __init__(self, rule: Rule = FAILURE, *, exposed: bool = True, alpha: float | None = ALPHA) -> None:
-        self.rule, self.exposed, self.alpha = rule, exposed, alpha
+        self.rule, self.exposed, self.budget = rule, exposed, ErrorBudget(rollback=alpha, hold=0.1)
         self.evidence, self.verdict, self.at = Evidence(), None, START
         self.pairs: Pairs | None = None
         self.arms, self.legacy_faults = NO_ARMS, Counts()
@@ -36,7 +37,7 @@ class Guarded:
     def tick(self, bad: int = 0, total: int = 0, *, seconds: float = 1, silent_seconds: float = 0) -> Verdict:
         """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
         self.at += timedelta(seconds=seconds)
-        self.evidence = step(test_for(self.rule), self.evidence, Counts(bad, total), at=self.at)
+        self.evidence = step(rule_test(self.rule), self.evidence, Counts(bad, total), at=self.at)
         facts = Facts(
             self.exposed,
             Counts(bad, total),
@@ -45,5 +46,5 @@ class Guarded:
             arms=self.arms,
             legacy_faults=self.legacy_faults,
         )
-        self.verdict = judge(self.rule, self.evidence, facts, alpha=self.alpha, previous=self.verdict, now=self.at)
+        self.verdict = judge(self.rule, self.evidence, facts, budget=self.budget, previous=self.verdict, now=self.at)
         return self.verdict

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from alerts.analysis.attribution import Attribution, Pairs
-from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, step
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status
 from tests.alerts.analysis.guarded_flag import DRIFT, FAILURE, START, VARIANCE, Guarded
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.analysis.sequential_test import LIMIT, Counts, Evidence, from_json, log_start, rate_test, step, to_json
+from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
+from alerts.analysis.sequential_test import LIMIT, log_start, rate_test, step
 from tests.alerts.analysis.counts import ONE_PERCENT, START, WINDOW, after, counts, thresholds
 
 
@@ -85,24 +86,24 @@ def test_a_fault_after_a_healthy_day_still_shows_within_a_window() -> None:
 
 
 def test_a_used_up_budget_begins_the_count_again_and_forgets_no_running_fault() -> None:
-    bet = rate_test(0.01, window_seconds=24 * 3600)
-    day = 24 * 3600
+    bet = rate_test(0.01, window_seconds=4 * 24 * 3600)
+    days = 4 * 24 * 3600
     assert bet.budget == 7
-    week = after(bet, *[Counts(0, 200)] * 6, Counts(4, 40), every_seconds=day)
+    weeks = after(bet, *[Counts(0, 200)] * 6, Counts(4, 40), every_seconds=days)
 
-    renewed = step(bet, week, Counts(0, 1), at=START + timedelta(days=7))
+    renewed = step(bet, weeks, Counts(0, 1), at=START + timedelta(days=28))
 
     assert (renewed.renewals, renewed.windows_used) == (1, 1)
     assert (renewed.base_bad, renewed.base_total) == (4, 1240)
     assert renewed.counts == Counts(4, 1241)
-    assert renewed.log_e > week.log_e - 1
+    assert renewed.log_e > weeks.log_e - 1
 
 
 def test_a_used_up_budget_keeps_a_count_that_speaks_against_the_release() -> None:
-    bet = rate_test(0.01, window_seconds=24 * 3600)
-    week = after(bet, *[Counts(3, 200)] * 7, every_seconds=24 * 3600)
+    bet = rate_test(0.01, window_seconds=4 * 24 * 3600)
+    weeks = after(bet, *[Counts(3, 200)] * 7, every_seconds=4 * 24 * 3600)
 
-    renewed = step(bet, week, Counts(0, 1), at=START + timedelta(days=7))
+    renewed = step(bet, weeks, Counts(0, 1), at=START + timedelta(days=28))
 
     assert (renewed.renewals, renewed.base_total) == (1, 0)
 

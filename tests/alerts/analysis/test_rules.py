@@ -2,8 +2,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from alerts.analysis.rules import PHASE_ALPHA, Action, Rule, alphas, counted, fingerprint
-from alerts.analysis.sequential_test import Counts
+from alerts.analysis.evidence import Counts
+from alerts.analysis.rules import ATTEMPT_ALPHA, Action, Rule, alphas, counted, fingerprint
 from alerts.definitions.parser import parse
 from tests.credit_signals import FAILED_LEGACY_ONLY, FAILED_V2_ONLY
 
@@ -56,7 +56,7 @@ def test_acting_alerts_share_alpha_equally_and_the_others_need_none() -> None:
     shares = alphas(RULES.values())
 
     assert shares == dict.fromkeys(
-        ("credit_consumption_failure", "api_error_rate", "database_query_slow", "credit_variance"), PHASE_ALPHA / 4
+        ("credit_consumption_failure", "api_error_rate", "database_query_slow", "credit_variance"), ATTEMPT_ALPHA / 4
     )
 
 
@@ -71,13 +71,13 @@ def test_weights_and_own_alphas_shift_the_shares_and_never_the_sum() -> None:
     shares = alphas(rules)
 
     assert shares == pytest.approx({"api_error_rate": 0.004, "credit_variance": 0.004, "database_query_slow": 0.002})
-    assert sum(shares.values()) == pytest.approx(PHASE_ALPHA)
+    assert sum(shares.values()) == pytest.approx(ATTEMPT_ALPHA)
 
 
 def test_each_flag_has_an_alpha_of_its_own() -> None:
     other = replace(RULES["api_error_rate"], name="other", flag="OTHER")
 
-    assert alphas([RULES["api_error_rate"], other]) == {"api_error_rate": PHASE_ALPHA, "other": PHASE_ALPHA}
+    assert alphas([RULES["api_error_rate"], other]) == {"api_error_rate": ATTEMPT_ALPHA, "other": ATTEMPT_ALPHA}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from hypothesis import given
 from scipy.special import logsumexp
 from scipy.stats import binom
 
+from alerts.analysis.evidence import Counts
 from alerts.analysis.safety_test import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
-from alerts.analysis.sequential_test import LIMIT, Counts
+from alerts.analysis.sequential_test import LIMIT
 from tests.alerts.analysis.counts import counts
 
 

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import binom
 
+from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.sequential_test import (
     DISCORDANT_ALTERNATIVES,
     LIMIT,
     MISMATCH_FACTORS,
     RATE_FACTORS,
-    Counts,
-    Evidence,
     SequentialTest,
     discordant_test,
     failures_needed,

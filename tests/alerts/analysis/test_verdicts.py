@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.analysis.attribution import Pairs
+from alerts.analysis.evidence import Evidence
 from alerts.analysis.rules import Action, NoData
-from alerts.analysis.sequential_test import Evidence
 from alerts.analysis.verdicts import Status, certificate, from_json, to_json
 from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, Guarded
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from alerts.analysis.attribution import Arms, Attribution, Pairs
+from alerts.analysis.evidence import Counts
 from alerts.analysis.metrics import METRICS
-from alerts.analysis.sequential_test import Counts
 from alerts.analysis.verdicts import Status
 from alerts.definitions.explanation import explain
 from alerts.definitions.parser import parse

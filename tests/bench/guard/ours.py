@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from math import inf
+from math import inf, log
 from operator import add, itemgetter, sub
 
 import numpy as np
 
 from alerts.analysis.attribution import Pairs
-from alerts.analysis.rules import Rule, test_for
+from alerts.analysis.bursts import Bursts, weigh
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.rules import HOLD_TIMES, ErrorBudget, Rule
 from alerts.analysis.safety_test import clean_outcomes_needed
-from alerts.analysis.sequential_test import Counts, Evidence, discordant_test, step
-from alerts.analysis.verdicts import HOLD_LOG_E, Facts, Status, judge
+from alerts.analysis.sequential_test import discordant_test, step
+from alerts.analysis.verdicts import Facts, Status, judge
 from tests.bench.guard.draws import DAY_SECONDS, Traffic, increments
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -47,6 +49,7 @@ class Guard:
     rule: Rule
     alphas: tuple[float, ...]
     evidence: Evidence = field(default_factory=Evidence)
+    bursts: Bursts = field(default_factory=Bursts)
     requests: int = 0
     fired: dict[int, int] = field(default_factory=dict)
     """At how many requests each alpha, by its index, first rolled back."""
@@ -54,11 +57,16 @@ class Guard:
     def see(self, at: datetime, counts: Counts, facts: Facts = EXPOSED) -> None:
         """Count, weigh and judge."""
         self.requests += counts.total
-        self.evidence = step(test_for(self.rule), self.evidence, counts, at=at)
-        if self.evidence.log_e < HOLD_LOG_E:
+        self.evidence, self.bursts = weigh(
+            self.rule, self.evidence, self.bursts, counts, Counts(), at=at, learning=not facts.exposed
+        )
+        evidence = self.bursts.combine(self.evidence)
+        if evidence.log_e < -log(max(self.alphas)):
             return
         for index, alpha in enumerate(self.alphas):
-            verdict = judge(self.rule, self.evidence, facts, alpha=alpha, previous=None, now=at)
+            verdict = judge(
+                self.rule, evidence, facts, budget=ErrorBudget(alpha, HOLD_TIMES * alpha), previous=None, now=at
+            )
             if verdict.status is Status.ROLLBACK:
                 self.fired.setdefault(index, self.requests)
 

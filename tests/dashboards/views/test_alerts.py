@@ -9,6 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts import guard
+from alerts.analysis.rules import ErrorBudget
+from alerts.definitions.explanation import errors_needed
 from alerts.definitions.parser import parse
 from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.inbound.payload import Alert, Notification
@@ -150,7 +152,7 @@ def test_without_a_rollout_there_is_nothing_to_guard(sign_in: SignIn) -> None:
 
 def test_how_many_errors_it_takes_grows_with_the_outcomes_and_holding_comes_first() -> None:
     (rule,) = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: critical}\n")
-    needs = screens.needs(rule, alpha=0.01)
+    needs = errors_needed(rule, ErrorBudget(rollback=0.01, hold=0.1))
     assert (needs[0].total, needs[0].rollback) == (5, 3)
     for need in needs:
         assert need.hold is not None
@@ -162,7 +164,7 @@ def test_how_many_errors_it_takes_grows_with_the_outcomes_and_holding_comes_firs
 
 def test_an_alert_that_may_not_roll_back_never_does() -> None:
     (rule,) = parse("alerts:\n  api_error_rate: {threshold: 1%, window: 5m, severity: info}\n")
-    assert {need.rollback for need in screens.needs(rule, alpha=None)} == {None}
+    assert {need.rollback for need in errors_needed(rule, ErrorBudget(rollback=None, hold=None))} == {None}
 
 
 @pytest.mark.usefixtures("planned")

@@ -1,0 +1,76 @@
+"""What must be kept of an alert between ticks: counts, and the evidence that they amount to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log
+from typing import Any, NamedTuple
+
+LN_10 = log(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Bad outcomes among all outcomes; counts of separate workers add up."""
+
+    bad: int = 0
+    total: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.bad + other.bad, self.total + other.total)
+
+    def __sub__(self, earlier: "Counts") -> "Counts":
+        return Counts(self.bad - earlier.bad, self.total - earlier.total)
+
+    @property
+    def rate(self) -> float:
+        """Bad over total, 0 where nothing was counted."""
+        return self.bad / self.total if self.total else 0.0
+
+
+class Evidence(NamedTuple):
+    """All that must be kept of one alert between ticks; `Evidence()` is the start of an attempt.
+
+    `carried` holds (1 - s) w_k M_k / K as the current window opened; the window's counts do the rest, so the order
+    in which increments arrive inside a window can't matter.
+    """
+
+    bad: int = 0
+    total: int = 0
+    base_bad: int = 0
+    base_total: int = 0
+    window: int | None = None
+    window_bad: int = 0
+    window_total: int = 0
+    windows_used: int = 0
+    renewals: int = 0
+    carried: tuple[float, ...] = ()
+    log_e: float = 0.0
+    peak_log_e: float = 0.0
+
+    @property
+    def counts(self) -> Counts:
+        """Counts since the attempt began."""
+        return Counts(self.bad, self.total)
+
+    @property
+    def log10(self) -> float:
+        """The evidence as a power of ten, as shown to people."""
+        return self.log_e / LN_10
+
+
+def restart(evidence: Evidence) -> Evidence:
+    """Return the evidence with its counts, as if they had shown nothing: what follows is tested anew."""
+    return Evidence(evidence.bad, evidence.total, evidence.bad, evidence.total)
+
+
+FIELDS = Evidence._fields
+
+
+def to_json(evidence: Evidence) -> dict[str, Any]:
+    """`evidence` as plain JSON values."""
+    return {name: getattr(evidence, name) for name in FIELDS}
+
+
+def from_json(stored: Mapping[str, Any]) -> Evidence:
+    """The evidence that `to_json` wrote; raises TypeError when the fields are not its fields."""
+    return Evidence(**{**stored, "carried": tuple(stored["carried"])})

@@ -1,0 +1,124 @@
+"""Failures that come in bursts: what is learnt of them, and that they are no proof by themselves."""
+
+import json
+from datetime import timedelta
+from math import exp, log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.analysis.bursts import (
+    HORIZON,
+    LARGEST,
+    BurstHistory,
+    Bursts,
+    add_outcomes,
+    bursts_from_json,
+    bursts_to_json,
+    learn,
+    mean_size,
+    spaced_size,
+)
+from alerts.analysis.evidence import Counts, Evidence, restart
+from alerts.analysis.sequential_test import rate_test, step
+from tests.alerts.analysis.counts import START, counts
+
+SIZES = [1.5, 2.0, 3.0, 5.0]
+
+
+def outcomes(rng: np.random.Generator, *, size: float, rate: float, total: int) -> np.ndarray:
+    """Outcomes in which bursts of a geometric size of this mean begin at random."""
+    bad = np.zeros(total, dtype=bool)
+    for begin in np.flatnonzero(rng.random(total) < rate / size):
+        bad[begin : begin + rng.geometric(1 / size)] = True
+    return bad
+
+
+def history(bad: np.ndarray, *, each: int = 2) -> BurstHistory:
+    """What the outcomes show, seen a few at a time."""
+    seen = BurstHistory()
+    for some in np.add.reduceat(bad.astype(int), range(0, len(bad), each)).tolist():
+        seen = add_outcomes(seen, Counts(some, each))
+    return seen
+
+
+@given(st.lists(counts, max_size=30))
+def test_every_outcome_lies_inside_or_outside_of_bursts(increments: list[Counts]) -> None:
+    seen = BurstHistory()
+    for increment in increments:
+        before, seen = seen, add_outcomes(seen, increment)
+        assert 0 <= seen.outside_bad - before.outside_bad <= 1, "several at once are one burst"
+        assert 0 <= seen.left <= HORIZON
+    assert seen.counts == sum(increments, Counts())
+    assert seen.outside_bad <= seen.outside_total
+    assert seen.inside_bad <= seen.inside_total
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.005, 0.01])
+def test_independent_failures_are_not_taken_for_bursts(rate: float) -> None:
+    rng = np.random.default_rng(7)
+    sizes = [mean_size(history(outcomes(rng, size=1, rate=rate, total=40_000))) for _ in range(20)]
+    assert sizes.count(1.0) >= 19
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_size_of_bursts_is_learnt_from_above(size: float) -> None:
+    rng = np.random.default_rng(8)
+    learnt = mean_size(history(outcomes(rng, size=size, rate=0.005, total=200_000)))
+    assert 0.95 * size < learnt < 1.6 * size
+
+
+def test_a_release_that_is_broken_does_not_excuse_itself() -> None:
+    broken, healthy = BurstHistory(20, 2000, 300, 300), BurstHistory(4, 4000, 0, 60)
+    assert learn(Bursts(broken, healthy), 0.01).size == 1
+    assert mean_size(broken) > 1, "it would, if it were asked"
+
+
+def test_a_size_never_shrinks_and_a_larger_one_begins_the_evidence_anew() -> None:
+    rng = np.random.default_rng(9)
+    bursty = history(outcomes(rng, size=3, rate=0.005, total=100_000))
+    spaced = step(rate_test(0.01, window_seconds=300), Evidence(), Counts(9, 20), at=START)
+    known = learn(Bursts(control=bursty, spaced=spaced), 0.01)
+    assert known.size > 2.5
+    assert (known.spaced.log_e, known.spaced.counts) == (0, spaced.counts)
+    assert learn(Bursts(size=known.size), 0.01).size == known.size
+
+
+@pytest.mark.parametrize("size", [*SIZES, LARGEST])
+@pytest.mark.parametrize("threshold", [0.001, 0.01, 0.05])
+def test_no_outcome_wins_on_average_where_bursts_are_of_that_size(threshold: float, size: float) -> None:
+    """Check the e-value of one outcome exactly: its mean over a geometric burst that begins or does not."""
+    for on_bad, on_good in rate_test(threshold, window_seconds=300, burst_size=size).gains:
+        tilt, cost = exp(on_bad - on_good), -on_good
+        share = 1 / size
+        burst = share * tilt / (1 - (1 - share) * tilt)  # the mean of tilt^failures in a burst
+        assert tilt * (1 - share) < 1
+        assert threshold / size * (burst - 1) <= cost * (1 + 1e-9)
+
+
+def test_with_bursts_of_one_the_test_is_the_plain_one() -> None:
+    assert rate_test(0.01, window_seconds=300, burst_size=1.0) == rate_test(0.01, window_seconds=300)
+    assert Bursts().combine(Evidence(log_e=5.0)).log_e == 5.0
+    assert spaced_size(1.0) == 1.0
+
+
+@given(st.floats(0, 500), st.floats(0, 500))
+def test_mixed_evidence_is_the_mean_of_both(everything: float, spaced: float) -> None:
+    mixed = Bursts(size=2.0, spaced=Evidence(log_e=spaced)).combine(Evidence(log_e=everything)).log_e
+    top = max(everything, spaced)
+    assert mixed == pytest.approx(top + log((exp(everything - top) + exp(spaced - top)) / 2))
+
+
+def test_a_restart_keeps_the_counts_and_drops_what_they_showed() -> None:
+    test = rate_test(0.01, window_seconds=300)
+    before = step(test, Evidence(), Counts(20, 100), at=START)
+    after = step(test, restart(before), Counts(0, 10), at=START + timedelta(seconds=1))
+    assert after.counts == Counts(20, 110)
+    assert after.log_e < 0
+
+
+def test_it_survives_a_restart_of_the_server() -> None:
+    bursts = Bursts(BurstHistory(1, 20, 3, 15, 2), BurstHistory(0, 5, 0, 0, 0), 2.5, Evidence(1, 20, log_e=1.0))
+    assert bursts_from_json(json.loads(json.dumps(bursts_to_json(bursts)))) == bursts
