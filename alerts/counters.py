@@ -138,6 +138,10 @@ class Counters:
         """Return the counts of the rule since the beginning."""
         return self.since_the_beginning.of(rule)
 
+    def excess_of(self, rule: Rule) -> int:
+        """Return the failures of single accounts, since the beginning, that are no evidence against the release."""
+        return self.since_the_beginning.about(rule.metric.signal + signals.EXCESS, rule.metric.engine or "").bad
+
     def control_of(self, rule: Rule) -> Counts:
         """Return what `rule` would count of its migration's control, since the beginning; nothing where it can't."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.engine != rule.migration.candidate:

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
-from alerts.analysis.evidence import LN_10, Evidence
+from alerts.analysis.evidence import LN_10, Counts
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import RELEASE_LOG_E, Certificate, Status, Verdict, certificate
 from alerts.counters import Counters
@@ -117,7 +117,7 @@ def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:
         rule for rule in applicable(rules_file.current().rules, rollout.flag) if rule.metric.certifies
     ]
     return {
-        rule.name: certificate(rule, memory.evidence if memory else Evidence())
+        rule.name: certificate(rule, memory.all_counts if memory else Counts())
         for rule in certifying
         for memory in [remembered.get((rule.name, rule.fingerprint))]
     }

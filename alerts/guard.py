@@ -118,6 +118,7 @@ def _first_state(rule: Rule, counters: Counters, earlier: Bursts | None) -> Aler
         silence=silence,
         seen_control=counters.control_of(rule),
         bursts=known,
+        excess_before=counters.excess_of(rule),
     )
 
 
@@ -125,7 +126,8 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
     seen, pairs_seen = counters.of(rule), counters.discordant(rule)
     increment = _increment(before.seen, seen)
     silence = update_gap(before.silence, due=counters.expected(rule), counted=increment.total, now=now)
-    if (seen, pairs_seen, silence) == (before.seen, before.seen_pairs, before.silence):
+    excess = max(0, counters.excess_of(rule) - before.excess_before)
+    if (seen, pairs_seen, silence, excess) == (before.seen, before.seen_pairs, before.silence, before.excess):
         return before
     control_seen = counters.control_of(rule)
     control = _increment(before.seen_control, control_seen)
@@ -134,7 +136,17 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
     if rule.attributable:
         bet = discordant_test(window_seconds=rule.window_seconds)
         pairs = step(bet, pairs, _increment(before.seen_pairs, pairs_seen), at=now)
-    return AlertMemory(seen, evidence, pairs_seen, pairs, before.verdict, silence, control_seen, bursts)
+    return replace(
+        before,
+        seen=seen,
+        evidence=evidence,
+        seen_pairs=pairs_seen,
+        pairs=pairs,
+        silence=silence,
+        seen_control=control_seen,
+        bursts=bursts,
+        excess=excess,
+    )
 
 
 def _increment(before: Counts, after: Counts) -> Counts:

@@ -10,7 +10,7 @@ from alerts.drill.flag import with_drill
 from control_plane.experiments.registry import migrations
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import account_failures, signals
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings, current
 from control_plane.transitions import Transition
@@ -48,3 +48,4 @@ def _tick(now: datetime, term: int) -> None:
 def _forget(now: datetime, _term: int) -> None:
     with transaction() as session:
         signals.forget_slices(session, now)
+        account_failures.forget(session, now)

@@ -49,6 +49,14 @@ class AlertMemory:
     silence: DataGap
     seen_control: Counts = field(default_factory=Counts)
     bursts: Bursts = field(default_factory=Bursts)
+    excess: int = 0
+    """Failures of single accounts since the attempt began that are no evidence against the release, nor for it."""
+    excess_before: int = 0
+
+    @property
+    def all_counts(self) -> Counts:
+        """Return the outcomes since the attempt began, each failure among them, whoever's it was."""
+        return self.evidence.counts + Counts(self.excess, self.excess)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,8 @@ def _memory(row: Any) -> AlertMemory:
         silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
         seen_control=Counts(*row.seen.get("control", (0, 0))),
         bursts=_bursts(row.seen),
+        excess=row.seen.get("excess", 0),
+        excess_before=row.seen.get("excess_before", 0),
     )
 
 
@@ -139,6 +149,8 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
             "silence": silences.to_json(memory.silence),
             "control": [memory.seen_control.bad, memory.seen_control.total],
             "bursts": bursts_to_json(memory.bursts),
+            "excess": memory.excess,
+            "excess_before": memory.excess_before,
         },
         "evidence": evidences.to_json(memory.evidence),
         "pairs": evidences.to_json(memory.pairs) if judged.rule.attributable else None,

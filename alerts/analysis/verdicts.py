@@ -164,9 +164,8 @@ def judge(
     )
 
 
-def certificate(rule: Rule, evidence: Evidence) -> Certificate:
-    """Test whether `evidence` shows the rate to be below the threshold, wrong at most one time in twenty."""
-    counts = evidence.counts
+def certificate(rule: Rule, counts: Counts) -> Certificate:
+    """Test whether `counts` show the rate to be below the threshold, wrong at most one time in twenty."""
     log_e = log_safe(rule.threshold, counts)
     needed = clean_outcomes_needed(rule.threshold, counts)
     match needed:

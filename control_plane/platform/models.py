@@ -97,7 +97,7 @@ class SignalSlice(Base):
 
 
 class SignalAccount(Base):
-    """Accounts that failed in a window, so that one broken account counts once."""
+    """Hashes of the accounts that failed in an hour, and how many of their failures count against everybody."""
 
     __tablename__ = "signal_account"
 
@@ -105,6 +105,7 @@ class SignalAccount(Base):
     engine: Mapped[str] = mapped_column(Text, primary_key=True)
     window: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     account: Mapped[str] = mapped_column(Text, primary_key=True)
+    bad: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (Index("ix_signal_account_window", "window"),)
 

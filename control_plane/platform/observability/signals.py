@@ -19,17 +19,17 @@ from control_plane.platform.db import database
 from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import per_dialect
 from control_plane.platform.extensions import AppState
-from control_plane.platform.models import SignalAccount, SignalMinute, SignalSlice, SignalTotal
+from control_plane.platform.models import SignalMinute, SignalSlice, SignalTotal
+from control_plane.platform.observability import account_failures
+from control_plane.platform.observability.account_failures import Failure
 
 BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)
 BUDGETS = AppState[Mapping[str, int]]("signal_budgets", dict)
 IS_RESERVED = AppState[Callable[[str], bool] | None]("reserved_signals", lambda: None)
-ACCOUNT_WINDOW_SECONDS = 3600
-"""At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 SLICE_SECONDS = 10
 SLICES_KEPT_SECONDS = 3600
-WHOLE_HOUR = "*"
-"""Stands for everybody where an hour is counted as a whole."""
+EXCESS = "@excess"
+"""After the name of a signal: failures of single accounts beyond what counts against everybody."""
 
 
 def _add_counts(table: Table) -> CompiledStatement:
@@ -44,9 +44,7 @@ def _add_counts(table: Table) -> CompiledStatement:
     return CompiledStatement(per_dialect(build))
 
 
-TOTAL, MINUTE, SLICE, ACCOUNT = (
-    cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalSlice, SignalAccount)
-)
+TOTAL, MINUTE, SLICE = (cast(Table, model.__table__) for model in (SignalTotal, SignalMinute, SignalSlice))
 TOTALS = CompiledStatement(select(*TOTAL.c["signal", "engine", "role", "bad", "total"]))
 MINUTES = CompiledStatement(
     select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
@@ -57,7 +55,6 @@ SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).w
     SLICE.c.slice.in_(bindparam("wanted", expanding=True))
 )
 ADD_TOTAL, ADD_MINUTE, ADD_SLICE = _add_counts(TOTAL), _add_counts(MINUTE), _add_counts(SLICE)
-FIRST_FAILURE = CompiledStatement(per_dialect(lambda insert: insert(ACCOUNT).on_conflict_do_nothing()))
 
 
 class SeriesKey(NamedTuple):
@@ -69,13 +66,14 @@ class SeriesKey(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One outcome. A bad one with an `account` counts once per account and hour."""
+    """One outcome. Bad ones with an `account` count as `account_failures` says; one with an `operation` counts once."""
 
     signal: str
     bad: bool
     engine: str = ""
     role: str = "served"
     account: str | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,40 +91,38 @@ class SignalBuffer:
         self._lock = threading.Lock()
         self._good: Counter[SeriesKey] = Counter()
         self._bad: Counter[SeriesKey] = Counter()
-        self._accounts: dict[tuple[SeriesKey, str], None] = {}
+        self._failures: Counter[Failure] = Counter()
 
     def add(self, *observations: Sample) -> None:
         """Count outcomes."""
         with self._lock:
-            for signal, bad, engine, role, account in observations:
+            for signal, bad, engine, role, account, operation in observations:
                 series = SeriesKey(signal, engine, role)
                 if not bad:
                     self._good[series] += 1
                 elif account is None:
                     self._bad[series] += 1
                 else:
-                    self._accounts[series, account] = None
+                    self._failures[Failure(signal, engine, role, account, operation)] += 1
 
-    def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], list[tuple[SeriesKey, str]]]:
+    def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], Counter[Failure]]:
         """Everything counted so far; the buffer is empty afterwards."""
         with self._lock:
-            taken = self._good, self._bad, list(self._accounts)
-            self._good, self._bad, self._accounts = Counter(), Counter(), {}
+            taken = self._good, self._bad, self._failures
+            self._good, self._bad, self._failures = Counter(), Counter(), Counter()
         return taken
 
     @property
     def filled(self) -> bool:
         """Return whether anything was counted since the last flush."""
-        return bool(self._good or self._bad or self._accounts)
+        return bool(self._good or self._bad or self._failures)
 
-    def put_back(
-        self, good: Counter[SeriesKey], bad: Counter[SeriesKey], accounts: list[tuple[SeriesKey, str]]
-    ) -> None:
+    def put_back(self, good: Counter[SeriesKey], bad: Counter[SeriesKey], failures: Counter[Failure]) -> None:
         """Return what could not be written, to be tried again."""
         with self._lock:
             self._good.update(good)
             self._bad.update(bad)
-            self._accounts.update(dict.fromkeys(accounts))
+            self._failures.update(failures)
 
 
 BUFFER = AppState[SignalBuffer]("signal_buffer")
@@ -178,9 +174,13 @@ def flush(now: datetime) -> None:
 def write(session: Session, now: datetime) -> None:
     """Write this process's counts in the caller's transaction; if that rolls back they are kept for the next flush."""
     buffer = BUFFER.get()
-    good, bad, accounts = taken = buffer.take()
+    good, bad, failures = taken = buffer.take()
     database.after_rollback(session, lambda: buffer.put_back(*taken))
-    _write(session, good, bad + _first_failures(session, accounts, now), now)
+    if failures:
+        counting, excess = account_failures.admit(session, failures, now)
+        bad = bad + Counter({SeriesKey(*series): number for series, number in counting.items()})
+        bad += Counter({SeriesKey(signal + EXCESS, *rest): number for (signal, *rest), number in excess.items()})
+    _write(session, good, bad, now)
 
 
 def add(session: Session, series: SeriesKey, count: Count, now: datetime) -> None:
@@ -194,9 +194,7 @@ def add_hour(session: Session, series: SeriesKey, count: Count, *, began_at: dat
 
     A series is counted either in this way or outcome by outcome.
     """
-    window = int(began_at.timestamp()) // ACCOUNT_WINDOW_SECONDS
-    row = {"signal": series.signal, "engine": series.engine, "window": window, "account": WHOLE_HOUR}
-    if not FIRST_FAILURE.execute(session, row):
+    if not account_failures.begin_hour(session, series.signal, series.engine, began_at):
         return False
     add(session, series, count, now)
     return True
@@ -229,16 +227,6 @@ def forget_slices(session: Session, now: datetime) -> None:
     """Drop the ten seconds that no window begins in any more; their minutes stay."""
     oldest = int(now.timestamp() - 2 * SLICES_KEPT_SECONDS) // SLICE_SECONDS
     database.execute_core(session, SLICE.delete().where(SLICE.c.slice < oldest))
-
-
-def _first_failures(session: Session, accounts: list[tuple[SeriesKey, str]], now: datetime) -> Counter[SeriesKey]:
-    """Only the first failure of an account in a window counts, whichever process saw it."""
-    window = int(now.timestamp()) // ACCOUNT_WINDOW_SECONDS
-    counted: Counter[SeriesKey] = Counter()
-    for series, account in sorted(accounts):
-        row = {"signal": series.signal, "engine": series.engine, "window": window, "account": account}
-        counted[series] += FIRST_FAILURE.execute(session, row)
-    return +counted
 
 
 def _write(session: Session, good: Counter[SeriesKey], bad: Counter[SeriesKey], now: datetime) -> None:

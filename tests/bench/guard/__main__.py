@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.bench.guard import alarms, cost, delays, strain, tables
+from tests.bench.guard import accounts, alarms, clusters, cost, delays, strain, tables
 from tests.bench.guard.report import Goal, Section
 from tests.bench.guard.sampling import Sampler
 
@@ -21,6 +21,8 @@ SECTIONS: tuple[Callable[[Sampler], Section], ...] = (
     strain.retries,
     strain.broken_account,
     strain.attribution,
+    clusters.section,
+    accounts.section,
     delays.safety,
 )
 

@@ -6,30 +6,29 @@ from math import inf
 
 import numpy as np
 
+from alerts.analysis.bursts import BurstHistory, Bursts, add_outcomes, learn
 from alerts.analysis.evidence import Counts
 from alerts.analysis.verdicts import Facts
-from tests.bench.guard import ours, peers, tables
+from tests.bench.guard import peers, tables
 from tests.bench.guard.draws import DAY_SECONDS, TICK_SECONDS
 from tests.bench.guard.ours import EXPOSED, START, Alarm, Guard, Watched
 from tests.bench.guard.report import PER_MINUTE, Goal, Section, fired, seldom, shipped_alert, times
 from tests.bench.guard.sampling import Sampler
 
 SIZES = (1.0, 1.5, 2.0, 3.0, 5.0)
-PHASE_DAYS, LEARNING_DAYS = 7.0, 7.0
-LEARNING = Facts(exposed=False, window=Counts())
+PHASE_DAYS, LEARNING_DAYS = 7.0, 2.0
 FAULTS = (0.02, 0.05, 0.2, 1.0)
 LOOK_EVERY = 5
 
 
 def section(sampler: Sampler) -> Section:
     """Print false rollbacks of bursts, and what it costs in detection to allow for them."""
-    few = sampler.of(min(sampler.runs, 400))
-    false, goals = _false_rollbacks(few)
-    delays, more = _delays(few)
+    false, goals = _false_rollbacks(sampler)
+    delays, more = _delays(sampler)
     text = (
         "Bursts of failures begin at random; each fails as many consecutive requests of different users as a geometric "
-        f"number of the mean says. The size is learnt in {LEARNING_DAYS:g} days in which nobody is exposed, from traffic "
-        "of the same kind. Rates are the mean of all requests; threshold 1%, window 5 minutes, the shipped alpha."
+        f"number of the mean says. Their size is learnt from {LEARNING_DAYS:g} days of traffic of the same kind. Rates "
+        " are the mean of all requests; threshold 1%, window 5 minutes, the shipped alpha."
     )
     return Section("Failures in bursts", f"{text}\n\n{false}\n{delays}", (*goals, *more))
 
@@ -40,7 +39,8 @@ def _false_rollbacks(sampler: Sampler) -> tuple[str, list[Goal]]:
         for factor in (0.1, 0.5):
             for size in SIZES:
                 alarms = sampler.each(false_alarm, shipped_alert(per_minute), factor, size)
-                others = [sum(hits) for hits in zip(*sampler.batches(_peer_alarms, per_minute, factor, size), strict=True)]
+                batches = sampler.batches(_peer_alarms, per_minute, factor, size)
+                others = [sum(hits) for hits in zip(*batches, strict=True)]
                 shares = [tables.share(count, sampler.runs) for count in (fired(alarms), *others)]
                 rows.append([f"{per_minute:g}/min, {factor:g}x", f"{size:g}", *shares])
                 name = f"false rollback in 7 days, bursts of {size:g}, {per_minute:g}/min, {factor:g}x"
@@ -96,10 +96,10 @@ def outcomes(rng: np.random.Generator, rate: float, size: float, total: int) -> 
 def _learnt(rng: np.random.Generator, watched: Watched, rate: float, size: float) -> Guard:
     guard = Guard(watched.rule, watched.alphas)
     if size > 1:
-        total = int(LEARNING_DAYS * DAY_SECONDS / 60 * watched.per_minute)
-        _watch(guard, watched, outcomes(rng, rate, size, total), LEARNING)
-        learnt = guard.bursts
-        guard = Guard(watched.rule, watched.alphas, bursts=learnt)
+        total, seen = int(LEARNING_DAYS * DAY_SECONDS / 60 * watched.per_minute), BurstHistory()
+        for _, counts in _looks(outcomes(rng, rate, size, total)):
+            seen = add_outcomes(seen, counts)
+        guard.bursts = learn(Bursts(seen), watched.rule.threshold)
     return guard
 
 

@@ -56,6 +56,11 @@ def one_alert(per_minute: float) -> Watched:
     return Watched(parser.parse(ONE_ALERT)[0], ALPHAS, per_minute)
 
 
+def shipped_alert(per_minute: float) -> Watched:
+    """The same alert at the alpha that one of the shipped alerts has."""
+    return Watched(parser.parse(ONE_ALERT)[0], ALPHAS[1:2], per_minute)
+
+
 def this_guard(alpha: float) -> str:
     """How a row or column of ours is called."""
     return f"this guard, alpha {alpha * 100:.2g}%"

@@ -5,7 +5,7 @@ from math import inf
 
 from alerts.analysis.quantities import duration_text
 from alerts.definitions import parser
-from control_plane.platform.observability.signals import ACCOUNT_WINDOW_SECONDS
+from control_plane.platform.observability.account_failures import WINDOW_SECONDS
 from tests.bench.guard import ours, tables
 from tests.bench.guard.ours import Stretch, Watched
 from tests.bench.guard.report import ALPHAS, PER_MINUTE, Goal, Section, fired, one_alert, seldom, this_guard, times
@@ -13,7 +13,7 @@ from tests.bench.guard.sampling import Sampler
 
 TWINNED = "alerts: {credit_consumption_failure: {threshold: 1%, window: 5m, severity: critical}}"
 RETRIES = 5.0
-ACCOUNT_WINDOWS_SECONDS = sorted({1, 300, 3600, 86_400, ACCOUNT_WINDOW_SECONDS})
+ACCOUNT_WINDOWS_SECONDS = sorted({1, 300, 3600, 86_400, WINDOW_SECONDS})
 BEFORE, AFTER = Stretch(1000, 0.001, 0.001), Stretch(1000, 0.001, 0.001)
 OUTAGES = {
     "both fail every request": Stretch(100, 1.0, 1.0, together=True),
@@ -45,10 +45,10 @@ def broken_account(sampler: Sampler) -> Section:
         }
         rows.append([f"{per_minute:g}/min", *(tables.share(count, sampler.runs) for count in counts.values())])
         name = f"false rollback by one broken account, {per_minute:g}/min"
-        goals.append(seldom(name, 0.01, counts[ACCOUNT_WINDOW_SECONDS], sampler.runs))
+        goals.append(seldom(name, 0.01, counts[WINDOW_SECONDS], sampler.runs))
     text = (
         "A day at a tenth of the threshold, but for one account that fails once a second; alpha 1%, window 5 minutes. "
-        f"The product counts the failures of an account once in {duration_text(ACCOUNT_WINDOW_SECONDS)}."
+        f"The product counts the failures of an account once in {duration_text(WINDOW_SECONDS)}."
     )
     head = ["healthy traffic", *(f"counted once in {duration_text(seconds)}" for seconds in ACCOUNT_WINDOWS_SECONDS)]
     return Section("One broken account", f"{text}\n\n{tables.table(head, rows)}", tuple(goals))

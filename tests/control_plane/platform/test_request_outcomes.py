@@ -54,9 +54,9 @@ def service(make_token: Callable[..., str]) -> dict[str, str]:
 
 
 def counted(app: Flask, signal: str = API) -> tuple[int, int]:
-    """Good and bad outcomes since the last look, an account's failures once."""
-    good, bad, accounts = BUFFER.get(app).take()
-    alone = sum(series == SeriesKey(signal) for series, _ in accounts)
+    """Good and bad outcomes since the last look, as long as one account failed, whose failures count once."""
+    good, bad, failures = BUFFER.get(app).take()
+    alone = len({failure.account for failure in failures if failure.signal == signal and not failure.engine})
     return good[SeriesKey(signal)], bad[SeriesKey(signal)] + alone
 
 
@@ -91,7 +91,7 @@ def test_strangers_move_no_signal_for_good_or_bad(
         signals.set_bounds({"database_query_slow": -1.0, "database_pool_wait_slow": -1.0, "credit_status_slow": -1.0})
     for _ in range(3):
         client.get(path, headers=headers)
-    assert BUFFER.get(app).take() == ({}, {}, [])
+    assert BUFFER.get(app).take() == ({}, {}, {})
 
 
 def test_a_token_of_another_type_or_of_a_browser_proves_nothing(
@@ -100,15 +100,15 @@ def test_a_token_of_another_type_or_of_a_browser_proves_nothing(
     for kind in ("client", "frontend"):
         client.get("/api/test/fail", headers={"Authorization": make_token(kind)})
     client.get("/api/frontend", headers={"Authorization": make_token("frontend")})
-    assert BUFFER.get(app).take() == ({}, {}, [])
+    assert BUFFER.get(app).take() == ({}, {}, {})
 
 
 def test_deliveries_with_a_wrong_signature_or_token_reach_no_alert_that_acts(app: Flask, client: FlaskClient) -> None:
     client.post("/webhooks/stripe", data="{}", headers={"Stripe-Signature": "t=1,v1=00"})
     client.post("/webhooks/alertmanager", json={}, headers={"Authorization": "hunter2"})
-    good, bad, accounts = BUFFER.get(app).take()
+    good, bad, failures = BUFFER.get(app).take()
     assert {series.signal for series in (*good, *bad)} <= {"billing_signature_failure"}
-    assert accounts == []
+    assert failures == {}
 
 
 def test_keys_that_cannot_be_fetched_are_nobodys_failure(app: Flask, client: FlaskClient, settings: Settings) -> None:

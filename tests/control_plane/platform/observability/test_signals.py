@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import read_only
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import account_failures, signals
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 
 FAILURE = SeriesKey("credit_consumption_failure", "v2", "served")
@@ -49,7 +49,7 @@ def test_a_broken_account_counts_once_per_window_in_every_process(app: Flask, no
             signals.flush(now)
         assert total() == Count(bad=2, total=2)
         signals.record(observe(bad=True, account="u1"))
-        signals.flush(now + timedelta(seconds=signals.ACCOUNT_WINDOW_SECONDS))
+        signals.flush(now + timedelta(seconds=account_failures.WINDOW_SECONDS))
         assert total() == Count(bad=3, total=3)
 
 
