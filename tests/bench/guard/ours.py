@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from math import inf, log
@@ -53,6 +53,10 @@ class Guard:
     requests: int = 0
     fired: dict[int, int] = field(default_factory=dict)
     """At how many requests each alpha, by its index, first rolled back."""
+
+    def __post_init__(self) -> None:
+        # These figures are of the alert alone: one that can't tell the engines apart would hold until others blame v2.
+        self.rule = replace(self.rule, metric=replace(self.rule.metric, engine_unknown=False))
 
     def see(self, at: datetime, counts: Counts, facts: Facts = EXPOSED) -> None:
         """Count, weigh and judge."""
