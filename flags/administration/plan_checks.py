@@ -1,4 +1,4 @@
-"""What the flags have against a plan: steps that would take the flag from somebody, and ids that SDKs can't tell apart.
+"""What the flags have against a plan: steps that would take the flag from somebody, and what SDKs can't tell apart.
 
 Both are refused when a rollout is planned, so that no advance and no published feature set can meet them later.
 """
@@ -12,8 +12,11 @@ from sqlalchemy.orm import Session
 from control_plane import store as rollout_store
 from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Plan, Position, exposure_at, positions
 from control_plane.transitions import Reason
+from flags.evaluation.conditions import wire_constraints
 from flags.evaluation.monotonicity import violations
 from flags.evaluation.rollout_flag import RolloutFlag
+from flags.unleash.canonical.constraints import canonical_constraint
+from flags.unleash.canonical.issues import Issues
 from flags.unleash.compiler import conflicting_key
 
 ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
@@ -23,6 +26,7 @@ ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
 def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
     """Return everything that the flags have against this plan for this flag."""
     reasons = [Reason("STEP_LOSES_USERS", sentence) for sentence in losing_steps(key, plan)]
+    reasons += [Reason("CONSTRAINT_INVALID", sentence) for sentence in unreadable_constraints(plan)]
     others = (rollout.flag for rollout in rollout_store.load_all(session))
     return reasons + [Reason("SEGMENT_IDS_CONFLICT", sentence) for sentence in segment_conflicts(key, others)]
 
@@ -36,6 +40,16 @@ def losing_steps(key: str, plan: Plan) -> Iterator[str]:
             here, there = (_flag_at(key, plan, position, environment) for position in (before, after))
             for sentence in violations(here, there, now=ANY_INSTANT):
                 yield f"{phase.title} at {phase.steps[after.step]} % would take {key} from users: {sentence}"
+
+
+def unreadable_constraints(plan: Plan) -> Iterator[str]:
+    """Name each condition on customers that the engines under the SDKs would read differently, and why."""
+    for phase in plan.phases:
+        issues = Issues()
+        for number, wire in enumerate(wire_constraints(phase.constraints)):
+            canonical_constraint(wire, f"constraint {number + 1}", issues)
+        for issue in (*issues.mistakes, *issues.repairs):
+            yield f"{phase.title}: {issue.field}: {issue.sentence}"
 
 
 def segment_conflicts(key: str, others: Iterable[str]) -> Iterator[str]:
