@@ -40,7 +40,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
         return GateResult(GATE, GateStatus.UNKNOWN, _too_old(found.at), evidence)
     status, reason = gate_result(found, percent_max=percent_max, beyond_allowlist=beyond)
     examined = f"Examined at {found.at:%Y-%m-%d %H:%M} UTC."
-    return GateResult(GATE, status, " ".join([reason, *_uncounted(there), examined]), evidence)
+    return GateResult(GATE, status, " ".join([reason, *_not_counted(there), examined]), evidence)
 
 
 def production_exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
@@ -53,7 +53,7 @@ def production_exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
     return here, there
 
 
-def _uncounted(there: Exposure) -> list[str]:
+def _not_counted(there: Exposure) -> list[str]:
     """Say of whom the result knows nothing: customers by attributes that only callers tell."""
     named = {constraint.context_name for share in there.shares for constraint in share.constraints}
     unknown = sorted(named - {USER_ID, *ATTRIBUTES})

@@ -44,12 +44,12 @@ def losing_steps(key: str, plan: Plan) -> Iterator[str]:
 
 def unreadable_constraints(plan: Plan) -> Iterator[str]:
     """Name each condition on customers that the engines under the SDKs would read differently, and why."""
-    for phase in plan.phases:
+    for share in exposure_at(plan, positions(plan)[-1], PRODUCTION).shares:
         issues = Issues()
-        for number, wire in enumerate(wire_constraints(phase.constraints)):
+        for number, wire in enumerate(wire_constraints(share.constraints)):
             canonical_constraint(wire, f"constraint {number + 1}", issues)
-        for issue in (*issues.mistakes, *issues.repairs):
-            yield f"{phase.title}: {issue.field}: {issue.sentence}"
+        for issue in issues.mistakes or issues.repairs:
+            yield f"Phase {share.phase!r}: {issue.field}: {issue.sentence}"
 
 
 def segment_conflicts(key: str, others: Iterable[str]) -> Iterator[str]:

@@ -44,8 +44,8 @@ class FastEvaluator(NamedTuple):
         percentage = self.everyone_percentage
         if self.new_signups_percentage > percentage and signed_up_at and signed_up_at >= self.first_new_signup:
             percentage = self.new_signups_percentage
-        for share in met_shares(self.shares, context)[:1]:
-            percentage = max(percentage, share.percentage)
+        if self.shares and (met := met_shares(self.shares, context)):
+            percentage = max(percentage, met[0].percentage)
         return percentage >= EVERYBODY or (percentage > 0 and bucket(self.key, user_id) <= percentage)
 
 
