@@ -31,6 +31,7 @@ __all__ = [
     "default_plan",
     "exposure",
     "exposure_at",
+    "new_rollout",
     "phase_names",
     "plan_errors",
     "position_after",
@@ -120,6 +121,21 @@ class Rollout:
     @property
     def latched(self) -> bool:
         return self.state is RolloutState.ROLLED_BACK
+
+
+def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
+    """The first attempt of `flag`, at the plan's lowest step."""
+    return Rollout(
+        flag=flag,
+        plan=plan,
+        version=1,
+        attempt=1,
+        state=RolloutState.RUNNING,
+        position=LOWEST,
+        entered_at=now,
+        state_changed_at=now,
+        state_reason=reason,
+    )
 
 
 def exposure(rollout: Rollout, environment: str) -> Exposure:
@@ -231,9 +247,9 @@ def _idle_phases(plan: Plan) -> Iterator[str]:
     environments = {PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
     for before, after in pairwise(positions(plan)):
         phase = plan.phases[after.phase]
-        if after.step == 0 and not any(
-            exposure_at(plan, after, each).adds_somebody_to(exposure_at(plan, before, each)) for each in environments
-        ):
+        pairs = [(exposure_at(plan, before, each), exposure_at(plan, after, each)) for each in environments]
+        # One that takes somebody out is not idle, but a person has to confirm it.
+        if after.step == 0 and not any(new.adds_somebody_to(old) or old.adds_somebody_to(new) for old, new in pairs):
             yield (
                 f"Phase {phase.name!r} lets nobody in who is not in by an earlier one: audiences may follow in any "
                 "order in which exposure grows, each at most once but with more users."

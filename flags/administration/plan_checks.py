@@ -1,6 +1,6 @@
 """What the flags have against a plan: steps that would take the flag from somebody, and what SDKs can't tell apart.
 
-Both are refused when a rollout is planned, so that no advance and no published feature set can meet them later.
+Both are refused when a rollout is planned; that users lose the flag may be confirmed, there and at the step itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
 from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Plan, Position, exposure_at, positions
-from control_plane.transitions import Reason
+from control_plane.transitions import LOSES_USERS, Reason
 from flags.evaluation.conditions import wire_constraints
 from flags.evaluation.monotonicity import violations
 from flags.evaluation.rollout_flag import RolloutFlag
@@ -25,7 +25,7 @@ ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
     """Return everything that the flags have against this plan for this flag."""
-    reasons = [Reason("STEP_LOSES_USERS", sentence) for sentence in losing_steps(key, plan)]
+    reasons = [Reason(LOSES_USERS, sentence) for sentence in losing_steps(key, plan)]
     reasons += [Reason("CONSTRAINT_INVALID", sentence) for sentence in unreadable_constraints(plan)]
     others = (rollout.flag for rollout in rollout_store.load_all(session))
     return reasons + [Reason("SEGMENT_IDS_CONFLICT", sentence) for sentence in segment_conflicts(key, others)]

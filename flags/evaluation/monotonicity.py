@@ -1,7 +1,7 @@
 """Prove that an advance takes the flag from nobody: from the values alone, so for every user there may ever be.
 
-`flags/administration/plan_checks.py` refuses a plan with a step for which this is not so; within a plan that passed,
-no advance can take the flag from anybody, and so none asks for a confirmation of it.
+`flags/administration/plan_checks.py` refuses a plan with a step for which this is not so, and
+`flags/administration/losses.py` such a step, unless a person confirms that users lose the flag.
 """
 
 from collections.abc import Iterator, Set

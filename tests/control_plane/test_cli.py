@@ -59,6 +59,20 @@ def test_the_plan_of_the_documentation_is_made_as_it_stands_there(rollout: Run, 
     assert "phases.1.constraints.1.operator" in refused.stderr
 
 
+def test_that_users_lose_a_flag_is_confirmed_with_the_plan_and_with_the_step(rollout: Run, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    phases = [
+        {"name": name, "title": name, "audience": "environments", "environments": [name], "steps": [100], "soak": 0}
+        for name in ("staging", "qa")
+    ]
+    path.write_text(json.dumps({"new_signups_after": "2026-01-01T00:00:00Z", "phases": phases}))
+    for command in (("plan", "--file", str(path)), ("advance", "--approve", "Agreed.")):
+        refused = rollout(*command, "--flag", "SEARCH")
+        assert refused.returncode == 1
+        assert "The environment staging is no longer on as a whole." in refused.stderr
+        assert answer(rollout(*command, "--flag", "SEARCH", "--confirm-losing", "--json"))["flag"] == "SEARCH"
+
+
 def test_a_refusal_is_one_sentence_with_exit_code_1(program: Run, rollout: Run) -> None:
     rollout("plan")
     refused = program("advance")
