@@ -5,14 +5,14 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Position, Rollout, exposure_at
+from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Exposure, Position, Rollout
 from control_plane.transitions import Loss
 from flags import store
+from flags.administration.plan_checks import flag_at
 from flags.client_features.user_directory import USERS_MAX
 from flags.evaluation.contexts import KnownAttributes, known_context
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.monotonicity import violations
-from flags.evaluation.rollout_flag import RolloutFlag
 from flags.snapshot import rollout_flag
 
 
@@ -24,23 +24,19 @@ def loss(session: Session, rollout: Rollout, position: Position, now: datetime) 
     named = {name for phase in rollout.plan.phases for name in phase.environments}
     sentences, users = [], 0
     for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
-        before = _flag(session, rollout, environment)
-        after = replace(before, exposure=exposure_at(rollout.plan, position, environment))
-        found = violations(before, after, now=now)
+        here, there = (flag_at(rollout.flag, rollout.plan, each, environment) for each in (rollout.position, position))
+        found = violations(here, there, now=now)
         sentences += found
         if found and environment == PRODUCTION:
-            users = _count(session, before, after, now)
+            users = _count(session, rollout, there.exposure, now)
     return Loss(tuple(sentences), users) if sentences else None
 
 
-def _flag(session: Session, rollout: Rollout, environment: str) -> RolloutFlag:
-    """The flag as it is there while the guard watches, whatever this process's own environment says."""
-    beta = store.beta_members(session) if environment == PRODUCTION else frozenset()
-    flag = rollout_flag(session, rollout, environment, revision=0, beta=beta, override=None)
-    return replace(flag, guard_expires_at=None)
-
-
-def _count(session: Session, before: RolloutFlag, after: RolloutFlag, now: datetime) -> int:
+def _count(session: Session, rollout: Rollout, there: Exposure, now: datetime) -> int:
+    beta = store.beta_members(session)
+    flag = rollout_flag(session, rollout, PRODUCTION, revision=0, beta=beta, override=None)
+    before = replace(flag, guard_expires_at=None)  # as it is while the guard watches
+    after = replace(before, exposure=there)
     contexts = (
         known_context(user.user_id, KnownAttributes(user.plan, user.signed_up_at, user.beta))
         for user in store.users(session, None, limit=USERS_MAX)

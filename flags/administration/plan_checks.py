@@ -37,7 +37,7 @@ def losing_steps(key: str, plan: Plan) -> Iterator[str]:
     for before, after in pairwise(positions(plan)):
         phase = plan.phases[after.phase]
         for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
-            here, there = (_flag_at(key, plan, position, environment) for position in (before, after))
+            here, there = (flag_at(key, plan, position, environment) for position in (before, after))
             for sentence in violations(here, there, now=ANY_INSTANT):
                 yield f"{phase.title} at {phase.steps[after.step]} % would take {key} from users: {sentence}"
 
@@ -61,7 +61,8 @@ def segment_conflicts(key: str, others: Iterable[str]) -> Iterator[str]:
         )
 
 
-def _flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
+def flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
+    """The flag as the plan has it there, with nobody named and no lease: enough for a proof that holds for all."""
     return RolloutFlag(
         key=key,
         environment=environment,
