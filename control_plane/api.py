@@ -30,6 +30,12 @@ class Request(BaseModel):
     expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
 
 
+class AdvanceRequest(Request):
+    """The body of an advance."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
 @bp.get("")
 @require_role("viewer")
 def index() -> ResponseReturnValue:
@@ -58,11 +64,17 @@ def history(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/advance")
 @require_role("owner")
-@openapi_doc(body=Request, body_is_optional=True)
+@openapi_doc(body=AdvanceRequest, body_is_optional=True)
 def advance(flag: str) -> ResponseReturnValue:
-    """One step up. `reason` approves gates that are unknown."""
-    body = _body()
-    return _change(rollouts.advance, flag, expected_version=body.expectedVersion, approval=body.reason)
+    """One step up. `reason` approves gates that are unknown, `confirmLosing` that users lose the flag by it."""
+    body = AdvanceRequest.model_validate(request.get_json() if request.data else {})
+    return _change(
+        rollouts.advance,
+        flag,
+        expected_version=body.expectedVersion,
+        approval=body.reason,
+        confirm_losing=body.confirmLosing,
+    )
 
 
 @bp.post("/<flag>/step-back")

@@ -40,6 +40,7 @@ from control_plane.server import check_port, serve
 from control_plane.transitions import Decision, Refusal
 
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
+confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Users may lose the flag by a step.")
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
@@ -100,9 +101,12 @@ def status_command(*, flag: str, as_json: bool) -> None:
 @flag_option
 @click.option("--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A plan as YAML.")
 @click.option("--new-signups-after", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="Default: now. UTC.")
+@confirm_losing_option
 @json_option
 @in_application
-def plan_command(*, flag: str, path: Path | None, new_signups_after: datetime | None, as_json: bool) -> None:
+def plan_command(
+    *, flag: str, path: Path | None, new_signups_after: datetime | None, confirm_losing: bool, as_json: bool
+) -> None:
     """Show the plan of a rollout, or make the rollout if there is none: the guide's four phases, or FILE's."""
     now = datetime.now(UTC)
     after = (new_signups_after or now).replace(tzinfo=UTC)
@@ -113,8 +117,11 @@ def plan_command(*, flag: str, path: Path | None, new_signups_after: datetime | 
                 wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else default_plan(after)
             except (ValidationError, yaml.YAMLError) as error:
                 raise CommandFailed(f"{path} is no plan: {error}") from error
-            decision = rollouts.plan(session, flag, wanted, now=now, actor=actor(), reason="Planned.")
-            found = _changed(decision)
+            found = _changed(
+                rollouts.plan(
+                    session, flag, wanted, now=now, actor=actor(), reason="Planned.", confirm_losing=confirm_losing
+                )
+            )
     words = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
     echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(words), as_json=as_json)
 
@@ -122,11 +129,12 @@ def plan_command(*, flag: str, path: Path | None, new_signups_after: datetime | 
 @rollout.command("advance")
 @flag_option
 @click.option("--approve", "approval", default="", help="Why gates that prove nothing yet may be passed.")
+@confirm_losing_option
 @json_option
 @in_application
-def advance_command(*, flag: str, approval: str, as_json: bool) -> None:
+def advance_command(*, flag: str, approval: str, confirm_losing: bool, as_json: bool) -> None:
     """One step up, if every gate is open."""
-    _change(flag, rollouts.advance, as_json=as_json, versioned=True, approval=approval)
+    _change(flag, rollouts.advance, as_json=as_json, versioned=True, approval=approval, confirm_losing=confirm_losing)
 
 
 @rollout.command("hold")

@@ -3,22 +3,44 @@
 Pure values, no clock and no I/O. `transitions.py` decides how one rollout becomes the next.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from control_plane.audiences.base import AudienceKind, audience_kind, known_audience
+from control_plane.audiences.constraint import Constraint
+from control_plane.audiences.exposure import PRODUCTION, Exposure
+
+__all__ = [
+    "FLAG",
+    "LOWEST",
+    "PRE_PRODUCTION",
+    "PRODUCTION",
+    "AudienceKind",
+    "Exposure",
+    "Phase",
+    "Plan",
+    "Position",
+    "Rollout",
+    "RolloutState",
+    "default_plan",
+    "exposure",
+    "exposure_at",
+    "new_rollout",
+    "phase_names",
+    "plan_errors",
+    "position_after",
+    "position_before",
+    "positions",
+]
 
 FLAG = "ENABLE_CREDITS_V2"
-PRODUCTION = "production"
 PRE_PRODUCTION = ("development", "staging")
-
-
-class AudienceKind(StrEnum):
-    """The kinds of audience, in the only order in which a plan may list them."""
-
-    ENVIRONMENTS = "environments"
-    ALLOWLIST = "allowlist"
-    NEW_SIGNUPS = "new_signups"
-    EVERYONE = "everyone"
 
 
 class RolloutState(StrEnum):
@@ -32,11 +54,14 @@ class RolloutState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One audience, opened in ascending percentages; each step soaks before the next may follow."""
+    """One audience, opened in ascending percentages; each step soaks before the next may follow.
+
+    `audience` names a kind that is registered in `control_plane/audiences/`.
+    """
 
     name: str
     title: str
-    audience: AudienceKind
+    audience: Annotated[str, AfterValidator(known_audience)]
     steps: tuple[int, ...]
     soak: timedelta
     environments: tuple[str, ...] = ()
@@ -47,6 +72,8 @@ class Phase:
     operations_maximum: int | None = None
     credits_maximum: int | None = None
     """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
+    constraints: tuple[Constraint, ...] = ()
+    """What a customer has to be, in a phase of attributes: every one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +123,19 @@ class Rollout:
         return self.state is RolloutState.ROLLED_BACK
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """The users a rollout admits in one environment; each field only grows along a plan."""
-
-    environment: bool = False
-    allowlist: bool = False
-    new_signups_percentage: int = 0
-    everyone_percentage: int = 0
-
-    @property
-    def empty(self) -> bool:
-        return self == Exposure()
+def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
+    """The first attempt of `flag`, at the plan's lowest step."""
+    return Rollout(
+        flag=flag,
+        plan=plan,
+        version=1,
+        attempt=1,
+        state=RolloutState.RUNNING,
+        position=LOWEST,
+        entered_at=now,
+        state_changed_at=now,
+        state_reason=reason,
+    )
 
 
 def exposure(rollout: Rollout, environment: str) -> Exposure:
@@ -119,23 +147,20 @@ def exposure(rollout: Rollout, environment: str) -> Exposure:
 
 def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
     """Return the exposure at `position`: every finished phase in full, the current one up to its step."""
-    environment_on = allowlist = False
-    percentages = {AudienceKind.NEW_SIGNUPS: 0, AudienceKind.EVERYONE: 0}
+    reached = Exposure()
     for index, phase in enumerate(plan.phases[: position.phase + 1]):
         percentage = phase.steps[position.step] if index == position.phase else phase.steps[-1]
-        match phase.audience:
-            case AudienceKind.ENVIRONMENTS:
-                environment_on = environment in phase.environments
-            case AudienceKind.ALLOWLIST:
-                allowlist = environment == PRODUCTION
-            case AudienceKind.NEW_SIGNUPS | AudienceKind.EVERYONE:
-                percentages[phase.audience] = percentage if environment == PRODUCTION else 0
-    return Exposure(
-        environment=environment_on,
-        allowlist=allowlist,
-        new_signups_percentage=percentages[AudienceKind.NEW_SIGNUPS],
-        everyone_percentage=percentages[AudienceKind.EVERYONE],
-    )
+        reached = audience_kind(phase.audience).open(reached, phase, percentage, environment)
+    return reached
+
+
+def phase_names(plan: Plan, position: Position) -> dict[str, str]:
+    """Name the phase that opens each kind of audience: the last one reached, else the first to come."""
+    names: dict[str, str] = {}
+    for index, phase in enumerate(plan.phases):
+        if index <= position.phase or phase.audience not in names:
+            names[phase.audience] = phase.name
+    return names
 
 
 def position_after(plan: Plan, position: Position) -> Position | None:
@@ -210,13 +235,25 @@ def plan_errors(plan: Plan) -> list[str]:
         mistakes.append("new_signups_after needs a time zone; write it as 2026-01-01T00:00:00Z.")
     names = [phase.name for phase in plan.phases]
     mistakes += [f"Phase name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1]
-    order = list(AudienceKind)
-    ranks = [order.index(phase.audience) for phase in plan.phases]
-    if ranks != sorted(set(ranks)):
-        mistakes.append(f"Audiences must follow the order {', '.join(order)}, each at most once.")
     for phase in plan.phases:
         mistakes += _phase_errors(phase)
+    if all(phase.steps for phase in plan.phases):
+        mistakes += _idle_phases(plan)
     return mistakes
+
+
+def _idle_phases(plan: Plan) -> Iterator[str]:
+    """Name each phase that would let nobody in: it would wait, and prove nothing."""
+    environments = {PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
+    for before, after in pairwise(positions(plan)):
+        phase = plan.phases[after.phase]
+        pairs = [(exposure_at(plan, before, each), exposure_at(plan, after, each)) for each in environments]
+        # One that takes somebody out is not idle, but a person has to confirm it.
+        if after.step == 0 and not any(new.adds_somebody_to(old) or old.adds_somebody_to(new) for old, new in pairs):
+            yield (
+                f"Phase {phase.name!r} lets nobody in who is not in by an earlier one: audiences may follow in any "
+                "order in which exposure grows, each at most once but with more users."
+            )
 
 
 def _phase_errors(phase: Phase) -> list[str]:
@@ -225,10 +262,7 @@ def _phase_errors(phase: Phase) -> list[str]:
         mistakes.append(f"Phase {phase.name!r}: steps must ascend, each once.")
     if any(not 1 <= step <= 100 for step in phase.steps):
         mistakes.append(f"Phase {phase.name!r}: a step is a whole percentage from 1 to 100.")
-    if phase.audience in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST) and phase.steps != (100,):
-        mistakes.append(f"Phase {phase.name!r}: an audience of {phase.audience} has the one step 100.")
-    if (phase.audience is AudienceKind.ENVIRONMENTS) != bool(phase.environments):
-        mistakes.append(f"Phase {phase.name!r}: environments are named exactly in the environments phase.")
+    mistakes += [f"Phase {phase.name!r}: {error}" for error in audience_kind(phase.audience).errors(phase)]
     if PRODUCTION in phase.environments:
         mistakes.append(f"Phase {phase.name!r}: production is opened by people, not as an environment.")
     caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)

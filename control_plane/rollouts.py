@@ -9,9 +9,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane import store, transitions
+from control_plane import losses, store, transitions
 from control_plane.gates import GateResult, GateStatus, soak_gate
-from control_plane.phases import LOWEST, Plan, Rollout, RolloutState, plan_errors
+from control_plane.phases import Plan, Rollout, new_rollout, plan_errors
 from control_plane.platform.auth import audit
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed
@@ -105,41 +105,44 @@ def find(session: Session, flag: str) -> Rollout:
     return rollout
 
 
-def plan(session: Session, flag: str, plan: Plan, *, now: datetime, actor: str, reason: str) -> Decision:
+def plan(
+    session: Session, flag: str, plan: Plan, *, now: datetime, actor: str, reason: str, confirm_losing: bool = False
+) -> Decision:
     """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
-    mistakes = [Reason("PLAN_INVALID", sentence) for sentence in plan_errors(plan)] or _objections(session, flag, plan)
+    found = [Reason("PLAN_INVALID", sentence) for sentence in plan_errors(plan)] or _objections(session, flag, plan)
+    mistakes, evidence = losses.split_confirmed(found, confirm_losing=confirm_losing)
     if store.load(session, flag) is not None:
         mistakes.append(Reason("ROLLOUT_EXISTS", f"{flag} has a rollout already."))
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
-    rollout = Rollout(
-        flag=flag,
-        plan=plan,
-        version=1,
-        attempt=1,
-        state=RolloutState.RUNNING,
-        position=LOWEST,
-        entered_at=now,
-        state_changed_at=now,
-        state_reason=reason,
-    )
+    rollout = new_rollout(flag, plan, now=now, reason=reason)
     store.add(session, rollout)
-    _publish(session, Action.PLAN, None, rollout, now=now, actor=actor, reason=reason, evidence={})
+    _publish(session, Action.PLAN, None, rollout, now=now, actor=actor, reason=reason, evidence=evidence)
     return Transition(Action.PLAN, rollout, rollout, reason)
 
 
 def advance(
-    session: Session, flag: str, *, now: datetime, actor: str, expected_version: int, approval: str = ""
+    session: Session,
+    flag: str,
+    *,
+    now: datetime,
+    actor: str,
+    expected_version: int,
+    approval: str = "",
+    confirm_losing: bool = False,
 ) -> Decision:
     """One step up if every gate is open, or `approval` says why the unknown ones may be passed."""
     rollout = find(session, flag)
-    results = gates(session, rollout, now)
+    results, loss = gates(session, rollout, now), losses.loss_by_advance(session, rollout, now)
+    unconfirmed = None if confirm_losing else loss
     decision = transitions.decide_advance(
-        rollout, results, now=now, expected_version=expected_version, approval=approval
+        rollout, results, now=now, expected_version=expected_version, approval=approval, unconfirmed=unconfirmed
     )
     evidence = {gate.name: {"status": gate.status, "reason": gate.reason, **gate.evidence} for gate in results}
     if approval and any(gate.status is GateStatus.UNKNOWN for gate in results):
         evidence["approved_by"] = {"actor": actor, "reason": approval}
+    if loss:
+        evidence["confirmed_losing"] = {"actor": actor, **loss.documented}
     return _apply(session, decision, now=now, actor=actor, evidence=evidence)
 
 

@@ -13,6 +13,10 @@ COOL_DOWN_BASE = timedelta(minutes=15)
 COOL_DOWN_MAXIMUM = timedelta(days=7)
 
 
+LOSES_USERS = "STEP_LOSES_USERS"
+"""The code of a refusal that a person may confirm away."""
+
+
 class Action(StrEnum):
     """The actions on a rollout, by the names the audit trail uses."""
 
@@ -31,6 +35,25 @@ class Reason:
 
     code: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The cohorts from which a step takes the flag, as sentences, and how many `users` of production's directory."""
+
+    cohorts: tuple[str, ...]
+    users: int
+
+    @property
+    def reason(self) -> Reason:
+        """The refusal of a step that nobody confirmed."""
+        sentence = f"The next step takes the flag from {self.users:,} known users in production: "
+        return Reason(LOSES_USERS, f"{sentence}{' '.join(self.cohorts)} Confirm that users lose it if you want that.")
+
+    @property
+    def documented(self) -> dict[str, object]:
+        """The figures, as the audit trail keeps them."""
+        return {"users": self.users, "cohorts": list(self.cohorts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +82,21 @@ Decision = Transition | Refusal
 
 
 def decide_advance(
-    rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, approval: str = ""
+    rollout: Rollout,
+    gates: Iterable[GateResult],
+    *,
+    now: datetime,
+    expected_version: int,
+    approval: str = "",
+    unconfirmed: Loss | None = None,
 ) -> Decision:
-    """The next step, or completion after the last one. `approval` opens gates that are unknown, never closed ones."""
+    """The next step, or completion after the last one. `approval` opens gates that are unknown, never closed ones.
+
+    `unconfirmed` is what users would lose by the step without anybody having confirmed it.
+    """
     reasons = _stale(rollout, expected_version) + _not_running(rollout)
+    if unconfirmed:
+        reasons.append(unconfirmed.reason)
     for gate in gates:
         if gate.status is GateStatus.CLOSED:
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))

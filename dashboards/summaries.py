@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from control_plane.audiences.base import audience_kind
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import (
-    AudienceKind,
     Phase,
     Plan,
     Position,
@@ -54,30 +54,13 @@ def timeline(rollout: Rollout, entered: Mapping[str, datetime]) -> tuple[PhaseVi
 
 def audience(plan: Plan, phase: Phase) -> str:
     """Describe the audience of a phase, as a sentence without its full stop."""
-    match phase.audience:
-        case AudienceKind.ENVIRONMENTS:
-            return f"Everybody in {_listed(phase.environments)}"
-        case AudienceKind.ALLOWLIST:
-            return "Those on the beta allowlist"
-        case AudienceKind.NEW_SIGNUPS:
-            return f"Those who signed up after {day(plan.new_signups_after)}"
-        case AudienceKind.EVERYONE:
-            return "All production users"
+    return audience_kind(phase.audience).sentence(phase, day(plan.new_signups_after))
 
 
 def reach(plan: Plan, position: Position) -> str:
     """Describe the audience of a step inside a sentence: `25 % of new signups`."""
     phase = plan.phases[position.phase]
-    part = percentage(phase.steps[position.step])
-    match phase.audience:
-        case AudienceKind.ENVIRONMENTS:
-            return _listed(phase.environments)
-        case AudienceKind.ALLOWLIST:
-            return "the beta allowlist"
-        case AudienceKind.NEW_SIGNUPS:
-            return f"{part} of new signups"
-        case AudienceKind.EVERYONE:
-            return f"{part} of everyone"
+    return audience_kind(phase.audience).reach(phase, percentage(phase.steps[position.step]))
 
 
 def advance_label(rollout: Rollout) -> str:
@@ -148,10 +131,6 @@ def _state(rollout: Rollout, position: Position) -> str:
     if position > rollout.position:
         return "upcoming"
     return "stopped" if rollout.latched else "current"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _capital(text: str) -> str:

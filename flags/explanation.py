@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane.phases import PRODUCTION, AudienceKind, exposure_at, position_after
+from control_plane.audiences.base import KINDS
+from control_plane.phases import PRODUCTION, exposure_at, position_after
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.client_features.feature_set import build
 from flags.client_features.source import read_source
-from flags.evaluation.contexts import ATTRIBUTES, PLAN, Context, KnownAttributes, enrich_context, from_nested
+from flags.evaluation.contexts import ATTRIBUTES, Context, KnownAttributes, enrich_context, from_nested
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
 from flags.evaluation.step_preview import Change, entry_audience, entry_percentage, preview_step
@@ -64,7 +65,7 @@ def _of_rollout(
 ) -> dict[str, Any]:
     known = store.user(session, user_id)
     said = _context(user_id, attributes, known)
-    context = EvaluationContext(user_id, said.signed_up_at, said.properties.get(PLAN))
+    context = EvaluationContext(user_id, said.signed_up_at, said.properties)
     answer = evaluate(flag, context, now)
     return {
         "flag": flag.key,
@@ -142,15 +143,11 @@ def to_text(explanation: Mapping[str, Any]) -> str:
 
 def entry(audience: str | None, percentage: int | None) -> str:
     """With whom a user enters, in words."""
-    match audience:
-        case None:
-            return "by no share of users"
-        case AudienceKind.ENVIRONMENTS:
-            return "with this environment"
-        case AudienceKind.ALLOWLIST:
-            return "with the beta allowlist"
-        case _:
-            return f"at {percentage} % of {audience.replace('_', ' ')}"
+    if audience is None:
+        return "by no share of users"
+    if audience in KINDS:
+        return KINDS[audience].entry(percentage)
+    return f"at {percentage} % of {audience}"
 
 
 def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
-from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure_at
+from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure_at, phase_names
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SETTINGS, Settings
 from flags import store
@@ -134,7 +134,7 @@ def rollout_flag(
         denied=store.overrides(session, rollout.flag, Effect.DENY),
         allowed=store.overrides(session, rollout.flag, Effect.ALLOW),
         beta=beta,
-        phase_names={phase.audience: phase.name for phase in rollout.plan.phases},
+        phase_names=phase_names(rollout.plan, rollout.position),
     )
 
 

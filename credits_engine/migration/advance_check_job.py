@@ -23,12 +23,12 @@ from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.switch_preview import answer_diffs
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.advance_gate import production_exposures
-from credits_engine.operations import account_books
+from credits_engine.operations import account_books, routing
 from credits_engine.store import advance_checks as store
 from credits_engine.store import switch_preview
 from credits_engine.store.accounts import Account
 from credits_engine.store.switch_preview import DirectoryAccount
-from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.evaluation.evaluator import evaluate
 from flags.evaluation.monotonicity import is_superset_of
 from flags.snapshot import rollout_flag
 from flags.store import beta_members, directory_changed
@@ -148,7 +148,7 @@ def _audience_entered(session: Session, rollout: Rollout, now: datetime) -> Ente
     closed, opened = (replace(flag, exposure=each, guard_expires_at=None) for each in (here, there))
 
     def enters(account: Account) -> bool:
-        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
+        context = routing.customer(account)
         return evaluate(opened, context, now).value and not evaluate(closed, context, now).value
 
     return enters

@@ -14,6 +14,7 @@ from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_a
 from control_plane.platform.settings import current
 from credits_engine.engines.advance_check import gate_result
 from credits_engine.store import advance_checks as store
+from flags.evaluation.contexts import ATTRIBUTES, USER_ID
 from flags.evaluation.monotonicity import is_superset_of
 
 GATE = "migration"
@@ -38,7 +39,8 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
     if not -CLOCK_SKEW <= now - found.at <= FRESH:
         return GateResult(GATE, GateStatus.UNKNOWN, _too_old(found.at), evidence)
     status, reason = gate_result(found, percent_max=percent_max, beyond_allowlist=beyond)
-    return GateResult(GATE, status, f"{reason} Examined at {found.at:%Y-%m-%d %H:%M} UTC.", evidence)
+    examined = f"Examined at {found.at:%Y-%m-%d %H:%M} UTC."
+    return GateResult(GATE, status, " ".join([reason, *_not_counted(there), examined]), evidence)
 
 
 def production_exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
@@ -49,6 +51,15 @@ def production_exposures(rollout: Rollout) -> tuple[Exposure, Exposure | None]:
     )
     assert here is not None
     return here, there
+
+
+def _not_counted(there: Exposure) -> list[str]:
+    """Say of whom the result knows nothing: customers by attributes that only callers tell."""
+    named = {constraint.context_name for share in there.shares for constraint in share.constraints}
+    unknown = sorted(named - {USER_ID, *ATTRIBUTES})
+    if not unknown:
+        return []
+    return [f"The directory does not hold {', '.join(unknown)}, so it could not be counted who has that."]
 
 
 def _not_examined(rollout: Rollout) -> str:

@@ -13,6 +13,7 @@ from credits_engine.engines.decisions import EngineName
 from credits_engine.operations.consumption import Evaluate, FlagEvaluation
 from credits_engine.store.accounts import Account
 from flags import snapshot
+from flags.evaluation.contexts import KnownAttributes, known_context
 from flags.evaluation.rollout_flag import EvaluationContext
 from flags.snapshot import RoutingState, UnknownFlagError
 
@@ -46,7 +47,7 @@ def flag_lookup(session: Session, now: datetime, state: RoutingState | None = No
     """
 
     def evaluate(account: Account) -> FlagEvaluation:
-        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
+        context = customer(account)
         try:
             revision, answer = snapshot.evaluate_now(session, FLAG, context, now=now, state=state or account.routing)
         except UnknownFlagError:
@@ -54,6 +55,11 @@ def flag_lookup(session: Session, now: datetime, state: RoutingState | None = No
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
     return evaluate
+
+
+def customer(account: Account) -> EvaluationContext:
+    """The context in which an account's flag is evaluated: its attributes in the directory."""
+    return known_context(account.user_id, KnownAttributes(account.plan, account.signed_up_at, account.beta))
 
 
 def is_v2_on(session: Session, now: datetime) -> bool:

@@ -36,7 +36,8 @@ from flags.evaluation.bucketing import bucket
 
 IN_DATABASE = AppState[bool]("credits_in_database")
 """Whether the database has the function."""
-BILLING_IS_DUE = "CRDUE"
+PYTHON_ONLY = frozenset({"CRDUE", "CRAUD"})
+"""Billing has to be settled first; the rollout is open to customers by attributes, which SQL does not evaluate."""
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
     "CRPLN": UnknownPlanError,
@@ -47,7 +48,7 @@ MATCH, UNASKED = Comparison(Variance.MATCH), Comparison(Variance.RETIRED)
 
 
 def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Receipt | None:
-    """The receipt, committed; None where only `consume` can answer: on SQLite, or while billing has to be settled.
+    """The receipt, committed; None where only `consume` can answer: on SQLite, or in a state of `PYTHON_ONLY`.
 
     Raises what `consume` raises.
     """
@@ -56,9 +57,9 @@ def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Recei
     try:
         found = stored_procedures.call(_question(operation, now, manners))
     except DBAPIError as error:
-        if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (BILLING_IS_DUE, *REFUSALS):
+        if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
             raise
-        if error.orig.sqlstate == BILLING_IS_DUE:
+        if error.orig.sqlstate in PYTHON_ONLY:
             return None
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
     receipt = receipt_of(found, operation, now)

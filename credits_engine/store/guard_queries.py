@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.blast_radius import BlastRadius
-from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Rollout, exposure
+from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Exposure, Rollout, exposure
 from control_plane.sample_ratio import SampleRatio
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
@@ -49,7 +49,7 @@ CORRECTED = select(
     JOURNAL.c.occurred_at < bindparam("until"),
     BY_HAND | JOURNAL.c.type.in_(OPERATIONS),
 )
-SPLITS = {
+SPLITS: dict[str, str] = {
     AudienceKind.NEW_SIGNUPS: "SPLIT: new_signup_inside",
     AudienceKind.EVERYONE: "SPLIT: everyone_inside",
 }
@@ -131,8 +131,8 @@ def sample_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleR
     if rollout.flag != FLAG or rollout.phase.audience not in SPLITS:
         return None
     audience = rollout.phase.audience
-    share = shown.everyone_percentage if audience is AudienceKind.EVERYONE else shown.new_signups_percentage
-    if share >= FULL:
+    share = shown.everyone_percentage if audience == AudienceKind.EVERYONE else shown.new_signups_percentage
+    if share >= FULL or _is_mixed_with_attributes(shown, audience):
         return None
     newcomers = USERS.c.signed_up_at > rollout.plan.new_signups_after
     asked = JOURNAL.c.evaluation_reason.in_((SPLITS[audience], OUTSIDE))
@@ -144,10 +144,20 @@ def sample_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleR
         .select_from(JOURNAL)
         .where(asked, JOURNAL.c.type.in_(OPERATIONS), JOURNAL.c.occurred_at >= since)
     )
-    if audience is AudienceKind.NEW_SIGNUPS:
+    if audience == AudienceKind.NEW_SIGNUPS:
         counted = counted.join(USERS, USERS.c.user_id == JOURNAL.c.user_id).where(newcomers)
     inside, total = session.execute(counted).one()
     return SampleRatio(inside, total, share / FULL)
+
+
+def _is_mixed_with_attributes(shown: Exposure, audience: str) -> bool:
+    """Return whether customers whom attributes let in are missing more on one side of the percentage than the other.
+
+    They have a reason of their own in the journal. Only where all of a cohort of everyone are in are both sides alike.
+    """
+    if audience == AudienceKind.NEW_SIGNUPS:
+        return bool(shown.shares)
+    return any(each.percentage < FULL for each in shown.shares)
 
 
 def credits_differing(session: Session, since: datetime) -> int:

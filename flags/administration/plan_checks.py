@@ -1,6 +1,6 @@
-"""What the flags have against a plan: steps that would take the flag from somebody, and ids that SDKs can't tell apart.
+"""What the flags have against a plan: steps that would take the flag from somebody, and what SDKs can't tell apart.
 
-Both are refused when a rollout is planned, so that no advance and no published feature set can meet them later.
+Both are refused when a rollout is planned; that users lose the flag may be confirmed, there and at the step itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,12 @@ from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
 from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Plan, Position, exposure_at, positions
-from control_plane.transitions import Reason
+from control_plane.transitions import LOSES_USERS, Reason
+from flags.evaluation.conditions import wire_constraints
 from flags.evaluation.monotonicity import violations
 from flags.evaluation.rollout_flag import RolloutFlag
+from flags.unleash.canonical.constraints import canonical_constraint
+from flags.unleash.canonical.issues import Issues
 from flags.unleash.compiler import conflicting_key
 
 ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
@@ -22,7 +25,8 @@ ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
     """Return everything that the flags have against this plan for this flag."""
-    reasons = [Reason("STEP_LOSES_USERS", sentence) for sentence in losing_steps(key, plan)]
+    reasons = [Reason(LOSES_USERS, sentence) for sentence in losing_steps(key, plan)]
+    reasons += [Reason("CONSTRAINT_INVALID", sentence) for sentence in unreadable_constraints(plan)]
     others = (rollout.flag for rollout in rollout_store.load_all(session))
     return reasons + [Reason("SEGMENT_IDS_CONFLICT", sentence) for sentence in segment_conflicts(key, others)]
 
@@ -33,9 +37,19 @@ def losing_steps(key: str, plan: Plan) -> Iterator[str]:
     for before, after in pairwise(positions(plan)):
         phase = plan.phases[after.phase]
         for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
-            here, there = (_flag_at(key, plan, position, environment) for position in (before, after))
+            here, there = (flag_at(key, plan, position, environment) for position in (before, after))
             for sentence in violations(here, there, now=ANY_INSTANT):
                 yield f"{phase.title} at {phase.steps[after.step]} % would take {key} from users: {sentence}"
+
+
+def unreadable_constraints(plan: Plan) -> Iterator[str]:
+    """Name each condition on customers that the engines under the SDKs would read differently, and why."""
+    for share in exposure_at(plan, positions(plan)[-1], PRODUCTION).shares:
+        issues = Issues()
+        for number, wire in enumerate(wire_constraints(share.constraints)):
+            canonical_constraint(wire, f"constraint {number + 1}", issues)
+        for issue in issues.mistakes or issues.repairs:
+            yield f"Phase {share.phase!r}: {issue.field}: {issue.sentence}"
 
 
 def segment_conflicts(key: str, others: Iterable[str]) -> Iterator[str]:
@@ -47,7 +61,8 @@ def segment_conflicts(key: str, others: Iterable[str]) -> Iterator[str]:
         )
 
 
-def _flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
+def flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
+    """The flag as the plan has it there, with nobody named and no lease: enough for a proof that holds for all."""
     return RolloutFlag(
         key=key,
         environment=environment,

@@ -49,6 +49,7 @@ class FlagResults:
             feature_set.contents, [name for name in features if name not in feature_set.phased]
         )
         self._deciders = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
+        self._needs_context = bool(self._defined) or any(each.shares for each in self._deciders.values())
         self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag]] = [
             (encode(_toggle(item.wire, NO_VARIANT)), self._deciders.get(name) or self._defined[name])
             for name, item in features.items()
@@ -77,11 +78,11 @@ class FlagResults:
     def toggles(self, context: Context, now: datetime) -> bytes:
         """The body of the frontend API: the flags that are on for this user."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
-        written = self._encode(context, now) if self._defined else b""
+        written = self._encode(context, now) if self._needs_context else b""
         on = []
         for toggle, asked in self._toggles:
             if isinstance(asked, FastEvaluator):
-                if asked.evaluate(user_id, signed_up_at):
+                if asked.evaluate(user_id, signed_up_at, written):
                     on.append(toggle)
             elif asked.is_on(written):
                 on.append(self._with_variant(asked, written) if asked.has_variants else toggle)
@@ -96,7 +97,7 @@ class FlagResults:
 
 
 def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult:
-    evaluation = evaluate(flag, EvaluationContext(context.user_id, context.signed_up_at), now)
+    evaluation = evaluate(flag, EvaluationContext(context.user_id, context.signed_up_at, context.properties), now)
     return FlagResult(flag.key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
 
 

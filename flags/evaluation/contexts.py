@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from flags.evaluation import timestamps
+from flags.evaluation.rollout_flag import EvaluationContext
 
 PLAN, BETA = "plan", "beta"
 SIGNUP_DATE = "signupDate"
 ATTRIBUTES = (SIGNUP_DATE, PLAN, BETA)
 """What our own directory knows of users, by the names that callers use."""
+USER_ID = "userId"
 KNOWN_FIELDS = {
-    "userId": "user_id",
+    USER_ID: "user_id",
     "sessionId": "session_id",
     "remoteAddress": "remote_address",
     "appName": "app_name",
@@ -106,6 +108,11 @@ def enrich_context(context: Context, known: KnownAttributes | None, trusts: Coll
         context.current_time,
         properties,
     )
+
+
+def known_context(user_id: str, known: KnownAttributes) -> EvaluationContext:
+    """The context of a user of whom nobody says more than our directory."""
+    return EvaluationContext(user_id, known.signed_up_at, _from_directory(known))
 
 
 def as_text(value: object) -> str | None:

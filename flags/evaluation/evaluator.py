@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from control_plane.phases import AudienceKind
+from control_plane.audiences.base import AudienceKind
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.rollout_flag import EvaluationContext, Override, RolloutFlag
-from flags.evaluation.rules import RULES
+from flags.evaluation.rules import RULES, WITH_ATTRIBUTES
 from flags.evaluation.trace import ReasonCode, Rule, RuleOutcome, TraceStep, describe
 
 __all__ = [
@@ -70,13 +70,13 @@ def evaluate(flag: RolloutFlag, context: EvaluationContext, now: datetime) -> Ev
     """Evaluate `flag` for `context` at `now`; nothing a user can send makes it raise."""
     place = bucket(flag.key, context.user_id) if context.user_id else None
     decided, trace = RuleOutcome.DECIDED, []
-    for rule in RULES:
+    for rule in WITH_ATTRIBUTES if flag.exposure.shares else RULES:
         step = rule(flag, context, now, place)
         trace.append(step)
         if step.outcome is decided:
             break
     value, reason, audience = _VERDICTS[step.detail]
-    phase = flag.phase_names.get(audience) if audience else None
+    phase = step.phase or (flag.phase_names.get(audience) if audience else None)
     return Evaluation(value, reason, step.detail, tuple(trace), place, phase)
 
 
@@ -97,6 +97,8 @@ _VERDICTS = {
     ReasonCode.BETA_MEMBER: _Verdict(value=True, reason=Reason.TARGETING_MATCH, audience=AudienceKind.ALLOWLIST),
     ReasonCode.NEW_SIGNUP_ALL: _Verdict(value=True, reason=Reason.TARGETING_MATCH, audience=AudienceKind.NEW_SIGNUPS),
     ReasonCode.NEW_SIGNUP_INSIDE: _Verdict(value=True, reason=Reason.SPLIT, audience=AudienceKind.NEW_SIGNUPS),
+    ReasonCode.ATTRIBUTES_ALL: _Verdict(value=True, reason=Reason.TARGETING_MATCH, audience=AudienceKind.ATTRIBUTES),
+    ReasonCode.ATTRIBUTES_INSIDE: _Verdict(value=True, reason=Reason.SPLIT, audience=AudienceKind.ATTRIBUTES),
     ReasonCode.EVERYONE_ALL: _Verdict(value=True, reason=Reason.STATIC, audience=AudienceKind.EVERYONE),
     ReasonCode.EVERYONE_INSIDE: _Verdict(value=True, reason=Reason.SPLIT, audience=AudienceKind.EVERYONE),
     ReasonCode.DEFAULT_OFF: _Verdict(value=False, reason=Reason.DEFAULT),

@@ -8,10 +8,10 @@ from collections.abc import Set
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from control_plane.audiences.exposure import EVERYBODY, Share
 from flags.evaluation.bucketing import bucket
+from flags.evaluation.conditions import met_shares
 from flags.evaluation.rollout_flag import RolloutFlag, active_users
-
-EVERYBODY = 100
 
 
 class FastEvaluator(NamedTuple):
@@ -26,9 +26,13 @@ class FastEvaluator(NamedTuple):
     new_signups_percentage: int = 0
     everyone_percentage: int = 0
     first_new_signup: datetime = datetime.max.replace(tzinfo=UTC)
+    shares: tuple[Share, ...] = ()
 
-    def evaluate(self, user_id: str | None, signed_up_at: datetime | None) -> bool:
-        """Return what `evaluate` returns, while the flag's overrides and its lease stay as they were."""
+    def evaluate(self, user_id: str | None, signed_up_at: datetime | None, context: bytes = b"{}") -> bool:
+        """Return what `evaluate` returns, while the flag's overrides and its lease stay as they were.
+
+        `context` is the whole of it in the JSON of Unleash's engines, which only a flag with `shares` reads.
+        """
         if self.constant is not None:
             return self.constant
         if not user_id:
@@ -40,6 +44,8 @@ class FastEvaluator(NamedTuple):
         percentage = self.everyone_percentage
         if self.new_signups_percentage > percentage and signed_up_at and signed_up_at >= self.first_new_signup:
             percentage = self.new_signups_percentage
+        if self.shares and (met := met_shares(self.shares, context)):
+            percentage = max(percentage, met[0].percentage)
         return percentage >= EVERYBODY or (percentage > 0 and bucket(self.key, user_id) <= percentage)
 
 
@@ -63,4 +69,5 @@ def fast_evaluator(flag: RolloutFlag, now: datetime) -> FastEvaluator:
         new_signups_percentage=exposure.new_signups_percentage,
         everyone_percentage=exposure.everyone_percentage,
         first_new_signup=flag.first_new_signup,
+        shares=exposure.shares if exposure.everyone_percentage < EVERYBODY else (),
     )

@@ -1,13 +1,13 @@
 """Prove that an advance takes the flag from nobody: from the values alone, so for every user there may ever be.
 
-`flags/administration/plan_checks.py` refuses a plan with a step for which this is not so; within a plan that passed,
-no advance can take the flag from anybody, and so none asks for a confirmation of it.
+`flags/administration/plan_checks.py` refuses a plan with a step for which this is not so, and
+`flags/administration/losses.py` such a step, unless a person confirms that users lose the flag.
 """
 
 from collections.abc import Iterator, Set
 from datetime import datetime
 
-from control_plane.phases import Exposure
+from control_plane.audiences.exposure import Exposure
 from flags.evaluation.rollout_flag import RolloutFlag, active_users
 from flags.evaluation.timestamps import format_timestamp
 
@@ -22,6 +22,7 @@ def is_superset_of(after: Exposure, before: Exposure) -> bool:
         and after.allowlist >= before.allowlist
         and after.new_signups_percentage >= before.new_signups_percentage
         and after.everyone_percentage >= before.everyone_percentage
+        and all(after.percentage_of(share.constraints) >= share.percentage for share in before.shares)
     )
 
 
@@ -63,6 +64,9 @@ def _cohorts(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
         yield f"New signups go down from {old.new_signups_percentage} % to {new.new_signups_percentage} %."
     if old.everyone_percentage > new.everyone_percentage:
         yield f"Everyone goes down from {old.everyone_percentage} % to {new.everyone_percentage} %."
+    for share in old.shares:
+        if share.percentage > (left := new.percentage_of(share.constraints)):
+            yield f"{share.cohort.capitalize()} go down from {share.percentage} % to {left} %."
     if old.new_signups_percentage and before.first_new_signup < after.first_new_signup:
         cutovers = format_timestamp(before.new_signups_after), format_timestamp(after.new_signups_after)
         yield "The cut-over of new signups moves from {} to {}.".format(*cutovers)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from control_plane.phases import PRODUCTION, AudienceKind, Exposure
+from control_plane.audiences.exposure import PRODUCTION, Exposure
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -41,7 +41,7 @@ class RolloutFlag:
     denied: Mapping[str, Override] = field(default_factory=dict)
     allowed: Mapping[str, Override] = field(default_factory=dict)
     beta: Set[str] = frozenset()
-    phase_names: Mapping[AudienceKind, str] = field(default_factory=dict)
+    phase_names: Mapping[str, str] = field(default_factory=dict)
     first_new_signup: datetime = field(init=False)
     """The first instant that counts as new: engines compare whole milliseconds, and so do we."""
 
@@ -58,11 +58,14 @@ class RolloutFlag:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationContext:
-    """The user of an evaluation. An empty `user_id` is anonymous; `signed_up_at` is aware, None when unknown."""
+    """The user of an evaluation. An empty `user_id` is anonymous; `signed_up_at` is aware, None when unknown.
+
+    `properties` are what conditions on attributes read, by the names that callers use.
+    """
 
     user_id: str | None = None
     signed_up_at: datetime | None = None
-    plan: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 def floor_millisecond(instant: datetime) -> datetime:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 
+from control_plane.audiences.exposure import EVERYBODY, Share
+from flags.evaluation.conditions import encode_context, met_shares
 from flags.evaluation.rollout_flag import EvaluationContext, Override, RolloutFlag
 from flags.evaluation.trace import ReasonCode, Rule, RuleOutcome, TraceStep
 
-EVERYBODY = 100
 STEPS_KEPT = 4096
 
 
@@ -94,6 +95,17 @@ def new_signups(flag: RolloutFlag, context: EvaluationContext, _now: datetime, b
     return _share_of_new_signups(bucket, percentage, flag.new_signups_after)
 
 
+def attributes(flag: RolloutFlag, context: EvaluationContext, _now: datetime, bucket: int | None) -> TraceStep:
+    """Shares of the customers who meet conditions; the largest share that somebody belongs to decides."""
+    exposure = flag.exposure
+    if exposure.everyone_percentage >= EVERYBODY:
+        return ATTRIBUTES_NEEDLESS
+    if bucket is None:
+        return ATTRIBUTES_NO_USER
+    met = met_shares(exposure.shares, encode_context(context.user_id, {**context.properties}))
+    return _part_of(bucket, met[0]) if met else ATTRIBUTES_NOT_MET
+
+
 def everyone(flag: RolloutFlag, _context: EvaluationContext, _now: datetime, bucket: int | None) -> TraceStep:
     """A share of all users."""
     percentage = flag.exposure.everyone_percentage
@@ -121,6 +133,8 @@ RULES: tuple[Callable[[RolloutFlag, EvaluationContext, datetime, int | None], Tr
     everyone,
     default,
 )
+WITH_ATTRIBUTES = (*RULES[:-2], attributes, *RULES[-2:])
+"""The rules for a flag that is open to customers by their attributes; no other trace mentions those."""
 
 # Steps without facts are made once: most of every trace is these.
 OVERRIDE_UNSET = TraceStep(Rule.ENVIRONMENT_VARIABLE, RuleOutcome.PASSED, ReasonCode.OVERRIDE_UNSET)
@@ -141,6 +155,9 @@ NOT_BETA_MEMBER = TraceStep(Rule.BETA, RuleOutcome.PASSED, ReasonCode.NOT_BETA_M
 NEW_SIGNUPS_CLOSED = TraceStep(Rule.NEW_SIGNUPS, RuleOutcome.PASSED, ReasonCode.NEW_SIGNUPS_CLOSED)
 NEW_SIGNUPS_NO_USER = TraceStep(Rule.NEW_SIGNUPS, RuleOutcome.PASSED, ReasonCode.NO_USER)
 SIGNUP_DATE_MISSING = TraceStep(Rule.NEW_SIGNUPS, RuleOutcome.PASSED, ReasonCode.SIGNUP_DATE_MISSING)
+ATTRIBUTES_NEEDLESS = TraceStep(Rule.ATTRIBUTES, RuleOutcome.PASSED, ReasonCode.ATTRIBUTES_NEEDLESS)
+ATTRIBUTES_NO_USER = TraceStep(Rule.ATTRIBUTES, RuleOutcome.PASSED, ReasonCode.NO_USER)
+ATTRIBUTES_NOT_MET = TraceStep(Rule.ATTRIBUTES, RuleOutcome.PASSED, ReasonCode.ATTRIBUTES_NOT_MET)
 EVERYONE_CLOSED = TraceStep(Rule.EVERYONE, RuleOutcome.PASSED, ReasonCode.EVERYONE_CLOSED)
 EVERYONE_NO_USER = TraceStep(Rule.EVERYONE, RuleOutcome.PASSED, ReasonCode.NO_USER)
 DEFAULT_OFF = TraceStep(Rule.DEFAULT, RuleOutcome.DECIDED, ReasonCode.DEFAULT_OFF)
@@ -160,6 +177,18 @@ def _share_of_everyone(bucket: int, percentage: int) -> TraceStep:
     elif bucket > percentage:
         outcome, detail = RuleOutcome.MATCHED, ReasonCode.EVERYONE_WAITING
     return TraceStep(Rule.EVERYONE, outcome, detail, bucket, percentage)
+
+
+@lru_cache(maxsize=STEPS_KEPT)
+def _part_of(bucket: int, share: Share) -> TraceStep:
+    outcome, detail = RuleOutcome.DECIDED, ReasonCode.ATTRIBUTES_INSIDE
+    if share.percentage >= EVERYBODY:
+        detail = ReasonCode.ATTRIBUTES_ALL
+    elif bucket > share.percentage:
+        outcome, detail = RuleOutcome.MATCHED, ReasonCode.ATTRIBUTES_WAITING
+    return TraceStep(
+        Rule.ATTRIBUTES, outcome, detail, bucket, share.percentage, note=share.cohort, phase=share.phase or None
+    )
 
 
 @lru_cache(maxsize=STEPS_KEPT)

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from control_plane.phases import AudienceKind, Exposure
+from control_plane.audiences.base import AudienceKind
+from control_plane.audiences.exposure import Exposure
 from flags.evaluation.bucketing import bucket
+from flags.evaluation.conditions import encode_context, met_shares
 from flags.evaluation.evaluator import Evaluation, evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
 
@@ -46,8 +48,11 @@ def entry_percentage(flag: RolloutFlag, context: EvaluationContext) -> int | Non
     return bucket(flag.key, context.user_id) if context.user_id else None
 
 
-def entry_audience(flag: RolloutFlag, context: EvaluationContext) -> AudienceKind | None:
-    """The first audience of a plan that would let this user in, overrides aside; None for an anonymous user."""
+def entry_audience(flag: RolloutFlag, context: EvaluationContext) -> str | None:
+    """The first audience that would let this user in, overrides aside; None for an anonymous user.
+
+    Of customers by their attributes only those to whom the rollout has opened are known to the flag.
+    """
     if not context.user_id:
         return None
     if flag.exposure.environment:
@@ -56,4 +61,7 @@ def entry_audience(flag: RolloutFlag, context: EvaluationContext) -> AudienceKin
         return AudienceKind.ALLOWLIST
     if context.signed_up_at is not None and context.signed_up_at >= flag.first_new_signup:
         return AudienceKind.NEW_SIGNUPS
+    written = encode_context(context.user_id, {**context.properties})
+    if met := met_shares(flag.exposure.shares, written):
+        return met[0].audience
     return AudienceKind.EVERYONE

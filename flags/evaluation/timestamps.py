@@ -29,6 +29,17 @@ def parse_timestamp(text: str) -> datetime | None:
         return None
 
 
+def earlier_prefixes(instant: datetime) -> list[str]:
+    """Return the prefixes of strictly earlier timestamps."""
+    spelling = format_timestamp(instant).removesuffix(ZULU)
+    return [
+        f"{spelling[:place]}{digit}"
+        for place, highest in enumerate(HIGHEST_DIGITS)
+        if highest.isdigit()
+        for digit in range(int(spelling[place]))
+    ]
+
+
 def later_prefixes(instant: datetime) -> list[str]:
     """Return the prefixes of strictly later timestamps; none that ends in `Z` and is not later begins so."""
     spelling = format_timestamp(instant).removesuffix(ZULU)

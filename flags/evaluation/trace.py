@@ -19,6 +19,7 @@ class Rule(StrEnum):
     ENVIRONMENT = "environment"
     BETA = "beta"
     NEW_SIGNUPS = "new_signups"
+    ATTRIBUTES = "attributes"
     EVERYONE = "everyone"
     DEFAULT = "default"
 
@@ -61,6 +62,11 @@ class ReasonCode(StrEnum):
     NEW_SIGNUPS_CLOSED = "new_signups_closed"
     NOT_NEW_SIGNUP = "not_new_signup"
     SIGNUP_DATE_MISSING = "signup_date_missing"
+    ATTRIBUTES_ALL = "attributes_all"
+    ATTRIBUTES_INSIDE = "attributes_inside"
+    ATTRIBUTES_WAITING = "attributes_waiting"
+    ATTRIBUTES_NEEDLESS = "attributes_needless"
+    ATTRIBUTES_NOT_MET = "attributes_not_met"
     EVERYONE_ALL = "everyone_all"
     EVERYONE_INSIDE = "everyone_inside"
     EVERYONE_WAITING = "everyone_waiting"
@@ -82,6 +88,8 @@ class TraceStep(NamedTuple):
     """The reason of an override or of the rollback, in the words of whoever gave it."""
     at: datetime | None = None
     """The instant the rule compares with: an expiry, or the cut-over of new signups."""
+    phase: str | None = None
+    """The phase that let the user in, where the audience alone doesn't tell."""
 
 
 REASON_TEXT: dict[ReasonCode, str] = {
@@ -118,6 +126,15 @@ REASON_TEXT: dict[ReasonCode, str] = {
     ReasonCode.NEW_SIGNUPS_CLOSED: "The rollout has not opened to new signups yet.",
     ReasonCode.NOT_NEW_SIGNUP: "This user did not sign up after {at}.",
     ReasonCode.SIGNUP_DATE_MISSING: "The signup date is unknown, which does not count as new.",
+    ReasonCode.ATTRIBUTES_ALL: "This user is one of the {note}, and all of those are in.",
+    ReasonCode.ATTRIBUTES_INSIDE: (
+        "This user is one of the {note}, and bucket {bucket} is within {percentage} % of those."
+    ),
+    ReasonCode.ATTRIBUTES_WAITING: (
+        "This user is one of the {note}, but bucket {bucket} is beyond {percentage} % of those."
+    ),
+    ReasonCode.ATTRIBUTES_NEEDLESS: "The attributes decide nothing, because everyone is in.",
+    ReasonCode.ATTRIBUTES_NOT_MET: "This user has not the attributes that the rollout opened to.",
     ReasonCode.EVERYONE_ALL: "Everyone is in.",
     ReasonCode.EVERYONE_INSIDE: "Bucket {bucket} is within {percentage} % of everyone.",
     ReasonCode.EVERYONE_WAITING: "Bucket {bucket} is beyond {percentage} % of everyone.",

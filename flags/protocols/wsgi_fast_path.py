@@ -17,7 +17,6 @@ from flask import Flask
 from werkzeug.datastructures import EnvironHeaders
 
 from control_plane.platform.auth import accounts
-from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import Token, TokenType
 from control_plane.platform.json_provider import loads
 from control_plane.platform.observability import telemetry
@@ -74,14 +73,9 @@ class FastPath:
         return standing
 
 
-FAST_PATH = AppState[FastPath]("flag_fast_path")
-
-
 def init_app(app: Flask) -> None:
     """Put the lanes in front of the application."""
-    fast_path = FastPath(app)
-    FAST_PATH.set(app, fast_path)
-    app.wsgi_app = fast_path  # type: ignore[method-assign]
+    app.wsgi_app = FastPath(app)  # type: ignore[method-assign]
 
 
 def _reply(lane: FastRoute, environ: Environ) -> RawResponse | None:

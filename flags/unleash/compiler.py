@@ -5,7 +5,7 @@ is ever narrowed. Who is denied is kept out of every one of them. A flag that is
 empty list means on for everybody.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from flags.evaluation.bucketing import refused_user_id
+from flags.evaluation.conditions import wire_constraint, wire_constraints
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.rollout_flag import RolloutFlag, active_users
 from flags.evaluation.timestamps import ZULU, later_prefixes
@@ -111,7 +112,7 @@ def _segment(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> Wire:
     return {
         "id": segment_id(key, kind),
         "name": f"{key} {kind.name.lower()}",
-        "constraints": [_constraint("userId", operator, user_ids)],
+        "constraints": [wire_constraint("userId", operator, user_ids)],
     }
 
 
@@ -136,6 +137,9 @@ def _strategies(flag: RolloutFlag, lists: Set[SegmentKind]) -> list[Wire]:
     if exposure.new_signups_percentage > 0:
         cohort = _signed_up_after(flag.new_signups_after)
         strategies.append(_rollout(flag.key, exposure.new_signups_percentage, constraints=cohort, segments=denied))
+    for share in exposure.shares:
+        conditions = wire_constraints(share.constraints)
+        strategies.append(_rollout(flag.key, share.percentage, constraints=conditions, segments=denied))
     if exposure.everyone_percentage > 0:
         strategies.append(_rollout(flag.key, exposure.everyone_percentage, segments=denied))
     return strategies
@@ -160,16 +164,6 @@ def _rollout(key: str, percentage: int, *, constraints: Iterable[Wire] = (), seg
 def _signed_up_after(instant: datetime) -> list[Wire]:
     """A signup date in any other spelling, or none, is not later in any engine."""
     return [
-        _constraint(SIGNUP_DATE, "STR_STARTS_WITH", later_prefixes(instant)),
-        _constraint(SIGNUP_DATE, "STR_ENDS_WITH", [ZULU]),
+        wire_constraint(SIGNUP_DATE, "STR_STARTS_WITH", later_prefixes(instant)),
+        wire_constraint(SIGNUP_DATE, "STR_ENDS_WITH", [ZULU]),
     ]
-
-
-def _constraint(context_name: str, operator: str, values: Sequence[str]) -> Wire:
-    return {
-        "contextName": context_name,
-        "operator": operator,
-        "values": values,
-        "inverted": False,
-        "caseInsensitive": False,
-    }

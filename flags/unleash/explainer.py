@@ -12,9 +12,9 @@ from flags.evaluation.bucketing import bucket
 from flags.evaluation.contexts import Context
 from flags.evaluation.evaluator import Reason
 from flags.evaluation.trace import RuleOutcome
+from flags.evaluation.unleash_engine import Engine
 from flags.unleash import probes
 from flags.unleash.compiler import Wire
-from flags.unleash.engine import Engine
 from flags.unleash.feature_payload import FeaturePayload, encode, join
 from flags.unleash.imported_flag import ImportedFlag, imported_flags
 from flags.unleash.probes import Probe, Question

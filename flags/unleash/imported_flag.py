@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flags.evaluation.evaluator import Reason
+from flags.evaluation.unleash_engine import Engine, engine
 from flags.unleash.compiler import Wire
-from flags.unleash.engine import Engine, engine
 from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, join
 
 

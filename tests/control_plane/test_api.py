@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, default_plan
+from control_plane.phases import FLAG, Phase, Plan, default_plan
 from control_plane.platform.db.database import transaction
 
 SignIn = Callable[[str], FlaskClient]
@@ -55,6 +55,21 @@ def test_operators_make_it_safer_and_only_owners_expose_more(
 ) -> None:
     answer = post(sign_in(name), action, {"reason": "Because.", "expectedVersion": 1})
     assert answer.status_code == (200 if allowed else 403)
+
+
+def test_an_advance_that_takes_the_flag_from_users_needs_to_be_confirmed(app: Flask, sign_in: SignIn) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    phases = [
+        Phase(name, name, "environments", (100,), timedelta(0), environments=(name,)) for name in ("staging", "qa")
+    ]
+    with app.app_context(), transaction() as session:
+        plan = Plan(tuple(phases), long_ago)
+        rollouts.plan(session, "SEARCH", plan, now=long_ago, actor="a", reason="It moves.", confirm_losing=True)
+    refused = post(sign_in("alice"), "advance", {"expectedVersion": 1}, flag="SEARCH")
+    assert (refused.status_code, refused.json["code"]) == (409, "STEP_LOSES_USERS")
+    assert "The environment staging is no longer on as a whole." in refused.json["reasons"][0]["sentence"]
+    confirmed = post(sign_in("alice"), "advance", {"expectedVersion": 1, "confirmLosing": True}, flag="SEARCH")
+    assert (confirmed.status_code, confirmed.json["phase"]) == (200, "qa")
 
 
 def test_without_signing_in_nothing_is_told(client: FlaskClient) -> None:

@@ -1,6 +1,7 @@
 """The command line as people and scripts use it: words or JSON, exit codes 0, 1 and 2, one sentence for a failure."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from control_plane.cli import command_line
-from tests.control_plane.conftest import Ended, Run
+from tests.control_plane.conftest import ROOT, Ended, Run
 
 COMMANDS = (
     "serve replay demo status plan advance hold resume step-back rollback rearm explain token account db alerts "
@@ -41,6 +42,35 @@ def test_a_rollout_is_planned_held_and_rolled_back(rollout: Run, program: Run) -
     assert status.returncode == 0
     assert "rolled back" in status.stdout
     assert answer(rollout("audit", "verify", "--json"))["first_broken"] is None
+
+
+def test_the_plan_of_the_documentation_is_made_as_it_stands_there(rollout: Run, tmp_path: Path) -> None:
+    (written,) = re.findall(r"```yaml\n(.+?)```", (ROOT / "docs" / "plans.md").read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "plan.yaml"
+    path.write_text(written)
+    made = answer(rollout("plan", "--flag", "SEARCH", "--file", str(path), "--json"))
+    assert [phase["audience"] for phase in made["plan"]["phases"]] == [
+        *("environments", "attributes", "new_signups", "everyone")
+    ]
+    assert [each["operator"] for each in made["plan"]["phases"][1]["constraints"]] == ["IN", "STR_STARTS_WITH"]
+    path.write_text(written.replace("STR_STARTS_WITH", "RESEMBLES"))
+    refused = rollout("plan", "--flag", "OTHER", "--file", str(path))
+    assert refused.returncode == 1
+    assert "phases.1.constraints.1.operator" in refused.stderr
+
+
+def test_that_users_lose_a_flag_is_confirmed_with_the_plan_and_with_the_step(rollout: Run, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    phases = [
+        {"name": name, "title": name, "audience": "environments", "environments": [name], "steps": [100], "soak": 0}
+        for name in ("staging", "qa")
+    ]
+    path.write_text(json.dumps({"new_signups_after": "2026-01-01T00:00:00Z", "phases": phases}))
+    for command in (("plan", "--file", str(path)), ("advance", "--approve", "Agreed.")):
+        refused = rollout(*command, "--flag", "SEARCH")
+        assert refused.returncode == 1
+        assert "The environment staging is no longer on as a whole." in refused.stderr
+        assert answer(rollout(*command, "--flag", "SEARCH", "--confirm-losing", "--json"))["flag"] == "SEARCH"
 
 
 def test_a_refusal_is_one_sentence_with_exit_code_1(program: Run, rollout: Run) -> None:

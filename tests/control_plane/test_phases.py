@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.phases import (
     LOWEST,
     PRODUCTION,
@@ -25,6 +26,7 @@ from control_plane.phases import (
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+PRO = Constraint("plan", Operator.IN, ("pro",))
 
 percentages = st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True).map(lambda steps: tuple(sorted(steps)))
 
@@ -32,13 +34,15 @@ percentages = st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True)
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Any plan that is valid."""
-    kinds = draw(st.lists(st.sampled_from(list(AudienceKind)), min_size=1, max_size=4, unique=True))
+    kinds = draw(st.lists(st.sampled_from(list(AudienceKind)), min_size=1, max_size=5, unique=True))
     phases = []
     for kind in sorted(kinds, key=list(AudienceKind).index):
-        stepped = kind in (AudienceKind.NEW_SIGNUPS, AudienceKind.EVERYONE)
+        stepped = kind not in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST)
         environments = ("development", "staging") if kind is AudienceKind.ENVIRONMENTS else ()
         steps = draw(percentages) if stepped else (100,)
-        phases.append(Phase(kind.value, kind.value, kind, steps, timedelta(days=1), environments))
+        constraints = (PRO,) if kind is AudienceKind.ATTRIBUTES else ()
+        phase = Phase(kind.value, kind.value, kind, steps, timedelta(days=1), environments, constraints=constraints)
+        phases.append(phase)
     return Plan(tuple(phases), START)
 
 

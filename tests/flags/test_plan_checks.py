@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts, store
+from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.phases import AudienceKind, Plan, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.transitions import Decision, Refusal, Transition
@@ -52,6 +53,18 @@ def test_environments_that_are_left_out_later_would_lose() -> None:
     assert list(losing_steps(FLAG, narrower)) == [
         f"Staging alone at 100 % would take {FLAG} from users: The environment development is no longer on as a whole."
     ]
+
+
+def test_a_condition_that_engines_read_differently_is_refused_with_the_reason(app: Flask) -> None:
+    plain, odd = (Constraint("seats", Operator.NUM_GT, (value,)) for value in ("5", "5,5"))
+    guide = default_plan(CUTOVER)
+    phase = replace(guide.phases[2], audience="attributes", constraints=(plain, odd))
+    with app.app_context(), transaction() as session:
+        asked = replace(guide, phases=(*guide.phases[:2], phase, guide.phases[3]))
+        refused = rollouts.plan(session, FLAG, asked, now=NOW, actor="alice", reason="A plan.")
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["CONSTRAINT_INVALID"]
+    assert refused.sentence.startswith("Phase 'new-signups': constraint 2.value: A number with up to 15 digits")
 
 
 def test_a_name_whose_segment_ids_are_taken_is_refused(app: Flask) -> None:

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from control_plane.audiences.constraint import DATES, LISTS, Constraint, Operator
 from control_plane.phases import (
     PRE_PRODUCTION,
     PRODUCTION,
@@ -25,6 +26,22 @@ LATCHES = (*[None] * 10, "Variance above 5 %.")
 LEASES = (*[None] * 5, *[NOW + SECOND] * 5, NOW)
 KEY_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-_.:@|/ äßçñ日本語ключ😀\"'%{}[]\\"
+ATTRIBUTES = {
+    "plan": ("free", "pro", "Pro", "premium", "team", "enterprise"),
+    "seats": ("1", "5", "5.0", "10", "12.5", "-3", "many"),
+    "version": ("1.0.0", "1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0", "unknown"),
+    "since": (*(format_timestamp(CUTOVER + timedelta(days=days)) for days in (-900, -1, 0, 1, 31)), "2026-07-02"),
+    "address": ("10.0.0.1", "10.0.0.0/8", "192.168.1.7", "elsewhere"),
+}
+UNLIKE_A_VALUE = ("5.0", "many", "unknown", "2026-07-02", "elsewhere")
+"""Attributes that customers may have and no condition may name."""
+OPERATORS = {
+    "plan": ("IN", "NOT", "STR", "REGEX"),
+    "seats": ("NUM",),
+    "version": ("SEMVER",),
+    "since": ("DATE",),
+    "address": ("CIDR",),
+}
 STEPS_MAX = 6
 NAMED = 20
 
@@ -58,7 +75,20 @@ def flag(chance: random.Random, made: Plan, people: list[EvaluationContext]) -> 
 
 def users(chance: random.Random, count: int, made: Plan) -> list[EvaluationContext]:
     """Users of all sorts: short and long ids of any script, signed up at, around or far from the cut-over, or never."""
-    return [EvaluationContext(_user_id(chance), _signup(chance, made.new_signups_after)) for _ in range(count)]
+    return [
+        EvaluationContext(_user_id(chance), _signup(chance, made.new_signups_after), properties(chance))
+        for _ in range(count)
+    ]
+
+
+def properties(chance: random.Random) -> dict[str, str]:
+    """Some attributes of a customer, each of them absent now and then."""
+    return {name: chance.choice(values) for name, values in ATTRIBUTES.items() if chance.random() < 0.8}
+
+
+def constraints(chance: random.Random) -> tuple[Constraint, ...]:
+    """One condition or two, with any operator on any attribute it can be used with."""
+    return tuple(_constraint(chance) for _ in range(chance.choice((1, 1, 2))))
 
 
 def overrides(chance: random.Random, people: list[EvaluationContext]) -> dict[str, Override]:
@@ -69,8 +99,8 @@ def overrides(chance: random.Random, people: list[EvaluationContext]) -> dict[st
 
 def sdk_context(context: EvaluationContext) -> dict[str, object]:
     """The context as a service gives it to an official SDK."""
-    properties = {"signupDate": format_timestamp(context.signed_up_at)} if context.signed_up_at else {}
-    return {"properties": properties} | ({"userId": context.user_id} if context.user_id else {})
+    signup = {"signupDate": format_timestamp(context.signed_up_at)} if context.signed_up_at else {}
+    return {"properties": {**context.properties, **signup}} | ({"userId": context.user_id} if context.user_id else {})
 
 
 def _phase(chance: random.Random, audience: AudienceKind) -> Phase:
@@ -84,7 +114,21 @@ def _phase(chance: random.Random, audience: AudienceKind) -> Phase:
         steps=steps,
         soak=timedelta(0),
         environments=environments if audience is AudienceKind.ENVIRONMENTS else (),
+        constraints=constraints(chance) if audience is AudienceKind.ATTRIBUTES else (),
     )
+
+
+def _constraint(chance: random.Random) -> Constraint:
+    operator = chance.choice(list(Operator))
+    sort = "CIDR" if operator is Operator.IN_CIDR else operator.name.split("_")[0]
+    name = next(name for name, sorts in OPERATORS.items() if sort in sorts)
+    some = [value for value in ATTRIBUTES[name] if value not in UNLIKE_A_VALUE]
+    values = chance.sample(some, chance.randint(1, 3) if operator in LISTS else 1)
+    if operator is Operator.REGEX:
+        values = ["^p"]
+    inverted = operator not in DATES and chance.random() < 0.3
+    insensitive = operator.name.startswith("STR") and chance.random() < 0.5
+    return Constraint(name, operator, tuple(values), inverted, insensitive)
 
 
 def _some(chance: random.Random, people: list[EvaluationContext]) -> list[str]:

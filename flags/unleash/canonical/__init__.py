@@ -7,8 +7,6 @@ mistake with the field it is in.
 from flags.unleash.canonical.definitions import (
     Definitions,
     canonical_definitions,
-    canonical_feature,
-    canonical_segment,
     placeholders,
 )
 from flags.unleash.canonical.issues import InvalidDefinition, Issue
@@ -18,7 +16,5 @@ __all__ = [
     "InvalidDefinition",
     "Issue",
     "canonical_definitions",
-    "canonical_feature",
-    "canonical_segment",
     "placeholders",
 ]

@@ -47,18 +47,6 @@ def placeholders(features: Iterable[Wire], segments: Iterable[Wire]) -> list[Wir
     return [{"id": number, "name": f"missing segment {number}", "constraints": [NEVER]} for number in sorted(missing)]
 
 
-def canonical_feature(raw: object) -> Definitions | InvalidDefinition:
-    """One feature."""
-    findings = Issues()
-    return _resolve_issues(findings, features=[_feature(raw, "feature", findings)])
-
-
-def canonical_segment(raw: object) -> Definitions | InvalidDefinition:
-    """One segment."""
-    findings = Issues()
-    return _resolve_issues(findings, segments=[_segment(raw, "segment", findings)])
-
-
 def _resolve_issues(
     findings: Issues, *, features: Sequence[Wire] = (), segments: Sequence[Wire] = ()
 ) -> Definitions | InvalidDefinition:

@@ -29,13 +29,13 @@ from credits_engine.operations.consumption import (
     UnknownUserError,
     consume,
 )
-from credits_engine.operations.routing import UNPLANNED, evaluate_flag
+from credits_engine.operations.routing import UNPLANNED, customer, evaluate_flag
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import stored_procedures
 from credits_engine.store.accounts import Account
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, PACK_ENTRIES, PACKS
 from flags import store as flag_store
-from flags.evaluation.evaluator import EvaluationContext, evaluate
+from flags.evaluation.evaluator import evaluate
 from flags.snapshot import NEVER_BEATEN, rollout_flag
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
@@ -183,8 +183,7 @@ def _evaluation(session: Session, stage: Stage) -> Evaluate:
         flag = rollout_flag(session, rollout, stage.environment, revision=revision, beta=beta, override=stage.override)
         if flag.guard_expires_at == NEVER_BEATEN and watched_until:
             flag = replace(flag, guard_expires_at=watched_until)
-        context = EvaluationContext(account.user_id, account.signed_up_at, account.plan)
-        answer = evaluate(flag, context, stage.now)
+        answer = evaluate(flag, customer(account), stage.now)
         return FlagEvaluation(answer.value, f"{answer.reason}: {answer.detail}", revision)
 
     return here

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import select, update
 
 from control_plane import rollouts, store
-from control_plane.phases import FLAG, Position, Rollout, default_plan
+from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.phases import FLAG, Phase, Plan, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
@@ -152,6 +154,25 @@ def test_of_the_newcomers_only_newcomers_count(till: Till) -> None:
     asked(till, 5, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
     asked(till, 7, reason="DEFAULT: default_off", signed_up_days_ago=300, named="old")
     assert split(at_step(2, 0)) == SampleRatio(2, 7, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "before", "ratio"),
+    [((50,), False, None), ((100,), False, SampleRatio(3, 12, 0.25)), ((100,), True, None)],
+    ids=["half of a cohort", "a whole cohort", "newcomers beside a cohort"],
+)
+def test_a_percentage_says_nothing_while_attributes_take_more_from_one_side_of_it(
+    till: Till, steps: tuple[int, ...], before: bool, ratio: SampleRatio | None
+) -> None:
+    asked(till, 3, reason="SPLIT: everyone_inside", signed_up_days_ago=3, named="in")
+    asked(till, 9, reason="DEFAULT: default_off", signed_up_days_ago=3, named="out")
+    pro = (Constraint("plan", Operator.IN, ("pro",)),)
+    cohort = Phase("pro", "Pro", "attributes", steps, timedelta(0), constraints=pro)
+    *_, newcomers, everyone = default_plan(NOW - timedelta(days=30)).phases
+    plan = Plan((cohort, newcomers if before else everyone), NOW - timedelta(days=30))
+    with transaction() as session:
+        rollouts.plan(session, FLAG, plan, now=NOW, actor="test", reason="test")
+    assert split(at_step(1, 1)) == ratio
 
 
 def test_two_periods_at_once_trip_a_wire_of_their_own(till: Till) -> None:

@@ -71,6 +71,6 @@ def test_every_promised_test_exists() -> None:
 
 
 def test_a_misspelled_flag_is_an_error_and_never_off(till: Till) -> None:
-    context = EvaluationContext("ada", till.now, "free")
+    context = EvaluationContext("ada", till.now, {"plan": "free"})
     with read_only() as session, pytest.raises(UnknownFlagError, match="ENABLE_CREDIT_V2"):
         snapshot.evaluate_now(session, "ENABLE_CREDIT_V2", context, now=till.now)

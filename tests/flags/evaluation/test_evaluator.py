@@ -2,6 +2,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.audiences.exposure import Share
 from control_plane.phases import Exposure
 from flags.evaluation.evaluator import (
     EvaluationContext,
@@ -27,6 +29,7 @@ from tests.flags.examples import (
 )
 
 MILLISECOND = timedelta(milliseconds=1)
+PRO = (Constraint("plan", Operator.IN, ("pro",)),)
 NEW_SIGNUPS = Exposure(allowlist=True, new_signups_percentage=25)
 
 
@@ -153,7 +156,8 @@ def test_a_phase_without_a_name_is_reported_as_none() -> None:
 
 
 def test_the_trace_has_one_step_per_rule_in_order_and_only_the_last_decided() -> None:
-    answer = evaluate(flag(exposure=Exposure(allowlist=True, everyone_percentage=1)), ALICE, NOW)
+    exposure = Exposure(allowlist=True, everyone_percentage=1, shares=(Share("attributes", PRO, 100),))
+    answer = evaluate(flag(exposure=exposure), ALICE, NOW)
     assert [step.rule for step in answer.trace] == list(Rule)
     decided = [step.outcome is RuleOutcome.DECIDED for step in answer.trace]
     assert decided == [False] * (len(Rule) - 1) + [True]

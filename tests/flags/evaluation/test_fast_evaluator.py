@@ -3,12 +3,17 @@
 import random
 from collections import Counter
 
-from flags.evaluation.evaluator import evaluate
+from flags.evaluation.conditions import encode_context
+from flags.evaluation.evaluator import EvaluationContext, evaluate
 from flags.evaluation.fast_evaluator import fast_evaluator
 from tests.flags.examples import ALICE, ANONYMOUS, EVERYTHING, FLAG, NOW, flag
 from tests.properties import rollouts_at_random as at_random
 
 STATES, USERS_PER_STATE = 400, 100
+
+
+def written(context: EvaluationContext) -> bytes:
+    return encode_context(context.user_id, dict(context.properties))
 
 
 def test_it_answers_as_evaluation_does_for_40_000_flags_and_users() -> None:
@@ -21,7 +26,7 @@ def test_it_answers_as_evaluation_does_for_40_000_flags_and_users() -> None:
         quick = fast_evaluator(asked, NOW)
         for context in people:
             answer = evaluate(asked, context, NOW).value
-            assert quick.evaluate(context.user_id, context.signed_up_at) is answer, (seed, context)
+            assert quick.evaluate(context.user_id, context.signed_up_at, written(context)) is answer, (seed, context)
             answers[answer] += 1
     assert min(answers.values()) > answers.total() / 4
 

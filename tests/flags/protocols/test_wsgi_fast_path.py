@@ -9,7 +9,7 @@ from werkzeug.test import Client, TestResponse
 
 from control_plane.phases import FLAG
 from flags.protocols import wsgi_fast_path
-from flags.protocols.wsgi_fast_path import FAST_PATH, FastPath
+from flags.protocols.wsgi_fast_path import FastPath
 from flags.store import UserAttributes
 from tests.billing_office import Office
 
@@ -43,6 +43,14 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+def fast_path(app: Flask) -> FastPath:
+    """The lanes in front of the application, behind whatever else stands before it."""
+    layer: Any = app.wsgi_app
+    while not isinstance(layer, FastPath):
+        layer = layer._behind
+    return layer
+
+
 @pytest.mark.parametrize(("kind", "request_"), REQUESTS)
 def test_both_ways_lead_to_the_same_answer(
     app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch, kind: str, request_: dict[str, Any]
@@ -53,8 +61,7 @@ def test_both_ways_lead_to_the_same_answer(
     office.publish()
     headers = request_.get("headers", {}) | ({"Authorization": f"Bearer {office.token(kind)}"} if kind else {})
     asked = {**request_, "headers": headers}
-    lane = FAST_PATH.get(app)
-    assert isinstance(lane, FastPath)
+    lane = fast_path(app)
     fast, slow = (Client(application).open(**asked) for application in (lane, lane._behind))
     assert (fast.status_code, _body(fast)) == (slow.status_code, _body(slow))
     assert _headers(fast) == _headers(slow)
@@ -66,8 +73,7 @@ def test_both_ways_lead_to_the_same_answer(
 
 def test_usual_requests_never_reach_the_views(app: Flask, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.publish()
-    lane = FAST_PATH.get(app)
-    assert isinstance(lane, FastPath)
+    lane = fast_path(app)
     Client(lane).get("/api/client/features", headers={"Authorization": office.token("client")})
 
     def fail(*_: object) -> None:

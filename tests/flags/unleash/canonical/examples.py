@@ -5,7 +5,7 @@ from typing import Any
 
 from yggdrasil_engine.engine import UnleashEngine
 
-from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions, canonical_feature
+from flags.unleash.canonical import Definitions, InvalidDefinition, canonical_definitions
 
 
 def feature(*strategies: Any, **changes: Any) -> dict[str, Any]:
@@ -20,16 +20,16 @@ def constrained(**constraint: Any) -> dict[str, Any]:
 
 def taken(raw: Any) -> Definitions:
     """What became of a feature that is taken."""
-    outcome = canonical_feature(raw)
+    outcome = canonical_definitions({"features": [raw]})
     assert isinstance(outcome, Definitions), outcome
     return outcome
 
 
 def mistakes(raw: Any) -> dict[str, str]:
     """Why a feature is refused, by field."""
-    outcome = canonical_feature(raw)
+    outcome = canonical_definitions({"features": [raw]})
     assert isinstance(outcome, InvalidDefinition), outcome
-    return {mistake.field.removeprefix("feature."): mistake.sentence for mistake in outcome.mistakes}
+    return {mistake.field.removeprefix("features[0]."): mistake.sentence for mistake in outcome.mistakes}
 
 
 def constraint(raw: Any) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from flags.unleash.canonical import (
     Definitions,
     InvalidDefinition,
     canonical_definitions,
-    canonical_feature,
-    canonical_segment,
     placeholders,
 )
 from tests.flags.unleash.canonical.examples import feature, mistakes, taken
@@ -34,7 +32,7 @@ def test_a_feature_is_sent_whole() -> None:
 def test_what_sdks_have_no_use_for_is_left_out_and_told() -> None:
     repairs = taken(feature(createdAt="2026", lastSeenAt=None)).repairs
     assert [(repair.field, repair.sentence) for repair in repairs] == [
-        ("feature", "SDKs have no use for createdAt, lastSeenAt, which is left out.")
+        ("features[0]", "SDKs have no use for createdAt, lastSeenAt, which is left out.")
     ]
 
 
@@ -68,25 +66,25 @@ def test_it_refuses_features_that_sdks_can_not_hold(change: dict[str, Any], fiel
 def test_every_mistake_is_told_at_once_with_its_field() -> None:
     raw = feature({"name": "ours"}, {"name": "flexibleRollout", "parameters": {"rollout": "12.5"}}, enabled=1)
     assert mistakes(raw).keys() == {"enabled", "strategies[0].name", "strategies[1].parameters.rollout"}
-    assert "feature.enabled: true or false is needed, not 1." in str(canonical_feature(raw))
+    assert "features[0].enabled: true or false is needed, not 1." in str(canonical_definitions({"features": [raw]}))
 
 
 @pytest.mark.parametrize("raw", [None, [], "F", 7])
 def test_what_is_no_object_is_refused(raw: Any) -> None:
-    assert isinstance(canonical_feature(raw), InvalidDefinition)
-    assert isinstance(canonical_segment(raw), InvalidDefinition)
+    assert isinstance(canonical_definitions({"features": [raw]}), InvalidDefinition)
+    assert isinstance(canonical_definitions({"segments": [raw]}), InvalidDefinition)
     assert isinstance(canonical_definitions(raw), InvalidDefinition)
 
 
 def test_a_segment_is_sent_whole() -> None:
-    outcome = canonical_segment(SEGMENT)
+    outcome = canonical_definitions({"segments": [SEGMENT]})
     assert isinstance(outcome, Definitions)
     assert [(each["id"], each["name"], len(each["constraints"])) for each in outcome.segments] == [(7, "segment 7", 1)]
 
 
 @pytest.mark.parametrize("number", [None, "7", -1, 7.0, True, 1_000_000_000])
 def test_it_refuses_segment_ids_that_sdks_can_not_hold_or_that_belong_to_rollouts(number: Any) -> None:
-    assert isinstance(canonical_segment(SEGMENT | {"id": number}), InvalidDefinition)
+    assert isinstance(canonical_definitions({"segments": [SEGMENT | {"id": number}]}), InvalidDefinition)
 
 
 @pytest.mark.parametrize(

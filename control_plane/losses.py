@@ -1,0 +1,36 @@
+"""What a step takes from users who have the flag: found by the package that evaluates flags, confirmed by a person."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from control_plane.phases import Position, Rollout, position_after
+from control_plane.platform.extensions import AppState
+from control_plane.transitions import LOSES_USERS, Loss, Reason
+
+LossQuery = Callable[[Session, Rollout, Position, datetime], Loss | None]
+"""Counts who would lose the flag by going to a position; None where it is certain that nobody does."""
+
+LOSS_QUERY = AppState[LossQuery | None]("loss_query", lambda: None)
+
+
+def register_loss_query(query: LossQuery) -> None:
+    """Let `query` count; call it inside an application context."""
+    LOSS_QUERY.set(current_app, query)
+
+
+def loss_by_advance(session: Session, rollout: Rollout, now: datetime) -> Loss | None:
+    """Return the loss by the next step; None where nobody can lose."""
+    query, position = LOSS_QUERY.get(), position_after(rollout.plan, rollout.position)
+    return query(session, rollout, position, now) if query and position else None
+
+
+def split_confirmed(reasons: list[Reason], *, confirm_losing: bool) -> tuple[list[Reason], dict[str, object]]:
+    """Return the reasons that stand against a plan, and as evidence the losses that were confirmed with it."""
+    if not confirm_losing:
+        return reasons, {}
+    confirmed = [reason.sentence for reason in reasons if reason.code == LOSES_USERS]
+    left = [reason for reason in reasons if reason.code != LOSES_USERS]
+    return left, {"confirmed_losing": {"steps": confirmed}} if confirmed else {}

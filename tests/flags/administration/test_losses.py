@@ -1,0 +1,88 @@
+"""A step that takes the flag from users: refused with their number, and audited when a person confirms it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.losses import loss_by_advance
+from control_plane.phases import FLAG, Phase, Plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import transaction
+from control_plane.transitions import Decision, Refusal, Transition
+from flags.store import UserAttributes, upsert_users
+from tests.flags.examples import CUTOVER, NOW
+
+PRO = (Constraint("plan", Operator.IN, ("pro",)),)
+FIRST = Phase("pro", "Customers on pro", "attributes", (100,), timedelta(0), constraints=PRO)
+NARROWER = Phase("fewer", "Fewer on pro", "attributes", (10,), timedelta(0), constraints=PRO)
+USERS = [UserAttributes(f"user-{number}", ("free", "pro")[number % 2]) for number in range(400)]
+WITHIN_A_TENTH = 16
+"""So many of the two hundred on pro have a bucket up to 10."""
+
+
+@pytest.fixture
+def session(app: Flask) -> Iterator[Session]:
+    with app.app_context(), transaction() as session:
+        upsert_users(session, USERS, now=NOW)
+        yield session
+
+
+def plan(session: Session, *, confirm_losing: bool) -> Decision:
+    plan = Plan((FIRST, NARROWER), CUTOVER)
+    return rollouts.plan(session, FLAG, plan, now=NOW, actor="olga", reason="A plan.", confirm_losing=confirm_losing)
+
+
+def advance(session: Session, *, confirm_losing: bool) -> Decision:
+    return rollouts.advance(
+        session,
+        FLAG,
+        now=NOW + timedelta(days=1),
+        actor="olga",
+        expected_version=1,
+        approval="Seen.",
+        confirm_losing=confirm_losing,
+    )
+
+
+def test_a_plan_that_takes_the_flag_from_users_needs_a_confirmation_that_is_audited(session: Session) -> None:
+    refused = plan(session, confirm_losing=False)
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["STEP_LOSES_USERS"]
+    assert isinstance(plan(session, confirm_losing=True), Transition)
+    (step,) = evidence(session)["steps"]
+    assert step.endswith("Customers whose plan is pro go down from 100 % to 10 %.")
+
+
+def test_the_step_is_refused_with_the_number_of_users_until_somebody_confirms_it(session: Session) -> None:
+    rollouts.ADVANCE_GATES.get().clear()
+    plan(session, confirm_losing=True)
+    refused = advance(session, confirm_losing=False)
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["STEP_LOSES_USERS"]
+    losing = 200 - WITHIN_A_TENTH
+    assert f"takes the flag from {losing} known users in production: Customers whose plan is pro go" in refused.sentence
+    assert isinstance(advance(session, confirm_losing=True), Transition)
+    assert evidence(session) == {
+        "actor": "olga",
+        "users": losing,
+        "cohorts": ["Customers whose plan is pro go down from 100 % to 10 %."],
+    }
+
+
+def test_where_nobody_can_lose_nothing_is_counted(session: Session) -> None:
+    plan = Plan((NARROWER, FIRST), CUTOVER)
+    assert isinstance(rollouts.plan(session, FLAG, plan, now=NOW, actor="olga", reason="A plan."), Transition)
+    assert loss_by_advance(session, rollouts.find(session, FLAG), NOW) is None
+
+
+def evidence(session: Session) -> dict[str, Any]:
+    after = audit.latest(session, subject=f"rollout:{FLAG}")[0].after
+    assert after
+    found: dict[str, Any] = after["evidence"]["confirmed_losing"]
+    return found
