@@ -5,8 +5,8 @@ independent sees such a burst as proof. So this module learns the mean size B of
 while nobody is exposed, and tests against the null that bursts of a mean size up to B arrive at random, with at most
 `threshold` failures per outcome in all. Two statistics are mixed, half and half:
     all failures      each weighs less, by B: see `sequential_test.rate_test`; sees a fault that itself comes in bursts
-    spaced failures   those within HORIZON outcomes of a burst's first are left out, and the outcomes with them; what
-                      remains of a burst is close to one failure, so a fault whose failures lie apart is seen at once
+    spaced failures   those close behind a burst's first are left out, and the outcomes with them; what remains of a
+                      burst is close to one failure, so a fault whose failures lie apart is seen early
 Both are e-processes under that null, so their mean is one. With B = 1 the plain test is all there is and costs nothing.
 """
 
@@ -21,7 +21,9 @@ from alerts.analysis.rules import Rule, rule_test
 from alerts.analysis.sequential_test import log_sum_exp, step
 
 HORIZON = 15
-"""For how many outcomes after its first failure a burst lasts: longer than nineteen in twenty bursts of a mean of 5."""
+"""For how many outcomes after its first failure a burst is looked for: longer than 19 in 20 bursts of a mean of 5."""
+REMAINDER = 0.03
+"""The share of bursts that is longer than what is left out of spaced failures."""
 LARGEST = 10.0
 STEP = 1.2
 """Sizes are rounded up to powers of this, so that a little more knowledge doesn't begin the evidence anew."""
@@ -58,6 +60,8 @@ class Bursts:
     candidate: BurstHistory = field(default_factory=BurstHistory)
     control: BurstHistory = field(default_factory=BurstHistory)
     size: float = 1.0
+    apart: BurstHistory = field(default_factory=BurstHistory)
+    """The candidate's outcomes by the horizon of the size in force."""
     spaced: Evidence = field(default_factory=Evidence)
 
     def combine(self, evidence: Evidence) -> Evidence:
@@ -68,7 +72,7 @@ class Bursts:
         return evidence._replace(log_e=log_e, peak_log_e=max(log_e, evidence.peak_log_e - log(2)))
 
 
-def add_outcomes(history: BurstHistory, counts: Counts) -> BurstHistory:
+def add_outcomes(history: BurstHistory, counts: Counts, horizon: int = HORIZON) -> BurstHistory:
     """Add outcomes whose order is not known.
 
     Failures are taken to lie evenly; of several in one increment, only the first begins a burst, which errs on the side
@@ -92,7 +96,7 @@ def add_outcomes(history: BurstHistory, counts: Counts) -> BurstHistory:
         history.outside_total + first,
         history.inside_bad + inside_bad + bad - 1,
         history.inside_total + inside_total + after_first,
-        max(0, HORIZON - after_first),
+        max(0, horizon - after_first),
     )
 
 
@@ -115,7 +119,12 @@ def mean_size(history: BurstHistory) -> float:
 
 def spaced_size(size: float) -> float:
     """Return the mean number of failures that are left of a burst of mean `size` once its horizon is left out."""
-    return 1 / (1 - (1 - 1 / size) ** HORIZON)
+    return 1 / (1 - (1 - 1 / size) ** horizon_of(size)) if size > 1 else 1.0
+
+
+def horizon_of(size: float) -> int:
+    """Return how many outcomes after a burst's first failure are left out, where bursts have this mean size."""
+    return ceil(log(REMAINDER) / log(1 - 1 / size)) if size > 1 else 0
 
 
 def learn(bursts: Bursts, threshold: float) -> Bursts:
@@ -136,11 +145,13 @@ def weigh(
     How large bursts are is learnt while nobody is exposed and stays as it is from then on: evidence against a release
     must not change the measure that it is taken by.
     """
-    size, candidate, spaced = bursts.size, add_outcomes(bursts.candidate, counts), bursts.spaced
+    size, apart, spaced = bursts.size, bursts.apart, bursts.spaced
     if size > 1:
-        outside = candidate.outside - bursts.candidate.outside
+        apart = add_outcomes(apart, counts, horizon_of(size))
+        outside = apart.outside - bursts.apart.outside
         spaced = step(rule_test(rule, burst_size=spaced_size(size)), spaced, outside, at=at)
-    after = Bursts(candidate, add_outcomes(bursts.control, control), size, spaced)
+    candidate, control_history = add_outcomes(bursts.candidate, counts), add_outcomes(bursts.control, control)
+    after = Bursts(candidate, control_history, size, apart, spaced)
     grown = step(rule_test(rule, burst_size=size), evidence, counts, at=at)
     if not learning or rule.tripwire:
         return grown, after
@@ -154,6 +165,7 @@ def bursts_to_json(bursts: Bursts) -> dict[str, Any]:
         "candidate": list(bursts.candidate),
         "control": list(bursts.control),
         "size": bursts.size,
+        "apart": list(bursts.apart),
         "spaced": to_json(bursts.spaced),
     }
 
@@ -164,5 +176,6 @@ def bursts_from_json(stored: Mapping[str, Any]) -> Bursts:
         BurstHistory(*stored["candidate"]),
         BurstHistory(*stored["control"]),
         stored["size"],
+        BurstHistory(*stored["apart"]),
         from_json(stored["spaced"]),
     )

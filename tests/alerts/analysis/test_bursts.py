@@ -120,5 +120,11 @@ def test_a_restart_keeps_the_counts_and_drops_what_they_showed() -> None:
 
 
 def test_it_survives_a_restart_of_the_server() -> None:
-    bursts = Bursts(BurstHistory(1, 20, 3, 15, 2), BurstHistory(0, 5, 0, 0, 0), 2.5, Evidence(1, 20, log_e=1.0))
+    bursts = Bursts(
+        BurstHistory(1, 20, 3, 15, 2),
+        BurstHistory(0, 5, 0, 0, 0),
+        2.5,
+        BurstHistory(left=3),
+        Evidence(1, 20, log_e=1.0),
+    )
     assert bursts_from_json(json.loads(json.dumps(bursts_to_json(bursts)))) == bursts
