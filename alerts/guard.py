@@ -164,6 +164,7 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         pairs=window.pairs(rule.migration, memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
         legacy_faults=window.legacy_faults(rule),
+        burst_size=memory.bursts.size,
     )
 
 

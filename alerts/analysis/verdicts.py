@@ -69,6 +69,8 @@ class Facts:
     """For how long exposed traffic has left no counts; 0 where none was due."""
     pairs: Pairs | None = None
     arms: Arms = NO_ARMS
+    burst_size: float = 1.0
+    """How many failures come at once on average, as learnt before anybody was exposed."""
     legacy_faults: Counts = NO_COUNTS
     """Of the window's outcomes, those that are legacy's own defects."""
 
@@ -96,6 +98,8 @@ class Verdict(NamedTuple):
     attribution: Attribution
     breached_since: datetime | None = None
     calm_since: datetime | None = None
+    burst_size: float = 1.0
+    """How many failures come at once on average, which the evidence allows for."""
 
     @property
     def rate(self) -> float:
@@ -109,7 +113,8 @@ class Verdict(NamedTuple):
         whole = f"{_of(self.counts)} since the attempt began"
         bar = "" if self.rollback_log10 is None else f"; a rollback takes 10^{self.rollback_log10:.1f}"
         evidence = f"Evidence 10^{self.evidence_log10:.1f}{bar}."
-        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}"
+        bursts = f" Failures come in bursts of about {self.burst_size:.2g} here." if self.burst_size > 1 else ""
+        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +132,7 @@ def judge(
 ) -> Verdict:
     """Return the verdict on `rule` at `now`, the gravest concern's.
 
-    `budget` is from `rules.error_budgets`; without a chance of a wrong rollback it never rolls back. `previous` is the
-    verdict of the tick before in the same attempt, None at its start.
+    `budget` is from `rules.error_budgets`; `previous` is of the tick before in the same attempt, None at its start.
     """
     log_bar = budget.rollback_log_e
     breached = log_bar is not None and evidence.log_e >= log_bar
@@ -161,6 +165,7 @@ def judge(
         attribution=attribution,
         breached_since=breached_since,
         calm_since=calm_since,
+        burst_size=facts.burst_size,
     )
 
 
