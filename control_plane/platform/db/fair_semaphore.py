@@ -6,8 +6,7 @@ from math import inf
 
 MAX_WAIT_SECONDS = 0.05
 """A thread that has waited so long goes ahead: then the slowness has another cause, and waiting only adds to it."""
-ONE_MORE_SECONDS = 0.001
-MOST_AT_ONCE, LATEST = 8, 100
+LATEST = 100
 
 
 class FairSemaphore:
@@ -73,9 +72,7 @@ class AdaptiveLimit:
     cost a tenth of the throughput, eight a fifth.
     """
 
-    def __init__(
-        self, *, one_more_seconds: float = ONE_MORE_SECONDS, most: int = MOST_AT_ONCE, latest: int = LATEST
-    ) -> None:
+    def __init__(self, *, one_more_seconds: float = 0.001, most: int = 8, latest: int = LATEST) -> None:
         self._one_more_seconds = one_more_seconds
         self._most = most
         self._latest = latest

@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import psycopg
-from flask import Flask
 from psycopg import errors, pq
+from psycopg.adapt import PyFormat, Transformer
 from sqlalchemy import BindParameter, ClauseElement, Dialect, Executable, PoolProxiedConnection
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.engine import Connection
@@ -31,6 +31,7 @@ Values = Mapping[str, Any]
 """The bind parameters, by name."""
 Texts = Sequence[bytes | None]
 Result = TypeVar("Result")
+Run = Callable[[Any, str, Any], Result]
 Get = Callable[[Values], Any]
 Convert = Callable[[Any], Any]
 
@@ -50,11 +51,7 @@ class StatementHooks:
 
 
 HOOKS = AppState[StatementHooks]("statement_hooks")
-
-
-def set_statement_hooks(app: Flask, hooks: StatementHooks) -> None:
-    """Report every such statement of this application to `hooks`; SQLAlchemy's own events don't see them."""
-    HOOKS.set(app, hooks)
+"""Called for every such statement of an application; SQLAlchemy's own events don't see them."""
 
 
 class CompiledStatement:
@@ -68,8 +65,12 @@ class CompiledStatement:
     def fetch_all(self, session: Session, values: Values = NOTHING) -> Sequence[Any]:
         """Return every row, with the columns as attributes."""
         connection = _connection(session)
-        compiled = self._compile(connection.dialect, values)
-        rows, _ = _execute(connection, connection.connection, compiled.sql, compiled.bind(values), _rows)
+        if connection is None:
+            compiled = self._compile(LIBPQ, values)
+            rows = self._run_in_own_transaction(compiled, compiled.bind(values), compiled.prepared_rows)
+        else:
+            compiled = self._compile(connection.dialect, values)
+            rows, _ = _execute(connection, connection.connection, compiled.sql, compiled.bind(values), _rows)
         return compiled.read(rows)
 
     def fetch_one(self, session: Session, values: Values = NOTHING) -> Any:
@@ -80,18 +81,17 @@ class CompiledStatement:
 
     def execute(self, session: Session, values: Values) -> int:
         """Return the number of rows that were changed."""
-        connection = _connection(session)
+        connection: Connection = session.info[CONNECTION]
         compiled = self._compile(connection.dialect, values)
         return _execute(connection, connection.connection, compiled.sql, compiled.bind(values), _rows)[1]
 
     def execute_many(self, session: Session, values: Sequence[Values]) -> None:
         """Execute once for each of `values`, which have the same keys; do nothing for none."""
         if values:
-            connection = _connection(session)
+            connection: Connection = session.info[CONNECTION]
             compiled = self._compile(connection.dialect, values[0])
-            _execute(
-                connection, connection.connection, compiled.sql, [compiled.bind(each) for each in values], _no_rows
-            )
+            parameters = [compiled.bind(each) for each in values]
+            _execute(connection, connection.connection, compiled.sql, parameters, _no_rows)
 
     def fetch_value(self, texts: Texts) -> bytes:
         """Return the one value, never NULL, of a statement that is a transaction of its own on PostgreSQL.
@@ -101,17 +101,20 @@ class CompiledStatement:
         finds the caches cold, and psycopg's cursor as much again.
         """
         compiled = self._compile(LIBPQ, NOTHING)
+        return self._run_in_own_transaction(compiled, texts, compiled.prepared_value)
+
+    def _run_in_own_transaction(self, compiled: "_Compiled", values: Any, run: "Run[Result]") -> Result:
         has_permit = self.semaphore.acquire()
         try:
             lent = _checkout()
             started = perf_counter()
             try:
-                value = _execute(lent, lent, compiled.sql, texts, compiled.prepared_value)
+                result = _execute(lent, lent, compiled.sql, values, run)
             finally:
                 lent.close()
             if permits := self._limit.observe(perf_counter() - started):
                 self.semaphore.resize(permits)
-            return value
+            return result
         finally:
             if has_permit:
                 self.semaphore.release()
@@ -153,19 +156,29 @@ class _Compiled:
             columns[index] = convert(columns[index])
         return columns
 
+    def prepared_rows(self, driver: psycopg.Connection[Any], sql: str, values: Sequence[Any]) -> list[Any]:
+        """Return every row of the statement, in the driver's types."""
+        types = Transformer(driver)
+        # None among them is SQL's NULL, which libpq takes and the driver's types don't say.
+        result = self._prepared(driver, sql, types.dump_sequence(values, [PyFormat.TEXT] * len(values)))
+        types.set_pgresult(result)
+        return types.load_rows(0, result.ntuples, tuple)
+
     def prepared_value(self, driver: psycopg.Connection[Any], sql: str, texts: Texts) -> bytes:
-        """Return the one value of the statement, which each connection prepares once."""
+        """Return the one value of the statement as PostgreSQL writes it."""
         if b"\0" in b"".join(filter(None, texts)):
             raise psycopg.DataError("PostgreSQL's texts hold no zero bytes.")  # libpq would read up to there
-        known = cast(Sequence[bytes], texts)  # None is SQL's NULL, which libpq takes and the driver's types don't say
-        result = driver.pgconn.exec_prepared(self.name, known)
+        value = self._prepared(driver, sql, texts).get_value(0, 0)
+        assert value is not None
+        return value
+
+    def _prepared(self, driver: psycopg.Connection[Any], sql: str, texts: Any) -> pq.abc.PGresult:
+        result = driver.pgconn.exec_prepared(self.name, texts)
         if result.error_field(pq.DiagnosticField.SQLSTATE) == UNKNOWN_STATEMENT:
             # A new connection, or one on which a transaction was rolled back: the driver deallocates everything then.
             _check(driver, driver.pgconn.prepare(self.name, sql.encode()))
-            result = driver.pgconn.exec_prepared(self.name, known)
-        value = _check(driver, result).get_value(0, 0)
-        assert value is not None
-        return value
+            result = driver.pgconn.exec_prepared(self.name, texts)
+        return _check(driver, result)
 
 
 def _compile(statement: Executable, dialect: Dialect, names: list[str]) -> _Compiled:
@@ -197,9 +210,10 @@ def _getter(parameter: BindParameter[Any], dialect: Dialect) -> Get:
     return (lambda values: convert(values[name])) if convert else (lambda values: values[name])
 
 
-def _connection(session: Session) -> Connection:
-    """Return the connection of a `transaction()`; in `autocommit()` the session takes one when it is first asked."""
-    return session.info.get(CONNECTION) or session.connection()
+def _connection(session: Session) -> Connection | None:
+    """Return the connection of the session; None for `autocommit()` that has none, and needs none for one statement."""
+    found: Connection | None = session.info.get(CONNECTION)
+    return session.connection() if found is None and session.in_transaction() else found
 
 
 def _checkout() -> PoolProxiedConnection:
@@ -215,7 +229,7 @@ def _execute(
     lent: PoolProxiedConnection,
     sql: str,
     values: Any,
-    run: Callable[[Any, str, Any], Result],
+    run: Run[Result],
 ) -> Result:
     """Run a statement by the driver's connection and report it; `holder` learns of a lost one. Raises DBAPIError."""
     driver, started = cast(Any, lent.driver_connection), perf_counter()

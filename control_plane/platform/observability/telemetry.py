@@ -74,7 +74,7 @@ def init_app(app: Flask) -> None:
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine)
         _observe_errors(db.engine, app)
-    fastpath.set_statement_hooks(app, fastpath.StatementHooks(_record_fastpath_success, _record_fastpath_failure))
+    fastpath.HOOKS.set(app, fastpath.StatementHooks(_record_fastpath_success, _record_fastpath_failure))
     _observe_checkouts(app)
     app.before_request(_start)
     app.after_request(_finish)
