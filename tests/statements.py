@@ -24,9 +24,9 @@ def noted() -> Iterator[list[Sent]]:
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         sent.append((statement, parameters))
 
-    def note_past_sqlalchemy(holder: Any, lent: Any, statement: str, values: Any, run: Any) -> Any:
+    def note_past_sqlalchemy(holder: Any, pooled: Any, statement: str, values: Any, run: Any) -> Any:
         sent.append((statement, values if isinstance(values, dict) else tuple(values)))
-        return executed(holder, lent, statement, values, run)
+        return executed(holder, pooled, statement, values, run)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fastpath, "_execute", note_past_sqlalchemy)

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors, pq
 from psycopg.adapt import PyFormat, Transformer
 from sqlalchemy import BindParameter, ClauseElement, Dialect, Executable, PoolProxiedConnection
-from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -36,7 +36,7 @@ Get = Callable[[Values], Any]
 Convert = Callable[[Any], Any]
 
 NOTHING: Values = {}
-LIBPQ = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+LIBPQ = psycopg_dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 """PostgreSQL with the placeholders that it knows itself: `$1`, `$2` and so on."""
 UNKNOWN_STATEMENT = b"26000"  # invalid_sql_statement_name
 NUMBERS = count()
@@ -106,12 +106,12 @@ class CompiledStatement:
     def _run_in_own_transaction(self, compiled: "_Compiled", values: Any, run: "Run[Result]") -> Result:
         has_permit = self.semaphore.acquire()
         try:
-            lent = _checkout()
+            pooled = _checkout()
             started = perf_counter()
             try:
-                result = _execute(lent, lent, compiled.sql, values, run)
+                result = _execute(pooled, pooled, compiled.sql, values, run)
             finally:
-                lent.close()
+                pooled.close()
             if permits := self._limit.observe(perf_counter() - started):
                 self.semaphore.resize(permits)
             return result
@@ -217,7 +217,7 @@ def _connection(session: Session) -> Connection | None:
 
 
 def _checkout() -> PoolProxiedConnection:
-    """Take a connection without SQLAlchemy's own around it, which costs as much as all else in the process."""
+    """Take a connection without SQLAlchemy's `Connection` around it, which costs a fifth of the CPU of all this."""
     try:
         return db.engine.raw_connection()
     except psycopg.Error as error:
@@ -226,13 +226,13 @@ def _checkout() -> PoolProxiedConnection:
 
 def _execute(
     holder: Connection | PoolProxiedConnection,
-    lent: PoolProxiedConnection,
+    pooled: PoolProxiedConnection,
     sql: str,
     values: Any,
     run: Run[Result],
 ) -> Result:
     """Run a statement by the driver's connection and report it; `holder` learns of a lost one. Raises DBAPIError."""
-    driver, started = cast(Any, lent.driver_connection), perf_counter()
+    driver, started = cast(Any, pooled.driver_connection), perf_counter()
     try:
         result = run(driver, sql, values)
     except (psycopg.Error, sqlite3.Error) as error:
