@@ -19,8 +19,8 @@ from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Verdict
 from alerts.models import AlertState
 from control_plane.phases import RolloutState
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import execute_core, per_dialect
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import AuditEntry
 
 TABLE = cast(Table, AlertState.__table__)

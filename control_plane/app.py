@@ -12,7 +12,7 @@ from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import health, openapi, proxies, url_converters
 from control_plane.platform.observability import signals, telemetry
-from control_plane.platform.runtime import change_feed, concurrency_limit, jobs, pool_saturation
+from control_plane.platform.runtime import change_feed, jobs, pool_saturation
 from control_plane.platform.settings import SETTINGS, Settings
 
 PLATFORM = (
@@ -56,7 +56,6 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         for name in PACKAGES:
             import_module(name).init_app(app)
     proxies.init_app(app, settings)
-    concurrency_limit.init_app(app, settings)
     return app
 
 

@@ -16,10 +16,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from control_plane import keepalive_ping
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
-from control_plane.platform.settings import SETTINGS, Settings, SettingsError
+from control_plane.platform.settings import Settings, SettingsError
 
 CONNECTIONS_MAX = 10_000
 """Open connections per worker. One that idles needs no thread, so there may be many more than requests at once."""
@@ -52,7 +51,7 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         interface=Interfaces.WSGI,
         factory=True,
         workers=settings.workers,
-        blocking_threads=settings.threads + settings.streams,
+        blocking_threads=settings.threads,
         backpressure=_connections(),
         http=HTTPModes.http1,
         websockets=False,
@@ -69,7 +68,6 @@ def application() -> Flask:
     app = create_app(schema_may_wait=True)
     start_background(app)
     stop_with_server(partial(stop_background, app))
-    keepalive_ping.start(SETTINGS.get(app))
     _tune_interpreter()
     return app
 

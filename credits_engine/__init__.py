@@ -6,7 +6,6 @@ from control_plane import blast_radius, rollouts, sample_ratio
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
 from control_plane.phases import FLAG
-from control_plane.platform.runtime import concurrency_limit
 from credits_engine import expiry_jobs
 from credits_engine.administration import usage_rollup
 from credits_engine.api import card, schemas
@@ -19,13 +18,10 @@ from credits_engine.reconciliation import engine_flapping, invariants, new_error
 from credits_engine.remediation import jobs as remediation
 from credits_engine.store import guard_queries
 
-BUSY = ("/api/credits/consume", "/api/user/credits/status")
-
 
 def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
     register_migration(CREDITS)
-    concurrency_limit.limit_paths(app, *BUSY)
     execution.init_app(app)
     api.init_app(app)
     schedule.init_app(app)

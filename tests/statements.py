@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.engine import Connection
 
-from control_plane.platform.db import autocommit, compiled_statement
-from control_plane.platform.db.compiled_sql import CompiledSql
+from control_plane.platform.db import fastpath
 from control_plane.platform.db.database import db, read_only
 
 Sent = tuple[str, Any]
@@ -21,24 +19,17 @@ Sent = tuple[str, Any]
 def noted() -> Iterator[list[Sent]]:
     """Every statement while the block lasts; the block stands inside an application context."""
     sent: list[Sent] = []
-    executed, answered = compiled_statement.execute_compiled, autocommit._fetch_reported
+    executed = fastpath._execute
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         sent.append((statement, parameters))
 
-    def note_past_sqlalchemy(
-        connection: Connection, words: CompiledSql, values: Any, *, many: bool = False
-    ) -> tuple[list[Any], int]:
-        sent.append((words.sql, tuple(values) if words.in_order else values))
-        return executed(connection, words, values, many=many)
-
-    def note_alone(execute: Any, statement: str, asked: Any) -> Any:
-        sent.append((statement, asked))
-        return answered(execute, statement, asked)
+    def note_past_sqlalchemy(holder: Any, pooled: Any, statement: str, values: Any, run: Any) -> Any:
+        sent.append((statement, values if isinstance(values, dict) else tuple(values)))
+        return executed(holder, pooled, statement, values, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_statement, "execute_compiled", note_past_sqlalchemy)
-        patch.setattr(autocommit, "_fetch_reported", note_alone)
+        patch.setattr(fastpath, "_execute", note_past_sqlalchemy)
         event.listen(db.engine, "before_cursor_execute", note)
         try:
             yield sent

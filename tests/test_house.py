@@ -30,6 +30,9 @@ REGISTRATION = re.compile(r"\b(rollouts|blast_radius|sample_ratio)\.(register_\w
 
 SQL = re.compile(r"from sqlalchemy import .*|session\.(?:execute|scalars?|get|query)\(")
 
+PRIVATE = re.compile(r"_(?!make$)[a-z]")
+"""A name that a library keeps to itself; `namedtuple._make` is documented."""
+
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -54,6 +57,17 @@ def test_what_a_package_registers_with_rollouts_stands_in_its_init(package: str)
 def test_the_dashboards_execute_no_sql() -> None:
     """Let each package's store do that: a page is made of what those return."""
     found = [f"{name}: {line}" for name, text in _modules("dashboards") for line in SQL.findall(text)]
+    assert found == []
+
+
+def test_the_database_layer_uses_no_private_part_of_a_library() -> None:
+    found = [
+        f"{name}:{node.lineno}: {node.attr if isinstance(node, ast.Attribute) else node.name}"
+        for name, text in _modules("control_plane/platform/db")
+        for node in ast.walk(ast.parse(text))
+        if (isinstance(node, ast.Attribute) and _is_foreign(node.value) and PRIVATE.match(node.attr))
+        or (isinstance(node, ast.alias) and PRIVATE.match(node.name))
+    ]
     assert found == []
 
 
@@ -100,6 +114,10 @@ def test_testing_installs_every_pin_of_running_so_that_one_environment_serves_bo
 
 def _pins(lock: Path) -> Iterator[tuple[str, str]]:
     return ((found["name"], found["version"]) for found in PIN.finditer(lock.read_text()))
+
+
+def _is_foreign(value: ast.expr) -> bool:
+    return not (isinstance(value, ast.Name) and value.id in ("self", "cls"))
 
 
 def _modules(*packages: str) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,8 @@
 """Each request's way: its environ, its body if it has one, the application, the answer."""
 
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -81,10 +84,38 @@ class Gateway:
         environ["wsgi.input"] = BytesIO(body)
         start, reader = responses.StartResponse(), StreamReader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
         try:
-            responses.answer(watcher.proto, start, self._application(environ, start), reader)
+            pieces = self._application(environ, start)
+        except Exception:
+            log.exception("gateway.failed")
+            watcher.done()
+            return
+        send = partial(self._send, watcher, start, pieces, reader)
+        if start.is_event_stream:
+            _run_in_own_thread(send)
+        else:
+            send()
+
+    def _send(
+        self, watcher: Any, start: responses.StartResponse, pieces: Iterable[bytes], reader: StreamReader
+    ) -> None:
+        try:
+            responses.answer(watcher.proto, start, pieces, reader)
         except Exception:
             log.exception("gateway.failed")
             watcher.done()
 
     def _limit_at(self, path: str) -> int:
         return next((limit for start, limit in self._larger.items() if path.startswith(start)), self._limit)
+
+
+def _run_in_own_thread(send: Callable[[], None]) -> None:
+    """Send a stream that may last for hours without one of the server's threads.
+
+    Granian's pool may give a request to a thread that it believes idle and that has just taken another one. The request
+    then waits until some thread of the pool is free, or another request comes: not for long, as long as no thread is
+    taken for good.
+    """
+    try:
+        threading.Thread(target=send, name="event-stream", daemon=True).start()
+    except RuntimeError:
+        send()  # the system gives no more threads

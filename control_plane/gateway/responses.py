@@ -12,6 +12,8 @@ from control_plane.platform.problems import MEDIA_TYPE, Problem
 Headers = list[tuple[str, str]]
 Write = Callable[[bytes], object]
 
+EVENT_STREAM = "text/event-stream"
+
 
 class Sender(Protocol):
     """Granian's side of a response."""
@@ -37,6 +39,11 @@ class StartResponse:
         self.status = int(status[:3])
         self.headers = headers
         return _write
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Return whether the answer is a stream that stays open; the application caps their number."""
+        return any(name.lower() == "content-type" and value.startswith(EVENT_STREAM) for name, value in self.headers)
 
 
 def answer(sender: Sender, start: StartResponse, pieces: Iterable[bytes], reader: StreamReader) -> None:

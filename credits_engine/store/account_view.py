@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.engines.decisions import Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Limits

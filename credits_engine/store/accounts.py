@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.engines.decisions import Outcome
 from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, RETIREMENT, USERS
 

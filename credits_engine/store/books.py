@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import is_postgresql
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.engines.decisions import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan, Limits

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import execute_core
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
 
 COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id")

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import execute_core, is_postgresql
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CreditPlan
 from credits_engine.store.books import (

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from control_plane.platform.db import autocommit
+from sqlalchemy import text
+
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.engines.decisions import EngineName
 
-ANSWER = "SELECT credit_answer(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 INSTANTS = (
     "occurred_at",
     *(f"{engine.value}_period_{bound}" for engine in EngineName for bound in ("start", "end")),
@@ -68,9 +69,12 @@ class ProcedureParams(NamedTuple):
     lets_pass: bool
 
 
+ANSWER = CompiledStatement(text(f"SELECT credit_answer({', '.join(f':{name}' for name in ProcedureParams._fields)})"))
+
+
 def call(question: ProcedureParams) -> ShortResult | JournalResult:
     """Call the function and commit. Raises DBAPIError with the function's own SQLSTATE."""
-    return read(json.loads(autocommit.fetch_value(ANSWER, tuple(map(_text, question)))))
+    return read(json.loads(ANSWER.fetch_value(list(map(_text, question)))))
 
 
 def _text(value: object) -> bytes | None:

@@ -6,8 +6,8 @@ from typing import Any, cast
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import execute_core, per_dialect
+from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.billing.models import BillingAccount
 from credits_engine.models import (
     CreditFreeze,

@@ -1,7 +1,6 @@
 """Streams that stay open: how many a process holds, why one ends, and what keeps proxies from ending it earlier.
 
-Each holds a thread of its worker, so their number is capped; the server makes threads as they are needed, beside those
-that answer requests.
+Each is sent in a thread of its own, beside those that answer requests, so their number is capped.
 """
 
 import threading

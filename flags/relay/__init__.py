@@ -17,7 +17,7 @@ from control_plane.platform.db import database
 from control_plane.platform.http import health, proxies, url_converters
 from control_plane.platform.http.health import NotReady
 from control_plane.platform.observability import signals, telemetry
-from control_plane.platform.runtime import change_feed, concurrency_limit, jobs
+from control_plane.platform.runtime import change_feed, jobs
 from control_plane.platform.settings import SETTINGS, Settings, SettingsError
 from flags.client_features.refresher import FEATURE_PROVIDER
 from flags.client_features.user_directory import USER_DIRECTORY
@@ -89,7 +89,6 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     for routes in (client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)
     proxies.init_app(app, settings)
-    concurrency_limit.init_app(app, settings)
     return Relay(app, follower, tokens, MetricsForwarder(upstream, heard, by_environment), by_environment)
 
 

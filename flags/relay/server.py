@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from control_plane import keepalive_ping, server
+from control_plane import server
 from control_plane.platform.settings import Settings
 from flags.relay import create_relay
 
@@ -34,5 +34,4 @@ def application() -> Flask:
     relay = create_relay(order.settings, order.url, order.tokens)
     relay.start()
     server.stop_with_server(relay.stop)
-    keepalive_ping.start(order.settings)
     return relay.app

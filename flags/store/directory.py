@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Executable, func, select, text
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.fastpath import CompiledStatement
 from flags.models import DirectoryUser
 
 UPSERT_BATCH = 500

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import Change, Lease
 from control_plane.platform.runtime import leases
 from control_plane.rollouts import TOPIC as ROLLOUT

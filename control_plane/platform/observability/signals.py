@@ -16,8 +16,8 @@ from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import SignalMinute, SignalSlice, SignalTotal
 from control_plane.platform.observability import account_failures

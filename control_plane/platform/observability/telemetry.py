@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from control_plane.platform import settings
-from control_plane.platform.db import errors, pool, statement_hooks
+from control_plane.platform.db import errors, fastpath, pool
 from control_plane.platform.db.database import BEGIN_ERROR_HOOK, db
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import logs, request_outcomes
@@ -74,9 +74,7 @@ def init_app(app: Flask) -> None:
         logs.configure(settings.current().log_format)
         _observe_statements(db.engine)
         _observe_errors(db.engine, app)
-    statement_hooks.set_statement_hooks(
-        app, statement_hooks.StatementHooks(_record_autocommit_success, _record_autocommit_failure)
-    )
+    fastpath.HOOKS.set(app, fastpath.StatementHooks(_record_fastpath_success, _record_fastpath_failure))
     _observe_checkouts(app)
     app.before_request(_start)
     app.after_request(_finish)
@@ -274,13 +272,13 @@ def _record_database_failure(error: Exception | None) -> None:
         request_outcomes.observe(UNANSWERED, *([LOCK_HELD] if errors.is_lock_timeout(error.orig) else []))
 
 
-def _record_autocommit_success(seconds: float, statement: str) -> None:
+def _record_fastpath_success(seconds: float, statement: str) -> None:
     if has_request_context():
         _statement_took(seconds, statement)
         request_outcomes.observe(ANSWERED, LOCK_HAD)
 
 
-def _record_autocommit_failure(seconds: float, error: Exception) -> None:
+def _record_fastpath_failure(seconds: float, error: Exception) -> None:
     if has_request_context():
         _statement_failed_after(seconds)
         _record_database_failure(error)

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Executable, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import dialect_insert, per_dialect, rowcount_of
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import Change, Lease
 
 GUARD = "guard"

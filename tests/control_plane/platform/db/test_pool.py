@@ -70,7 +70,7 @@ def test_whoever_gets_no_connection_in_time_has_waited_longest(
 
 
 @pytest.mark.database("postgresql")
-def test_of_a_connection_that_is_lent_its_making_anew_is_part_of_the_wait(
+def test_of_a_connection_that_was_lost_its_making_anew_is_part_of_the_wait(
     app: Flask, counted: Callable[[], tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = psycopg.connect
@@ -81,14 +81,10 @@ def test_of_a_connection_that_is_lent_its_making_anew_is_part_of_the_wait(
 
     with app.test_request_context():
         signals.set_bounds({SIGNAL: 0.04})
-        pool = db.engine.pool
-        assert isinstance(pool, InstrumentedPool)
-        lent = pool.checkout_raw()
-        pool.invalidate_checked_out(lent, psycopg.OperationalError("gone"))
-        pool.checkin_raw(lent)
+        with db.engine.connect() as lost:
+            lost.invalidate(psycopg.OperationalError("gone"))
         counted()
         monkeypatch.setattr(psycopg, "connect", make_slowly)
-        again = pool.checkout_raw()
-        assert again.driver_connection is not None
-        pool.checkin_raw(again)
+        with db.engine.connect() as again:
+            assert again.connection.driver_connection is not None
     assert counted() == (0, 1)

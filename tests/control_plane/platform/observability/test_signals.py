@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import read_only
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.observability import account_failures, signals
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 

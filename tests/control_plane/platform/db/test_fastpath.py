@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from control_plane.platform.db.compiled_statement import CompiledStatement
 from control_plane.platform.db.database import UtcDateTime, autocommit, db, execute_core, per_dialect, transaction
+from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 
 NOTES = Table(

@@ -1,0 +1,36 @@
+"""Streams that stay open, beside requests: they hold none of the server's threads, however many they are."""
+
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+from tests.control_plane.gateway.conftest import House, lived_in, read
+from tests.control_plane.gateway.test_slow_clients import answers_everybody, request
+
+STREAMS = 12
+
+
+def opened(house: House) -> list[bytes]:
+    """The beginning of as many streams as the server takes, each of which stays open."""
+    words = request("GET", "/api/client/streaming", house.tokens["client"])
+    return [connection.recv(65_536) for connection in [house.say(words) for _ in range(STREAMS)]]
+
+
+def test_more_streams_than_threads_stay_open_and_requests_are_answered(tmp_path: Path) -> None:
+    with lived_in(tmp_path, THREADS="4", STREAMS=str(STREAMS)) as house:
+        assert [int(beginning[9:12]) for beginning in opened(house)] == [HTTPStatus.OK] * STREAMS
+        answers_everybody(house)
+
+
+def test_a_stream_that_its_reader_left_gives_its_place_back(tmp_path: Path) -> None:
+    with lived_in(tmp_path, THREADS="4", STREAMS="1") as house:
+        words = request("GET", "/api/client/streaming", house.tokens["client"])
+        first = house.say(words)
+        assert int(first.recv(65_536)[9:12]) == HTTPStatus.OK
+        assert read(house.say(words))[0] == HTTPStatus.SERVICE_UNAVAILABLE
+        first.close()
+        give_up = time.monotonic() + 60
+        while int(house.say(words).recv(65_536)[9:12]) != HTTPStatus.OK:
+            assert time.monotonic() < give_up
+            time.sleep(0.2)
+        assert "Traceback" not in house.served.log.read_text()
