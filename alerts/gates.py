@@ -6,18 +6,22 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts import store
-from alerts.analysis.evidence import LN_10, Counts
+from alerts.analysis.evidence import LN_10, Counts, Evidence
+from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
-from alerts.analysis.verdicts import RELEASE_LOG_E, Certificate, Status, Verdict, certificate
+from alerts.analysis.safety_evidence import SafetyEvidence, safety_evidence
+from alerts.analysis.verdicts import RELEASE_LOG_E, Status, Verdict
 from alerts.counters import Counters
 from alerts.definitions import rules_file
 from alerts.guard import applicable
+from alerts.store import AlertMemory
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute
 
+NOTHING = AlertMemory(Counts(), Evidence(), Counts(), Evidence(), None, DataGap())
 ALARMING = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
 SUSPECT_LOG10 = RELEASE_LOG_E / LN_10
 """A window over its threshold is mostly chance; it closes the gate only with evidence that would keep a hold."""
@@ -62,21 +66,25 @@ def guardrails(session: Session, rollout: Rollout, _now: datetime) -> GateResult
     return GateResult("guardrails", GateStatus.OPEN, "No alert stands against it.", evidence)
 
 
-def safety(session: Session, rollout: Rollout, _now: datetime) -> GateResult:
-    """Open once the answers that the candidate gave, serving or shadowing, show that it is below the thresholds."""
+def safety(session: Session, rollout: Rollout, now: datetime) -> GateResult:
+    """Open once the answers that the candidate gave, serving or shadowing, show that it is below the thresholds.
+
+    Or, where the plan takes a risk, once the chance that it is above is small enough. What was shown before this step
+    doesn't open it while the step itself is worse.
+    """
     if problem := _without_rules():
         return GateResult("safety", GateStatus.CLOSED, problem)
-    certificates = _certificates(session, rollout)
-    missing = [f"{name}: {each.reason}" for name, each in certificates.items() if not each.granted]
-    evidence = {
-        name: {"granted": each.granted, "log10": round(each.log10, 2), "clean_needed": each.clean_outcomes_needed}
-        for name, each in certificates.items()
-    }
-    if not certificates:
+    found = _evidence_of_safety(session, rollout, now)
+    if not found:
         reason = f"No alert of {rollout.flag} counts outcomes that could show it to be safe."
-        return GateResult("safety", GateStatus.UNKNOWN, reason, evidence)
+        return GateResult("safety", GateStatus.UNKNOWN, reason)
+    evidence = {each.alert: each.to_json() for each in found}
+    missing = [each for each in found if not each.is_sufficient]
     if missing:
-        return GateResult("safety", GateStatus.UNKNOWN, " ".join(missing), evidence)
+        return GateResult("safety", GateStatus.UNKNOWN, " ".join(each.reason for each in missing), evidence)
+    risky = [each for each in found if not each.certificate.granted]
+    if risky:
+        return GateResult("safety", GateStatus.OPEN, " ".join(each.reason for each in risky), evidence)
     candidate = names_of(rollout.flag).candidate
     reason = f"{candidate} is shown to be below every threshold that must be."
     return GateResult("safety", GateStatus.OPEN, reason, evidence)
@@ -111,16 +119,21 @@ def _unwatched(rollout: Rollout) -> str:
     return f"No alert in alerts.yaml speaks of {rollout.flag}, so nothing guards it."
 
 
-def _certificates(session: Session, rollout: Rollout) -> dict[str, Certificate]:
+def _evidence_of_safety(session: Session, rollout: Rollout, now: datetime) -> list[SafetyEvidence]:
     remembered = store.memories(session, rollout.flag, attempt=rollout.attempt)
-    certifying: list[Rule] = [
-        rule for rule in applicable(rules_file.current().rules, rollout.flag) if rule.metric.certifies
+    certifying = [rule for rule in applicable(rules_file.current().rules, rollout.flag) if rule.metric.certifies]
+    return [
+        _of_rule(rule, remembered.get((rule.name, rule.fingerprint)) or NOTHING, rollout, now) for rule in certifying
     ]
-    return {
-        rule.name: certificate(rule, memory.all_counts if memory else Counts())
-        for rule in certifying
-        for memory in [remembered.get((rule.name, rule.fingerprint))]
-    }
+
+
+def _of_rule(rule: Rule, memory: AlertMemory, rollout: Rollout, now: datetime) -> SafetyEvidence:
+    is_current = memory.step is not None and memory.step.entered_at == rollout.entered_at
+    before = memory.step.before if memory.step and is_current else Counts()
+    seconds = (now - rollout.entered_at).total_seconds()
+    return safety_evidence(
+        rule, before, memory.all_counts - before, seconds=seconds, risk=rollout.phase.safety_risk, now=now
+    )
 
 
 def _served_since(session: Session, migration: Migration, since: datetime) -> int:

@@ -22,7 +22,7 @@ from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Facts, Status, Verdict, judge, to_json
 from alerts.counters import Counters
 from alerts.notifications import messages, outbox
-from alerts.store import AlertMemory, AlertStateUpdate
+from alerts.store import AlertMemory, AlertStateUpdate, StepStart
 from control_plane import rollouts
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform.runtime import leases
@@ -85,7 +85,7 @@ def _judge_rollout(
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     for rule in ours:
         before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
-        after = _next_state(rule, before, counters, now, exposed=exposed)
+        after = _begin_step(_next_state(rule, before, counters, now, exposed=exposed), before, rollout)
         facts = _facts(rule, after, counters, exposed=exposed, now=now)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
         verdict = judge(
@@ -147,6 +147,13 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
         bursts=bursts,
         excess=excess,
     )
+
+
+def _begin_step(after: AlertMemory, before: AlertMemory, rollout: Rollout) -> AlertMemory:
+    """Note what had been counted when the rollout came into the step that it is in."""
+    if after.step is not None and after.step.entered_at == rollout.entered_at:
+        return after
+    return replace(after, step=StepStart(rollout.entered_at, before.all_counts))
 
 
 def _increment(before: Counts, after: Counts) -> Counts:

@@ -1,9 +1,9 @@
 """All SQL of the alerts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
@@ -37,6 +37,13 @@ REMEMBER = CompiledStatement(per_dialect(_remembering))
 OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))
 
 
+class StepStart(NamedTuple):
+    """When a step of the rollout began, and what the attempt had counted by then."""
+
+    entered_at: datetime
+    before: Counts
+
+
 @dataclass(frozen=True, slots=True)
 class AlertMemory:
     """The stored state of one alert and flag. `seen` are the totals already turned into evidence."""
@@ -52,6 +59,8 @@ class AlertMemory:
     excess: int = 0
     """Failures of single accounts since the attempt began that are no evidence against the release, nor for it."""
     excess_before: int = 0
+    step: StepStart | None = None
+    """When the step in which the rollout is began, and what was counted in the attempt before it."""
 
     @property
     def all_counts(self) -> Counts:
@@ -127,11 +136,16 @@ def _memory(row: Any) -> AlertMemory:
         bursts=_bursts(row.seen),
         excess=row.seen.get("excess", 0),
         excess_before=row.seen.get("excess_before", 0),
+        step=_step_start(row.seen.get("step")),
     )
 
 
 def _bursts(seen: Mapping[str, Any]) -> Bursts:
     return bursts_from_json(seen["bursts"]) if "bursts" in seen else Bursts()
+
+
+def _step_start(stored: list[Any] | None) -> StepStart | None:
+    return StepStart(datetime.fromisoformat(stored[0]), Counts(*stored[1:])) if stored else None
 
 
 def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
@@ -151,6 +165,7 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
             "bursts": bursts_to_json(memory.bursts),
             "excess": memory.excess,
             "excess_before": memory.excess_before,
+            "step": memory.step and [memory.step.entered_at.isoformat(), *astuple(memory.step.before)],
         },
         "evidence": evidences.to_json(memory.evidence),
         "pairs": evidences.to_json(memory.pairs) if judged.rule.attributable else None,

@@ -41,6 +41,7 @@ __all__ = [
 
 FLAG = "ENABLE_CREDITS_V2"
 PRE_PRODUCTION = ("development", "staging")
+HIGHEST_RISK = 0.2
 
 
 class RolloutState(StrEnum):
@@ -67,6 +68,9 @@ class Phase:
     environments: tuple[str, ...] = ()
     served_minimum: int = 0
     """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
+    safety_risk: float | None = None
+    """The chance that a rate is above its threshold, at most 20 %, with which the step may still advance; None asks for
+    evidence that is wrong at most one time in twenty, whenever one looks."""
     users_maximum: int | None = None
     """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
     operations_maximum: int | None = None
@@ -268,6 +272,8 @@ def _phase_errors(phase: Phase) -> list[str]:
     caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)
     if any(cap is not None and cap < 0 for cap in caps):
         mistakes.append(f"Phase {phase.name!r}: a cap can't be negative.")
+    if phase.safety_risk is not None and not 0 < phase.safety_risk <= HIGHEST_RISK:
+        mistakes.append(f"Phase {phase.name!r}: safety_risk is above 0 and at most {HIGHEST_RISK}, a chance of 20 %.")
     if phase.soak < timedelta(0):
         mistakes.append(f"Phase {phase.name!r}: soak can't be negative.")
     return mistakes

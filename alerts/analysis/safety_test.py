@@ -1,12 +1,23 @@
-"""Evidence of safety: that a bad rate is *below* its threshold, which an advance needs and silence does not give."""
+"""Evidence of safety: that a bad rate is *below* its threshold, which an advance needs and silence does not give.
 
-from math import log
+Three answers. The certificate is wrong at most one time in twenty, whenever one looks. The chance is what an owner of a
+small service may go by instead: a posterior, good for one look. And a step that is worse than what came before undoes
+both: what was shown in shadow is no evidence for a release that turned bad since.
+"""
+
+from collections.abc import Callable
+from math import erfc, exp, lgamma, log, sqrt
 
 from alerts.analysis.evidence import Counts
-from alerts.analysis.sequential_test import LIMIT, clipped, log_sum_exp
+from alerts.analysis.sequential_test import HIGHEST_NULL, LIMIT, clipped, log_start, log_sum_exp, rate_test
 
 SAFE_FACTORS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 SAFE_LOG_E = log(20)
+WORSE_LOG_E = log(10)
+"""The evidence at which a step counts as worse than the attempt before it."""
+UPPER_CHANCE = 0.05
+CLEAREST = 0.1
+"""A rate before the step counts as at least this part of the threshold: few outcomes show no less."""
 
 
 def log_safe(threshold: float, counts: Counts) -> float:
@@ -32,15 +43,56 @@ def clean_outcomes_needed(threshold: float, counts: Counts) -> int | None:
     if threshold == 0:
         return None
 
-    def certified(more: int) -> bool:
-        return log_safe(threshold, Counts(counts.bad, counts.total + more)) >= SAFE_LOG_E
+    return _fewest(lambda more: log_safe(threshold, Counts(counts.bad, counts.total + more)) >= SAFE_LOG_E)
 
-    if certified(0):
+
+def chance_above(threshold: float, counts: Counts) -> float:
+    """Return the chance that the rate is above `threshold`, given `counts` and nothing else.
+
+    The posterior of a Poisson rate with Jeffreys' prior is Gamma(bad + 1/2, total). Its upper tail begins with erfc and
+    grows by one term for each bad outcome. Unlike the certificate it is not made for looking again and again.
+    """
+    x = threshold * counts.total
+    if not x:
+        return 1.0
+    tail = erfc(sqrt(x))
+    for shape in range(counts.bad):
+        tail += exp((shape + 0.5) * log(x) - x - lgamma(shape + 1.5))
+    return min(1.0, tail)
+
+
+def outcomes_for_chance(threshold: float, counts: Counts, chance: float) -> int:
+    """Return how many further good outcomes bring the chance of being above `threshold` down to `chance`."""
+    return _fewest(lambda more: chance_above(threshold, counts + Counts(0, more)) <= chance)
+
+
+def is_worse(threshold: float, before: Counts, during: Counts) -> bool:
+    """Return whether the outcomes of a step show a higher rate than those before it, against a null from above."""
+    if not threshold or not before.total:
+        return False
+    null = min(threshold, max(CLEAREST * threshold, _upper_rate(before)), HIGHEST_NULL)
+    # Rounded, so that tests are made for few nulls; a null that is a little higher errs towards "not worse".
+    test = rate_test(float(f"{null:.2g}"), window_seconds=1.0)
+    return log_start(test, during) >= WORSE_LOG_E
+
+
+def _upper_rate(counts: Counts) -> float:
+    """Return the rate that the true one exceeds with the chance UPPER_CHANCE."""
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if chance_above(middle, counts) <= UPPER_CHANCE else (middle, high)
+    return high
+
+
+def _fewest(enough: Callable[[int], bool]) -> int:
+    """Return the smallest number that is enough, where every larger one is, too."""
+    if enough(0):
         return 0
     low, high = 0, 1
-    while not certified(high):
+    while not enough(high):
         low, high = high, high * 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if certified(middle) else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high

@@ -17,7 +17,6 @@ from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, Arms, Attribution, P
 from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
-from alerts.analysis.safety_test import SAFE_LOG_E, clean_outcomes_needed, log_safe
 from alerts.analysis.sequential_test import log_start
 
 RELEASE_LOG_E = log(3)
@@ -109,22 +108,12 @@ class Verdict(NamedTuple):
     @property
     def reason(self) -> str:
         """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
-        window = f"{_of(self.window)} in the last {duration_text(self.window_seconds)}"
-        whole = f"{_of(self.counts)} since the attempt began"
+        window = f"{bad_of(self.window)} in the last {duration_text(self.window_seconds)}"
+        whole = f"{bad_of(self.counts)} since the attempt began"
         bar = "" if self.rollback_log10 is None else f"; a rollback takes 10^{self.rollback_log10:.1f}"
         evidence = f"Evidence 10^{self.evidence_log10:.1f}{bar}."
         bursts = f" Failures come in bursts of about {self.burst_size:.2g} here." if self.burst_size > 1 else ""
         return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """The result of a safety test: is the rate below the threshold, and if not, how many good outcomes are missing."""
-
-    granted: bool
-    log10: float
-    clean_outcomes_needed: int | None
-    reason: str
 
 
 def judge(
@@ -167,20 +156,6 @@ def judge(
         calm_since=calm_since,
         burst_size=facts.burst_size,
     )
-
-
-def certificate(rule: Rule, counts: Counts) -> Certificate:
-    """Test whether `counts` show the rate to be below the threshold, wrong at most one time in twenty."""
-    log_e = log_safe(rule.threshold, counts)
-    needed = clean_outcomes_needed(rule.threshold, counts)
-    match needed:
-        case None:
-            reason = "A threshold of zero can't be shown to hold; it only trips."
-        case 0:
-            reason = f"Shown to be below {rule.allowed}: bad were {_of(counts)}."
-        case more:
-            reason = f"Not shown yet to be below {rule.allowed}: bad were {_of(counts)}; {more:,} more good ones would."
-    return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
 
 
 FIELDS = Verdict._fields
@@ -228,7 +203,7 @@ def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
     """Legacy's own defects hold where they are as alarming as v2's would be."""
     if log_start(rule_test(rule), facts.legacy_faults) < LEGACY_LOG_E:
         return None
-    faults, window = _of(facts.legacy_faults), duration_text(rule.window_seconds)
+    faults, window = bad_of(facts.legacy_faults), duration_text(rule.window_seconds)
     candidate = rule.migration.candidate
     found = f"{rule.migration.control_title} is at fault in {faults} in the last {window}."
     return Status.HOLD, f"{found} That says nothing against {candidate}, and going back would do harm."
@@ -277,5 +252,6 @@ def _since(before: datetime | None, now: datetime) -> datetime:
     return before or now
 
 
-def _of(counts: Counts) -> str:
+def bad_of(counts: Counts) -> str:
+    """Return the counts for people: bad of all, and the share."""
     return f"{counts.bad:,} of {counts.total:,} ({counts.rate * 100:.3g}%)"

@@ -87,7 +87,7 @@ def test_a_tripwire_is_explained_as_one() -> None:
     assert "the first bad outcome decides" in run("explain", "credit_double_charge").output
 
 
-def test_a_budget_is_shown_and_explained_wherever_it_comes_from(tmp_path: Path) -> None:
+def test_a_budget_is_sufficient_and_explained_wherever_it_comes_from(tmp_path: Path) -> None:
     assert "is in the setting CREDITS_AT_RISK_MAX." in run("explain", "credits_at_risk").output
     own = tmp_path / "alerts.yaml"
     own.write_text("alerts:\n  credits_at_risk: {threshold: 0%, window: 5m, severity: critical, budget: 2500}\n")

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from scipy.special import logsumexp
-from scipy.stats import binom
+from scipy.stats import binom, gamma
 
 from alerts.analysis.evidence import Counts
-from alerts.analysis.safety_test import SAFE_FACTORS, SAFE_LOG_E, clean_outcomes_needed, log_safe
+from alerts.analysis.safety_test import (
+    SAFE_FACTORS,
+    SAFE_LOG_E,
+    chance_above,
+    clean_outcomes_needed,
+    log_safe,
+    outcomes_for_chance,
+)
 from alerts.analysis.sequential_test import LIMIT
 from tests.alerts.analysis.counts import counts
 
@@ -49,3 +56,23 @@ def test_what_is_said_to_be_missing_for_the_certificate_is_exactly_missing(seen:
 def test_a_threshold_of_zero_cannot_be_certified() -> None:
     assert clean_outcomes_needed(0.0, Counts(0, 10**9)) is None
     assert log_safe(0.0, Counts(0, 10**9)) < 0
+
+
+@given(seen=counts)
+def test_the_chance_is_the_tail_of_the_posterior(seen: Counts) -> None:
+    if seen.total:
+        expected = gamma.sf(0.01, seen.bad + 0.5, scale=1 / seen.total)
+        assert chance_above(0.01, seen) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("chance", [0.05, 0.1, 0.2])
+@given(seen=counts)
+def test_what_is_missing_for_a_chance_is_exactly_missing(chance: float, seen: Counts) -> None:
+    missing = outcomes_for_chance(0.01, seen, chance)
+
+    assert chance_above(0.01, seen + Counts(0, missing)) <= chance
+    assert missing == 0 or chance_above(0.01, seen + Counts(0, missing - 1)) > chance
+
+
+def test_without_outcomes_nothing_is_known() -> None:
+    assert chance_above(0.01, Counts()) == 1

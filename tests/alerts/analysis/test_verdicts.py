@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.analysis.attribution import Pairs
-from alerts.analysis.evidence import Counts
 from alerts.analysis.rules import Action, NoData
-from alerts.analysis.verdicts import Status, certificate, from_json, to_json
+from alerts.analysis.verdicts import Status, from_json, to_json
 from tests.alerts.analysis.guarded_flag import ALPHA, FAILURE, SLOW, Guarded
 
 
@@ -133,23 +132,6 @@ def test_a_tripwire_rolls_back_at_the_first_event() -> None:
 
     assert guarded.tick(0, 10_000).status is Status.OK
     assert guarded.tick(1, 1).status is Status.ROLLBACK
-
-
-def test_the_certificate_says_how_much_is_missing() -> None:
-    guarded = Guarded()
-    guarded.tick(0, 20)
-    missing = certificate(FAILURE, guarded.evidence.counts)
-    guarded.tick(0, 347)
-    granted = certificate(FAILURE, guarded.evidence.counts)
-
-    assert (missing.granted, missing.clean_outcomes_needed) == (False, 347)
-    assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
-    assert (granted.granted, granted.clean_outcomes_needed) == (True, 0)
-    assert granted.reason == "Shown to be below 1%: bad were 0 of 367 (0%)."
-
-
-def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
-    assert certificate(replace(FAILURE, threshold=0.0), Counts()).clean_outcomes_needed is None
 
 
 def test_a_verdict_survives_a_restart() -> None:

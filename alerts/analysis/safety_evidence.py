@@ -1,0 +1,110 @@
+"""What one alert shows of a release's safety, in figures and as sentences for the gate. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerts.analysis.evidence import LN_10, Counts
+from alerts.analysis.rules import Rule
+from alerts.analysis.safety_test import (
+    SAFE_LOG_E,
+    chance_above,
+    clean_outcomes_needed,
+    is_worse,
+    log_safe,
+    outcomes_for_chance,
+)
+from alerts.analysis.verdicts import bad_of
+
+DAY_SECONDS = 86_400
+FEWEST_SECONDS = 600
+"""A shorter step says nothing of its traffic."""
+LONGEST_DAYS = 3650
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The result of a safety test: is the rate below the threshold, and if not, how many good outcomes are missing."""
+
+    granted: bool
+    log10: float
+    clean_outcomes_needed: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyEvidence:
+    """What one alert shows: the certificate, the chance that it is wrong to go on, and whether the step got worse."""
+
+    alert: str
+    certificate: Certificate
+    chance: float
+    """That the rate is above the threshold."""
+    risk: float | None
+    """The chance that the plan takes; None where it asks for the certificate."""
+    is_worse: bool
+    reason: str
+
+    @property
+    def is_sufficient(self) -> bool:
+        """Return whether the step may be left as far as this alert is concerned."""
+        return not self.is_worse and (self.certificate.granted or (self.risk is not None and self.chance <= self.risk))
+
+    def to_json(self) -> dict[str, object]:
+        """Return the figures as plain JSON values."""
+        return {
+            "granted": self.certificate.granted,
+            "log10": round(self.certificate.log10, 2),
+            "clean_needed": self.certificate.clean_outcomes_needed,
+            "chance_above": round(self.chance, 4),
+            "risk": self.risk,
+            "worse_than_before": self.is_worse,
+        }
+
+
+def safety_evidence(
+    rule: Rule, before: Counts, during: Counts, *, seconds: float, risk: float | None, now: datetime
+) -> SafetyEvidence:
+    """Judge the outcomes of an attempt `before` its present step and `during` it, which has run for `seconds`."""
+    counts = before + during
+    shown, chance = certificate(rule, counts), chance_above(rule.threshold, counts)
+    worse = is_worse(rule.threshold, before, during)
+    if worse:
+        reason = f"{rule.name}: worse in this step ({bad_of(during)}) than before it ({bad_of(before)})."
+        return SafetyEvidence(rule.name, shown, chance, risk, worse, reason)
+    taken = "" if risk is None else f", and the plan takes {risk:.0%}"
+    chances = f"The chance that it is above {rule.allowed} is {chance:.1%}{taken}."
+    due = "" if shown.granted else _due(rule, counts, shown, risk, per_day=_per_day(during, seconds), now=now)
+    return SafetyEvidence(rule.name, shown, chance, risk, worse, f"{rule.name}: {shown.reason}{due} {chances}")
+
+
+def certificate(rule: Rule, counts: Counts) -> Certificate:
+    """Test whether `counts` show the rate to be below the threshold, wrong at most one time in twenty."""
+    log_e = log_safe(rule.threshold, counts)
+    needed = clean_outcomes_needed(rule.threshold, counts)
+    match needed:
+        case None:
+            reason = "A threshold of zero can't be shown to hold; it only trips."
+        case 0:
+            reason = f"Shown to be below {rule.allowed}: bad were {bad_of(counts)}."
+        case more:
+            seen = f"bad were {bad_of(counts)}"
+            reason = f"Not shown yet to be below {rule.allowed}: {seen}; {more:,} more good ones would."
+    return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
+
+
+def _per_day(during: Counts, seconds: float) -> float:
+    return during.total / seconds * DAY_SECONDS if seconds >= FEWEST_SECONDS else 0.0
+
+
+def _due(rule: Rule, counts: Counts, shown: Certificate, risk: float | None, *, per_day: float, now: datetime) -> str:
+    """Say when the outcomes that are missing will have come, as they come now; nothing where that can't be said."""
+    needed = shown.clean_outcomes_needed
+    if risk is not None:
+        needed = min(needed or 0, outcomes_for_chance(rule.threshold, counts, risk)) if needed is not None else None
+    if not needed or not per_day:
+        return ""
+    days = needed / per_day
+    if days > LONGEST_DAYS:
+        return f" At {per_day:,.0f} a day that takes more than ten years."
+    due = now + timedelta(days=days)
+    return f" At {per_day:,.0f} a day that is about {due.day} {due:%B %Y}."

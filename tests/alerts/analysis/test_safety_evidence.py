@@ -1,0 +1,78 @@
+"""What is said of a release's safety: the certificate, the chance, when it is due, and a step that got worse."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alerts.analysis.evidence import Counts
+from alerts.analysis.safety_evidence import SafetyEvidence, certificate, safety_evidence
+from tests.alerts.analysis.guarded_flag import FAILURE, VARIANCE
+
+NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+DAY = timedelta(days=1).total_seconds()
+
+
+def shown(
+    during: Counts, *, before: Counts | None = None, days: float = 1, risk: float | None = None
+) -> SafetyEvidence:
+    return safety_evidence(FAILURE, before or Counts(), during, seconds=days * DAY, risk=risk, now=NOW)
+
+
+def test_the_certificate_says_how_much_is_missing() -> None:
+    missing, granted = certificate(FAILURE, Counts(0, 20)), certificate(FAILURE, Counts(0, 367))
+
+    assert (missing.granted, missing.clean_outcomes_needed) == (False, 347)
+    assert missing.reason == "Not shown yet to be below 1%: bad were 0 of 20 (0%); 347 more good ones would."
+    assert (granted.granted, granted.clean_outcomes_needed) == (True, 0)
+    assert granted.reason == "Shown to be below 1%: bad were 0 of 367 (0%)."
+
+
+def test_a_tripwire_asks_for_no_certificate_it_could_never_get() -> None:
+    assert certificate(replace(FAILURE, threshold=0.0), Counts()).clean_outcomes_needed is None
+
+
+def test_it_says_when_the_certificate_is_due_as_the_traffic_is() -> None:
+    found = shown(Counts(0, 67), days=2)
+    assert not found.is_sufficient
+    assert "300 more good ones would. At 34 a day that is about 10 December 2026." in found.reason
+
+
+def test_a_date_too_far_away_is_said_as_such_and_none_is_made_up() -> None:
+    assert (
+        "more than ten years"
+        in safety_evidence(VARIANCE, Counts(), Counts(0, 1), seconds=30 * DAY, risk=None, now=NOW).reason
+    )
+    assert "a day" not in shown(Counts(0, 5), days=0.001).reason
+    assert "a day" not in shown(Counts(), days=5).reason
+
+
+def test_an_owner_may_take_a_risk_in_the_plan() -> None:
+    few = Counts(0, 140)
+    assert not shown(few).is_sufficient
+    assert not shown(few, risk=0.05).is_sufficient
+    taken = shown(few, risk=0.1)
+    assert taken.is_sufficient
+    assert "The chance that it is above 1% is 9.4%, and the plan takes 10%." in taken.reason
+    assert taken.to_json()["risk"] == 0.1
+
+
+def test_a_risk_is_due_sooner_than_the_certificate() -> None:
+    assert "about 5 December 2026" in shown(Counts(0, 40), days=1, risk=0.05).reason
+    assert "about 9 December 2026" in shown(Counts(0, 40), days=1).reason
+
+
+@pytest.mark.parametrize(("bad", "worse"), [(0, False), (2, False), (9, True), (14, True)])
+def test_a_step_that_turned_bad_undoes_what_was_shown_before(bad: int, worse: bool) -> None:
+    found = shown(Counts(bad, 700), before=Counts(5, 5000), risk=0.2)
+    assert found.certificate.granted
+    assert (found.is_worse, found.is_sufficient) == (worse, not worse)
+    assert ("worse in this step" in found.reason) is worse
+
+
+def test_a_step_as_good_as_those_before_it_is_not_worse() -> None:
+    assert not shown(Counts(6, 700), before=Counts(40, 5000)).is_worse
+    assert not shown(Counts(3, 20)).is_worse, "there is nothing to compare the first step with"
+    assert not safety_evidence(
+        replace(FAILURE, threshold=0.0), Counts(0, 9), Counts(1, 9), seconds=DAY, risk=None, now=NOW
+    ).is_worse
