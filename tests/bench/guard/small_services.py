@@ -29,8 +29,10 @@ def section(sampler: Sampler) -> Section:
         needed = clean_outcomes_needed(rule.threshold, Counts())
         assert needed is not None
         outcomes = [needed, *(outcomes_for_chance(rule.threshold, Counts(), risk) for risk in RISKS)]
-        for per_day in (40, 10):
-            rows.append([rule.name, f"{per_day}", *(f"{count:,} = {count / per_day:,.0f} d" for count in outcomes)])
+        rows += [
+            [rule.name, f"{per_day}", *(f"{count:,} = {count / per_day:,.0f} d" for count in outcomes)]
+            for per_day in (40, 10)
+        ]
     head = ["alert", "operations a day", "certificate", *(f"a chance of {risk:.0%}" for risk in RISKS)]
     stale, goals = _turned_bad(sampler)
     text = "Good outcomes, and days, until a step may be left without an approval, where nothing fails:"
@@ -49,8 +51,8 @@ def _turned_bad(sampler: Sampler) -> tuple[str, list[Goal]]:
             met = open_gates >= 0.9 * sampler.runs
             goals.append(Goal(name, ">= 90%", tables.share(open_gates, sampler.runs), met))
     text = (
-        f"After {BEFORE_DAYS} days at the first rate, {STEP_PER_DAY} operations a day, a step of {STEP_DAYS * 24:g} hours at "
-        "the second; the share of steps that the gate then lets go on, threshold 1%:"
+        f"After {BEFORE_DAYS} days at the first rate, {STEP_PER_DAY} operations a day, a step of {STEP_DAYS * 24:g} hours "
+        "at the second; the share of steps that the gate then lets go on, threshold 1%:"
     )
     return f"{text}\n\n{tables.table(['before', 'in the step', 'may be left'], rows)}", goals
 
