@@ -17,7 +17,7 @@ from flask import json
 
 from control_plane.platform.http.no_redirects import NOT_FOLLOWED, is_redirect
 from control_plane.platform.problems import Problem
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.middleware import CreditsGuard
 from credits_engine.store.reservations import ReservationState
 
@@ -50,7 +50,7 @@ class RemoteBackend:
 
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
         """Hold credits. Raises Problem as the credits answered it, or 503 when they did not in time."""
-        body = {"userId": user_id, "idempotencyKey": key, "analysis": amounts.analysis, "roast": amounts.roast}
+        body = {"userId": user_id, "idempotencyKey": key, **amounts.by_name()}
         return ReservationState(self._call("reserve", body, self._limit_seconds)["state"])
 
     def commit(self, user_id: str, key: str) -> None:

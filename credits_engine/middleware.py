@@ -21,7 +21,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import MEDIA_TYPE, Problem
 from credits_engine.api import serializers
 from credits_engine.api.product_users import acting_user
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import Operation
@@ -55,7 +55,7 @@ class CreditBackend(Protocol):
 
 
 class CreditsGuard:
-    """The three decorators over one counter; `user` names whose credits a request costs."""
+    """The decorators over one counter; `user` names whose credits a request costs."""
 
     def __init__(self, counter: CreditBackend, user: Callable[[], str]) -> None:
         self._counter = counter
@@ -63,17 +63,20 @@ class CreditsGuard:
 
     def require_analysis_credits(self, amount: int = 1) -> Callable[[View[P]], View[P]]:
         """The view costs analysis credits."""
-        return self._require(Amounts(analysis=amount))
+        return self.require_credits(analysis=amount)
 
     def require_roast_credits(self, amount: int = 1) -> Callable[[View[P]], View[P]]:
         """The view costs roast credits."""
-        return self._require(Amounts(roast=amount))
+        return self.require_credits(roast=amount)
 
     def require_both_credits(self, analysis: int = 1, roast: int = 1) -> Callable[[View[P]], View[P]]:
         """The view costs credits of both kinds, granted together or not at all."""
-        return self._require(Amounts(analysis, roast))
+        return self.require_credits(analysis=analysis, roast=roast)
 
-    def _require(self, amounts: Amounts) -> Callable[[View[P]], View[P]]:
+    def require_credits(self, **by_kind: int) -> Callable[[View[P]], View[P]]:
+        """The view costs credits of these kinds, granted together or not at all."""
+        amounts = Amounts(**by_kind)
+
         def decorate(view: View[P]) -> View[P]:
             @wraps(view)
             def counted(*arguments: P.args, **options: P.kwargs) -> ResponseReturnValue:

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Text, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
 from control_plane.platform.models import RowId
+from credits_engine.amount_types import AmountsType, LimitsType
+from credits_engine.engines.amounts import Amounts, Limits
 
 # Triage reads what differs; matches would fill the index and are never looked up in it.
 DIFFERING = text("variance <> 'match'")
@@ -19,16 +21,30 @@ UNSPENT = text("remaining > 0")
 ROOMY = {"postgresql_with": {"fillfactor": 70}}
 
 
+def _never_negative(column: str, name: str) -> tuple[CheckConstraint, CheckConstraint]:
+    words = {"postgresql": f"0 <= ALL ({column})", "sqlite": f"{column} NOT LIKE '%-%'"}
+    postgresql, sqlite = (CheckConstraint(check, name=name).ddl_if(dialect) for dialect, check in words.items())
+    return postgresql, sqlite
+
+
+class CreditKindRow(Base):
+    """The place of a kind in every stored amount. The catalogue has the same kinds in the same order."""
+
+    __tablename__ = "credit_kind"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, unique=True)
+
+
 class LegacyBook(Base):
     """The legacy engine's pools: one row per user and UTC calendar month."""
 
     __tablename__ = "legacy_book"
-    __table_args__ = (CheckConstraint("analysis_used >= 0 AND roast_used >= 0", name="ck_legacy_book_used"), ROOMY)
+    __table_args__ = (*_never_negative("used", "ck_legacy_book_used"), ROOMY)
 
     user_id: Mapped[str] = mapped_column(Text, primary_key=True)
     month_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    analysis_used: Mapped[int] = mapped_column(BigInteger)
-    roast_used: Mapped[int] = mapped_column(BigInteger)
+    used: Mapped[Amounts] = mapped_column(AmountsType)
 
 
 class UsageCounters(Base):
@@ -36,8 +52,8 @@ class UsageCounters(Base):
 
     __tablename__ = "usage_counters"
     __table_args__ = (
-        CheckConstraint("analysis_used >= 0 AND roast_used >= 0", name="ck_usage_counters_used"),
-        CheckConstraint("analysis_limit >= 0 AND roast_limit >= 0", name="ck_usage_counters_limit"),
+        *_never_negative("used", "ck_usage_counters_used"),
+        *_never_negative("limits", "ck_usage_counters_limit"),
         CheckConstraint("period_end > period_start", name="ck_usage_counters_period"),
         ROOMY,
     )
@@ -46,10 +62,8 @@ class UsageCounters(Base):
     period_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     period_end: Mapped[datetime] = mapped_column(UtcDateTime)
     plan: Mapped[str] = mapped_column(Text)
-    analysis_used: Mapped[int] = mapped_column(BigInteger)
-    analysis_limit: Mapped[int | None] = mapped_column(BigInteger)
-    roast_used: Mapped[int] = mapped_column(BigInteger)
-    roast_limit: Mapped[int | None] = mapped_column(BigInteger)
+    used: Mapped[Amounts] = mapped_column(AmountsType)
+    limits: Mapped[Limits] = mapped_column(LimitsType)
 
 
 class JournalEntry(Base):
@@ -73,10 +87,8 @@ class JournalEntry(Base):
     user_id: Mapped[str] = mapped_column(Text)
     type: Mapped[str] = mapped_column(Text)
     operation_key: Mapped[str | None] = mapped_column(Text)
-    requested_analysis: Mapped[int] = mapped_column(BigInteger)
-    requested_roast: Mapped[int] = mapped_column(BigInteger)
-    charged_analysis: Mapped[int] = mapped_column(BigInteger)
-    charged_roast: Mapped[int] = mapped_column(BigInteger)
+    requested: Mapped[Amounts] = mapped_column(AmountsType)
+    charged: Mapped[Amounts] = mapped_column(AmountsType)
     served_engine: Mapped[str | None] = mapped_column(Text)
     outcome: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
@@ -92,28 +104,20 @@ class JournalEntry(Base):
 
     v2_period_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
     v2_period_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    v2_posted_analysis: Mapped[int] = mapped_column(BigInteger)
-    v2_posted_roast: Mapped[int] = mapped_column(BigInteger)
+    v2_posted: Mapped[Amounts] = mapped_column(AmountsType)
     v2_outcome: Mapped[str | None] = mapped_column(Text)
-    v2_charged_analysis: Mapped[int | None] = mapped_column(BigInteger)
-    v2_charged_roast: Mapped[int | None] = mapped_column(BigInteger)
-    v2_used_analysis: Mapped[int | None] = mapped_column(BigInteger)
-    v2_used_roast: Mapped[int | None] = mapped_column(BigInteger)
-    v2_limit_analysis: Mapped[int | None] = mapped_column(BigInteger)
-    v2_limit_roast: Mapped[int | None] = mapped_column(BigInteger)
+    v2_charged: Mapped[Amounts | None] = mapped_column(AmountsType)
+    v2_used: Mapped[Amounts | None] = mapped_column(AmountsType)
+    v2_limit: Mapped[Limits | None] = mapped_column(LimitsType)
     v2_us: Mapped[int | None] = mapped_column(BigInteger)
 
     legacy_period_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
     legacy_period_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    legacy_posted_analysis: Mapped[int] = mapped_column(BigInteger)
-    legacy_posted_roast: Mapped[int] = mapped_column(BigInteger)
+    legacy_posted: Mapped[Amounts] = mapped_column(AmountsType)
     legacy_outcome: Mapped[str | None] = mapped_column(Text)
-    legacy_charged_analysis: Mapped[int | None] = mapped_column(BigInteger)
-    legacy_charged_roast: Mapped[int | None] = mapped_column(BigInteger)
-    legacy_used_analysis: Mapped[int | None] = mapped_column(BigInteger)
-    legacy_used_roast: Mapped[int | None] = mapped_column(BigInteger)
-    legacy_limit_analysis: Mapped[int | None] = mapped_column(BigInteger)
-    legacy_limit_roast: Mapped[int | None] = mapped_column(BigInteger)
+    legacy_charged: Mapped[Amounts | None] = mapped_column(AmountsType)
+    legacy_used: Mapped[Amounts | None] = mapped_column(AmountsType)
+    legacy_limit: Mapped[Limits | None] = mapped_column(LimitsType)
     legacy_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
@@ -157,10 +161,8 @@ class Reservation(Base):
     journal_id: Mapped[int] = mapped_column(BigInteger)
     settled_by: Mapped[int | None] = mapped_column(BigInteger)
     engine: Mapped[str] = mapped_column(Text)
-    analysis: Mapped[int] = mapped_column(BigInteger)
-    roast: Mapped[int] = mapped_column(BigInteger)
-    committed_analysis: Mapped[int] = mapped_column(BigInteger)
-    committed_roast: Mapped[int] = mapped_column(BigInteger)
+    amounts: Mapped[Amounts] = mapped_column(AmountsType)
+    committed: Mapped[Amounts] = mapped_column(AmountsType)
     v2_period_start: Mapped[datetime] = mapped_column(UtcDateTime)
     legacy_period_start: Mapped[datetime] = mapped_column(UtcDateTime)
     reserved_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -173,7 +175,6 @@ class Pack(Base):
     __tablename__ = "credit_pack"
     __table_args__ = (
         CheckConstraint("amount > 0 AND remaining >= 0 AND remaining <= amount", name="ck_credit_pack_remaining"),
-        CheckConstraint("kind IN ('analysis', 'roast')", name="ck_credit_pack_kind"),
         Index("ix_credit_pack_user", "user_id", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
         Index("ix_credit_pack_expires", "expires_at", sqlite_where=UNSPENT, postgresql_where=UNSPENT),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
 
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import KINDS, Amounts, Kind
 from credits_engine.store.usage import UsageRow
 
 SPIKE_RATIO, DROP_RATIO = 2.0, 0.5
@@ -32,16 +32,15 @@ def changes(rows: Iterable[UsageRow], *, since: datetime, until: datetime) -> li
 
     A day without any row counted nothing. Only whole days of `[since, until)` are compared.
     """
-    totals: dict[str, dict[Kind, int]] = defaultdict(lambda: dict.fromkeys(Kind, 0))
+    totals: dict[str, Amounts] = defaultdict(Amounts)
     for row in rows:
-        totals[row.day][Kind.ANALYSIS] += row.analysis
-        totals[row.day][Kind.ROAST] += row.roast
+        totals[row.day] += row.credits
     days = [day.isoformat() for day in _full_days(since, until) if totals and day.isoformat() >= min(totals)]
     found = []
     for index, day in enumerate(days):
         before = days[max(0, index - COMPARED_DAYS) : index]
         if len(before) >= COMPARED_DAYS_MIN:
-            for kind in Kind:
+            for kind in KINDS:
                 found += _change(day, kind, totals[day][kind], median(totals[each][kind] for each in before))
     return found
 

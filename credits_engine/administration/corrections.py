@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane.platform.auth import audit
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
+from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.account_books import Books, load_for_update
 from credits_engine.operations.consumption import Evaluate, KeyConflictError, UnknownUserError
@@ -61,7 +61,7 @@ def adjust(
     The other book moves by as much of it as it holds, and the answer says how much. Under a key the same adjustment
     happens once. Raises CorrectionRefused, KeyConflictError, UnknownUserError and UnknownPlanError.
     """
-    fingerprint = f"{EntryType.ADJUST} {given.analysis} {given.roast}"
+    fingerprint = f"{EntryType.ADJUST} {given.fingerprint}"
     account, known = _find_account(session, user_id, key)
     both, known = load_for_update(session, account, key=key or "", now=now, known=known)
     if key and known:
@@ -109,8 +109,8 @@ def _find_account(session: Session, user_id: str, key: str | None = None) -> tup
 def _beyond(book: Book, given: Amounts, *, beyond_limit: bool) -> list[str]:
     """Why the book can't follow, for each kind a sentence."""
     mistakes = []
-    for kind in Kind:
-        used, limit, amount = (getattr(part, kind.value) for part in (book.used, book.limits, given))
+    for kind in KINDS:
+        used, limit, amount = book.used[kind], book.limits[kind], given[kind]
         if amount > used:
             mistakes.append(f"{amount} {kind} can't be given back: {used} are used in this period.")
         if amount < 0 and limit is not None and used - amount > limit and not beyond_limit:
@@ -119,7 +119,7 @@ def _beyond(book: Book, given: Amounts, *, beyond_limit: bool) -> list[str]:
 
 
 def _clipped(book: Book, given: Amounts) -> Amounts:
-    return Amounts(-min(given.analysis, book.used.analysis), -min(given.roast, book.used.roast))
+    return Amounts.of(lambda kind: -min(given[kind], book.used[kind]))
 
 
 def _posted(
@@ -149,27 +149,24 @@ def _posted(
         reason=reason,
         before=before,
         after=after,
-        columns={**_columns(both, posted), "operation_key": key},
+        details={**_columns(both, posted), "operation_key": key},
     )
     return Correction(journal_id, user_id, type_, posted, reason)
 
 
 def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any]:
     """Return the journal columns of both books: before the correction, and the amounts posted."""
-    columns: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name in EngineName:
         book = both.of(name)
-        columns |= {
+        found |= {
             f"{name.value}_period_start": book.period.start,
             f"{name.value}_period_end": book.period.end,
-            f"{name.value}_posted_analysis": posted[name].analysis,
-            f"{name.value}_posted_roast": posted[name].roast,
-            f"{name.value}_used_analysis": book.used.analysis,
-            f"{name.value}_used_roast": book.used.roast,
-            f"{name.value}_limit_analysis": book.limits.analysis,
-            f"{name.value}_limit_roast": book.limits.roast,
+            f"{name.value}_posted": posted[name],
+            f"{name.value}_used": book.used,
+            f"{name.value}_limit": book.limits,
         }
-    return columns
+    return found
 
 
 def post_adjustment(
@@ -182,11 +179,11 @@ def post_adjustment(
     reason: str,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
-    columns: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> int:
     """Write one row of the journal and one of the audit trail; returns the id of the former."""
     row = {"type": type_.value, "occurred_at": now, "user_id": user_id, "reason": reason, "actor": actor}
-    journal_id = journal.append(session, {**row, **(columns or {})})
+    journal_id = journal.append(session, {**row, **(details or {})})
     audit.record(
         session,
         now=now,
@@ -206,7 +203,5 @@ def _replayed(session: Session, known: KnownKey, fingerprint: str, key: str) -> 
             f"Key {key!r} was used before for another request; use a new key or repeat it unchanged."
         )
     row = journal.fetch(session, known.journal_id)
-    posted = {
-        name: Amounts(row[f"{name.value}_posted_analysis"], row[f"{name.value}_posted_roast"]) for name in EngineName
-    }
+    posted = {name: row[f"{name.value}_posted"] for name in EngineName}
     return Correction(known.journal_id, row["user_id"], EntryType(row["type"]), posted, row["reason"], replayed=True)

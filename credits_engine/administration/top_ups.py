@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from credits_engine.administration.corrections import CorrectionRefused, post_adjustment
+from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.packs import Allocation, Pack
-from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
 from credits_engine.store import accounts, journal, packs
@@ -112,8 +112,12 @@ def _post(
         now=now,
         actor=actor,
         reason=reason,
-        after={**described, purchase.kind.value: purchase.amount},
-        columns={"operation_key": key, f"requested_{purchase.kind}": purchase.amount, "context": described},
+        after={**described, purchase.kind: purchase.amount},
+        details={
+            "operation_key": key,
+            "requested": Amounts(**{purchase.kind: purchase.amount}),
+            "context": described,
+        },
     )
 
 
@@ -133,7 +137,7 @@ def _lowered(
         reason=reason,
         before={"pack": pack.id, "remaining": pack.remaining},
         after={"pack": pack.id, "remaining": pack.remaining - by},
-        columns={f"requested_{pack.kind}": -by, "context": {"pack": pack.id}},
+        details={"requested": Amounts(**{pack.kind: -by}), "context": {"pack": pack.id}},
     )
     if by:
         packs.move(session, journal_id, (Allocation(pack.id, pack.kind, -by),))

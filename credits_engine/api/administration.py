@@ -173,6 +173,6 @@ def _correction(done: Correction) -> serializers.Document:
         "operationId": done.journal_id,
         "userId": done.user_id,
         "type": done.type,
-        "posted": {name.value: serializers.pair(amounts) for name, amounts in done.posted.items()},
+        "posted": {name.value: serializers.by_kind(amounts) for name, amounts in done.posted.items()},
         "reason": done.reason,
     }

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from flask import Response
 
-from credits_engine.api.serializers import Document, instant
+from credits_engine.api.serializers import Document, by_kind, instant
+from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
-from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store.journal_pages import Page
 
@@ -27,8 +27,8 @@ def own_entry(row: Mapping[str, Any]) -> Document:
         "type": row["type"],
         "occurredAt": instant(row["occurred_at"]),
         "idempotencyKey": row["operation_key"],
-        "requested": _pair(row, "requested"),
-        "charged": _pair(row, "charged"),
+        "requested": _by_kind(row, "requested"),
+        "charged": _by_kind(row, "charged"),
         "fromPacks": _from_packs(row),
         "outcome": row["outcome"],
         "engine": row["served_engine"],
@@ -101,8 +101,8 @@ def _engine_result(row: Mapping[str, Any], engine: EngineName) -> Document:
         "outcome": row[f"{name}_outcome"],
         "periodStart": instant(start) if start else None,
         "periodEnd": instant(end) if end else None,
-        "posted": _pair(row, f"{name}_posted"),
-        **{what: _pair(row, f"{name}_{what}") for what in PLAIN},
+        "posted": _by_kind(row, f"{name}_posted"),
+        **{what: _by_kind(row, f"{name}_{what}") for what in PLAIN},
         "microseconds": row[f"{name}_us"],
     }
 
@@ -110,10 +110,9 @@ def _engine_result(row: Mapping[str, Any], engine: EngineName) -> Document:
 def _from_packs(row: Mapping[str, Any]) -> Document:
     """Return the part of a charge that packs paid: all that was not posted to a book; negative for refunds."""
     if row["type"] in OPERATIONS:
-        return {kind: row[f"charged_{kind}"] - row[f"v2_posted_{kind}"] for kind in Kind}
-    moved = (row["context"] or {}).get("drawn", (0, 0))
-    return dict(zip(Kind, moved, strict=True))
+        return by_kind(row["charged"] - row["v2_posted"])
+    return by_kind(Amounts(*(row["context"] or {}).get("drawn", ())))
 
 
-def _pair(row: Mapping[str, Any], name: str) -> Document:
-    return {"analysis": row[f"{name}_analysis"], "roast": row[f"{name}_roast"]}
+def _by_kind(row: Mapping[str, Any], name: str) -> Document:
+    return dict.fromkeys(KINDS) if row[name] is None else by_kind(row[name])

@@ -78,7 +78,7 @@ def commit_view() -> ResponseReturnValue:
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
-        settled = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.amounts)
+        settled = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
     return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
 
 

@@ -8,8 +8,8 @@ from flask import request
 
 from control_plane.platform.http.url_converters import ROW_ID_MAX
 from control_plane.platform.problems import Problem
+from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.decisions import EngineName
-from credits_engine.engines.plans import Kind
 
 LIMIT_MAX = 200
 LIMIT_DEFAULT = 50
@@ -27,7 +27,10 @@ def refuse_unknown(*known: str) -> None:
 
 def kind() -> Kind | None:
     """`creditType`."""
-    return choice("creditType", Kind, "UNKNOWN_CREDIT_TYPE")
+    text = request.args.get("creditType")
+    if text is not None and text not in KINDS:
+        raise Problem(400, "UNKNOWN_CREDIT_TYPE", f"creditType is {text[:50]!r}; use {' or '.join(KINDS)}.")
+    return None if text is None else Kind(text)
 
 
 def engine() -> EngineName | None:

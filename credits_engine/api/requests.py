@@ -1,17 +1,27 @@
 """Request models, checked strictly; every error has a stable code."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, timedelta
-from typing import Annotated, Any, Literal, Never, Self, TypeVar
+from typing import Annotated, Any, Never, Self, TypeVar
 
 from flask import request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.reservations import DEFAULT_TTL
@@ -23,8 +33,6 @@ CODES: Mapping[str, str] = {
     "userId": "INVALID_USER_ID",
     "creditType": "UNKNOWN_CREDIT_TYPE",
     "amount": "INVALID_AMOUNT",
-    "analysis": "INVALID_AMOUNT",
-    "roast": "INVALID_AMOUNT",
     "ttlSeconds": "INVALID_TTL",
     "reason": "INVALID_REASON",
     "expiresAt": "INVALID_EXPIRY",
@@ -38,6 +46,27 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PRI
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 AmountOrNone = Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
+AmountEitherWay = Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
+UNKNOWN_FIELD = "unknown_field"
+
+
+def _kinds(joint: str) -> str:
+    return f" {joint} ".join(KINDS)
+
+
+def _known_kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(f"use {_kinds('or')}")
+    return name
+
+
+def _kind_schema(schema: dict[str, Any]) -> None:
+    schema["enum"] = [*KINDS]
+
+
+CreditType = Annotated[
+    str, AfterValidator(_known_kind), WithJsonSchema({"type": "string"}), Field(json_schema_extra=_kind_schema)
+]
 
 
 class ConsumeBase(BaseModel):
@@ -46,23 +75,47 @@ class ConsumeBase(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class RequestedAmounts(ConsumeBase):
-    """Credits of one kind as `creditType` and `amount`, or of both kinds as `analysis` and `roast`."""
+def kind_properties(schema: dict[str, Any]) -> None:
+    """Describe the amounts of all kinds as properties of their own."""
+    figure = schema["additionalProperties"]
+    schema.setdefault("properties", {}).update({kind: {**figure, "title": kind.capitalize()} for kind in KINDS})
+    schema["additionalProperties"] = False
 
-    creditType: Literal["analysis", "roast"] | None = None  # noqa: N815 - the JSON name
+
+class AmountsByKind(ConsumeBase):
+    """A JSON object with a field for the amount of each kind of credits beside its own."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=kind_properties)
+    __pydantic_extra__: dict[str, AmountOrNone | None]
+
+    @model_validator(mode="after")
+    def _known_kinds(self) -> Self:
+        for name in self.__pydantic_extra__:
+            if name not in KINDS:
+                raise PydanticCustomError(UNKNOWN_FIELD, "{name}", {"name": name})
+        return self
+
+    @property
+    def by_kind(self) -> Amounts | None:
+        """Return the amounts that are given, None where none is."""
+        given = {kind: amount for kind, amount in self.__pydantic_extra__.items() if amount is not None}
+        return Amounts(**given) if given else None
+
+
+class RequestedAmounts(AmountsByKind):
+    """Credits of one kind as `creditType` and `amount`, or of several as fields named after them."""
+
+    creditType: CreditType | None = None  # noqa: N815 - the JSON name
     amount: Amount | None = None
-    analysis: AmountOrNone | None = None
-    roast: AmountOrNone | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        single, mixed = (self.creditType, self.amount), (self.analysis, self.roast)
-        if any(part is not None for part in single) and any(part is not None for part in mixed):
-            raise ValueError("send creditType and amount, or analysis and roast, not both")
+        if (self.creditType is not None or self.amount is not None) and self.by_kind is not None:
+            raise ValueError(f"send creditType and amount, or {_kinds('and')}, not both")
         if (self.creditType is None) != (self.amount is None):
             raise ValueError("creditType and amount belong together; send both")
-        if not (self.amount or self.analysis or self.roast):
-            raise ValueError("nothing is asked for; send creditType and amount, or analysis and roast")
+        if self.amounts == NOTHING:
+            raise ValueError(f"nothing is asked for; send creditType and amount, or {_kinds('and')}")
         return self
 
     @property
@@ -70,7 +123,7 @@ class RequestedAmounts(ConsumeBase):
         """Return the requested amounts by kind."""
         if self.creditType is not None:
             return Amounts(**{self.creditType: self.amount or 0})
-        return Amounts(self.analysis or 0, self.roast or 0)
+        return self.by_kind or NOTHING
 
 
 class ConsumeRequest(RequestedAmounts):
@@ -93,18 +146,8 @@ class FinalizeRequest(ConsumeBase):
     idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
 
 
-class CommitRequest(FinalizeRequest):
+class CommitRequest(FinalizeRequest, AmountsByKind):
     """The part of a reservation to charge, by kind; all of it by default."""
-
-    analysis: AmountOrNone | None = None
-    roast: AmountOrNone | None = None
-
-    @property
-    def amounts(self) -> Amounts | None:
-        """Return the amounts to charge, None for everything."""
-        if self.analysis is None and self.roast is None:
-            return None
-        return Amounts(self.analysis or 0, self.roast or 0)
 
 
 class ReleaseRequest(FinalizeRequest):
@@ -120,30 +163,29 @@ class ReasonedRequest(ConsumeBase):
     reason: Reason
 
 
-class AdjustRequest(ReasonedRequest):
+class AdjustRequest(ReasonedRequest, AmountsByKind):
     """Credits to give back (positive) or take away (negative), by kind."""
 
-    analysis: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] = 0
-    roast: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] = 0
+    __pydantic_extra__: dict[str, AmountEitherWay | None]
     allowBeyondLimit: bool = False  # noqa: N815 - the JSON name
     idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not (self.analysis or self.roast):
-            raise ValueError("nothing is to be adjusted; send analysis, roast or both")
+        if self.amounts_set == NOTHING:
+            raise ValueError(f"nothing is to be adjusted; send {_kinds('or')}")
         return self
 
     @property
     def amounts_set(self) -> Amounts:
         """Return the amounts to give back, by kind."""
-        return Amounts(self.analysis, self.roast)
+        return self.by_kind or NOTHING
 
 
 class TopUpRequest(ReasonedRequest):
     """A pack that was bought: credits of one kind, and until when they can be spent."""
 
-    creditType: Literal["analysis", "roast"]  # noqa: N815 - the JSON name
+    creditType: CreditType  # noqa: N815 - the JSON name
     amount: Amount
     expiresAt: Annotated[AwareDatetime, Field(strict=False)]  # noqa: N815 - the JSON name
     idempotencyKey: Key | None = None  # noqa: N815 - the JSON name
@@ -179,7 +221,7 @@ def parsed(model: type[Model], value: Any) -> Model:
     try:
         found = model.model_validate(value)
     except ValidationError as error:
-        _refuse(error)
+        _refuse(error, model.model_fields)
     if user_id := getattr(found, "userId", None):
         request_outcomes.set_account(user_id)
     return found
@@ -203,17 +245,19 @@ def key_of(body: ConsumeRequest | FinalizeRequest | AdjustRequest | TopUpRequest
     return _checked(in_header)
 
 
-def _refuse(error: ValidationError) -> Never:
+def _refuse(error: ValidationError, fields: Iterable[str]) -> Never:
     first = error.errors(include_url=False, include_context=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        raise Problem(422, "UNKNOWN_FIELD", f"{field!r} is not a field of this request; leave it out.")
+    if first["type"] == UNKNOWN_FIELD or field not in (*fields, *KINDS, ""):
+        named = first["msg"] if first["type"] == UNKNOWN_FIELD else field
+        raise Problem(422, "UNKNOWN_FIELD", f"{named!r} is not a field of this request; leave it out.")
     if first["type"] == "missing":
         raise Problem(422, "MISSING_FIELD", f"{field} is missing; add it.")
     message = str(first["msg"]).removeprefix("Value error, ")
     if not field:
         raise Problem(422, "INVALID_BODY", f"The request can't be used: {message}.")
-    raise Problem(422, CODES.get(field, "INVALID_BODY"), f"{field} is {_shortened(first['input'])}: {message}.")
+    code = "INVALID_AMOUNT" if field in KINDS else CODES.get(field, "INVALID_BODY")
+    raise Problem(422, code, f"{field} is {_shortened(first['input'])}: {message}.")
 
 
 def _shortened(value: object) -> str:

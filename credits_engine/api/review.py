@@ -13,11 +13,13 @@ from control_plane.platform.problems import Problem
 from credits_engine.administration import analytics
 from credits_engine.api import journal_entries, query_params, serializers
 from credits_engine.api.requests import AMOUNT_MAX
+from credits_engine.engines.amounts import NOTHING
 from credits_engine.engines.switch_preview import AnswerDiff, SwitchSummary
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.store import usage
-from credits_engine.store.usage import Segment
+from credits_engine.store.usage import Segment, UsageRow
+from credits_engine.store.usage_rows import ANSWERS
 
 bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
 
@@ -91,20 +93,31 @@ def analytics_view() -> ResponseReturnValue:
     )
     with read_only() as session:
         rows = usage.daily_usage(session, by, since=since, until=until)
-    columns = [name for name in usage.UsageRow._fields if name not in set(Segment) - by]
+    days = [usage_document(row, by) for row in rows]
     if query_params.wants_csv():
-        return journal_entries.sheet(
-            "credits-usage", columns, ([getattr(row, name) for name in columns] for row in rows)
-        )
+        return journal_entries.sheet("credits-usage", usage_columns(by), (list(day.values()) for day in days))
     stand_out = analytics.changes(rows, since=since, until=until) if Segment.DAY in by else []
     return jsonify(
         {
             "startDate": serializers.instant(since),
             "endDate": serializers.instant(until),
-            "days": [{name: getattr(row, name) for name in columns} for row in rows],
+            "days": days,
             "changes": [asdict(change) for change in stand_out],
         }
     )
+
+
+def usage_columns(by: frozenset[Segment]) -> list[str]:
+    """Return the names of the figures of a segment."""
+    return list(usage_document(UsageRow("", "", "", "", 0, 0, 0, NOTHING, NOTHING), by))
+
+
+def usage_document(row: UsageRow, by: frozenset[Segment]) -> serializers.Document:
+    """Serialize one segment of usage."""
+    segments = {each.value: getattr(row, each.value) for each in Segment if each in by}
+    answers = {name: getattr(row, name) for name in ANSWERS}
+    operations = {f"{kind}_operations": number for kind, number in row.operations.items()}
+    return {**segments, **answers, **operations, **row.credits.by_name()}
 
 
 def preview_document(found: Preview) -> serializers.Document:

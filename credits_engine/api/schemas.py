@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Flask
+from pydantic import ConfigDict
 
 from control_plane.platform.http import openapi
 from control_plane.platform.http.openapi import Documentation, ResponseModel
@@ -11,11 +12,11 @@ from credits_engine.api import requests
 SHEET = "text/csv"
 
 
-class CreditPair(ResponseModel):
-    """Both kinds; null is unlimited."""
+class CreditsByKind(ResponseModel):
+    """The figure of each kind; null is unlimited."""
 
-    analysis: int | None
-    roast: int | None
+    model_config = ConfigDict(extra="allow", json_schema_extra=requests.kind_properties)
+    __pydantic_extra__: dict[str, int | None]
 
 
 class ServingEngine(ResponseModel):
@@ -34,11 +35,11 @@ class CreditReceipt(ServingEngine):
     idempotency_key: str
     outcome: str
     reason: str
-    requested: CreditPair
-    charged: CreditPair
+    requested: CreditsByKind
+    charged: CreditsByKind
     uncharged: bool
-    limit: CreditPair
-    remaining: CreditPair
+    limit: CreditsByKind
+    remaining: CreditsByKind
     period_start: str
     period_end: str
     occurred_at: str
@@ -57,8 +58,8 @@ class CreditReservationResult(ServingEngine):
     user_id: str
     idempotency_key: str
     state: str
-    reserved: CreditPair
-    committed: CreditPair
+    reserved: CreditsByKind
+    committed: CreditsByKind
 
 
 class CreditCorrection(ResponseModel):
@@ -67,7 +68,7 @@ class CreditCorrection(ResponseModel):
     operation_id: int | None
     user_id: str
     type: str
-    posted: dict[str, CreditPair]
+    posted: dict[str, CreditsByKind]
     reason: str
 
 
@@ -153,8 +154,8 @@ class RollbackReport(ResponseModel):
     until: str
     users: int
     operations: int
-    v2_charged: CreditPair
-    legacy_would_have_charged: CreditPair
+    v2_charged: CreditsByKind
+    legacy_would_have_charged: CreditsByKind
     state: str
     accounts: dict[str, Any]
     decided_by: str | None
@@ -184,7 +185,7 @@ class CreditStatus(ResponseModel):
 
 PAGE = {"cursor": "Where the page before ended.", "limit": "At most 200."}
 FILTERS = {
-    "creditType": "`analysis` or `roast`.",
+    "creditType": "The kind of credits.",
     "startDate": "A date in UTC, or an instant with its time zone.",
     "endDate": "The same; a date is included.",
 }

@@ -5,9 +5,10 @@ from typing import Any
 
 from control_plane.platform import settings
 from control_plane.platform.problems import Problem
-from credits_engine.engines.decisions import Amounts, Book, EngineName, Outcome, remaining
+from credits_engine.engines.amounts import KINDS, ByKind, Kind
+from credits_engine.engines.decisions import Book, EngineName, Outcome, remaining
 from credits_engine.engines.packs import Pack
-from credits_engine.engines.plans import CATALOGUE, Kind, Limits
+from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations.account_books import Books
 from credits_engine.operations.reservations import ReservationResult
@@ -27,12 +28,12 @@ def receipt_document(receipt: Receipt) -> Document:
         "idempotencyKey": receipt.operation_key,
         "outcome": receipt.outcome,
         "reason": receipt.reason,
-        "requested": pair(receipt.requested),
-        "charged": pair(receipt.charged),
-        "fromPacks": pair(receipt.spent_from_packs),
+        "requested": by_kind(receipt.requested),
+        "charged": by_kind(receipt.charged),
+        "fromPacks": by_kind(receipt.spent_from_packs),
         "uncharged": receipt.uncharged,
-        "limit": pair(side.limits),
-        "remaining": pair(side.remaining),
+        "limit": by_kind(side.limits),
+        "remaining": by_kind(side.remaining),
         "periodStart": instant(side.period.start),
         "periodEnd": instant(side.period.end),
         "occurredAt": instant(receipt.occurred_at),
@@ -47,8 +48,8 @@ def reservation_document(settlement: ReservationResult) -> Document:
         "userId": settlement.user_id,
         "idempotencyKey": settlement.key,
         "state": settlement.state,
-        "reserved": pair(settlement.reserved),
-        "committed": pair(settlement.committed),
+        "reserved": by_kind(settlement.reserved),
+        "committed": by_kind(settlement.committed),
         **engine_document(settlement.engine),
     }
 
@@ -97,7 +98,7 @@ def status_document(both: Books, engine: EngineName) -> Document:
     return {
         "period_start": instant(book.period.start),
         "period_end": instant(book.period.end),
-        **{kind.value: _kind(book, kind) for kind in Kind},
+        **{kind: _kind(book, kind) for kind in KINDS},
         "packs": [pack_document(pack) for pack in both.packs],
         **engine_document(engine),
     }
@@ -105,8 +106,10 @@ def status_document(both: Books, engine: EngineName) -> Document:
 
 def config_document(*, v2_enabled: bool) -> Document:
     """Kinds, what each plan grants per engine, and whether v2 serves anybody at all."""
-    plans = {plan.name: {"title": plan.title, "v2": pair(plan.v2), "legacy": pair(plan.legacy)} for plan in CATALOGUE}
-    return {"creditTypes": [kind.value for kind in Kind], "plans": plans, "creditsV2Enabled": v2_enabled}
+    plans = {
+        plan.name: {"title": plan.title, "v2": by_kind(plan.v2), "legacy": by_kind(plan.legacy)} for plan in CATALOGUE
+    }
+    return {"creditTypes": [*KINDS], "plans": plans, "creditsV2Enabled": v2_enabled}
 
 
 def engine_document(engine: EngineName) -> Document:
@@ -121,8 +124,8 @@ def instant(moment: datetime) -> str:
 
 
 def _insufficient(receipt: Receipt) -> Problem:
-    side, asked, left = receipt.served, pair(receipt.requested), pair(receipt.served.remaining)
-    wanted = [kind for kind in Kind if asked[kind]]
+    side, asked, left = receipt.served, by_kind(receipt.requested), by_kind(receipt.served.remaining)
+    wanted = [kind for kind in KINDS if asked[kind]]
     short = [kind for kind in wanted if left[kind] is not None and asked[kind] > left[kind]]
     kind = (short or wanted)[0]
     return Problem(
@@ -130,10 +133,10 @@ def _insufficient(receipt: Receipt) -> Problem:
         f"INSUFFICIENT_{kind.upper()}_CREDITS",
         receipt.reason,
         headers=headers(receipt),
-        creditType=kind.value,
+        creditType=kind,
         required=asked[kind],
         remaining=left[kind],
-        limit=pair(side.limits)[kind],
+        limit=by_kind(side.limits)[kind],
         periodEnd=instant(side.period.end),
         upgradeUrl=settings.current().upgrade_url,
         operationId=receipt.journal_id,
@@ -143,13 +146,13 @@ def _insufficient(receipt: Receipt) -> Problem:
 def _kind(book: Book, kind: Kind) -> Document:
     left = remaining(book.limits, book.used, bought=book.bought)
     return {
-        "used": getattr(book.used, kind.value),
-        "limit": getattr(book.limits, kind.value),
-        "bought": getattr(book.bought, kind.value),
-        "remaining": getattr(left, kind.value),
+        "used": book.used[kind],
+        "limit": book.limits[kind],
+        "bought": book.bought[kind],
+        "remaining": left[kind],
     }
 
 
-def pair(both: Amounts | Limits) -> Document:
-    """Both kinds by name."""
-    return {"analysis": both.analysis, "roast": both.roast}
+def by_kind(figures: ByKind[Any]) -> Document:
+    """Serialize the figure of each kind under its name."""
+    return figures.by_name()

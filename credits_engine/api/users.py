@@ -13,8 +13,8 @@ from credits_engine.api import journal_entries, query_params, requests, serializ
 from credits_engine.api.product_users import acting_user
 from credits_engine.api.serializers import Document
 from credits_engine.engines import usage_levels
+from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.decisions import Book, EngineName, Outcome, Request, remaining
-from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import ENGINES, UnknownUserError
@@ -63,8 +63,8 @@ def check_view() -> ResponseReturnValue:
         {
             "canConsume": decision.outcome is Outcome.ALLOWED,
             "reason": decision.reason,
-            "requested": serializers.pair(amounts),
-            "remaining": serializers.pair(remaining(book.limits, book.used, bought=book.bought)),
+            "requested": serializers.by_kind(amounts),
+            "remaining": serializers.by_kind(remaining(book.limits, book.used, bought=book.bought)),
             "periodEnd": serializers.instant(book.period.end),
             **serializers.engine_document(engine),
         }
@@ -95,13 +95,13 @@ def summary(book: Book, engine: EngineName, now: datetime) -> Document:
     """Return the figures of the card."""
     left = remaining(book.limits, book.used, bought=book.bought)
     usage = {}
-    for kind in Kind:
-        used, limit, bought = (getattr(each, kind.value) for each in (book.used, book.limits, book.bought))
-        usage[kind.value] = {
+    for kind in KINDS:
+        used, limit, bought = book.used[kind], book.limits[kind], book.bought[kind]
+        usage[kind] = {
             "used": used,
             "limit": limit,
             "bought": bought,
-            "remaining": getattr(left, kind.value),
+            "remaining": left[kind],
             "percentUsed": round(usage_levels.used_ratio(used, usage_levels.with_packs(limit, bought)) * 100, 1),
             "level": usage_levels.level(used, usage_levels.with_packs(limit, bought)),
         }

@@ -14,7 +14,8 @@ from credits_engine.cli import migration as migration
 from credits_engine.cli import packs as packs
 from credits_engine.cli import retirement as retirement
 from credits_engine.cli import review
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.amounts import KINDS, Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
@@ -97,7 +98,7 @@ def reconcile_command(*, as_json: bool) -> None:
 
 
 def _book_line(name: EngineName, document: serializers.Document) -> str:
-    kinds = (f"{kind} {_figures(document[kind])}" for kind in ("analysis", "roast"))
+    kinds = (f"{kind} {_figures(document[kind])}" for kind in KINDS)
     return f"  {name:<7} {', '.join(kinds)}, until {document['period_end']}"
 
 
@@ -115,8 +116,8 @@ def _difference(each: BookTotal) -> serializers.Document:
         "engine": each.engine,
         "userId": each.user_id,
         "periodStart": serializers.instant(each.period_start),
-        "book": serializers.pair(each.book),
-        "journal": serializers.pair(each.journal),
+        "book": serializers.by_kind(each.book),
+        "journal": serializers.by_kind(each.journal),
     }
 
 
@@ -126,4 +127,4 @@ def _difference_line(each: BookTotal) -> str:
 
 
 def _used(amounts: Amounts) -> str:
-    return f"{amounts.analysis}/{amounts.roast}"
+    return "/".join(str(amount) for _, amount in amounts.items())

@@ -18,7 +18,8 @@ from control_plane.platform.runtime.cli_support import (
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Correction, CorrectionRefused
 from credits_engine.api import serializers
-from credits_engine.engines.decisions import Amounts
+from credits_engine.cli.kinds import AmountsCommand
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
 from credits_engine.operations.routing import flag_lookup
@@ -41,22 +42,20 @@ def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
     _show(done, as_json=as_json)
 
 
-@click.command("adjust")
+@click.command("adjust", cls=AmountsCommand)
 @user_argument
-@click.option("--analysis", default=0, help="Analysis credits to give back; negative takes them away.")
-@click.option("--roast", default=0, help="Roast credits to give back; negative takes them away.")
 @click.option("--key", help="Makes it happen once, however often it is repeated.")
 @click.option("--beyond-limit", is_flag=True, help="Take away more than is left.")
 @reason_option
 @json_option
 @in_application
 def adjust_command(
-    *, user_id: str, analysis: int, roast: int, key: str | None, beyond_limit: bool, reason: str, as_json: bool
+    *, user_id: str, key: str | None, beyond_limit: bool, reason: str, as_json: bool, **by_kind: int
 ) -> None:
     """Give USER credits back, or take some away."""
-    if not (analysis or roast):
-        raise CommandFailed("Nothing is to be adjusted; give --analysis, --roast or both.")
-    given = Amounts(analysis, roast)
+    given = Amounts(**by_kind)
+    if given == NOTHING:
+        raise CommandFailed(f"Nothing is to be adjusted; give {' or '.join(f'--{kind}' for kind in KINDS)}, or more.")
 
     def adjust(session: Session, now: datetime) -> Correction:
         return corrections.adjust(
@@ -129,7 +128,7 @@ def _name(whom: str) -> str:
 
 
 def _show(done: Correction, *, as_json: bool) -> None:
-    moved = {name.value: serializers.pair(amounts) for name, amounts in done.posted.items()}
+    moved = {name.value: serializers.by_kind(amounts) for name, amounts in done.posted.items()}
     books = "; ".join(f"{name} used {amounts}" for name, amounts in done.posted.items())
     words = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
     document = {"operationId": done.journal_id, "userId": done.user_id, "type": done.type, "posted": moved}

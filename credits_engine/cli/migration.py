@@ -39,7 +39,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
     for batch in backfill(now=datetime.now(UTC), batch_size=batch_size, after=after, dry_run=dry_run):
         users += len(batch)
         opened += sum(each.opened for each in batch)
-        carried += sum(each.carried.analysis + each.carried.roast for each in batch)
+        carried += sum(each.carried.total for each in batch)
         errors += [each for each in batch if each.error]
         if not dry_run:
             progress.write_text(batch[-1].user_id, encoding="utf-8")

@@ -12,7 +12,8 @@ from credits_engine.administration.top_ups import Purchase, TopUp, UnknownPackEr
 from credits_engine.api import serializers
 from credits_engine.api.requests import AMOUNT_MAX
 from credits_engine.cli.corrections import reason_option, user_argument
-from credits_engine.engines.plans import Kind
+from credits_engine.cli.kinds import KindType
+from credits_engine.engines.amounts import Kind
 from credits_engine.operations.consumption import KeyConflictError, LostRaceError, UnknownUserError
 
 DAYS, DAYS_MAX = 365, 3_650
@@ -21,7 +22,7 @@ REFUSALS = (UnknownUserError, UnknownPackError, KeyConflictError, LostRaceError,
 
 @click.command("top-up")
 @user_argument
-@click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
+@click.argument("kind", type=KindType())
 @click.argument("amount", type=click.IntRange(1, AMOUNT_MAX))
 @click.option("--days", default=DAYS, type=click.IntRange(1, DAYS_MAX), show_default=True, help="Whole days to last.")
 @click.option("--key", help="Makes it happen once, however often it is repeated on the same day.")
@@ -29,13 +30,13 @@ REFUSALS = (UnknownUserError, UnknownPackError, KeyConflictError, LostRaceError,
 @json_option
 @in_application
 def top_up_command(
-    *, user_id: str, kind: str, amount: int, days: int, key: str | None, reason: str, as_json: bool
+    *, user_id: str, kind: Kind, amount: int, days: int, key: str | None, reason: str, as_json: bool
 ) -> None:
     """Give USER a pack of AMOUNT credits of one kind, spent after the plan's."""
     now = datetime.now(UTC)
     # Until the end of a day in UTC: repeated on the same day, it is the same purchase.
     expires_at = datetime.combine(now.date() + timedelta(days=days + 1), time(), UTC)
-    purchase = Purchase(user_id, Kind(kind), amount, expires_at)
+    purchase = Purchase(user_id, kind, amount, expires_at)
     try:
         with transaction() as session:
             done = top_ups.top_up(session, purchase, now=now, actor=actor(), reason=reason, key=key)

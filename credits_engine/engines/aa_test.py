@@ -6,8 +6,9 @@ every mismatch is noise of the comparison itself; and both engines, whose answer
 
 from dataclasses import dataclass, field, replace
 
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import REFERENCE, Variance, compare
-from credits_engine.engines.decisions import Amounts, Book, EngineName, Outcome, Request
+from credits_engine.engines.decisions import Book, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation
 from credits_engine.engines.receipts import EngineResult, Receipt
 

@@ -11,9 +11,8 @@ from itertools import combinations
 from typing import Any
 
 from credits_engine.engines import legacy, v2
+from credits_engine.engines.amounts import NOTHING, Amounts, Limit
 from credits_engine.engines.decisions import (
-    NOTHING,
-    Amounts,
     Book,
     Decision,
     Engine,
@@ -23,7 +22,6 @@ from credits_engine.engines.decisions import (
     remaining,
 )
 from credits_engine.engines.observation import RETIRED, Observation
-from credits_engine.engines.plans import Limit
 
 REFERENCE: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineName.V2: v2.decide}
 
@@ -82,9 +80,8 @@ def contradictions(decision: Decision, book: Book, amounts: Amounts) -> list[str
 
     Coherent decisions charge exactly what was asked for or nothing, so two coherent `allowed` charge the same.
     """
-    fits = _fits(decision.limits.analysis, decision.used.analysis, book.bought.analysis, amounts.analysis) and _fits(
-        decision.limits.roast, decision.used.roast, book.bought.roast, amounts.roast
-    )
+    figures = decision.limits.in_order, decision.used.in_order, book.bought.in_order, amounts.in_order
+    fits = all(map(_fits, *figures))
     match decision.outcome:
         case Outcome.ALLOWED:
             coherent, charge, state = fits, amounts, book.blocked is None

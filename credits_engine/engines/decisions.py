@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import sub
 
+from credits_engine.engines.amounts import NOTHING, Amounts, Limit, Limits
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Kind, Limit, Limits
 
 
 class EngineName(StrEnum):
@@ -26,27 +27,6 @@ class Outcome(StrEnum):
     DENIED_LIMIT = "denied_limit"
     DENIED_STATE = "denied_state"
     ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Amounts:
-    """Credits of each kind: asked for, charged or used. Negative only where credits are given back."""
-
-    analysis: int = 0
-    roast: int = 0
-
-    def __add__(self, other: "Amounts") -> "Amounts":
-        return Amounts(self.analysis + other.analysis, self.roast + other.roast)
-
-    def __sub__(self, other: "Amounts") -> "Amounts":
-        return Amounts(self.analysis - other.analysis, self.roast - other.roast)
-
-    def __str__(self) -> str:
-        named = ((self.analysis, Kind.ANALYSIS), (self.roast, Kind.ROAST))
-        return " and ".join(f"{amount} {kind}" for amount, kind in named if amount) or "0"
-
-
-NOTHING = Amounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +71,8 @@ def remaining(limits: Limits, used: Amounts, *, bought: Amounts = NOTHING, charg
     """Return the credits left of each kind after `charged`, plan and packs together, never below 0; None stays
     unlimited.
     """
-    return Limits(
-        _left(limits.analysis, used.analysis, bought.analysis - charged.analysis),
-        _left(limits.roast, used.roast, bought.roast - charged.roast),
-    )
+    besides = map(sub, bought.in_order, charged.in_order)
+    return Limits(*map(_left, limits.in_order, used.in_order, besides))
 
 
 def _left(limit: Limit, used: int, besides: int) -> Limit:

@@ -3,19 +3,16 @@
 It shares no arithmetic with `v2.py`: a mistake in either shows as a variance instead of hiding in both.
 """
 
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, Outcome, Request, remaining
-from credits_engine.engines.plans import Kind, Limit
+from credits_engine.engines.amounts import NOTHING, Amounts, Kind, Limit
+from credits_engine.engines.decisions import Book, Decision, Outcome, Request, remaining
 
 
 def decide(book: Book, request: Request) -> Decision:
     """Allow while every pool asked for holds enough; charge all kinds or none."""
     if book.blocked is not None:
         return _decision(book, Outcome.DENIED_STATE, NOTHING, book.blocked)
-    pools = (
-        (Kind.ANALYSIS, book.limits.analysis, book.used.analysis, book.bought.analysis, request.amounts.analysis),
-        (Kind.ROAST, book.limits.roast, book.used.roast, book.bought.roast, request.amounts.roast),
-    )
-    for kind, limit, used, bought, asked in pools:
+    pools = zip(request.amounts.items(), book.limits.in_order, book.used.in_order, book.bought.in_order, strict=False)
+    for (kind, asked), limit, used, bought in pools:
         if asked > 0 and not _holds(limit, used, bought, asked):
             return _decision(
                 book, Outcome.DENIED_LIMIT, NOTHING, _short(kind, book, used=used, limit=limit, asked=asked)
@@ -29,7 +26,7 @@ def _holds(limit: Limit, used: int, bought: int, asked: int) -> bool:
 
 
 def _short(kind: Kind, book: Book, *, used: int, limit: Limit, asked: int) -> str:
-    bought = getattr(book.bought, kind.value)
+    bought = book.bought[kind]
     besides = f" and {bought} bought besides" if bought else ""
     return (
         f"{asked} {kind} asked for, {used} of {limit} used this calendar month{besides}; "

@@ -2,9 +2,9 @@
 
 from control_plane.experiments import observation as experiments
 from control_plane.experiments.observation import ERROR_CHARACTERS, Timer
-from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, EngineName, Outcome, Request
+from credits_engine.engines.amounts import Amounts, Limits
+from credits_engine.engines.decisions import Book, Decision, Engine, EngineName, Outcome, Request
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Limits
 
 RETIRED = "Legacy is retired and was not asked."
 LARGEST_NUMBER = 2**53
@@ -55,14 +55,14 @@ def _copied(book: Book) -> Book:
     return Book(
         Period(period.start, period.end),
         _own(book.used),
-        Limits(limits.analysis, limits.roast),
+        Limits(*limits.figures),
         book.blocked,
         _own(book.bought),
     )
 
 
 def _own(amounts: Amounts) -> Amounts:
-    return Amounts(amounts.analysis, amounts.roast)
+    return Amounts(*amounts.figures)
 
 
 def _unsound(answer: object) -> str | None:
@@ -75,8 +75,8 @@ def _unsound(answer: object) -> str | None:
     shapes = tuple(type(field) for field in fields)
     if shapes != SOUND_SHAPES:
         return "The engine answered with a decision whose fields are not what they must be."
-    limits = (answer.limits.analysis, answer.limits.roast, answer.remaining.analysis, answer.remaining.roast)
-    counts = (answer.charged.analysis, answer.charged.roast, answer.used.analysis, answer.used.roast)
+    limits = (*answer.limits.figures, *answer.remaining.figures)
+    counts = (*answer.charged.figures, *answer.used.figures)
     for number in (*counts, *(limit for limit in limits if limit is not None)):
         if type(number) is not int or abs(number) > LARGEST_NUMBER:
             return f"The engine answered with {number!r} where credits are counted."[:ERROR_CHARACTERS]

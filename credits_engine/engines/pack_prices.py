@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from types import MappingProxyType
 
-from credits_engine.engines.plans import CATALOGUE, Catalogue, CatalogueError, Kind
+from credits_engine.engines.amounts import Kind
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CatalogueError, CreditKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,22 @@ def pack_price_errors(offers: tuple[PackPrice, ...], catalogue: Catalogue) -> li
 
 
 YEAR = timedelta(days=365)
-OFFERS = PackPrices(
-    (
-        PackPrice("pack_analysis_100", Kind.ANALYSIS, 100, YEAR),
-        PackPrice("pack_analysis_1000", Kind.ANALYSIS, 1_000, YEAR),
-        PackPrice("pack_roast_10", Kind.ROAST, 10, YEAR),
-        PackPrice("pack_roast_100", Kind.ROAST, 100, YEAR),
-    ),
-    CATALOGUE,
-)
+
+
+def find_offer(price: str) -> PackPrice | None:
+    """Return the pack that a price buys; None for one that buys no pack."""
+    return offers().find(price)
+
+
+def offers() -> PackPrices:
+    """Return the packs on sale, of every kind that the catalogue has."""
+    return _offers(len(CATALOGUE.kinds))
+
+
+@cache
+def _offers(_kinds: int) -> PackPrices:
+    return PackPrices((price for kind in CATALOGUE.kinds for price in _prices(kind)), CATALOGUE)
+
+
+def _prices(kind: CreditKind) -> Iterator[PackPrice]:
+    return (PackPrice(f"pack_{kind.name}_{amount}", Kind(kind.name), amount, YEAR) for amount in kind.packs)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from credits_engine.engines.decisions import NOTHING, Amounts, Book
-from credits_engine.engines.plans import Kind, Limit
+from credits_engine.engines.amounts import NOTHING, Amounts, Kind, Limit
+from credits_engine.engines.decisions import Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +41,23 @@ def bought(packs: Iterable[Pack]) -> Amounts:
 
 def total(moves: Iterable[Allocation]) -> Amounts:
     """The moves added up by kind."""
-    sums = dict.fromkeys(Kind, 0)
-    for move in moves:
-        sums[move.kind] += move.amount
-    return Amounts(sums[Kind.ANALYSIS], sums[Kind.ROAST])
+    return sum((Amounts(**{move.kind: move.amount}) for move in moves), NOTHING)
 
 
 def beyond_plan(book: Book, charged: Amounts) -> Amounts:
     """The part of a charge that the plan does not cover and packs do; the rest is the book's."""
     if NOTHING in (book.bought, charged):
         return NOTHING
-    return Amounts(
-        _beyond(book.limits.analysis, book.used.analysis, book.bought.analysis, charged.analysis),
-        _beyond(book.limits.roast, book.used.roast, book.bought.roast, charged.roast),
-    )
+    return Amounts.of(lambda kind: _beyond(book.limits[kind], book.used[kind], book.bought[kind], charged[kind]))
 
 
 def spend(packs: Sequence[Pack], amounts: Amounts) -> tuple[Allocation, ...]:
     """Allocate `amounts` to usable packs, the one that expires soonest first. Raises ValueError for too little."""
     moves: list[Allocation] = []
-    for kind in Kind:
-        missing = getattr(amounts, kind.value)
+    for kind, amount in amounts.items():
+        missing = amount
         for pack in sorted(packs, key=lambda each: (each.expires_at, each.id)):
-            part = min(missing, pack.remaining) if pack.kind is kind else 0
+            part = min(missing, pack.remaining) if pack.kind == kind else 0
             if part > 0:
                 moves.append(Allocation(pack.id, kind, -part))
                 missing -= part
@@ -78,7 +72,7 @@ def refund(moves: Sequence[Allocation], back: Amounts) -> tuple[Allocation, ...]
     So that what is left is what an operation for the kept part alone would have left. What the packs don't take
     belongs to the plan. The answer is in the order of `moves`, in which rows are locked.
     """
-    left = {kind: getattr(back, kind.value) for kind in Kind}
+    left = dict(back.items())
     found: list[Allocation] = []
     for move in reversed(moves):
         part = min(left[move.kind], -move.amount)

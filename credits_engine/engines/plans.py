@@ -1,31 +1,29 @@
-"""The one plan catalogue: what each plan grants to each engine, and which plan a Stripe price buys.
+"""The one catalogue: the plans, what each grants of each kind to each engine, and which plan a Stripe price buys.
 
 Both engines, the API, the backfill and the tests read it. A mistake in it stops the start, in words.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-Limit = int | None
-"""Credits of one kind per period. None is unlimited; 0 is legal and means none at all."""
+from credits_engine.engines.amounts import KINDS, Kind, Limit, Limits
 
-
-class Kind(StrEnum):
-    """The kinds of credits."""
-
-    ANALYSIS = "analysis"
-    ROAST = "roast"
+KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The limits of one plan in one period."""
+class CreditKind:
+    """One kind of credits: the limits of each plan by its name, and the sizes of the packs on sale."""
 
-    analysis: Limit
-    roast: Limit
+    name: str
+    v2: Mapping[str, Limit]
+    """Per billing period."""
+    legacy: Mapping[str, Limit]
+    """Per UTC calendar month."""
+    packs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class CreditPlan:
 
     name: str
     title: str
-    v2: Limits
-    legacy: Limits
+    v2: Limits = field(default_factory=Limits)
+    legacy: Limits = field(default_factory=Limits)
     aliases: tuple[str, ...] = ()
     price_keys: tuple[str, ...] = ()
     """Stripe price lookup keys that buy this plan."""
@@ -58,16 +56,36 @@ class Catalogue:
 
     def __init__(self, plans: Iterable[CreditPlan]) -> None:
         """Raise CatalogueError with all mistakes at once."""
-        self.plans = tuple(plans)
-        mistakes = catalogue_errors(self.plans)
-        if mistakes:
+        self.kinds: tuple[CreditKind, ...] = ()
+        self._index(tuple(plans))
+
+    def _index(self, plans: tuple[CreditPlan, ...]) -> None:
+        if mistakes := catalogue_errors(plans):
             raise CatalogueError(" ".join(mistakes))
+        self.plans = plans
         self._named = _index((name, plan) for plan in self.plans for name in (plan.name, *plan.aliases))
         self._priced = _index((key, plan) for plan in self.plans for key in plan.price_keys)
         self._rank = {plan.name: rank for rank, plan in enumerate(self.plans)}
 
     def __iter__(self) -> Iterator[CreditPlan]:
         return iter(self.plans)
+
+    def grant(self, kind: CreditKind) -> None:
+        """Let every plan grant a further kind. Raises CatalogueError, and changes nothing then."""
+        names = [plan.name for plan in self.plans]
+        if mistakes := _kind_errors(kind, names, {known.name for known in self.kinds}):
+            raise CatalogueError(" ".join(mistakes))
+        self._index(
+            tuple(
+                replace(
+                    plan,
+                    v2=Limits(*plan.v2.figures, kind.v2[plan.name]),
+                    legacy=Limits(*plan.legacy.figures, kind.legacy[plan.name]),
+                )
+                for plan in self.plans
+            )
+        )
+        self.kinds = (*self.kinds, kind)
 
     def plan(self, name: str) -> CreditPlan:
         """The plan of that name or alias; raises UnknownPlanError."""
@@ -107,11 +125,25 @@ def _plan_errors(plan: CreditPlan) -> list[str]:
     blank = [name for name in (plan.name, *plan.aliases, *plan.price_keys) if name != name.strip() or not name]
     mistakes = [f"Plan {plan.name!r}: {name!r} is blank or has blanks around it." for name in blank]
     for engine, limits in (("v2", plan.v2), ("legacy", plan.legacy)):
-        for kind, limit in ((Kind.ANALYSIS, limits.analysis), (Kind.ROAST, limits.roast)):
+        for position, limit in enumerate(limits.figures):
+            kind = KINDS[position] if position < len(KINDS) else "new"
             if limit is not None and (type(limit) is not int or limit < 0):
                 mistakes.append(
                     f"Plan {plan.name!r}: {engine} {kind} limit is {limit!r}; write a whole number from 0, or None."
                 )
+    return mistakes
+
+
+def _kind_errors(kind: CreditKind, plans: list[str], known: set[str]) -> list[str]:
+    mistakes = [] if KIND_NAME.fullmatch(kind.name) else [f"Kind {kind.name!r}: write small letters and digits."]
+    mistakes += [f"Kind {kind.name!r} is in the catalogue already."] if kind.name in known else []
+    for engine, limits in (("v2", kind.v2), ("legacy", kind.legacy)):
+        odd = sorted(limits.keys() ^ set(plans))
+        mistakes += (
+            [f"Kind {kind.name!r}: {engine} needs a limit for each plan and no other; see {', '.join(odd)}."]
+            if odd
+            else []
+        )
     return mistakes
 
 
@@ -121,33 +153,43 @@ def _index(entries: Iterable[tuple[str, CreditPlan]]) -> Mapping[str, CreditPlan
 
 CATALOGUE = Catalogue(
     (
-        CreditPlan(
-            "free", "Free", v2=Limits(100, 10), legacy=Limits(100, 50), aliases=("starter_trial",), price_keys=("free",)
-        ),
-        CreditPlan(
-            "starter",
-            "Starter",
-            v2=Limits(1_000, 10),
-            legacy=Limits(1_000, 100),
-            price_keys=("starter_monthly", "starter_yearly"),
-        ),
-        CreditPlan(
-            "pro",
-            "Pro",
-            v2=Limits(10_000, 1_000),
-            legacy=Limits(10_000, 1_000),
-            price_keys=("pro_monthly", "pro_yearly"),
-        ),
+        CreditPlan("free", "Free", aliases=("starter_trial",), price_keys=("free",)),
+        CreditPlan("starter", "Starter", price_keys=("starter_monthly", "starter_yearly")),
+        CreditPlan("pro", "Pro", price_keys=("pro_monthly", "pro_yearly")),
         CreditPlan(
             "plus",
             "Plus",
-            v2=Limits(100_000, 5_000),
-            legacy=Limits(100_000, 5_000),
             aliases=("creator_plus",),
             price_keys=("plus_monthly", "plus_yearly", "creator_plus_monthly"),
         ),
-        CreditPlan(
-            "custom", "Custom", v2=Limits(None, None), legacy=Limits(None, None), price_keys=("custom_monthly",)
-        ),
+        CreditPlan("custom", "Custom", price_keys=("custom_monthly",)),
+    )
+)
+
+
+def register_kind(kind: CreditKind) -> Kind:
+    """Add a kind of credits at the end of the canonical order. Raises CatalogueError.
+
+    PostgreSQL's functions decide by rows of their own: a migration adds them to `credit_kind` and `credit_limit`.
+    """
+    CATALOGUE.grant(kind)
+    KINDS.append(Kind(kind.name))
+    return KINDS[-1]
+
+
+ANALYSIS = register_kind(
+    CreditKind(
+        "analysis",
+        v2={"free": 100, "starter": 1_000, "pro": 10_000, "plus": 100_000, "custom": None},
+        legacy={"free": 100, "starter": 1_000, "pro": 10_000, "plus": 100_000, "custom": None},
+        packs=(100, 1_000),
+    )
+)
+ROAST = register_kind(
+    CreditKind(
+        "roast",
+        v2={"free": 10, "starter": 10, "pro": 1_000, "plus": 5_000, "custom": None},
+        legacy={"free": 50, "starter": 100, "pro": 1_000, "plus": 5_000, "custom": None},
+        packs=(10, 100),
     )
 )

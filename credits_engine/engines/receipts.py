@@ -6,11 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from credits_engine.engines.amounts import NOTHING, Amounts, Limits
 from credits_engine.engines.comparison import Comparison, Variance
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName, Outcome, remaining
+from credits_engine.engines.decisions import Book, EngineName, Outcome, remaining
 from credits_engine.engines.observation import Observation
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Limits
 
 REASON_CHARACTERS = 300
 
@@ -123,10 +123,8 @@ def to_columns(receipt: Receipt) -> dict[str, Any]:
         "occurred_at": receipt.occurred_at,
         "user_id": receipt.user_id,
         "operation_key": receipt.operation_key,
-        "requested_analysis": receipt.requested.analysis,
-        "requested_roast": receipt.requested.roast,
-        "charged_analysis": receipt.charged.analysis,
-        "charged_roast": receipt.charged.roast,
+        "requested": receipt.requested,
+        "charged": receipt.charged,
         "served_engine": receipt.served.engine.value,
         "outcome": receipt.outcome.value,
         "reason": receipt.reason,
@@ -153,8 +151,8 @@ def from_columns(row: Columns) -> Receipt:
         occurred_at=row["occurred_at"],
         user_id=row["user_id"],
         operation_key=row["operation_key"],
-        requested=Amounts(row["requested_analysis"], row["requested_roast"]),
-        charged=Amounts(row["charged_analysis"], row["charged_roast"]),
+        requested=row["requested"],
+        charged=row["charged"],
         outcome=Outcome(row["outcome"]),
         reason=row["reason"],
         served=_engine_result(row, engine, row["reason"]),
@@ -173,7 +171,7 @@ def _context(receipt: Receipt) -> dict[str, Any] | None:
     context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
     bought = receipt.served.bought
     if bought != NOTHING or receipt.spent_from_packs != NOTHING:
-        context["bought"] = [bought.analysis, bought.roast]
+        context["bought"] = [amount for _, amount in bought.items()]
     return context or None
 
 
@@ -187,15 +185,11 @@ def _engine_columns(of: EngineResult) -> dict[str, Any]:
     return {
         f"{engine}_period_start": of.period.start,
         f"{engine}_period_end": of.period.end,
-        f"{engine}_posted_analysis": of.posted.analysis,
-        f"{engine}_posted_roast": of.posted.roast,
+        f"{engine}_posted": of.posted,
         f"{engine}_outcome": of.outcome.value if of.outcome else None,
-        f"{engine}_charged_analysis": of.charged.analysis,
-        f"{engine}_charged_roast": of.charged.roast,
-        f"{engine}_used_analysis": of.used.analysis,
-        f"{engine}_used_roast": of.used.roast,
-        f"{engine}_limit_analysis": of.limits.analysis,
-        f"{engine}_limit_roast": of.limits.roast,
+        f"{engine}_charged": of.charged,
+        f"{engine}_used": of.used,
+        f"{engine}_limit": of.limits,
         f"{engine}_us": of.duration_us,
     }
 
@@ -205,11 +199,11 @@ def _engine_result(row: Columns, engine: EngineName, reason: str) -> EngineResul
     return EngineResult(
         engine=engine,
         outcome=Outcome(outcome) if outcome else None,
-        charged=Amounts(row[f"{engine}_charged_analysis"], row[f"{engine}_charged_roast"]),
-        used=Amounts(row[f"{engine}_used_analysis"], row[f"{engine}_used_roast"]),
-        limits=Limits(row[f"{engine}_limit_analysis"], row[f"{engine}_limit_roast"]),
+        charged=row[f"{engine}_charged"],
+        used=row[f"{engine}_used"],
+        limits=row[f"{engine}_limit"],
         period=Period(row[f"{engine}_period_start"], row[f"{engine}_period_end"]),
-        posted=Amounts(row[f"{engine}_posted_analysis"], row[f"{engine}_posted_roast"]),
+        posted=row[f"{engine}_posted"],
         duration_us=row[f"{engine}_us"],
         reason=reason,
         bought=Amounts(*(row["context"] or {}).get("bought", ())),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from credits_engine.engines import legacy, v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, EngineName, Outcome, Request
-from credits_engine.engines.plans import Kind, Limit
+from credits_engine.engines.amounts import KINDS, Amounts, Kind, Limit
+from credits_engine.engines.decisions import Book, Decision, Engine, EngineName, Outcome, Request
 
 ENGINES: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineName.V2: v2.decide}
 
@@ -56,8 +56,8 @@ def answer_diffs(
 ) -> list[AnswerDiff]:
     """The kinds of which the other engine would answer the next `amount` differently."""
     found = []
-    for kind in Kind:
-        request = Request(user_id, Amounts(**{kind.value: amount}))
+    for kind in KINDS:
+        request = Request(user_id, Amounts(**{kind: amount}))
         now, then = (ENGINES[name](book_of(name), request) for name in (serving, serving.other))
         if (now.outcome is Outcome.ALLOWED) is (then.outcome is Outcome.ALLOWED):
             continue
@@ -77,7 +77,7 @@ def _answer_diff(
         kind=kind,
         serving=serving,
         refused=then.outcome is not Outcome.ALLOWED,
-        used=getattr(then.used, kind.value),
-        limit=getattr(then.limits, kind.value),
+        used=then.used[kind],
+        limit=then.limits[kind],
         reason=reason,
     )

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
+from credits_engine.engines.amounts import KINDS, Kind, Limit
 from credits_engine.engines.decisions import Book
-from credits_engine.engines.plans import Kind, Limit
 
 CAUTION_RATIO, CRITICAL_RATIO, UPGRADE_RATIO = 0.75, 0.90, 0.80
 ENDING_DAYS = 3
@@ -23,7 +23,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """Something worth telling the user. `kind` is None where it concerns both."""
+    """Something worth telling the user. `kind` is None where it concerns all."""
 
     code: str
     kind: Kind | None
@@ -58,9 +58,8 @@ def days_left(period_end: datetime, now: datetime) -> int:
 def recommendations(book: Book, now: datetime) -> list[Recommendation]:
     """An upgrade for each kind that is used to 80 %, and a word on the new period in the last three days."""
     found = []
-    for kind in Kind:
-        used, limit = getattr(book.used, kind.value), getattr(book.limits, kind.value)
-        limit = with_packs(limit, getattr(book.bought, kind.value))
+    for kind in KINDS:
+        used, limit = book.used[kind], with_packs(book.limits[kind], book.bought[kind])
         if used_ratio(used, limit) >= UPGRADE_RATIO:
             words = f"{used:,} of {limit:,} {kind} credits are used; a larger plan has more."
             found.append(Recommendation("UPGRADE", kind, words))

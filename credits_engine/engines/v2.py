@@ -1,23 +1,17 @@
-"""The v2 engine: two kinds of credits in one row per user and billing period, decided and charged as one."""
+"""The v2 engine: all kinds of credits in one row per user and billing period, decided and charged as one."""
 
-from credits_engine.engines.decisions import NOTHING, Book, Decision, Outcome, Request
-from credits_engine.engines.plans import Kind, Limit, Limits
+from credits_engine.engines.amounts import NOTHING, Limit, Limits
+from credits_engine.engines.decisions import Book, Decision, Outcome, Request
 
 
 def decide(book: Book, request: Request) -> Decision:
     """Allow what the limit and the packs leave of each kind asked for; otherwise charge nothing of any kind."""
-    left = Limits(
-        _left(book.limits.analysis, book.used.analysis, book.bought.analysis),
-        _left(book.limits.roast, book.used.roast, book.bought.roast),
-    )
+    left = Limits(*map(_left, book.limits.in_order, book.used.in_order, book.bought.in_order))
     if book.blocked is not None:
         return _refusal(book, left, Outcome.DENIED_STATE, book.blocked)
     missing = [
         f"{wanted} {kind} asked for, {available} left"
-        for kind, wanted, available in (
-            (Kind.ANALYSIS, request.amounts.analysis, left.analysis),
-            (Kind.ROAST, request.amounts.roast, left.roast),
-        )
+        for (kind, wanted), available in zip(request.amounts.items(), left.figures, strict=False)
         if available is not None and wanted > available
     ]
     if missing:
@@ -29,7 +23,7 @@ def decide(book: Book, request: Request) -> Decision:
         reason=f"The billing period grants {request.amounts}.",
         used=book.used,
         limits=book.limits,
-        remaining=Limits(_after(left.analysis, request.amounts.analysis), _after(left.roast, request.amounts.roast)),
+        remaining=Limits(*map(_after, left.figures, request.amounts.in_order)),
         period=book.period,
     )
 
@@ -41,7 +35,7 @@ def _refusal(book: Book, left: Limits, outcome: Outcome, reason: str) -> Decisio
         reason=reason,
         used=book.used,
         limits=book.limits,
-        remaining=Limits(_after(left.analysis, 0), _after(left.roast, 0)),
+        remaining=Limits(*(_after(each, 0) for each in left.figures)),
         period=book.period,
     )
 

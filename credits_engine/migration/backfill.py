@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import EntryType
@@ -74,7 +74,7 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
     opened = books.show_current(session, user_id, now) is None
     both, _ = load_for_update(session, found[0], key="", now=now)
     carried = both.legacy.used - migration.journalled(session, user_id, calendar_month(now).start)
-    if carried.analysis < 0 or carried.roast < 0:
+    if min(carried.figures, default=0) < 0:
         raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; `rollout credits reconcile`.")
     if carried != NOTHING:
         corrections.post_each(session, user_id, v2=(both.v2.period, carried), legacy=(both.legacy.period, NOTHING))
@@ -88,12 +88,10 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
                 "actor": ACTOR,
                 "v2_period_start": both.v2.period.start,
                 "v2_period_end": both.v2.period.end,
-                "v2_posted_analysis": carried.analysis,
-                "v2_posted_roast": carried.roast,
+                "v2_posted": carried,
                 "legacy_period_start": both.legacy.period.start,
                 "legacy_period_end": both.legacy.period.end,
-                "legacy_posted_analysis": carried.analysis,
-                "legacy_posted_roast": carried.roast,
+                "legacy_posted": carried,
             },
         )
     return BackfillResult(user_id, opened, carried)

@@ -9,13 +9,15 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Engine, create_engine, make_url, text, update
+from sqlalchemy import Engine, create_engine, literal, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.platform.db import errors
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
+from credits_engine.amount_types import AmountsType, sum_of
+from credits_engine.engines.amounts import Amounts
 from credits_engine.migration import backup
 from credits_engine.migration.backfill import backfill
 from credits_engine.migration.backup import CopyError
@@ -60,7 +62,9 @@ def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
         corrections.freeze(session, EVERYBODY, now=now, actor=ACTOR, reason="Drill.")
     yield Step("stop", passed=True, detail="Consumption is stopped in the copy.")
     with transaction() as session:
-        session.execute(update(COUNTERS).values(analysis_used=COUNTERS.c.analysis_used + 1))
+        session.execute(
+            update(COUNTERS).values(used=sum_of(COUNTERS.c.used, literal(Amounts.of(lambda _: 1), AmountsType())))
+        )
     with read_only() as session:
         spoiled = verify(session, now).books.found
     counted = before["v2"][0]

@@ -21,6 +21,7 @@ from control_plane.phases import FLAG, RolloutState
 from control_plane.platform import private_files, settings
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback
+from credits_engine.engines.amounts import KINDS
 from credits_engine.reconciliation.verification import verify
 from credits_engine.store import retirement
 from flags.store.overrides import Effect, list_overrides
@@ -30,7 +31,6 @@ BACKUP_AGE = timedelta(hours=24)
 LATEST_OPERATIONS = 1_000
 SUBJECT = "credits:legacy"
 BACKUP_SUBJECT = "credits:backup"
-COLUMNS = ("user_id", "month_start", "analysis_used", "roast_used")
 REMOVE = (
     "credits_engine/engines/legacy.py and what imports it",
     "the columns legacy_… of credit_journal, by a migration that keeps them in the archive of their months",
@@ -164,7 +164,7 @@ def _write(session: Session, path: Path) -> int:
     with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
         text = io.TextIOWrapper(packed, encoding="utf-8", newline="")
         writer = csv.writer(text)
-        writer.writerow(COLUMNS)
+        writer.writerow(("user_id", "month_start", *(f"{kind}_used" for kind in KINDS)))
         count = 0
         for count, row in enumerate(_rows(session), start=1):  # noqa: B007 - the last number is the count
             writer.writerow(row)
@@ -173,9 +173,9 @@ def _write(session: Session, path: Path) -> int:
     return count
 
 
-def _rows(session: Session) -> Iterator[tuple[str, str, int, int]]:
-    for row in retirement.rows(session):
-        yield row.user_id, row.month_start.isoformat(), row.analysis_used, row.roast_used
+def _rows(session: Session) -> Iterator[tuple[object, ...]]:
+    for user_id, month_start, used in retirement.rows(session):
+        yield user_id, month_start.isoformat(), *(amount for _, amount in used.items())
 
 
 def _record(session: Session, action: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, EngineName
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
@@ -186,10 +187,8 @@ def _follow_plan(session: Session, account: Account, row: CounterRow, plan: Cred
                 "actor": SYSTEM,
                 "v2_period_start": row.period.start,
                 "v2_period_end": row.period.end,
-                "v2_used_analysis": row.used.analysis,
-                "v2_used_roast": row.used.roast,
-                "v2_limit_analysis": plan.v2.analysis,
-                "v2_limit_roast": plan.v2.roast,
+                "v2_used": row.used,
+                "v2_limit": plan.v2,
             },
         )
     return current

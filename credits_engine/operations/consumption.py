@@ -15,12 +15,12 @@ from control_plane.experiments.observation import Timer
 from control_plane.experiments.shadow_budget import ShadowBudget
 from credits_engine.billing.entitlements.sync import synced_account
 from credits_engine.engines import legacy, receipts, v2
+from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
-from credits_engine.engines.decisions import NOTHING, Amounts, Engine, EngineName, Outcome, Request
+from credits_engine.engines.decisions import Engine, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation, observe, retired, shed
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
-from credits_engine.engines.plans import Kind
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.account_books import Books, load_for_update, load_if_ready
 from credits_engine.store import books, journal, packs
@@ -70,7 +70,7 @@ class EnginePolicy:
 
     def fails_open_for(self, amounts: Amounts) -> bool:
         """Return whether an undecided operation is allowed."""
-        asked = {kind for kind in Kind if getattr(amounts, kind.value)}
+        asked = {kind for kind, amount in amounts.items() if amount}
         return asked <= self.allowed_on_error
 
 
@@ -90,7 +90,7 @@ class Operation:
     @property
     def fingerprint(self) -> str:
         """Equal for two requests exactly when they ask for the same."""
-        return f"{self.type} {self.amounts.analysis} {self.amounts.roast}"
+        return f"{self.type} {self.amounts.fingerprint}"
 
 
 class UnknownUserError(LookupError):

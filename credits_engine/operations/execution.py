@@ -9,7 +9,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.settings import SETTINGS, SettingsError
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
@@ -52,8 +52,8 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
 def init_app(app: Flask) -> None:
     """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
     named = SETTINGS.get(app).credits_fail_open_kinds
-    if unknown := set(named) - set(Kind):
-        raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(Kind)}.")
+    if unknown := set(named) - set(KINDS):
+        raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(KINDS)}.")
     stored_procedure.init_app(app)
     ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, named))))
 

@@ -136,9 +136,9 @@ def _drift(receipt: Receipt) -> list[Signal]:
     """
     charged = {each.engine: each.charged for each in (receipt.served, receipt.shadow)}
     legacy, apart = charged[EngineName.LEGACY], charged[EngineName.V2] - charged[EngineName.LEGACY]
-    expected = legacy.analysis + legacy.roast
+    expected = legacy.total
     if not expected:
         return []
     lot = crc32(f"{receipt.user_id}:{receipt.operation_key}".encode()) / 2**32
-    is_apart = lot * expected < abs(apart.analysis) + abs(apart.roast)
+    is_apart = lot * expected < sum(map(abs, apart.figures))
     return [Signal(DRIFT, is_apart, at_fault(receipt), account=receipt.user_id)]

@@ -12,7 +12,8 @@ from time import perf_counter_ns
 from sqlalchemy.orm import Session
 
 from control_plane.experiments.observation import Timer
-from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines, Evaluate, Operation, consume
@@ -103,7 +104,7 @@ def commit(
     held = _locked(session, user_id, key)
     # What was let through uncharged holds nothing, however much of it was needed.
     kept = held.amounts if amounts is None or held.amounts == NOTHING else amounts
-    if kept.analysis > held.amounts.analysis or kept.roast > held.amounts.roast:
+    if any(kept[kind] > held.amounts[kind] for kind in KINDS):
         raise CommitTooLargeError(f"{kept} can't be committed: {held.amounts} were reserved under {key!r}.")
     if held.state is ReservationState.PENDING and now >= held.expires_at:
         raise FinalizedDifferentlyError(
@@ -157,17 +158,16 @@ def _finalized(
             "occurred_at": now,
             "user_id": held.user_id,
             "operation_key": held.key,
-            "charged_analysis": -back.analysis,
-            "charged_roast": -back.roast,
+            "charged": -back,
             "served_engine": held.engine.value,
             "reason": reason,
             "corrects": held.journal_id,
             "actor": actor,
-            "context": {"drawn": [-undrawn.analysis, -undrawn.roast]} if to_packs else None,
+            "context": {"drawn": [-amount for _, amount in undrawn.items()]} if to_packs else None,
             "v2_period_start": held.v2_period_start,
             "legacy_period_start": held.legacy_period_start,
-            **{f"{engine.value}_posted_analysis": -amounts.analysis for engine, amounts in lowered.items()},
-            **{f"{engine.value}_posted_roast": -amounts.roast for engine, amounts in lowered.items()},
+            "v2_posted": -lowered[EngineName.V2],
+            "legacy_posted": -lowered[EngineName.LEGACY],
         },
     )
     packs.move(session, journal_id, to_packs)

@@ -17,10 +17,11 @@ from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.comparison import Comparison, Variance
-from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.periods import Period, calendar_month
-from credits_engine.engines.plans import Limits, UnknownPlanError
+from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import EngineResult, EntryType, Receipt
 from credits_engine.operations.consumption import (
     EnginePolicy,
@@ -74,8 +75,7 @@ def _question(operation: Operation, now: datetime, manners: EnginePolicy) -> Pro
     return ProcedureParams(
         user_id=operation.user_id,
         key=operation.key,
-        analysis=amounts.analysis,
-        roast=amounts.roast,
+        amounts=amounts,
         actor=operation.actor,
         now=now,
         environment=settings.environment,
@@ -116,8 +116,8 @@ def _v2_side(found: ShortResult, amounts: Amounts) -> EngineResult:
         engine=EngineName.V2,
         outcome=Outcome.ALLOWED,
         charged=amounts,
-        used=Amounts(found.v2_used_analysis, found.v2_used_roast),
-        limits=Limits(found.v2_limit_analysis, found.v2_limit_roast),
+        used=found.v2_used,
+        limits=found.v2_limits,
         period=Period(datetime.fromisoformat(found.v2_start), datetime.fromisoformat(found.v2_end)),
         posted=amounts,
         duration_us=found.v2_us,
@@ -130,8 +130,8 @@ def _legacy_side(found: ShortResult, amounts: Amounts, month: Period) -> EngineR
         engine=EngineName.LEGACY,
         outcome=Outcome.ALLOWED if found.legacy_outcome else None,
         charged=amounts if found.legacy_outcome else NOTHING,
-        used=Amounts(found.legacy_used_analysis, found.legacy_used_roast),
-        limits=Limits(found.legacy_limit_analysis, found.legacy_limit_roast),
+        used=found.legacy_used,
+        limits=found.legacy_limits,
         period=month,
         posted=amounts,
         duration_us=found.legacy_us,

@@ -53,7 +53,7 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
         items = store.items(session, report.id, after=query_params.text("after") or "", limit=limit + 1)
     if as_sheet:
         rows = map(serializers.sheet_row, items[:limit])
-        return journal_entries.sheet(f"rollback-{attempt}", serializers.SHEET_COLUMNS, rows)
+        return journal_entries.sheet(f"rollback-{attempt}", serializers.sheet_columns(), rows)
     page = {
         "items": [serializers.item_document(item) for item in items[:limit]],
         "nextAfter": items[limit - 1].cost.user_id if len(items) > limit else None,

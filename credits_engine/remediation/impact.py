@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.engines.amounts import NOTHING, Amounts
 
 UNKNOWN_BAD_TIME = timedelta(hours=1)
 LONGEST_BAD_TIME = timedelta(days=1)
@@ -62,7 +62,7 @@ class Total:
 
 def compensation(over: Amounts, again: Amounts) -> Amounts:
     """Return the credits to give back of what v2 charged differently (`over`, net) and charged again (`again`)."""
-    return Amounts(max(0, over.analysis) + again.analysis, max(0, over.roast) + again.roast)
+    return Amounts.of(lambda kind: max(0, over[kind])) + again
 
 
 def incident_began_at(

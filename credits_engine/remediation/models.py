@@ -7,6 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
 from control_plane.platform.models import RowId
+from credits_engine.amount_types import AmountsType
+from credits_engine.engines.amounts import Amounts
 
 
 class RollbackReport(Base):
@@ -23,10 +25,8 @@ class RollbackReport(Base):
     until: Mapped[datetime] = mapped_column(UtcDateTime)
     users: Mapped[int] = mapped_column(BigInteger)
     operations: Mapped[int] = mapped_column(BigInteger)
-    v2_analysis: Mapped[int] = mapped_column(BigInteger)
-    v2_roast: Mapped[int] = mapped_column(BigInteger)
-    legacy_analysis: Mapped[int] = mapped_column(BigInteger)
-    legacy_roast: Mapped[int] = mapped_column(BigInteger)
+    v2: Mapped[Amounts] = mapped_column(AmountsType)
+    legacy: Mapped[Amounts] = mapped_column(AmountsType)
     books_checked: Mapped[int] = mapped_column(BigInteger)
     books_differing: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(Text)
@@ -38,7 +38,7 @@ class RollbackReport(Base):
 
 
 class RollbackAccount(Base):
-    """One account whose answers differed in the bad time. `owed_…` is proposed to be given back."""
+    """One account whose answers differed in the bad time. `owed` is proposed to be given back."""
 
     __tablename__ = "credit_rollback_account"
 
@@ -47,12 +47,9 @@ class RollbackAccount(Base):
     operations: Mapped[int] = mapped_column(BigInteger)
     failed: Mapped[int] = mapped_column(BigInteger)
     refused: Mapped[int] = mapped_column(BigInteger)
-    v2_analysis: Mapped[int] = mapped_column(BigInteger)
-    v2_roast: Mapped[int] = mapped_column(BigInteger)
-    legacy_analysis: Mapped[int] = mapped_column(BigInteger)
-    legacy_roast: Mapped[int] = mapped_column(BigInteger)
-    owed_analysis: Mapped[int] = mapped_column(BigInteger)
-    owed_roast: Mapped[int] = mapped_column(BigInteger)
+    v2: Mapped[Amounts] = mapped_column(AmountsType)
+    legacy: Mapped[Amounts] = mapped_column(AmountsType)
+    owed: Mapped[Amounts] = mapped_column(AmountsType)
     state: Mapped[str] = mapped_column(Text)
     journal_id: Mapped[int | None] = mapped_column(BigInteger)
     note: Mapped[str] = mapped_column(Text)

@@ -9,7 +9,7 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.decisions import NOTHING
+from credits_engine.engines.amounts import NOTHING
 from credits_engine.reconciliation import scheduled
 from credits_engine.remediation import queries as journal
 from credits_engine.remediation import store

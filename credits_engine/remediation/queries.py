@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
+from credits_engine.amount_types import amount_of, amounts_of, per_kinds, summed, total_of
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import Variance
-from credits_engine.engines.decisions import Amounts, EngineName, Outcome
+from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
 from credits_engine.remediation.impact import AccountImpact, Total, compensation
 from credits_engine.store.guard_queries import OPERATIONS
@@ -25,15 +27,14 @@ MISCHARGED = (
     & (JOURNAL.c.v2_outcome == Outcome.ALLOWED.value)
     & (JOURNAL.c.legacy_outcome == Outcome.ALLOWED.value)
 )
-KINDS = ("analysis", "roast")
 
 
 def _sum(amount: ColumnElement[Any]) -> ColumnElement[int]:
     return func.coalesce(func.sum(amount), 0)
 
 
-def _charged(engine: str) -> list[ColumnElement[int]]:
-    return [_sum(JOURNAL.c[f"{engine}_charged_{kind}"]).label(f"{engine}_{kind}") for kind in KINDS]
+def _charged(engine: str) -> ColumnElement[Amounts]:
+    return summed(JOURNAL.c[f"{engine}_charged"]).label(engine)
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -41,33 +42,39 @@ def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 FIRST_DIFFERENCE = select(func.min(JOURNAL.c.occurred_at)).where(IN_TIME, UNEXPLAINED, DIFFERS)
-TOTAL = select(func.count(JOURNAL.c.user_id.distinct()), func.count(), *_charged("v2"), *_charged("legacy")).where(
-    IN_TIME
+TOTAL = per_kinds(
+    lambda: select(func.count(JOURNAL.c.user_id.distinct()), func.count(), _charged("v2"), _charged("legacy")).where(
+        IN_TIME
+    )
 )
 LEGACY_ALLOWS = JOURNAL.c.legacy_outcome == Outcome.ALLOWED.value
-COSTS = (
-    select(
-        JOURNAL.c.user_id,
-        func.count().label("operations"),
-        _count((JOURNAL.c.v2_outcome == Outcome.ERROR.value) & LEGACY_ALLOWS).label("failed"),
-        _count(
-            JOURNAL.c.v2_outcome.in_((Outcome.DENIED_LIMIT.value, Outcome.DENIED_STATE.value)) & LEGACY_ALLOWS
-        ).label("refused"),
-        *_charged("v2"),
-        *_charged("legacy"),
-        *(
-            _sum(
-                case((MISCHARGED, JOURNAL.c[f"v2_charged_{kind}"] - JOURNAL.c[f"legacy_charged_{kind}"]), else_=0)
-            ).label(f"over_{kind}")
-            for kind in KINDS
-        ),
+
+
+def _over(kind: Kind) -> ColumnElement[int]:
+    v2, legacy = (
+        amount_of(JOURNAL.c[f"{engine.value}_charged"], kind) for engine in (EngineName.V2, EngineName.LEGACY)
     )
-    .where(IN_TIME, DIFFERS)
-    .group_by(JOURNAL.c.user_id)
+    return _sum(case((MISCHARGED, v2 - legacy), else_=0))
+
+
+COSTS = per_kinds(
+    lambda: (
+        select(
+            JOURNAL.c.user_id,
+            func.count().label("operations"),
+            _count((JOURNAL.c.v2_outcome == Outcome.ERROR.value) & LEGACY_ALLOWS).label("failed"),
+            _count(
+                JOURNAL.c.v2_outcome.in_((Outcome.DENIED_LIMIT.value, Outcome.DENIED_STATE.value)) & LEGACY_ALLOWS
+            ).label("refused"),
+            _charged("v2"),
+            _charged("legacy"),
+            amounts_of(*map(_over, KINDS)).label("over"),
+        )
+        .where(IN_TIME, DIFFERS)
+        .group_by(JOURNAL.c.user_id)
+    )
 )
-CHARGED = (JOURNAL.c.type == EntryType.CONSUME.value) & (
-    (JOURNAL.c.charged_analysis > 0) | (JOURNAL.c.charged_roast > 0)
-)
+CHARGED = (JOURNAL.c.type == EntryType.CONSUME.value) & (total_of(JOURNAL.c.charged) > 0)
 FIRSTS = (
     select(JOURNAL.c.user_id, JOURNAL.c.operation_key, func.min(JOURNAL.c.id).label("first_id"))
     .where(IN_TIME, CHARGED)
@@ -75,20 +82,18 @@ FIRSTS = (
     .having(func.count() > 1)
     .subquery()
 )
-AGAIN = (
-    select(
-        JOURNAL.c.user_id,
-        func.count().label("operations"),
-        *(_sum(JOURNAL.c[f"charged_{kind}"]).label(kind) for kind in KINDS),
+AGAIN = per_kinds(
+    lambda: (
+        select(JOURNAL.c.user_id, func.count().label("operations"), summed(JOURNAL.c.charged).label("charged"))
+        .join(
+            FIRSTS,
+            (FIRSTS.c.user_id == JOURNAL.c.user_id)
+            & (FIRSTS.c.operation_key == JOURNAL.c.operation_key)
+            & (JOURNAL.c.id > FIRSTS.c.first_id),
+        )
+        .where(IN_TIME, CHARGED)
+        .group_by(JOURNAL.c.user_id)
     )
-    .join(
-        FIRSTS,
-        (FIRSTS.c.user_id == JOURNAL.c.user_id)
-        & (FIRSTS.c.operation_key == JOURNAL.c.operation_key)
-        & (JOURNAL.c.id > FIRSTS.c.first_id),
-    )
-    .where(IN_TIME, CHARGED)
-    .group_by(JOURNAL.c.user_id)
 )
 
 
@@ -100,32 +105,25 @@ def first_difference(session: Session, *, since: datetime, until: datetime) -> d
 
 def total(session: Session, *, since: datetime, until: datetime) -> Total:
     """All that v2 served in that time."""
-    users, operations, *charged = execute_core(session, TOTAL, {"since": since, "until": until}).one()
-    v2_analysis, v2_roast, legacy_analysis, legacy_roast = map(int, charged)
-    return Total(users, operations, Amounts(v2_analysis, v2_roast), Amounts(legacy_analysis, legacy_roast))
+    return Total(*execute_core(session, TOTAL(), {"since": since, "until": until}).one())
 
 
 def costs(session: Session, *, since: datetime, until: datetime) -> list[AccountImpact]:
     """Every account for which the engines did not simply agree, or which v2 charged again, by user id."""
     span = {"since": since, "until": until}
-    again = {row.user_id: row for row in execute_core(session, AGAIN, span)}
-    differing = {row.user_id: row for row in execute_core(session, COSTS, span)}
+    again = {row.user_id: row for row in execute_core(session, AGAIN(), span)}
+    differing = {row.user_id: row for row in execute_core(session, COSTS(), span)}
     return [_cost(user_id, differing.get(user_id), again.get(user_id)) for user_id in sorted(differing | again)]
 
 
 def _cost(user_id: str, row: Any, again: Any) -> AccountImpact:
-    over, v2, legacy = (_amounts(row, f"{name}_") for name in ("over", "v2", "legacy"))
-    twice = _amounts(again)
+    twice = again.charged if again else NOTHING
     return AccountImpact(
         user_id=user_id,
         operations=int(row.operations if row else again.operations),
         failed=int(row.failed if row else 0),
         refused=int(row.refused if row else 0),
-        v2=v2,
-        legacy=legacy,
-        owed=compensation(over, twice),
+        v2=row.v2 if row else NOTHING,
+        legacy=row.legacy if row else NOTHING,
+        owed=compensation(row.over if row else NOTHING, twice),
     )
-
-
-def _amounts(row: Any, prefix: str = "") -> Amounts:
-    return Amounts(*(int(getattr(row, prefix + kind)) for kind in KINDS)) if row else Amounts()

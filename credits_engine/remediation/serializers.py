@@ -2,27 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from credits_engine.api.serializers import Document, instant, pair
-from credits_engine.engines.decisions import Amounts
+from credits_engine.api.serializers import Document, by_kind, instant
+from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.remediation.impact import AccountImpact, ItemState
 from credits_engine.remediation.store import Item, Report
 
 StateCounts = Mapping[ItemState, tuple[int, Amounts]]
-SHEET_COLUMNS = (
-    "user_id",
-    "operations",
-    "failed",
-    "refused",
-    "v2_analysis",
-    "v2_roast",
-    "legacy_analysis",
-    "legacy_roast",
-    "owed_analysis",
-    "owed_roast",
-    "state",
-    "operation_id",
-    "note",
-)
 
 
 def report_document(report: Report, tally: StateCounts) -> Document:
@@ -36,8 +21,8 @@ def report_document(report: Report, tally: StateCounts) -> Document:
         "until": instant(report.until),
         "users": report.total.users,
         "operations": report.total.operations,
-        "v2Charged": pair(report.total.v2),
-        "legacyWouldHaveCharged": pair(report.total.legacy),
+        "v2Charged": by_kind(report.total.v2),
+        "legacyWouldHaveCharged": by_kind(report.total.legacy),
         "booksChecked": report.books_checked,
         "booksDiffering": report.books_differing,
         "state": report.state,
@@ -56,19 +41,25 @@ def item_document(item: Item) -> Document:
         "operations": cost.operations,
         "failed": cost.failed,
         "refused": cost.refused,
-        "v2Charged": pair(cost.v2),
-        "legacyWouldHaveCharged": pair(cost.legacy),
-        "owed": pair(cost.owed),
+        "v2Charged": by_kind(cost.v2),
+        "legacyWouldHaveCharged": by_kind(cost.legacy),
+        "owed": by_kind(cost.owed),
         "state": item.state,
         "operationId": item.journal_id,
         "note": item.note,
     }
 
 
+def sheet_columns() -> tuple[str, ...]:
+    """Return the names of a sheet's columns."""
+    amounts = (name for what in ("v2", "legacy", "owed") for name in (f"{what}_{kind}" for kind in KINDS))
+    return ("user_id", "operations", "failed", "refused", *amounts, "state", "operation_id", "note")
+
+
 def sheet_row(item: Item) -> tuple[object, ...]:
-    """Return the cells under SHEET_COLUMNS."""
+    """Return the cells under `sheet_columns`."""
     cost = item.cost
-    amounts = (each for of in (cost.v2, cost.legacy, cost.owed) for each in (of.analysis, of.roast))
+    amounts = (amount for each in (cost.v2, cost.legacy, cost.owed) for _, amount in each.items())
     counts = (cost.operations, cost.failed, cost.refused)
     return (cost.user_id, *counts, *amounts, item.state.value, item.journal_id, item.note)
 
@@ -98,4 +89,4 @@ def item_line(item: Item) -> str:
 
 
 def _accounts(accounts: int, owed: Amounts) -> Document:
-    return {"accounts": accounts, "owed": pair(owed)}
+    return {"accounts": accounts, "owed": by_kind(owed)}

@@ -9,7 +9,8 @@ from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import rowcount_of
-from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.amount_types import summed
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.remediation.impact import AccountImpact, ItemState, ReportState, Total
 from credits_engine.remediation.models import RollbackAccount, RollbackReport
 from credits_engine.store.tables import insert_if_absent, inserted
@@ -60,8 +61,8 @@ def add(session: Session, report: Report, costs: Sequence[AccountImpact]) -> boo
         "until": report.until,
         "users": report.total.users,
         "operations": report.total.operations,
-        **_columns("v2", report.total.v2),
-        **_columns("legacy", report.total.legacy),
+        "v2": report.total.v2,
+        "legacy": report.total.legacy,
         "books_checked": report.books_checked,
         "books_differing": report.books_differing,
         "state": report.state.value,
@@ -109,11 +110,9 @@ def compensated_accounts(session: Session, report_id: int, *, limit: int) -> lis
 
 def count_by_state(session: Session, report_id: int) -> dict[ItemState, tuple[int, Amounts]]:
     """Count the accounts in each state, and sum the credits they are owed."""
-    sums = [func.sum(ACCOUNT.c[f"owed_{kind}"]) for kind in ("analysis", "roast")]
-    query = select(ACCOUNT.c.state, func.count(), *sums).where(ACCOUNT.c.report_id == report_id)
+    query = select(ACCOUNT.c.state, func.count(), summed(ACCOUNT.c.owed)).where(ACCOUNT.c.report_id == report_id)
     return {
-        ItemState(state): (accounts, Amounts(int(analysis), int(roast)))
-        for state, accounts, analysis, roast in session.execute(query.group_by(ACCOUNT.c.state))
+        ItemState(state): (accounts, owed) for state, accounts, owed in session.execute(query.group_by(ACCOUNT.c.state))
     }
 
 
@@ -139,10 +138,6 @@ def set_note(session: Session, report_id: int, item: Item) -> None:
     )
 
 
-def _columns(prefix: str, amounts: Amounts) -> dict[str, int]:
-    return {f"{prefix}_analysis": amounts.analysis, f"{prefix}_roast": amounts.roast}
-
-
 def _account_row(report_id: int, cost: AccountImpact) -> dict[str, Any]:
     return {
         "report_id": report_id,
@@ -150,9 +145,9 @@ def _account_row(report_id: int, cost: AccountImpact) -> dict[str, Any]:
         "operations": cost.operations,
         "failed": cost.failed,
         "refused": cost.refused,
-        **_columns("v2", cost.v2),
-        **_columns("legacy", cost.legacy),
-        **_columns("owed", cost.owed),
+        "v2": cost.v2,
+        "legacy": cost.legacy,
+        "owed": cost.owed,
         "state": (ItemState.NONE if cost.owed == NOTHING else ItemState.PROPOSED).value,
         "note": "",
     }
@@ -167,7 +162,7 @@ def _report(row: Any) -> Report:
         rolled_back_at=row.rolled_back_at,
         since=row.since,
         until=row.until,
-        total=Total(row.users, row.operations, _amounts(row, "v2"), _amounts(row, "legacy")),
+        total=Total(row.users, row.operations, row.v2, row.legacy),
         books_checked=row.books_checked,
         books_differing=row.books_differing,
         state=ReportState(row.state),
@@ -178,10 +173,5 @@ def _report(row: Any) -> Report:
 
 
 def _item(row: Any) -> Item:
-    v2, legacy, owed = (_amounts(row, name) for name in ("v2", "legacy", "owed"))
-    cost = AccountImpact(row.user_id, row.operations, row.failed, row.refused, v2, legacy, owed)
+    cost = AccountImpact(row.user_id, row.operations, row.failed, row.refused, row.v2, row.legacy, row.owed)
     return Item(cost, ItemState(row.state), row.journal_id, row.note)
-
-
-def _amounts(row: Any, prefix: str) -> Amounts:
-    return Amounts(getattr(row, f"{prefix}_analysis"), getattr(row, f"{prefix}_roast"))

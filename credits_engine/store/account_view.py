@@ -8,11 +8,9 @@ from sqlalchemy import and_, bindparam
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.fastpath import CompiledStatement
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import Limits
+from credits_engine.engines.amounts import Amounts
 from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, Account, KnownKey, account_of, known_key
-from credits_engine.store.books import CounterRow
+from credits_engine.store.books import CounterRow, counter_row
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY
 from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL
 
@@ -36,12 +34,9 @@ SIGHT = (
         COUNTERS.c.period_start,
         COUNTERS.c.period_end,
         COUNTERS.c.plan.label("period_plan"),
-        COUNTERS.c.analysis_used,
-        COUNTERS.c.roast_used,
-        COUNTERS.c.analysis_limit,
-        COUNTERS.c.roast_limit,
-        LEGACY.c.analysis_used.label("legacy_analysis"),
-        LEGACY.c.roast_used.label("legacy_roast"),
+        COUNTERS.c.used,
+        COUNTERS.c.limits,
+        LEGACY.c.used.label("legacy_used"),
         NEWEST_CHANGE.label("revision"),
         WATCHED_UNTIL.label("watched_until"),
     )
@@ -71,17 +66,11 @@ def view_account(
     row = GLANCE.fetch_one(session, asked) if key is None else FIRST_GLANCE.fetch_one(session, {**asked, "key": key})
     if row is None:
         return None
-    month_used = None if row.legacy_analysis is None else Amounts(row.legacy_analysis, row.legacy_roast)
     known = None if key is None else known_key(row)
-    return AccountView(account_of(row), _counter(row), month_used, (row.revision or 0, row.watched_until), known)
+    return AccountView(account_of(row), _counter(row), row.legacy_used, (row.revision or 0, row.watched_until), known)
 
 
 def _counter(row: Any) -> CounterRow | None:
     if row.period_start is None:
         return None
-    return CounterRow(
-        Period(row.period_start, row.period_end),
-        row.period_plan,
-        Amounts(row.analysis_used, row.roast_used),
-        Limits(row.analysis_limit, row.roast_limit),
-    )
+    return counter_row(row, row.period_plan)

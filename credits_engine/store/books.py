@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
 from control_plane.platform.db.fastpath import CompiledStatement
-from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.amount_types import AmountsType, per_kinds, sum_of
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Limits
 from credits_engine.engines.periods import Period
-from credits_engine.engines.plans import CreditPlan, Limits
+from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
 
@@ -33,17 +34,15 @@ CURRENT = select(
     COUNTERS.c.period_start,
     COUNTERS.c.period_end,
     COUNTERS.c.plan,
-    COUNTERS.c.analysis_used,
-    COUNTERS.c.roast_used,
-    COUNTERS.c.analysis_limit,
-    COUNTERS.c.roast_limit,
+    COUNTERS.c.used,
+    COUNTERS.c.limits,
 ).where(
     COUNTERS.c.user_id == bindparam("user_id"),
     COUNTERS.c.period_start <= bindparam("now"),
     COUNTERS.c.period_end > bindparam("now"),
 )
 MONTH = (
-    select(LEGACY.c.analysis_used, LEGACY.c.roast_used, *KEY_COLUMNS)
+    select(LEGACY.c.used, *KEY_COLUMNS)
     .select_from(LEGACY)
     .outerjoin(KEYS, and_(KEYS.c.user_id == LEGACY.c.user_id, KEYS.c.key == bindparam("key")))
     .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
@@ -53,20 +52,19 @@ SHOW_CURRENT = CompiledStatement(CURRENT)
 SHOW_MONTH = CompiledStatement(MONTH)
 LOCK_CURRENT = CompiledStatement(CURRENT.with_for_update())
 LOCK_MONTH = CompiledStatement(MONTH.with_for_update(of=LEGACY))
-POST_V2 = CompiledStatement(
-    update(COUNTERS)
-    .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
-    .values(
-        analysis_used=COUNTERS.c.analysis_used + bindparam("analysis"),
-        roast_used=COUNTERS.c.roast_used + bindparam("roast"),
+MOVED = bindparam("amounts", type_=AmountsType())
+POST_V2 = per_kinds(
+    lambda: CompiledStatement(
+        update(COUNTERS)
+        .where(COUNTERS.c.user_id == bindparam("of_user"), COUNTERS.c.period_start == bindparam("at_start"))
+        .values(used=sum_of(COUNTERS.c.used, MOVED))
     )
 )
-POST_LEGACY = CompiledStatement(
-    update(LEGACY)
-    .where(LEGACY.c.user_id == bindparam("of_user"), LEGACY.c.month_start == bindparam("at_start"))
-    .values(
-        analysis_used=LEGACY.c.analysis_used + bindparam("analysis"),
-        roast_used=LEGACY.c.roast_used + bindparam("roast"),
+POST_LEGACY = per_kinds(
+    lambda: CompiledStatement(
+        update(LEGACY)
+        .where(LEGACY.c.user_id == bindparam("of_user"), LEGACY.c.month_start == bindparam("at_start"))
+        .values(used=sum_of(LEGACY.c.used, MOVED))
     )
 )
 OPEN_PERIOD = CompiledStatement(insert(COUNTERS))
@@ -138,7 +136,7 @@ def change_limits(session: Session, user_id: str, period: Period, plan: CreditPl
     session.execute(
         update(COUNTERS)
         .where(COUNTERS.c.user_id == user_id, COUNTERS.c.period_start == period.start)
-        .values(plan=plan.name, analysis_limit=plan.v2.analysis, roast_limit=plan.v2.roast)
+        .values(plan=plan.name, limits=plan.v2)
     )
 
 
@@ -150,13 +148,13 @@ def lock_month(
     Called after v2's row is locked: whoever came first under the same key has committed by then and is seen.
     """
     row = LOCK_MONTH.fetch_one(session, {"user_id": user_id, "month_start": month_start, "key": key})
-    return None if row is None else (Amounts(row.analysis_used, row.roast_used), known_key(row))
+    return None if row is None else (row.used, known_key(row))
 
 
 def show_month(session: Session, user_id: str, month_start: datetime) -> Amounts:
     """Return legacy's count of that month without a lock; zero without a row."""
     row = SHOW_MONTH.fetch_one(session, {"user_id": user_id, "month_start": month_start, "key": ""})
-    return Amounts() if row is None else Amounts(row.analysis_used, row.roast_used)
+    return NOTHING if row is None else row.used
 
 
 def open_month(session: Session, user_id: str, month_start: datetime) -> bool:
@@ -166,9 +164,9 @@ def open_month(session: Session, user_id: str, month_start: datetime) -> bool:
 
 def post(session: Session, user_id: str, *, period_start: datetime, month_start: datetime, amounts: Amounts) -> None:
     """Move both books by the same amounts, whichever engine decided."""
-    moved = {"of_user": user_id, "analysis": amounts.analysis, "roast": amounts.roast}
-    POST_V2.execute(session, {**moved, "at_start": period_start})
-    POST_LEGACY.execute(session, {**moved, "at_start": month_start})
+    moved = {"of_user": user_id, "amounts": amounts}
+    POST_V2().execute(session, {**moved, "at_start": period_start})
+    POST_LEGACY().execute(session, {**moved, "at_start": month_start})
 
 
 def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, Any]:
@@ -178,25 +176,24 @@ def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, A
         "period_start": period.start,
         "period_end": period.end,
         "plan": plan.name,
-        "analysis_used": 0,
-        "analysis_limit": plan.v2.analysis,
-        "roast_used": 0,
-        "roast_limit": plan.v2.roast,
+        "used": NOTHING,
+        "limits": plan.v2,
     }
 
 
 def unused_month(user_id: str, month_start: datetime) -> dict[str, Any]:
     """Legacy's row of a month that begins."""
-    return {"user_id": user_id, "month_start": month_start, "analysis_used": 0, "roast_used": 0}
+    return {"user_id": user_id, "month_start": month_start, "used": NOTHING}
 
 
 def _counter_row(session: Session, statement: CompiledStatement, user_id: str, now: datetime) -> CounterRow | None:
     row = statement.fetch_one(session, {"user_id": user_id, "now": now})
     if row is None:
         return None
-    return CounterRow(
-        period=Period(row.period_start, row.period_end),
-        plan=row.plan,
-        used=Amounts(row.analysis_used, row.roast_used),
-        limits=Limits(row.analysis_limit, row.roast_limit),
-    )
+    return counter_row(row, row.plan)
+
+
+def counter_row(row: Any, plan: str) -> CounterRow:
+    """Read v2's row; of kinds that were added since it was opened its plan's limits are in force."""
+    limits = row.limits if len(row.limits.figures) >= len(KINDS) else row.limits.completed(CATALOGUE.plan(plan).v2)
+    return CounterRow(Period(row.period_start, row.period_end), plan, row.used, limits)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import rowcount_of
-from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.periods import Period
 from credits_engine.store.books import POST_LEGACY, POST_V2
 from credits_engine.store.tables import FREEZES, insert_if_absent, inserted
@@ -17,10 +17,9 @@ FREEZE = insert_if_absent(FREEZES)
 
 def post_each(session: Session, user_id: str, *, v2: tuple[Period, Amounts], legacy: tuple[Period, Amounts]) -> None:
     """Move each book by its own amounts in its own period; the caller holds both rows."""
-    for statement, (period, amounts) in ((POST_V2, v2), (POST_LEGACY, legacy)):
+    for statement, (period, amounts) in ((POST_V2(), v2), (POST_LEGACY(), legacy)):
         if amounts != NOTHING:
-            moved = {"analysis": amounts.analysis, "roast": amounts.roast}
-            statement.execute(session, {"of_user": user_id, "at_start": period.start, **moved})
+            statement.execute(session, {"of_user": user_id, "at_start": period.start, "amounts": amounts})
 
 
 def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:

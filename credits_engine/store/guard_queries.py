@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.blast_radius import BlastRadius
 from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Exposure, Rollout, exposure
 from control_plane.sample_ratio import SampleRatio
+from credits_engine.amount_types import distance_of, total_of
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
@@ -19,22 +19,17 @@ from credits_engine.store.tables import JOURNAL, USERS, execute_core
 OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
 
-def _differs(kind: str) -> ColumnElement[Any]:
-    """By how many credits the engines differ, 0 where one of them gave no answer."""
-    return func.coalesce(func.abs(JOURNAL.c[f"v2_charged_{kind}"] - JOURNAL.c[f"legacy_charged_{kind}"]), 0)
-
-
+DISTANCE = func.coalesce(distance_of(JOURNAL.c.v2_charged, JOURNAL.c.legacy_charged), 0)
+"""By how many credits the engines differ, 0 where one of them gave no answer."""
 SERVED_BY_V2 = (
     (JOURNAL.c.served_engine == EngineName.V2.value)
     & JOURNAL.c.type.in_(OPERATIONS)
     & (JOURNAL.c.occurred_at >= bindparam("since", type_=JOURNAL.c.occurred_at.type))
 )
-BLAST = select(
-    func.count(JOURNAL.c.user_id.distinct()), func.count(), func.sum(_differs("analysis") + _differs("roast"))
-).where(SERVED_BY_V2)
+BLAST = select(func.count(JOURNAL.c.user_id.distinct()), func.count(), func.sum(DISTANCE)).where(SERVED_BY_V2)
 # As `Comparison.blames_only_legacy` says it: what legacy did wrong by itself puts no credits at risk.
 BLAMES_LEGACY_ALONE = JOURNAL.c.cause.like(f"{EngineName.LEGACY}:%") & JOURNAL.c.cause.not_like(f"%{EngineName.V2}:%")
-APART = select(func.sum(_differs("analysis") + _differs("roast"))).where(
+APART = select(func.sum(DISTANCE)).where(
     SERVED_BY_V2, JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS, ~func.coalesce(BLAMES_LEGACY_ALONE, False)
 )
 ROLLBACK_KEYS = "rollback:%"
@@ -58,7 +53,7 @@ FULL = 100
 # Materialised, or SQLite would walk the whole journal in the order of users, because that is how it is grouped.
 CHARGED = (
     select(JOURNAL.c.user_id, JOURNAL.c.operation_key)
-    .where(SERVED_BY_V2, (JOURNAL.c.charged_analysis > 0) | (JOURNAL.c.charged_roast > 0))
+    .where(SERVED_BY_V2, total_of(JOURNAL.c.charged) > 0)
     .cte("charged")
     .prefix_with("MATERIALIZED")
 )

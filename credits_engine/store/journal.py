@@ -9,15 +9,12 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
 from control_plane.platform.db.fastpath import CompiledStatement
+from credits_engine.engines.amounts import NOTHING
 from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
 
 COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id")
-COUNTS = tuple(
-    f"{what}_{kind}"
-    for what in ("requested", "charged", "v2_posted", "legacy_posted")
-    for kind in ("analysis", "roast")
-)
-BLANK: Mapping[str, Any] = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, 0)}
+COUNTS = ("requested", "charged", "v2_posted", "legacy_posted")
+BLANK: Mapping[str, Any] = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, NOTHING)}
 APPEND = CompiledStatement(insert(JOURNAL).returning(JOURNAL.c.id))
 FETCH = select(JOURNAL).where(JOURNAL.c.id == bindparam("journal_id"))
 REMEMBER = insert_if_absent(KEYS)

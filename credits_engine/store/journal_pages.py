@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
+from credits_engine.amount_types import amount_of
 from credits_engine.store.tables import JOURNAL
 
 DIFFERS = text("variance <> 'match'")  # as written in the partial index, which is used for nothing else
@@ -75,7 +76,8 @@ def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
     }
     conditions = [each == value for each, value in equals.items() if value is not None]
     if filters.kind:
-        conditions.append((column[f"requested_{filters.kind}"] != 0) | (column[f"charged_{filters.kind}"] != 0))
+        asked, paid = (amount_of(each, filters.kind) for each in (column.requested, column.charged))
+        conditions.append((asked != 0) | (paid != 0))
     if filters.types:
         conditions.append(column.type.in_(filters.types))
     if filters.since:

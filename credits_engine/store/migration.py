@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
-from credits_engine.engines.decisions import Amounts
+from credits_engine.amount_types import amount_of, per_kinds, summed
+from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, PACKS, USERS
 
 USERS_AFTER = (
@@ -15,10 +16,11 @@ USERS_AFTER = (
     .order_by(USERS.c.user_id)
     .limit(bindparam("most"))
 )
-JOURNALLED = select(
-    func.coalesce(func.sum(JOURNAL.c.legacy_posted_analysis), 0),
-    func.coalesce(func.sum(JOURNAL.c.legacy_posted_roast), 0),
-).where(JOURNAL.c.user_id == bindparam("user_id"), JOURNAL.c.legacy_period_start == bindparam("month_start"))
+JOURNALLED = per_kinds(
+    lambda: select(summed(JOURNAL.c.legacy_posted)).where(
+        JOURNAL.c.user_id == bindparam("user_id"), JOURNAL.c.legacy_period_start == bindparam("month_start")
+    )
+)
 NEXT_START = func.lead(COUNTERS.c.period_start).over(partition_by=COUNTERS.c.user_id, order_by=COUNTERS.c.period_start)
 PERIODS = select(COUNTERS.c.user_id, COUNTERS.c.period_end, NEXT_START.label("next_start")).subquery()
 OVERLAPPING = (
@@ -33,8 +35,8 @@ def users_after(session: Session, after: str, *, most: int) -> list[str]:
 
 def journalled(session: Session, user_id: str, month_start: datetime) -> Amounts:
     """Return what the journal posted to legacy's book of that month."""
-    analysis, roast = execute_core(session, JOURNALLED, {"user_id": user_id, "month_start": month_start}).one()
-    return Amounts(int(analysis), int(roast))
+    posted: Amounts = execute_core(session, JOURNALLED(), {"user_id": user_id, "month_start": month_start}).scalar_one()
+    return posted
 
 
 def overlapping(session: Session) -> list[str]:
@@ -44,13 +46,17 @@ def overlapping(session: Session) -> list[str]:
 
 def fingerprint(session: Session) -> dict[str, tuple[int, ...]]:
     """Rows and sums of journal and books: equal for equal contents of what counts."""
-    posted = [JOURNAL.c[f"{engine}_posted_{kind}"] for engine in ("v2", "legacy") for kind in ("analysis", "roast")]
+    posted = [*_sums(JOURNAL.c.v2_posted), *_sums(JOURNAL.c.legacy_posted)]
     queries = {
-        "journal": select(func.count(), func.max(JOURNAL.c.id), *map(func.sum, posted)).select_from(JOURNAL),
-        "v2": select(func.count(), func.sum(COUNTERS.c.analysis_used), func.sum(COUNTERS.c.roast_used)),
-        "legacy": select(func.count(), func.sum(LEGACY.c.analysis_used), func.sum(LEGACY.c.roast_used)),
+        "journal": select(func.count(), func.max(JOURNAL.c.id), *posted),
+        "v2": select(func.count(), *_sums(COUNTERS.c.used)),
+        "legacy": select(func.count(), *_sums(LEGACY.c.used)),
         "packs": select(func.count(), func.sum(PACKS.c.remaining)),
     }
     return {
         name: tuple(int(value or 0) for value in execute_core(session, query).one()) for name, query in queries.items()
     }
+
+
+def _sums(column: ColumnElement[Amounts]) -> list[ColumnElement[int]]:
+    return [func.sum(amount_of(column, kind)) for kind in KINDS]

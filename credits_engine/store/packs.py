@@ -8,8 +8,8 @@ from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
+from credits_engine.engines.amounts import Kind
 from credits_engine.engines.packs import Allocation, Pack
-from credits_engine.engines.plans import Kind
 from credits_engine.store.accounts import UNSPENT_FROM
 from credits_engine.store.tables import PACK_ENTRIES, PACKS
 
@@ -83,7 +83,7 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
     """Store a new pack, empty until its first entry; returns its id."""
     row = {
         "user_id": user_id,
-        "kind": kind.value,
+        "kind": kind,
         "amount": amount,
         "remaining": 0,
         "bought_at": bought_at,

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, literal, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Table, bindparam, func, literal, select, union, union_all
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.amount_types import AmountsType, distance_of, per_kinds, summed
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY
 
 PAGE_USERS = 500
-KINDS = ("analysis", "roast")
 
 Within = Callable[[ColumnElement[str]], ColumnElement[bool]]
 """Which users."""
@@ -50,7 +51,7 @@ def page_differences(session: Session, after: str) -> tuple[str | None, int, lis
     if last is None:
         return None, 0, []
     checked, differing = 0, []
-    for engine, statement in DIFFERENCES.items():
+    for engine, statement in DIFFERENCES().items():
         rows = execute_core(session, statement, {"after": after, "last": last}).all()
         checked += rows[0].checked
         differing += [_total(engine, row) for row in rows if row.user_id is not None]
@@ -61,16 +62,13 @@ def user_totals(session: Session, user_id: str) -> list[BookTotal]:
     """The rows of one user."""
     return [
         _total(engine, row)
-        for engine, statement in OF_USER.items()
+        for engine, statement in OF_USER().items()
         for row in execute_core(session, statement, {"user": user_id})
     ]
 
 
 def _total(engine: EngineName, row: Any) -> BookTotal:
-    # PostgreSQL adds bigints up to numeric, which arrives as Decimal.
-    book = Amounts(int(row.book_analysis), int(row.book_roast))
-    journal = Amounts(int(row.journal_analysis), int(row.journal_roast))
-    return BookTotal(engine, row.user_id, row.period_start, book, journal)
+    return BookTotal(engine, row.user_id, row.period_start, row.book, row.journal)
 
 
 def _page(user_id: ColumnElement[str]) -> ColumnElement[bool]:
@@ -83,23 +81,16 @@ def _one(user_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 def _totals(book: Table, start: str, engine: EngineName, within: Within = _page) -> Any:
     """One statement, because on PostgreSQL two of them would not see the same instant."""
-    zeros = [literal(0).label(f"{side}_{kind}") for side in ("journal", "book") for kind in KINDS]
+    none = literal(NOTHING, AmountsType())
     counted = select(
-        book.c.user_id,
-        book.c[start].label("period_start"),
-        *(book.c[f"{kind}_used"].label(f"book_{kind}") for kind in KINDS),
-        *zeros[:2],
+        book.c.user_id, book.c[start].label("period_start"), book.c.used.label("book"), none.label("journal")
     ).where(within(book.c.user_id))
+    begun = JOURNAL.c[f"{engine.value}_period_start"]
     posted = select(
-        JOURNAL.c.user_id,
-        JOURNAL.c[f"{engine.value}_period_start"],
-        *zeros[2:],
-        *(JOURNAL.c[f"{engine.value}_posted_{kind}"] for kind in KINDS),
-    ).where(within(JOURNAL.c.user_id), JOURNAL.c[f"{engine.value}_period_start"].is_not(None))
+        JOURNAL.c.user_id, begun, none.label("book"), JOURNAL.c[f"{engine.value}_posted"].label("journal")
+    ).where(within(JOURNAL.c.user_id), begun.is_not(None))
     both = union_all(counted, posted).subquery()
-    sums = [
-        func.sum(both.c[f"{side}_{kind}"]).label(f"{side}_{kind}") for side in ("book", "journal") for kind in KINDS
-    ]
+    sums = [summed(both.c[side]).label(side) for side in ("book", "journal")]
     return select(both.c.user_id, both.c.period_start, *sums).group_by(both.c.user_id, both.c.period_start)
 
 
@@ -107,7 +98,7 @@ def _differences(book: Table, start: str, engine: EngineName) -> Any:
     """The number of rows in each row of the answer, beside it one that differs, or nothing where none does."""
     totals = _totals(book, start, engine).cte("totals").prefix_with("MATERIALIZED")
     number = select(func.count().label("checked")).select_from(totals).subquery()
-    apart = or_(*(totals.c[f"book_{kind}"] != totals.c[f"journal_{kind}"] for kind in KINDS))
+    apart = distance_of(totals.c.book, totals.c.journal) != 0
     return select(number.c.checked, *totals.c).select_from(number).outerjoin(totals, apart)
 
 
@@ -129,11 +120,6 @@ def _last_of_page() -> Any:
 
 
 LAST_OF_PAGE = _last_of_page()
-DIFFERENCES = {
-    EngineName.V2: _differences(COUNTERS, "period_start", EngineName.V2),
-    EngineName.LEGACY: _differences(LEGACY, "month_start", EngineName.LEGACY),
-}
-OF_USER = {
-    EngineName.V2: _totals(COUNTERS, "period_start", EngineName.V2, _one),
-    EngineName.LEGACY: _totals(LEGACY, "month_start", EngineName.LEGACY, _one),
-}
+BOOKS = {EngineName.V2: (COUNTERS, "period_start"), EngineName.LEGACY: (LEGACY, "month_start")}
+DIFFERENCES = per_kinds(lambda: {engine: _differences(*book, engine) for engine, book in BOOKS.items()})
+OF_USER = per_kinds(lambda: {engine: _totals(*book, engine, _one) for engine, book in BOOKS.items()})

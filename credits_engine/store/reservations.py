@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Table, bindparam, exists, insert, select, 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS
 
 
@@ -59,8 +60,7 @@ SETTLE = (
     .values(
         state=bindparam("to"),
         settled_by=bindparam("by"),
-        committed_analysis=bindparam("analysis_kept"),
-        committed_roast=bindparam("roast_kept"),
+        committed=bindparam("kept"),
     )
 )
 
@@ -77,10 +77,8 @@ def add(session: Session, held: StoredReservation) -> None:
             "journal_id": held.journal_id,
             "settled_by": None,
             "engine": held.engine.value,
-            "analysis": held.amounts.analysis,
-            "roast": held.amounts.roast,
-            "committed_analysis": 0,
-            "committed_roast": 0,
+            "amounts": held.amounts,
+            "committed": NOTHING,
             "v2_period_start": held.v2_period_start,
             "legacy_period_start": held.legacy_period_start,
             "reserved_at": held.reserved_at,
@@ -116,8 +114,7 @@ def finalize(
             "of_key": held.key,
             "to": state.value,
             "by": journal_id,
-            "analysis_kept": kept.analysis,
-            "roast_kept": kept.roast,
+            "kept": kept,
         },
     )
 
@@ -136,16 +133,9 @@ def give_back(session: Session, held: StoredReservation, amounts: Amounts) -> di
 
 
 def _lower(session: Session, book: Table, *, row: ColumnElement[bool], amounts: Amounts) -> Amounts:
-    used = session.execute(select(book.c.analysis_used, book.c.roast_used).where(row).with_for_update()).one()
-    lowered = Amounts(min(amounts.analysis, used.analysis_used), min(amounts.roast, used.roast_used))
-    session.execute(
-        update(book)
-        .where(row)
-        .values(
-            analysis_used=book.c.analysis_used - lowered.analysis,
-            roast_used=book.c.roast_used - lowered.roast,
-        )
-    )
+    used: Amounts = session.execute(select(book.c.used).where(row).with_for_update()).scalar_one()
+    lowered = Amounts.of(lambda kind: min(amounts[kind], used[kind]))
+    session.execute(update(book).where(row).values(used=used - lowered))
     return lowered
 
 
@@ -159,8 +149,8 @@ def _stored(row: Any) -> StoredReservation | None:
         journal_id=row.journal_id,
         settled_by=row.settled_by,
         engine=EngineName(row.engine),
-        amounts=Amounts(row.analysis, row.roast),
-        committed=Amounts(row.committed_analysis, row.committed_roast),
+        amounts=row.amounts,
+        committed=row.committed,
         v2_period_start=row.v2_period_start,
         legacy_period_start=row.legacy_period_start,
         reserved_at=row.reserved_at,

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, rowcount_of
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store.journal_pages import DIFFERS
@@ -88,9 +88,9 @@ def served_by_legacy(session: Session, *, most: int) -> int:
     return int(execute_core(session, BY_LEGACY, {"most": most}).scalar_one())
 
 
-def rows(session: Session) -> Iterator[Any]:
+def rows(session: Session) -> Iterator[tuple[str, datetime, Amounts]]:
     """Every row of legacy's book in the order of its key, a page at a time."""
     page = execute_core(session, FIRST_ROWS).all()
     while page:
-        yield from page
+        yield from ((row.user_id, row.month_start, row.used) for row in page)
         page = execute_core(session, ROWS_AFTER, {"user": page[-1].user_id, "month": page[-1].month_start}).all()

@@ -7,13 +7,14 @@ ran when it was set has ended.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Table, Text, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import Base, UtcDateTime, execute_core, is_postgresql
-from credits_engine.engines.decisions import Amounts, EngineName
-from credits_engine.store.reconciliation import BookTotal
-from credits_engine.store.tables import COUNTERS, LEGACY
+from credits_engine.amount_types import AmountsType, array, element, per_kinds
+from credits_engine.engines.amounts import KINDS
+from credits_engine.engines.decisions import EngineName
+from credits_engine.store.reconciliation import BOOKS, BookTotal
 
 ROWS_AT_ONCE = 5_000
 COMPARING_SECONDS = 600
@@ -24,8 +25,7 @@ TALLIES = Table(
     Column("engine", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
     Column("period_start", UtcDateTime, primary_key=True),
-    Column("analysis", BigInteger, nullable=False),
-    Column("roast", BigInteger, nullable=False),
+    Column("amounts", AmountsType, nullable=False),
 )
 MARK = Table(
     "credit_tally_mark",
@@ -35,7 +35,6 @@ MARK = Table(
     Column("pending_id", BigInteger, nullable=False),
     Column("pending_until", BigInteger, nullable=False),
 )
-BOOKS = {EngineName.V2: (COUNTERS, "period_start"), EngineName.LEGACY: (LEGACY, "month_start")}
 
 LOCK_MARK = select(MARK).with_for_update()
 MOVE_MARK = update(MARK).values(
@@ -46,42 +45,62 @@ OLDEST_RUNNING = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) 
 NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)")
 # Materialised, so that SQLite takes the rows by number and doesn't walk the whole journal in the order of users.
 FOLD_WORDS = """
-INSERT INTO credit_tally (engine, user_id, period_start, analysis, roast)
+INSERT INTO credit_tally (engine, user_id, period_start, amounts)
     WITH fresh AS MATERIALIZED (
-        SELECT user_id, {engine}_period_start AS period_start, {engine}_posted_analysis AS analysis,
-                {engine}_posted_roast AS roast
+        SELECT user_id, {engine}_period_start AS period_start, {engine}_posted AS posted
             FROM credit_journal WHERE id > :after AND id <= :reached AND {engine}_period_start IS NOT NULL)
-    SELECT '{engine}', user_id, period_start, sum(analysis), sum(roast) FROM fresh WHERE true
+    SELECT '{engine}', user_id, period_start, {sums} FROM fresh WHERE true
         GROUP BY user_id, period_start
-    ON CONFLICT (engine, user_id, period_start) DO UPDATE
-        SET analysis = credit_tally.analysis + excluded.analysis, roast = credit_tally.roast + excluded.roast
+    ON CONFLICT (engine, user_id, period_start) DO UPDATE SET amounts = {added}
 """
 DIFFERING_WORDS = """
 WITH fresh AS MATERIALIZED (
-    SELECT user_id, {engine}_period_start AS period_start, {engine}_posted_analysis AS analysis,
-            {engine}_posted_roast AS roast
+    SELECT user_id, {engine}_period_start AS period_start, {engine}_posted AS posted
         FROM credit_journal
         WHERE id > (SELECT journal_id FROM credit_tally_mark) AND {engine}_period_start IS NOT NULL)
 SELECT coalesce(b.user_id, t.user_id, j.user_id) AS user_id,
         coalesce(b.{start}, t.period_start, j.period_start) AS period_start,
-        coalesce(b.analysis_used, 0) AS book_analysis, coalesce(b.roast_used, 0) AS book_roast,
-        coalesce(t.analysis, 0) + coalesce(j.analysis, 0) AS journal_analysis,
-        coalesce(t.roast, 0) + coalesce(j.roast, 0) AS journal_roast
+        {book_figures} AS book, {journal_figures} AS journal
     FROM {book} b
     FULL JOIN (SELECT * FROM credit_tally WHERE engine = '{engine}') t
         ON t.user_id = b.user_id AND t.period_start = b.{start}
     FULL JOIN (
-        SELECT user_id, period_start, sum(analysis) AS analysis, sum(roast) AS roast
-            FROM fresh GROUP BY user_id, period_start) j
+        SELECT user_id, period_start, {sums} AS amounts FROM fresh GROUP BY user_id, period_start) j
         ON j.user_id = coalesce(b.user_id, t.user_id) AND j.period_start = coalesce(b.{start}, t.period_start)
-    WHERE coalesce(b.analysis_used, 0) <> coalesce(t.analysis, 0) + coalesce(j.analysis, 0)
-        OR coalesce(b.roast_used, 0) <> coalesce(t.roast, 0) + coalesce(j.roast, 0)
+    WHERE {book_figures} <> {journal_figures}
 """
-FOLD = {engine: text(FOLD_WORDS.format(engine=engine)) for engine in EngineName}
-DIFFERING = {
-    engine: text(DIFFERING_WORDS.format(engine=engine, book=book.name, start=start)).columns(period_start=UtcDateTime)
-    for engine, (book, start) in BOOKS.items()
+PARTS = {
+    "sums": ("sum({})", ["posted"]),
+    "added": ("{} + {}", ["credit_tally.amounts", "excluded.amounts"]),
+    "book_figures": ("{}", ["b.used"]),
+    "journal_figures": ("{} + {}", ["t.amounts", "j.amounts"]),
 }
+
+
+def _written(words: str, dialect: str, engine: EngineName, **names: str) -> str:
+    """Write a statement for every kind."""
+    parts = {
+        name: array(
+            dialect, (part.format(*(element(dialect, each, place) for each in of)) for place in range(len(KINDS)))
+        )
+        for name, (part, of) in PARTS.items()
+    }
+    return words.format(engine=engine, **parts, **names)
+
+
+def _differing(dialect: str, engine: EngineName) -> Executable:
+    book, start = BOOKS[engine]
+    written = _written(DIFFERING_WORDS, dialect, engine, book=book.name, start=start)
+    return text(written).columns(period_start=UtcDateTime, book=AmountsType, journal=AmountsType)
+
+
+DIALECTS = ("sqlite", "postgresql")
+FOLD = per_kinds(
+    lambda: [{dialect: text(_written(FOLD_WORDS, dialect, engine)) for dialect in DIALECTS} for engine in EngineName]
+)
+DIFFERING = per_kinds(
+    lambda: {engine: {dialect: _differing(dialect, engine) for dialect in DIALECTS} for engine in EngineName}
+)
 COUNT = {engine: select(func.count()).select_from(book) for engine, (book, _) in BOOKS.items()}
 
 
@@ -90,7 +109,7 @@ def advance(session: Session) -> int:
     row = execute_core(session, LOCK_MARK).one()
     moved = advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
-        for statement in FOLD.values():
+        for statement in FOLD():
             execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
     execute_core(session, MOVE_MARK, moved)
     return moved["reached"]
@@ -118,7 +137,11 @@ def differing(session: Session) -> tuple[int, list[BookTotal]]:
     """
     if is_postgresql(session):
         execute_core(session, text(f"SET LOCAL statement_timeout = '{COMPARING_SECONDS}s'"))
-    found = [_total(engine, row) for engine, statement in DIFFERING.items() for row in execute_core(session, statement)]
+    found = [
+        BookTotal(engine, row.user_id, row.period_start, row.book, row.journal)
+        for engine, statement in DIFFERING().items()
+        for row in execute_core(session, statement)
+    ]
     return sum(execute_core(session, statement).scalar_one() for statement in COUNT.values()), found
 
 
@@ -126,9 +149,3 @@ def reset(session: Session) -> None:
     """Begin anew: the next calls of `fold` add everything up again."""
     execute_core(session, TALLIES.delete())
     execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})
-
-
-def _total(engine: EngineName, row: Any) -> BookTotal:
-    book = Amounts(int(row.book_analysis), int(row.book_roast))
-    journal = Amounts(int(row.journal_analysis), int(row.journal_roast))
-    return BookTotal(engine, row.user_id, row.period_start, book, journal)

@@ -8,12 +8,19 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from control_plane.platform.db.fastpath import CompiledStatement
+from credits_engine.amount_types import AmountsType, LimitsType
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import EngineName
+from credits_engine.store.tables import JOURNAL
 
 INSTANTS = (
     "occurred_at",
     *(f"{engine.value}_period_{bound}" for engine in EngineName for bound in ("start", "end")),
 )
+
+FIGURES = {
+    column.name: column.type.made for column in JOURNAL.columns if isinstance(column.type, AmountsType | LimitsType)
+}
 
 
 class ShortResult(NamedTuple):
@@ -29,17 +36,13 @@ class ShortResult(NamedTuple):
     v2_start: str
     v2_end: str
     v2_reason: str
-    v2_used_analysis: int
-    v2_used_roast: int
-    v2_limit_analysis: int | None
-    v2_limit_roast: int | None
+    v2_used: Amounts
+    v2_limits: Limits
     v2_us: int
     legacy_outcome: str | None
     legacy_reason: str
-    legacy_used_analysis: int
-    legacy_used_roast: int
-    legacy_limit_analysis: int | None
-    legacy_limit_roast: int | None
+    legacy_used: Amounts
+    legacy_limits: Limits
     legacy_us: int
 
 
@@ -59,8 +62,7 @@ class ProcedureParams(NamedTuple):
 
     user_id: str
     key: str
-    analysis: int
-    roast: int
+    amounts: Amounts
     actor: str
     now: datetime
     environment: str
@@ -81,12 +83,20 @@ def _text(value: object) -> bytes | None:
     """A value as PostgreSQL reads it."""
     if value is None:
         return None
+    if isinstance(value, Amounts):
+        return b"{%s}" % ",".join(map(str, value.stored)).encode()
     return (value.isoformat() if isinstance(value, datetime) else str(value)).encode()
 
 
 def read(document: Any) -> ShortResult | JournalResult:
     """The function's document: an array for the short answer, an object with the whole row for the long one."""
     if isinstance(document, list):
-        return ShortResult._make(document)
+        *before, v2_used, v2_limits, v2_us, outcome, reason, legacy_used, legacy_limits, legacy_us = document
+        v2 = (Amounts(*v2_used), Limits(*v2_limits), v2_us)
+        return ShortResult._make(
+            (*before, *v2, outcome, reason, Amounts(*legacy_used), Limits(*legacy_limits), legacy_us)
+        )
     row = document["entry"]
-    return JournalResult(row | {name: datetime.fromisoformat(row[name]) for name in INSTANTS}, document["replayed"])
+    figures = {name: None if row[name] is None else made(*row[name]) for name, made in FIGURES.items()}
+    instants = {name: datetime.fromisoformat(row[name]) for name in INSTANTS}
+    return JournalResult(row | instants | figures, document["replayed"])

@@ -8,11 +8,11 @@ from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.periods import Period, calendar_month
-from credits_engine.engines.plans import Kind, Limits
+from credits_engine.amount_types import amounts_of, per_kinds
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
+from credits_engine.engines.periods import calendar_month
 from credits_engine.store.accounts import EVERYBODY, UNSPENT_FROM, Account
-from credits_engine.store.books import CounterRow
+from credits_engine.store.books import CounterRow, counter_row
 from credits_engine.store.tables import BILLING, COUNTERS, FREEZES, LEGACY, PACKS, USERS
 
 
@@ -35,7 +35,7 @@ def _held(kind: Kind) -> Any:
         .where(
             PACKS.c.user_id == USERS.c.user_id,
             PACKS.c.remaining > UNSPENT_FROM,
-            PACKS.c.kind == kind.value,
+            PACKS.c.kind == kind,
             PACKS.c.expires_at > NOW,
         )
         .scalar_subquery()
@@ -49,60 +49,52 @@ FROZEN = (
     .limit(1)
     .scalar_subquery()
 )
-PAGE = (
-    select(
-        USERS.c.user_id,
-        USERS.c.plan.label("user_plan"),
-        USERS.c.signed_up_at,
-        USERS.c.beta,
-        USERS.c.billing_anchor,
-        func.coalesce(FROZEN, BILLING.c.blocked).label("frozen"),
-        *(COUNTERS.c[name] for name in ("period_start", "period_end", "plan", "analysis_limit", "roast_limit")),
-        COUNTERS.c.analysis_used.label("v2_analysis"),
-        COUNTERS.c.roast_used.label("v2_roast"),
-        func.coalesce(LEGACY.c.analysis_used, 0).label("legacy_analysis"),
-        func.coalesce(LEGACY.c.roast_used, 0).label("legacy_roast"),
-        _held(Kind.ANALYSIS).label("bought_analysis"),
-        _held(Kind.ROAST).label("bought_roast"),
+PAGE = per_kinds(
+    lambda: (
+        select(
+            USERS.c.user_id,
+            USERS.c.plan.label("user_plan"),
+            USERS.c.signed_up_at,
+            USERS.c.beta,
+            USERS.c.billing_anchor,
+            func.coalesce(FROZEN, BILLING.c.blocked).label("frozen"),
+            *(COUNTERS.c[name] for name in ("period_start", "period_end", "plan")),
+            COUNTERS.c.used,
+            COUNTERS.c.limits,
+            LEGACY.c.used.label("legacy_used"),
+            amounts_of(*map(_held, KINDS)).label("bought"),
+        )
+        .select_from(USERS)
+        .outerjoin(BILLING, BILLING.c.user_id == USERS.c.user_id)
+        .outerjoin(
+            COUNTERS,
+            and_(
+                COUNTERS.c.user_id == USERS.c.user_id,
+                COUNTERS.c.period_start <= NOW,
+                COUNTERS.c.period_end > NOW,
+            ),
+        )
+        .outerjoin(
+            LEGACY,
+            and_(
+                LEGACY.c.user_id == USERS.c.user_id,
+                LEGACY.c.month_start == bindparam("month", type_=LEGACY.c.month_start.type),
+            ),
+        )
+        .where(USERS.c.user_id > bindparam("after"))
+        .order_by(USERS.c.user_id)
+        .limit(bindparam("most"))
     )
-    .select_from(USERS)
-    .outerjoin(BILLING, BILLING.c.user_id == USERS.c.user_id)
-    .outerjoin(
-        COUNTERS,
-        and_(
-            COUNTERS.c.user_id == USERS.c.user_id,
-            COUNTERS.c.period_start <= NOW,
-            COUNTERS.c.period_end > NOW,
-        ),
-    )
-    .outerjoin(
-        LEGACY,
-        and_(
-            LEGACY.c.user_id == USERS.c.user_id,
-            LEGACY.c.month_start == bindparam("month", type_=LEGACY.c.month_start.type),
-        ),
-    )
-    .where(USERS.c.user_id > bindparam("after"))
-    .order_by(USERS.c.user_id)
-    .limit(bindparam("most"))
 )
 
 
 def page(session: Session, after: str, *, now: datetime, most: int) -> list[DirectoryAccount]:
     """The next users after `after`, at most so many."""
     values = {"after": after, "now": now, "month": calendar_month(now).start, "most": most}
-    return [_account(row) for row in execute_core(session, PAGE, values)]
+    return [_account(row) for row in execute_core(session, PAGE(), values)]
 
 
 def _account(row: Any) -> DirectoryAccount:
     account = Account(row.user_id, row.user_plan, row.signed_up_at, row.beta, row.billing_anchor, row.frozen)
-    counter = None
-    if row.period_start is not None:
-        counter = CounterRow(
-            Period(row.period_start, row.period_end),
-            row.plan,
-            Amounts(row.v2_analysis, row.v2_roast),
-            Limits(row.analysis_limit, row.roast_limit),
-        )
-    bought = Amounts(int(row.bought_analysis), int(row.bought_roast))
-    return DirectoryAccount(account, counter, Amounts(row.legacy_analysis, row.legacy_roast), bought)
+    counter = None if row.period_start is None else counter_row(row, row.plan)
+    return DirectoryAccount(account, counter, row.legacy_used or NOTHING, row.bought)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, Select, case, func, literal, select
 
+from credits_engine.amount_types import amount_of, amounts_of, summed
+from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.store.tables import USERS
 
 OPERATIONS = ("consume", "reserve")
@@ -38,14 +40,14 @@ class UsageRow(NamedTuple):
     allowed: int
     denied: int
     errors: int
-    analysis_operations: int
-    roast_operations: int
-    analysis: int
-    roast: int
+    operations: Amounts
+    credits: Amounts
 
 
 SEGMENTS = len(Segment)
-COUNTS = UsageRow._fields[SEGMENTS:]
+ANSWERS = ("allowed", "denied", "errors")
+BY_KIND = ("operations", "credits")
+COUNTS = (*ANSWERS, *BY_KIND)
 WRITTEN: dict[str, Written] = {
     "sqlite": lambda moment, length: func.substr(moment, 1, length),
     "postgresql": lambda moment, length: func.to_char(moment, "YYYY-MM-DD"[:length]),
@@ -83,9 +85,7 @@ def _sums(journal: FromClause) -> list[ColumnElement[Any]]:
         number(outcome == "allowed"),
         number(outcome.in_(("denied_limit", "denied_state"))),
         number(outcome == "error"),
-        number((outcome == "allowed") & (journal.c.requested_analysis > 0)),
-        number((outcome == "allowed") & (journal.c.requested_roast > 0)),
-        func.sum(journal.c.charged_analysis),
-        func.sum(journal.c.charged_roast),
+        amounts_of(*(number((outcome == "allowed") & (amount_of(journal.c.requested, kind) > 0)) for kind in KINDS)),
+        summed(journal.c.charged),
     ]
     return [column.label(name) for name, column in zip(COUNTS, sums, strict=True)]

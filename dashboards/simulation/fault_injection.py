@@ -8,7 +8,8 @@ from enum import StrEnum
 from time import perf_counter_ns
 
 from credits_engine.engines import v2
-from credits_engine.engines.decisions import NOTHING, Book, Decision, Outcome, Request
+from credits_engine.engines.amounts import NOTHING
+from credits_engine.engines.decisions import Book, Decision, Outcome, Request
 
 SLOW_NANOSECONDS = 600_000_000
 PATTERN = re.compile(r"(?P<kind>[a-z-]+):(?P<rate>[0-9.]+)@(?P<when>[A-Za-z0-9_-]+)")

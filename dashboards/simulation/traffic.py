@@ -4,13 +4,13 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import KINDS, Amounts
 from dashboards.simulation.usage_log import UsageRow
 
 PLANS = ("free", "starter", "pro", "plus")
 PLAN_WEIGHTS = (50, 25, 20, 5)
 CREDITS_MAX = 25
-ROAST_EVERY = 7
+RARE_EVERY = 7
 NEWCOMER_SHARE = 0.2
 
 
@@ -25,6 +25,8 @@ def generate_traffic(*, seed: int, begins_at: datetime, between: timedelta, oper
         # Squared, so that the first users are asked for far more often than the latest.
         user_id, signed_up_at, plan = users[int(len(users) * chance.random() ** 2)]
         amount = min(CREDITS_MAX, 1 + int(chance.expovariate(0.3)))
-        amounts = Amounts(roast=1) if number % ROAST_EVERY == 0 else Amounts(analysis=amount)
+        often, *rarely = KINDS
+        rare = rarely[number // RARE_EVERY % len(rarely)]
+        amounts = Amounts(**{rare: 1}) if number % RARE_EVERY == 0 else Amounts(**{often: amount})
         yield UsageRow(number + 1, f"made-up-{seed}-{number}", now, user_id, signed_up_at, plan, amounts)
         now += timedelta(seconds=chance.expovariate(1 / between.total_seconds()))

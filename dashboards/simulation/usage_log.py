@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from flags.evaluation.bucketing import refused_user_id
 
 COLUMNS = ("operation_id", "occurred_at", "user_id", "signed_up_at", "plan", "kind", "credits")
-KINDS = ("analysis", "roast")
 MISTAKES_KEPT = 20
 UNUSABLE_SHARE_MAX = 0.01
 
@@ -115,7 +114,7 @@ def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[UsageRow | LogE
 def _row(line: int, values: dict[str, Any]) -> UsageRow:
     kind, credits_asked = values["kind"], _amount(values["credits"])
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; write analysis or roast.")
+        raise ValueError(f"kind is {kind!r}; write {' or '.join(KINDS)}.")
     user_id = values["user_id"] or ""
     if refusal := refused_user_id(user_id):
         raise ValueError(refusal)
@@ -125,7 +124,7 @@ def _row(line: int, values: dict[str, Any]) -> UsageRow:
         plan = CATALOGUE.plan(values["plan"] or "").name
     except UnknownPlanError as error:
         raise ValueError(str(error)) from error
-    amounts = Amounts(analysis=credits_asked) if kind == "analysis" else Amounts(roast=credits_asked)
+    amounts = Amounts(**{kind: credits_asked})
     signed_up_at = _instant("signed_up_at", values["signed_up_at"]) if values["signed_up_at"] else None
     occurred_at = _instant("occurred_at", values["occurred_at"])
     return UsageRow(line, values["operation_id"], occurred_at, user_id, signed_up_at, plan, amounts)

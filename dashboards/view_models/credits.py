@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
-from credits_engine.engines.decisions import Amounts, Book, EngineName
-from credits_engine.engines.plans import Kind, UnknownPlanError
+from credits_engine.engines.amounts import KINDS, Amounts, Kind
+from credits_engine.engines.decisions import Book, EngineName
+from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
 from credits_engine.operations.routing import flag_lookup
 from credits_engine.store import accounts, journal_pages
@@ -83,6 +84,8 @@ class OperationView:
 class CreditsScreen:
     """The form, and what is known of the user once one is named. `older` continues the journal."""
 
+    kinds: ClassVar[list[Kind]] = KINDS
+
     now: datetime
     user_id: str
     account: Account | None
@@ -121,7 +124,7 @@ def _books(
 
 
 def _book(book: Book, engine: EngineName, serving: EngineName) -> BookView:
-    kinds = tuple(KindView(kind, getattr(book.used, kind), getattr(book.limits, kind)) for kind in Kind)
+    kinds = tuple(KindView(kind, book.used[kind], book.limits[kind]) for kind in KINDS)
     return BookView(engine, engine is serving, book.period.start, book.period.end, kinds)
 
 
@@ -131,12 +134,12 @@ def _operation(row: Mapping[str, Any]) -> OperationView:
         at=row["occurred_at"],
         user_id=row["user_id"],
         type=row["type"],
-        requested=Amounts(row["requested_analysis"], row["requested_roast"]),
-        charged=Amounts(row["charged_analysis"], row["charged_roast"]),
-        v2_posted=Amounts(row["v2_posted_analysis"], row["v2_posted_roast"]),
-        legacy_posted=Amounts(row["legacy_posted_analysis"], row["legacy_posted_roast"]),
-        v2_charged=_amounts(row["v2_charged_analysis"], row["v2_charged_roast"]),
-        legacy_charged=_amounts(row["legacy_charged_analysis"], row["legacy_charged_roast"]),
+        requested=row["requested"],
+        charged=row["charged"],
+        v2_posted=row["v2_posted"],
+        legacy_posted=row["legacy_posted"],
+        v2_charged=row["v2_charged"],
+        legacy_charged=row["legacy_charged"],
         engine=row["served_engine"],
         outcome=row["outcome"],
         variance=row["variance"],
@@ -144,7 +147,3 @@ def _operation(row: Mapping[str, Any]) -> OperationView:
         reason=row["reason"],
         actor=row["actor"],
     )
-
-
-def _amounts(analysis: int | None, roast: int | None) -> Amounts | None:
-    return None if analysis is None or roast is None else Amounts(analysis, roast)

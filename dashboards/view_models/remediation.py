@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from credits_engine.engines.decisions import NOTHING, Amounts
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.remediation import approval, store
 from credits_engine.remediation.impact import ItemState, ReportState
 from credits_engine.remediation.store import Item, Report

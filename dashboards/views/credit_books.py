@@ -12,7 +12,7 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import CorrectionRefused
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
 from credits_engine.operations.routing import flag_lookup
@@ -91,14 +91,14 @@ def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> objec
 
 def _amounts() -> Amounts:
     """Parse the amounts to give back, or to take where negative."""
-    return Amounts(request.form.get("analysis", 0, type=int), request.form.get("roast", 0, type=int))
+    return Amounts.of(lambda kind: request.form.get(kind, 0, type=int))
 
 
 def _refuse_nothing(verb: str, reason: str) -> None:
     """Raise CorrectionRefused for a form that asks for nothing, for too much, or without a reason."""
     if not reason:
         raise CorrectionRefused("Say why: a reason is required.")
-    if verb == "adjust" and _amounts() == Amounts():
+    if verb == "adjust" and _amounts() == NOTHING:
         raise CorrectionRefused("Write how many credits to give back; a negative number takes some away.")
-    if verb == "adjust" and max(abs(_amounts().analysis), abs(_amounts().roast)) > ADJUSTMENT_MAXIMUM:
+    if verb == "adjust" and max(map(abs, _amounts().figures)) > ADJUSTMENT_MAXIMUM:
         raise CorrectionRefused(f"At most {ADJUSTMENT_MAXIMUM} credits of a kind can be adjusted at once.")

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, insert, text
 
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.runtime import leases
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.periods import Period, calendar_month
 from credits_engine.store.tables import COUNTERS, LEGACY, USERS
 from tests.billing_office import Office
@@ -18,19 +19,17 @@ BOUGHT = "plus"
 
 # A tenth of the users in each month, each with rows / users operations of one credit, in the order of time.
 ENTRIES = """
-INSERT INTO credit_journal (occurred_at, user_id, type, operation_key, requested_analysis, requested_roast,
-        charged_analysis, charged_roast, served_engine, outcome, reason, shadow_reason, flag_revision,
-        evaluation_reason, variance, cause, actor,
-        v2_period_start, v2_period_end, v2_posted_analysis, v2_posted_roast, v2_outcome, v2_charged_analysis,
-        v2_charged_roast, v2_used_analysis, v2_used_roast, v2_limit_analysis, v2_limit_roast, v2_us,
-        legacy_period_start, legacy_period_end, legacy_posted_analysis, legacy_posted_roast, legacy_outcome,
-        legacy_charged_analysis, legacy_charged_roast, legacy_used_analysis, legacy_used_roast, legacy_limit_analysis,
-        legacy_limit_roast, legacy_us)
-    SELECT starts + (ends - starts) * place, 'user-' || (month * :block + n % :block), 'consume', 'seed-' || n, 1, 0, 1,
-            0, 'v2', 'allowed', 'The billing period grants 1 analysis.', 'This month''s pools hold 1 analysis.', 7,
+INSERT INTO credit_journal (occurred_at, user_id, type, operation_key, requested, charged, served_engine, outcome,
+        reason, shadow_reason, flag_revision, evaluation_reason, variance, cause, actor,
+        v2_period_start, v2_period_end, v2_posted, v2_outcome, v2_charged, v2_used, v2_limit, v2_us,
+        legacy_period_start, legacy_period_end, legacy_posted, legacy_outcome, legacy_charged, legacy_used,
+        legacy_limit, legacy_us)
+    SELECT starts + (ends - starts) * place, 'user-' || (month * :block + n % :block), 'consume', 'seed-' || n,
+            '{1,0}', '{1,0}',
+            'v2', 'allowed', 'The billing period grants 1 analysis.', 'This month''s pools hold 1 analysis.', 7,
             'SPLIT: everyone_inside', 'match', '', 'service:roastr-api',
-            starts, next, 1, 0, 'allowed', 1, 0, used, 0, 100000, 5000, 6,
-            starts, next, 1, 0, 'allowed', 1, 0, used, 0, 100000, 5000, 5
+            starts, next, '{1,0}', 'allowed', '{1,0}', ARRAY[used, 0], '{100000,5000}', 6,
+            starts, next, '{1,0}', 'allowed', '{1,0}', ARRAY[used, 0], '{100000,5000}', 5
         FROM (SELECT n, n * :months / :rows AS month, n * :months % :rows / CAST(:rows AS float) AS place,
                 n * :months % :rows / :months / :block AS used
             FROM generate_series(0, CAST(:rows AS bigint) - 1) n) numbered
@@ -40,7 +39,7 @@ INSERT INTO credit_journal (occurred_at, user_id, type, operation_key, requested
             least(starts + interval '1 month', CAST(:now AS timestamptz)) AS ends) month_end
 """
 BOOKS = """
-INSERT INTO {book} SELECT user_id, {start}, {more} sum({engine}_posted_analysis), {limits} FROM credit_journal
+INSERT INTO {book} SELECT user_id, {start}, {more} ARRAY[sum({engine}_posted[1]), 0]{limits} FROM credit_journal
     GROUP BY user_id, {start}, {end}
 """
 
@@ -92,10 +91,10 @@ def _journal(connection: Connection, stock: Stock, now: datetime) -> None:
     connection.execute(text(ENTRIES), values)
     v2 = {"engine": "v2", "start": "v2_period_start", "end": "v2_period_end", "more": f"v2_period_end, '{BOUGHT}',"}
     legacy = {"engine": "legacy", "start": "legacy_period_start", "end": "legacy_period_end", "more": ""}
-    columns = "(user_id, period_start, period_end, plan, analysis_used, analysis_limit, roast_used, roast_limit)"
-    connection.execute(text(BOOKS.format(book=f"usage_counters {columns}", limits="100000, 0, 5000", **v2)))
-    columns = "(user_id, month_start, analysis_used, roast_used)"
-    connection.execute(text(BOOKS.format(book=f"legacy_book {columns}", limits="0", **legacy)))
+    columns = "(user_id, period_start, period_end, plan, used, limits)"
+    connection.execute(text(BOOKS.format(book=f"usage_counters {columns}", limits=", ARRAY[100000, 5000]", **v2)))
+    columns = "(user_id, month_start, used)"
+    connection.execute(text(BOOKS.format(book=f"legacy_book {columns}", limits="", **legacy)))
 
 
 def _user(number: int, now: datetime) -> dict[str, object]:
@@ -115,12 +114,10 @@ def _counters(user: str, month: Period) -> dict[str, object]:
         "period_start": month.start,
         "period_end": month.end,
         "plan": BOUGHT,
-        "analysis_used": 0,
-        "analysis_limit": 100_000,
-        "roast_used": 0,
-        "roast_limit": 5_000,
+        "used": Amounts(),
+        "limits": Limits(100_000, 5_000),
     }
 
 
 def _pools(user: str, month: Period) -> dict[str, object]:
-    return {"user_id": user, "month_start": month.start, "analysis_used": 0, "roast_used": 0}
+    return {"user_id": user, "month_start": month.start, "used": Amounts()}

@@ -15,7 +15,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from tests import postgres
@@ -29,7 +29,7 @@ PAIRS, SECONDS = 3, 5.0
 SCALE = 10
 TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 BY_FUNCTION = """\\set n random(0, {users} - 1)
-SELECT credit_answer('user-' || ({first} + :n), 'bench-' || gen_random_uuid(), 1, 0, 'bench', clock_timestamp(),
+SELECT credit_answer('user-' || ({first} + :n), 'bench-' || gen_random_uuid(), '{{1,0}}', 'bench', clock_timestamp(),
     'production', NULL, :n % 100 + 1, false);
 """
 

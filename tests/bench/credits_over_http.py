@@ -59,8 +59,8 @@ def hot_account(url: str) -> Iterator[Goal]:
 def _charged(connection: psycopg.Connection[tuple[Any, ...]]) -> list[int]:
     """What journal and books say of the hot account."""
     books = ("usage_counters", "legacy_book")
-    places = ("v2_posted_analysis", "credit_journal"), *(("analysis_used", book) for book in books)
-    query = "SELECT coalesce(sum({}), 0) FROM {} WHERE user_id = 'user-0'"
+    places = ("v2_posted", "credit_journal"), *(("used", book) for book in books)
+    query = "SELECT coalesce(sum({}[1]), 0) FROM {} WHERE user_id = 'user-0'"
     rows = [connection.execute(sql.SQL(query).format(*map(sql.Identifier, place))).fetchone() for place in places]
     return [int(row[0]) for row in rows if row]
 

@@ -28,7 +28,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations import guard_signals
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from flags.store import UserAttributes

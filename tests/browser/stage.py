@@ -14,7 +14,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.transitions import Transition
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from flags.store.directory import UserAttributes, upsert_users

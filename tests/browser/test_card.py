@@ -13,7 +13,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.plans import ANALYSIS
 from tests.applications import application
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import assert_accessible, shoot
@@ -38,7 +38,7 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
             till.user(user)
             till.take(user, "k1", analysis=used)
         till.user("big", "custom")
-        purchase = Purchase("topped", Kind.ANALYSIS, 40, till.now + timedelta(days=30))
+        purchase = Purchase("topped", ANALYSIS, 40, till.now + timedelta(days=30))
         with transaction() as session:
             top_ups.top_up(session, purchase, now=till.now, actor="test", reason="Bought.")
     with serving(instance, USER_JWT_SECRET=SECRET) as served:

@@ -10,7 +10,7 @@ from alerts.notifications.sender import send
 from alerts.sources.prometheus import QueryError, Source
 from control_plane.platform.problems import Problem
 from credits_engine.client import RemoteBackend
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from flags.relay.upstream import Upstream, UpstreamError
 
 TOKEN = "*:production.a-token-of-the-tests"

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import account_books
 from credits_engine.operations.account_books import Books

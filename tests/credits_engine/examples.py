@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, Request
+from credits_engine.engines.amounts import NOTHING, Amounts, Limits
+from credits_engine.engines.decisions import Book, Request
 from credits_engine.engines.periods import billing_period, calendar_month
-from credits_engine.engines.plans import Limits
 
 NOW = datetime(2027, 3, 14, 15, 9, 26, tzinfo=UTC)
 MONTH = calendar_month(NOW)
@@ -14,7 +14,7 @@ CYCLE = billing_period(datetime(2026, 1, 20, tzinfo=UTC), NOW)
 
 limits = st.builds(Limits, st.none() | st.integers(0, 40), st.none() | st.integers(0, 40))
 used = st.builds(Amounts, st.integers(0, 60), st.integers(0, 60))
-asked = st.builds(Amounts, st.integers(0, 30), st.integers(0, 30)).filter(lambda a: a.analysis + a.roast > 0)
+asked = st.builds(Amounts, st.integers(0, 30), st.integers(0, 30)).filter(lambda a: a["analysis"] + a["roast"] > 0)
 requests = st.builds(Request, st.just("u1"), asked)
 blocked = st.none() | st.just("Account u1 is frozen.")
 bought = st.just(NOTHING) | st.builds(Amounts, st.integers(0, 30), st.integers(0, 30))

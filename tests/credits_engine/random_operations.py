@@ -13,8 +13,8 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, Position, RolloutState
 from control_plane.platform.runtime import change_feed, leases
 from credits_engine.administration.top_ups import Purchase, top_up
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.plans import Kind, UnknownPlanError
+from credits_engine.engines.amounts import KINDS, Amounts
+from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import Operation
 from credits_engine.store import corrections, retirement
 from credits_engine.store.accounts import EVERYBODY
@@ -93,7 +93,7 @@ def disturb(session: Session, stage: Stage) -> None:
         case 7:
             stage.failing = True
         case 8 | 9:
-            kind, amount = dice.choice(tuple(Kind)), dice.choice((1, 5, 70))
+            kind, amount = dice.choice(tuple(KINDS)), dice.choice((1, 5, 70))
             bought = Purchase(stage.user, kind, amount, stage.now + timedelta(days=dice.choice((1, 30))))
             with suppress(UnknownPlanError):
                 top_up(session, bought, now=stage.now, actor="test", reason="Bought for a test.")

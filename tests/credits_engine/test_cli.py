@@ -9,7 +9,8 @@ from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
 from credits_engine.cli import register
-from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Outcome
 from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.conftest import Till
 
@@ -55,7 +56,7 @@ def test_an_unknown_plan_is_one_sentence(till: Till) -> None:
 def test_reconcile_answers_by_exit_code(till: Till) -> None:
     assert (terminal("reconcile").exit_code, terminal("reconcile").output) == (0, "2 book rows checked, 0 differ.\n")
     with transaction() as session:
-        session.execute(update(COUNTERS).values(analysis_used=9))
+        session.execute(update(COUNTERS).values(used=Amounts(analysis=9)))
     shown = terminal("reconcile")
     assert shown.exit_code == 1
     assert "book 9/0, journal 7/0" in shown.output

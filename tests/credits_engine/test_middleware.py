@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.middleware import require_analysis_credits, require_both_credits
 from docs.examples.roast_service import create_app
 from tests.credits_engine.conftest import Till

@@ -8,7 +8,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from control_plane.platform.db.database import read_only
-from credits_engine.engines.decisions import NOTHING, Amounts, EngineName
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import JOURNAL, KEYS
 
@@ -16,8 +17,8 @@ OPERATIONS = ("consume", "reserve")
 
 
 def amounts(row: Mapping[str, Any], name: str) -> Amounts:
-    """Both kinds of one column pair."""
-    return Amounts(row[f"{name}_analysis"] or 0, row[f"{name}_roast"] or 0)
+    """The amounts of one column."""
+    return row[name] or NOTHING
 
 
 def assert_whole(app: Flask) -> list[Mapping[str, Any]]:
@@ -50,7 +51,7 @@ def jumps(rows: Iterable[Mapping[str, Any]]) -> list[int]:
     for row in rows:
         for engine in EngineName:
             place = row["user_id"], engine, row[f"{engine}_period_start"]
-            judged = row["type"] in OPERATIONS and row[f"{engine}_used_analysis"] is not None
+            judged = row["type"] in OPERATIONS and row[f"{engine}_used"] is not None
             if judged and amounts(row, f"{engine}_used") != sums[place]:
                 found.append(row["id"])
             sums[place] += amounts(row, f"{engine}_posted")

@@ -20,7 +20,8 @@ from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
 from credits_engine.engines import legacy, v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, Engine, Request
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import Engines, consume
 from flags.store import UserAttributes, upsert_users

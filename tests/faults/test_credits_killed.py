@@ -128,7 +128,7 @@ def suffered(crowd: Crowd, strike: Callable[[], None], times: int, *, every_seco
 
 
 def assert_nothing_lost(app: Flask, crowd: Crowd) -> None:
-    charged = {row["operation_key"]: row["id"] for row in assert_whole(app) if row["charged_analysis"]}
+    charged = {row["operation_key"]: row["id"] for row in assert_whole(app) if row["charged"]["analysis"]}
     assert {key: charged.get(key) for key in crowd.answered} == crowd.answered
     assert charged.keys() - crowd.answered.keys() <= crowd.open
     assert crowd.repeated > 0, "no request was ever caught by a kill"

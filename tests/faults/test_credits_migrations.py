@@ -17,8 +17,8 @@ from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.store.accounts import lock_account
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
@@ -57,7 +57,7 @@ def lived(till: Till) -> Till:
         till.take(user, "k2", roast=12)
     with transaction() as session:
         words: dict[str, Any] = {"now": till.now, "actor": "test", "reason": "Bought."}
-        top_ups.top_up(session, Purchase("ada", Kind.ROAST, 9, till.now + timedelta(days=30)), key="b1", **words)
+        top_ups.top_up(session, Purchase("ada", ROAST, 9, till.now + timedelta(days=30)), key="b1", **words)
         corrections.freeze(session, "cyd", **words)
         retirement.retire(session, **words)
         lock_account(session, "bob", now=till.now, default_plan="free")

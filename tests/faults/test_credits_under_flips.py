@@ -15,7 +15,8 @@ from control_plane.phases import default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
-from credits_engine.engines.decisions import Amounts, EngineName, Outcome
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import Operation

@@ -29,7 +29,7 @@ def recorded_usage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
-            kind, amount = ("roast", row.amounts.roast) if row.amounts.roast else ("analysis", row.amounts.analysis)
+            ((kind, amount),) = ((kind, amount) for kind, amount in row.amounts.items() if amount)
             assert row.signed_up_at is not None
             instants = row.occurred_at.isoformat(), row.signed_up_at.isoformat()
             writer.writerow([row.operation_id, instants[0], row.user_id, instants[1], row.plan, kind, amount])

@@ -1,7 +1,7 @@
 """Which plan the prices of a subscription buy."""
 
 from credits_engine.billing.entitlements.facts import Item, Snapshot, Status
-from credits_engine.engines.pack_prices import OFFERS
+from credits_engine.engines.pack_prices import find_offer
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 
@@ -63,7 +63,7 @@ def rank(plan: CreditPlan | None, catalogue: Catalogue) -> int:
 
 def is_mapped(price: str, catalogue: Catalogue) -> bool:
     """Return whether a price, by lookup key or id, buys a plan or a pack."""
-    return _find(price, catalogue) is not None or OFFERS.find(price) is not None
+    return _find(price, catalogue) is not None or find_offer(price) is not None
 
 
 def service_period(snapshot: Snapshot, catalogue: Catalogue) -> Period | None:

@@ -14,7 +14,7 @@ from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements.facts import Fact, PackPaid, Refund
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.store import facts, purchases
-from credits_engine.engines.pack_prices import OFFERS, PackPrice
+from credits_engine.engines.pack_prices import PackPrice, find_offer
 from credits_engine.engines.packs import Pack
 
 ACTOR = "billing"
@@ -78,7 +78,7 @@ def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, c
 
 
 def _offer(paid: PackPaid) -> PackPrice:
-    offer = OFFERS.find(paid.price)
+    offer = find_offer(paid.price)
     if offer is None:
         words = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
         raise UnmappedPriceError(paid.price, words)

@@ -260,7 +260,6 @@ def _journal(
             "context": {"cause": cause},
             "v2_period_start": period.start,
             "v2_period_end": period.end,
-            "v2_limit_analysis": plan.v2.analysis,
-            "v2_limit_roast": plan.v2.roast,
+            "v2_limit": plan.v2,
         },
     )

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
+from credits_engine.amount_types import total_of
 from credits_engine.billing.entitlements.changes import PeriodRow
 from credits_engine.engines.periods import Period
 from credits_engine.store.tables import COUNTERS, JOURNAL, execute_core
@@ -14,7 +15,7 @@ ROWS = (
         COUNTERS.c.period_start,
         COUNTERS.c.period_end,
         COUNTERS.c.plan,
-        or_(COUNTERS.c.analysis_used != 0, COUNTERS.c.roast_used != 0).label("is_used"),
+        (total_of(COUNTERS.c.used) != 0).label("is_used"),
     )
     .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_end > bindparam("since"))
     .order_by(COUNTERS.c.period_start)

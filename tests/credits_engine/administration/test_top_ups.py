@@ -11,8 +11,9 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase, TopUp
-from credits_engine.engines.decisions import Amounts, Outcome
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import Amounts, Kind
+from credits_engine.engines.decisions import Outcome
+from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import replayed
 from credits_engine.expiry_jobs import sweep_packs
 from credits_engine.operations.consumption import KeyConflictError
@@ -27,7 +28,7 @@ from tests.credits_engine.operations.test_reservations import Desk
 __all__ = ["admin"]
 
 
-def buy(till: Till, amount: int, kind: Kind = Kind.ROAST, *, days: float = 30, key: str | None = None) -> TopUp:
+def buy(till: Till, amount: int, kind: Kind = ROAST, *, days: float = 30, key: str | None = None) -> TopUp:
     purchase = Purchase("ada", kind, amount, till.now + timedelta(days=days))
     with transaction() as session:
         return top_ups.top_up(session, purchase, now=till.now, actor="test", reason="Bought.", key=key)
@@ -59,7 +60,7 @@ def test_a_pack_is_spent_after_the_plan_and_neither_book_counts_it(ada: Till) ->
         Amounts(0, 12),
         Amounts(0, 2),
     )
-    assert (receipt.served.remaining.roast, receipt.shadow.remaining.roast) == (3, 43)
+    assert (receipt.served.remaining["roast"], receipt.shadow.remaining["roast"]) == (3, 43)
     both = ada.books("ada")
     assert both.v2.used == both.legacy.used == Amounts(0, 10)
     assert held(ada) == [(1, 3)]
@@ -124,7 +125,7 @@ def test_a_pack_ends_at_its_instant_and_that_is_journalled_once(ada: Till) -> No
     assert ada.take("ada", "k1", roast=11).outcome is Outcome.DENIED_LIMIT
     assert (sweep_packs(ada.now - timedelta(microseconds=1)), sweep_packs(ada.now), sweep_packs(ada.now)) == (0, 1, 0)
     (row,) = [row for row in ada.journal("ada") if row["type"] == "pack_expire"]
-    assert (row["requested_roast"], row["context"]) == (-5, {"pack": 1})
+    assert (row["requested"]["roast"], row["context"]) == (-5, {"pack": 1})
     assert_whole()
 
 
@@ -208,7 +209,7 @@ def test_what_moved_a_pack_cannot_be_changed(ada: Till, change: str) -> None:
 def test_a_pack_never_holds_less_than_nothing(ada: Till) -> None:
     done = buy(ada, 5)
     with pytest.raises(DBAPIError), transaction() as session:
-        packs.move(session, 99, (top_ups.Allocation(done.pack.id, Kind.ROAST, -6),))
+        packs.move(session, 99, (top_ups.Allocation(done.pack.id, ROAST, -6),))
 
 
 def test_administrators_give_and_revoke_packs_and_users_see_them(admin: Admin, till: Till, settings: Any) -> None:

@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
-from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Outcome
 from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.conftest import Till
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
 from credits_engine.engines import switch_preview, v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
-from credits_engine.engines.plans import Kind, Limits
+from credits_engine.engines.amounts import KINDS, Amounts, Kind, Limits
+from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.plans import ROAST
 from credits_engine.engines.switch_preview import ENGINES
 from credits_engine.migration.aa_test import run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
@@ -45,8 +46,8 @@ def test_whoever_is_listed_would_be_answered_otherwise_and_nobody_else(served: B
         flip.kind: flip
         for flip in switch_preview.answer_diffs("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
     }
-    for kind in Kind:
-        request = Request("ada", Amounts(**{kind.value: 1}))
+    for kind in KINDS:
+        request = Request("ada", Amounts(**{kind: 1}))
         now, then = (ENGINES[name](both[name], request).outcome is Outcome.ALLOWED for name in EngineName)
         assert (kind in listed) == (now is not then)
         if kind in listed:
@@ -56,7 +57,7 @@ def test_whoever_is_listed_would_be_answered_otherwise_and_nobody_else(served: B
 def test_how_far_a_book_is_over_its_limit_is_said() -> None:
     both = {EngineName.LEGACY: book(limits=Limits(100, 50)), EngineName.V2: book(used=Amounts(0, 30))}
     (flip,) = switch_preview.answer_diffs("ada", "free", both.__getitem__, serving=EngineName.LEGACY)
-    assert (flip.kind, flip.refused, flip.over, flip.limit) == (Kind.ROAST, True, 20, 10)
+    assert (flip.kind, flip.refused, flip.over, flip.limit) == (ROAST, True, 20, 10)
     assert "1 roast asked for, 0 left" in flip.reason
 
 
@@ -67,9 +68,9 @@ def test_a_preview_finds_whom_v2_would_refuse_and_writes_nothing(till: Till) -> 
     till.take("bob", "k1", roast=9)
     before = len(till.journal("ada"))
     seen = looked_at(till)
-    assert hit(seen) == [("ada", Kind.ROAST, True)]
+    assert hit(seen) == [("ada", ROAST, True)]
     assert (seen.tally.users, seen.tally.refused, seen.tally.granted) == (3, {"free": 1}, {})
-    assert hit(looked_at(till, amount=2)) == [("ada", Kind.ROAST, True), ("bob", Kind.ROAST, True)]
+    assert hit(looked_at(till, amount=2)) == [("ada", ROAST, True), ("bob", ROAST, True)]
     assert len(till.journal("ada")) == before
 
 

@@ -9,8 +9,7 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.settings import Settings
 from credits_engine.engines import usage_levels
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.plans import Limits
+from credits_engine.engines.amounts import Amounts, Limits
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import MONTH, book
 

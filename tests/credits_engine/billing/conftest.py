@@ -19,7 +19,7 @@ from credits_engine.billing.inbox import writer
 from credits_engine.billing.inbox.worker import Lookup, Worker, without_lookup
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, EVENTS, FACTS, OPENINGS
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations import account_books
 from credits_engine.store import accounts
 from credits_engine.store.tables import COUNTERS, JOURNAL, USERS

@@ -16,7 +16,8 @@ from credits_engine.billing.inbox.worker import Worker
 from credits_engine.billing.inbox.writer import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.store import inbox
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
-from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan, Limits
+from credits_engine.engines.amounts import Limits
+from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe

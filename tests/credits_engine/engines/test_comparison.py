@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 
 from credits_engine.engines import legacy, v2
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.comparison import REFERENCE, Comparison, Variance, compare
-from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation, shed
-from credits_engine.engines.plans import Limits
 from tests.credits_engine.examples import CYCLE, MONTH, book, books, requests
 
 ONE = Request("u1", Amounts(analysis=1))

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from credits_engine.engines import v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.observation import Observation, observe, shed
 from tests.credits_engine.examples import book
 

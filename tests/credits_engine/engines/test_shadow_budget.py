@@ -10,9 +10,10 @@ from control_plane.experiments.shadow_budget import OVERRUNS
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings, SettingsError
 from credits_engine.engines import legacy, v2
+from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.comparison import Variance
-from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.decisions import Book, Decision, Outcome, Request
+from credits_engine.engines.plans import ANALYSIS
 from credits_engine.engines.receipts import EntryType, replayed
 from credits_engine.operations.consumption import EnginePolicy, Engines, Operation
 from credits_engine.operations.reservations import commit, reserve
@@ -75,7 +76,7 @@ def test_a_shadow_that_corrupts_its_input_changes_nothing_that_is_stored(till: T
 
 def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(till: Till) -> None:
     till.user("ada")
-    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({ANALYSIS}))
     first = till.take("ada", "k1", analysis=2)
     assert (first.outcome, first.uncharged, first.granted, first.charged) == (Outcome.ERROR, True, True, Amounts())
     till.engines = Engines()
@@ -87,14 +88,14 @@ def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(ti
 
 def test_an_operation_with_a_kind_that_may_not_pass_is_refused(till: Till) -> None:
     till.user("ada")
-    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS}))
+    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({ANALYSIS}))
     refused = till.take("ada", "k1", analysis=1, roast=1)
     assert (refused.uncharged, refused.granted) == (False, False)
 
 
 def test_a_reservation_that_passed_uncharged_is_committed_for_nothing(till: Till) -> None:
     till.user("ada")
-    manners = EnginePolicy(allowed_on_error=frozenset(Kind))
+    manners = EnginePolicy(allowed_on_error=frozenset(KINDS))
     operation = Operation("ada", "k1", Amounts(analysis=3), actor="test", type=EntryType.RESERVE)
     with transaction() as session:
         reserve(

@@ -14,7 +14,8 @@ from control_plane.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import v2
 from credits_engine.engines.advance_check import AdvanceCheck, gate_result, tolerated
-from credits_engine.engines.decisions import Amounts, Book, Decision, Outcome, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, Outcome, Request
 from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations.consumption import Engines
 from credits_engine.store import advance_checks as store

@@ -10,7 +10,8 @@ from sqlalchemy import delete, insert, select, update
 
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.cli import register
-from credits_engine.engines.decisions import Amounts, Outcome
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.periods import calendar_month
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS, LEGACY
@@ -39,8 +40,7 @@ def counted(till: Till, user_id: str, analysis: int) -> None:
     row = {
         "user_id": user_id,
         "month_start": calendar_month(till.now).start,
-        "analysis_used": analysis,
-        "roast_used": 1,
+        "used": Amounts(analysis, 1),
     }
     with transaction() as session:
         session.execute(insert(LEGACY), row)
@@ -54,8 +54,9 @@ def terminal(*arguments: str) -> Result:
 
 def periods() -> list[tuple[str, int, int]]:
     with read_only() as session:
-        columns = COUNTERS.c.user_id, COUNTERS.c.analysis_used, COUNTERS.c.roast_used
-        return [tuple(row) for row in session.execute(select(*columns).order_by(COUNTERS.c.user_id))]
+        columns = COUNTERS.c.user_id, COUNTERS.c.used
+        rows = session.execute(select(*columns).order_by(COUNTERS.c.user_id))
+        return [(row.user_id, row.used["analysis"], row.used["roast"]) for row in rows]
 
 
 def test_a_backfill_opens_periods_and_carries_over_what_legacy_counted(till: Till) -> None:
@@ -110,7 +111,7 @@ def test_verify_names_who_has_no_period_and_which_books_differ() -> None:
     assert "3 users without a running period" in shown.output
     terminal("backfill")
     with transaction() as session:
-        session.execute(update(COUNTERS).where(COUNTERS.c.user_id == "ada").values(analysis_used=8))
+        session.execute(update(COUNTERS).where(COUNTERS.c.user_id == "ada").values(used=Amounts(analysis=8)))
     assert json.loads(terminal("verify", "--json").stdout)["found"] == 1
 
 

@@ -14,8 +14,9 @@ from control_plane.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import v2
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Comparison, Variance
-from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.receipts import from_columns, replayed
 from credits_engine.migration import retirement
 from credits_engine.migration.retirement import BACKUP_SUBJECT, RetirementRefused
@@ -178,7 +179,7 @@ def test_an_archive_that_is_not_recorded_leaves_no_file(quiet: Till, tmp_path: P
 @pytest.mark.database("postgresql")
 def test_the_function_of_the_database_does_not_ask_it_either(quiet: Till) -> None:
     retire(quiet)
-    call = "SELECT credit_answer('ada', 'k9', 2, 0, 'test', now(), 'staging', true, NULL, false)"
+    call = "SELECT credit_answer('ada', 'k9', '{2,0}', 'test', now(), 'staging', true, NULL, false)"
     with transaction() as session:
         session.execute(text(call))
     row = quiet.journal("ada")[-1]

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.periods import billing_period, calendar_month
 from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import EntryType
@@ -45,7 +46,7 @@ def assert_each_in_its_period(till: Till) -> None:
         if row["served_engine"] == EngineName.V2:
             spent[row["v2_period_start"]] += amounts(row, "charged")
     limits = CATALOGUE.plan("free").v2
-    assert all(each.analysis <= (limits.analysis or 0) for each in spent.values()), spent
+    assert all(each["analysis"] <= (limits["analysis"] or 0) for each in spent.values()), spent
     with read_only() as session:
         assert migration.overlapping(session) == []
 
@@ -62,7 +63,7 @@ def test_clocks_ten_minutes_apart_charge_each_operation_to_one_period_once(till:
         receipt = till.take("ada", f"k{number}", analysis=dice.randrange(1, 9))
         assert till.now in receipt.served.period
         till.now -= dice.choice((timedelta(), 2 * SKEW))
-        assert till.take("ada", f"k{number}", analysis=receipt.requested.analysis).journal_id == receipt.journal_id
+        assert till.take("ada", f"k{number}", analysis=receipt.requested["analysis"]).journal_id == receipt.journal_id
     assert_each_in_its_period(till)
     starts = {row["v2_period_start"] for row in till.journal("ada")}
     anchor = BOUNDARIES[name][0]

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 
 from control_plane.platform.observability.signals import Sample as Signal
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.comparison import Variance
-from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Outcome, Request
+from credits_engine.engines.decisions import Book, Decision, Engine, Outcome, Request
 from credits_engine.engines.legacy import decide
-from credits_engine.engines.plans import Limits
 from credits_engine.engines.receipts import Receipt, replayed
 from credits_engine.operations import guard_signals
 from credits_engine.operations.account_books import Books

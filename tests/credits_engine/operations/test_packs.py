@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credits_engine.engines import legacy, packs, v2
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, Outcome, Request
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
+from credits_engine.engines.decisions import Book, Outcome, Request
 from credits_engine.engines.packs import Pack
-from credits_engine.engines.plans import Kind
 from tests.credits_engine.examples import NOW, books, requests
 
 
@@ -17,7 +17,7 @@ def pack(number: int, kind: Kind, held: int, days: int) -> Pack:
     return Pack(number, "ada", kind, held, held, NOW, NOW + timedelta(days=days))
 
 
-shelves = st.lists(st.tuples(st.sampled_from(Kind), st.integers(1, 20), st.integers(1, 9)), max_size=5).map(
+shelves = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 20), st.integers(1, 9)), max_size=5).map(
     lambda drawn: tuple(pack(number, *each) for number, each in enumerate(drawn, start=1))
 )
 
@@ -40,16 +40,16 @@ def test_the_plan_pays_first_and_packs_the_rest(loaded: Book, shelf: tuple[Pack,
         assert min(left_after(shelf, *moves).values(), default=0) >= 0
         if decision.outcome is Outcome.ALLOWED and beyond == NOTHING:
             continue
-        for kind in Kind:
-            used, limit, part = (getattr(each, kind.value) for each in (loaded.used, loaded.limits, beyond))
-            posted = getattr(decision.charged, kind.value) - part
+        for kind in KINDS:
+            used, limit, part = (each[kind] for each in (loaded.used, loaded.limits, beyond))
+            posted = decision.charged[kind] - part
             assert part == 0 or used + posted >= limit, "a pack paid while the plan had something left"
 
 
 @given(shelf=shelves, data=st.data())
 def test_the_pack_that_expires_soonest_pays_first(shelf: tuple[Pack, ...], data: st.DataObject) -> None:
     held = packs.bought(shelf)
-    wanted = Amounts(data.draw(st.integers(0, held.analysis)), data.draw(st.integers(0, held.roast)))
+    wanted = Amounts(data.draw(st.integers(0, held["analysis"])), data.draw(st.integers(0, held["roast"])))
     left = left_after(shelf, *packs.spend(shelf, wanted))
     for one in shelf:
         for later in shelf:
@@ -63,7 +63,7 @@ def test_giving_a_part_back_leaves_what_the_rest_alone_would_have_left(
 ) -> None:
     loaded = replace(loaded, bought=packs.bought(shelf))
     charged = v2.decide(loaded, request).charged
-    kept = Amounts(data.draw(st.integers(0, charged.analysis)), data.draw(st.integers(0, charged.roast)))
+    kept = Amounts(data.draw(st.integers(0, charged["analysis"])), data.draw(st.integers(0, charged["roast"])))
     drawn = packs.spend(shelf, packs.beyond_plan(loaded, charged))
     returned = packs.refund(drawn, charged - kept)
     alone = packs.spend(shelf, packs.beyond_plan(loaded, kept))

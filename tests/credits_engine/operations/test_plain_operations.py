@@ -18,9 +18,10 @@ from control_plane.migrations import downgrade, upgrade
 from control_plane.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration.top_ups import Purchase, top_up
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
-from credits_engine.engines.decisions import Amounts, EngineName, Outcome
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import Receipt, from_columns
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import Operation
@@ -32,10 +33,10 @@ from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 from tests.credits_engine.random_operations import Stage, move
 
-CALL = text("SELECT credit_answer('ada', :key, 1, 0, 'test', :now, 'production', NULL, 1, false)")
+CALL = text("SELECT credit_answer('ada', :key, '{1,0}', 'test', :now, 'production', NULL, 1, false)")
 BY_ROW = text("SELECT (entry).* FROM credit_operate('ada', :key, 1, 0, 'test', :now, 'production', bucket => 1)")
 CLOSED = """
-CREATE OR REPLACE FUNCTION credit_operate(of_user text, of_key text, analysis bigint, roast bigint, by_actor text,
+CREATE OR REPLACE FUNCTION credit_operate(of_user text, of_key text, asked bigint[], by_actor text,
     moment timestamptz, in_environment text DEFAULT 'production', override boolean DEFAULT NULL,
     bucket integer DEFAULT NULL, allowed_on_error boolean DEFAULT false, note json DEFAULT NULL,
     OUT replayed boolean, OUT entry credit_journal) LANGUAGE plpgsql AS $$
@@ -68,7 +69,7 @@ def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) 
     receipt = take("k1")
     assert receipt == from_columns(regular.journal("ada")[-1])
     assert (receipt.outcome, receipt.comparison.variance, receipt.replayed) == (Outcome.ALLOWED, Variance.MATCH, False)
-    assert regular.books("ada").v2.used.analysis == regular.books("ada").legacy.used.analysis == 2
+    assert regular.books("ada").v2.used["analysis"] == regular.books("ada").legacy.used["analysis"] == 2
 
 
 def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Till) -> None:
@@ -101,13 +102,13 @@ SPECIAL: Mapping[str, Callable[[Session], object]] = {
     "no such plan": lambda session: renamed(session, plan="gold"),
     "no such user": lambda session: renamed(session, user_id="eve"),
     "packs": lambda session: top_up(
-        session, Purchase("ada", Kind.ROAST, 1, NOW + timedelta(1)), now=NOW, actor="test", reason="test"
+        session, Purchase("ada", ROAST, 1, NOW + timedelta(1)), now=NOW, actor="test", reason="test"
     ),
     "named in the flag": lambda session: put_override(
         session, FLAG, "ada", Effect.DENY, reason="test", actor="test", now=NOW
     ),
-    "v2 refuses": lambda session: session.execute(text("UPDATE usage_counters SET analysis_used = 100")),
-    "legacy refuses": lambda session: session.execute(text("UPDATE legacy_book SET analysis_used = 100")),
+    "v2 refuses": lambda session: session.execute(text("UPDATE usage_counters SET used = '{100,0}'")),
+    "legacy refuses": lambda session: session.execute(text("UPDATE legacy_book SET used = '{100,0}'")),
     "no period": lambda session: session.execute(text("DELETE FROM usage_counters")),
     "no month": lambda session: session.execute(text("DELETE FROM legacy_book")),
 }
@@ -157,7 +158,7 @@ def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Till
     caller.join()
     (answer,) = answers
     assert "the long way" in str(answer) if other == "commits" else isinstance(answer, Receipt)
-    assert regular.books("ada").v2.used.analysis == (1 if other == "commits" else 2)
+    assert regular.books("ada").v2.used["analysis"] == (1 if other == "commits" else 2)
 
 
 def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:

@@ -15,8 +15,9 @@ from control_plane import store as rollout_store
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import receipts
+from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.decisions import Book, Decision, Request
-from credits_engine.engines.plans import CATALOGUE, Kind, UnknownPlanError
+from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import (
     ENGINES,
@@ -43,11 +44,11 @@ from tests.credits_engine.random_operations import Stage, arrange, disturb, oper
 
 SEQUENCES, ALL_SEQUENCES, STEPS = 60, 10_000, 4
 OPERATE = text(
-    "SELECT row_to_json(o) FROM credit_operate(:user_id, :key, :analysis, :roast, :actor, :now,"
+    "SELECT row_to_json(o) FROM credit_operate(:user_id, :key, CAST(:asked AS bigint[]), :actor, :now,"
     " in_environment => :environment, override => :override) o"
 )
 ANSWER = text(
-    "SELECT credit_answer(:user_id, :key, :analysis, :roast, :actor, :now, :environment, :override, NULL, false)"
+    "SELECT credit_answer(:user_id, :key, CAST(:asked AS bigint[]), :actor, :now, :environment, :override, NULL, false)"
 )
 REFUSALS: Mapping[str, type[Exception]] = {
     "CRUSR": UnknownUserError,
@@ -71,12 +72,13 @@ def test_the_functions_agree_with_the_use_case_on_ten_thousand_sequences(till: T
 
 def test_the_functions_read_the_catalogue_that_the_engines_read(till: Till) -> None:
     with read_only() as session:
-        stored = {tuple(row) for row in session.execute(text("SELECT * FROM credit_plan"))}
-    assert stored == {
-        (called, plan.name, rank, plan.v2.analysis, plan.v2.roast, plan.legacy.analysis, plan.legacy.roast)
+        rows = session.execute(text("SELECT called, name, rank, kinds, v2, legacy FROM credit_plan"))
+        stored = sorted((called, name, rank, *map(tuple, by_kind)) for called, name, rank, *by_kind in rows)
+    assert stored == sorted(
+        (called, plan.name, rank, tuple(KINDS), plan.v2.figures, plan.legacy.figures)
         for rank, plan in enumerate(CATALOGUE)
         for called in (plan.name, *plan.aliases)
-    }
+    )
 
 
 def test_buckets_are_those_of_every_sdk(till: Till) -> None:
@@ -135,7 +137,7 @@ def _apart(first: Any, second: Any) -> str:
 
 def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
     """The row that answers and whether it had been given before; or which error it was."""
-    manners = EnginePolicy(allowed_on_error=frozenset(Kind) if stage.dice.random() < 0.5 else frozenset())
+    manners = EnginePolicy(allowed_on_error=frozenset(KINDS) if stage.dice.random() < 0.5 else frozenset())
     try:
         with session.connection().begin_nested():
             if by_function:
@@ -154,8 +156,7 @@ def _by_function(session: Session, stage: Stage, asked: Operation) -> Any:
     values = {
         "user_id": asked.user_id,
         "key": asked.key,
-        "analysis": asked.amounts.analysis,
-        "roast": asked.amounts.roast,
+        "asked": list(asked.amounts.stored),
         "actor": asked.actor,
         "now": stage.now,
         "environment": stage.environment,

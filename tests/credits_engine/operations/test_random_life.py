@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from control_plane.platform.db.database import read_only
 from credits_engine.engines import v2
-from credits_engine.engines.decisions import NOTHING, Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import Receipt, replayed
@@ -73,8 +74,8 @@ class Life(RuleBasedStateMachine):
         fits = all(
             limit is None or amount == 0 or used + amount <= limit
             for limit, used, amount in (
-                (limits.analysis, before.analysis, asked.analysis),
-                (limits.roast, before.roast, asked.roast),
+                (limits["analysis"], before["analysis"], asked["analysis"]),
+                (limits["roast"], before["roast"], asked["roast"]),
             )
         )
         assert receipt.served.used == before
@@ -92,9 +93,9 @@ class Life(RuleBasedStateMachine):
         asked, receipt = self.receipts[user, key]
         if extra:
             with pytest.raises(KeyConflictError):
-                self.till.take(self.name(user), key, asked.analysis + extra, asked.roast)
+                self.till.take(self.name(user), key, asked["analysis"] + extra, asked["roast"])
             return
-        again = self.till.take(self.name(user), key, asked.analysis, asked.roast)
+        again = self.till.take(self.name(user), key, asked["analysis"], asked["roast"])
         assert again == replayed(receipt)
 
     @rule()
@@ -140,16 +141,16 @@ class Life(RuleBasedStateMachine):
             for engine in EngineName:
                 book = both.of(engine)
                 assert book.used == self.used[user, engine, book.period.start], (user, engine)
-                assert min(book.used.analysis, book.used.roast) >= 0
+                assert min(book.used["analysis"], book.used["roast"]) >= 0
 
     def teardown(self) -> None:
         for user in USERS:
             rows = self.till.journal(self.name(user))
             sums = {"v2": NOTHING, "legacy": NOTHING, "charged": NOTHING}
             for row in rows:
-                sums["charged"] += Amounts(row["charged_analysis"], row["charged_roast"])
+                sums["charged"] += row["charged"]
                 for engine in ("v2", "legacy"):
-                    sums[engine] += Amounts(row[f"{engine}_posted_analysis"], row[f"{engine}_posted_roast"])
+                    sums[engine] += row[f"{engine}_posted"]
             assert sums["v2"] == sums["legacy"] == sums["charged"]
 
 

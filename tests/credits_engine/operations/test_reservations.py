@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
+from credits_engine.engines.amounts import NOTHING, Amounts
+from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType, Receipt, replayed
 from credits_engine.expiry_jobs import sweep
 from credits_engine.operations import reservations
@@ -166,11 +167,11 @@ def test_credits_go_back_to_the_periods_that_were_charged(desk: Desk) -> None:
 def test_a_book_that_was_emptied_meanwhile_never_goes_below_zero(desk: Desk) -> None:
     desk.reserve(analysis=5)
     with transaction() as session:
-        session.execute(update(COUNTERS).values(analysis_used=2))
+        session.execute(update(COUNTERS).values(used=Amounts(analysis=2)))
     desk.release()
     both = desk.till.books("ada")
     assert (both.v2.used, both.legacy.used) == (NOTHING, NOTHING)
-    assert desk.till.journal("ada")[-1]["v2_posted_analysis"] == -2
+    assert desk.till.journal("ada")[-1]["v2_posted"]["analysis"] == -2
 
 
 def test_commit_release_and_expiry_at_once_settle_exactly_once(desk: Desk) -> None:
@@ -193,7 +194,7 @@ def test_commit_release_and_expiry_at_once_settle_exactly_once(desk: Desk) -> No
             except FinalizedDifferentlyError:
                 return None
 
-        before = desk.till.books("ada").v2.used.analysis - 8
+        before = desk.till.books("ada").v2.used["analysis"] - 8
         answers = {answer for answer in together(desk.till, 9, settle) if answer}
         (state,) = answers
         kept = 8 if state is ReservationState.COMMITTED else 0

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import db, read_only, transaction
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import Operation, consume
 from credits_engine.operations.routing import evaluate_flag, flag_lookup
@@ -119,7 +119,7 @@ def test_a_status_is_one_statement_and_says_what_several_say(long_journal: Till)
 def test_an_operation_in_the_database_reads_no_more_rows_than_needed(long_journal: Till) -> None:
     with transaction() as session:
         before = _rows_read(session)
-        answer = text("SELECT credit_answer('user7', 'new', 1, 0, 'test', :now, 'production', NULL, NULL, false)")
+        answer = text("SELECT credit_answer('user7', 'new', '{1,0}', 'test', :now, 'production', NULL, NULL, false)")
         assert isinstance(session.scalar(answer, {"now": LATER}), list)
         read = {table: rows - before[table] for table, rows in _rows_read(session).items()}
     assert sum(read.values()) <= 10, read
@@ -176,20 +176,20 @@ def _user(number: int) -> dict[str, Any]:
 
 
 def _counter(number: int) -> dict[str, Any]:
-    limits = {"analysis_limit": 10_000, "roast_limit": 1_000}
+    limits = {"limits": Limits(10_000, 1_000)}
     start = {"user_id": f"user{number}", "period_start": MONTH.start, "period_end": MONTH.end, "plan": "pro"}
-    return {**start, **limits, "analysis_used": EACH, "roast_used": 0}
+    return {**start, **limits, "used": Amounts(EACH)}
 
 
 def _month(number: int) -> dict[str, Any]:
-    return {"user_id": f"user{number}", "month_start": MONTH.start, "analysis_used": EACH, "roast_used": 0}
+    return {"user_id": f"user{number}", "month_start": MONTH.start, "used": Amounts(EACH)}
 
 
 def _entry(user: int, number: int) -> dict[str, Any]:
-    counts = ("requested_analysis", "charged_analysis", "v2_posted_analysis", "legacy_posted_analysis")
+    counts = ("requested", "charged", "v2_posted", "legacy_posted")
     return {
         **journal.BLANK,
-        **dict.fromkeys(counts, 1),
+        **dict.fromkeys(counts, Amounts(1)),
         "occurred_at": NOW + timedelta(milliseconds=number),
         "user_id": f"user{user}",
         "type": "consume",

@@ -11,9 +11,10 @@ from control_plane import rollouts
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
+from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance
-from credits_engine.engines.decisions import Amounts, EngineName, Outcome
-from credits_engine.engines.plans import Kind, UnknownPlanError
+from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.plans import ANALYSIS, UnknownPlanError
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import EnginePolicy, KeyConflictError, Operation, UnknownUserError
 from credits_engine.reconciliation.journal import reconcile
@@ -99,7 +100,7 @@ def test_a_serving_engine_that_raises_charges_nothing_and_is_asked_again(till: T
 
 def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(till: Till) -> None:
     till.user("ada")
-    execution.ENGINE_POLICY.set(till.app, EnginePolicy(allowed_on_error=frozenset({Kind.ANALYSIS})))
+    execution.ENGINE_POLICY.set(till.app, EnginePolicy(allowed_on_error=frozenset({ANALYSIS})))
     broken("credit_judge_legacy")
     assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).granted
     assert not execution.run_operation(Operation("ada", "k2", Amounts(0, 1)), now=NOW).granted
@@ -149,6 +150,6 @@ def test_sixteen_callers_at_once_are_charged_once_per_key(till: Till) -> None:
     for thread in threads:
         thread.join()
     assert len(receipts) == 160
-    assert len({receipt.journal_id for receipt in receipts}) == 40 == till.books("ada").v2.used.analysis
+    assert len({receipt.journal_id for receipt in receipts}) == 40 == till.books("ada").v2.used["analysis"]
     with read_only() as session:
         assert reconcile(session).clean

@@ -17,8 +17,9 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.engines.decisions import NOTHING, Amounts, EngineName, Outcome
-from credits_engine.engines.plans import Kind
+from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
+from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.plans import ANALYSIS, ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.expiry_jobs import sweep, sweep_packs
 from credits_engine.operations import reservations
@@ -72,8 +73,8 @@ class WholeLife(Life):
         before = self.used[user, served.engine, served.period.start]
         parts: dict[Kind, tuple[int, int]] = {}
         fits = True
-        for kind in Kind:
-            limit, used, amount = (getattr(each, kind.value) for each in (served.limits, before, asked))
+        for kind in KINDS:
+            limit, used, amount = (each[kind] for each in (served.limits, before, asked))
             left = amount if limit is None else max(limit - used, 0)
             beyond = max(amount - left, 0)
             fits = fits and (amount == 0 or beyond <= sum(each.remaining for each in self.usable(user, kind)))
@@ -81,11 +82,11 @@ class WholeLife(Life):
         assert (served.used, receipt.outcome) == (before, Outcome.ALLOWED if fits else Outcome.DENIED_LIMIT)
         assert receipt.charged == (asked if fits else NOTHING)
         if fits:
-            posted = Amounts(parts[Kind.ANALYSIS][0], parts[Kind.ROAST][0])
+            posted = Amounts(parts[ANALYSIS][0], parts[ROAST][0])
             assert served.posted == receipt.shadow.posted == posted
             for side in (served, receipt.shadow):
                 self.used[user, side.engine, side.period.start] += posted
-            self.last_drawn = [each for kind in Kind for each in self.draw(user, kind, parts[kind][1])]
+            self.last_drawn = [each for kind in KINDS for each in self.draw(user, kind, parts[kind][1])]
 
     def draw(self, user: str, kind: Kind, missing: int) -> list[tuple[Bought, int]]:
         self.drawn_in_all[user] += missing
@@ -97,7 +98,7 @@ class WholeLife(Life):
             paid.append((pack, part))
         return paid
 
-    @rule(user=users, kind=st.sampled_from(Kind), amount=st.integers(1, 40), hours=st.integers(1, 900))
+    @rule(user=users, kind=st.sampled_from(KINDS), amount=st.integers(1, 40), hours=st.integers(1, 900))
     def buy(self, user: str, kind: Kind, amount: int, hours: int) -> None:
         ends = self.till.now + timedelta(hours=hours)
         purchase = Purchase(self.name(user), kind, amount, ends)
@@ -133,7 +134,7 @@ class WholeLife(Life):
             self.holds[key] = Hold(user, asked, receipt.served.posted, starts, self.last_drawn, expires_at)
 
     def given_back(self, hold: Hold, back: Amounts) -> None:
-        left = {kind: getattr(back, kind.value) for kind in Kind}
+        left = {kind: back[kind] for kind in KINDS}
         for pack, part in reversed(hold.drawn):
             returned = min(part, left[pack.kind])
             pack.remaining += returned
@@ -142,7 +143,8 @@ class WholeLife(Life):
         for engine, start in hold.starts.items():
             used = self.used[hold.user, engine, start]
             self.used[hold.user, engine, start] = Amounts(
-                used.analysis - min(left[Kind.ANALYSIS], used.analysis), used.roast - min(left[Kind.ROAST], used.roast)
+                used["analysis"] - min(left[ANALYSIS], used["analysis"]),
+                used["roast"] - min(left[ROAST], used["roast"]),
             )
 
     @rule(data=st.data(), how=st.sampled_from(["commit", "release"]))
@@ -151,7 +153,9 @@ class WholeLife(Life):
             return
         key = data.draw(st.sampled_from(sorted(self.holds)))
         hold = self.holds[key]
-        kept = Amounts(data.draw(st.integers(0, hold.asked.analysis)), data.draw(st.integers(0, hold.asked.roast)))
+        kept = Amounts(
+            data.draw(st.integers(0, hold.asked["analysis"])), data.draw(st.integers(0, hold.asked["roast"]))
+        )
         words: dict[str, Any] = {"now": self.till.now, "actor": "test"}
         try:
             with transaction() as session:
@@ -196,8 +200,8 @@ class WholeLife(Life):
         fine = all(
             amount <= used and (amount >= 0 or limit is None or used - amount <= limit)
             for amount, used, limit in (
-                (analysis, serving.used.analysis, serving.limits.analysis),
-                (roast, serving.used.roast, serving.limits.roast),
+                (analysis, serving.used["analysis"], serving.limits["analysis"]),
+                (roast, serving.used["roast"], serving.limits["roast"]),
             )
         )
         try:
@@ -218,13 +222,13 @@ class WholeLife(Life):
         for engine in EngineName:
             place = user, engine, both.of(engine).period.start
             used = self.used[place]
-            self.used[place] = used - Amounts(min(analysis, used.analysis), min(roast, used.roast))
+            self.used[place] = used - Amounts(min(analysis, used["analysis"]), min(roast, used["roast"]))
 
     @invariant()
     def packs_hold_what_was_not_spent(self) -> None:
         for user in USERS:
             shown = {pack.id: pack.remaining for pack in self.till.books(self.name(user)).packs}
-            known = {pack.id: pack.remaining for kind in Kind for pack in self.usable(user, kind) if pack.remaining}
+            known = {pack.id: pack.remaining for kind in KINDS for pack in self.usable(user, kind) if pack.remaining}
             assert shown == known, user
 
     def teardown(self) -> None:
@@ -232,10 +236,10 @@ class WholeLife(Life):
             rows = self.till.journal(self.name(user))
             operations = [row for row in rows if row["type"] in ("consume", "reserve")]
             for row in operations:
-                assert row["v2_posted_analysis"] == row["legacy_posted_analysis"] >= 0
-                assert row["v2_posted_roast"] == row["legacy_posted_roast"] >= 0
+                assert row["v2_posted"]["analysis"] == row["legacy_posted"]["analysis"] >= 0
+                assert row["v2_posted"]["roast"] == row["legacy_posted"]["roast"] >= 0
             charged_once = [
-                row["operation_key"] for row in operations if row["charged_analysis"] or row["charged_roast"]
+                row["operation_key"] for row in operations if row["charged"]["analysis"] or row["charged"]["roast"]
             ]
             assert len(charged_once) == len(set(charged_once))
 
@@ -264,7 +268,7 @@ def test_the_model_would_notice_a_pack_that_pays_too_early(app: Flask, monkeypat
         life = type("WholeLife", (WholeLife,), {"app": app})()
         life.till = Till(app, v2=True)
         life.enter()
-        life.buy("ada", Kind.ROAST, 5, 10)
+        life.buy("ada", ROAST, 5, 10)
         monkeypatch.setattr("credits_engine.operations.consumption.beyond_plan", lambda _book, _charged: Amounts(0, 1))
         with pytest.raises(AssertionError):
             life.consume("ada", 0, 1)

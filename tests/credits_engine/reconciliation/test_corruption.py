@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import db, is_postgresql, read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import SeriesKey
+from credits_engine.engines.amounts import Amounts
 from credits_engine.migration import backup
 from credits_engine.migration.aa_test import run_aa_test
 from credits_engine.reconciliation import invariants, totals
@@ -60,7 +61,7 @@ def doubled(session: Session) -> None:
 def overlap(session: Session) -> None:
     row = dict(session.execute(select(COUNTERS).where(COUNTERS.c.user_id == "ada")).mappings().one())
     start = row["period_start"] + timedelta(days=1)
-    session.execute(insert(COUNTERS).values(row | {"period_start": start, "analysis_used": 0, "roast_used": 0}))
+    session.execute(insert(COUNTERS).values(row | {"period_start": start, "used": Amounts()}))
 
 
 def without_period(session: Session) -> None:
@@ -73,9 +74,11 @@ def of(user: str, table: Table = COUNTERS) -> ColumnElement[bool]:
 
 OTHERS = select(KEYS.c.journal_id).where(KEYS.c.key == "k2").scalar_subquery()
 FOUND_BY_VERIFY: dict[str, Harm] = {
-    "v2's counter raised": lambda s: s.execute(update(COUNTERS).where(of("ada")).values(analysis_used=9)),
-    "v2's counter lowered": lambda s: s.execute(update(COUNTERS).where(of("ada")).values(analysis_used=0)),
-    "legacy's count changed": lambda s: s.execute(update(LEGACY).where(of("ada", LEGACY)).values(roast_used=7)),
+    "v2's counter raised": lambda s: s.execute(update(COUNTERS).where(of("ada")).values(used=Amounts(analysis=9))),
+    "v2's counter lowered": lambda s: s.execute(update(COUNTERS).where(of("ada")).values(used=Amounts(analysis=0))),
+    "legacy's count changed": lambda s: s.execute(
+        update(LEGACY).where(of("ada", LEGACY)).values(used=Amounts(roast=7))
+    ),
     "a row of v2's book lost": lambda s: s.execute(delete(COUNTERS).where(of("ada"))),
     "a row of legacy's book lost": lambda s: s.execute(delete(LEGACY).where(of("ada", LEGACY))),
     "a row given to somebody else": lambda s: s.execute(update(LEGACY).where(of("bob", LEGACY)).values(user_id="eve")),
@@ -85,7 +88,7 @@ FOUND_BY_VERIFY: dict[str, Harm] = {
     "two periods at once": overlap,
     "a user without a period": without_period,
     "a journal row lost": in_journal(lambda s: s.execute(delete(JOURNAL).where(JOURNAL.c.operation_key == "k1"))),
-    "a journal row changed": in_journal(lambda s: s.execute(update(JOURNAL).values(v2_posted_analysis=1))),
+    "a journal row changed": in_journal(lambda s: s.execute(update(JOURNAL).values(v2_posted=Amounts(analysis=1)))),
     "a journal row twice": doubled,
     "a pack that holds more": lambda s: s.execute(update(PACKS).values(remaining=5)),
     "what moved a pack lost": lose_pack_entry,
@@ -157,7 +160,7 @@ def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
 
 def test_a_changed_sum_is_found_and_made_again(shop: Till) -> None:
     totals.advance()
-    spoil(lambda s: s.execute(update(running_totals.TALLIES).values(roast=77)))
+    spoil(lambda s: s.execute(update(running_totals.TALLIES).values(amounts=Amounts(0, 77))))
     with read_only() as session:
         assert totals.compare(session)[1] is False
     totals.rebuild()

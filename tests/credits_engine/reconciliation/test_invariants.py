@@ -16,7 +16,8 @@ from control_plane.platform.settings import SETTINGS
 from control_plane.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
 from credits_engine.engines import v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
 from credits_engine.reconciliation import invariants
 from credits_engine.store import guard_queries
@@ -50,7 +51,7 @@ def test_a_book_that_is_not_what_the_journal_adds_up_to_trips_the_wire(till: Til
     till.v2 = True
     till.take(till.user("ada"), "k1", analysis=2)
     with transaction() as session:
-        session.execute(update(COUNTERS).values(analysis_used=3))
+        session.execute(update(COUNTERS).values(used=Amounts(analysis=3)))
     assert [total.user_id for total in invariants.check(till.now)] == ["ada"]
     assert tripped(till)[invariants.DIFFERENCE] == Count(1, 1)
 

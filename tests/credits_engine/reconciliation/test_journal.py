@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import delete, update
 
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import reconciliation
 from credits_engine.store.tables import COUNTERS, LEGACY
@@ -37,7 +38,7 @@ def test_a_changed_book_is_named_with_both_figures(till: Till) -> None:
     till.user("ada")
     till.take("ada", "k1", analysis=5)
     with transaction() as session:
-        session.execute(update(COUNTERS).values(analysis_used=7))
+        session.execute(update(COUNTERS).values(used=Amounts(analysis=7)))
     (difference,) = reconciled().differences
     assert (difference.engine, difference.user_id, difference.period_start) == (EngineName.V2, "ada", MONTH.start)
     assert (difference.book, difference.journal) == (Amounts(7, 0), Amounts(5, 0))
@@ -51,7 +52,7 @@ def test_a_lost_row_and_an_invented_one_are_found(till: Till) -> None:
     with transaction() as session:
         session.execute(delete(LEGACY).where(LEGACY.c.user_id == "ada"))
         session.execute(update(LEGACY).where(LEGACY.c.user_id == "bob").values(user_id="eve"))
-    found = sorted((each.user_id, each.book.analysis, each.journal.analysis) for each in reconciled().differences)
+    found = sorted((each.user_id, each.book["analysis"], each.journal["analysis"]) for each in reconciled().differences)
     assert found == [("ada", 0, 5), ("bob", 0, 5), ("eve", 5, 0)]
 
 

@@ -9,7 +9,8 @@ from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
-from credits_engine.engines.decisions import Amounts, Book, Decision, Engine, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, Engine, Request
 from credits_engine.operations.consumption import Engines, Operation
 from credits_engine.operations.execution import run_operation
 from credits_engine.reconciliation.new_error_types import RECENT, SIGNAL, UNSOUND, NewErrorTypes, type_of

@@ -8,6 +8,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.observability.telemetry import exposition
+from credits_engine.engines.amounts import Amounts
 from credits_engine.reconciliation import scheduled
 from credits_engine.reconciliation.invariants import DIFFERENCE
 from credits_engine.store.tables import LEGACY
@@ -41,7 +42,7 @@ def test_a_difference_reaches_the_guard_and_prometheus(till: Till) -> None:
     till.take("ada", "k1", analysis=3)
     assert scheduled.check_books(till.now, "demand").clean
     with transaction() as session:
-        session.execute(update(LEGACY).values(analysis_used=4))
+        session.execute(update(LEGACY).values(used=Amounts(analysis=4)))
     assert scheduled.check_books(till.now, "demand").found == 1
     signals.flush(till.now)
     with read_only() as session:

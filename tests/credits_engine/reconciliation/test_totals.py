@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
 from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.db.database import db, read_only, transaction
-from credits_engine.engines.decisions import Amounts, EngineName
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import EngineName
 from credits_engine.reconciliation import scheduled, totals
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
 from credits_engine.store import journal, running_totals
@@ -20,14 +21,14 @@ from tests.credits_engine.examples import MONTH, NOW
 
 def _invent(session: Session) -> None:
     row = {"type": "consume", "occurred_at": NOW, "user_id": "user3", "reason": "-", "actor": "-"}
-    journal.append(session, {**row, "v2_period_start": MONTH.start, "v2_posted_analysis": 5})
+    journal.append(session, {**row, "v2_period_start": MONTH.start, "v2_posted": Amounts(5)})
 
 
 CHANGES: dict[str, Callable[[Session], object]] = {
     "a counter that was raised": lambda s: s.execute(
-        update(COUNTERS).where(COUNTERS.c.user_id == "user1").values(roast_used=9)
+        update(COUNTERS).where(COUNTERS.c.user_id == "user1").values(used=Amounts(roast=9))
     ),
-    "a counter that was emptied": lambda s: s.execute(update(LEGACY).values(analysis_used=0)),
+    "a counter that was emptied": lambda s: s.execute(update(LEGACY).values(used=Amounts(analysis=0))),
     "rows that were lost": lambda s: s.execute(delete(COUNTERS).where(COUNTERS.c.user_id == "user2")),
     "rows of somebody else": lambda s: s.execute(
         update(LEGACY).where(LEGACY.c.user_id == "user0").values(user_id="eve")
@@ -86,7 +87,7 @@ def test_a_wrong_sum_accuses_no_book_and_is_added_up_again(till: Till) -> None:
     fill(till)
     totals.advance()
     with transaction() as session:
-        session.execute(update(running_totals.TALLIES).values(analysis=77))
+        session.execute(update(running_totals.TALLIES).values(amounts=Amounts(77)))
     found, reliable = compared()
     assert (found.clean, reliable) == (True, False)
     assert scheduled.check_books(till.now, "schedule").clean
@@ -133,7 +134,9 @@ def test_many_small_steps_add_up_to_one_large_one(till: Till, monkeypatch: pytes
     totals.rebuild()
     assert compared() == (thorough(), True)
     with read_only() as session:
-        kept = {tuple(row) for row in session.execute(text("SELECT engine, user_id, analysis FROM credit_tally"))}
+        tallies = running_totals.TALLIES.c
+        columns = tallies.engine, tallies.user_id, tallies.amounts
+        kept = {(row.engine, row.user_id, row.amounts["analysis"]) for row in session.execute(select(*columns))}
     assert {each for each in kept if each[1] == "user3"} >= {(EngineName.V2.value, "user3", 12)}
 
 

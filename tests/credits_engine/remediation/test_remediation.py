@@ -17,7 +17,8 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.cli import register
 from credits_engine.engines import v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, EngineName, Outcome, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
 from credits_engine.operations.consumption import Engines
 from credits_engine.remediation import approval, preparation, store
 from credits_engine.remediation.impact import ItemState, ReportState

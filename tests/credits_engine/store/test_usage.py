@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration.analytics import changes
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations import reservations
 from credits_engine.store import usage
 from credits_engine.store.tables import USERS
@@ -25,7 +25,7 @@ START = datetime(2027, 3, 1, tzinfo=UTC)
 
 
 def day(number: int, analysis: int) -> UsageRow:
-    return UsageRow(f"2027-03-{number:02}", "v2", "free", "", 1, 0, 0, 1, 0, analysis, 0)
+    return UsageRow(f"2027-03-{number:02}", "v2", "free", "", 1, 0, 0, Amounts(1, 0), Amounts(analysis, 0))
 
 
 def stand_out(*rows: UsageRow, days: int) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ def test_what_was_given_back_is_not_usage(till: Till) -> None:
         reservations.commit(session, "ada", "r1", now=till.now, actor="test", amounts=Amounts(4, 0))
     with read_only() as session:
         (row,) = usage.daily_usage(session, since=till.now, until=till.now + timedelta(seconds=1))
-        assert (row.allowed, row.analysis) == (1, 4)
+        assert (row.allowed, row.credits["analysis"]) == (1, 4)
         assert (
             usage.daily_usage(session, since=till.now + timedelta(seconds=1), until=till.now + timedelta(days=9)) == []
         )

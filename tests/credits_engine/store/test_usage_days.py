@@ -83,9 +83,9 @@ def test_a_plan_counts_as_it_was_when_the_operation_was_added_up(till: Till) -> 
     till.user("ada", "pro")
     till.take("ada", "k2", analysis=2)
     by = frozenset({Segment.PLAN})
-    assert [(row.plan, row.analysis) for row in shown(by, FIRST, FIRST + DAY)] == [("free", 1), ("pro", 2)]
+    assert [(row.plan, row.credits["analysis"]) for row in shown(by, FIRST, FIRST + DAY)] == [("free", 1), ("pro", 2)]
     usage_rollup.roll_up_usage()
-    assert [(row.plan, row.analysis) for row in shown(by, FIRST, FIRST + DAY)] == [("free", 1), ("pro", 2)]
+    assert [(row.plan, row.credits["analysis"]) for row in shown(by, FIRST, FIRST + DAY)] == [("free", 1), ("pro", 2)]
 
 
 def test_adding_up_again_adds_nothing(till: Till) -> None:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from credits_engine.engines.decisions import Amounts, Book, Outcome, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Outcome, Request
 from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import CATALOGUE
 from dashboards.simulation.fault_injection import (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from dashboards.simulation.usage_log import LogError, UsageLogError, UsageRow, read, survey
 
 HEADER = "operation_id,occurred_at,user_id,signed_up_at,plan,kind,credits"

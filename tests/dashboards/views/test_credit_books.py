@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
 from dashboards.view_models import credits as screens

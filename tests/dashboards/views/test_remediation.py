@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from credits_engine.engines import v2
-from credits_engine.engines.decisions import Amounts, Book, Decision, Request
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
 from credits_engine.remediation import preparation
 from flags.store.directory import UserAttributes, upsert_users

@@ -14,7 +14,7 @@ from credits_engine.billing.entitlements import period_rollover, resets
 from credits_engine.billing.store import accounts
 from credits_engine.billing.stripe_api.client import connect
 from credits_engine.billing.stripe_api.reconciliation import reconcile
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import COUNTERS, USERS
 from tests.credits_engine.billing import fake_api

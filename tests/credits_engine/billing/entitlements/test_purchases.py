@@ -11,9 +11,9 @@ from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements import period_rollover, prices, purchases
 from credits_engine.billing.entitlements.facts import Refund
 from credits_engine.billing.entitlements.purchases import to_take_back
-from credits_engine.engines.decisions import Amounts
-from credits_engine.engines.pack_prices import OFFERS, YEAR, PackPrice, PackPrices, pack_price_errors
-from credits_engine.engines.plans import CATALOGUE, CatalogueError, Kind
+from credits_engine.engines.amounts import Amounts
+from credits_engine.engines.pack_prices import YEAR, PackPrice, PackPrices, offers, pack_price_errors
+from credits_engine.engines.plans import CATALOGUE, ROAST, CatalogueError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import reservations
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
@@ -109,7 +109,8 @@ def test_an_unknown_pack_waits_until_it_is_on_sale(
     (event,) = stripe.events
     assert office.event(event["id"])["waiting_for"] == "price:pack_roast_7"
     for module in (purchases, prices):
-        monkeypatch.setattr(module, "OFFERS", PackPrices((PackPrice("pack_roast_7", Kind.ROAST, 7, YEAR),), CATALOGUE))
+        sold = PackPrices((PackPrice("pack_roast_7", ROAST, 7, YEAR),), CATALOGUE)
+        monkeypatch.setattr(module, "find_offer", sold.find)
     period_rollover.release_priced(START + HOUR)
     office.work(at=START + HOUR)
     assert packs(office) == [("roast", 7, 7)]
@@ -123,7 +124,7 @@ def test_the_whole_refund_takes_back_what_is_unspent_and_no_more(office: Office,
     office.tell(stripe.events, at=START + HOUR)
     assert packs(office) == [("roast", 100, 0)]
     revoked = office.journal("ada")[-1]
-    assert (revoked["type"], revoked["requested_roast"], revoked["actor"]) == ("pack_revoke", -70, "billing")
+    assert (revoked["type"], revoked["requested"]["roast"], revoked["actor"]) == ("pack_revoke", -70, "billing")
     assert_whole(office.app)
     office.tell(stripe.events, at=START + 2 * HOUR)
     assert len(office.journal("ada")) == 3
@@ -219,8 +220,8 @@ def test_the_share_taken_back_never_exceeds_the_pack_and_grows_with_the_money(
 
 
 def test_packs_on_sale_contradict_neither_each_other_nor_the_plans() -> None:
-    assert pack_price_errors(tuple(OFFERS), CATALOGUE) == []
-    wrong = PackPrice("pro_monthly", Kind.ROAST, 0, timedelta())
+    assert pack_price_errors(tuple(offers()), CATALOGUE) == []
+    wrong = PackPrice("pro_monthly", ROAST, 0, timedelta())
     with pytest.raises(CatalogueError, match="buys a plan already") as refusal:
         PackPrices((wrong, wrong), CATALOGUE)
     for word in ("2 packs", "holds 0", "expires when it is bought"):

@@ -6,7 +6,7 @@ import pytest
 
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements import period_rollover
-from credits_engine.engines.decisions import Amounts
+from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile
 from tests.credits_engine.billing.conftest import Office
@@ -40,7 +40,7 @@ def take(office: Office, key: str, amount: int, at: datetime) -> None:
     office.now = at
     with transaction() as session:
         operation = Operation("ada", key, Amounts(amount, 0), actor="test")
-        assert consume(session, operation, now=at, evaluate=lambda _: V2_SERVES).charged.analysis == amount
+        assert consume(session, operation, now=at, evaluate=lambda _: V2_SERVES).charged["analysis"] == amount
 
 
 @pytest.mark.parametrize("hours", [2, 72])
