@@ -93,7 +93,7 @@ def _judge_rollout(
             after.bursts.combine(after.evidence),
             facts,
             budget=budgets[rule.name],
-            previous=before.verdict,
+            previous=after.verdict,
             now=now,
         )
         verdicts.append(verdict)
@@ -146,6 +146,8 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
         seen_control=control_seen,
         bursts=bursts,
         excess=excess,
+        # A larger burst was learnt, so what was concluded from smaller ones falls with its evidence.
+        verdict=before.verdict if bursts.size == before.bursts.size else None,
     )
 
 

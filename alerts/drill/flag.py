@@ -1,22 +1,23 @@
-"""The drill's own flag and alert: judged by the running guard beside the real ones, sharing nothing with them. Pure."""
+"""The drill's own migration and alerts: judged by the running guard beside the real ones, sharing nothing. Pure."""
 
 from alerts.analysis.rules import Rule
 from alerts.definitions import parser
+from control_plane.experiments.migration import Migration
 
 FLAG = "GUARD_DRILL"
-SIGNAL = "guard_drill"
+DRILL = Migration.named(FLAG, control="control", candidate="candidate", prefix="guard_drill")
+SIGNAL = DRILL.signals.failure
+SLOW_SECONDS = 0.05
 TEXT = f"""
 alerts:
-  {SIGNAL}:
-    threshold: 1%
-    window: 5m
-    severity: critical
-    metric: {SIGNAL}
-    flag: {FLAG}
+  {SIGNAL}: {{threshold: 1%, window: 5m, severity: critical}}
+  {DRILL.signals.difference}: {{threshold: 0.1%, window: 5m, severity: critical}}
+  {DRILL.signals.slow}: {{threshold: 50ms, window: 5m, severity: critical}}
 """
-(RULE,) = parser.parse(TEXT)
+RULES = parser.parse(TEXT, (DRILL,))
+RULE = RULES[0]
 
 
 def with_drill(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules in force and the drill's own, which has an alpha of its own flag and takes nothing from theirs."""
-    return (*rules, RULE)
+    """Return the rules in force and the drill's own, whose alpha is its own flag's and takes nothing from theirs."""
+    return (*rules, *RULES)

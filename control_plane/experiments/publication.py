@@ -1,5 +1,6 @@
 """Count experiments for the guard, under the signals of their migration."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from flask import current_app
@@ -18,11 +19,17 @@ Decision = TypeVar("Decision")
 
 
 def run_and_count(
-    experiment: Experiment[Request, Decision], request: Request, *, candidate_serves: bool, account: str
+    experiment: Experiment[Request, Decision],
+    request: Request,
+    *,
+    candidate_serves: bool,
+    account: str,
+    operation: str | None = None,
 ) -> Decision:
     """Answer `request` by the side that serves, run the other beside it, and count both.
 
-    Raises what the serving side raised. An account's failures count once an hour.
+    Raises what the serving side raised. Failures of one account count up to its share; a failed `operation` that is
+    tried again under the same key counts once.
     """
     migration = experiment.migration
     engine = migration.candidate if candidate_serves else migration.control
@@ -30,8 +37,16 @@ def run_and_count(
     signals.record(Sample(migration.signals.routed, bad=False, engine=engine))
     result = experiment.run(request, candidate_serves=candidate_serves)
     slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
-    signals.record(*outcome_signals(migration, result, account=account, slow_seconds=slow_seconds))
+    samples = outcome_signals(migration, result, account=account, slow_seconds=slow_seconds)
+    signals.record(*_of_operation(samples, operation))
     return result.answer()
+
+
+def _of_operation(samples: tuple[Sample, ...], operation: str | None) -> Iterable[Sample]:
+    """Let what counts by account count once for an operation."""
+    if operation is None:
+        return samples
+    return [each._replace(operation=operation) if each.account else each for each in samples]
 
 
 def outcome_signals(

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from alerts.drill import runner
-from alerts.drill.runner import NotGuardedError
+from alerts.drill.attempt import NotGuardedError
 from control_plane import rollouts, store
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 
-from alerts.drill import cleanup, runner
-from alerts.drill.flag import FLAG, SIGNAL
-from alerts.drill.runner import NotGuardedError, Report
+from alerts.drill import attempt, cleanup, runner
+from alerts.drill.attempt import NotGuardedError
+from alerts.drill.flag import DRILL, FLAG, SIGNAL
+from alerts.drill.report import Report
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.phases import RolloutState
@@ -61,13 +62,14 @@ def state() -> RolloutState:
 def expose(now: datetime) -> int:
     """What a drill leaves that is killed."""
     with transaction() as session:
-        return runner._expose(session, now, "olga", "killed")
+        return attempt.begin(session, now, "olga", "killed", attempt.EVERYONE)
 
 
 def test_its_own_failures_pass(app: Flask) -> None:
     with watching(app):
         report = drill()
-    assert (report.passed, report.reason) == (True, "")
+    assert report.passed
+    assert report.reason.startswith("guard_drill_failure: Over its threshold")
     assert report.milliseconds is not None
 
 
@@ -93,7 +95,7 @@ def test_failures_that_are_not_its_own_are_no_success(app: Flask) -> None:
 def test_a_guard_that_does_nothing_is_no_success_and_the_flag_is_closed() -> None:
     report = drill(timeout_seconds=1.0)
     assert not report.passed
-    assert report.reason.startswith("v2 still served after")
+    assert report.reason.startswith("Expected was rollback, and it was none.")
     assert state() is RolloutState.ROLLED_BACK
 
 
@@ -133,5 +135,5 @@ def _roll_back(app: Flask) -> None:
 def _fail(app: Flask) -> None:
     with app.app_context():
         for _ in range(20):
-            signals.record(Sample(SIGNAL, bad=True))
+            signals.record(Sample(SIGNAL, bad=True, engine=DRILL.candidate))
         signals.flush(datetime.now(UTC))

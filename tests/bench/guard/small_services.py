@@ -51,8 +51,8 @@ def _turned_bad(sampler: Sampler) -> tuple[str, list[Goal]]:
             met = open_gates >= 0.9 * sampler.runs
             goals.append(Goal(name, ">= 90%", tables.share(open_gates, sampler.runs), met))
     text = (
-        f"After {BEFORE_DAYS} days at the first rate, {STEP_PER_DAY} operations a day, a step of {STEP_DAYS * 24:g} hours "
-        "at the second; the share of steps that the gate then lets go on, threshold 1%:"
+        f"After {BEFORE_DAYS} days at the first rate, {STEP_PER_DAY} operations a day, a step of {STEP_DAYS * 24:g} "
+        "hours at the second; the share of steps that the gate then lets go on, threshold 1%:"
     )
     return f"{text}\n\n{tables.table(['before', 'in the step', 'may be left'], rows)}", goals
 

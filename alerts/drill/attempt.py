@@ -1,0 +1,83 @@
+"""The attempt that a drill makes of its flag: no gate is asked, for nothing is served behind it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from alerts.drill import cleanup
+from alerts.drill.flag import FLAG
+from control_plane import rollouts
+from control_plane import store as rollout_store
+from control_plane.phases import Position, Rollout, RolloutState, default_plan
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import transaction
+from control_plane.platform.runtime import change_feed, leases
+
+EVERYONE = Position(3, 3)
+REASON = "A drill of the guard."
+
+
+class NotGuardedError(RuntimeError):
+    """No guard is running, so there is nothing to drill."""
+
+
+def require_guard(session: Session, now: datetime) -> None:
+    """Raise NotGuardedError where no guard is running."""
+    expires_at = leases.guard_expires_at(session)
+    if expires_at is None or expires_at <= now:
+        raise NotGuardedError("No guard is running; start the server with `rollout serve` and drill it then.")
+
+
+def begin(session: Session, now: datetime, actor: str, holder: str, position: Position) -> int:
+    """Begin a new attempt of the drill's flag at `position`, and return its number.
+
+    No gate is asked: nothing is served behind this flag. Raises NotGuardedError while another drill runs.
+    """
+    if not cleanup.is_held_by(session, holder, now=now):
+        raise NotGuardedError("Another drill is running; wait for its end.")
+    if rollout_store.load(session, FLAG) is None:
+        rollouts.plan(session, FLAG, default_plan(now), now=now, actor=actor, reason=REASON)
+    found = rollouts.find(session, FLAG)
+    after = replace(
+        found,
+        version=found.version + 1,
+        attempt=found.attempt + 1,
+        state=RolloutState.RUNNING,
+        position=position,
+        entered_at=now,
+        state_changed_at=now,
+        state_reason=REASON,
+        held_by_guard=False,
+    )
+    return _move(session, found, after, now, actor)
+
+
+def move_to_everyone(attempt: int, actor: str) -> None:
+    """Expose everyone in the attempt that has learnt."""
+    now = datetime.now(UTC)
+    with transaction() as session:
+        found = rollouts.find(session, FLAG)
+        if found.attempt != attempt or found.latched:
+            raise NotGuardedError("Its flag was changed by somebody else meanwhile.")
+        running = replace(found, state=RolloutState.RUNNING, held_by_guard=False)
+        _move(
+            session, found, replace(running, version=found.version + 1, position=EVERYONE, entered_at=now), now, actor
+        )
+
+
+def _move(session: Session, before: Rollout, after: Rollout, now: datetime, actor: str) -> int:
+    if not rollout_store.compare_and_set(session, after, expected_version=before.version):
+        raise NotGuardedError("Another drill is running; wait for its end.")
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action="guard.drill",
+        subject=f"rollout:{FLAG}",
+        before=rollouts.summary(before),
+        after=rollouts.summary(after),
+        reason=REASON,
+    )
+    change_feed.publish(session, rollouts.TOPIC, FLAG, now=now)
+    return after.attempt

@@ -1,0 +1,78 @@
+"""The operations of a drill: run as an experiment, counted as a real one's are."""
+
+from alerts.drill.faults import ACCOUNTS, DrillOperation, Fault, InjectedError, answer
+from alerts.drill.flag import DRILL, SLOW_SECONDS
+from control_plane.experiments.experiment import Experiment
+from control_plane.experiments.publication import run_and_count
+from control_plane.experiments.shadow_budget import ShadowBudget
+
+UNBOUNDED = 10**12
+RETRYING_ACCOUNTS = 2
+
+
+class Operator:
+    """Run operations with a fault in them."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault, self._delay_ns, self._clock_ns = fault, 0, 0
+        self._experiment = Experiment(
+            DRILL,
+            self._control,
+            self._candidate,
+            budget=ShadowBudget(budget_us=UNBOUNDED),
+            timer=self._time,
+            copy=lambda operation: operation,
+        )
+        self._serves = self._failed = False
+
+    def __call__(self, number: int, *, is_served: bool, broken: bool) -> bool:
+        """Run one operation, with its retries; return whether it failed, was refused or was slow."""
+        self._serves, self._failed = is_served, False
+        operation = DrillOperation(number, f"account-{number % ACCOUNTS}", f"key-{number}", broken)
+        for _ in range(1 + (self._fault.retries if self._is_retried(operation) else 0)):
+            self._run(operation, is_served=is_served)
+        return self._failed
+
+    def _run(self, operation: DrillOperation, *, is_served: bool) -> None:
+        try:
+            run_and_count(
+                self._experiment,
+                operation,
+                candidate_serves=is_served,
+                account=operation.account,
+                operation=operation.key,
+            )
+        except InjectedError:
+            self._failed = True
+
+    def _control(self, operation: DrillOperation) -> str:
+        try:
+            return self._fault.control(operation)
+        except InjectedError:
+            self._failed = True
+            raise
+
+    def _candidate(self, operation: DrillOperation) -> str:
+        if self._fault.only_serving and not self._serves:
+            return answer(operation)
+        if self._fault.slow and operation.broken:
+            self._delay_ns, self._failed = int(2 * SLOW_SECONDS * 1e9), True
+        if self._is_retried(operation):
+            raise InjectedError("A drill of the guard.")
+        try:
+            found = self._fault.candidate(operation)
+        except InjectedError:
+            self._failed = True
+            raise
+        self._failed = self._failed or found != answer(operation)
+        return found
+
+    def _is_retried(self, operation: DrillOperation) -> bool:
+        """Return whether this is the operation that fails however often it is tried: one of each of two accounts."""
+        return bool(self._fault.retries) and operation.broken and operation.number % 500 < RETRYING_ACCOUNTS
+
+    def _time(self) -> int:
+        """Return the time of a clock on which a slow candidate is slow and nobody waits for it."""
+        self._clock_ns += self._delay_ns + 1000
+        self._delay_ns = 0
+        return self._clock_ns

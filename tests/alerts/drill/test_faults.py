@@ -1,0 +1,77 @@
+"""Each fault of a drill against a guard that runs: it does what is expected, for the reason that is expected."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+
+from alerts.drill import runner
+from alerts.drill.faults import FAULTS, Action, Fault
+from alerts.drill.report import Report
+from alerts.guard_job import run_guard
+
+pytestmark = pytest.mark.database("sqlite")
+
+REASONS = {
+    "candidate": "guard_drill_failure: Over its threshold, and candidate alone is to blame.",
+    "serving": "guard_drill_failure: Over its threshold, and candidate alone is to blame.",
+    "control": "A drill of the guard.",
+    "both": "but control fails as well, so going back would not help.",
+    "one-account": "A drill of the guard.",
+    "retries": "A drill of the guard.",
+    "one-plan": "guard_drill_difference: Over its threshold",
+    "bursts": "A drill of the guard.",
+    "slow": "guard_drill_slow: Over its threshold",
+}
+
+
+@pytest.fixture(autouse=True)
+def guarded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A guard that looks ten times a second, and drills that begin at once."""
+    monkeypatch.setattr(runner, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(runner, "WATCH_SECONDS", 3.0)
+    monkeypatch.setattr(runner, "LEARNING_SECONDS", 20.0)
+    monkeypatch.setattr(runner, "RENEW_SECONDS", 0.5)
+    ended = threading.Event()
+
+    def watch() -> None:
+        with app.app_context():
+            while not ended.wait(0.1):
+                run_guard(datetime.now(UTC), 1)
+
+    thread = threading.Thread(target=watch)
+    with app.app_context():
+        run_guard(datetime.now(UTC), 1)
+        thread.start()
+        yield
+        ended.set()
+        thread.join()
+
+
+def drill(name: str) -> Report:
+    return runner.run(name, per_second=150, timeout_seconds=25.0, healthy_seconds=1.0, actor="olga")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_guard_does_what_each_fault_asks_for(name: str) -> None:
+    report = drill(name)
+    assert report.passed, report.reason
+    assert report.action is FAULTS[name].expected
+    assert REASONS[name] in report.reason
+    assert report.failed > 0
+    assert report.seconds >= 0
+
+
+def test_a_drill_in_which_nothing_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAULTS, "nothing", Fault(Action.NONE, "Nothing fails."))
+    report = drill("nothing")
+    assert (report.passed, report.reason) == (False, "Nothing failed, so it proves nothing.")
+
+
+def test_a_guard_that_does_something_else_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FAULTS, "wrong", Fault(Action.NONE, "It fails.", candidate=FAULTS["candidate"].candidate))
+    report = drill("wrong")
+    assert not report.passed
+    assert report.reason.startswith("Expected was none, and it was rollback.")
