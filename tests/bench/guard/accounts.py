@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 
 from alerts.analysis.evidence import Counts
-from alerts.analysis.verdicts import certificate
+from alerts.analysis.safety_evidence import certificate
 from alerts.definitions import parser
 from control_plane.platform.observability.account_failures import WINDOW_SECONDS, countable
 from tests.bench.guard import tables
