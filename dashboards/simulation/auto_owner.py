@@ -1,5 +1,7 @@
 """The owner of a rehearsal: advances when the gates open, and approves what is too small to prove anything."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -12,10 +14,25 @@ from credits_engine.migration import advance_gate
 from dashboards.simulation.simulator import ACTOR
 
 PATIENCE = 2
-"""How many soak times a phase that is too small to prove anything is given before it is approved by hand."""
+SERVED, SAFETY = "served", "safety"
+OWNERS = {SERVED, SAFETY}
+"""The gates that an owner opens by hand, with a reason."""
 
 
-def may_advance(session: Session, now: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class AutoOwner:
+    """How an owner decides who is not there."""
+
+    patience: int = PATIENCE
+    """How many soak times a step that is too small to prove anything is given before it is approved by hand."""
+    risk: float | None = None
+    """The chance that a rate is above its threshold with which the owner goes on; None for none."""
+
+
+DEFAULT = AutoOwner()
+
+
+def may_advance(session: Session, now: datetime, owner: AutoOwner = DEFAULT) -> bool:
     """Return whether the step has lasted as long as it has to, and only the migration's own gate may object.
 
     That gate reads what `advance_check_job` finds, which looks at every user, so that is done last.
@@ -24,16 +41,16 @@ def may_advance(session: Session, now: datetime) -> bool:
     if not _has_soaked(rollout, now):
         return False
     gates = rollouts.gates(session, rollout, now, but={advance_gate.GATE})
-    return _lets_pass(gates, _approval(rollout, gates, now))
+    return _lets_pass(gates, approval_reason(owner, rollout, gates, now))
 
 
-def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | None:
+def try_advance(session: Session, now: datetime, owner: AutoOwner = DEFAULT) -> tuple[Transition, str] | None:
     """Advance if the gates allow it; returns what was done and the approval it took, empty where none was needed."""
     rollout = rollouts.find(session, FLAG)
     if not _has_soaked(rollout, now):
         return None
     gates = rollouts.gates(session, rollout, now)
-    approval = _approval(rollout, gates, now)
+    approval = approval_reason(owner, rollout, gates, now)
     if not _lets_pass(gates, approval):
         return None
     decision = rollouts.advance(
@@ -51,10 +68,22 @@ def _lets_pass(gates: list[GateResult], approval: str) -> bool:
     return not shut or (bool(approval) and shut == {GateStatus.UNKNOWN})
 
 
-def _approval(rollout: Rollout, gates: list[GateResult], now: datetime) -> str:
-    """Why the owner would let a phase pass that has too few users to prove anything; empty while they would wait."""
-    unknown = [gate for gate in gates if gate.status is GateStatus.UNKNOWN]
-    patient = now - rollout.entered_at >= PATIENCE * rollout.phase.soak
-    if patient and [gate.name for gate in unknown] == ["served"]:
-        return f"Too few users to prove more: {unknown[0].reason}"
-    return ""
+def approval_reason(owner: AutoOwner, rollout: Rollout, gates: list[GateResult], now: datetime) -> str:
+    """Why the owner would let a step pass that is too small to prove anything; empty while they would wait."""
+    unknown = {gate.name: gate for gate in gates if gate.status is GateStatus.UNKNOWN}
+    if not unknown or now - rollout.entered_at < owner.patience * rollout.phase.soak or unknown.keys() - OWNERS:
+        return ""
+    reasons = [f"Too few users to prove more: {unknown[SERVED].reason}"] if SERVED in unknown else []
+    if SAFETY in unknown:
+        chances = [_chance(each) for each in unknown[SAFETY].evidence.values()]
+        if owner.risk is None or not chances or any(chance is None or chance > owner.risk for chance in chances):
+            return ""
+        reasons.append(f"The owner takes a risk of {owner.risk:.0%}: {unknown[SAFETY].reason}")
+    return " ".join(reasons)
+
+
+def _chance(evidence: object) -> float | None:
+    """Return the chance that an alert's rate is above its threshold; None where the step is worse than before."""
+    if not isinstance(evidence, Mapping) or evidence["worse_than_before"]:
+        return None
+    return float(evidence["chance_above"])

@@ -19,6 +19,7 @@ from control_plane.platform.db.database import db
 from control_plane.platform.runtime.cli_support import CommandFailed, json_option
 from control_plane.platform.settings import Settings
 from dashboards.simulation import fault_injection as fault_orders
+from dashboards.simulation.auto_owner import PATIENCE, AutoOwner
 from dashboards.simulation.fault_injection import FaultInjectingV2
 from dashboards.simulation.replay import Replay
 from dashboards.simulation.report import Report
@@ -31,9 +32,31 @@ BETA_USERS = 8
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--fault", "faults", multiple=True, metavar="KIND:RATE@WHEN", help="A fault in v2; repeatable.")
 @click.option("--seed", default=1, show_default=True, help="Makes a run with faults repeatable.")
+@click.option(
+    "--patience",
+    default=PATIENCE,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Soak times before a step that is too small to prove anything is approved.",
+)
+@click.option(
+    "--risk",
+    type=click.IntRange(1, 20),
+    metavar="PERCENT",
+    help="Also approve a step whose chance of being above a threshold is at most this.",
+)
 @click.option("--database", help="A fresh database to run on. Default: a temporary one, removed afterwards.")
 @json_option
-def replay(*, path: Path, faults: tuple[str, ...], seed: int, database: str | None, as_json: bool) -> None:
+def replay(
+    *,
+    path: Path,
+    faults: tuple[str, ...],
+    seed: int,
+    patience: int,
+    risk: int | None,
+    database: str | None,
+    as_json: bool,
+) -> None:
     """Take the usage log PATH through the whole rollout on its own clock, and report.
 
     Faults are double-charge, fail, deny, free and slow; WHEN is an operation number or a phase name.
@@ -44,14 +67,15 @@ def replay(*, path: Path, faults: tuple[str, ...], seed: int, database: str | No
     except (UsageLogError, ValueError) as error:
         raise CommandFailed(str(error)) from error
     with simulation_application(database) as app, app.app_context():
-        report = _simulate(path, found, FaultInjectingV2(ordered, seed=seed), quiet=as_json)
+        owner = AutoOwner(patience, risk / 100 if risk else None)
+        run = Replay(FaultInjectingV2(ordered, seed=seed), beta=found.first_users, owner=owner)
+        report = _simulate(path, found, run, quiet=as_json)
     report.unusable_rows = found.unusable
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.to_text(found.mistakes))
 
 
-def _simulate(path: Path, found: Survey, v2: FaultInjectingV2, *, quiet: bool) -> Report:
+def _simulate(path: Path, found: Survey, run: Replay, *, quiet: bool) -> Report:
     assert found.begins_at is not None
-    run = Replay(v2, beta=found.first_users)
     run.prepare(found.begins_at)
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("Rehearsing", total=found.usable)

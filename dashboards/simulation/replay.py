@@ -19,7 +19,7 @@ from credits_engine.engines.receipts import Receipt
 from credits_engine.migration import advance_check_job
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import guard_queries
-from dashboards.simulation.auto_owner import may_advance, try_advance
+from dashboards.simulation.auto_owner import DEFAULT, AutoOwner, may_advance, try_advance
 from dashboards.simulation.fault_injection import FaultInjectingV2
 from dashboards.simulation.report import PhaseReport, Report, RollbackReport
 from dashboards.simulation.simulator import ACTOR, Simulator
@@ -48,8 +48,8 @@ class _Fault:
 class Replay:
     """One rehearsal on the current application, whose database must be fresh."""
 
-    def __init__(self, v2: FaultInjectingV2, *, beta: Iterable[str]) -> None:
-        self._v2 = v2
+    def __init__(self, v2: FaultInjectingV2, *, beta: Iterable[str], owner: AutoOwner = DEFAULT) -> None:
+        self._v2, self._owner = v2, owner
         self._beta = frozenset(beta)
         self._stage = Simulator(v2, beta=self._beta)
         self._fault: _Fault | None = None
@@ -88,11 +88,11 @@ class Replay:
             return
         self._look_at_gates_at = now + GATES_EVERY
         with read_only() as session:
-            if not may_advance(session, now):
+            if not may_advance(session, now, self._owner):
                 return
         advance_check_job.refresh(now, operations=OPERATIONS_EXAMINED, rest=lambda: None)
         with transaction() as session:
-            advanced = try_advance(session, now)
+            advanced = try_advance(session, now, self._owner)
         if advanced is None:
             return
         transition, approval = advanced

@@ -1,0 +1,50 @@
+"""What an owner who is not there approves: what is too small to prove anything, and a risk taken beforehand."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phases import FLAG, default_plan, new_rollout
+from dashboards.simulation.auto_owner import DEFAULT, AutoOwner, approval_reason
+
+BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
+ROLLOUT = new_rollout(FLAG, default_plan(BEGAN), now=BEGAN, reason="A rehearsal.")
+SERVED = GateResult("served", GateStatus.UNKNOWN, "v2 served 3 of the 20 operations.")
+RISKY = AutoOwner(patience=2, risk=0.2)
+
+
+def safety(chance: float, *, worse: bool = False) -> GateResult:
+    evidence = {"credit_variance": {"chance_above": chance, "worse_than_before": worse}}
+    return GateResult("safety", GateStatus.UNKNOWN, "Not shown yet.", evidence)
+
+
+def approved(owner: AutoOwner, *gates: GateResult, soaks: float = 2) -> str:
+    return approval_reason(owner, ROLLOUT, list(gates), BEGAN + soaks * ROLLOUT.phase.soak)
+
+
+def test_too_few_users_are_approved_after_the_owners_patience() -> None:
+    assert approved(DEFAULT, SERVED) == "Too few users to prove more: v2 served 3 of the 20 operations."
+    assert not approved(DEFAULT, SERVED, soaks=1.9)
+    assert approved(AutoOwner(patience=0), SERVED, soaks=0)
+
+
+@pytest.mark.parametrize(
+    ("gate", "passes"),
+    [
+        (safety(0.19), True),
+        (safety(0.21), False),
+        (safety(0.01, worse=True), False),
+        (GateResult("safety", GateStatus.UNKNOWN, "No alert counts anything."), False),
+    ],
+)
+def test_a_risk_is_taken_up_to_what_the_owner_said(gate: GateResult, passes: bool) -> None:
+    assert bool(approved(RISKY, gate)) is passes
+    assert not approved(DEFAULT, gate), "without a risk nothing unsafe is approved"
+    if passes:
+        assert approved(RISKY, gate, SERVED).endswith("The owner takes a risk of 20%: Not shown yet.")
+
+
+def test_no_other_gate_is_opened_by_hand() -> None:
+    assert not approved(RISKY, SERVED, GateResult("migration", GateStatus.UNKNOWN, "Never checked."))
+    assert timedelta(0) < ROLLOUT.phase.soak
