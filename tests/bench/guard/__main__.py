@@ -36,7 +36,7 @@ def main() -> int:
     sys.stdout.write("\n".join(report) + "\n")
     goals: list[Goal] = []
     with ProcessPoolExecutor(options.jobs) as executor:
-        for section in _sections(Sampler(executor, options.runs, options.seed)):
+        for section in _sections(Sampler(executor, options.runs, options.seed), options.only):
             goals += section.goals
             report.append(_written(section))
             sys.stdout.write(f"\n{report[-1]}")
@@ -53,15 +53,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=600, help="runs per cell (600)")
     parser.add_argument("--seed", type=int, default=2026, help="the same seed gives the same figures (2026)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2); they change no figure")
+    parser.add_argument("--only", nargs="*", default=[], help="modules of this package whose sections to draw (all)")
     parser.add_argument("--output", type=Path, help="also write the report to this file")
     return parser.parse_args()
 
 
-def _sections(sampler: Sampler) -> Iterator[Section]:
-    yield cost.section()
-    yield delays.failures()
-    for section in SECTIONS:
+def _sections(sampler: Sampler, names: list[str]) -> Iterator[Section]:
+    if not names:
+        yield cost.section()
+        yield delays.failures()
+    for section in _chosen(names):
         yield section(sampler)
+
+
+def _chosen(names: list[str]) -> list[Callable[[Sampler], Section]]:
+    """Return the sections of these modules, or all of them."""
+    return [each for each in SECTIONS if not names or each.__module__.rpartition(".")[2] in names]
 
 
 def _method(options: argparse.Namespace) -> str:
