@@ -24,6 +24,7 @@ from alerts.counters import Counters
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate, StepStart
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform.runtime import leases
 from control_plane.transitions import Decision, Transition
@@ -208,12 +209,12 @@ def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: d
     act: Callable[..., Decision]
     match worst.status:
         case Status.ROLLBACK:
-            act = partial(rollouts.roll_back, reason=f"{worst.alert}: {worst.reason}", attempt=rollout.attempt)
+            act, reason = partial(rollouts.roll_back, attempt=rollout.attempt), f"{worst.alert}: {worst.reason}"
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
-            act = partial(rollouts.hold, reason=f"{worst.alert}: {worst.reason}")
+            act, reason = rollouts.hold, f"{worst.alert}: {worst.reason}"
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
-            act = partial(rollouts.resume, reason="The evidence stayed low.")
+            act, reason = rollouts.resume, "The evidence stayed low."
         case _:
             return None
     evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
-    return act(session, rollout.flag, now=now, actor=ACTOR, evidence=evidence)
+    return act(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence))

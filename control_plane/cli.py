@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 import yaml
@@ -20,6 +20,7 @@ from control_plane import bootstrap, migrations, rollouts, store
 from control_plane.accounts_cli import token, user
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult
 from control_plane.phases import FLAG, Rollout, default_plan
 from control_plane.platform import private_files, start_checks
@@ -119,7 +120,7 @@ def plan_command(
                 raise CommandFailed(f"{path} is no plan: {error}") from error
             found = _changed(
                 rollouts.plan(
-                    session, flag, wanted, now=now, actor=actor(), reason="Planned.", confirm_losing=confirm_losing
+                    session, flag, wanted, ChangeContext(now, actor(), "Planned."), confirm_losing=confirm_losing
                 )
             )
     words = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
@@ -176,7 +177,7 @@ def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
     """Legacy for everybody, at once and until re-armed."""
 
     def roll_back(session: Session) -> Rollout:
-        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=reason)
+        decision = rollouts.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
         found = rollouts.find(session, flag)
         return found if found.latched else _changed(decision)
 
@@ -248,11 +249,18 @@ def _fail(sentence: str) -> NoReturn:
 
 
 def _change(
-    flag: str, use_case: Callable[..., Decision], *, as_json: bool, versioned: bool = False, **words: Any
+    flag: str,
+    use_case: Callable[..., Decision],
+    *,
+    as_json: bool,
+    reason: str = "",
+    versioned: bool = False,
+    **options: object,
 ) -> None:
     def change(session: Session) -> Rollout:
         version = {"expected_version": rollouts.find(session, flag).version} if versioned else {}
-        return _changed(use_case(session, flag, now=datetime.now(UTC), actor=actor(), **version, **words))
+        context = ChangeContext(datetime.now(UTC), actor(), reason)
+        return _changed(use_case(session, flag, context, **version, **options))
 
     found = retry_while_locked(change)
     echo_result(rollouts.summary(found), _line(found), as_json=as_json)

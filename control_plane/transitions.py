@@ -130,7 +130,8 @@ def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool 
         reasons.append(Reason("ALREADY_HELD", f"The rollout is held already: {rollout.state_reason}"))
     if reasons:
         return Refusal(Action.HOLD, tuple(reasons))
-    return _transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD, held_by_guard=by_guard)
+    held = _transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD)
+    return replace(held, after=replace(held.after, held_by_guard=by_guard))
 
 
 def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
@@ -189,10 +190,7 @@ def decide_rearm(
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
     if reasons:
         return Refusal(Action.REARM, tuple(reasons))
-    attempt = rollout.attempt + 1
-    return _transition(
-        Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST, attempt=attempt
-    )
+    return _transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)
 
 
 def cool_down_ends(rollout: Rollout) -> datetime:
@@ -209,19 +207,17 @@ def _transition(
     now: datetime,
     state: RolloutState | None = None,
     position: Position | None = None,
-    attempt: int | None = None,
-    held_by_guard: bool = False,
 ) -> Transition:
     after = replace(
         rollout,
         version=rollout.version + 1,
-        attempt=attempt or rollout.attempt,
+        attempt=rollout.attempt + (action is Action.REARM),
         state=state or rollout.state,
         position=position or rollout.position,
-        entered_at=now if position or attempt else rollout.entered_at,
+        entered_at=now if position else rollout.entered_at,
         state_changed_at=now if state else rollout.state_changed_at,
         state_reason=reason if state else rollout.state_reason,
-        held_by_guard=held_by_guard,
+        held_by_guard=False,  # whatever else happens ends a hold of the guard, or makes it a person's
     )
     return Transition(action, rollout, after, reason)
 

@@ -30,22 +30,6 @@ Explainer = Callable[..., dict[str, Any]]
 """`explainer("user", {"plan": "pro"})` is why the flag is as it is for that user, of whom the caller knows this."""
 
 
-def explain(
-    session: Session,
-    snapshots: Snapshots,
-    settings: Settings,
-    key: str,
-    user_id: str,
-    *,
-    now: datetime,
-    environment: str | None = None,
-    attributes: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """The answer for one user with its reason, numbered trace, bucket and what the next step would change."""
-    made = explainer(session, snapshots, settings, key, now=now, environment=environment)
-    return made(user_id, attributes or {})
-
-
 def explainer(
     session: Session, snapshots: Snapshots, settings: Settings, key: str, *, now: datetime, environment: str | None
 ) -> Explainer:

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult, GateStatus, soak_gate
 from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.transitions import Transition
@@ -37,7 +38,7 @@ def try_advance(session: Session, now: datetime) -> tuple[Transition, str] | Non
     if not _lets_pass(gates, approval):
         return None
     decision = rollouts.advance(
-        session, FLAG, now=now, actor=ACTOR, expected_version=rollout.version, approval=approval
+        session, FLAG, ChangeContext(now, ACTOR), expected_version=rollout.version, approval=approval
     )
     return (decision, approval) if isinstance(decision, Transition) else None
 

@@ -11,6 +11,7 @@ from time import perf_counter
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Plan, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
@@ -61,7 +62,7 @@ class Replay:
         plan = default_plan(begins_at + NEWCOMERS_AFTER)
         members = [UserAttributes(user_id, "free", None, beta=True) for user_id in sorted(self._beta)]
         with transaction() as session:
-            rollouts.plan(session, FLAG, plan, now=begins_at, actor=ACTOR, reason="A rehearsal of the guide.")
+            rollouts.plan(session, FLAG, plan, ChangeContext(begins_at, ACTOR, "A rehearsal of the guide."))
             upsert_users(session, members, now=begins_at)
             change_feed.publish(session, "directory", "beta", now=begins_at)
         self._enter(plan, 0, begins_at)

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.experiments.registry import names_of
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
@@ -73,21 +74,22 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
 
 
 def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
-    actor, reason = authorization.actor(), request.form.get("reason", "")[:2000]
+    reason = request.form.get("reason", "")[:2000]
+    change = ChangeContext(now, authorization.actor(), reason)
     version = request.form.get("version", 0, type=int)
     match verb:
         case "advance":
-            return rollouts.advance(session, flag, now=now, actor=actor, expected_version=version, approval=reason)
+            return rollouts.advance(session, flag, change, expected_version=version, approval=reason)
         case "step-back":
-            return rollouts.step_back(session, flag, now=now, actor=actor, expected_version=version, reason=reason)
+            return rollouts.step_back(session, flag, change, expected_version=version)
         case "rearm":
-            return rollouts.rearm(session, flag, now=now, actor=actor, expected_version=version, reason=reason)
+            return rollouts.rearm(session, flag, change, expected_version=version)
         case "hold":
-            return rollouts.hold(session, flag, now=now, actor=actor, reason=reason)
+            return rollouts.hold(session, flag, change)
         case "resume":
-            return rollouts.resume(session, flag, now=now, actor=actor, reason=reason)
+            return rollouts.resume(session, flag, change)
         case _:
-            return rollouts.roll_back(session, flag, now=now, actor=actor, reason=reason)
+            return rollouts.roll_back(session, flag, change)
 
 
 def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:

@@ -4,12 +4,13 @@ Everything passes the canonicaliser, so that no two engines read what we serve d
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -27,11 +28,9 @@ def create_flag(
     session: Session,
     name: str,
     environments: Mapping[str, bool],
+    change: ChangeContext,
     *,
     description: str = "",
-    reason: str = "",
-    actor: str,
-    now: datetime,
 ) -> None:
     """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
     if store.definitions_of(session, name):
@@ -40,36 +39,33 @@ def create_flag(
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
         taken = _canonical({"features": [raw]}, session)
         _check_room(session, environment, taken.features)
-        store.put_definitions(session, environment, taken.features, actor=actor, now=now)
-    _publish(session, "create", name, after=dict(environments), reason=reason, actor=actor, now=now)
+        store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+    _publish(session, "create", name, change, after=dict(environments))
 
 
-def switch_flag(
-    session: Session, name: str, environment: str, *, enabled: bool, reason: str, actor: str, now: datetime
-) -> None:
+def switch_flag(session: Session, name: str, environment: str, change: ChangeContext, *, enabled: bool) -> None:
     """Switch a flag on or off in one environment; its strategies stay as they are."""
     found = store.definitions_of(session, name)
     if environment not in found:
         raise _unknown(session, name, found)
     before = {environment: found[environment]["enabled"]}
     wire = {**found[environment], "enabled": enabled}
-    store.put_definitions(session, environment, [wire], actor=actor, now=now)
-    after = {environment: enabled}
-    _publish(session, "switch", name, before=before, after=after, reason=reason, actor=actor, now=now)
+    store.put_definitions(session, environment, [wire], actor=change.actor, now=change.now)
+    _publish(session, "switch", name, change, before=before, after={environment: enabled})
 
 
-def delete_flag(session: Session, name: str, *, reason: str, actor: str, now: datetime) -> None:
+def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
     """Remove a flag from every environment; SDKs then answer with the default in their code."""
     found = store.definitions_of(session, name)
     if not found:
         raise _unknown(session, name, found)
     for environment in found:
         store.delete_definition(session, environment, name)
-    _publish(session, "delete", name, before=_switches(found), reason=reason, actor=actor, now=now)
+    _publish(session, "delete", name, change, before=_switches(found))
 
 
 def import_definitions(
-    session: Session, environment: str, raw: object, *, replace: bool, reason: str, actor: str, now: datetime
+    session: Session, environment: str, raw: object, change: ChangeContext, *, replace: bool
 ) -> Definitions:
     """Take features and segments as Unleash writes them, or the events that lead to them, besides what is there or
     in its place; what was repaired is in the answer. Raises Problem naming every field for which they are not taken.
@@ -84,21 +80,12 @@ def import_definitions(
         store.clear(session, environment)
     _check_room(session, environment, taken.features)
     store.put_segments(session, environment, _segments(session, environment, raw, taken))
-    store.put_definitions(session, environment, taken.features, actor=actor, now=now)
+    store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
     names = sorted(wire["name"] for wire in taken.features)
     after = {"flags": len(names), "named": names[:NAMED_MAX], "replaced_all": replace}
     subject = f"environment:{environment}"
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action="flag.import",
-        subject=subject,
-        before={"flags": before},
-        after=after,
-        reason=reason,
-    )
-    change_feed.publish(session, FLAG, environment, now=now)
+    audit.record(session, change, action="flag.import", subject=subject, before={"flags": before}, after=after)
+    change_feed.publish(session, FLAG, environment, now=change.now)
     return taken
 
 
@@ -156,21 +143,11 @@ def _publish(
     session: Session,
     verb: str,
     name: str,
+    change: ChangeContext,
     *,
-    reason: str,
-    actor: str,
-    now: datetime,
     before: Mapping[str, bool] | None = None,
     after: Mapping[str, bool] | None = None,
 ) -> None:
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action=f"flag.{verb}",
-        subject=f"flag:{name}",
-        before=before,
-        after=after,
-        reason=reason.strip(),
-    )
-    change_feed.publish(session, FLAG, name, now=now)
+    stripped = replace(change, reason=change.reason.strip())
+    audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
+    change_feed.publish(session, FLAG, name, now=change.now)

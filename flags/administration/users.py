@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -80,6 +81,6 @@ def _publish(session: Session, joined: list[str], left: list[str], *, actor: str
     sentence = f"{len(joined)} joined the beta allowlist, {len(left)} left it."
     after = {"joined": joined[:NAMED_MAX], "left": left[:NAMED_MAX]}
     audit.record(
-        session, now=now, actor=actor, action="directory.beta", subject="directory", reason=sentence, after=after
+        session, ChangeContext(now, actor, sentence), action="directory.beta", subject="directory", after=after
     )
     change_feed.publish(session, DIRECTORY, "beta", now=now)

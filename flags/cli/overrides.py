@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -68,7 +69,7 @@ def end_command(*, effect: str, user: str, flag: str, reason: str, as_json: bool
     """Treat USER like everybody again."""
     with transaction() as session:
         removed = remove_override(
-            session, flag, user, Effect(effect), reason=reason, actor=actor(), now=datetime.now(UTC)
+            session, flag, user, Effect(effect), ChangeContext(datetime.now(UTC), actor(), reason)
         )
     if not removed:
         raise CommandFailed(f"No {effect} override of {flag} names {user!r}.")
@@ -79,7 +80,7 @@ def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime |
     ends = until.replace(tzinfo=UTC) if until else None
     with transaction() as session:
         override = put_override(
-            session, flag, user, effect, reason=reason, actor=actor(), now=datetime.now(UTC), expires_at=ends
+            session, flag, user, effect, ChangeContext(datetime.now(UTC), actor(), reason), expires_at=ends
         )
     found = to_json(override)
     verb = "is let in" if effect is Effect.ALLOW else "is kept out"

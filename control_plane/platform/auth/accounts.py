@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import account_store, audit
 from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.auth.tokens import (
@@ -186,4 +187,4 @@ def _require_an_owner(session: Session, person: Person) -> None:
 
 def _audit(session: Session, verb: str, person: Person, *, now: datetime, actor: str, **changed: Any) -> None:
     subject = f"person:{person.username}"
-    audit.record(session, now=now, actor=actor, action=f"person.{verb}", subject=subject, reason="", **changed)
+    audit.record(session, ChangeContext(now, actor), action=f"person.{verb}", subject=subject, **changed)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit_head
 from control_plane.platform.auth.audit_head import End
 from control_plane.platform.models import AuditEntry
@@ -55,12 +56,10 @@ class Entry:
 
 def record(
     session: Session,
+    change: ChangeContext,
     *,
-    now: datetime,
-    actor: str,
     action: str,
     subject: str,
-    reason: str,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
@@ -68,13 +67,13 @@ def record(
     lock_commit_order(session)  # two writers must not both continue from the same predecessor
     last_id, last_hash = _newest(session)
     entry = AuditEntry(
-        at=now,
-        actor=actor,
+        at=change.now,
+        actor=change.actor,
         action=action,
         subject=subject,
         before=_plain(before),
         after=_plain(after),
-        reason=reason,
+        reason=change.reason,
         previous_hash=last_hash,
     )
     entry.hash = _seal(entry)
@@ -106,7 +105,7 @@ def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
     audit_head.replace_seal(session, End(count, *_newest(session)))
     after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
-    record(session, now=now, actor=actor, action="audit.seal", subject="audit", reason=reason.strip(), after=after)
+    record(session, ChangeContext(now, actor, reason.strip()), action="audit.seal", subject="audit", after=after)
 
 
 def every(session: Session) -> Iterator[AuditEntry]:

@@ -12,6 +12,7 @@ from typing import Protocol
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform import settings
 from control_plane.platform.auth import account_store, audit, token_backup
 from control_plane.platform.auth.token_cache import CONFIRM_SECONDS, TokenCache
@@ -87,7 +88,7 @@ def create_token(
         expires_at=expires_at,
     )
     scope = {"type": kind, "environment": environment, "expires_at": expires_at}
-    _audit(session, "create", token, now=now, actor=actor, reason="", after=scope)
+    _audit(session, "create", token, ChangeContext(now, actor), after=scope)
     return text
 
 
@@ -123,7 +124,7 @@ def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, 
     if token is None:
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     if account_store.revoke(session, token_id, now):
-        _audit(session, "revoke", token, now=now, actor=actor, reason=reason)
+        _audit(session, "revoke", token, ChangeContext(now, actor, reason))
         after_commit(session, partial(CACHE.get().forget, token.selector))
 
 
@@ -196,14 +197,11 @@ def _audit(
     session: Session,
     verb: str,
     token: Token,
+    change: ChangeContext,
     *,
-    now: datetime,
-    actor: str,
-    reason: str,
     after: Mapping[str, object] | None = None,
 ) -> None:
-    subject = f"token:{token.name}"
-    audit.record(session, now=now, actor=actor, action=f"token.{verb}", subject=subject, reason=reason, after=after)
+    audit.record(session, change, action=f"token.{verb}", subject=f"token:{token.name}", after=after)
 
 
 def _kind(kind: TokenType | str) -> TokenType:

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout, default_plan
 from credits_engine.migration import advance_check_job
 from flags.store import UserAttributes, upsert_users
@@ -26,7 +27,7 @@ def soaked(app: Flask) -> Rollout:
     members = [UserAttributes(f"u{number}", "free", planned_at, beta=True) for number in range(3)]
     with changing(app) as session:
         upsert_users(session, members, now=planned_at)
-        rollouts.plan(session, FLAG, default_plan(planned_at), now=planned_at, actor="system", reason="The guide.")
+        rollouts.plan(session, FLAG, default_plan(planned_at), ChangeContext(planned_at, "system", "The guide."))
         return rollouts.find(session, FLAG)
 
 

@@ -18,6 +18,7 @@ from alerts.inbound.receiver import Receiver, receive
 from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
@@ -110,7 +111,7 @@ def test_what_alertmanager_sent_and_who_was_told_is_sufficient(app: Flask, sign_
     alert = Alert(status="firing", labels={"alertname": "DiskFull", "severity": "warning"}, startsAt=now)
     with changing(app) as session:
         receive(session, Notification(version="4", status="firing", alerts=[alert]), Receiver((), actor="am", now=now))
-        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Lunch.")
+        rollouts.hold(session, FLAG, ChangeContext(now, "olga", "Lunch."))
     page = words(browser.get("/alerts").get_data(as_text=True))
     assert re.search(r"Not ours DiskFull ?, firing It names no flag, so it speaks of no rollout\.", page), page
     assert f"{FLAG} held just now · nobody: NOTIFY_URLS is empty" in page
