@@ -25,8 +25,8 @@ def user_add(*, username: str, role: str, as_json: bool) -> None:
     """Let USERNAME sign in; prints a password once."""
     with transaction() as session:
         password = accounts.add_person(session, username, role, now=datetime.now(UTC), actor=actor())
-    words = f"{username} may sign in as {role} with the password {password}   (shown once)"
-    echo_result({"username": username, "role": role, "password": password}, words, as_json=as_json)
+    text = f"{username} may sign in as {role} with the password {password}   (shown once)"
+    echo_result({"username": username, "role": role, "password": password}, text, as_json=as_json)
 
 
 @click.group("token")

@@ -123,8 +123,8 @@ def plan_command(
                     session, flag, wanted, ChangeContext(now, actor(), "Planned."), confirm_losing=confirm_losing
                 )
             )
-    words = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
-    echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(words), as_json=as_json)
+    lines = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
+    echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(lines), as_json=as_json)
 
 
 @rollout.command("advance")

@@ -28,8 +28,8 @@ def actions(rollout: Rollout, migration: Migration = CREDITS) -> tuple[UserActio
     first = {RolloutState.HELD: "resume", RolloutState.RUNNING: "hold"}.get(rollout.state)
     verbs = [first, "step-back" if step_back_label(rollout) else None, "rollback"]
     # Who holds by hand what the guard holds makes the hold their own: it then ends by hand alone.
-    keep = ["hold"] if held and rollout.held_by_guard else []
-    return tuple(action(rollout, verb, migration) for verb in [*keep, *verbs] if verb)
+    takeover = ["hold"] if held and rollout.held_by_guard else []
+    return tuple(action(rollout, verb, migration) for verb in [*takeover, *verbs] if verb)
 
 
 def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserAction:

@@ -27,7 +27,7 @@ class BadgeStyle:
     icon: str
 
 
-LOOKS = {
+STYLES = {
     # the rollout
     "running": BadgeStyle("Running", Tone.ACCENT, "play"),
     "held": BadgeStyle("Held", Tone.CAUTION, "pause"),
@@ -134,5 +134,5 @@ LOOKS = {
 
 def badge_style(token: str) -> BadgeStyle:
     """The face of `token`; one that the table does not know is shown quietly, in its own words."""
-    known = LOOKS.get(token)
+    known = STYLES.get(token)
     return known or BadgeStyle(token.rpartition(".")[2].replace("_", " ").capitalize(), Tone.QUIET, "ring")

@@ -72,16 +72,16 @@ def _of_rollout(
 
 
 def _of_import(
-    session: Session, specimen: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
+    session: Session, flag_explainer: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
 ) -> dict[str, Any]:
     """Explain a flag without a rollout: the parts of its definition take the place of the rules."""
     known = store.user(session, user_id)
     context = _context(user_id, attributes, known)
-    found = specimen.explain(context, context.to_json(specimen.environment, now))
+    found = flag_explainer.explain(context, context.to_json(flag_explainer.environment, now))
     audience, percentage = (f"strategy {found.entry[0]}", found.entry[1]) if found.entry else (None, None)
     return {
-        "flag": specimen.name,
-        "environment": specimen.environment,
+        "flag": flag_explainer.name,
+        "environment": flag_explainer.environment,
         "userId": user_id,
         "known": known is not None,
         "value": found.value,

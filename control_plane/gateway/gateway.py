@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 LATE = Problem(408, "REQUEST_TIMEOUT", "The body of the request did not arrive in time; send it again.")
 BROKEN = Problem(400, "INCOMPLETE_BODY", "The body of the request ended too early; send it again.")
-CROWDED = Problem(
+TOO_MANY_BODIES = Problem(
     503,
     "TOO_MANY_BODIES",
     "Too many requests are sending their bodies slowly; send this one again in a moment.",
@@ -74,8 +74,8 @@ class Gateway:
                 self._answer(watcher, environ, b"")
             case Ending.LATE:
                 responses.refuse(watcher.proto, LATE)
-            case Ending.CROWDED:
-                responses.refuse(watcher.proto, CROWDED)
+            case Ending.OVERLOADED:
+                responses.refuse(watcher.proto, TOO_MANY_BODIES)
             case Ending.BROKEN:
                 responses.refuse(watcher.proto, BROKEN)
 

@@ -28,7 +28,7 @@ class Ending(Enum):
     COMPLETE = "complete"
     TOO_LONG = "too long"
     LATE = "late"
-    CROWDED = "crowded"
+    OVERLOADED = "overloaded"
     BROKEN = "broken"
 
 
@@ -62,8 +62,8 @@ class Bodies:
         body = Body(self, receiver, length=length, limit=limit, done=done)
         with self._changing:
             self._unfinished[body] = None
-            crowded = len(self._unfinished) > UNFINISHED_MAX
-        if crowded:
+            over_limit = len(self._unfinished) > UNFINISHED_MAX
+        if over_limit:
             self._end_oldest()
         body.start()
 
@@ -71,8 +71,8 @@ class Bodies:
         """Count `size` bytes of an unfinished body; where that is too much, the oldest body has to go."""
         with self._changing:
             self._held += size
-            crowded = self._held > HELD_BYTES_MAX
-        if crowded:
+            over_limit = self._held > HELD_BYTES_MAX
+        if over_limit:
             self._end_oldest()
 
     def finish(self, body: "Body") -> bool:
@@ -104,7 +104,7 @@ class Bodies:
         with self._changing:
             oldest = next(iter(self._unfinished), None)
         if oldest is not None:
-            oldest.end(Ending.CROWDED)
+            oldest.end(Ending.OVERLOADED)
 
 
 class Body:

@@ -15,7 +15,7 @@ HANDED_OVER_MAX = 1024 * 1024
 """How much is sent before anybody looks whether it is taken."""
 UNREAD_MAX = 64 * 1024
 READER_SECONDS = 30.0
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 SIOCOUTQ = 0x5411
 """Linux: how many bytes a socket holds that the other side has not acknowledged."""
 OPEN_FILES = "/proc/self/fd"
@@ -46,7 +46,7 @@ class StreamReader:
                     with suppress(OSError):
                         found.shutdown(socket.SHUT_RDWR)
                     return False
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         self._handed_over = 0
         return True
 

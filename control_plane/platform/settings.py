@@ -219,8 +219,8 @@ def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        words = f"The secret key can't be kept in {path} ({reason})"
-        raise SettingsError(f"{words}; set SECRET_KEY, or INSTANCE_DIR to a folder that can be written.") from None
+        sentence = f"The secret key can't be kept in {path} ({reason})"
+        raise SettingsError(f"{sentence}; set SECRET_KEY, or INSTANCE_DIR to a folder that can be written.") from None
 
 
 def _shaped(name: str, value: str, pattern: re.Pattern[str], example: str) -> str:

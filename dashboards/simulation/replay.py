@@ -54,7 +54,7 @@ class Replay:
         self._beta = frozenset(beta)
         self._stage = Simulator(v2, beta=self._beta)
         self._fault: _Fault | None = None
-        self._look_at_gates_at = datetime.min.replace(tzinfo=UTC)
+        self._next_gates_at = datetime.min.replace(tzinfo=UTC)
         self.report = Report()
 
     def prepare(self, begins_at: datetime) -> None:
@@ -85,9 +85,9 @@ class Replay:
     def _tick(self, now: datetime) -> None:
         for transition in run_guard(now, TERM):
             self._record(transition)
-        if now < self._look_at_gates_at:
+        if now < self._next_gates_at:
             return
-        self._look_at_gates_at = now + GATES_EVERY
+        self._next_gates_at = now + GATES_EVERY
         with read_only() as session:
             if not may_advance(session, now):
                 return

@@ -95,8 +95,8 @@ def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
 def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:
     """Leave a message for the next page: what was done, or every reason why not."""
     if isinstance(decision, Refusal):
-        words = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
-        flash("\n".join([words, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
+        summary = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
+        flash("\n".join([summary, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
         return
     # The label names where one comes to, as seen from where one was.
     done = actions.action(decision.before, verb, names_of(decision.before.flag)).done

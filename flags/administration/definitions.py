@@ -103,13 +103,13 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
 def _canonical(raw: object, session: Session) -> Definitions:
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
-        words = f"The definitions can't be taken. {taken}"
-        raise Problem(400, "INVALID_DEFINITION", words[:1000], errors=findings(taken.mistakes))
+        detail = f"The definitions can't be taken. {taken}"
+        raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
     under_rollout = {rollout.flag for rollout in rollout_store.load_all(session)}
     for wire in taken.features:
         if wire["name"] in under_rollout:
-            words = f"{wire['name']} is under a rollout, which alone says who gets it."
-            raise Problem(409, "FLAG_UNDER_ROLLOUT", words)
+            detail = f"{wire['name']} is under a rollout, which alone says who gets it."
+            raise Problem(409, "FLAG_UNDER_ROLLOUT", detail)
     return taken
 
 
@@ -124,8 +124,8 @@ def _segments(session: Session, environment: str, raw: object, taken: Definition
 def _check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:
     names = {wire["name"] for wire in (*store.definitions(session, environment), *features)}
     if len(names) > FLAGS_MAX:
-        words = f"{environment} would have {len(names)} flags; {FLAGS_MAX} is the most. Remove some first."
-        raise Problem(409, "TOO_MANY_FLAGS", words)
+        detail = f"{environment} would have {len(names)} flags; {FLAGS_MAX} is the most. Remove some first."
+        raise Problem(409, "TOO_MANY_FLAGS", detail)
 
 
 def _unknown(session: Session, name: str, found: Mapping[str, Wire]) -> Problem:

@@ -97,8 +97,8 @@ def _check(user_id: str, reason: str, expires_at: datetime | None, *, now: datet
         raise Problem(422, "INVALID_USER_ID", refused)
     _check_reason(reason)
     if expires_at is not None and expires_at <= now:
-        words = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
-        raise Problem(422, "INVALID_EXPIRY", words)
+        detail = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
+        raise Problem(422, "INVALID_EXPIRY", detail)
 
 
 def _check_reason(reason: str) -> None:

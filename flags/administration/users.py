@@ -68,8 +68,8 @@ def _after(change: UserChange, known: UserAttributes | None) -> UserAttributes:
     if refused := refused_user_id(change.user_id):
         raise Problem(422, "INVALID_USER_ID", refused)
     if known is None and not change.attributes.get("plan"):
-        words = f"The user {change.user_id!r} is new; say which plan they are on."
-        raise Problem(422, "PLAN_REQUIRED", words)
+        detail = f"The user {change.user_id!r} is new; say which plan they are on."
+        raise Problem(422, "PLAN_REQUIRED", detail)
     return replace(known or UserAttributes(change.user_id, ""), **change.attributes)
 
 

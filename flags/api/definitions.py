@@ -130,8 +130,8 @@ def _switch(flag: str, environment: str, reason: str, *, enabled: bool) -> Respo
 
 def _check_environment(environment: str) -> None:
     if not ENVIRONMENT.fullmatch(environment):
-        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", words)
+        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", detail)
 
 
 def _state_text(name: str) -> bool:

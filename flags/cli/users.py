@@ -14,8 +14,8 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 from flags.administration.users import UserChange, import_users
 from flags.evaluation import timestamps
 
-TRUE_WORDS = ("true", "1", "yes")
-FALSE_WORDS = ("false", "0", "no", "")
+TRUE_VALUES = ("true", "1", "yes")
+FALSE_VALUES = ("false", "0", "no", "")
 
 
 @click.group("directory")
@@ -63,6 +63,6 @@ def _instant(text: str) -> datetime | None:
 
 
 def _switch(text: str) -> bool:
-    if text.lower() not in TRUE_WORDS + FALSE_WORDS:
+    if text.lower() not in TRUE_VALUES + FALSE_VALUES:
         raise ValueError(f"beta is {text!r}; write true or false.")
-    return text.lower() in TRUE_WORDS
+    return text.lower() in TRUE_VALUES

@@ -50,11 +50,11 @@ class FeatureCacheRefresher:
     """The feature sets of one process. `read` gives what one is made from, `folder` is where it is kept."""
 
     def __init__(self, read: Callable[[Session, str], FeatureSource], lease: GuardLease, folder: Path) -> None:
-        self.shelf = FeatureCache()
+        self.cache = FeatureCache()
         self._read = read
         self._lease = lease
         self._folder = folder
-        self._kept: dict[str, FeatureSource] = {}
+        self._saved: dict[str, FeatureSource] = {}
         # Two locks, so that a database that hangs can't keep the guard's lease from ending.
         self._loading = threading.Lock()
         self._making = threading.Lock()
@@ -63,7 +63,7 @@ class FeatureCacheRefresher:
 
     def current(self, environment: str) -> PreparedPayloads:
         """Return the payloads of `environment`; read from the database at the first use only."""
-        published = self.shelf.get(environment)
+        published = self.cache.get(environment)
         if published is None:
             return self._open(environment)
         return published if self._passes(published, feature_sets.is_servable) else self._make_due(environment)
@@ -88,7 +88,7 @@ class FeatureCacheRefresher:
         """Read what has changed; what can't be read stays as it is and is tried again with `confirm`."""
         self._behind = True
         try:
-            for environment in self.shelf.environments():
+            for environment in self.cache.environments():
                 self._load(environment)
         except Exception as error:
             # Whatever it was, the change feed must go on.
@@ -110,19 +110,19 @@ class FeatureCacheRefresher:
 
     def save_confirmation(self) -> None:
         """Make again what time alone has changed; needs no database."""
-        for environment in self.shelf.environments():
+        for environment in self.cache.environments():
             self._make_due(environment)
 
     def save_backup(self) -> None:
         """Keep on disk what has changed since the last time, and note what is still confirmed."""
-        for environment in self.shelf.environments():
-            published = self.shelf.get(environment)
+        for environment in self.cache.environments():
+            published = self.cache.get(environment)
             if published is None or self.stale_seconds:
                 continue
             source = published.feature_set.source
-            if self._kept.get(environment) != source:
+            if self._saved.get(environment) != source:
                 backup.save(self._folder, source)
-                self._kept[environment] = source
+                self._saved[environment] = source
             backup.confirm(self._folder, environment)
 
     def _open(self, environment: str) -> PreparedPayloads:
@@ -134,7 +134,7 @@ class FeatureCacheRefresher:
             if found is None:
                 raise
         with self._loading:
-            if (published := self.shelf.get(environment)) is not None:
+            if (published := self.cache.get(environment)) is not None:
                 return published
             age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
             self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
@@ -144,7 +144,7 @@ class FeatureCacheRefresher:
 
     def _load(self, environment: str) -> PreparedPayloads:
         with self._loading:
-            published = self.shelf.get(environment)
+            published = self.cache.get(environment)
             with read_only() as session:
                 if published and store.flags_revision(session) == published.feature_set.source.revision:
                     return published
@@ -155,11 +155,11 @@ class FeatureCacheRefresher:
 
     def _put(self, source: FeatureSource) -> PreparedPayloads:
         with self._making:
-            return self._make(source, self.shelf.get(source.environment))
+            return self._make(source, self.cache.get(source.environment))
 
     def _make_due(self, environment: str) -> PreparedPayloads:
         with self._making:
-            before = self.shelf.get(environment)
+            before = self.cache.get(environment)
             assert before is not None
             return (
                 before
@@ -173,7 +173,7 @@ class FeatureCacheRefresher:
         feature_set = feature_sets.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
         if known is None or known.tag != feature_set.tag:
             log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
-        return self.shelf.set(feature_set)
+        return self.cache.set(feature_set)
 
     def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:
         feature_set = published.feature_set

@@ -57,8 +57,8 @@ class FlagResults:
 
     def needs_user(self, key: str) -> bool:
         """Return whether the flag can't be evaluated without a user."""
-        asked = self._deciders.get(key)
-        return asked is not None and asked.constant is None and not asked.otherwise
+        evaluator = self._deciders.get(key)
+        return evaluator is not None and evaluator.constant is None and not evaluator.otherwise
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
         """The answer of the flag `key`, None where there is no such flag."""
@@ -80,17 +80,17 @@ class FlagResults:
         user_id, signed_up_at = context.user_id, context.signed_up_at
         written = self._encode(context, now) if self._needs_context else b""
         on = []
-        for toggle, asked in self._toggles:
-            if isinstance(asked, FastEvaluator):
-                if asked.evaluate(user_id, signed_up_at, written):
+        for toggle, evaluator in self._toggles:
+            if isinstance(evaluator, FastEvaluator):
+                if evaluator.evaluate(user_id, signed_up_at, written):
                     on.append(toggle)
-            elif asked.is_on(written):
-                on.append(self._with_variant(asked, written) if asked.has_variants else toggle)
+            elif evaluator.is_on(written):
+                on.append(self._with_variant(evaluator, written) if evaluator.has_variants else toggle)
         return b'{"toggles":[' + b",".join(on) + b"]}"
 
-    def _with_variant(self, asked: ImportedFlag, written: bytes) -> bytes:
-        wire = self._feature_set.contents.features[asked.name.decode()].wire
-        return encode(_toggle(wire, asked.variant(written) or NO_VARIANT))
+    def _with_variant(self, evaluator: ImportedFlag, written: bytes) -> bytes:
+        wire = self._feature_set.contents.features[evaluator.name.decode()].wire
+        return encode(_toggle(wire, evaluator.variant(written) or NO_VARIANT))
 
     def _encode(self, context: Context, now: datetime) -> bytes:
         return encode(context.to_json(self._feature_set.environment, now))

@@ -14,7 +14,7 @@ from control_plane.audiences.exposure import Share
 from flags.evaluation.timestamps import ZULU, earlier_prefixes, later_prefixes, parse_timestamp
 from flags.evaluation.unleash_engine import Engine
 
-CONDITIONS_KEPT = 64
+CACHE_SIZE = 64
 NAME = b"members"
 
 Membership = Callable[[bytes], bool]
@@ -40,7 +40,7 @@ def wire_constraints(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
     return [wire for constraint in constraints for wire in _wires(constraint)]
 
 
-@lru_cache(maxsize=CONDITIONS_KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def membership(constraints: tuple[Constraint, ...]) -> Membership:
     """Return a test whether a context meets all `constraints`."""
     strategy = {"name": "default", "parameters": {}, "constraints": wire_constraints(constraints)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from yggdrasil_engine.engine import UnleashEngine
 
-ENGINES_KEPT = 8
+CACHE_SIZE = 8
 NO_CUSTOM_STRATEGIES = b"{}"
 TRUE, NOT_FOUND = b'"value":true', b'"status_code":"NotFound"'
 
@@ -45,7 +45,7 @@ class Engine:
             self._free(answer)
 
 
-@lru_cache(maxsize=ENGINES_KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def engine(state: bytes) -> Engine:
     """The engine of this state, made once."""
     return Engine(state)

@@ -12,13 +12,13 @@ OLDEST_REPORT = timedelta(days=7)
 
 def registration(said: requests.Registration, environment: str) -> None:
     """An SDK instance introduced itself."""
-    introduced = {
+    headers = {
         "unleash-connection-id": said.connection_id,
         "unleash-instanceid": said.instance_id,
         "unleash-appname": said.app_name,
         "unleash-sdk": said.sdk_version,
     }
-    named = {name: value for name, value in introduced.items() if value}
+    named = {name: value for name, value in headers.items() if value}
     reporter().connections.record(named, environment, now=datetime.now(UTC))
 
 

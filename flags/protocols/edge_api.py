@@ -26,8 +26,8 @@ def validate_view() -> ResponseReturnValue:
     It needs no token of its own, so what it is sent counts like any other attempt to be let in.
     """
     rate_limit.raise_if_exceeded(rate_limit.TOKEN, authentication.address())
-    shown, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
-    checked = [(text, accounts.check_token(text, now)) for text in shown]
+    presented, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
+    checked = [(text, accounts.check_token(text, now)) for text in presented]
     for _, token in checked:
         if isinstance(token, TokenRefusal):
             rate_limit.count(rate_limit.TOKEN, authentication.address())

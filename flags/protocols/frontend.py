@@ -86,8 +86,8 @@ def add_cors_headers(answer: Response) -> Response:
 
 def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> RawResponse:
     """Return the flags that are on for this user; the ETag is of the content, which depends on the user."""
-    introduced_context = with_directory(with_connection(context, address), asker)
-    answered = payloads_for(asker).results.toggles(introduced_context, datetime.now(UTC))
+    enriched = with_directory(with_connection(context, address), asker)
+    answered = payloads_for(asker).results.toggles(enriched, datetime.now(UTC))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
     return not_modified_or(Payload(answered, etag), if_none_match, *staleness())
 
@@ -101,8 +101,8 @@ def from_body(value: Any) -> Context:
 
 
 def _evaluate(context: Context) -> Response:
-    seen = request.headers.get("If-None-Match")
-    return response(toggles(context, token(), address=request.remote_addr, if_none_match=seen))
+    known_etag = request.headers.get("If-None-Match")
+    return response(toggles(context, token(), address=request.remote_addr, if_none_match=known_etag))
 
 
 def init_app(app: Flask) -> None:

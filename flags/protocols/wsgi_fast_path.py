@@ -66,11 +66,11 @@ class FastPath:
 
         Nothing is lost by that: no lane leaves anything behind for the end of a request to close.
         """
-        standing: contextvars.Context | None = getattr(self._threads, "standing", None)
-        if standing is None:
-            standing = self._threads.standing = contextvars.Context()
-            standing.run(self._app.app_context().push)
-        return standing
+        context: contextvars.Context | None = getattr(self._threads, "context", None)
+        if context is None:
+            context = self._threads.context = contextvars.Context()
+            context.run(self._app.app_context().push)
+        return context
 
 
 def init_app(app: Flask) -> None:
@@ -116,8 +116,8 @@ def _posted_toggles(environ: Environ, token: Token) -> RawResponse | None:
 
 
 def _frontend(environ: Environ, context: Context, token: Token) -> RawResponse:
-    address, seen = environ.get("REMOTE_ADDR"), environ.get("HTTP_IF_NONE_MATCH")
-    return frontend.toggles(context, token, address=address, if_none_match=seen)
+    address, known_etag = environ.get("REMOTE_ADDR"), environ.get("HTTP_IF_NONE_MATCH")
+    return frontend.toggles(context, token, address=address, if_none_match=known_etag)
 
 
 def _one_flag(environ: Environ, token: Token) -> RawResponse | None:

@@ -41,10 +41,10 @@ class MetricsForwarder:
     def forward(self) -> None:
         """Hand on what was reported since the last time; what does not arrive is kept for the next."""
         report = self._reporting.usage.take()
-        heard = [each for each in self._reporting.connections.touch() if each.seen_at > self._sent_at]
+        connections = [each for each in self._reporting.connections.touch() if each.seen_at > self._sent_at]
         self._sent_at = datetime.now(UTC)
         for environment, token in self._tokens.items():
-            body = _body(environment, report, heard)
+            body = _body(environment, report, connections)
             if not any(body.values()):
                 continue
             try:
@@ -67,10 +67,10 @@ def _of(environment: str, report: Report) -> Report:
     )
 
 
-def _body(environment: str, report: Report, heard: list[Connection]) -> dict[str, list[Any]]:
+def _body(environment: str, report: Report, connections: list[Connection]) -> dict[str, list[Any]]:
     ours = _of(environment, report)
     return {
-        "applications": [_application(each) for each in heard if each.environment == environment],
+        "applications": [_application(each) for each in connections if each.environment == environment],
         "metrics": _rows(ours.answers),
         "impactMetrics": _impact({**ours.increments, **ours.levels}),
     }

@@ -81,8 +81,8 @@ class RelayTokens:
         try:
             found = {each["token"]: _token(each) for each in self._upstream.validate(texts)}
         except UpstreamError as error:
-            words = "Upstream can't be asked about this token at the moment; try again."
-            raise Problem(503, "UPSTREAM_UNAVAILABLE", words, headers={"Retry-After": "2"}) from error
+            detail = "Upstream can't be asked about this token at the moment; try again."
+            raise Problem(503, "UPSTREAM_UNAVAILABLE", detail, headers={"Retry-After": "2"}) from error
         with self._changing:
             before = dict(self._known)
             for text in texts:
@@ -103,18 +103,20 @@ class RelayTokens:
             self._texts[digest] = text
 
     def _save_backup(self) -> None:
-        kept = {digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()}
+        saved = {
+            digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()
+        }
         private_files.make_folder(self._path.parent)
         fresh = self._path.with_suffix(".new")
         private_files.make_private(fresh)
-        fresh.write_text(json.dumps(kept))
+        fresh.write_text(json.dumps(saved))
         fresh.replace(self._path)
 
     def _load_backup(self) -> None:
         try:
-            kept: dict[str, list[str]] = json.loads(self._path.read_text())
+            saved: dict[str, list[str]] = json.loads(self._path.read_text())
             self._known = {
-                digest: _token_from(kind, place, trusted, digest) for digest, (kind, place, *trusted) in kept.items()
+                digest: _token_from(kind, place, trusted, digest) for digest, (kind, place, *trusted) in saved.items()
             }
         except FileNotFoundError:
             pass

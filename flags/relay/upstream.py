@@ -20,8 +20,8 @@ ANSWER_SECONDS = 10.0
 class UpstreamError(RuntimeError):
     """Upstream gave no useful answer; the message says which. `status` is 0 where it gave none at all."""
 
-    def __init__(self, words: str, status: int = 0) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
         self.status = status
 
 

@@ -26,7 +26,7 @@ Wire = dict[str, Any]
 SEGMENT_IDS_FROM = 1_000_000_000
 """Segments of phased flags start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4
-LISTS_KEPT = 16
+LIST_CACHE_SIZE = 16
 FLAG_SLOTS = 250_000_000
 """SDKs read segment ids as signed 32-bit numbers, which leaves room for this many flags."""
 
@@ -101,7 +101,7 @@ def _named(flag: RolloutFlag, now: datetime) -> dict[SegmentKind, frozenset[str]
 
 
 # A million beta users take seconds to check and sort; from one change to the next they are mostly the same.
-@lru_cache(maxsize=LISTS_KEPT)
+@lru_cache(maxsize=LIST_CACHE_SIZE)
 def _sendable(user_ids: frozenset[str]) -> _Sendable:
     left_out = {user_id for user_id in user_ids if refused_user_id(user_id)}
     return _Sendable(tuple(sorted(user_ids - left_out)), tuple(sorted(left_out)))

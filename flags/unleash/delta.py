@@ -50,6 +50,6 @@ def apply_events(document: object) -> object:
     """A document of events as the features and segments they lead to; any other document as it is."""
     if not isinstance(document, Mapping) or not isinstance(document.get("events"), list):
         return document
-    holdings = FeatureState()
-    holdings.apply(document["events"])
-    return holdings.to_json()
+    state = FeatureState()
+    state.apply(document["events"])
+    return state.to_json()

@@ -99,9 +99,9 @@ class FlagExplainer:
                 yield bucket(given.get("groupId") or self._wire["name"], context.user_id), number
 
 
-def _state(contents: FeaturePayload, wire: Wire, asked: Iterable[Probe]) -> bytes:
+def _state(contents: FeaturePayload, wire: Wire, parts: Iterable[Probe]) -> bytes:
     """A state in which each part is a flag, beside the flags and segments that they refer to."""
-    probes = [part.wire for part in asked]
+    probes = [part.wire for part in parts]
     parents = {each["feature"] for each in wire.get("dependencies") or ()}
     features = [*probes, *(contents.features[name].wire for name in sorted(parents) if name in contents.features)]
     segments = join(contents.segments.values())

@@ -46,10 +46,10 @@ class FeaturePayload:
 
     def named(self, prefix: str) -> "FeaturePayload":
         """The features whose name begins with `prefix`, with every segment."""
-        kept = FeaturePayload(
+        remaining = FeaturePayload(
             {name: item for name, item in self.features.items() if name.startswith(prefix)}, self.segments
         )
-        return replace(kept, digest=_digest(kept))
+        return replace(remaining, digest=_digest(remaining))
 
 
 def encode(value: Any) -> bytes:
@@ -86,9 +86,9 @@ def _inline(feature: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
 
 
 def _without_segments(strategy: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
-    kept = {name: value for name, value in strategy.items() if name != "segments"}
+    remaining = {name: value for name, value in strategy.items() if name != "segments"}
     added = [constraint for key in strategy.get("segments", ()) for constraint in segments.get(key, [NEVER])]
-    return {**kept, "constraints": [*strategy.get("constraints", ()), *added]}
+    return {**remaining, "constraints": [*strategy.get("constraints", ()), *added]}
 
 
 def _item(wire: Wire, before: EncodedFeature | None) -> EncodedFeature:

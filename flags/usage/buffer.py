@@ -101,8 +101,8 @@ class UsageBuffer:
         elif self._has_room(self._increments, series):
             self._increments[series] = self._increments.get(series, 0.0) + value
 
-    def _has_room(self, kept: Mapping[Any, Any], series: Hashable) -> bool:
-        if series in kept or len(kept) < SERIES_MAX:
+    def _has_room(self, totals: Mapping[Any, Any], series: Hashable) -> bool:
+        if series in totals or len(totals) < SERIES_MAX:
             return True
         self.dropped += 1
         return False

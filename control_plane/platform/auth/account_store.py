@@ -116,9 +116,9 @@ def revoke(session: Session, token_id: int, now: datetime) -> bool:
     return database.rowcount_of(session, statement.values(revoked_at=now)) == 1
 
 
-def touch_last_seen(session: Session, seen: Mapping[int, datetime]) -> None:
+def touch_last_seen(session: Session, uses: Mapping[int, datetime]) -> None:
     """Note when tokens were last used; a note never moves back."""
-    for token_id, at in sorted(seen.items()):
+    for token_id, at in sorted(uses.items()):
         older = or_(ApiTokenRow.last_seen_at.is_(None), ApiTokenRow.last_seen_at < at)
         session.execute(update(ApiTokenRow).where(ApiTokenRow.id == token_id, older).values(last_seen_at=at))
 

@@ -104,6 +104,6 @@ def _is_sealed(head: AuditHead) -> bool:
 
 
 def _seal(head: AuditHead) -> str:
-    words = f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}"
+    content = f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}"
     key = hmac.digest(current().secret_key.encode(), PURPOSE, "sha256")
-    return hmac.new(key, words.encode(), "sha256").hexdigest()
+    return hmac.new(key, content.encode(), "sha256").hexdigest()

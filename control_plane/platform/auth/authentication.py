@@ -19,7 +19,7 @@ from control_plane.platform.problems import Problem
 
 PRINCIPAL = "rollout.caller"
 SESSION_LIFETIME = timedelta(hours=12)
-SEEN_SECONDS = 60
+TOUCH_SECONDS = 60
 """How old the note of the last use may become before the cookie is written again."""
 ACCOUNT_CHARACTERS = 64
 QUEUE_SHARE = 1 / 16
@@ -183,7 +183,7 @@ def _session_principal() -> Principal | None:
         found = accounts.person_of_session(database_session, session_id)
     if found is None or found.session_version != session.get("version"):
         return None
-    if now - session["seen_at"] > SEEN_SECONDS:
+    if now - session["seen_at"] > TOUCH_SECONDS:
         session["seen_at"] = now
     return Principal(found.username, role=found.role, person=found)
 
@@ -192,5 +192,5 @@ def _is_over(now: float) -> bool:
     """Return whether the session has lasted too long, or was not used for too long."""
     idle_seconds = settings.current().session_idle_minutes * 60
     signed_in_at: float = session.get("signed_in_at", 0.0)
-    seen_at: float = session.get("seen_at", 0.0)
-    return now - signed_in_at > SESSION_LIFETIME.total_seconds() or now - seen_at > idle_seconds
+    used_at: float = session.get("seen_at", 0.0)
+    return now - signed_in_at > SESSION_LIFETIME.total_seconds() or now - used_at > idle_seconds

@@ -98,8 +98,8 @@ def attempt(*limits: tuple[RateLimitItem, str]) -> Iterator[Attempt]:
 
 def raise_if_exceeded(limit: RateLimitItem, address: str) -> None:
     """Raise a 429 Problem once `address` has failed too often."""
-    with attempt((limit, network(address))) as asked:
-        asked.failed = False
+    with attempt((limit, network(address))) as attempted:
+        attempted.failed = False
 
 
 def count(limit: RateLimitItem, address: str) -> None:

@@ -105,12 +105,12 @@ def people_behind(session: Session, actor: str) -> frozenset[str]:
     makers: dict[str, set[str]] = {}
     for each in account_store.tokens(session):
         makers.setdefault(f"{ACTOR_PREFIX}{each.name}", set()).add(each.created_by)
-    found, waiting, seen = set[str](), [actor], set[str]()
+    found, waiting, visited = set[str](), [actor], set[str]()
     while waiting:
         name = waiting.pop()
-        if name in seen:
+        if name in visited:
             continue
-        seen.add(name)
+        visited.add(name)
         if name in makers:
             waiting.extend(makers[name])
         else:
@@ -163,12 +163,12 @@ def init_app(app: Flask, *, clock: Callable[[], float] = time.monotonic) -> None
 
 def write_uses() -> None:
     """Store when tokens were last used, and the tokens in force for a start without the database."""
-    seen = CACHE.get().take_uses()
+    uses = CACHE.get().take_uses()
     try:
         with transaction() as session:
-            account_store.touch_last_seen(session, seen)
+            account_store.touch_last_seen(session, uses)
     except Exception:
-        for token_id, at in seen.items():
+        for token_id, at in uses.items():
             CACHE.get().record_use(token_id, at)
         raise
     with read_only() as session:
@@ -208,14 +208,14 @@ def _kind(kind: TokenType | str) -> TokenType:
     try:
         return TokenType(kind)
     except ValueError:
-        words = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
-        raise Problem(422, "UNKNOWN_TOKEN_TYPE", words) from None
+        detail = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
+        raise Problem(422, "UNKNOWN_TOKEN_TYPE", detail) from None
 
 
 def _environment(environment: str) -> str:
     if not ENVIRONMENT.fullmatch(environment):
-        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", words)
+        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", detail)
     return environment
 
 
@@ -223,5 +223,5 @@ def _check(name: str, expires_at: datetime | None, *, now: datetime) -> None:
     if len(name) not in NAME_CHARACTERS or not name.isprintable():
         raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
     if expires_at is not None and expires_at <= now:
-        words = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
-        raise Problem(422, "INVALID_EXPIRY", words)
+        detail = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
+        raise Problem(422, "INVALID_EXPIRY", detail)

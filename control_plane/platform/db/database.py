@@ -249,12 +249,12 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
         read_only = connection.get_execution_options().get(READ_ONLY, False)
         driver = connection.connection.driver_connection
         assert driver is not None
-        words = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         try:
-            driver.execute(words)
+            driver.execute(statement)
         except sqlite3.Error as error:
             # Past SQLAlchemy, and told in its words: a database that is locked or read only is an outage, no defect.
-            refused = OperationalError(words, None, error)
+            refused = OperationalError(statement, None, error)
             BEGIN_ERROR_HOOK.get()(refused)
             raise refused from error
 

@@ -93,9 +93,11 @@ def describe(app: Flask, routes: Mapping[str, Documentation]) -> None:
     """Tell what views take and give, by endpoint, where that is too long to stand beside them. What they say stays."""
     for endpoint, added in routes.items():
         view = app.view_functions[endpoint]
-        told: Documentation = getattr(view, ATTRIBUTE, Documentation())
-        query = {**told.query, **added.query}
-        merged = Documentation(added.body or told.body, added.body_is_optional, query, added.answers or told.answers)
+        documentation: Documentation = getattr(view, ATTRIBUTE, Documentation())
+        query = {**documentation.query, **added.query}
+        merged = Documentation(
+            added.body or documentation.body, added.body_is_optional, query, added.answers or documentation.answers
+        )
         setattr(view, ATTRIBUTE, merged)
 
 
@@ -148,20 +150,20 @@ def _methods(rule: Rule) -> Iterator[str]:
 
 def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
     view = app.view_functions[rule.endpoint]
-    told: Documentation = getattr(view, ATTRIBUTE, Documentation())
-    words = (getdoc(view) or rule.endpoint).split("\n", 1)
+    documentation: Documentation = getattr(view, ATTRIBUTE, Documentation())
+    paragraphs = (getdoc(view) or rule.endpoint).split("\n", 1)
     operation: dict[str, Any] = {
         "operationId": f"{rule.endpoint}.{method.lower()}",
         "tags": [rule.endpoint.split(".", 1)[0]],
-        "summary": words[0],
-        "parameters": [*_path_parameters(rule), *_query_parameters(told)],
-        "responses": _responses(told),
+        "summary": paragraphs[0],
+        "parameters": [*_path_parameters(rule), *_query_parameters(documentation)],
+        "responses": _responses(documentation),
     }
-    if len(words) > 1:
-        operation["description"] = words[1].strip()
-    if told.body is not None:
-        content = {JSON: {"schema": _reference(told.body)}}
-        operation["requestBody"] = {"required": not told.body_is_optional, "content": content}
+    if len(paragraphs) > 1:
+        operation["description"] = paragraphs[1].strip()
+    if documentation.body is not None:
+        content = {JSON: {"schema": _reference(documentation.body)}}
+        operation["requestBody"] = {"required": not documentation.body_is_optional, "content": content}
     return operation
 
 
@@ -172,13 +174,13 @@ def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _query_parameters(told: Documentation) -> Iterator[dict[str, Any]]:
-    for name, words in told.query.items():
-        yield {"name": name, "in": "query", "description": words, "schema": {"type": "string"}}
+def _query_parameters(documentation: Documentation) -> Iterator[dict[str, Any]]:
+    for name, description in documentation.query.items():
+        yield {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
 
 
-def _responses(told: Documentation) -> dict[str, Any]:
-    answers = {str(status): _response(content) for status, content in (told.answers or {200: JSON}).items()}
+def _responses(documentation: Documentation) -> dict[str, Any]:
+    answers = {str(status): _response(content) for status, content in (documentation.answers or {200: JSON}).items()}
     problem = {"schema": {"$ref": REFERENCE.format(model="Problem")}}
     content = {MEDIA_TYPE: problem, JSON: {"schema": {"type": "object"}}}
     return {**answers, "default": {"description": "A refusal; to SDKs in their own words.", "content": content}}
@@ -207,12 +209,12 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _schemas(app: Flask) -> dict[str, Any]:
-    told = [getattr(view, ATTRIBUTE, Documentation()) for view in app.view_functions.values()]
-    bodies = {each.body for each in told if each.body}
-    given = (content for each in told for content in each.answers.values())
+    documented = [getattr(view, ATTRIBUTE, Documentation()) for view in app.view_functions.values()]
+    bodies = {each.body for each in documented if each.body}
+    given = (content for each in documented for content in each.answers.values())
     answers = {
         each for content in given for each in (content if isinstance(content, tuple) else (content,)) if _is_model(each)
     }
-    asked = [(model, "validation") for model in bodies] + [(model, "serialization") for model in answers - bodies]
-    _, definitions = models_json_schema(asked, ref_template=REFERENCE)  # type: ignore[arg-type]
+    modes = [(model, "validation") for model in bodies] + [(model, "serialization") for model in answers - bodies]
+    _, definitions = models_json_schema(modes, ref_template=REFERENCE)  # type: ignore[arg-type]
     return {**definitions.get("$defs", {}), "Problem": PROBLEM}

@@ -24,7 +24,7 @@ WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 SHARE_OF_ONE = 3
 """An account's failures count while they are at most one in so many of all that count."""
-ACCOUNTS_KEPT = 1000
+ACCOUNTS_MAX = 1000
 """So many failing accounts are no single one's fault: from here on everything counts and nothing more is stored."""
 
 SERVED = "served"
@@ -49,7 +49,7 @@ COUNTED = CompiledStatement(
         TABLE.c.window == bindparam("window"),
         TABLE.c.bad > 0,
     )
-    .limit(ACCOUNTS_KEPT)
+    .limit(ACCOUNTS_MAX)
 )
 
 
@@ -121,7 +121,7 @@ def _admit(session: Session, series: Series, failures: list[tuple[Failure, int]]
     signal, engine, role = series
     row = {"signal": signal, "engine": engine if role == SERVED else f"{engine} {role}", "window": window}
     counted = dict(COUNTED.fetch_all(session, row))
-    if len(counted) >= ACCOUNTS_KEPT:
+    if len(counted) >= ACCOUNTS_MAX:
         number = sum(number for _, number in failures)
         return number, number
     fresh = Counter[str]()

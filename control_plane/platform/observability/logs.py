@@ -12,7 +12,7 @@ from flask import g, has_request_context
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
-SECRET_WORDS = ("password", "secret", "authorization", "cookie", "api_key")
+SECRET_KEYS = ("password", "secret", "authorization", "cookie", "api_key")
 # One list for the life of the process, changed in place: loggers keep hold of it, which makes them cheap.
 PROCESSORS: list[Processor] = []
 ENCODER = json.JSONEncoder(default=str)
@@ -85,4 +85,4 @@ def _renderers(log_format: str) -> list[Processor]:
 
 @lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in SECRET_WORDS)
+    return any(word in name.lower() for word in SECRET_KEYS)

@@ -100,10 +100,10 @@ class ChangeFeed:
         """Look for a new revision now: this process has just committed one."""
         self._nudge.set()
 
-    def wait(self, seen: int, timeout_seconds: float) -> int:
-        """Block until the revision differs from `seen`, the feed stops or time is up; returns the revision known."""
+    def wait(self, known: int, timeout_seconds: float) -> int:
+        """Block until the revision differs from `known`, the feed stops or time is up; returns the revision known."""
         with self._changed:
-            self._changed.wait_for(lambda: self._revision != seen or self._stopped, timeout_seconds)
+            self._changed.wait_for(lambda: self._revision != known or self._stopped, timeout_seconds)
             return self._revision
 
     def start(self) -> None:

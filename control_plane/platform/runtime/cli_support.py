@@ -118,6 +118,6 @@ def _lock_holder() -> str:
         return lock_holders.UNKNOWN
 
 
-def echo_result(document: Mapping[str, object], words: str, *, as_json: bool) -> None:
+def echo_result(document: Mapping[str, object], text: str, *, as_json: bool) -> None:
     """Print the answer for a script or for a person."""
-    click.echo(json.dumps(document, default=str, indent=2) if as_json else words)
+    click.echo(json.dumps(document, default=str, indent=2) if as_json else text)

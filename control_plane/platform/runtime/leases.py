@@ -87,9 +87,9 @@ def rows(session: Session) -> list[dict[str, Any]]:
     return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
 
 
-def put_back(session: Session, kept: Sequence[Mapping[str, Any]]) -> None:
+def put_back(session: Session, saved: Sequence[Mapping[str, Any]]) -> None:
     """Let these leases stand as they were: a term never falls back to one that somebody was fenced off by."""
-    for row in kept:
+    for row in saved:
         statement = dialect_insert(session, Lease).values(**row)
         session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=dict(row)))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
-SHOWN_LENGTH = 60
+QUOTED_LENGTH_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def trim(text: str) -> str:
 def truncate(raw: object) -> str:
     """A value as an error sentence shows it, however long it is."""
     text = repr(raw)
-    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…"
+    return text if len(text) <= QUOTED_LENGTH_MAX else f"{text[:QUOTED_LENGTH_MAX]}…"
 
 
 def _scalar(raw: float) -> str:

@@ -20,7 +20,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "remoteAddress": ("IPs",),
     "applicationHostname": ("hostNames",),
 }
-DRAWN_BY = ("groupId", "stickiness")
+VARIANT_PARAMETERS = ("groupId", "stickiness")
 """The parameters by which every strategy draws one of its variants; engines fill them in differently."""
 PERCENTAGE = re.compile(r"[0-9]{1,3}")
 GROUP_ID = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}")
@@ -86,7 +86,7 @@ def _parameters(
     strategy: Mapping[str, Any], where: str, findings: Issues, *, name: str, feature: str, variants: list[Wire]
 ) -> dict[str, str]:
     own = PARAMETERS.get(name, ())
-    needed = dict.fromkeys((*own, *DRAWN_BY)) if variants else own
+    needed = dict.fromkeys((*own, *VARIANT_PARAMETERS)) if variants else own
     given = findings.record(strategy.get("parameters") or {}, where, needed)
     parameters: dict[str, str] = {}
     for parameter in needed:
