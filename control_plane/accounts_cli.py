@@ -37,12 +37,12 @@ def token() -> None:
 @token.command("create")
 @click.argument("name")
 @click.option("--type", "kind", type=click.Choice(["client", "frontend", "admin", "service"]), required=True)
-@click.option("--environment", help="Where it opens something; that of this installation where none is given.")
+@click.option("--environment", help="The environment it is for. Default: that of this installation.")
 @click.option(
     "--trust",
     "trusted",
     multiple=True,
-    help="A user attribute (signupDate, plan, beta) for which the caller's word outweighs the directory; repeatable.",
+    help="A user attribute (signupDate, plan, beta) that its caller may set over the directory's; repeatable.",
 )
 @json_option
 @in_application

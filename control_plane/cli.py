@@ -41,7 +41,7 @@ from control_plane.server import check_port, serve
 from control_plane.transitions import Decision, Refusal
 
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
-confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Users may lose the flag by a step.")
+confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Go on although users lose the flag by it.")
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
@@ -64,7 +64,7 @@ def serve_command() -> None:
     except OperationalError:
         if not any(settings.flags_backup_dir.glob("*")):
             raise
-        lines = ["Database  can't be reached; flags are served as they were kept until it answers"]
+        lines = ["Database  can't be reached; flags are served from the last backup until it answers"]
     click.echo("\n".join([f"Page      http://{settings.host}:{settings.port}", *lines, "Stop      Ctrl-C"]))
     sys.stdout.flush()
     serve(settings)
@@ -129,7 +129,12 @@ def plan_command(
 
 @rollout.command("advance")
 @flag_option
-@click.option("--approve", "approval", default="", help="Why gates that prove nothing yet may be passed.")
+@click.option(
+    "--approve",
+    "approval",
+    default="",
+    help="Why the step is safe, for the gates that can't tell yet.",
+)
 @confirm_losing_option
 @json_option
 @in_application
@@ -174,7 +179,7 @@ def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
 @json_option
 @in_application
 def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
-    """Legacy for everybody, at once and until re-armed."""
+    """Give everybody legacy at once, until the rollout is re-armed."""
 
     def roll_back(session: Session) -> Rollout:
         decision = rollouts.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))

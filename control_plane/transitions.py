@@ -101,12 +101,12 @@ def decide_advance(
         if gate.status is GateStatus.CLOSED:
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
         elif gate.status is GateStatus.UNKNOWN and not approval.strip():
-            reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} proves nothing yet: {gate.reason}"))
+            reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} can't tell yet: {gate.reason}"))
     if reasons:
         return Refusal(Action.ADVANCE, tuple(reasons))
     next_position = position_after(rollout.plan, rollout.position)
     if next_position is None:
-        return _transition(Action.ADVANCE, rollout, "The last step soaked.", now=now, state=RolloutState.COMPLETE)
+        return _transition(Action.ADVANCE, rollout, "The last soak time is over.", now=now, state=RolloutState.COMPLETE)
     reason = approval.strip() or "Every gate is open."
     return _transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
 
@@ -152,7 +152,12 @@ def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: in
     if rollout.latched:
         reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
     if attempt is not None and attempt != rollout.attempt:
-        reasons.append(Reason("OTHER_ATTEMPT", f"The cause belongs to attempt {attempt}; this is {rollout.attempt}."))
+        reasons.append(
+            Reason(
+                "OTHER_ATTEMPT",
+                f"The cause belongs to attempt {attempt}; attempt {rollout.attempt} runs now.",
+            )
+        )
     if reasons:
         return Refusal(Action.ROLL_BACK, tuple(reasons))
     return _transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
@@ -225,7 +230,9 @@ def _transition(
 def _stale(rollout: Rollout, expected_version: int) -> list[Reason]:
     if rollout.version == expected_version:
         return []
-    sentence = f"You saw version {expected_version}, the rollout is at {rollout.version} now; look again."
+    sentence = (
+        f"The rollout has changed since you saw it: version {expected_version} then, {rollout.version} now. Look again."
+    )
     return [Reason("VERSION_CONFLICT", sentence)]
 
 

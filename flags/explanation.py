@@ -23,7 +23,7 @@ from flags.snapshot import Snapshots, UnknownFlagError
 from flags.store import UserAttributes
 from flags.unleash.explainer import FlagExplainer
 
-NO_ROLLOUT = "no rollout moves this flag; it changes when somebody switches it or defines it anew."
+NO_ROLLOUT = "this flag has no rollout; it changes when somebody switches it or imports it again."
 
 
 Explainer = Callable[..., dict[str, Any]]
@@ -128,7 +128,7 @@ def to_text(explanation: Mapping[str, Any]) -> str:
 def entry(audience: str | None, percentage: int | None) -> str:
     """With whom a user enters, in words."""
     if audience is None:
-        return "by no share of users"
+        return "at no percentage"
     if audience in KINDS:
         return KINDS[audience].entry(percentage)
     return f"at {percentage} % of {audience}"

@@ -226,7 +226,7 @@ def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:
 def _shaped(name: str, value: str, pattern: re.Pattern[str], example: str) -> str:
     """A secret of Stripe's, which its beginning tells apart; what was written instead is not repeated."""
     if value and not pattern.fullmatch(value):
-        raise SettingsError(f"{name} holds something else than such a secret; write one like {example}.")
+        raise SettingsError(f"{name} is not such a secret; write one like {example}.")
     return value
 
 

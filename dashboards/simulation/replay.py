@@ -62,7 +62,7 @@ class Replay:
         plan = default_plan(begins_at + NEWCOMERS_AFTER)
         members = [UserAttributes(user_id, "free", None, beta=True) for user_id in sorted(self._beta)]
         with transaction() as session:
-            rollouts.plan(session, FLAG, plan, ChangeContext(begins_at, ACTOR, "A rehearsal of the guide."))
+            rollouts.plan(session, FLAG, plan, ChangeContext(begins_at, ACTOR, "A replay of the guide."))
             upsert_users(session, members, now=begins_at)
             change_feed.publish(session, "directory", "beta", now=begins_at)
         self._enter(plan, 0, begins_at)

@@ -62,8 +62,8 @@ def override_alert(flag: str, name: str) -> ResponseReturnValue:
     def grant(session: Session, now: datetime) -> str:
         done = approval.grant(session, rules_file.current().rules, wanted, now=now, actor=authorization.actor())
         if isinstance(done, PendingOverride):
-            return f"It is critical: another owner has to wish the same by {clock(done.until)}. Until then it acts."
-        return "It only notifies now. Everybody was told."
+            return f"It is critical: another owner has to agree by {clock(done.until)}. Until then it still acts."
+        return "It only notifies now. Everybody was notified."
 
     return _changed(name, grant)
 

@@ -100,7 +100,7 @@ def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None
         return
     # The label names where one comes to, as seen from where one was.
     done = actions.action(decision.before, verb, names_of(decision.before.flag)).done
-    flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request since.", "success")
+    flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request from then on.", "success")
 
 
 def _regions(flag: str, now: datetime) -> Fragments:

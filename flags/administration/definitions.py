@@ -103,13 +103,12 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
 def _canonical(raw: object, session: Session) -> Definitions:
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
-        detail = f"The definitions can't be taken. {taken}"
+        detail = f"The definitions can't be imported. {taken}"
         raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
     under_rollout = {rollout.flag for rollout in rollout_store.load_all(session)}
     for wire in taken.features:
         if wire["name"] in under_rollout:
-            detail = f"{wire['name']} is under a rollout, which alone says who gets it."
-            raise Problem(409, "FLAG_UNDER_ROLLOUT", detail)
+            raise _under_rollout(wire["name"])
     return taken
 
 
@@ -130,9 +129,14 @@ def _check_room(session: Session, environment: str, features: Iterable[Wire]) ->
 
 def _unknown(session: Session, name: str, found: Mapping[str, Wire]) -> Problem:
     if rollout_store.load(session, name) is not None:
-        return Problem(409, "FLAG_UNDER_ROLLOUT", f"{name} is under a rollout, which alone says who gets it.")
+        return _under_rollout(name)
     there = f"; it is known in {', '.join(found)}" if found else "; check its spelling"
     return Problem(404, "FLAG_NOT_FOUND", f"There is no flag {name!r} here{there}.")
+
+
+def _under_rollout(name: str) -> Problem:
+    detail = f"{name} is under a rollout, and only the rollout decides who gets it."
+    return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
 def _switches(found: Mapping[str, Wire]) -> dict[str, bool]:

@@ -87,7 +87,7 @@ def delete(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(
     body=requests.ImportRequest,
-    query={"replace": "true puts them in place of all that is there.", "reason": "Why; kept in the audit trail."},
+    query={"replace": "true replaces everything that is there.", "reason": "Why; kept in the audit trail."},
     answers={200: responses.ImportResult},
 )
 def import_view(environment: str) -> ResponseReturnValue:

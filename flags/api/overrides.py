@@ -1,4 +1,4 @@
-"""Users whom a flag treats by name. Keeping one out is safer than letting one in, and asks for less."""
+"""Let users in or keep them out by name. Keeping one out is safer than letting one in, and asks for less."""
 
 from datetime import UTC, datetime
 

@@ -109,7 +109,7 @@ class Override(ResponseModel):
 
 
 class OverrideList(ResponseModel):
-    """Everybody whom the flag treats by name."""
+    """List everybody who is let in or kept out by name."""
 
     overrides: list[Override]
 

@@ -75,7 +75,7 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
 @flags_group.command("import")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @environment_option
-@click.option("--replace", is_flag=True, help="In place of all that is there, instead of besides it.")
+@click.option("--replace", is_flag=True, help="Replace everything that is there instead of adding to it.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @json_option
 @in_application
@@ -90,7 +90,7 @@ def import_command(*, path: Path, environment: str, replace: bool, reason: str, 
             session, environment, raw, ChangeContext(datetime.now(UTC), actor(), reason), replace=replace
         )
     repairs = findings(taken.repairs)
-    lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments taken."]
+    lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments imported."]
     lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
     echo_result({"features": len(taken.features), "repairs": repairs}, "\n".join(lines), as_json=as_json)
 

@@ -19,7 +19,7 @@ until_option = click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"
 
 @click.group("override")
 def override_group() -> None:
-    """Users whom a flag treats by name."""
+    """Let users in or keep them out by name."""
 
 
 @override_group.command("list")
@@ -27,11 +27,15 @@ def override_group() -> None:
 @json_option
 @in_application
 def list_command(*, flag: str, as_json: bool) -> None:
-    """Everybody whom the flag treats by name."""
+    """List everybody who is let in or kept out by name."""
     with read_only() as session:
         found = [to_json(override) for override in store.list_overrides(session, flag)]
     lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
-    echo_result({"overrides": found}, "\n".join(lines) or f"{flag} treats nobody by name.", as_json=as_json)
+    echo_result(
+        {"overrides": found},
+        "\n".join(lines) or f"{flag} has no overrides.",
+        as_json=as_json,
+    )
 
 
 @override_group.command("allow")

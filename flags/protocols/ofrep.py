@@ -80,7 +80,7 @@ def add_cors_headers(answer: Response) -> Response:
 
 
 @bp.get("/events")
-@openapi_doc(query={"channel": "What the evaluation of all flags gave."}, answers={200: "text/event-stream"})
+@openapi_doc(query={"channel": "What the evaluation of all flags returned."}, answers={200: "text/event-stream"})
 def events_view() -> ResponseReturnValue:
     """A stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
     return ofrep_events.events()

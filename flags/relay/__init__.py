@@ -102,4 +102,4 @@ def _environment(token: str) -> str:
 
 def _ping(follower: UpstreamSync) -> None:
     if seconds := follower.stale_seconds:
-        raise NotReady(f"upstream was last heard of {seconds:.0f} seconds ago")
+        raise NotReady(f"upstream last answered {seconds:.0f} seconds ago")

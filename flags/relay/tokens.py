@@ -25,7 +25,7 @@ CONFIRM_SECONDS = 0.7
 REFUSED_SECONDS = 5.0
 TOKENS_MAX = 5000
 BATCH = 100
-UNKNOWN = TokenRefusal("The token is not one of upstream's; check that all of it was copied.")
+UNKNOWN = TokenRefusal("Upstream does not know this token; check that all of it was copied.")
 TYPES = {"client": TokenType.CLIENT, "backend": TokenType.CLIENT, "frontend": TokenType.FRONTEND}
 
 log = structlog.get_logger()

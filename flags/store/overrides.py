@@ -1,4 +1,4 @@
-"""Users whom a flag treats by name."""
+"""Let users in or keep them out by name."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -59,7 +59,7 @@ def test_an_owner_has_to_approve_without_proof(app: Flask) -> None:
 def test_pages_and_answers_show_no_figures_of_the_credits(sign_in: Callable[[str], FlaskClient]) -> None:
     browser = sign_in("victor")
     page = words(browser.get(f"/rollouts/{OTHER}").get_data(as_text=True))
-    assert "no traffic of this flag is known" in page
+    assert "no traffic of this flag was reported" in page
     assert "Nothing guards this flag" in page
     assert "777" not in page
     assert "The guard watches" not in page

@@ -36,7 +36,7 @@ WRITE_SECONDS = 60
 ACTOR_PREFIX = "token:"
 """How the name of an actor begins that is a token."""
 FILE_NAME = "tokens.json"
-UNKNOWN = TokenRefusal("The token is not one of ours; check that all of it was copied.")
+UNKNOWN = TokenRefusal("This installation does not know the token; check that all of it was copied.")
 
 
 class TokenVerifier(Protocol):

@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 60.0
 """How long a change waits for locks of others; each try waits as long as the database's own limit."""
 PAUSE_SECONDS = 0.5
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 class CommandFailed(click.ClickException):

@@ -41,7 +41,7 @@ def canonical_strategies(raw: object, where: str, findings: Issues, *, feature: 
     if strategies:
         return strategies
     if entries:
-        findings.repair(where, "Every strategy is disabled, so that nobody is in; SDKs are told so by one that is.")
+        findings.repair(where, "Every strategy is disabled, so nobody is in; SDKs get one strategy that says so.")
         return [NOBODY]
     findings.repair(where, "An empty list means everybody; the strategy default says so.")
     return [EVERYBODY]

@@ -55,8 +55,8 @@ def test_gates_that_prove_nothing_take_an_approval(
 ) -> None:
     gates(UNKNOWN)
     browser = sign_in("alice")
-    assert "Approve without proof: why?" in words(browser.get(PAGE).get_data(as_text=True))
-    assert "Gate safety proves nothing yet" in send(browser, "advance", version=1, reason="  ")
+    assert "Approve it all the same: why?" in words(browser.get(PAGE).get_data(as_text=True))
+    assert "Gate safety can't tell yet" in send(browser, "advance", version=1, reason="  ")
     send(browser, "advance", version=1, reason="Reviewed by hand.")
     assert standing().phase.name == "beta"
 

@@ -24,7 +24,7 @@ SignIn = Callable[[str], FlaskClient]
 
 def test_nobody_is_treated_by_name_at_first(sign_in: SignIn, planned: Rollout) -> None:
     page = words(sign_in("victor").get("/users").get_data(as_text=True))
-    assert "Nobody is treated by name" in page
+    assert "Nobody is let in or kept out by name" in page
     assert "Nobody is on the list" in page
 
 
