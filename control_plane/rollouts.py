@@ -125,6 +125,8 @@ def advance(
     confirm_losing: bool = False,
 ) -> Decision:
     """One step up if every gate is open, or `approval` says why the unknown ones may be passed."""
+    # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
+    # meanwhile.
     rollout = find(session, flag)
     results, loss = gates(session, rollout, change.now), losses.loss_by_advance(session, rollout, change.now)
     unconfirmed = None if confirm_losing else loss
@@ -165,6 +167,7 @@ def roll_back(session: Session, flag: str, change: ChangeContext, *, attempt: in
     """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing."""
     rollout = find(session, flag)
     decision = transitions.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt)
+    # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
         _record(session, Action.ROLL_BACK, rollout, rollout, change)
     return _apply(session, decision, change)
@@ -185,6 +188,7 @@ def latch_restored(session: Session, flag: str, replaced: Rollout | None, change
 
     `replaced` is the rollout as the replaced database had it; one that only that database knew is kept, latched.
     """
+    # A rollout that is younger than the backup would otherwise vanish, and its flag go back to its default unnoticed.
     if store.load(session, flag) is None and replaced is not None:
         store.add(session, replaced)
     decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
@@ -223,9 +227,11 @@ def _apply(session: Session, decision: Decision, change: ChangeContext) -> Decis
 
 
 def _publish(session: Session, action: Action, before: Rollout | None, after: Rollout, change: ChangeContext) -> None:
+    # About the rollout as it was when somebody decided, although its row has changed by now.
     change = replace(change, evidence={**(change.evidence or {}), **_audit_context(session, before or after)})
     _record(session, action, before, after, change)
     change_feed.publish(session, TOPIC, after.flag, now=change.now)
+    # In the same transaction: the notification that a listener queues exists exactly if the change does.
     for listener in CHANGE_LISTENERS.get().values():
         listener(session, RolloutChanged(action, after, change))
 

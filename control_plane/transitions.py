@@ -119,6 +119,7 @@ def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, 
         reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
     if reasons or previous is None:
         return Refusal(Action.STEP_BACK, tuple(reasons))
+    # A step back reopens a completed rollout. A hold stays a hold: stepping back is no permission to advance again.
     state = RolloutState.RUNNING if rollout.state is RolloutState.COMPLETE else rollout.state
     return _transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=state)
 
@@ -126,6 +127,8 @@ def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, 
 def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
     """Keep the exposure and refuse to advance. A person's hold is never weakened into the guard's."""
     reasons = _needs_reason(reason) + _latched(rollout)
+    # A person may take over the guard's hold, which then no longer ends by itself; every other second hold changes
+    # nothing.
     if rollout.state is RolloutState.HELD and (by_guard or not rollout.held_by_guard):
         reasons.append(Reason("ALREADY_HELD", f"The rollout is held already: {rollout.state_reason}"))
     if reasons:
@@ -151,6 +154,8 @@ def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: in
     reasons = _needs_reason(reason)
     if rollout.latched:
         reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
+    # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new
+    # attempt.
     if attempt is not None and attempt != rollout.attempt:
         reasons.append(
             Reason(
@@ -171,6 +176,7 @@ def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime,
     before = replaced or rollout
     after = replace(
         rollout,
+        # Beyond both databases, so that no form opened before the restore passes the compare-and-set after it.
         version=max(rollout.version, before.version) + 1,
         attempt=max(rollout.attempt, before.attempt) + 1,
         state=RolloutState.ROLLED_BACK,
@@ -200,6 +206,7 @@ def decide_rearm(
 
 def cool_down_ends(rollout: Rollout) -> datetime:
     """When a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
+    # The exponent is capped far beyond the maximum: a timedelta would overflow one day.
     doubled: timedelta = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
     return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
 
@@ -219,6 +226,7 @@ def _transition(
         attempt=rollout.attempt + (action is Action.REARM),
         state=state or rollout.state,
         position=position or rollout.position,
+        # Soak counts from here: resuming or completing keeps it, every move to a step begins it again.
         entered_at=now if position else rollout.entered_at,
         state_changed_at=now if state else rollout.state_changed_at,
         state_reason=reason if state else rollout.state_reason,

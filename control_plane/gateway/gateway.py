@@ -70,6 +70,8 @@ class Gateway:
                 environ["CONTENT_LENGTH"] = str(len(content))
                 self._answer(watcher, environ, content)
             case Ending.TOO_LONG:
+                # Whatever length was announced, or none: one byte over the limit lets the application refuse it in its
+                # own words.
                 environ["CONTENT_LENGTH"] = str(self._limit_at(environ["PATH_INFO"]) + 1)
                 self._answer(watcher, environ, b"")
             case Ending.LATE:
@@ -80,6 +82,7 @@ class Gateway:
                 responses.refuse(watcher.proto, BROKEN)
 
     def _answer(self, watcher: Any, environ: Environ, body: bytes) -> None:
+        # The body is whole by now, and Werkzeug goes by no length as long as this header says chunked.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["wsgi.input"] = BytesIO(body)
         start, reader = responses.StartResponse(), StreamReader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
@@ -109,12 +112,10 @@ class Gateway:
 
 
 def _run_in_own_thread(send: Callable[[], None]) -> None:
-    """Send a stream that may last for hours without one of the server's threads.
-
-    Granian's pool may give a request to a thread that it believes idle and that has just taken another one. The request
-    then waits until some thread of the pool is free, or another request comes: not for long, as long as no thread is
-    taken for good.
-    """
+    """Send a stream that may last for hours without one of the server's threads."""
+    # Granian's pool may give a request to a thread that it believes idle and that has just taken another one. The
+    # request then waits until some thread of the pool is free, or another request comes: not for long, as long as no
+    # thread is taken for good.
     try:
         threading.Thread(target=send, name="event-stream", daemon=True).start()
     except RuntimeError:

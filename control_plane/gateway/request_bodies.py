@@ -78,6 +78,8 @@ class Bodies:
     def finish(self, body: "Body") -> bool:
         """Forget a body; False where somebody else has done so, who then speaks for it."""
         with self._changing:
+            # The deadline, the overload and the last piece may all end it at once; only the first one answers the
+            # request.
             if body not in self._unfinished:
                 return False
             del self._unfinished[body]
@@ -139,6 +141,7 @@ class Body:
 
     def _expect(self, future: Any, came: Callable[[Any], None]) -> None:
         self._future = future
+        # Ended by another thread between the call that made the future and this line: nobody else would cancel it.
         future.add_done_callback(came)
         if self._ended:
             self._cancel()
@@ -173,6 +176,7 @@ class Body:
         elif size == self._length:
             self.end(Ending.COMPLETE, b"".join(self._pieces))
         else:
+            # Counted before the next piece is asked for, whose callback may run within that call.
             self.held = size
             self._bodies.hold(len(piece))
             self._expect(self._receiver.__anext__(), self._came)

@@ -34,6 +34,7 @@ class StreamReader:
         Wait for a slow reader; end the connection of one that stopped.
         """
         self._handed_over += size
+        # Finding the connection goes through all open files, so it is done once per megabyte.
         if self._handed_over <= HANDED_OVER_MAX or sys.platform != "linux":
             return True
         found = _connection(self._peer)

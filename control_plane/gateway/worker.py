@@ -35,6 +35,7 @@ class Scheduler(CallbackScheduler):
 
 def _serve(worker_id: int, app: Flask, sock: Any, ipc: Any, _loop: Any, mode: Any, *options: Any) -> None:
     """Serve until the server says stop. Granian calls this in the forked process, with all its own options."""
+    # By position, as Granian passes them to its own workers: look here first after an upgrade of Granian.
     *of_worker, _task_impl, http_mode, http1, http2, websockets, static, _log, ssl, _scope, metrics = options
     bodies, calls, stopped = Bodies(SETTINGS.get(app).request_body_seconds), DirectCalls(), threading.Event()
     bodies.watch()

@@ -58,10 +58,8 @@ def remove_override(session: Session, flag: str, user_id: str, effect: Effect, c
 
 
 def sweep(session: Session, now: datetime) -> int:
-    """Put away overrides that have ended; returns how many.
-
-    They stopped counting at their very end. Once they are gone, a clock that is set back can't revive them.
-    """
+    """Put away overrides that have ended; returns how many."""
+    # They stopped counting at their very end. Once they are gone, a clock that is set back can't revive them.
     ended = store.expired_overrides(session, now)
     for override in ended:
         store.delete_override(session, override.flag, override.user_id, override.effect)

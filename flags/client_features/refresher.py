@@ -133,10 +133,12 @@ class FeatureCacheRefresher:
             found = backup.load(self._folder, environment)
             if found is None:
                 raise
+        # Another thread may have reached the database meanwhile; what it read is newer than any backup.
         with self._loading:
             if (published := self.cache.get(environment)) is not None:
                 return published
             age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
+            # At least STALE_SECONDS old, so that answers from a backup carry their age from the first one on.
             self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
             self._behind = True
             log.warning("flags.recalled", environment=environment, age_seconds=round(age_seconds))
@@ -146,6 +148,8 @@ class FeatureCacheRefresher:
         with self._loading:
             published = self.cache.get(environment)
             with read_only() as session:
+                # Feed, schedule and first requests may come here for one change; whoever waited for the lock finds it
+                # done.
                 if published and store.flags_revision(session) == published.feature_set.source.revision:
                     return published
                 _, expires_at = store.routing_state(session)

@@ -94,6 +94,7 @@ class UserDirectory:
         """Keep on disk what has changed since the last time; what can't be kept is tried again."""
         with self._following:
             everyone, changed = self._all_unkept, self._unkept
+            # Given up before the write: changes that come during it are noted for the next one.
             self._all_unkept, self._unkept = False, {}
             entries = dict(self._entries) if everyone else changed
         try:
@@ -103,6 +104,7 @@ class UserDirectory:
                 user_directory_backup.save(self._folder, entries)
         except (OSError, sqlite3.Error) as error:
             log.warning("directory.not_kept", error=type(error).__name__, cause=str(error)[:200])
+            # What had changed was forgotten above, so everyone is written the next time.
             self._all_unkept = True
 
     def _is_of_another_past(self) -> bool:

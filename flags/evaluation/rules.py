@@ -102,6 +102,7 @@ def attributes(flag: RolloutFlag, context: EvaluationContext, _now: datetime, bu
         return ATTRIBUTES_NEEDLESS
     if bucket is None:
         return ATTRIBUTES_NO_USER
+    # The shares are sorted, the largest first, so the first one met decides.
     met = met_shares(exposure.shares, encode_context(context.user_id, {**context.properties}))
     return _part_of(bucket, met[0]) if met else ATTRIBUTES_NOT_MET
 

@@ -56,6 +56,8 @@ class SseConnections:
                 return None
             stream = Stream(is_allowed)
             self._open.add(stream)
+            # One thread for all streams, only while there are any; it reads `_watching` under the same lock before it
+            # ends.
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="flag-streams", daemon=True).start()
@@ -133,6 +135,8 @@ def follow(
     sent(known)
     while True:
         newer = cache.wait_for_newer(environment, known, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
+        # Asked again after waking: the wait ends for a new feature set, for the end of the token, and for the process's
+        # stop.
         if stream.ended or cache.closed:
             return
         if newer is None:

@@ -62,10 +62,8 @@ class FastPath:
         return [reply.body]
 
     def _thread_context(self) -> contextvars.Context:
-        """A context of this thread in which the application's stays open: to open one costs as much as an answer.
-
-        Nothing is lost by that: no lane leaves anything behind for the end of a request to close.
-        """
+        """A context of this thread in which the application's stays open."""
+        # To open one costs as much as an answer, and no lane leaves anything behind for the end of a request to close.
         context: contextvars.Context | None = getattr(self._threads, "context", None)
         if context is None:
             context = self._threads.context = contextvars.Context()
@@ -104,8 +102,10 @@ def _features(environ: Environ, token: Token) -> RawResponse | None:
 
 def _toggles(environ: Environ, token: Token) -> RawResponse | None:
     query = environ.get("QUERY_STRING", "")
+    # The view refuses it with a problem of its own.
     if "%00" in query:
         return None
+    # Reversed, because Flask takes the first of several values and a dict the last.
     arguments = dict(reversed(parse_qsl(query, keep_blank_values=True)))
     return _frontend(environ, from_query(arguments), token)
 

@@ -51,6 +51,7 @@ class MetricsForwarder:
                 self._upstream.report(token, body)
             except UpstreamError as error:
                 log.warning("relay.report_kept", environment=environment, cause=str(error))
+                # Only this environment's part: the others have arrived and would count twice.
                 self._reporting.usage.put_back(_of(environment, report))
 
     def _forward_always(self) -> None:

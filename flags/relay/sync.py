@@ -83,6 +83,8 @@ class UpstreamSync:
             except UpstreamError as error:
                 line.failures += 1
                 log.warning("relay.upstream", environment=environment, cause=str(error), failures=line.failures)
+                # A proxy may break every stream and let polls pass, so some failures of any kind turn to polling for a
+                # while.
                 if error.status in NO_STREAM or line.failures % FAILURES_UNTIL_POLLING == 0:
                     line.poll_until = time.monotonic() + STREAM_AGAIN_SECONDS
                 else:
@@ -104,6 +106,7 @@ class UpstreamSync:
         self._confirmed_at[line.environment] = time.monotonic()
         if found.document is not None:
             line.etag, line.last_id = found.etag, None  # a stream that comes later has to begin with everything
+            # A poll brings everything, so what was gathered from deltas is not built upon.
             held = FeatureState()
             held.apply([{"type": "hydration", **found.document}])
             self._take(line.environment, int(found.document.get("meta", {}).get("revisionId", 0)), held)

@@ -48,6 +48,8 @@ class RelayTokens:
         """The token this text proves. Raises Problem while upstream can't be asked about one that is new."""
         digest = sha256(text.encode()).hexdigest()
         known = self._known.get(digest)
+        # After a restart only digests are known; the text comes back with its first use, and can then be confirmed
+        # again.
         if known is not None:
             self._texts[digest] = text
             return known
@@ -95,6 +97,7 @@ class RelayTokens:
         if token is None:
             self._known.pop(digest, None)
             self._texts.pop(digest, None)
+            # Whoever tries out tokens must not fill the memory; forgetting all costs upstream one question for each.
             if len(self._refused) >= TOKENS_MAX:
                 self._refused.clear()
             self._refused[digest] = time.monotonic() + REFUSED_SECONDS
@@ -107,6 +110,7 @@ class RelayTokens:
             digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()
         }
         private_files.make_folder(self._path.parent)
+        # Written beside and renamed: a crash leaves the old file or the new one, never half of one.
         fresh = self._path.with_suffix(".new")
         private_files.make_private(fresh)
         fresh.write_text(json.dumps(saved))

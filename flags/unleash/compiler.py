@@ -108,6 +108,7 @@ def _sendable(user_ids: frozenset[str]) -> _Sendable:
 
 
 def _segment(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> Wire:
+    # A strategy requires all of its segments, so the denied are sent as the segment of everybody else.
     operator = "NOT_IN" if kind is SegmentKind.DENIED else "IN"
     return {
         "id": segment_id(key, kind),

@@ -58,6 +58,7 @@ def encode(value: Any) -> bytes:
         text = ENCODER.encode(value)
     except ValueError:
         text = ENCODER.encode(_finite(value))
+    # Half of a surrogate pair is valid in JSON and not in UTF-8.
     return text.encode(errors="replace")
 
 

@@ -90,6 +90,7 @@ class UsageBuffer:
         """Return what could not be written, to be tried again."""
         with self._lock:
             self._answers.update(report.answers)
+            # A gauge that was reported meanwhile is newer than the one that could not be written.
             self._levels = {**report.levels, **self._levels}
             for series, value in report.increments.items():
                 self._measure(series, value)

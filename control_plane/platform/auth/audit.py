@@ -76,6 +76,7 @@ def record(
         reason=change.reason,
         previous_hash=last_hash,
     )
+    # The id is not sealed: it is not known before the flush, and the order is proved by the previous hash alone.
     entry.hash = _seal(entry)
     session.add(entry)
     session.flush()
@@ -116,6 +117,7 @@ def every(session: Session) -> Iterator[AuditEntry]:
     ).all():
         yield from batch
         last_id = batch[-1].id
+        # The session would otherwise keep every entry of the trail in memory.
         session.expunge_all()
 
 

@@ -118,6 +118,7 @@ def sign_in(username: str, password: str, *, now: datetime) -> Person:
             raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
     with transaction() as database_session:
         session_id = accounts.begin_session(database_session, found, now=now, lifetime=SESSION_LIFETIME)
+    # Nothing of an earlier session survives a sign-in, so that no cookie planted before it gains its rights.
     session.clear()
     session.permanent = True
     began = now.timestamp()
@@ -158,11 +159,9 @@ def _token_principal(text: str) -> Principal | TokenRefusal:
 
 
 def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | None:
-    """Check a password.
-
-    A hash takes time, so only a few wait for theirs, and no database connection waits with them.
-    """
+    """Check a password, and note in `made` whether it failed."""
     try:
+        # A hash takes time, so only a few requests wait for theirs, and no database connection waits with them.
         with passwords.queue(max(2, int(settings.current().threads * QUEUE_SHARE))):
             with read_only() as database_session:
                 person, password_hash = accounts.claimed(database_session, username)
@@ -181,8 +180,10 @@ def _session_principal() -> Principal | None:
         return None
     with read_only() as database_session:
         found = accounts.person_of_session(database_session, session_id)
+    # Changing a role or a password raises the version, which ends every session of that person at once.
     if found is None or found.session_version != session.get("version"):
         return None
+    # Each write sends the cookie again; once a minute is enough to tell idle from busy.
     if now - session["seen_at"] > TOUCH_SECONDS:
         session["seen_at"] = now
     return Principal(found.username, role=found.role, person=found)

@@ -113,6 +113,8 @@ class TokenCache:
                 self._tokens.pop(selector, None)
             # A token forgotten meanwhile stays forgotten: what was found may be older than the reason.
             self._tokens.update({each: found[each] for each in held if each in found and each in self._tokens})
+        # From when the question was asked, not from when it was answered: a token revoked in between must not gain that
+        # time.
         self._confirmed_at = began_at
         self._backup = None
 

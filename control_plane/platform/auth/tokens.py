@@ -125,6 +125,7 @@ def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, 
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     if account_store.revoke(session, token_id, now):
         _audit(session, "revoke", token, ChangeContext(now, actor, reason))
+        # Not before the commit: a request in between would read the token back into the cache as still in force.
         after_commit(session, partial(CACHE.get().forget, token.selector))
 
 
@@ -137,6 +138,7 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
         return verifier.check(text, now)
     selector, cache = token_selector(text), CACHE.get()
     token = cache.find(selector) if selector else None
+    # The selector finds the row, the rest of the text proves it, compared in constant time: only that part is secret.
     if token is None or not compare_digest(token.digest, token_digest(text)):
         return UNKNOWN
     if (refusal := _expired(token, now)) is not None:

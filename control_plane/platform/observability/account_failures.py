@@ -83,10 +83,8 @@ def countable(counted: Mapping[str, int], failures: Mapping[str, int]) -> dict[s
 
 
 def admit(session: Session, failures: Mapping[Failure, int], now: datetime) -> tuple[Counter[Series], Counter[Series]]:
-    """Return how many of `failures` count, and how many are excess, whichever process saw them; remember those.
-
-    Two processes that write at once may both count an account's first failure; by one or two an hour no test changes.
-    """
+    """Return how many of `failures` count, and how many are excess, whichever process saw them; remember those."""
+    # Two processes that write at once may both count an account's first failure; by one or two an hour no test changes.
     window = int(now.timestamp()) // WINDOW_SECONDS
     by_series: dict[Series, list[tuple[Failure, int]]] = defaultdict(list)
     for failure, number in failures.items():
