@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -126,7 +125,7 @@ def rearm(flag: str) -> ResponseReturnValue:
     return _change(rollouts.rearm, flag, body.reason, expected_version=body.expectedVersion)
 
 
-def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, Any]:
+def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, object]:
     """A rollout as JSON, with plan and gates."""
     return {
         **rollouts.summary(rollout),

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from flask import Flask
 from granian.constants import HTTPModes, Interfaces
@@ -112,7 +111,7 @@ def _connections() -> int:
 class _Server(MPServer):
     """Granian that tells its workers of the stop before it ends them."""
 
-    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+    def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
         os.write(_stop_writer, b"stop")
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 

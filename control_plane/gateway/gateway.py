@@ -4,14 +4,14 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import BytesIO
-from typing import Any
+from typing import Protocol
 
 import structlog
 from flask import Flask
 
 from control_plane.gateway import responses
-from control_plane.gateway.environ import Environ, MalformedRequestError, environ_of, has_body
-from control_plane.gateway.request_bodies import Bodies, Ending
+from control_plane.gateway.environ import Environ, MalformedRequestError, Scope, environ_of, has_body
+from control_plane.gateway.request_bodies import Bodies, Ending, Receiver
 from control_plane.gateway.slow_readers import StreamReader
 from control_plane.platform.auth import authorization
 from control_plane.platform.problems import Problem
@@ -28,6 +28,25 @@ TOO_MANY_BODIES = Problem(
 )
 
 
+class Transport(Receiver, responses.Sender, Protocol):
+    """Granian's side of a request, both ways."""
+
+
+class Watcher(Protocol):
+    """Granian's handle on one request."""
+
+    @property
+    def scope(self) -> Scope:
+        """The request's line and headers."""
+
+    @property
+    def proto(self) -> Transport:
+        """The connection."""
+
+    def done(self) -> object:
+        """End the request without an answer of ours."""
+
+
 class Gateway:
     """The callable that Granian runs for each request, in one of its threads."""
 
@@ -37,7 +56,7 @@ class Gateway:
         self._limit: int = app.config["MAX_CONTENT_LENGTH"]
         self._larger = authorization.larger_bodies(app)
 
-    def __call__(self, watcher: Any) -> None:
+    def __call__(self, watcher: Watcher) -> None:
         """Answer a request, now or when its body has come. Granian can't be told of an exception here."""
         try:
             environ = environ_of(watcher.scope)
@@ -51,7 +70,7 @@ class Gateway:
             log.exception("gateway.failed")
             watcher.done()
 
-    def _read(self, watcher: Any, environ: Environ) -> None:
+    def _read(self, watcher: Watcher, environ: Environ) -> None:
         length = environ.get("CONTENT_LENGTH")
         limit = self._limit_at(environ["PATH_INFO"])
         if length is not None and int(length) > limit:
@@ -64,7 +83,7 @@ class Gateway:
 
         self._bodies.read(watcher.proto, length=None if length is None else int(length), limit=limit, done=done)
 
-    def _go_on(self, watcher: Any, environ: Environ, ending: Ending, content: bytes) -> None:
+    def _go_on(self, watcher: Watcher, environ: Environ, ending: Ending, content: bytes) -> None:
         match ending:
             case Ending.COMPLETE:
                 environ["CONTENT_LENGTH"] = str(len(content))
@@ -81,7 +100,7 @@ class Gateway:
             case Ending.BROKEN:
                 responses.refuse(watcher.proto, BROKEN)
 
-    def _answer(self, watcher: Any, environ: Environ, body: bytes) -> None:
+    def _answer(self, watcher: Watcher, environ: Environ, body: bytes) -> None:
         # The body is whole by now, and Werkzeug goes by no length as long as this header says chunked.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["wsgi.input"] = BytesIO(body)
@@ -99,7 +118,7 @@ class Gateway:
             send()
 
     def _send(
-        self, watcher: Any, start: responses.StartResponse, pieces: Iterable[bytes], reader: StreamReader
+        self, watcher: Watcher, start: responses.StartResponse, pieces: Iterable[bytes], reader: StreamReader
     ) -> None:
         try:
             responses.answer(watcher.proto, start, pieces, reader)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
@@ -35,16 +35,32 @@ class Ending(Enum):
 Done = Callable[[Ending, bytes], None]
 
 
+class Future(Protocol):
+    """Granian's promise of bytes; a callback is called with it, in whichever thread brings them."""
+
+    def add_done_callback(self, callback: Callable[["Future"], None], /) -> object:
+        """Call back once it is done or cancelled."""
+
+    def cancel(self) -> object:
+        """Wait no longer."""
+
+    def cancelled(self) -> bool:
+        """Return whether nobody waits any more."""
+
+    def result(self) -> bytes:
+        """Return the bytes. Raises ProtocolClosed where the connection ended before them."""
+
+
 class Receiver(Protocol):
     """Granian's side of a request body."""
 
-    def __call__(self) -> Any:
+    def __call__(self) -> Future:
         """A future of the whole body."""
 
-    def __aiter__(self) -> Any:
+    def __aiter__(self) -> object:
         """Make ready for the pieces."""
 
-    def __anext__(self) -> Any:
+    def __anext__(self) -> Future:
         """A future of the next piece, empty at the end."""
 
 
@@ -119,7 +135,7 @@ class Body:
         self._limit = limit
         self._done = done
         self._pieces: list[bytes] = []
-        self._future: Any = None
+        self._future: Future | None = None
         self._ended = False
         self.held = 0
         self.started = monotonic()
@@ -139,7 +155,7 @@ class Body:
             self._cancel()
             self._done(ending, content)
 
-    def _expect(self, future: Any, came: Callable[[Any], None]) -> None:
+    def _expect(self, future: Future, came: Callable[[Future], None]) -> None:
         self._future = future
         # Ended by another thread between the call that made the future and this line: nobody else would cancel it.
         future.add_done_callback(came)
@@ -152,7 +168,7 @@ class Body:
         if future is not None:
             future.cancel()
 
-    def _came_whole(self, future: Any) -> None:
+    def _came_whole(self, future: Future) -> None:
         if future.cancelled():
             return
         try:
@@ -162,7 +178,7 @@ class Body:
         else:
             self.end(Ending.COMPLETE, content)
 
-    def _came(self, future: Any) -> None:
+    def _came(self, future: Future) -> None:
         if future.cancelled():
             return
         piece: bytes = future.result()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -22,7 +21,7 @@ class ExplainScreen:
     flag: str
     user_id: str
     environment: str
-    answer: dict[str, Any] | None
+    answer: dict[str, object] | None
 
 
 def read(

@@ -5,7 +5,6 @@ Everything passes the canonicaliser, so that no two engines read what we serve d
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -89,7 +88,7 @@ def import_definitions(
     return taken
 
 
-def export_definitions(session: Session, environment: str) -> dict[str, Any]:
+def export_definitions(session: Session, environment: str) -> dict[str, object]:
     """Return the definitions in the form that `import_definitions` takes."""
     features, segments = store.definitions(session, environment), store.segments(session, environment)
     return {"version": 2, "features": features, "segments": segments}

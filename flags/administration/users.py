@@ -47,7 +47,7 @@ def import_users(session: Session, changes: Iterable[UserChange], *, actor: str,
     return entered
 
 
-def to_json(user: UserAttributes) -> dict[str, Any]:
+def to_json(user: UserAttributes) -> dict[str, object]:
     """A user as JSON."""
     return {
         "userId": user.user_id,

@@ -49,7 +49,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
         raise CommandFailed(str(error)) from error
 
 
-def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
+def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, object]]:
     snapshots, now = SNAPSHOTS.get(), datetime.now(UTC)
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)

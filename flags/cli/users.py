@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -46,8 +45,8 @@ def _changes(rows: "csv.DictReader[str]") -> Iterator[UserChange]:
         yield UserChange(row.get("user_id") or "", _attributes(row))
 
 
-def _attributes(row: dict[str, str]) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"plan": row["plan"]} if row.get("plan") else {}
+def _attributes(row: dict[str, str]) -> dict[str, object]:
+    attributes: dict[str, object] = {"plan": row["plan"]} if row.get("plan") else {}
     if "signed_up_at" in row:
         attributes["signed_up_at"] = _instant(row["signed_up_at"])
     if "beta" in row:

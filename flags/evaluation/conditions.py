@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from control_plane.audiences.constraint import DATES, LISTS, Constraint, Operator
 from control_plane.audiences.exposure import Share
@@ -23,7 +22,7 @@ Membership = Callable[[bytes], bool]
 
 def wire_constraint(
     context_name: str, operator: str, values: Sequence[str], *, inverted: bool = False, case_insensitive: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A constraint as SDKs receive it."""
     given = {"values": list(values)} if operator in LISTS else {"value": values[0]}
     return {
@@ -35,7 +34,7 @@ def wire_constraint(
     }
 
 
-def wire_constraints(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
+def wire_constraints(constraints: Sequence[Constraint]) -> list[dict[str, object]]:
     """The constraints as SDKs receive them, dates as beginnings of instants (see `timestamps.py`)."""
     return [wire for constraint in constraints for wire in _wires(constraint)]
 
@@ -61,7 +60,7 @@ def encode_context(user_id: str | None, properties: dict[str, str]) -> bytes:
     return json.dumps({**known, "properties": properties}, ensure_ascii=False).encode(errors="replace")
 
 
-def _wires(constraint: Constraint) -> Iterator[dict[str, Any]]:
+def _wires(constraint: Constraint) -> Iterator[dict[str, object]]:
     name = constraint.context_name
     if constraint.operator in DATES:
         instant = parse_timestamp(constraint.values[0]) or datetime.max.replace(tzinfo=UTC)

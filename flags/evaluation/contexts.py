@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from flags.evaluation import timestamps
 from flags.evaluation.rollout_flag import EvaluationContext
@@ -42,7 +41,7 @@ class Context:
         text = self.properties.get(SIGNUP_DATE)
         return timestamps.parse_timestamp(text) if text else None
 
-    def to_json(self, environment: str, now: datetime) -> dict[str, Any]:
+    def to_json(self, environment: str, now: datetime) -> dict[str, object]:
         """The context as Unleash's engines read it; `now` where the caller said no other time."""
         fields = {name: getattr(self, attribute) for name, attribute in KNOWN_FIELDS.items()}
         known = {name: value for name, value in fields.items() if value is not None}
@@ -59,7 +58,7 @@ class KnownAttributes:
     beta: bool = False
 
 
-def from_fields(fields: Mapping[str, Any]) -> Context:
+def from_fields(fields: Mapping[str, object]) -> Context:
     """A context from names and values side by side; what Unleash has no name for is a property."""
     known: dict[str, str | None] = {}
     properties: dict[str, str] = {}
@@ -76,7 +75,7 @@ def from_fields(fields: Mapping[str, Any]) -> Context:
     return Context(**known, properties=properties)
 
 
-def from_nested(value: Mapping[str, Any]) -> Context:
+def from_nested(value: Mapping[str, object]) -> Context:
     """A context as Unleash nests it, with `properties` of their own; what is beside them counts as property too."""
     properties = value.get("properties")
     inner = properties if isinstance(properties, Mapping) else {}
@@ -133,7 +132,7 @@ def _from_directory(known: KnownAttributes) -> dict[str, str]:
     return {PLAN: known.plan, BETA: "true" if known.beta else "false", **signed_up}
 
 
-def _from_caller(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _from_caller(properties: Mapping[str, object]) -> dict[str, object]:
     """Properties of their own place: one that is named like a field must not become that field."""
     return {name: value for name, value in properties.items() if name not in KNOWN_FIELDS}
 

@@ -32,9 +32,9 @@ class Engine:
         """Return whether the flag is on; off where the engine doesn't know it."""
         return TRUE in self._ask(self._check_enabled, name, context)
 
-    def variant(self, name: bytes, context: bytes) -> dict[str, Any] | None:
+    def variant(self, name: bytes, context: bytes) -> dict[str, object] | None:
         """The variant as the engine words it, None where it doesn't know the flag."""
-        found: dict[str, Any] | None = json.loads(self._ask(self._check_variant, name, context))["value"]
+        found: dict[str, object] | None = json.loads(self._ask(self._check_variant, name, context))["value"]
         return found
 
     def _ask(self, function: Any, name: bytes, context: bytes) -> bytes:
@@ -51,7 +51,7 @@ def engine(state: bytes) -> Engine:
     return Engine(state)
 
 
-def _prototype(function: Any) -> Any:
+def _prototype(function: Any) -> object:
     function.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p]
     function.restype = ctypes.c_void_p
     return function

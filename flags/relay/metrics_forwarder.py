@@ -77,7 +77,7 @@ def _body(environment: str, report: Report, connections: list[Connection]) -> di
     }
 
 
-def _application(connection: Connection) -> dict[str, Any]:
+def _application(connection: Connection) -> dict[str, object]:
     return {
         "appName": connection.app_name or "unnamed",
         "instanceId": connection.instance_id,
@@ -89,7 +89,7 @@ def _application(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, Any]]:
+def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, object]]:
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     for series, count in answers.items():
         row = rows.setdefault(
@@ -109,7 +109,7 @@ def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _impact(values: Mapping[Measurement, float]) -> list[dict[str, Any]]:
+def _impact(values: Mapping[Measurement, float]) -> list[dict[str, object]]:
     """Measurements in the form in which SDKs send them."""
     samples: dict[tuple[str, str, str], dict[str, Any]] = {}
     for series, value in sorted(values.items()):

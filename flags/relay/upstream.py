@@ -64,10 +64,10 @@ class Upstream:
                 return Poll(etag, None)
             raise
 
-    def validate(self, tokens: list[str]) -> list[dict[str, Any]]:
+    def validate(self, tokens: list[str]) -> list[dict[str, object]]:
         """Those of the tokens that open something, each with type and environment. Raises UpstreamError."""
         with self._open("POST", "/edge/validate", "", body={"tokens": tokens}) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["tokens"]
+            found: list[dict[str, object]] = json.load(answer)["tokens"]
             return found
 
     def report(self, token: str, body: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class Upstream:
         token: str,
         *,
         headers: dict[str, str] | None = None,
-        body: dict[str, Any] | None = None,
+        body: dict[str, object] | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> Any:
         said = {"Unleash-Client-Spec": SPECIFICATION, "unleash-appname": APP_NAME, "Content-Type": "application/json"}

@@ -27,7 +27,7 @@ class FeatureState:
                 kind = event.get("type") if isinstance(event, Mapping) else event
                 raise MalformedEvent(f"An event of type {str(kind)[:40]!r} lacks {error}.") from error
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the state in the form of `GET /api/client/features`."""
         return {"version": 2, "features": list(self.features.values()), "segments": list(self.segments.values())}
 

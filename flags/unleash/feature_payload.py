@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
 
 from flags.unleash.compiler import Wire
 
@@ -52,7 +51,7 @@ class FeaturePayload:
         return replace(remaining, digest=_digest(remaining))
 
 
-def encode(value: Any) -> bytes:
+def encode(value: object) -> bytes:
     """The JSON of a value, as compact as it gets; valid whatever is in it, or one flag would spoil every answer."""
     try:
         text = ENCODER.encode(value)
@@ -62,7 +61,7 @@ def encode(value: Any) -> bytes:
     return text.encode(errors="replace")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """Replace what is no number of JSON by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -72,7 +72,7 @@ class UsageBuffer:
                 if count and self._has_room(self._answers, series):
                     self._answers[series] += count
 
-    def add_measurement(self, metrics: Iterable[Mapping[str, Any]], *, environment: str) -> None:
+    def add_measurement(self, metrics: Iterable[Mapping[str, object]], *, environment: str) -> None:
         """Add the samples of impact metrics, which say what happened since the service last reported."""
         with self._lock:
             for metric in metrics:
@@ -102,7 +102,7 @@ class UsageBuffer:
         elif self._has_room(self._increments, series):
             self._increments[series] = self._increments.get(series, 0.0) + value
 
-    def _has_room(self, totals: Mapping[Any, Any], series: Hashable) -> bool:
+    def _has_room(self, totals: Mapping[Any, object], series: Hashable) -> bool:
         if series in totals or len(totals) < SERIES_MAX:
             return True
         self.dropped += 1

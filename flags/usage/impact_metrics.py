@@ -28,7 +28,7 @@ class OutcomeBuffer:
         self._is_reserved = is_reserved
         self._counts: dict[str, Count] = {}
 
-    def record(self, metrics: Iterable[Mapping[str, Any]], *, environment: str) -> None:
+    def record(self, metrics: Iterable[Mapping[str, object]], *, environment: str) -> None:
         """Add the outcomes among the impact metrics of one report."""
         if environment != PRODUCTION:
             return

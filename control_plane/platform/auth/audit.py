@@ -48,7 +48,7 @@ class Entry:
     actor: str
     action: str
     subject: str
-    before: dict[str, Any] | None
+    before: dict[str, object] | None
     after: dict[str, Any] | None
     reason: str
     hash: str
@@ -60,8 +60,8 @@ def record(
     *,
     action: str,
     subject: str,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
 ) -> None:
     """Append one entry in the caller's transaction; nothing is recorded when that rolls back."""
     lock_commit_order(session)  # two writers must not both continue from the same predecessor
@@ -151,7 +151,7 @@ def actors(session: Session, *, limit: int) -> list[str]:
     return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor).limit(limit)))
 
 
-def to_json(entry: Entry | AuditEntry) -> dict[str, Any]:
+def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
     """An entry as JSON."""
     return {
         "id": entry.id,
@@ -186,9 +186,9 @@ def _seal(entry: AuditEntry) -> str:
     return hashlib.sha256(json.dumps(sealed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _plain(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _plain(value: Mapping[str, object] | None) -> dict[str, object] | None:
     """Return `value` as the JSON column will give it back, so that the hash holds after a round trip."""
     if value is None:
         return None
-    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    plain: dict[str, object] = json.loads(json.dumps(value, default=str))
     return plain

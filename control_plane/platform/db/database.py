@@ -71,7 +71,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
         if value is None:
             return None
         if value.tzinfo is None:
@@ -214,7 +214,7 @@ def is_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
-def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
+def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
     if backend == "sqlite":
         # The connection that wrote last still has the pages it wrote; any other one has to read them again.
         sizes = {"pool_size": 8, "max_overflow": settings.threads, "pool_use_lifo": True}
@@ -231,7 +231,7 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
     @event.listens_for(engine, "do_connect")
-    def make_private_on_connect(*_: Any) -> None:
+    def make_private_on_connect(*_: object) -> None:
         if engine.url.database and not engine.url.database.startswith((":", "file:")):
             _make_private(Path(engine.url.database))
 

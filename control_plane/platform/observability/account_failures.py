@@ -131,6 +131,6 @@ def _admit(session: Session, series: Series, failures: list[tuple[Failure, int]]
     return fresh.total(), sum(found.values())
 
 
-def _is_first(session: Session, row: Mapping[str, Any], failure: Failure) -> bool:
+def _is_first(session: Session, row: Mapping[str, object], failure: Failure) -> bool:
     assert failure.operation is not None
     return bool(ADD_ONCE.execute(session, {**row, "account": hashed(failure.account, failure.operation), "bad": 0}))

@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any
 
 import structlog
 from flask import g, has_request_context
@@ -55,14 +54,14 @@ def configure(log_format: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def add_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def add_request_id(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
     """Tie an event to the request that caused it."""
     if has_request_context() and "request_id" in g:
         event.setdefault("request_id", g.request_id)
     return event
 
 
-def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
     """Blank every field whose name speaks of a secret, should one be logged by mistake."""
     for name in event:
         if _is_secret(name):
@@ -70,7 +69,7 @@ def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
-def as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+def as_json(_logger: object, _method: str, event: MutableMapping[str, object]) -> str:
     """One line; what JSON doesn't know is written as text."""
     return ENCODER.encode(event)
 

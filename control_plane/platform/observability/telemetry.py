@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from time import perf_counter
-from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -200,7 +199,7 @@ def _is_guarded(route: str) -> bool:
 
 def _log(response: Response, route: str, seconds: float) -> None:
     environ = request.environ
-    fields: dict[str, Any] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
+    fields: dict[str, object] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
     if route == UNMATCHED:
         fields["path"] = request.path[:200]
     if PROBLEM_CODE in environ:

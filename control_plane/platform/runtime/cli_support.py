@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from flask import Flask
@@ -61,19 +61,19 @@ def application(*, may_create_database: bool = False) -> Flask:
     return app
 
 
-def in_application(command: Callable[..., Any]) -> Callable[..., Any]:
+def in_application(command: Callable[..., object]) -> Callable[..., object]:
     """Run a command inside an application context; what it counted reaches the guard, as no schedule runs here."""
     return _in_application(command, may_create_database=False)
 
 
-def in_new_application(command: Callable[..., Any]) -> Callable[..., Any]:
+def in_new_application(command: Callable[..., object]) -> Callable[..., object]:
     """Run a command like `in_application`, on a new database where there is none yet."""
     return _in_application(command, may_create_database=True)
 
 
-def _in_application(command: Callable[..., Any], *, may_create_database: bool) -> Callable[..., Any]:
+def _in_application(command: Callable[..., object], *, may_create_database: bool) -> Callable[..., object]:
     @wraps(command)
-    def run(*arguments: Any, **options: Any) -> Any:
+    def run(*arguments: object, **options: object) -> object:
         with application(may_create_database=may_create_database).app_context():
             try:
                 return command(*arguments, **options)

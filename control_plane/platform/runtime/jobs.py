@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -101,7 +100,7 @@ class Jobs:
             with transaction() as session:
                 leases.release(session, LEADER, self._holder, now=now)
 
-    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[Any]) -> None:
+    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[object]) -> None:
         """Put the work on the schedule, from a moment within the first interval that is its own."""
         # Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
         self._phase = (self._phase + GOLDEN) % 1.0

@@ -85,12 +85,12 @@ def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float)
     return None if beaten is None else int(beaten.revision)
 
 
-def rows(session: Session) -> list[dict[str, Any]]:
+def rows(session: Session) -> list[dict[str, object]]:
     """Every lease as it stands, for whoever replaces the database."""
     return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
 
 
-def put_back(session: Session, saved: Sequence[Mapping[str, Any]]) -> None:
+def put_back(session: Session, saved: Sequence[Mapping[str, object]]) -> None:
     """Let these leases stand as they were: a term never falls back to one that somebody was fenced off by."""
     for row in saved:
         statement = dialect_insert(session, Lease).values(**row)

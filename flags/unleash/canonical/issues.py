@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
 QUOTED_LENGTH_MAX = 60
@@ -41,7 +40,7 @@ class Issues:
         """Refuse the definition for this field."""
         self.mistakes.append(Issue(where, sentence))
 
-    def record(self, raw: object, where: str, known: Iterable[str]) -> Mapping[str, Any]:
+    def record(self, raw: object, where: str, known: Iterable[str]) -> Mapping[str, object]:
         """The object at `where`, reporting what in it is not among the `known` fields and so is left out."""
         if not isinstance(raw, Mapping):
             self.refuse(where, f"An object is needed, not {truncate(raw)}.")

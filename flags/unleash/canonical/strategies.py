@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from flags.unleash.canonical.constraints import NEVER, canonical_constraint, context_name, networks
 from flags.unleash.canonical.issues import Issues, truncate
@@ -83,7 +82,7 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
 
 
 def _parameters(
-    strategy: Mapping[str, Any], where: str, findings: Issues, *, name: str, feature: str, variants: list[Wire]
+    strategy: Mapping[str, object], where: str, findings: Issues, *, name: str, feature: str, variants: list[Wire]
 ) -> dict[str, str]:
     own = PARAMETERS.get(name, ())
     needed = dict.fromkeys((*own, *VARIANT_PARAMETERS)) if variants else own
