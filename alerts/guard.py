@@ -43,7 +43,20 @@ class FencedError(RuntimeError):
 def tick(
     session: Session, rules: Sequence[Rule], *, now: datetime, term: int, lease_seconds: float
 ) -> list[Transition]:
-    """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked."""
+    """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked.
+
+    The life of a breach, from an outcome to an SDK:
+    1. `platform/observability/signals.py`: the outcome is counted where it happens, and written before the next tick
+    2. `guard_job.py`: once a second on the leader, one transaction
+    3. `platform/runtime/leases.py`: the heartbeat, which also says whether anything changed since the last tick
+    4. `counters.py`: the counts since the last tick, per engine and role
+    5. `analysis/bursts.py`, `sequential_test.py`, `verdicts.py`: counts into evidence, evidence into a verdict; pure
+    6. `store.py`, `state_cache.py`: evidence and verdict, under this leader's term
+    7. `control_plane/rollouts.py:roll_back`: the latch by compare-and-set, audit, announcement, notification
+    8. `platform/runtime/change_feed.py`: every process is woken after the commit
+    9. `flags/client_features/refresher.py`: the feature set without the candidate, from `flags/unleash/compiler.py`
+    10. `flags/protocols/streaming.py` pushes what changed; `client_api.py` gives it to the next poll
+    """
     revision = leases.heartbeat(session, now=now, term=term, ttl_seconds=lease_seconds)
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")

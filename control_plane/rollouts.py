@@ -124,7 +124,19 @@ def advance(
     approval: str = "",
     confirm_losing: bool = False,
 ) -> Decision:
-    """One step up if every gate is open, or `approval` says why the unknown ones may be passed."""
+    """Take one step up if every gate is open, or `approval` says why the unknown ones may be passed.
+
+    The life of an advance, from the request to every process:
+    1. `api.py` or `dashboards/views/rollout.py`: the role, the version that the caller saw, one transaction
+    2. `find`: the rollout as it is, through `phases.py` and `audiences/`
+    3. `gates`: the soak time, then each registered gate: `alerts/gates.py`, `credits_engine/migration/advance_gate.py`
+    4. `losses.py`, answered by `flags/administration/losses.py`: who would lose the flag
+    5. `transitions.decide_advance`: the next step, or every reason against it; pure
+    6. `store.compare_and_set`: somebody else may have been faster
+    7. `platform/auth/audit.py`: the sealed entry, with the evidence of `alerts/verdict_snapshot.py`
+    8. `platform/runtime/change_feed.py`: the announcement; `alerts/notifications/outbox.py`: the notification
+    9. after the commit, in every process: `flags/client_features/refresher.py` makes the new feature set
+    """
     # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
     # meanwhile.
     rollout = find(session, flag)

@@ -13,7 +13,7 @@ from control_plane.phases import PRODUCTION, exposure_at, position_after
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.client_features.feature_set import build
-from flags.client_features.source import read_source
+from flags.client_features.refresher import read_source
 from flags.evaluation.contexts import ATTRIBUTES, Context, KnownAttributes, enrich_context, from_nested
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
@@ -26,7 +26,7 @@ from flags.unleash.explainer import FlagExplainer
 NO_ROLLOUT = "this flag has no rollout; it changes when somebody switches it or imports it again."
 
 
-Explainer = Callable[..., dict[str, Any]]
+Explainer = Callable[..., dict[str, object]]
 """`explainer("user", {"plan": "pro"})` is why the flag is as it is for that user, of whom the caller knows this."""
 
 
@@ -46,7 +46,7 @@ def explainer(
 
 def _of_rollout(
     session: Session, flag: RolloutFlag, now: datetime, user_id: str, attributes: Mapping[str, str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     known = store.user(session, user_id)
     said = _context(user_id, attributes, known)
     context = EvaluationContext(user_id, said.signed_up_at, said.properties)
@@ -73,7 +73,7 @@ def _of_rollout(
 
 def _of_import(
     session: Session, flag_explainer: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Explain a flag without a rollout: the parts of its definition take the place of the rules."""
     known = store.user(session, user_id)
     context = _context(user_id, attributes, known)
@@ -134,7 +134,7 @@ def entry(audience: str | None, percentage: int | None) -> str:
     return f"at {percentage} % of {audience}"
 
 
-def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, Any]:
+def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, object]:
     rollout = rollouts.find(session, flag.key)
     position = position_after(rollout.plan, rollout.position)
     if rollout.latched or position is None:

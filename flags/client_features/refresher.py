@@ -7,6 +7,7 @@ meanwhile. Only the guard's lease takes exposure away without being asked, and t
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,11 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.phases import PRODUCTION
+from control_plane.phases import FLAG, PRODUCTION
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed, jobs
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import Settings, current
 from flags import store
 from flags.client_features import backup
 from flags.client_features import feature_set as feature_sets
@@ -29,8 +30,7 @@ from flags.client_features.cache import FeatureCache, FeatureProvider
 from flags.client_features.feature_set import FeatureSet, FeatureSource
 from flags.client_features.guard_lease import GuardLease
 from flags.client_features.prepared_payloads import PreparedPayloads
-from flags.client_features.source import read_source, with_env_override
-from flags.snapshot import SNAPSHOTS
+from flags.snapshot import SNAPSHOTS, Snapshots
 
 CONFIRM_SECONDS = 0.5
 SAVE_TIME_SECONDS = 0.2
@@ -185,6 +185,31 @@ class FeatureCacheRefresher:
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
         return self._lease.expired_at if environment == PRODUCTION else None
+
+
+def read_source(snapshots: Snapshots, session: Session, environment: str) -> FeatureSource:
+    """The flags of `environment`. Two processes that read the same revision read the same."""
+    revision = -1
+    while revision != (newest := store.flags_revision(session)):
+        # Not every database shows one instant to several statements: read again if something was changed meanwhile.
+        revision = newest
+        source = FeatureSource(
+            environment=environment,
+            revision=revision,
+            phased=snapshots.flags(session, environment, revision),
+            features=tuple(store.definitions(session, environment)),
+            segments=tuple(store.segments(session, environment)),
+        )
+    return source
+
+
+def with_env_override(source: FeatureSource) -> FeatureSource:
+    """Apply this process's own environment variable to a backup of an earlier process."""
+    override = current().credits_v2_override
+    phased = {
+        key: replace(flag, override_variable=override) if key == FLAG else flag for key, flag in source.phased.items()
+    }
+    return replace(source, phased=phased)
 
 
 REFRESHER = AppState[FeatureCacheRefresher]("feature_cache_refresher")

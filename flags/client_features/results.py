@@ -6,7 +6,6 @@ Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from flags.client_features.feature_set import FeatureSet
 from flags.evaluation.contexts import Context
@@ -36,7 +35,7 @@ class FlagResult:
     reason: Reason
     sentence: str
     phase: str | None = None
-    variant: Mapping[str, Any] | None = None
+    variant: Mapping[str, object] | None = None
 
 
 class FlagResults:
@@ -107,7 +106,7 @@ def _result(key: str, flag: ImportedFlag, written: bytes) -> FlagResult:
     return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(written))
 
 
-def _toggle(wire: Wire, variant: Mapping[str, Any]) -> Wire:
+def _toggle(wire: Wire, variant: Mapping[str, object]) -> Wire:
     payload = {"payload": variant["payload"]} if variant.get("payload") else {}
     chosen = {"name": variant["name"], "enabled": variant["enabled"], **payload}
     return {

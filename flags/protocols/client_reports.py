@@ -1,7 +1,6 @@
 """Reports of SDKs, converted for storage."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from flags.evaluation import timestamps
 from flags.protocols import requests
@@ -64,7 +63,7 @@ def _impact_metrics(
         reporter().outcomes.record(metrics, environment=environment)
 
 
-def _reported_at(timestamp: Any, now: datetime) -> datetime:
+def _reported_at(timestamp: object, now: datetime) -> datetime:
     """The hour that a relay means, as long as it is a recent one."""
     at = timestamps.parse_timestamp(timestamp) if isinstance(timestamp, str) else None
     return at if at and now - OLDEST_REPORT <= at <= now else now

@@ -1,7 +1,6 @@
 """Token validation for relays."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
@@ -39,6 +38,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
-def _document(text: str, token: Token) -> dict[str, Any]:
+def _document(text: str, token: Token) -> dict[str, object]:
     scope = {"type": token.type.value, "projects": ["*"], "environment": token.environment}
     return {"token": text, **scope, "trustedAttributes": list(token.trusted_attributes)}

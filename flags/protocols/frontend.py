@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
@@ -16,9 +15,8 @@ from flags.client_features.prepared_payloads import Payload
 from flags.evaluation.contexts import Context, from_nested, from_query
 from flags.protocols import client_reports, requests, responses
 from flags.protocols.cors import cors_headers, preflight
-from flags.protocols.raw_response import RawResponse, not_modified_or, response
+from flags.protocols.raw_response import RawResponse, not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for, with_connection, with_directory
-from flags.protocols.staleness import staleness
 from flags.protocols.unleash_errors import BadRequest, parse_body, unleash_error_handler
 
 bp = Blueprint("frontend_api", __name__, url_prefix="/api/frontend")
@@ -92,7 +90,7 @@ def toggles(context: Context, asker: Token, *, address: str | None, if_none_matc
     return not_modified_or(Payload(answered, etag), if_none_match, *staleness())
 
 
-def from_body(value: Any) -> Context:
+def from_body(value: object) -> Context:
     """The context of a body; raises BadRequest where it is no object."""
     context = value.get("context", {}) if isinstance(value, Mapping) else None
     if not isinstance(context, Mapping):

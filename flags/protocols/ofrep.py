@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
@@ -20,9 +19,8 @@ from flags.evaluation.contexts import Context, from_fields
 from flags.protocols import ofrep_events, requests, responses, stream_tokens
 from flags.protocols.cors import cors_headers, preflight
 from flags.protocols.ofrep_schemas import failure, success
-from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, response
+from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for, with_directory
-from flags.protocols.staleness import staleness
 from flags.protocols.stream_tokens import StreamToken
 from flags.unleash.feature_payload import encode
 
@@ -125,7 +123,7 @@ def init_app(app: Flask) -> None:
     )
 
 
-def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, Any]]:
+def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, object]]:
     now, stale_seconds = datetime.now(UTC), refresher().stale_seconds
     for answer in answers.all(context, now):
         if not context.user_id and answers.needs_user(answer.key):
@@ -148,12 +146,12 @@ def _context(body: bytes) -> Context:
     return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
 
 
-def _stream(asker: Token, published: PreparedPayloads) -> dict[str, Any]:
+def _stream(asker: Token, published: PreparedPayloads) -> dict[str, object]:
     channel = StreamToken(asker.selector, published.feature_set.environment, published.feature_set.tag)
     address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 
 
-def _json(status: int, document: Mapping[str, Any], *extra: tuple[str, str]) -> RawResponse:
+def _json(status: int, document: Mapping[str, object], *extra: tuple[str, str]) -> RawResponse:
     body = encode(document)
     return RawResponse(status, (("Content-Type", JSON), ("Content-Length", str(len(body))), *extra), body)

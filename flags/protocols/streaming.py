@@ -16,9 +16,8 @@ from flags.client_features.feature_set import FeatureSet
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.refresher import refresher
 from flags.protocols import responses, sse
-from flags.protocols.raw_response import not_modified_or, response
+from flags.protocols.raw_response import not_modified_or, response, staleness
 from flags.protocols.sse import Stream, event
-from flags.protocols.staleness import staleness
 from flags.protocols.unleash_errors import error_response
 from flags.usage.connections import Mode
 from flags.usage.reporter import reporter

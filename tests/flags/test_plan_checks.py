@@ -11,7 +11,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.phases import AudienceKind, Plan, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.transitions import Decision, Refusal, Transition
-from flags.administration.plan_checks import losing_steps
+from flags.administration.losses import losing_steps
 from tests.flags.examples import CUTOVER, FLAG, NOW
 
 CLASH = "FLAG_25537", "FLAG_26611"

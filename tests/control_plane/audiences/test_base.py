@@ -13,7 +13,8 @@ from control_plane.audiences.base import KINDS, ConstraintAudience, Opening, reg
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.phases import PRODUCTION, Exposure, Plan, Position, exposure_at, plan_errors
 from dashboards import summaries
-from flags.administration.plan_checks import losing_steps, unreadable_constraints
+from flags.administration.losses import losing_steps
+from flags.administration.plan_checks import unreadable_constraints
 from flags.evaluation.conditions import encode_context
 from flags.evaluation.evaluator import EvaluationContext, Reason, RolloutFlag, evaluate
 from flags.evaluation.fast_evaluator import fast_evaluator
