@@ -54,6 +54,7 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, manual: bool, 
         start_checks.run(app)
         with app.app_context(), _served(folder, plan):
             _perform(FaultInjectingV2(ordered, seed=seed), rate=rate, until=until, manual=manual, seed=seed)
+            # Before the folder goes, which holds the database's file.
             db.engine.dispose()
 
 

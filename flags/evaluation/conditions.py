@@ -57,6 +57,7 @@ def met_shares(shares: Sequence[Share], context: bytes) -> list[Share]:
 def encode_context(user_id: str | None, properties: dict[str, str]) -> bytes:
     """A customer in the JSON of Unleash's engines."""
     known = {"userId": user_id} if user_id else {}
+    # Half of a surrogate pair from a caller must not make an evaluation fail.
     return json.dumps({**known, "properties": properties}, ensure_ascii=False).encode(errors="replace")
 
 

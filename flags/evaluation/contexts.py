@@ -45,6 +45,7 @@ class Context:
         """The context as Unleash's engines read it; `now` where the caller said no other time."""
         fields = {name: getattr(self, attribute) for name, attribute in KNOWN_FIELDS.items()}
         known = {name: value for name, value in fields.items() if value is not None}
+        # Named, so that the engine does not read a clock of its own: all parts of an answer are of one instant.
         known.setdefault("currentTime", timestamps.format_timestamp(now))
         return {**known, "environment": environment, "properties": dict(self.properties)}
 
@@ -68,6 +69,7 @@ def from_fields(fields: Mapping[str, object]) -> Context:
             continue
         if name in KNOWN_FIELDS:
             known[KNOWN_FIELDS[name]] = text or None
+        # The environment is the token's, whatever the caller says.
         elif name != "environment" and len(properties) < PROPERTIES_MAX:
             properties[name] = _instant(text) if name == SIGNUP_DATE else text
     if current_time := known.get("current_time"):
@@ -117,6 +119,7 @@ def known_context(user_id: str, known: KnownAttributes) -> EvaluationContext:
 def as_text(value: object) -> str | None:
     """A value as SDKs would write it; None for what has no such form."""
     match value:
+        # Before int, of which it is a subclass.
         case bool():
             return "true" if value else "false"
         case str():

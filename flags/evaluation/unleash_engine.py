@@ -38,6 +38,7 @@ class Engine:
         return found
 
     def _ask(self, function: Any, name: bytes, context: bytes) -> bytes:
+        # The library allocates the answer, so it has to be given back, whatever happens in between.
         answer = function(self._engine.state, name, context, NO_CUSTOM_STRATEGIES)
         try:
             return ctypes.string_at(answer)

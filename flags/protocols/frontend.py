@@ -51,6 +51,7 @@ def ask_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
     """Take the counts of answers per flag."""
+    # A frontend token stands in every page's source, so what it reports must not be able to roll anything back.
     client_reports.metrics(parse_body(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret)
     return "OK"
 

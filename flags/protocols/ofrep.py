@@ -91,6 +91,7 @@ def one(key: str, body: bytes, asker: Token) -> RawResponse:
     except InvalidRequest as unusable:
         return _json(400, failure(key, unusable.code, str(unusable)))
     answers, now = payloads_for(asker).results, datetime.now(UTC)
+    # Only an error where the answer depends on the user.
     if not context.user_id and answers.needs_user(key):
         return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
     answer = answers.one(key, context, now)
@@ -108,6 +109,7 @@ def bulk(body: bytes, asker: Token, if_none_match: str | None) -> RawResponse:
         return _json(400, {"errorCode": unusable.code, "errorDetails": str(unusable)})
     published = payloads_for(asker)
     flags = encode(list(_evaluations(published.results, context)))
+    # Of the flags alone: the address of the stream names the revision, which may change without any answer changing.
     etag = f'"{blake2b(flags, digest_size=8).hexdigest()}"'
     streams = encode([_stream(asker, published)])
     metadata = encode({"environment": published.feature_set.environment, "revision_id": published.feature_set.id})
@@ -143,6 +145,7 @@ def _context(body: bytes) -> Context:
         raise InvalidRequest("INVALID_CONTEXT", 'The context is an object, such as {"targetingKey": "7"}.')
     fields = dict(context or {})
     targeting_key = fields.pop("targetingKey", None)
+    # The key outweighs a `userId` beside it.
     return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
 
 

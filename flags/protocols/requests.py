@@ -23,6 +23,7 @@ class Registration(ClientRequest):
     instance_id: str | None = None
     connection_id: str | None = None
     sdk_version: str | None = None
+    # Sent by every SDK and used by nobody; declared so that our description of the API names them.
     strategies: list[object] = []
     started: object = None
     interval: object = None

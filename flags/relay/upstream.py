@@ -106,6 +106,8 @@ def _events(lines: Any) -> Iterator[Event]:
     try:
         for line in lines:
             name, colon, value = line.decode().rstrip("\r\n").partition(":")
+            # The grammar of server-sent events: a field, a comment (a line that begins with a colon), or an empty line,
+            # which ends an event.
             if name:
                 fields[name] = value.removeprefix(" ")
             elif colon:

@@ -58,6 +58,7 @@ class FlagExplainer:
     def explain(self, context: Context, document: Mapping[str, object]) -> FlagExplanation:
         """The answer for this user and how it came about; `document` is the context as engines read it."""
         written = encode(document)
+        # The answer is the whole flag's; the parts only say why, and never decide it.
         value = self._flag.is_on(written)
         variant = self._flag.variant(written) or {}
         met = {part.name: self._engine.is_enabled(part.name.encode(), written) for part in self._parts}
@@ -103,6 +104,7 @@ def _state(contents: FeaturePayload, wire: Wire, parts: Iterable[Probe]) -> byte
     """A state in which each part is a flag, beside the flags and segments that they refer to."""
     probes = [part.wire for part in parts]
     parents = {each["feature"] for each in wire.get("dependencies") or ()}
+    # The parents as they are served: the probe of a dependency asks them.
     features = [*probes, *(contents.features[name].wire for name in sorted(parents) if name in contents.features)]
     segments = join(contents.segments.values())
     return b'{"version":2,"features":' + encode(features) + b',"segments":' + segments + b"}"

@@ -71,6 +71,7 @@ def _segments(features: Iterable[EncodedFeature]) -> set[int]:
 def _constant(wire: Wire) -> bool | None:
     if not wire["enabled"]:
         return False
+    # The parent may depend on the user.
     if wire.get("dependencies"):
         return None
     return True if any(map(_is_open, wire["strategies"])) else None

@@ -24,6 +24,7 @@ def value_of(kind: str, text: str) -> object:
         value = loads(text)
     except MalformedJSON as error:
         raise UnreadablePayload(str(error)) from error
+    # In Python a bool is an int.
     if kind == "number" and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise UnreadablePayload("it is something else than a number")
     _check(value)
@@ -32,6 +33,7 @@ def value_of(kind: str, text: str) -> object:
 
 def _check(value: object) -> None:
     """Refuse what is nested deeper than every reader follows, and numbers that some read as infinite."""
+    # Level by level and not by recursion: the depth is what the text's author chooses.
     level = [value]
     for _ in range(DEPTH_MAX):
         for each in level:

@@ -94,8 +94,10 @@ class Connections:
             seen_at=now,
         )
         with self._changing:
+            # The one that was met first goes.
             while len(self._instances) >= CONNECTIONS_MAX:
                 self._instances.pop(next(iter(self._instances)))
+            # Two first calls of one instance may come here at once; both then note what they see in the same object.
             return self._instances.setdefault(key, met)
 
 

@@ -34,6 +34,7 @@ class OutcomeBuffer:
             return
         with self._lock:
             for name, count in _outcomes(metrics).items():
+                # Names are the callers' own: a new one beyond the bound is dropped, a known one still counts.
                 if not self._is_reserved(name) and (name in self._counts or len(self._counts) < NAMES_MAX):
                     self._counts[name] = _sum(self._counts.get(name), count)
 

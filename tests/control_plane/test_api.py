@@ -81,7 +81,10 @@ def test_without_signing_in_nothing_is_told(client: FlaskClient) -> None:
 def test_a_refusal_lists_its_reasons(sign_in: SignIn) -> None:
     refused = post(sign_in("alice"), "advance", {"expectedVersion": 7})
     assert (refused.status_code, refused.json["code"]) == (409, "VERSION_CONFLICT")
-    assert refused.json["reasons"][0]["sentence"] == "You saw version 7, the rollout is at 1 now; look again."
+    assert (
+        refused.json["reasons"][0]["sentence"]
+        == "The rollout has changed since you saw it: version 7 then, 1 now. Look again."
+    )
     no_reason = post(sign_in("olga"), "hold")
     assert (no_reason.status_code, no_reason.json["code"]) == (422, "REASON_REQUIRED")
 

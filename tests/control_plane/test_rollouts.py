@@ -53,7 +53,7 @@ def test_a_refused_change_leaves_no_trace(app: Flask, now: datetime) -> None:
             before = change_feed.revision(session), len(audit.latest(session))
         refusal = advance(now, 1)
         assert isinstance(refusal, Refusal)
-        assert "soaks until" in refusal.sentence
+        assert "soak time of this step lasts until" in refusal.sentence
         with read_only() as session:
             assert (change_feed.revision(session), len(audit.latest(session))) == before
 

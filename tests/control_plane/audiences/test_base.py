@@ -117,6 +117,6 @@ def test_audiences_may_follow_in_any_order_in_which_exposure_grows() -> None:
 
     assert errors(first, wider, some, new, all_) == []
     assert errors(some, new, first, all_) == []
-    assert "'0' lets nobody in who is not in by an earlier one" in errors(wider, first)[0]
-    assert "'new' lets nobody in" in errors(some, all_, new)[0]
+    assert "'0' adds nobody to the phases before it" in errors(wider, first)[0]
+    assert "'new' adds nobody" in errors(some, all_, new)[0]
     assert "Everyone goes down from 100 % to 1 %." in errors(all_, some)[-1]

@@ -26,7 +26,7 @@ def test_it_shows_phases_gates_and_alerts(sign_in: SignIn, planned: Rollout) -> 
     page = words(sign_in("victor").get(PAGE).get_data(as_text=True))
     for phase in planned.plan.phases:
         assert phase.title in page
-    assert "closed: This step soaks until" in page
+    assert "closed: The soak time of this step lasts until" in page
     for alert in ("Credit consumption failure", "API error rate", "Billing webhook failure", "Credit variance"):
         assert alert in page
 

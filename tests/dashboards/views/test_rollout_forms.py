@@ -36,7 +36,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[GateResult]], None]
 def test_advancing_is_refused_with_every_reason(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
     page = send(sign_in("alice"), "advance", version=7)
     assert "Nothing was changed: it is not possible to advance now." in page
-    assert "You saw version 7, the rollout is at 1 now; look again." in page
+    assert "The rollout has changed since you saw it: version 7 then, 1 now. Look again." in page
     assert "Gate soak is closed" in page
     assert standing() == planned
 
