@@ -9,7 +9,10 @@ Evidence = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class ChangeContext:
-    """The circumstances of one change, read once at the edge; `evidence` is given by the guard, not by people."""
+    """The circumstances of one change, read once at the edge.
+
+    `evidence` comes from the guard and from Alertmanager, never from people; use cases add what they found.
+    """
 
     now: datetime
     actor: str

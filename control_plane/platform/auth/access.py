@@ -44,6 +44,7 @@ def restore_rows(session: Session, table: Table, saved: Rows) -> None:
             number = highest = highest + 1
         known[row[key.name]] = number
         session.execute(insert(table).values(values | {"id": number}))
+    # PostgreSQL's sequence does not notice numbers that were given.
     if is_postgresql(session) and highest:
         sequence = func.pg_get_serial_sequence(table.name, "id")
         session.execute(select(func.setval(sequence, highest)))

@@ -93,6 +93,7 @@ def claimed(session: Session, username: str) -> tuple[Person | None, str]:
 
 def prove(person: Person | None, password_hash: str, password: str) -> Person | None:
     """The person, where the password proves it; this takes its time and needs no database."""
+    # Checked for nobody too, before anything else is looked at: the time that it takes tells nobody which names exist.
     proved = is_password(password_hash, password)
     return person if person and proved and person.disabled_at is None else None
 

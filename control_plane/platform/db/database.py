@@ -116,10 +116,12 @@ def transaction() -> Iterator[Session]:
         try:
             with _session(db.engine, hooks) as session:
                 yield session
+        # Also when the commit itself failed, and when the process is told to stop.
         except BaseException:
             for action in hooks[AFTER_ROLLBACK]:
                 action()
             raise
+        # The connection is back in the pool by now, so an action may use the database itself.
         for action in hooks[AFTER_COMMIT]:
             action()
 
@@ -148,6 +150,7 @@ def _session(engine: Engine, hooks: Hooks) -> Iterator[Session]:
     with engine.begin() as connection, Session(connection, expire_on_commit=False) as session:
         session.info.update({**hooks, CONNECTION: connection})
         yield session
+        # This only flushes: the commit is the connection's, when the block around it ends.
         if session.in_transaction():
             session.commit()
 

@@ -140,7 +140,8 @@ class _AtScrape(Collector):
 
 
 def _create_series() -> None:
-    """A counter born at its first error has no increase, so that error would never be seen: bear them all at 0."""
+    """Make every series of an address at 0."""
+    # A counter born at its first error has no increase, so that error would never be seen.
     for rule in current_app.url_map.iter_rules():
         SERVER_ERRORS.labels(route_label(rule.rule))
         LATENCY.labels(route_label(rule.rule))
