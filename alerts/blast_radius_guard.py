@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from alerts import store
 from control_plane import blast_radius, rollouts
 from control_plane.blast_radius import BlastRadius
+from control_plane.change_context import ChangeContext
 from control_plane.phases import Rollout, RolloutState
 from control_plane.platform.extensions import AppState
 from control_plane.transitions import Decision
@@ -36,7 +37,7 @@ def enforce(session: Session, rollout: Rollout, *, now: datetime, actor: str) ->
         "credits_at_risk": blast.credits_at_risk,
     }
     reason = f"The blast radius of this step is used up: {' '.join(over)}"
-    return rollouts.hold(session, rollout.flag, now=now, actor=actor, reason=reason, evidence=evidence, lasting=True)
+    return rollouts.hold(session, rollout.flag, ChangeContext(now, actor, reason, evidence=evidence), lasting=True)
 
 
 def _measured(session: Session, rollout: Rollout, now: datetime) -> BlastRadius:

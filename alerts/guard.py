@@ -24,6 +24,7 @@ from alerts.counters import Counters
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate, StepStart
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform.runtime import leases
 from control_plane.transitions import Decision, Transition
@@ -42,7 +43,20 @@ class FencedError(RuntimeError):
 def tick(
     session: Session, rules: Sequence[Rule], *, now: datetime, term: int, lease_seconds: float
 ) -> list[Transition]:
-    """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked."""
+    """Judge every rollout once; returns what was done to them. Raises FencedError if a newer leader has ticked.
+
+    The life of a breach, from an outcome to an SDK:
+    1. `platform/observability/signals.py`: the outcome is counted where it happens, and written before the next tick
+    2. `guard_job.py`: once a second on the leader, one transaction
+    3. `platform/runtime/leases.py`: the heartbeat, which also says whether anything changed since the last tick
+    4. `counters.py`: the counts since the last tick, per engine and role
+    5. `analysis/bursts.py`, `sequential_test.py`, `verdicts.py`: counts into evidence, evidence into a verdict; pure
+    6. `store.py`, `state_cache.py`: evidence and verdict, under this leader's term
+    7. `control_plane/rollouts.py:roll_back`: the latch by compare-and-set, audit, announcement, notification
+    8. `platform/runtime/change_feed.py`: every process is woken after the commit
+    9. `flags/client_features/refresher.py`: the feature set without the candidate, from `flags/unleash/compiler.py`
+    10. `flags/protocols/streaming.py` pushes what changed; `client_api.py` gives it to the next poll
+    """
     revision = leases.heartbeat(session, now=now, term=term, ttl_seconds=lease_seconds)
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
@@ -208,12 +222,12 @@ def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: d
     act: Callable[..., Decision]
     match worst.status:
         case Status.ROLLBACK:
-            act = partial(rollouts.roll_back, reason=f"{worst.alert}: {worst.reason}", attempt=rollout.attempt)
+            act, reason = partial(rollouts.roll_back, attempt=rollout.attempt), f"{worst.alert}: {worst.reason}"
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
-            act = partial(rollouts.hold, reason=f"{worst.alert}: {worst.reason}")
+            act, reason = rollouts.hold, f"{worst.alert}: {worst.reason}"
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
-            act = partial(rollouts.resume, reason="The evidence stayed low.")
+            act, reason = rollouts.resume, "The evidence stayed low."
         case _:
             return None
     evidence = {"verdicts": [to_json(verdict) for verdict in verdicts if verdict.status is worst.status]}
-    return act(session, rollout.flag, now=now, actor=ACTOR, evidence=evidence)
+    return act(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence))

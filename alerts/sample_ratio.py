@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from alerts import store
 from control_plane import rollouts, sample_ratio
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import Rollout, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import jobs
@@ -58,7 +59,7 @@ def enforce(session: Session, rollout: Rollout, split: SampleRatio, *, now: date
         f"Exposure is not what the plan says: {split.inside:,} of {split.total:,} users were let in ({seen:.1%}), "
         f"the step asks for {split.share:.0%}."
     )
-    return rollouts.hold(session, rollout.flag, now=now, actor=ACTOR, reason=reason, evidence=evidence, lasting=True)
+    return rollouts.hold(session, rollout.flag, ChangeContext(now, ACTOR, reason, evidence=evidence), lasting=True)
 
 
 def check(now: datetime) -> None:

@@ -25,8 +25,8 @@ def user_add(*, username: str, role: str, as_json: bool) -> None:
     """Let USERNAME sign in; prints a password once."""
     with transaction() as session:
         password = accounts.add_person(session, username, role, now=datetime.now(UTC), actor=actor())
-    words = f"{username} may sign in as {role} with the password {password}   (shown once)"
-    echo_result({"username": username, "role": role, "password": password}, words, as_json=as_json)
+    text = f"{username} may sign in as {role} with the password {password}   (shown once)"
+    echo_result({"username": username, "role": role, "password": password}, text, as_json=as_json)
 
 
 @click.group("token")
@@ -37,12 +37,12 @@ def token() -> None:
 @token.command("create")
 @click.argument("name")
 @click.option("--type", "kind", type=click.Choice(["client", "frontend", "admin", "service"]), required=True)
-@click.option("--environment", help="Where it opens something; that of this installation where none is given.")
+@click.option("--environment", help="The environment it is for. Default: that of this installation.")
 @click.option(
     "--trust",
     "trusted",
     multiple=True,
-    help="A user attribute (signupDate, plan, beta) for which the caller's word outweighs the directory; repeatable.",
+    help="A user attribute (signupDate, plan, beta) that its caller may set over the directory's; repeatable.",
 )
 @json_option
 @in_application

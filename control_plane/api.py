@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult
 from control_plane.phases import Rollout
 from control_plane.platform.auth import audit
@@ -83,7 +83,7 @@ def advance(flag: str) -> ResponseReturnValue:
 def step_back(flag: str) -> ResponseReturnValue:
     """One step down."""
     body = _body()
-    return _change(rollouts.step_back, flag, expected_version=body.expectedVersion, reason=body.reason)
+    return _change(rollouts.step_back, flag, body.reason, expected_version=body.expectedVersion)
 
 
 @bp.post("/<flag>/hold")
@@ -91,7 +91,7 @@ def step_back(flag: str) -> ResponseReturnValue:
 @openapi_doc(body=Request, body_is_optional=True)
 def hold(flag: str) -> ResponseReturnValue:
     """Keep the exposure and refuse to advance."""
-    return _change(rollouts.hold, flag, reason=_body().reason)
+    return _change(rollouts.hold, flag, _body().reason)
 
 
 @bp.post("/<flag>/resume")
@@ -99,7 +99,7 @@ def hold(flag: str) -> ResponseReturnValue:
 @openapi_doc(body=Request, body_is_optional=True)
 def resume(flag: str) -> ResponseReturnValue:
     """End a hold."""
-    return _change(rollouts.resume, flag, reason=_body().reason)
+    return _change(rollouts.resume, flag, _body().reason)
 
 
 @bp.post("/<flag>/rollback")
@@ -109,7 +109,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
     """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
     reason = _body().reason
     with transaction() as session:
-        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=reason)
+        decision = rollouts.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
         found = rollouts.find(session, flag)
         if not found.latched and isinstance(decision, Refusal):
             raise refused(decision)
@@ -122,10 +122,10 @@ def roll_back(flag: str) -> ResponseReturnValue:
 def rearm(flag: str) -> ResponseReturnValue:
     """A new attempt at the lowest step."""
     body = _body()
-    return _change(rollouts.rearm, flag, expected_version=body.expectedVersion, reason=body.reason)
+    return _change(rollouts.rearm, flag, body.reason, expected_version=body.expectedVersion)
 
 
-def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, Any]:
+def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, object]:
     """A rollout as JSON, with plan and gates."""
     return {
         **rollouts.summary(rollout),
@@ -151,9 +151,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(rollouts.UnknownRolloutError, _unknown)
 
 
-def _change(use_case: Callable[..., Decision], flag: str, **words: object) -> ResponseReturnValue:
+def _change(use_case: Callable[..., Decision], flag: str, reason: str = "", **options: object) -> ResponseReturnValue:
     with transaction() as session:
-        decision = use_case(session, flag, now=datetime.now(UTC), actor=actor(), **words)
+        decision = use_case(session, flag, ChangeContext(datetime.now(UTC), actor(), reason), **options)
         if isinstance(decision, Refusal):
             raise refused(decision)
         return jsonify(rollouts.summary(decision.after))

@@ -16,7 +16,7 @@ def audit_group() -> None:
 
 
 @audit_group.command("verify")
-@click.option("--anchor", default="", help="What an earlier verification printed: is that part still there?")
+@click.option("--anchor", default="", help="What an earlier check printed; those entries must still be there.")
 @json_option
 @in_application
 def verify_command(*, anchor: str, as_json: bool) -> None:
@@ -46,10 +46,10 @@ def verify_command(*, anchor: str, as_json: bool) -> None:
 @json_option
 @in_application
 def seal_command(*, reason: str, as_json: bool) -> None:
-    """Seal the trail anew as it is, after another SECRET_KEY or an explained loss."""
+    """Seal the trail again as it is, after a change of SECRET_KEY or an explained loss."""
     with database.transaction() as session:
         audit.seal(session, now=datetime.now(UTC), actor=actor(), reason=reason)
-    echo_result({"sealed": True}, "Sealed. What was there before is not proved by it.", as_json=as_json)
+    echo_result({"sealed": True}, "Sealed. It proves nothing about the entries from before.", as_json=as_json)
 
 
 def _verified(result: audit.Verification) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.auth import accounts
 
@@ -23,5 +24,5 @@ def bootstrap(session: Session, now: datetime) -> BootstrapResult:
     planned = store.load(session, FLAG) is None
     if planned:
         plan = default_plan(new_signups_after=now)
-        rollouts.plan(session, FLAG, plan, now=now, actor="system", reason="The Credits v2 rollout guide.")
+        rollouts.plan(session, FLAG, plan, ChangeContext(now, "system", "The Credits v2 rollout guide."))
     return BootstrapResult(planned, accounts.ensure_first_owner(session, now))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 import yaml
@@ -20,6 +20,7 @@ from control_plane import bootstrap, migrations, rollouts, store
 from control_plane.accounts_cli import token, user
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult
 from control_plane.phases import FLAG, Rollout, default_plan
 from control_plane.platform import private_files, start_checks
@@ -40,7 +41,7 @@ from control_plane.server import check_port, serve
 from control_plane.transitions import Decision, Refusal
 
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
-confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Users may lose the flag by a step.")
+confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Go on although users lose the flag by it.")
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
@@ -63,7 +64,7 @@ def serve_command() -> None:
     except OperationalError:
         if not any(settings.flags_backup_dir.glob("*")):
             raise
-        lines = ["Database  can't be reached; flags are served as they were kept until it answers"]
+        lines = ["Database  can't be reached; flags are served from the last backup until it answers"]
     click.echo("\n".join([f"Page      http://{settings.host}:{settings.port}", *lines, "Stop      Ctrl-C"]))
     sys.stdout.flush()
     serve(settings)
@@ -119,16 +120,21 @@ def plan_command(
                 raise CommandFailed(f"{path} is no plan: {error}") from error
             found = _changed(
                 rollouts.plan(
-                    session, flag, wanted, now=now, actor=actor(), reason="Planned.", confirm_losing=confirm_losing
+                    session, flag, wanted, ChangeContext(now, actor(), "Planned."), confirm_losing=confirm_losing
                 )
             )
-    words = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
-    echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(words), as_json=as_json)
+    lines = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
+    echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(lines), as_json=as_json)
 
 
 @rollout.command("advance")
 @flag_option
-@click.option("--approve", "approval", default="", help="Why gates that prove nothing yet may be passed.")
+@click.option(
+    "--approve",
+    "approval",
+    default="",
+    help="Why the step is safe, for the gates that can't tell yet.",
+)
 @confirm_losing_option
 @json_option
 @in_application
@@ -173,10 +179,10 @@ def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
 @json_option
 @in_application
 def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
-    """Legacy for everybody, at once and until re-armed."""
+    """Give everybody legacy at once, until the rollout is re-armed."""
 
     def roll_back(session: Session) -> Rollout:
-        decision = rollouts.roll_back(session, flag, now=datetime.now(UTC), actor=actor(), reason=reason)
+        decision = rollouts.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
         found = rollouts.find(session, flag)
         return found if found.latched else _changed(decision)
 
@@ -248,11 +254,18 @@ def _fail(sentence: str) -> NoReturn:
 
 
 def _change(
-    flag: str, use_case: Callable[..., Decision], *, as_json: bool, versioned: bool = False, **words: Any
+    flag: str,
+    use_case: Callable[..., Decision],
+    *,
+    as_json: bool,
+    reason: str = "",
+    versioned: bool = False,
+    **options: object,
 ) -> None:
     def change(session: Session) -> Rollout:
         version = {"expected_version": rollouts.find(session, flag).version} if versioned else {}
-        return _changed(use_case(session, flag, now=datetime.now(UTC), actor=actor(), **version, **words))
+        context = ChangeContext(datetime.now(UTC), actor(), reason)
+        return _changed(use_case(session, flag, context, **version, **options))
 
     found = retry_while_locked(change)
     echo_result(rollouts.summary(found), _line(found), as_json=as_json)

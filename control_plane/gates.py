@@ -33,5 +33,5 @@ def soak_gate(rollout: Rollout, now: datetime) -> GateResult:
     if soaked >= required:
         return GateResult("soak", GateStatus.OPEN, "The soak time of this step is over.", evidence)
     opens = rollout.entered_at + required
-    reason = f"This step soaks until {opens:%Y-%m-%d %H:%M} UTC."
+    reason = f"The soak time of this step lasts until {opens:%Y-%m-%d %H:%M} UTC."
     return GateResult("soak", GateStatus.CLOSED, reason, evidence)

@@ -1,7 +1,6 @@
 """The tables of the rollout: one row per flag with a phase plan."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import JSON, Boolean, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,7 +14,7 @@ class RolloutRow(Base):
     __tablename__ = "rollout"
 
     flag: Mapped[str] = mapped_column(Text, primary_key=True)
-    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+    plan: Mapped[dict[str, object]] = mapped_column(JSON)
     version: Mapped[int] = mapped_column(Integer)
     attempt: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(Text)

@@ -255,7 +255,7 @@ def _idle_phases(plan: Plan) -> Iterator[str]:
         # One that takes somebody out is not idle, but a person has to confirm it.
         if after.step == 0 and not any(new.adds_somebody_to(old) or old.adds_somebody_to(new) for old, new in pairs):
             yield (
-                f"Phase {phase.name!r} lets nobody in who is not in by an earlier one: audiences may follow in any "
+                f"Phase {phase.name!r} adds nobody to the phases before it: audiences may follow in any "
                 "order in which exposure grows, each at most once but with more users."
             )
 
@@ -268,7 +268,9 @@ def _phase_errors(phase: Phase) -> list[str]:
         mistakes.append(f"Phase {phase.name!r}: a step is a whole percentage from 1 to 100.")
     mistakes += [f"Phase {phase.name!r}: {error}" for error in audience_kind(phase.audience).errors(phase)]
     if PRODUCTION in phase.environments:
-        mistakes.append(f"Phase {phase.name!r}: production is opened by people, not as an environment.")
+        mistakes.append(
+            f"Phase {phase.name!r}: production can't be an environment here; its users come in by audiences."
+        )
     caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)
     if any(cap is not None and cap < 0 for cap in caps):
         mistakes.append(f"Phase {phase.name!r}: a cap can't be negative.")

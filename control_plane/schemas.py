@@ -1,7 +1,5 @@
 """OpenAPI models of the routes of rollouts and health."""
 
-from typing import Any
-
 from flask import Flask
 from pydantic import BaseModel
 
@@ -34,14 +32,14 @@ class RolloutGate(BaseModel):
     name: str
     status: str
     reason: str
-    evidence: dict[str, Any]
+    evidence: dict[str, object]
 
 
 class RolloutDetail(RolloutSummary):
     """A rollout with its plan and its gates."""
 
     position: dict[str, int]
-    plan: dict[str, Any]
+    plan: dict[str, object]
     gates: list[RolloutGate]
 
 
@@ -53,8 +51,8 @@ class AuditEntry(BaseModel):
     actor: str
     action: str
     subject: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
+    before: dict[str, object] | None
+    after: dict[str, object] | None
     reason: str | None
     hash: str
 

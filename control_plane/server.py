@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from flask import Flask
 from granian.constants import HTTPModes, Interfaces
@@ -73,14 +72,12 @@ def application() -> Flask:
 
 
 def _tune_interpreter() -> None:
-    """Keep what works beside the requests from holding them up.
-
-    Look for garbage once and never again among what is here by now, which lives as long as the worker: a full look
-    takes some 0.1 s, in which no request is answered, and a busy worker took one every few seconds. And hand the
-    interpreter over after a millisecond: each word with the database gives it away, and whatever job runs has it then.
-    """
+    """Keep what works beside the requests from holding them up."""
+    # What is here by now lives as long as the worker. A full look for garbage takes some 0.1 s, in which no request is
+    # answered, and a busy worker took one every few seconds.
     gc.collect()
     gc.freeze()
+    # Each word with the database gives the interpreter away, and whatever job runs has it then: a millisecond at most.
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
@@ -112,7 +109,8 @@ def _connections() -> int:
 class _Server(MPServer):
     """Granian that tells its workers of the stop before it ends them."""
 
-    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+    def signal_handler_interrupt(self, *arguments: object, **options: object) -> None:
+        # Before Granian's own handler, which gives the workers KILL_SECONDS.
         os.write(_stop_writer, b"stop")
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 

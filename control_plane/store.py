@@ -53,9 +53,9 @@ def plan_from_json(value: object) -> Plan:
     return PLAN.validate_python(value)
 
 
-def plan_to_json(plan: Plan) -> dict[str, Any]:
+def plan_to_json(plan: Plan) -> dict[str, object]:
     """The JSON form of a plan, durations in ISO 8601."""
-    encoded: dict[str, Any] = PLAN.dump_python(plan, mode="json")
+    encoded: dict[str, object] = PLAN.dump_python(plan, mode="json")
     return encoded
 
 
@@ -65,7 +65,7 @@ def _known_plan(text: str) -> Plan:
     return PLAN.validate_json(text)
 
 
-def _columns(rollout: Rollout) -> dict[str, Any]:
+def _columns(rollout: Rollout) -> dict[str, object]:
     return {
         "plan": plan_to_json(rollout.plan),
         "version": rollout.version,

@@ -2,7 +2,6 @@
 
 import json
 import math
-from typing import Any
 
 UNSTORABLE = ("\\u0000", "\\ud", "\\uD")
 
@@ -11,7 +10,7 @@ class MalformedJSON(ValueError):  # noqa: N818 - the word of the problem's code
     """The text can't be read; the message says where and why."""
 
 
-def loads(source: str | bytes) -> Any:
+def loads(source: str | bytes) -> object:
     """The value of `source`. Raises MalformedJSON for anything that isn't strict JSON."""
     try:
         text = source if isinstance(source, str) else source.decode("utf-8")
@@ -29,7 +28,7 @@ def loads(source: str | bytes) -> Any:
     return value
 
 
-def _refuse_unstorable(value: Any) -> None:
+def _refuse_unstorable(value: object) -> None:
     match value:
         case str():
             if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):

@@ -101,12 +101,12 @@ def decide_advance(
         if gate.status is GateStatus.CLOSED:
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
         elif gate.status is GateStatus.UNKNOWN and not approval.strip():
-            reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} proves nothing yet: {gate.reason}"))
+            reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} can't tell yet: {gate.reason}"))
     if reasons:
         return Refusal(Action.ADVANCE, tuple(reasons))
     next_position = position_after(rollout.plan, rollout.position)
     if next_position is None:
-        return _transition(Action.ADVANCE, rollout, "The last step soaked.", now=now, state=RolloutState.COMPLETE)
+        return _transition(Action.ADVANCE, rollout, "The last soak time is over.", now=now, state=RolloutState.COMPLETE)
     reason = approval.strip() or "Every gate is open."
     return _transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
 
@@ -119,6 +119,7 @@ def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, 
         reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
     if reasons or previous is None:
         return Refusal(Action.STEP_BACK, tuple(reasons))
+    # A step back reopens a completed rollout. A hold stays a hold: stepping back is no permission to advance again.
     state = RolloutState.RUNNING if rollout.state is RolloutState.COMPLETE else rollout.state
     return _transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=state)
 
@@ -126,11 +127,14 @@ def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, 
 def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
     """Keep the exposure and refuse to advance. A person's hold is never weakened into the guard's."""
     reasons = _needs_reason(reason) + _latched(rollout)
+    # A person may take over the guard's hold, which then no longer ends by itself; every other second hold changes
+    # nothing.
     if rollout.state is RolloutState.HELD and (by_guard or not rollout.held_by_guard):
         reasons.append(Reason("ALREADY_HELD", f"The rollout is held already: {rollout.state_reason}"))
     if reasons:
         return Refusal(Action.HOLD, tuple(reasons))
-    return _transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD, held_by_guard=by_guard)
+    held = _transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD)
+    return replace(held, after=replace(held.after, held_by_guard=by_guard))
 
 
 def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
@@ -150,8 +154,15 @@ def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: in
     reasons = _needs_reason(reason)
     if rollout.latched:
         reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
+    # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new
+    # attempt.
     if attempt is not None and attempt != rollout.attempt:
-        reasons.append(Reason("OTHER_ATTEMPT", f"The cause belongs to attempt {attempt}; this is {rollout.attempt}."))
+        reasons.append(
+            Reason(
+                "OTHER_ATTEMPT",
+                f"The cause belongs to attempt {attempt}; attempt {rollout.attempt} runs now.",
+            )
+        )
     if reasons:
         return Refusal(Action.ROLL_BACK, tuple(reasons))
     return _transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
@@ -165,6 +176,7 @@ def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime,
     before = replaced or rollout
     after = replace(
         rollout,
+        # Beyond both databases, so that no form opened before the restore passes the compare-and-set after it.
         version=max(rollout.version, before.version) + 1,
         attempt=max(rollout.attempt, before.attempt) + 1,
         state=RolloutState.ROLLED_BACK,
@@ -189,14 +201,12 @@ def decide_rearm(
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
     if reasons:
         return Refusal(Action.REARM, tuple(reasons))
-    attempt = rollout.attempt + 1
-    return _transition(
-        Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST, attempt=attempt
-    )
+    return _transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)
 
 
 def cool_down_ends(rollout: Rollout) -> datetime:
     """When a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
+    # The exponent is capped far beyond the maximum: a timedelta would overflow one day.
     doubled: timedelta = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
     return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
 
@@ -209,19 +219,18 @@ def _transition(
     now: datetime,
     state: RolloutState | None = None,
     position: Position | None = None,
-    attempt: int | None = None,
-    held_by_guard: bool = False,
 ) -> Transition:
     after = replace(
         rollout,
         version=rollout.version + 1,
-        attempt=attempt or rollout.attempt,
+        attempt=rollout.attempt + (action is Action.REARM),
         state=state or rollout.state,
         position=position or rollout.position,
-        entered_at=now if position or attempt else rollout.entered_at,
+        # Soak counts from here: resuming or completing keeps it, every move to a step begins it again.
+        entered_at=now if position else rollout.entered_at,
         state_changed_at=now if state else rollout.state_changed_at,
         state_reason=reason if state else rollout.state_reason,
-        held_by_guard=held_by_guard,
+        held_by_guard=False,  # whatever else happens ends a hold of the guard, or makes it a person's
     )
     return Transition(action, rollout, after, reason)
 
@@ -229,7 +238,9 @@ def _transition(
 def _stale(rollout: Rollout, expected_version: int) -> list[Reason]:
     if rollout.version == expected_version:
         return []
-    sentence = f"You saw version {expected_version}, the rollout is at {rollout.version} now; look again."
+    sentence = (
+        f"The rollout has changed since you saw it: version {expected_version} then, {rollout.version} now. Look again."
+    )
     return [Reason("VERSION_CONFLICT", sentence)]
 
 

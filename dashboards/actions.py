@@ -28,8 +28,8 @@ def actions(rollout: Rollout, migration: Migration = CREDITS) -> tuple[UserActio
     first = {RolloutState.HELD: "resume", RolloutState.RUNNING: "hold"}.get(rollout.state)
     verbs = [first, "step-back" if step_back_label(rollout) else None, "rollback"]
     # Who holds by hand what the guard holds makes the hold their own: it then ends by hand alone.
-    keep = ["hold"] if held and rollout.held_by_guard else []
-    return tuple(action(rollout, verb, migration) for verb in [*keep, *verbs] if verb)
+    takeover = ["hold"] if held and rollout.held_by_guard else []
+    return tuple(action(rollout, verb, migration) for verb in [*takeover, *verbs] if verb)
 
 
 def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserAction:
@@ -38,10 +38,10 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserA
     match verb:
         case "advance":
             label = advance_label(rollout)
-            text = f"Whoever has {candidate} keeps it, and more people get it. The guard judges each second."
+            text = f"Everybody who has {candidate} keeps it, and more people get it. The guard checks every second."
             return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
         case "hold":
-            text = "Everybody keeps the engine they have, and no step may follow until somebody resumes."
+            text = "Everybody keeps the engine they have, and the rollout can't advance until somebody resumes it."
             label = "Hold by hand" if rollout.held_by_guard else "Hold"
             return UserAction(verb, label, "Hold the rollout here?", text, "Held. Nobody was added or taken out.")
         case "resume":
@@ -49,14 +49,14 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserA
             return UserAction(verb, "Resume", "Resume the rollout?", text, "Resumed.")
         case "step-back":
             label = step_back_label(rollout) or "Step back"
-            text = f"Those added last go back to {control} with their next request, and the step soaks again."
+            text = f"The users added last go back to {control} with their next request, and the soak time begins again."
             return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
         case "rearm":
             text = f"A new attempt begins at the lowest step. Production stays on {control} until it is advanced again."
             return UserAction(verb, "Re-arm", "Re-arm the rollout?", text, "Re-armed: a new attempt begins.")
         case _:
             text = (
-                f"{migration.control_title} answers everybody from the next request on. "
+                f"{migration.control_title} serves everybody from the next request on. "
                 "Credits already used stay used. "
                 "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
             )

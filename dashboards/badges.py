@@ -27,7 +27,7 @@ class BadgeStyle:
     icon: str
 
 
-LOOKS = {
+STYLES = {
     # the rollout
     "running": BadgeStyle("Running", Tone.ACCENT, "play"),
     "held": BadgeStyle("Held", Tone.CAUTION, "pause"),
@@ -41,7 +41,7 @@ LOOKS = {
     # gates
     "open": BadgeStyle("Open", Tone.GOOD, "check"),
     "closed": BadgeStyle("Closed", Tone.CAUTION, "lock"),
-    "unknown": BadgeStyle("Not proven", Tone.QUIET, "question"),
+    "unknown": BadgeStyle("Can't tell yet", Tone.QUIET, "question"),
     # the guard's verdicts
     "ok": BadgeStyle("Fine", Tone.GOOD, "check"),
     "insufficient": BadgeStyle("Too little traffic", Tone.QUIET, "ring"),
@@ -55,8 +55,8 @@ LOOKS = {
     "legacy": BadgeStyle("Legacy", Tone.CAUTION, "pause"),
     # steps of an explanation
     "decided": BadgeStyle("Decides", Tone.ACCENT, "play"),
-    "matched": BadgeStyle("Fits, passes on", Tone.QUIET, "dot"),
-    "passed": BadgeStyle("Passes on", Tone.QUIET, "ring"),
+    "matched": BadgeStyle("Applies, does not decide", Tone.QUIET, "dot"),
+    "passed": BadgeStyle("Does not apply", Tone.QUIET, "ring"),
     # answers of the flag, and what an override does
     "on": BadgeStyle("On", Tone.GOOD, "check"),
     "off": BadgeStyle("Off", Tone.QUIET, "ring"),
@@ -76,12 +76,12 @@ LOOKS = {
     "person.disable": BadgeStyle("Locked out", Tone.CAUTION, "lock"),
     "person.enable": BadgeStyle("Let in again", Tone.QUIET, "person"),
     "person.end_sessions": BadgeStyle("Signed out", Tone.QUIET, "lock"),
-    "token.create": BadgeStyle("Token made", Tone.QUIET, "ring"),
+    "token.create": BadgeStyle("Token created", Tone.QUIET, "ring"),
     "token.revoke": BadgeStyle("Token revoked", Tone.CAUTION, "lock"),
-    "alert.override": BadgeStyle("Alert overruled", Tone.CAUTION, "eye"),
+    "alert.override": BadgeStyle("Alert only notifies", Tone.CAUTION, "eye"),
     "alert.override_ask": BadgeStyle("Second owner asked", Tone.CAUTION, "person"),
     "alert.override_end": BadgeStyle("Alert acts again", Tone.QUIET, "eye"),
-    "override.put": BadgeStyle("User by name", Tone.CAUTION, "person"),
+    "override.put": BadgeStyle("Override set", Tone.CAUTION, "person"),
     "override.remove": BadgeStyle("Override ended", Tone.QUIET, "person"),
     "override.expire": BadgeStyle("Override ended", Tone.QUIET, "person"),
     "directory.beta": BadgeStyle("Beta list", Tone.QUIET, "person"),
@@ -96,12 +96,12 @@ LOOKS = {
     "policy": BadgeStyle("Differs by policy", Tone.QUIET, "ring"),
     "defect": BadgeStyle("Defect", Tone.BAD, "alarm"),
     "shadow_error": BadgeStyle("Shadow failed", Tone.CAUTION, "blind"),
-    "shadow_shed": BadgeStyle("Shadow not asked", Tone.QUIET, "question"),
+    "shadow_shed": BadgeStyle("Shadow skipped", Tone.QUIET, "question"),
     "served_error": BadgeStyle("No answer to compare", Tone.CAUTION, "blind"),
     "served": BadgeStyle("Serves", Tone.ACCENT, "play"),
     "shadow": BadgeStyle("Shadow", Tone.QUIET, "ring"),
     "frozen": BadgeStyle("Frozen", Tone.CAUTION, "lock"),
-    "credits.report_rollback": BadgeStyle("Damage added up", Tone.QUIET, "question"),
+    "credits.report_rollback": BadgeStyle("Effects counted", Tone.QUIET, "question"),
     "credits.approve_corrections": BadgeStyle("Corrections approved", Tone.CAUTION, "check"),
     # what a rollback left behind
     "prepared": BadgeStyle("Waits for approval", Tone.CAUTION, "pause"),
@@ -134,5 +134,5 @@ LOOKS = {
 
 def badge_style(token: str) -> BadgeStyle:
     """The face of `token`; one that the table does not know is shown quietly, in its own words."""
-    known = LOOKS.get(token)
+    known = STYLES.get(token)
     return known or BadgeStyle(token.rpartition(".")[2].replace("_", " ").capitalize(), Tone.QUIET, "ring")

@@ -153,6 +153,7 @@ def nice_ticks(highest: float, count: int = TICKS) -> tuple[float, ...]:
     """About `count` even steps of 1, 2 or 5 times a power of ten, from zero to at least `highest`."""
     raw = highest / count
     power = 10.0 ** floor(log10(raw))
+    # With a hair of tolerance for what floats make of tenths.
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     steps = max(1, -floor(-highest / step + 1e-9))
     return tuple(float(f"{index * step:.6g}") for index in range(steps + 1))
@@ -169,6 +170,7 @@ def _line(name: str, placed: list[tuple[float, float | None, Sample]], limit: fl
     commands, dots, drawing = [], [], False
     for x, y, sample in placed:
         if y is None or sample.value is None:
+            # The path is lifted: a gap in the measurements must not look like a measured line.
             drawing = False
             continue
         commands.append(f"{'L' if drawing else 'M'}{x:g} {y:g}")

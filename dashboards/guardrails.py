@@ -73,13 +73,13 @@ class AlertView:
     def fault(self) -> str:
         """Name the side at fault as the guard has it, whatever it does about it."""
         names = self.rule.migration
-        words = {
+        labels = {
             Attribution.V2_ONLY: f"Only {names.candidate}",
             Attribution.SHARED: "Both engines",
             Attribution.LEGACY: names.control_title,
             Attribution.UNKNOWN: "Can't tell",
         }
-        return words[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
+        return labels[self.verdict.attribution if self.verdict else Attribution.UNKNOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,13 @@ def alert_views(
     frame: Frame = CARD,
 ) -> tuple[AlertView, ...]:
     """Every alert with its last hour, what needs attention first; `changes` of the rollout become marks."""
-    judged = {verdict.alert: verdict for verdict in verdicts}
+    by_alert = {verdict.alert: verdict for verdict in verdicts}
     views = [
         AlertView(
             rule=rule,
-            verdict=judged.get(rule.name),
+            verdict=by_alert.get(rule.name),
             chart=_history(rule, minutes, now=now, changes=changes, frame=frame),
-            bar=_bar(judged.get(rule.name)),
+            bar=_bar(by_alert.get(rule.name)),
         )
         for rule in rules
     ]
@@ -141,12 +141,12 @@ def _urgency(view: AlertView) -> int:
 
 
 def _engine_counts(minutes: Minutes, signal: str, engine: str) -> EngineCounts:
-    found = [(key[2], tally) for (key, _), tally in minutes if key[:2] == (signal, engine)]
+    found = [(key[2], count) for (key, _), count in minutes if key[:2] == (signal, engine)]
     return EngineCounts(
         engine=engine,
-        served=sum(tally.total for role, tally in found if role == "served"),
-        shadowed=sum(tally.total for role, tally in found if role != "served"),
-        failed=sum(tally.bad for _, tally in found),
+        served=sum(count.total for role, count in found if role == "served"),
+        shadowed=sum(count.total for role, count in found if role != "served"),
+        failed=sum(count.bad for _, count in found),
     )
 
 
@@ -175,12 +175,12 @@ def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int
         else (rule.metric.engine or "",)
     )
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
-    for ((signal, engine, _role), minute), tally in minutes:
+    for ((signal, engine, _role), minute), count in minutes:
         name = engine if rule.metric.engine else ""
         if signal == rule.metric.signal and name in found:
             bad, total = found[name].get(minute, (0, 0))
-            candidates = 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
-            found[name][minute] = (bad + candidates, total + tally.total)
+            candidates = 0 if rule.metric.legacy_apart and engine == rule.migration.control else count.bad
+            found[name][minute] = (bad + candidates, total + count.total)
     return [(name or "all", counts) for name, counts in found.items()]
 
 

@@ -28,6 +28,8 @@ class SingleFlight(Generic[Value]):
 
         What `make` raises reaches the caller, and the next one tries again.
         """
+        # Held while the value is made: that is what lets the others wait for it. One lock for all keys, as there are
+        # few.
         with self._making:
             made = self._made.get(key)
             if made is None or made.version != version or self._clock() - made.at > age_seconds:

@@ -46,8 +46,8 @@ class LiveStreams:
         """Take a place and return the way out, which may be called twice; raises Problem where none is free."""
         with self._counting:
             if self.open >= self.limit:
-                words = f"This process holds {self.limit} live pages already; the page works without, or try again."
-                raise Problem(503, "TOO_MANY_STREAMS", words, headers={"Retry-After": str(RETRY_SECONDS)})
+                detail = f"This process updates {self.limit} pages live already; refresh this one, or try again."
+                raise Problem(503, "TOO_MANY_STREAMS", detail, headers={"Retry-After": str(RETRY_SECONDS)})
             self.open += 1
         inside = [True]
 
@@ -85,7 +85,7 @@ def init_app(app: Flask, threads: int) -> None:
 
 
 def _events(render: Render) -> Iterator[str]:
-    feed, seen = change_feed.feed(), -1
+    feed, known = change_feed.feed(), -1
     sent: dict[str, str] = {}
     yield f"retry: {RETRY_SECONDS * 1000}\n\n"
     while not feed.stopped:
@@ -93,12 +93,12 @@ def _events(render: Render) -> Iterator[str]:
             role = _role()
             if not role:
                 break
-            yield from _updates(render, role, seen, sent)
+            yield from _updates(render, role, known, sent)
         except SQLAlchemyError as error:
             # The page keeps what it shows and says that it is no longer sure of it.
             log.warning("live.stale", error=type(error).__name__)
             yield _event("stale", {})
-        seen = feed.wait(seen, TICK_SECONDS)
+        known = feed.wait(known, TICK_SECONDS)
     yield _event("end", {"because": "stopping" if feed.stopped else "signed-out"})
 
 
@@ -110,6 +110,7 @@ def _updates(render: Render, role: str, revision: int, sent: dict[str, str]) -> 
     # Those who see the same address in the same role see the same: it is read and rendered once for all of them.
     at, regions = streams().shared.get((request.path, role), revision, age_seconds=TICK_SECONDS / 2, make=make)
     for name, html in regions.items():
+        # Only what changed is sent again; the browser keeps the rest, and with it the reader's place and focus.
         content = etag(html)
         if sent.get(name) != content:
             sent[name] = content

@@ -103,9 +103,9 @@ def gates_sentence(gates: Sequence[GateResult]) -> str:
         reasons = " ".join(sentence_case(first_sentence(gate.reason)) for gate in closed)
         return f"{len(closed)} of {pluralize(len(gates), 'gate')} {verb} closed: {reasons}"
     if unknown:
-        verb = "proves" if len(unknown) == 1 else "prove"
-        return f"{pluralize(len(unknown), 'gate')} {verb} nothing yet; an owner may approve the next step."
-    return "Every gate is open; it may advance."
+        count = pluralize(len(unknown), "gate")
+        return f"{count} can't tell yet whether the next step is safe; an owner may approve it with a reason."
+    return "Every gate is open: the rollout may advance."
 
 
 def _phase_view(rollout: Rollout, index: int, entered: Mapping[str, datetime]) -> PhaseView:

@@ -72,9 +72,9 @@ class Flags:
         *,
         signed_up_at: datetime | None = None,
         attributes: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """The variant this user gets, in UnleashClient's form; the one called `disabled` where there is none."""
-        found: dict[str, Any] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
+        found: dict[str, object] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
         return found
 
     @property
@@ -163,7 +163,9 @@ def init_app(app: Flask, url: str = "", token: str = "", **options: Any) -> Flag
     return made
 
 
-def _context(user_id: str | int | None, signed_up_at: datetime | None, attributes: Mapping[str, str]) -> dict[str, Any]:
+def _context(
+    user_id: str | int | None, signed_up_at: datetime | None, attributes: Mapping[str, str]
+) -> dict[str, object]:
     """The context in the one spelling that all engines read; shares of users go by the user id alone."""
     if signed_up_at is not None and signed_up_at.tzinfo is None:
         raise ValueError(f"signed_up_at is {signed_up_at!r}, without a time zone; say which it is.")

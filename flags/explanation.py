@@ -13,7 +13,7 @@ from control_plane.phases import PRODUCTION, exposure_at, position_after
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.client_features.feature_set import build
-from flags.client_features.source import read_source
+from flags.client_features.refresher import read_source
 from flags.evaluation.contexts import ATTRIBUTES, Context, KnownAttributes, enrich_context, from_nested
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
@@ -23,27 +23,11 @@ from flags.snapshot import Snapshots, UnknownFlagError
 from flags.store import UserAttributes
 from flags.unleash.explainer import FlagExplainer
 
-NO_ROLLOUT = "no rollout moves this flag; it changes when somebody switches it or defines it anew."
+NO_ROLLOUT = "this flag has no rollout; it changes when somebody switches it or imports it again."
 
 
-Explainer = Callable[..., dict[str, Any]]
+Explainer = Callable[..., dict[str, object]]
 """`explainer("user", {"plan": "pro"})` is why the flag is as it is for that user, of whom the caller knows this."""
-
-
-def explain(
-    session: Session,
-    snapshots: Snapshots,
-    settings: Settings,
-    key: str,
-    user_id: str,
-    *,
-    now: datetime,
-    environment: str | None = None,
-    attributes: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """The answer for one user with its reason, numbered trace, bucket and what the next step would change."""
-    made = explainer(session, snapshots, settings, key, now=now, environment=environment)
-    return made(user_id, attributes or {})
 
 
 def explainer(
@@ -62,7 +46,7 @@ def explainer(
 
 def _of_rollout(
     session: Session, flag: RolloutFlag, now: datetime, user_id: str, attributes: Mapping[str, str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     known = store.user(session, user_id)
     said = _context(user_id, attributes, known)
     context = EvaluationContext(user_id, said.signed_up_at, said.properties)
@@ -88,16 +72,16 @@ def _of_rollout(
 
 
 def _of_import(
-    session: Session, specimen: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
-) -> dict[str, Any]:
+    session: Session, flag_explainer: FlagExplainer, now: datetime, user_id: str, attributes: Mapping[str, str]
+) -> dict[str, object]:
     """Explain a flag without a rollout: the parts of its definition take the place of the rules."""
     known = store.user(session, user_id)
     context = _context(user_id, attributes, known)
-    found = specimen.explain(context, context.to_json(specimen.environment, now))
+    found = flag_explainer.explain(context, context.to_json(flag_explainer.environment, now))
     audience, percentage = (f"strategy {found.entry[0]}", found.entry[1]) if found.entry else (None, None)
     return {
-        "flag": specimen.name,
-        "environment": specimen.environment,
+        "flag": flag_explainer.name,
+        "environment": flag_explainer.environment,
         "userId": user_id,
         "known": known is not None,
         "value": found.value,
@@ -144,13 +128,13 @@ def to_text(explanation: Mapping[str, Any]) -> str:
 def entry(audience: str | None, percentage: int | None) -> str:
     """With whom a user enters, in words."""
     if audience is None:
-        return "by no share of users"
+        return "at no percentage"
     if audience in KINDS:
         return KINDS[audience].entry(percentage)
     return f"at {percentage} % of {audience}"
 
 
-def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, Any]:
+def _next(session: Session, flag: RolloutFlag, context: EvaluationContext, now: datetime) -> dict[str, object]:
     rollout = rollouts.find(session, flag.key)
     position = position_after(rollout.plan, rollout.position)
     if rollout.latched or position is None:

@@ -1,7 +1,6 @@
 """The tables of the flags: users, overrides by name, flags without a rollout, and the SDKs that ask for them."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Double, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -50,7 +49,7 @@ class FlagDefinition(Base):
 
     environment: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text, primary_key=True)
-    feature: Mapped[dict[str, Any]] = mapped_column(JSON)
+    feature: Mapped[dict[str, object]] = mapped_column(JSON)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_by: Mapped[str] = mapped_column(Text)
 
@@ -62,7 +61,7 @@ class FlagSegment(Base):
 
     environment: Mapped[str] = mapped_column(Text, primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    segment: Mapped[dict[str, Any]] = mapped_column(JSON)
+    segment: Mapped[dict[str, object]] = mapped_column(JSON)
 
 
 class ConnectedClient(Base):

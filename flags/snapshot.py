@@ -74,6 +74,7 @@ class Snapshots:
             snapshot = self._load(session, environment, revision)
         if environment != PRODUCTION or guard_expires_at is None:
             return snapshot
+        # Read once, as a whole: another thread may put another one there between two reads.
         since, until, leased = self._leased
         if since is not snapshot or until != guard_expires_at:
             flags = {key: replace(flag, guard_expires_at=guard_expires_at) for key, flag in snapshot.flags.items()}
@@ -97,6 +98,7 @@ class Snapshots:
         snapshot = Snapshot(revision, environment, flags)
         with self._loading:
             known = self._newest.get(environment)
+            # A slower thread must not put back an older one.
             if known is None or known.revision <= revision:
                 self._newest[environment] = snapshot
         return snapshot

@@ -8,6 +8,7 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Position, RolloutState, default_plan
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
@@ -29,7 +30,7 @@ class Office:
     def plan(self) -> None:
         """Begin the guide's rollout, whose newcomers are those of the last thirty days."""
         with self.app.app_context(), transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(CUTOVER), now=datetime.now(UTC), actor="test", reason=REASON)
+            rollouts.plan(session, FLAG, default_plan(CUTOVER), ChangeContext(datetime.now(UTC), "test", REASON))
 
     def token(self, kind: str, environment: str = "production", **options: Any) -> str:
         """The text of a new token."""
@@ -61,7 +62,7 @@ class Office:
     def roll_back(self) -> None:
         """Legacy for everybody."""
         with self.app.app_context(), transaction() as session:
-            rollouts.roll_back(session, FLAG, now=datetime.now(UTC), actor="test", reason=REASON)
+            rollouts.roll_back(session, FLAG, ChangeContext(datetime.now(UTC), "test", REASON))
 
     def publish(self) -> None:
         """Let this process see what was changed, as its change feed would."""

@@ -9,6 +9,7 @@ from alerts.drill import cleanup
 from alerts.drill.flag import FLAG
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import Position, Rollout, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
@@ -37,7 +38,7 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
     if not cleanup.is_held_by(session, holder, now=now):
         raise NotGuardedError("Another drill is running; wait for its end.")
     if rollout_store.load(session, FLAG) is None:
-        rollouts.plan(session, FLAG, default_plan(now), now=now, actor=actor, reason=REASON)
+        rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, actor, REASON))
     found = rollouts.find(session, FLAG)
     after = replace(
         found,
@@ -71,13 +72,11 @@ def _move(session: Session, before: Rollout, after: Rollout, now: datetime, acto
         raise NotGuardedError("Another drill is running; wait for its end.")
     audit.record(
         session,
-        now=now,
-        actor=actor,
+        ChangeContext(now, actor, REASON),
         action="guard.drill",
         subject=f"rollout:{FLAG}",
         before=rollouts.summary(before),
         after=rollouts.summary(after),
-        reason=REASON,
     )
     change_feed.publish(session, rollouts.TOPIC, FLAG, now=now)
     return after.attempt

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from alerts.drill.flag import FLAG
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import RolloutState
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
@@ -69,4 +70,4 @@ def init_app(app: Flask) -> None:
 def _close(session: Session, attempt: int, *, now: datetime, actor: str, reason: str) -> None:
     rollout = rollout_store.load(session, FLAG)
     if rollout is not None and rollout.attempt == attempt and rollout.state is not RolloutState.ROLLED_BACK:
-        rollouts.roll_back(session, FLAG, now=now, actor=actor, reason=reason, attempt=attempt)
+        rollouts.roll_back(session, FLAG, ChangeContext(now, actor, reason), attempt=attempt)

@@ -15,8 +15,8 @@ from alerts.inbound.store import Known
 from alerts.overrides import store as overrides
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext, Evidence
 from control_plane.phases import Rollout
-from control_plane.rollouts import Evidence
 from control_plane.transitions import Decision, Refusal
 
 ATTEMPTS = 3
@@ -94,11 +94,8 @@ def _act(session: Session, rollout: Rollout, alert: Alert, answer: Reply, receiv
                 lambda: rollouts.roll_back(
                     session,
                     rollout.flag,
-                    now=receiver.now,
-                    actor=receiver.actor,
-                    reason=answer.reason,
+                    ChangeContext(receiver.now, receiver.actor, answer.reason, evidence=evidence),
                     attempt=rollout.attempt,
-                    evidence=evidence,
                 )
             )
         case Response.HOLD:
@@ -129,6 +126,6 @@ def _hold_incomplete(session: Session, notification: Notification, receiver: Rec
 def _hold(session: Session, flag: str, receiver: Receiver, *, reason: str, evidence: Evidence) -> None:
     _insist(
         lambda: rollouts.hold(
-            session, flag, now=receiver.now, actor=receiver.actor, reason=reason, evidence=evidence, lasting=True
+            session, flag, ChangeContext(receiver.now, receiver.actor, reason, evidence=evidence), lasting=True
         )
     )

@@ -25,14 +25,15 @@ def enqueue_change(session: Session, change: RolloutChanged) -> None:
     """Put what people are to know of a change of a rollout into the outbox."""
     message = _message(change)
     if message and change.after.flag != DRILL:
-        enqueue(session, message, now=change.now)
+        enqueue(session, message, now=change.context.now)
 
 
 def _message(change: RolloutChanged) -> Message | None:
     """The words for a change. A rollback must not fail because its evidence could not be put into words."""
     names = names_of(change.after.flag)
+    context = change.context
     happening = ChangeDetails(
-        change.action, change.after, change.now, change.actor, change.reason, change.evidence, names
+        change.action, change.after, context.now, context.actor, context.reason, context.evidence or {}, names
     )
     try:
         return messages.of_change(happening)

@@ -15,6 +15,7 @@ from alerts.notifications import messages, outbox
 from alerts.overrides import store
 from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -110,5 +111,5 @@ def _check(rule: Rule, wish: OverrideRequest) -> None:
 def _publish(
     session: Session, action: str, flag: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]
 ) -> None:
-    audit.record(session, now=now, actor=actor, action=action, subject=f"rollout:{flag}", reason=reason, after=after)
+    audit.record(session, ChangeContext(now, actor, reason), action=action, subject=f"rollout:{flag}", after=after)
     change_feed.publish(session, rollouts.TOPIC, flag, now=now)

@@ -61,9 +61,9 @@ class Audience(ABC):
         if not self.is_stepped and phase.steps != (EVERYBODY,):
             yield f"an audience of {self.name} has the one step 100."
         if self.takes_environments != bool(phase.environments):
-            yield "environments are named exactly in the environments phase."
+            yield "a phase names environments if its audience is environments, and only then."
         if self.takes_constraints != bool(phase.constraints):
-            yield "constraints are given exactly in a phase of attributes."
+            yield "a phase has constraints if its audience is attributes, and only then."
         for constraint in phase.constraints:
             yield from constraint.errors()
 

@@ -83,7 +83,7 @@ class Constraint:
     def errors(self) -> Iterator[str]:
         """Yield every reason why no plan can use it; what engines would read differently is found by the flags."""
         if self.context_name in OF_THE_CALL:
-            yield f"{self.context_name} says something of a request and nothing of a customer."
+            yield f"{self.context_name} describes a request, not a customer."
         if not self.values:
             yield f"{self.context_name} {self.operator} needs a value."
         elif self.operator not in LISTS and len(self.values) > 1:

@@ -50,12 +50,12 @@ class MalformedRequestError(ValueError):
 def environ_of(scope: Scope) -> Environ:
     """The environ of a request, without its body. Raises MalformedRequestError.
 
-    A header whose name holds an underscore is left out. WSGI spells `X-Forwarded-For` and `X_Forwarded_For` alike, so
-    one that a client made up would pass for the one that a proxy in front of us writes.
+    A header whose name holds an underscore is left out.
     """
     environ = BASE.copy()
     path = scope.path
     environ["REQUEST_METHOD"] = scope.method
+    # PEP 3333: text in an environ is bytes read as Latin-1, whatever they were.
     environ["PATH_INFO"] = path if path.isascii() else path.encode().decode("latin-1")
     environ["QUERY_STRING"] = scope.query_string
     environ["wsgi.url_scheme"] = scope.scheme
@@ -94,6 +94,8 @@ def _joined(key: str, first: str, second: str) -> str:
 
 
 def _key(name: str) -> str:
+    # WSGI spells `X-Forwarded-For` and `X_Forwarded_For` alike, so one that a client made up would pass for the one
+    # that a proxy in front of us writes.
     if "_" in name:
         return DROPPED
     key = "HTTP_" + name.upper().replace("-", "_")

@@ -4,14 +4,14 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import BytesIO
-from typing import Any
+from typing import Protocol
 
 import structlog
 from flask import Flask
 
 from control_plane.gateway import responses
-from control_plane.gateway.environ import Environ, MalformedRequestError, environ_of, has_body
-from control_plane.gateway.request_bodies import Bodies, Ending
+from control_plane.gateway.environ import Environ, MalformedRequestError, Scope, environ_of, has_body
+from control_plane.gateway.request_bodies import Bodies, Ending, Receiver
 from control_plane.gateway.slow_readers import StreamReader
 from control_plane.platform.auth import authorization
 from control_plane.platform.problems import Problem
@@ -20,12 +20,31 @@ log = structlog.get_logger()
 
 LATE = Problem(408, "REQUEST_TIMEOUT", "The body of the request did not arrive in time; send it again.")
 BROKEN = Problem(400, "INCOMPLETE_BODY", "The body of the request ended too early; send it again.")
-CROWDED = Problem(
+TOO_MANY_BODIES = Problem(
     503,
     "TOO_MANY_BODIES",
     "Too many requests are sending their bodies slowly; send this one again in a moment.",
     headers={"Retry-After": "1"},
 )
+
+
+class Transport(Receiver, responses.Sender, Protocol):
+    """Granian's side of a request, both ways."""
+
+
+class Watcher(Protocol):
+    """Granian's handle on one request."""
+
+    @property
+    def scope(self) -> Scope:
+        """The request's line and headers."""
+
+    @property
+    def proto(self) -> Transport:
+        """The connection."""
+
+    def done(self) -> object:
+        """End the request without an answer of ours."""
 
 
 class Gateway:
@@ -37,7 +56,7 @@ class Gateway:
         self._limit: int = app.config["MAX_CONTENT_LENGTH"]
         self._larger = authorization.larger_bodies(app)
 
-    def __call__(self, watcher: Any) -> None:
+    def __call__(self, watcher: Watcher) -> None:
         """Answer a request, now or when its body has come. Granian can't be told of an exception here."""
         try:
             environ = environ_of(watcher.scope)
@@ -51,7 +70,7 @@ class Gateway:
             log.exception("gateway.failed")
             watcher.done()
 
-    def _read(self, watcher: Any, environ: Environ) -> None:
+    def _read(self, watcher: Watcher, environ: Environ) -> None:
         length = environ.get("CONTENT_LENGTH")
         limit = self._limit_at(environ["PATH_INFO"])
         if length is not None and int(length) > limit:
@@ -64,22 +83,25 @@ class Gateway:
 
         self._bodies.read(watcher.proto, length=None if length is None else int(length), limit=limit, done=done)
 
-    def _go_on(self, watcher: Any, environ: Environ, ending: Ending, content: bytes) -> None:
+    def _go_on(self, watcher: Watcher, environ: Environ, ending: Ending, content: bytes) -> None:
         match ending:
             case Ending.COMPLETE:
                 environ["CONTENT_LENGTH"] = str(len(content))
                 self._answer(watcher, environ, content)
             case Ending.TOO_LONG:
+                # Whatever length was announced, or none: one byte over the limit lets the application refuse it in its
+                # own words.
                 environ["CONTENT_LENGTH"] = str(self._limit_at(environ["PATH_INFO"]) + 1)
                 self._answer(watcher, environ, b"")
             case Ending.LATE:
                 responses.refuse(watcher.proto, LATE)
-            case Ending.CROWDED:
-                responses.refuse(watcher.proto, CROWDED)
+            case Ending.OVERLOADED:
+                responses.refuse(watcher.proto, TOO_MANY_BODIES)
             case Ending.BROKEN:
                 responses.refuse(watcher.proto, BROKEN)
 
-    def _answer(self, watcher: Any, environ: Environ, body: bytes) -> None:
+    def _answer(self, watcher: Watcher, environ: Environ, body: bytes) -> None:
+        # The body is whole by now, and Werkzeug goes by no length as long as this header says chunked.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["wsgi.input"] = BytesIO(body)
         start, reader = responses.StartResponse(), StreamReader(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
@@ -96,7 +118,7 @@ class Gateway:
             send()
 
     def _send(
-        self, watcher: Any, start: responses.StartResponse, pieces: Iterable[bytes], reader: StreamReader
+        self, watcher: Watcher, start: responses.StartResponse, pieces: Iterable[bytes], reader: StreamReader
     ) -> None:
         try:
             responses.answer(watcher.proto, start, pieces, reader)
@@ -109,12 +131,10 @@ class Gateway:
 
 
 def _run_in_own_thread(send: Callable[[], None]) -> None:
-    """Send a stream that may last for hours without one of the server's threads.
-
-    Granian's pool may give a request to a thread that it believes idle and that has just taken another one. The request
-    then waits until some thread of the pool is free, or another request comes: not for long, as long as no thread is
-    taken for good.
-    """
+    """Send a stream that may last for hours without one of the server's threads."""
+    # Granian's pool may give a request to a thread that it believes idle and that has just taken another one. The
+    # request then waits until some thread of the pool is free, or another request comes: not for long, as long as no
+    # thread is taken for good.
     try:
         threading.Thread(target=send, name="event-stream", daemon=True).start()
     except RuntimeError:

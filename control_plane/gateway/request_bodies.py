@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
@@ -28,23 +28,39 @@ class Ending(Enum):
     COMPLETE = "complete"
     TOO_LONG = "too long"
     LATE = "late"
-    CROWDED = "crowded"
+    OVERLOADED = "overloaded"
     BROKEN = "broken"
 
 
 Done = Callable[[Ending, bytes], None]
 
 
+class Future(Protocol):
+    """Granian's promise of bytes; a callback is called with it, in whichever thread brings them."""
+
+    def add_done_callback(self, callback: Callable[["Future"], None], /) -> object:
+        """Call back once it is done or cancelled."""
+
+    def cancel(self) -> object:
+        """Wait no longer."""
+
+    def cancelled(self) -> bool:
+        """Return whether nobody waits any more."""
+
+    def result(self) -> bytes:
+        """Return the bytes. Raises ProtocolClosed where the connection ended before them."""
+
+
 class Receiver(Protocol):
     """Granian's side of a request body."""
 
-    def __call__(self) -> Any:
+    def __call__(self) -> Future:
         """A future of the whole body."""
 
-    def __aiter__(self) -> Any:
+    def __aiter__(self) -> object:
         """Make ready for the pieces."""
 
-    def __anext__(self) -> Any:
+    def __anext__(self) -> Future:
         """A future of the next piece, empty at the end."""
 
 
@@ -62,8 +78,8 @@ class Bodies:
         body = Body(self, receiver, length=length, limit=limit, done=done)
         with self._changing:
             self._unfinished[body] = None
-            crowded = len(self._unfinished) > UNFINISHED_MAX
-        if crowded:
+            over_limit = len(self._unfinished) > UNFINISHED_MAX
+        if over_limit:
             self._end_oldest()
         body.start()
 
@@ -71,13 +87,15 @@ class Bodies:
         """Count `size` bytes of an unfinished body; where that is too much, the oldest body has to go."""
         with self._changing:
             self._held += size
-            crowded = self._held > HELD_BYTES_MAX
-        if crowded:
+            over_limit = self._held > HELD_BYTES_MAX
+        if over_limit:
             self._end_oldest()
 
     def finish(self, body: "Body") -> bool:
         """Forget a body; False where somebody else has done so, who then speaks for it."""
         with self._changing:
+            # The deadline, the overload and the last piece may all end it at once; only the first one answers the
+            # request.
             if body not in self._unfinished:
                 return False
             del self._unfinished[body]
@@ -104,7 +122,7 @@ class Bodies:
         with self._changing:
             oldest = next(iter(self._unfinished), None)
         if oldest is not None:
-            oldest.end(Ending.CROWDED)
+            oldest.end(Ending.OVERLOADED)
 
 
 class Body:
@@ -117,7 +135,7 @@ class Body:
         self._limit = limit
         self._done = done
         self._pieces: list[bytes] = []
-        self._future: Any = None
+        self._future: Future | None = None
         self._ended = False
         self.held = 0
         self.started = monotonic()
@@ -137,8 +155,9 @@ class Body:
             self._cancel()
             self._done(ending, content)
 
-    def _expect(self, future: Any, came: Callable[[Any], None]) -> None:
+    def _expect(self, future: Future, came: Callable[[Future], None]) -> None:
         self._future = future
+        # Ended by another thread between the call that made the future and this line: nobody else would cancel it.
         future.add_done_callback(came)
         if self._ended:
             self._cancel()
@@ -149,7 +168,7 @@ class Body:
         if future is not None:
             future.cancel()
 
-    def _came_whole(self, future: Any) -> None:
+    def _came_whole(self, future: Future) -> None:
         if future.cancelled():
             return
         try:
@@ -159,7 +178,7 @@ class Body:
         else:
             self.end(Ending.COMPLETE, content)
 
-    def _came(self, future: Any) -> None:
+    def _came(self, future: Future) -> None:
         if future.cancelled():
             return
         piece: bytes = future.result()
@@ -173,6 +192,7 @@ class Body:
         elif size == self._length:
             self.end(Ending.COMPLETE, b"".join(self._pieces))
         else:
+            # Counted before the next piece is asked for, whose callback may run within that call.
             self.held = size
             self._bodies.hold(len(piece))
             self._expect(self._receiver.__anext__(), self._came)

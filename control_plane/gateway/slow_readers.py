@@ -15,7 +15,7 @@ HANDED_OVER_MAX = 1024 * 1024
 """How much is sent before anybody looks whether it is taken."""
 UNREAD_MAX = 64 * 1024
 READER_SECONDS = 30.0
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 SIOCOUTQ = 0x5411
 """Linux: how many bytes a socket holds that the other side has not acknowledged."""
 OPEN_FILES = "/proc/self/fd"
@@ -34,6 +34,7 @@ class StreamReader:
         Wait for a slow reader; end the connection of one that stopped.
         """
         self._handed_over += size
+        # Finding the connection goes through all open files, so it is done once per megabyte.
         if self._handed_over <= HANDED_OVER_MAX or sys.platform != "linux":
             return True
         found = _connection(self._peer)
@@ -46,7 +47,7 @@ class StreamReader:
                     with suppress(OSError):
                         found.shutdown(socket.SHUT_RDWR)
                     return False
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         self._handed_over = 0
         return True
 

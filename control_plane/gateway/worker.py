@@ -18,7 +18,7 @@ from control_plane.platform.settings import SETTINGS
 class DirectCalls:
     """A stand-in for Granian's event loop that runs every callback at once."""
 
-    def call_soon(self, callback: Callable[..., Any], *arguments: Any, **_context: Any) -> None:
+    def call_soon(self, callback: Callable[..., object], *arguments: object, **_context: object) -> None:
         """Call it, in the thread that says so."""
         callback(*arguments)
 
@@ -33,8 +33,9 @@ class Scheduler(CallbackScheduler):
         self._schedule_fn = gateway
 
 
-def _serve(worker_id: int, app: Flask, sock: Any, ipc: Any, _loop: Any, mode: Any, *options: Any) -> None:
+def _serve(worker_id: int, app: Flask, sock: Any, ipc: Any, _loop: object, mode: Any, *options: Any) -> None:
     """Serve until the server says stop. Granian calls this in the forked process, with all its own options."""
+    # By position, as Granian passes them to its own workers: look here first after an upgrade of Granian.
     *of_worker, _task_impl, http_mode, http1, http2, websockets, static, _log, ssl, _scope, metrics = options
     bodies, calls, stopped = Bodies(SETTINGS.get(app).request_body_seconds), DirectCalls(), threading.Event()
     bodies.watch()

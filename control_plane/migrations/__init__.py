@@ -27,6 +27,8 @@ def upgrade(revision: str = "head") -> str | None:
     with db.engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             # Two processes that start together migrate once; the second one finds nothing left to do.
+            # The timeouts of requests would end a migration that waits for the lock or rewrites a table. SQLite has one
+            # writer anyway.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

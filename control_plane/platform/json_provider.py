@@ -1,7 +1,5 @@
 """JSON as every database and every SDK understands it: UTF-8, finite numbers, no half characters, no NUL."""
 
-from typing import Any
-
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
@@ -15,7 +13,7 @@ class StrictJSONProvider(DefaultJSONProvider):
 
     sort_keys = False
 
-    def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
+    def loads(self, s: str | bytes, **_kwargs: object) -> object:
         """The value of `s`. Raises MalformedJSON."""
         return loads(s)
 

@@ -96,6 +96,7 @@ def is_transient(error: Exception) -> bool:
         case OperationalError() | InterfaceError() | PoolTimeoutError():
             return True
         case DBAPIError():
+            # READ_ONLY: the server is a standby for the moment, and another one is about to take over.
             return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == READ_ONLY
         case _:
             return False
@@ -124,6 +125,7 @@ def _request_id() -> str:
 def _http(error: HTTPException) -> AnyResponse | HTTPException:
     if error.response is not None:
         return error.response
+    # Werkzeug raises redirects as well.
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
     if mistake := _json_error(error):

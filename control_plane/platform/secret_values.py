@@ -44,8 +44,8 @@ def stored(path: Path) -> str:
     try:
         return check(found)
     except SecretError as error:
-        words = str(error).partition(";")[0]
-        raise SecretError(f"{words}; remove the file, and a new one is made: everybody signs in again.") from None
+        sentence = str(error).partition(";")[0]
+        raise SecretError(f"{sentence}; remove the file, and a new one is made: everybody signs in again.") from None
 
 
 def _write(path: Path, content: str) -> None:

@@ -219,14 +219,14 @@ def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:
         raise SettingsError(f"{path} {error}") from None
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-        words = f"The secret key can't be kept in {path} ({reason})"
-        raise SettingsError(f"{words}; set SECRET_KEY, or INSTANCE_DIR to a folder that can be written.") from None
+        sentence = f"The secret key can't be kept in {path} ({reason})"
+        raise SettingsError(f"{sentence}; set SECRET_KEY, or INSTANCE_DIR to a folder that can be written.") from None
 
 
 def _shaped(name: str, value: str, pattern: re.Pattern[str], example: str) -> str:
     """A secret of Stripe's, which its beginning tells apart; what was written instead is not repeated."""
     if value and not pattern.fullmatch(value):
-        raise SettingsError(f"{name} holds something else than such a secret; write one like {example}.")
+        raise SettingsError(f"{name} is not such a secret; write one like {example}.")
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import Book, EngineName
@@ -186,11 +187,9 @@ def post_adjustment(
     journal_id = journal.append(session, {**row, **(details or {})})
     audit.record(
         session,
-        now=now,
-        actor=actor,
+        ChangeContext(now, actor, reason),
         action=f"credits.{type_}",
         subject=f"credits:{user_id}",
-        reason=reason,
         before=before,
         after=after,
     )

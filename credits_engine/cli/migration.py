@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform import settings
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -93,13 +94,11 @@ def backup_command(*, path: Path, as_json: bool) -> None:
     with transaction() as session:
         audit.record(
             session,
-            now=datetime.now(UTC),
-            actor=actor(),
+            ChangeContext(datetime.now(UTC), actor(), "Asked for at a console."),
             action="credits.backup",
             subject=BACKUP_SUBJECT,
             before=None,
             after={"path": str(path), "bytes": size},
-            reason="Asked for at a console.",
         )
     echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
 

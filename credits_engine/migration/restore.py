@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback, db, transaction
 from control_plane.platform.runtime import change_feed
@@ -107,7 +108,7 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
         "audit_kept_sha256": trail.sha256,
         "carried_over": carried,
     }
-    audit.record(session, now=now, actor=actor, action=ACTION, subject=SUBJECT, after=document, reason=reason)
+    audit.record(session, ChangeContext(now, actor, reason), action=ACTION, subject=SUBJECT, after=document)
     return RestoreResult(document)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform import private_files, settings
 from control_plane.platform.auth import audit
@@ -180,4 +181,4 @@ def _rows(session: Session) -> Iterator[tuple[object, ...]]:
 
 def _record(session: Session, action: str, *, now: datetime, actor: str, reason: str, after: dict[str, object]) -> None:
     action = f"credits.{action}"
-    audit.record(session, now=now, actor=actor, action=action, subject=SUBJECT, before=None, after=after, reason=reason)
+    audit.record(session, ChangeContext(now, actor, reason), action=action, subject=SUBJECT, before=None, after=after)

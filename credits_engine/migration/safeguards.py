@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import Rollout
 from control_plane.platform.auth import access, audit
 from control_plane.platform.auth.access import Rows
@@ -104,7 +105,7 @@ def _rollouts(session: Session, known: Safeguards, *, now: datetime, actor: str,
     before = known.rollouts or {}
     names = sorted({each.flag for each in store.load_all(session)} | before.keys())
     for flag in names:
-        rollouts.latch_restored(session, flag, before.get(flag), now=now, actor=actor, reason=reason)
+        rollouts.latch_restored(session, flag, before.get(flag), ChangeContext(now, actor, reason))
     return names
 
 
@@ -122,9 +123,7 @@ def _overrides(session: Session, known: Safeguards) -> int:
             each.flag,
             each.user_id,
             each.effect,
-            reason=each.reason,
-            actor=each.actor,
-            now=each.created_at,
+            ChangeContext(each.created_at, each.actor, each.reason),
             expires_at=each.expires_at,
         )
     return sum(each.effect is Effect.DENY for each in known.overrides)
@@ -155,10 +154,8 @@ def _backup(session: Session, known: Safeguards, *, now: datetime, actor: str) -
         return
     audit.record(
         session,
-        now=now,
-        actor=actor,
+        ChangeContext(now, actor, "The record of the last backup, kept over a restore."),
         action="credits.backup",
         subject=BACKUP_SUBJECT,
         after=known.backup,
-        reason="The record of the last backup, kept over a restore.",
     )

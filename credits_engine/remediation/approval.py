@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
@@ -56,11 +57,9 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
         accounts, owed = store.count_by_state(session, report.id)[ItemState.PROPOSED]
         audit.record(
             session,
-            now=now,
-            actor=actor,
+            ChangeContext(now, actor, reason.strip()),
             action="credits.approve_corrections",
             subject=f"rollout:{flag}",
-            reason=reason.strip(),
             before={"attempt": attempt, "state": ReportState.PREPARED},
             after={
                 "attempt": attempt,

@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -76,12 +77,16 @@ def _record(session: Session, report: Report, costs: list[AccountImpact], now: d
     owed = [cost.owed for cost in costs if cost.owed != NOTHING]
     audit.record(
         session,
-        now=now,
-        actor=ACTOR,
+        ChangeContext(
+            now,
+            ACTOR,
+            (
+                f"v2 served {report.total.operations:,} operations of {report.total.users:,} users in the bad time; "
+                f"{len(owed):,} accounts are owed credits."
+            ),
+        ),
         action="credits.report_rollback",
         subject=f"rollout:{report.flag}",
-        reason=f"v2 served {report.total.operations:,} operations of {report.total.users:,} users in the bad time; "
-        f"{len(owed):,} accounts are owed credits.",
         after={
             "attempt": report.attempt,
             "since": report.since.isoformat(),

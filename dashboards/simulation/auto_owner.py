@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult, GateStatus, soak_gate
 from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.transitions import Transition
@@ -54,7 +55,7 @@ def try_advance(session: Session, now: datetime, owner: AutoOwner = DEFAULT) -> 
     if not _lets_pass(gates, approval):
         return None
     decision = rollouts.advance(
-        session, FLAG, now=now, actor=ACTOR, expected_version=rollout.version, approval=approval
+        session, FLAG, ChangeContext(now, ACTOR), expected_version=rollout.version, approval=approval
     )
     return (decision, approval) if isinstance(decision, Transition) else None
 

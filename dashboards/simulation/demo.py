@@ -15,6 +15,7 @@ import click
 
 from control_plane import rollouts
 from control_plane.app import create_app
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Plan, default_plan
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import db, transaction
@@ -53,6 +54,7 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, manual: bool, 
         start_checks.run(app)
         with app.app_context(), _served(folder, plan):
             _perform(FaultInjectingV2(ordered, seed=seed), rate=rate, until=until, manual=manual, seed=seed)
+            # Before the folder goes, which holds the database's file.
             db.engine.dispose()
 
 
@@ -66,7 +68,7 @@ def demo_plan(now: datetime) -> Plan:
 def _served(folder: str, plan: Plan) -> Iterator[None]:
     """A server of its own on the demo's database; it has no fault in it, those are in our traffic."""
     with transaction() as session:
-        rollouts.plan(session, FLAG, plan, now=datetime.now(UTC), actor=ACTOR, reason="A demonstration.")
+        rollouts.plan(session, FLAG, plan, ChangeContext(datetime.now(UTC), ACTOR, "A demonstration."))
     environment = {**os.environ, "INSTANCE_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/demo.db"}
     server = subprocess.Popen([sys.executable, "-m", "control_plane", "serve"], env=environment)
     try:

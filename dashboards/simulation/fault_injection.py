@@ -88,7 +88,7 @@ class FaultInjectingV2:
         """v2's decision, spoilt as ordered."""
         struck = [fault.kind for fault in self._active if self._random.random() < fault.rate]
         if FaultKind.FAIL in struck:
-            raise InjectedFailureError("Ordered by the rehearsal.")
+            raise InjectedFailureError("Injected by the replay.")
         if FaultKind.SLOW in struck:
             self.delay_nanoseconds += SLOW_NANOSECONDS
         decision = v2.decide(book, request)

@@ -11,6 +11,7 @@ from time import perf_counter
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Plan, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
@@ -53,7 +54,7 @@ class Replay:
         self._beta = frozenset(beta)
         self._stage = Simulator(v2, beta=self._beta)
         self._fault: _Fault | None = None
-        self._look_at_gates_at = datetime.min.replace(tzinfo=UTC)
+        self._next_gates_at = datetime.min.replace(tzinfo=UTC)
         self.report = Report()
 
     def prepare(self, begins_at: datetime) -> None:
@@ -61,7 +62,7 @@ class Replay:
         plan = default_plan(begins_at + NEWCOMERS_AFTER)
         members = [UserAttributes(user_id, "free", None, beta=True) for user_id in sorted(self._beta)]
         with transaction() as session:
-            rollouts.plan(session, FLAG, plan, now=begins_at, actor=ACTOR, reason="A rehearsal of the guide.")
+            rollouts.plan(session, FLAG, plan, ChangeContext(begins_at, ACTOR, "A replay of the guide."))
             upsert_users(session, members, now=begins_at)
             change_feed.publish(session, "directory", "beta", now=begins_at)
         self._enter(plan, 0, begins_at)
@@ -84,9 +85,9 @@ class Replay:
     def _tick(self, now: datetime) -> None:
         for transition in run_guard(now, TERM):
             self._record(transition)
-        if now < self._look_at_gates_at:
+        if now < self._next_gates_at:
             return
-        self._look_at_gates_at = now + GATES_EVERY
+        self._next_gates_at = now + GATES_EVERY
         with read_only() as session:
             if not may_advance(session, now, self._owner):
                 return

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from credits_engine.engines.comparison import Variance
 from dashboards.simulation.usage_log import LogError
@@ -56,7 +55,7 @@ class Report:
     def operations_per_second(self) -> float:
         return self.operations / self.seconds if self.seconds else 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The report as one JSON object."""
         return {
             "operations": self.operations,
@@ -106,7 +105,7 @@ class Report:
         return "\n".join(lines)
 
 
-def _phase(phase: PhaseReport) -> dict[str, Any]:
+def _phase(phase: PhaseReport) -> dict[str, object]:
     return {
         "name": phase.name,
         "entered_at": phase.entered_at.isoformat(),
@@ -116,7 +115,7 @@ def _phase(phase: PhaseReport) -> dict[str, Any]:
     }
 
 
-def _rollback(rollback: RollbackReport) -> dict[str, Any]:
+def _rollback(rollback: RollbackReport) -> dict[str, object]:
     return {
         "at_operation": rollback.at_operation,
         "after_fault_operations": rollback.after_fault_operations,

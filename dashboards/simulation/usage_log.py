@@ -12,7 +12,7 @@ from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from flags.evaluation.bucketing import refused_user_id
 
 COLUMNS = ("operation_id", "occurred_at", "user_id", "signed_up_at", "plan", "kind", "credits")
-MISTAKES_KEPT = 20
+MISTAKES_MAX = 20
 UNUSABLE_SHARE_MAX = 0.01
 
 
@@ -76,7 +76,7 @@ def survey(path: Path, *, users: int) -> Survey:
     for row in read(path):
         if isinstance(row, LogError):
             found.unusable += 1
-            if len(found.mistakes) < MISTAKES_KEPT:
+            if len(found.mistakes) < MISTAKES_MAX:
                 found.mistakes.append(row)
             continue
         found.usable += 1
@@ -112,7 +112,7 @@ def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[UsageRow | LogE
 
 
 def _row(line: int, values: dict[str, Any]) -> UsageRow:
-    kind, credits_asked = values["kind"], _amount(values["credits"])
+    kind, amount = values["kind"], _amount(values["credits"])
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; write {' or '.join(KINDS)}.")
     user_id = values["user_id"] or ""
@@ -124,7 +124,7 @@ def _row(line: int, values: dict[str, Any]) -> UsageRow:
         plan = CATALOGUE.plan(values["plan"] or "").name
     except UnknownPlanError as error:
         raise ValueError(str(error)) from error
-    amounts = Amounts(**{kind: credits_asked})
+    amounts = Amounts(**{kind: amount})
     signed_up_at = _instant("signed_up_at", values["signed_up_at"]) if values["signed_up_at"] else None
     occurred_at = _instant("occurred_at", values["occurred_at"])
     return UsageRow(line, values["operation_id"], occurred_at, user_id, signed_up_at, plan, amounts)

@@ -88,7 +88,7 @@ class AlertScreen:
     alert: AlertView
     override: Override | None
     """While one stands, the alert may only notify."""
-    asked: PendingOverride | None
+    pending_override: PendingOverride | None
     """What one owner asked for and another one may grant."""
     budget: ErrorBudget
     needs: Sequence[ErrorsNeeded]
@@ -152,9 +152,16 @@ def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float
                 budget = error_budgets(rules_file.current().rules)[name]
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
                 override = active(session, rollout.flag, attempt=rollout.attempt, now=now).get(name)
-                wish = pending(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
+                requested = pending(session, rollout.flag, name, attempt=rollout.attempt, since=now - ASKED_FOR)
                 return AlertScreen(
-                    now, watching, rollout, alert, override, wish, budget, errors_needed(alert.rule, budget, SAMPLES)
+                    now,
+                    watching,
+                    rollout,
+                    alert,
+                    override,
+                    requested,
+                    budget,
+                    errors_needed(alert.rule, budget, SAMPLES),
                 )
     return None
 

@@ -61,15 +61,15 @@ def read(
     found = audit.latest(
         session, subject=subject or None, actor=actor or None, limit=PAGE_ENTRIES + 1, before_id=before
     )
-    shown = found[:PAGE_ENTRIES]
+    listed = found[:PAGE_ENTRIES]
     return AuditScreen(
         now=now,
         subject=subject,
         actor=actor,
         subjects=tuple(audit.subjects(session, limit=NAMES_OFFERED)),
         actors=tuple(audit.actors(session, limit=NAMES_OFFERED)),
-        entries=tuple(entry_view(entry) for entry in shown),
-        older=shown[-1].id if len(found) > PAGE_ENTRIES else None,
+        entries=tuple(entry_view(entry) for entry in listed),
+        older=listed[-1].id if len(found) > PAGE_ENTRIES else None,
         chain=chain,
         verified_at=verified_at,
     )

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from control_plane.phases import Rollout
 from control_plane.platform.auth.audit import Entry
@@ -60,7 +59,7 @@ def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, date
     return entered
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[FieldChange]:
+def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Iterable[FieldChange]:
     for name in [*after, *(name for name in before if name not in after)]:
         if name not in HIDDEN and before.get(name) != after.get(name):
             yield FieldChange(plain(name), _format(name, before.get(name)), _format(name, after.get(name)))

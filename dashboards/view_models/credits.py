@@ -17,7 +17,7 @@ from credits_engine.store.accounts import Account
 from credits_engine.store.journal_pages import Filters
 
 PAGE_ENTRIES = 30
-DIFFERING_SHOWN = 20
+DIFFERING_MAX = 20
 CAUTION_SHARE, FULL_SHARE = 0.75, 0.9
 
 
@@ -99,18 +99,18 @@ class CreditsScreen:
 def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
     """The screen of one user, or of the latest operations on which the engines differ."""
     if not user_id:
-        differing = journal_pages.variances(session, Filters(), limit=DIFFERING_SHOWN)
+        differing = journal_pages.variances(session, Filters(), limit=DIFFERING_MAX)
         return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, differing.rows)), None)
     found = accounts.find(session, user_id)
     if found is None:
-        words = f"The directory has no user {user_id!r}; `rollout directory import` adds users."
-        return CreditsScreen(now, user_id, None, (), "", words, (), None)
+        detail = f"The directory has no user {user_id!r}; `rollout directory import` adds users."
+        return CreditsScreen(now, user_id, None, (), "", detail, (), None)
     account, _ = found
     routed = flag_lookup(session, now)(account)
-    shown, problem = _books(session, account, routed.engine, now)
+    books, problem = _books(session, account, routed.engine, now)
     page = journal_pages.journal(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
     entries = tuple(map(_operation, page.rows))
-    return CreditsScreen(now, user_id, account, shown, routed.reason, problem, entries, page.next_before)
+    return CreditsScreen(now, user_id, account, books, routed.reason, problem, entries, page.next_before)
 
 
 def _books(

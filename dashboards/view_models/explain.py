@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from control_plane import store
 from control_plane.platform.settings import Settings
 from flags import store as flag_store
-from flags.explanation import explain
+from flags.explanation import explainer
 from flags.snapshot import SNAPSHOTS
 
 
@@ -22,7 +21,7 @@ class ExplainScreen:
     flag: str
     user_id: str
     environment: str
-    answer: dict[str, Any] | None
+    answer: dict[str, object] | None
 
 
 def read(
@@ -34,5 +33,6 @@ def read(
     environment = environment or settings.environment
     answer = None
     if flag and user_id:
-        answer = explain(session, SNAPSHOTS.get(), settings, flag, user_id, now=now, environment=environment)
+        explain = explainer(session, SNAPSHOTS.get(), settings, flag, now=now, environment=environment)
+        answer = explain(user_id, {})
     return ExplainScreen(now, flags, flag, user_id, environment, answer)

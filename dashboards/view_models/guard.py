@@ -10,10 +10,10 @@ from control_plane.platform.runtime import leases
 
 @dataclass(frozen=True, slots=True)
 class GuardView:
-    """The guard's lease. `judged_at` is its last heartbeat, None before the first."""
+    """The guard's lease. `heartbeat_at` is its last heartbeat, None before the first."""
 
     alive: bool
-    judged_at: datetime | None
+    heartbeat_at: datetime | None
 
     @property
     def status(self) -> str:
@@ -24,5 +24,5 @@ def read(session: Session, *, now: datetime, lease_seconds: float) -> GuardView:
     """The guard as the database knows it."""
     expires_at = leases.guard_expires_at(session)
     if expires_at is None:
-        return GuardView(alive=False, judged_at=None)
-    return GuardView(alive=expires_at > now, judged_at=expires_at - timedelta(seconds=lease_seconds))
+        return GuardView(alive=False, heartbeat_at=None)
+    return GuardView(alive=expires_at > now, heartbeat_at=expires_at - timedelta(seconds=lease_seconds))

@@ -10,7 +10,7 @@ from credits_engine.remediation import approval, store
 from credits_engine.remediation.impact import ItemState, ReportState
 from credits_engine.remediation.store import Item, Report
 
-ACCOUNTS_SHOWN = 200
+PAGE_ACCOUNTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class RemediationView:
     report: Report
     differing: int
     """Accounts on which the engines did not simply agree."""
-    owing: int
+    due: int
     """Accounts that are owed credits, whether or not they have them by now."""
     owed: Amounts
     refused: int
@@ -51,19 +51,19 @@ def of_attempt(session: Session, flag: str, attempt: int) -> RemediationView | N
 def read(session: Session, flag: str, attempt: int, *, after: str, now: datetime) -> RemediationScreen:
     """One report in full; raises UnknownReportError."""
     view = _view(session, approval.find_report(session, flag, attempt))
-    items = store.items(session, view.report.id, after=after, limit=ACCOUNTS_SHOWN + 1)
-    more = len(items) > ACCOUNTS_SHOWN
-    shown = tuple(items[:ACCOUNTS_SHOWN])
-    return RemediationScreen(now, view, shown, shown[-1].cost.user_id if more else None)
+    items = store.items(session, view.report.id, after=after, limit=PAGE_ACCOUNTS + 1)
+    more = len(items) > PAGE_ACCOUNTS
+    listed = tuple(items[:PAGE_ACCOUNTS])
+    return RemediationScreen(now, view, listed, listed[-1].cost.user_id if more else None)
 
 
 def _view(session: Session, report: Report) -> RemediationView:
-    tally = store.count_by_state(session, report.id)
-    owing = {state: found for state, found in tally.items() if state is not ItemState.NONE}
+    counts = store.count_by_state(session, report.id)
+    due = {state: found for state, found in counts.items() if state is not ItemState.NONE}
     return RemediationView(
         report=report,
-        differing=sum(accounts for accounts, _ in tally.values()),
-        owing=sum(accounts for accounts, _ in owing.values()),
-        owed=sum((owed for _, owed in owing.values()), NOTHING),
-        refused=tally.get(ItemState.REFUSED, (0, NOTHING))[0],
+        differing=sum(accounts for accounts, _ in counts.values()),
+        due=sum(accounts for accounts, _ in due.values()),
+        owed=sum((owed for _, owed in due.values()), NOTHING),
+        refused=counts.get(ItemState.REFUSED, (0, NOTHING))[0],
     )

@@ -23,7 +23,7 @@ from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
 from dashboards.view_models.remediation import RemediationView
 
-ENTRIES_READ, ENTRIES_SHOWN = 100, 6
+ENTRIES_READ, ENTRIES_MAX = 100, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
         engines=_engines(flag, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
-        entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_SHOWN]),
+        entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
     )
 
@@ -143,7 +143,7 @@ def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[Eng
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:
     """The last hour alone: more was read, so that its first minutes have a whole window behind them."""
     first = int((now - guardrails.HISTORY).timestamp()) // 60
-    return [(key, tally) for key, tally in minutes if key[1] >= first]
+    return [(key, count) for key, count in minutes if key[1] >= first]
 
 
 def _with(gates: Sequence[GateResult], status: GateStatus) -> tuple[GateResult, ...]:

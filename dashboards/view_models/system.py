@@ -15,7 +15,7 @@ from control_plane.platform.settings import Settings
 from dashboards.view_models import guard
 from dashboards.view_models.guard import GuardView
 
-CHANGES_SHOWN = 8
+CHANGES_MAX = 8
 
 
 class StreamCounts(Protocol):
@@ -64,7 +64,7 @@ def read(
         guard=guard.read(session, now=now, lease_seconds=settings.guard_lease_seconds),
         leader=leases.find(session, jobs.LEADER),
         revision=change_feed.revision(session),
-        changes=tuple(change_feed.latest(session, limit=CHANGES_SHOWN)),
+        changes=tuple(change_feed.latest(session, limit=CHANGES_MAX)),
         streams=streams,
         alerts=len(rules.rules),
         alerts_problem=rules.problem,

@@ -10,7 +10,7 @@ from credits_engine.engines.plans import CATALOGUE
 from flags import store
 from flags.store import StoredOverride, UserAttributes
 
-BETA_SHOWN = 200
+BETA_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def read(session: Session, *, flag: str, now: datetime) -> UsersScreen:
         flags=flags,
         flag=flag,
         overrides=tuple(OverrideView(each, _expired(each, now)) for each in stored),
-        beta=tuple(store.first_beta_members(session, limit=BETA_SHOWN)),
+        beta=tuple(store.first_beta_members(session, limit=BETA_MAX)),
         beta_size=store.count_beta_members(session),
         directory_size=store.count_users(session),
         plans=tuple(plan.name for plan in CATALOGUE),

@@ -55,13 +55,15 @@ def alert(name: str) -> ResponseReturnValue:
 @authorization.require_role("owner")
 def override_alert(flag: str, name: str) -> ResponseReturnValue:
     """Let the alert only notify for a while."""
-    wish = OverrideRequest(flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000])
+    wanted = OverrideRequest(
+        flag, name, request.form.get("minutes", 0, type=int), request.form.get("reason", "")[:2000]
+    )
 
     def grant(session: Session, now: datetime) -> str:
-        done = approval.grant(session, rules_file.current().rules, wish, now=now, actor=authorization.actor())
+        done = approval.grant(session, rules_file.current().rules, wanted, now=now, actor=authorization.actor())
         if isinstance(done, PendingOverride):
-            return f"It is critical: another owner has to wish the same by {clock(done.until)}. Until then it acts."
-        return "It only notifies now. Everybody was told."
+            return f"It is critical: another owner has to agree by {clock(done.until)}. Until then it still acts."
+        return "It only notifies now. Everybody was notified."
 
     return _changed(name, grant)
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from markupsafe import Markup, escape
@@ -69,7 +68,7 @@ def init_app(app: Flask) -> None:
 
 
 @bp.app_context_processor
-def template_globals() -> dict[str, Any]:
+def template_globals() -> dict[str, object]:
     """Return the globals of every template: the person, the theme, the navigation."""
     return {
         "me": me(),

@@ -22,8 +22,8 @@ from dashboards.views.blueprint import bp, row_id
 REASON_CHARACTERS = 2000
 ADJUSTMENT_MAXIMUM = 1_000_000
 DONE = {
-    "adjust": "Adjusted, in both books.",
-    "reset": "Nothing is used any more, in both books.",
+    "adjust": "Adjusted in both books.",
+    "reset": "Usage was reset to zero in both books.",
     "freeze": "Frozen: nothing can be consumed.",
     "unfreeze": "Credits can be consumed again.",
 }

@@ -19,14 +19,14 @@ ENVIRONMENTS = (PRODUCTION, *PRE_PRODUCTION)
 @authorization.require_role("viewer")
 def explain() -> ResponseReturnValue:
     """The form, and the answer once a user is named."""
-    asked = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment")}
+    parameters = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment")}
     with read_only() as session:
         screen = screens.read(
             session,
             settings.current(),
-            flag=asked["flag"],
-            user_id=asked["user"],
-            environment=asked["environment"],
+            flag=parameters["flag"],
+            user_id=parameters["user"],
+            environment=parameters["environment"],
             now=datetime.now(UTC),
         )
     environments = sorted({*ENVIRONMENTS, screen.environment})

@@ -61,7 +61,7 @@ def change_role(person_id: int) -> ResponseReturnValue:
     role = request.form.get("role", "")
     return _changed(
         lambda session, now: accounts.change_role(session, person_id, role=role, now=now, actor=authorization.actor()),
-        "The role was changed; whoever it was is signed out.",
+        "The role was changed, and the person was signed out.",
     )
 
 

@@ -34,7 +34,7 @@ def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
         with transaction() as session:
             approval.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)
         posted = approval.post_approved(now)
-        flash(f"Approved: credits of {posted:,} accounts are corrected. What is left goes on by itself.", "success")
+        flash(f"Approved: credits of {posted:,} accounts are corrected. The others follow by themselves.", "success")
     except ApprovalRefused as refusal:
         flash(f"Nothing was changed.\n{refusal}", "refusal")
     return redirect(url_for("pages.remediation", flag=flag, attempt=attempt), 303)

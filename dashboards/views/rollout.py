@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.experiments.registry import names_of
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
@@ -73,32 +74,33 @@ def _act(flag: str, verb: str) -> ResponseReturnValue:
 
 
 def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
-    actor, reason = authorization.actor(), request.form.get("reason", "")[:2000]
+    reason = request.form.get("reason", "")[:2000]
+    change = ChangeContext(now, authorization.actor(), reason)
     version = request.form.get("version", 0, type=int)
     match verb:
         case "advance":
-            return rollouts.advance(session, flag, now=now, actor=actor, expected_version=version, approval=reason)
+            return rollouts.advance(session, flag, change, expected_version=version, approval=reason)
         case "step-back":
-            return rollouts.step_back(session, flag, now=now, actor=actor, expected_version=version, reason=reason)
+            return rollouts.step_back(session, flag, change, expected_version=version)
         case "rearm":
-            return rollouts.rearm(session, flag, now=now, actor=actor, expected_version=version, reason=reason)
+            return rollouts.rearm(session, flag, change, expected_version=version)
         case "hold":
-            return rollouts.hold(session, flag, now=now, actor=actor, reason=reason)
+            return rollouts.hold(session, flag, change)
         case "resume":
-            return rollouts.resume(session, flag, now=now, actor=actor, reason=reason)
+            return rollouts.resume(session, flag, change)
         case _:
-            return rollouts.roll_back(session, flag, now=now, actor=actor, reason=reason)
+            return rollouts.roll_back(session, flag, change)
 
 
 def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:
     """Leave a message for the next page: what was done, or every reason why not."""
     if isinstance(decision, Refusal):
-        words = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
-        flash("\n".join([words, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
+        summary = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
+        flash("\n".join([summary, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
         return
     # The label names where one comes to, as seen from where one was.
     done = actions.action(decision.before, verb, names_of(decision.before.flag)).done
-    flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request since.", "success")
+    flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request from then on.", "success")
 
 
 def _regions(flag: str, now: datetime) -> Fragments:

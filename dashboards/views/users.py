@@ -7,6 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -44,9 +45,7 @@ def override(flag: str, effect: str) -> ResponseReturnValue:
             flag,
             form.get("user", "").strip(),
             Effect(effect),
-            reason=form.get("reason", ""),
-            actor=authorization.actor(),
-            now=now,
+            ChangeContext(now, authorization.actor(), form.get("reason", "")),
             expires_at=_end(form.get("hours", ""), now),
         )
 
@@ -65,9 +64,7 @@ def end_override(flag: str, effect: str) -> ResponseReturnValue:
             flag,
             form.get("user", ""),
             Effect(effect),
-            reason=form.get("reason", ""),
-            actor=authorization.actor(),
-            now=now,
+            ChangeContext(now, authorization.actor(), form.get("reason", "")),
         )
 
     return authorization.require_role(TO_END[Effect(effect)])(_changed)(end, "Treated like everybody again.", flag)

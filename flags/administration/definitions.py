@@ -4,12 +4,12 @@ Everything passes the canonicaliser, so that no two engines read what we serve d
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -27,11 +27,9 @@ def create_flag(
     session: Session,
     name: str,
     environments: Mapping[str, bool],
+    change: ChangeContext,
     *,
     description: str = "",
-    reason: str = "",
-    actor: str,
-    now: datetime,
 ) -> None:
     """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
     if store.definitions_of(session, name):
@@ -40,36 +38,33 @@ def create_flag(
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
         taken = _canonical({"features": [raw]}, session)
         _check_room(session, environment, taken.features)
-        store.put_definitions(session, environment, taken.features, actor=actor, now=now)
-    _publish(session, "create", name, after=dict(environments), reason=reason, actor=actor, now=now)
+        store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+    _publish(session, "create", name, change, after=dict(environments))
 
 
-def switch_flag(
-    session: Session, name: str, environment: str, *, enabled: bool, reason: str, actor: str, now: datetime
-) -> None:
+def switch_flag(session: Session, name: str, environment: str, change: ChangeContext, *, enabled: bool) -> None:
     """Switch a flag on or off in one environment; its strategies stay as they are."""
     found = store.definitions_of(session, name)
     if environment not in found:
         raise _unknown(session, name, found)
     before = {environment: found[environment]["enabled"]}
     wire = {**found[environment], "enabled": enabled}
-    store.put_definitions(session, environment, [wire], actor=actor, now=now)
-    after = {environment: enabled}
-    _publish(session, "switch", name, before=before, after=after, reason=reason, actor=actor, now=now)
+    store.put_definitions(session, environment, [wire], actor=change.actor, now=change.now)
+    _publish(session, "switch", name, change, before=before, after={environment: enabled})
 
 
-def delete_flag(session: Session, name: str, *, reason: str, actor: str, now: datetime) -> None:
+def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
     """Remove a flag from every environment; SDKs then answer with the default in their code."""
     found = store.definitions_of(session, name)
     if not found:
         raise _unknown(session, name, found)
     for environment in found:
         store.delete_definition(session, environment, name)
-    _publish(session, "delete", name, before=_switches(found), reason=reason, actor=actor, now=now)
+    _publish(session, "delete", name, change, before=_switches(found))
 
 
 def import_definitions(
-    session: Session, environment: str, raw: object, *, replace: bool, reason: str, actor: str, now: datetime
+    session: Session, environment: str, raw: object, change: ChangeContext, *, replace: bool
 ) -> Definitions:
     """Take features and segments as Unleash writes them, or the events that lead to them, besides what is there or
     in its place; what was repaired is in the answer. Raises Problem naming every field for which they are not taken.
@@ -84,25 +79,16 @@ def import_definitions(
         store.clear(session, environment)
     _check_room(session, environment, taken.features)
     store.put_segments(session, environment, _segments(session, environment, raw, taken))
-    store.put_definitions(session, environment, taken.features, actor=actor, now=now)
+    store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
     names = sorted(wire["name"] for wire in taken.features)
     after = {"flags": len(names), "named": names[:NAMED_MAX], "replaced_all": replace}
     subject = f"environment:{environment}"
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action="flag.import",
-        subject=subject,
-        before={"flags": before},
-        after=after,
-        reason=reason,
-    )
-    change_feed.publish(session, FLAG, environment, now=now)
+    audit.record(session, change, action="flag.import", subject=subject, before={"flags": before}, after=after)
+    change_feed.publish(session, FLAG, environment, now=change.now)
     return taken
 
 
-def export_definitions(session: Session, environment: str) -> dict[str, Any]:
+def export_definitions(session: Session, environment: str) -> dict[str, object]:
     """Return the definitions in the form that `import_definitions` takes."""
     features, segments = store.definitions(session, environment), store.segments(session, environment)
     return {"version": 2, "features": features, "segments": segments}
@@ -116,13 +102,12 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
 def _canonical(raw: object, session: Session) -> Definitions:
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
-        words = f"The definitions can't be taken. {taken}"
-        raise Problem(400, "INVALID_DEFINITION", words[:1000], errors=findings(taken.mistakes))
+        detail = f"The definitions can't be imported. {taken}"
+        raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
     under_rollout = {rollout.flag for rollout in rollout_store.load_all(session)}
     for wire in taken.features:
         if wire["name"] in under_rollout:
-            words = f"{wire['name']} is under a rollout, which alone says who gets it."
-            raise Problem(409, "FLAG_UNDER_ROLLOUT", words)
+            raise _under_rollout(wire["name"])
     return taken
 
 
@@ -137,15 +122,20 @@ def _segments(session: Session, environment: str, raw: object, taken: Definition
 def _check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:
     names = {wire["name"] for wire in (*store.definitions(session, environment), *features)}
     if len(names) > FLAGS_MAX:
-        words = f"{environment} would have {len(names)} flags; {FLAGS_MAX} is the most. Remove some first."
-        raise Problem(409, "TOO_MANY_FLAGS", words)
+        detail = f"{environment} would have {len(names)} flags; {FLAGS_MAX} is the most. Remove some first."
+        raise Problem(409, "TOO_MANY_FLAGS", detail)
 
 
 def _unknown(session: Session, name: str, found: Mapping[str, Wire]) -> Problem:
     if rollout_store.load(session, name) is not None:
-        return Problem(409, "FLAG_UNDER_ROLLOUT", f"{name} is under a rollout, which alone says who gets it.")
+        return _under_rollout(name)
     there = f"; it is known in {', '.join(found)}" if found else "; check its spelling"
     return Problem(404, "FLAG_NOT_FOUND", f"There is no flag {name!r} here{there}.")
+
+
+def _under_rollout(name: str) -> Problem:
+    detail = f"{name} is under a rollout, and only the rollout decides who gets it."
+    return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
 def _switches(found: Mapping[str, Wire]) -> dict[str, bool]:
@@ -156,21 +146,11 @@ def _publish(
     session: Session,
     verb: str,
     name: str,
+    change: ChangeContext,
     *,
-    reason: str,
-    actor: str,
-    now: datetime,
     before: Mapping[str, bool] | None = None,
     after: Mapping[str, bool] | None = None,
 ) -> None:
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action=f"flag.{verb}",
-        subject=f"flag:{name}",
-        before=before,
-        after=after,
-        reason=reason.strip(),
-    )
-    change_feed.publish(session, FLAG, name, now=now)
+    stripped = replace(change, reason=change.reason.strip())
+    audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
+    change_feed.publish(session, FLAG, name, now=change.now)

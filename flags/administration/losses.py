@@ -1,19 +1,44 @@
-"""Count who would lose a flag by a step of its rollout, for the person who has to confirm it."""
+"""Say who would lose a flag by a step: the cohorts by a proof, their number for the person who has to confirm it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 
 from sqlalchemy.orm import Session
 
-from control_plane.phases import PRE_PRODUCTION, PRODUCTION, Exposure, Position, Rollout
+from control_plane.phases import (
+    PRE_PRODUCTION,
+    PRODUCTION,
+    Exposure,
+    Plan,
+    Position,
+    Rollout,
+    exposure_at,
+    positions,
+)
 from control_plane.transitions import Loss
 from flags import store
-from flags.administration.plan_checks import flag_at
 from flags.client_features.user_directory import USERS_MAX
 from flags.evaluation.contexts import KnownAttributes, known_context
 from flags.evaluation.evaluator import evaluate
 from flags.evaluation.monotonicity import violations
+from flags.evaluation.rollout_flag import RolloutFlag
 from flags.snapshot import rollout_flag
+
+ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
+"""Nobody is named in a plan and no lease ends in it, so the proof is the same at each instant."""
+
+
+def losing_steps(key: str, plan: Plan) -> Iterator[str]:
+    """Name each step that would take the flag from somebody who has it after the step before, and the cohort."""
+    named = {environment for phase in plan.phases for environment in phase.environments}
+    for before, after in pairwise(positions(plan)):
+        phase = plan.phases[after.phase]
+        for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
+            here, there = (_flag_at(key, plan, position, environment) for position in (before, after))
+            for sentence in violations(here, there, now=ANY_INSTANT):
+                yield f"{phase.title} at {phase.steps[after.step]} % would take {key} from users: {sentence}"
 
 
 def loss(session: Session, rollout: Rollout, position: Position, now: datetime) -> Loss | None:
@@ -24,7 +49,7 @@ def loss(session: Session, rollout: Rollout, position: Position, now: datetime) 
     named = {name for phase in rollout.plan.phases for name in phase.environments}
     sentences, users = [], 0
     for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
-        here, there = (flag_at(rollout.flag, rollout.plan, each, environment) for each in (rollout.position, position))
+        here, there = (_flag_at(rollout.flag, rollout.plan, each, environment) for each in (rollout.position, position))
         found = violations(here, there, now=now)
         sentences += found
         if found and environment == PRODUCTION:
@@ -42,3 +67,14 @@ def _count(session: Session, rollout: Rollout, there: Exposure, now: datetime) -
         for user in store.users(session, None, limit=USERS_MAX)
     )
     return sum(evaluate(before, each, now).value and not evaluate(after, each, now).value for each in contexts)
+
+
+def _flag_at(key: str, plan: Plan, position: Position, environment: str) -> RolloutFlag:
+    """The flag as the plan has it there, with nobody named and no lease: enough for a proof that holds for all."""
+    return RolloutFlag(
+        key=key,
+        environment=environment,
+        revision=0,
+        exposure=exposure_at(plan, position, environment),
+        new_signups_after=plan.new_signups_after,
+    )

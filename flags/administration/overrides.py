@@ -1,5 +1,6 @@
 """Letting a user in, or keeping one out, by name: with a reason, a name and an end, audited like any change."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
@@ -25,10 +27,8 @@ def put_override(
     flag: str,
     user_id: str,
     effect: Effect,
+    change: ChangeContext,
     *,
-    reason: str,
-    actor: str,
-    now: datetime,
     expires_at: datetime | None = None,
 ) -> StoredOverride:
     """Treat the user by name until `expires_at`; replaces an earlier override of the same effect.
@@ -36,39 +36,34 @@ def put_override(
     Raises Problem for a user id that SDKs read differently, a missing reason and an end that has passed.
     """
     rollouts.find(session, flag)
-    _check(user_id, reason, expires_at, now=now)
+    _check(user_id, change.reason, expires_at, now=change.now)
+    change = replace(change, reason=change.reason.strip())
     before = store.find_override(session, flag, user_id, effect)
-    store.put_override(
-        session, flag, user_id, effect, reason=reason.strip(), actor=actor, now=now, expires_at=expires_at
-    )
+    store.put_override(session, flag, user_id, effect, change, expires_at=expires_at)
     after = store.find_override(session, flag, user_id, effect)
     assert after is not None
-    _publish(session, "put", before, after, now=now, actor=actor, reason=reason)
+    _publish(session, "put", before, after, change)
     return after
 
 
-def remove_override(
-    session: Session, flag: str, user_id: str, effect: Effect, *, reason: str, actor: str, now: datetime
-) -> bool:
+def remove_override(session: Session, flag: str, user_id: str, effect: Effect, change: ChangeContext) -> bool:
     """End an override; False when there was none."""
     rollouts.find(session, flag)
-    _check_reason(reason)
+    _check_reason(change.reason)
     before = store.find_override(session, flag, user_id, effect)
     if before is None or not store.delete_override(session, flag, user_id, effect):
         return False
-    _publish(session, "remove", before, None, now=now, actor=actor, reason=reason)
+    _publish(session, "remove", before, None, replace(change, reason=change.reason.strip()))
     return True
 
 
 def sweep(session: Session, now: datetime) -> int:
-    """Put away overrides that have ended; returns how many.
-
-    They stopped counting at their very end. Once they are gone, a clock that is set back can't revive them.
-    """
+    """Put away overrides that have ended; returns how many."""
+    # They stopped counting at their very end. Once they are gone, a clock that is set back can't revive them.
     ended = store.expired_overrides(session, now)
     for override in ended:
         store.delete_override(session, override.flag, override.user_id, override.effect)
-        _publish(session, "expire", override, None, now=now, actor=SYSTEM, reason=override.reason)
+        _publish(session, "expire", override, None, ChangeContext(now, SYSTEM, override.reason))
     return len(ended)
 
 
@@ -100,8 +95,8 @@ def _check(user_id: str, reason: str, expires_at: datetime | None, *, now: datet
         raise Problem(422, "INVALID_USER_ID", refused)
     _check_reason(reason)
     if expires_at is not None and expires_at <= now:
-        words = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
-        raise Problem(422, "INVALID_EXPIRY", words)
+        detail = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
+        raise Problem(422, "INVALID_EXPIRY", detail)
 
 
 def _check_reason(reason: str) -> None:
@@ -114,21 +109,16 @@ def _publish(
     verb: str,
     before: StoredOverride | None,
     after: StoredOverride | None,
-    *,
-    now: datetime,
-    actor: str,
-    reason: str,
+    change: ChangeContext,
 ) -> None:
     changed = after or before
     assert changed is not None
     audit.record(
         session,
-        now=now,
-        actor=actor,
+        change,
         action=f"override.{verb}",
         subject=f"rollout:{changed.flag}",
         before=to_json(before) if before else None,
         after=to_json(after) if after else None,
-        reason=reason.strip(),
     )
-    change_feed.publish(session, OVERRIDE, changed.flag, now=now)
+    change_feed.publish(session, OVERRIDE, changed.flag, now=change.now)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -46,7 +47,7 @@ def import_users(session: Session, changes: Iterable[UserChange], *, actor: str,
     return entered
 
 
-def to_json(user: UserAttributes) -> dict[str, Any]:
+def to_json(user: UserAttributes) -> dict[str, object]:
     """A user as JSON."""
     return {
         "userId": user.user_id,
@@ -67,8 +68,8 @@ def _after(change: UserChange, known: UserAttributes | None) -> UserAttributes:
     if refused := refused_user_id(change.user_id):
         raise Problem(422, "INVALID_USER_ID", refused)
     if known is None and not change.attributes.get("plan"):
-        words = f"The user {change.user_id!r} is new; say which plan they are on."
-        raise Problem(422, "PLAN_REQUIRED", words)
+        detail = f"The user {change.user_id!r} is new; say which plan they are on."
+        raise Problem(422, "PLAN_REQUIRED", detail)
     return replace(known or UserAttributes(change.user_id, ""), **change.attributes)
 
 
@@ -80,6 +81,6 @@ def _publish(session: Session, joined: list[str], left: list[str], *, actor: str
     sentence = f"{len(joined)} joined the beta allowlist, {len(left)} left it."
     after = {"joined": joined[:NAMED_MAX], "left": left[:NAMED_MAX]}
     audit.record(
-        session, now=now, actor=actor, action="directory.beta", subject="directory", reason=sentence, after=after
+        session, ChangeContext(now, actor, sentence), action="directory.beta", subject="directory", after=after
     )
     change_feed.publish(session, DIRECTORY, "beta", now=now)

@@ -18,7 +18,7 @@ from flags.usage.connections import Connection
 bp = Blueprint("connections", __name__, url_prefix="/api")
 
 ENVIRONMENT = {"environment": "Default: the environment of this installation."}
-HEARD_WITHIN = timedelta(minutes=10)
+CONNECTED_WITHIN = timedelta(minutes=10)
 USAGE_WITHIN = timedelta(days=7)
 
 
@@ -29,10 +29,10 @@ def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
     with read_only() as session:
-        heard = store.connections(session, since=datetime.now(UTC) - HEARD_WITHIN, environment=environment)
-    environments = {connection.environment for connection in heard}
+        found = store.connections(session, since=datetime.now(UTC) - CONNECTED_WITHIN, environment=environment)
+    environments = {connection.environment for connection in found}
     revision_ids = {each: refresher().current(each).feature_set.id for each in environments}
-    connections = [_document(each, revision_ids[each.environment]) for each in heard]
+    connections = [_document(each, revision_ids[each.environment]) for each in found]
     return jsonify({"revisionIds": revision_ids, "connections": connections})
 
 

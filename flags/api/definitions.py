@@ -7,6 +7,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -54,10 +55,8 @@ def create() -> ResponseReturnValue:
             session,
             wanted.name,
             wanted.environments,
+            ChangeContext(datetime.now(UTC), actor(), wanted.reason),
             description=wanted.description,
-            reason=wanted.reason,
-            actor=actor(),
-            now=datetime.now(UTC),
         )
     return jsonify({"name": wanted.name, "rollout": False, "environments": wanted.environments}), 201
 
@@ -80,7 +79,7 @@ def delete(flag: str) -> ResponseReturnValue:
     """Remove a flag without a rollout from every environment."""
     wanted = parse_body(ReasonRequest)
     with transaction() as session:
-        delete_flag(session, flag, reason=wanted.reason, actor=actor(), now=datetime.now(UTC))
+        delete_flag(session, flag, ChangeContext(datetime.now(UTC), actor(), wanted.reason))
     return "", 204
 
 
@@ -88,7 +87,7 @@ def delete(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(
     body=requests.ImportRequest,
-    query={"replace": "true puts them in place of all that is there.", "reason": "Why; kept in the audit trail."},
+    query={"replace": "true replaces everything that is there.", "reason": "Why; kept in the audit trail."},
     answers={200: responses.ImportResult},
 )
 def import_view(environment: str) -> ResponseReturnValue:
@@ -101,10 +100,8 @@ def import_view(environment: str) -> ResponseReturnValue:
             session,
             environment,
             raw,
+            ChangeContext(datetime.now(UTC), actor(), request.args.get("reason", "")),
             replace=_state_text("replace"),
-            reason=request.args.get("reason", ""),
-            actor=actor(),
-            now=datetime.now(UTC),
         )
     return jsonify(
         {"features": len(taken.features), "segments": len(taken.segments), "repairs": findings(taken.repairs)}
@@ -127,14 +124,14 @@ def _switch_on(flag: str, environment: str, reason: str) -> ResponseReturnValue:
 
 def _switch(flag: str, environment: str, reason: str, *, enabled: bool) -> ResponseReturnValue:
     with transaction() as session:
-        switch_flag(session, flag, environment, enabled=enabled, reason=reason, actor=actor(), now=datetime.now(UTC))
+        switch_flag(session, flag, environment, ChangeContext(datetime.now(UTC), actor(), reason), enabled=enabled)
     return jsonify({"name": flag, "environment": environment, "enabled": enabled})
 
 
 def _check_environment(environment: str) -> None:
     if not ENVIRONMENT.fullmatch(environment):
-        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", words)
+        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", detail)
 
 
 def _state_text(name: str) -> bool:

@@ -25,7 +25,7 @@ bp = Blueprint("explanations", __name__, url_prefix="/api/flags/<flag>/explain")
 @bp.get("")
 @require_role("viewer")
 @openapi_doc(
-    query={"userId": "The user.", "properties[plan]": "What to suppose of them.", **ENVIRONMENT},
+    query={"userId": "The user.", "properties[plan]": "An attribute to assume of them.", **ENVIRONMENT},
     answers={200: responses.Explanation},
 )
 def one(flag: str) -> ResponseReturnValue:

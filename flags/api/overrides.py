@@ -1,4 +1,4 @@
-"""Users whom a flag treats by name. Keeping one out is safer than letting one in, and asks for less."""
+"""Let users in or keep them out by name. Keeping one out is safer than letting one in, and asks for less."""
 
 from datetime import UTC, datetime
 
@@ -6,6 +6,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -69,9 +70,7 @@ def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
             flag,
             user_id,
             effect,
-            reason=wanted.reason,
-            actor=actor(),
-            now=datetime.now(UTC),
+            ChangeContext(datetime.now(UTC), actor(), wanted.reason),
             expires_at=wanted.expires_at,
         )
     return jsonify(to_json(override))
@@ -81,7 +80,7 @@ def _remove(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
     wanted = parse_body(ReasonRequest)
     with transaction() as session:
         removed = remove_override(
-            session, flag, user_id, effect, reason=wanted.reason, actor=actor(), now=datetime.now(UTC)
+            session, flag, user_id, effect, ChangeContext(datetime.now(UTC), actor(), wanted.reason)
         )
     if not removed:
         raise Problem(404, "OVERRIDE_NOT_FOUND", f"No {effect} override of {flag} names {user_id!r}.")

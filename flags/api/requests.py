@@ -83,8 +83,8 @@ class ImportRequest(RequestModel):
 
     model_config = ConfigDict(extra="allow")
 
-    features: list[dict[str, Any]] = []
-    segments: list[dict[str, Any]] = []
+    features: list[dict[str, object]] = []
+    segments: list[dict[str, object]] = []
 
 
 class ExplainRequest(RequestModel):

@@ -1,6 +1,6 @@
 """OpenAPI models of the responses about flags."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from control_plane.platform.http.openapi import ResponseModel
 
@@ -46,8 +46,8 @@ class DefinitionsExport(ResponseModel):
     """Definitions as Unleash writes them."""
 
     version: int
-    features: list[dict[str, Any]]
-    segments: list[dict[str, Any]]
+    features: list[dict[str, object]]
+    segments: list[dict[str, object]]
 
 
 class ExplanationStep(ResponseModel):
@@ -109,7 +109,7 @@ class Override(ResponseModel):
 
 
 class OverrideList(ResponseModel):
-    """Everybody whom the flag treats by name."""
+    """List everybody who is let in or kept out by name."""
 
     overrides: list[Override]
 

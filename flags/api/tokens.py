@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
@@ -69,7 +68,7 @@ def _trusted(wanted: TokenRequest) -> Collection[str]:
     return wanted.trusted_attributes or ()
 
 
-def _document(token: Token) -> dict[str, Any]:
+def _document(token: Token) -> dict[str, object]:
     return {
         "id": token.id,
         "name": token.name,

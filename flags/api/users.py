@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
@@ -28,7 +27,7 @@ def service_or_operator(view: View) -> View:
     by_token, by_role = require_token("service", "admin")(view), require_role("operator")(view)
 
     @wraps(view)
-    def checked(*arguments: Any, **options: Any) -> ResponseReturnValue:
+    def checked(*arguments: object, **options: object) -> ResponseReturnValue:
         return (by_token if presented_token() else by_role)(*arguments, **options)
 
     return checked

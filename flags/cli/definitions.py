@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.json_provider import MalformedJSON, loads
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -52,7 +53,7 @@ def create_command(*, name: str, switched_on: tuple[str, ...], switched_off: tup
     if not environments:
         raise CommandFailed("Name an environment with --on or --off.")
     with transaction() as session:
-        create_flag(session, name, environments, actor=actor(), now=datetime.now(UTC))
+        create_flag(session, name, environments, ChangeContext(datetime.now(UTC), actor()))
     echo_result({"name": name, "environments": environments}, f"{name} is made.", as_json=as_json)
 
 
@@ -67,14 +68,14 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
     """Switch NAME on or off in one environment."""
     enabled = position == "on"
     with transaction() as session:
-        switch_flag(session, name, environment, enabled=enabled, reason=reason, actor=actor(), now=datetime.now(UTC))
+        switch_flag(session, name, environment, ChangeContext(datetime.now(UTC), actor(), reason), enabled=enabled)
     echo_result({"name": name, "enabled": enabled}, f"{name} is {position} in {environment}.", as_json=as_json)
 
 
 @flags_group.command("import")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @environment_option
-@click.option("--replace", is_flag=True, help="In place of all that is there, instead of besides it.")
+@click.option("--replace", is_flag=True, help="Replace everything that is there instead of adding to it.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @json_option
 @in_application
@@ -86,10 +87,10 @@ def import_command(*, path: Path, environment: str, replace: bool, reason: str, 
         raise CommandFailed(f"{path} isn't valid JSON: {error}.") from error
     with transaction() as session:
         taken = import_definitions(
-            session, environment, raw, replace=replace, reason=reason, actor=actor(), now=datetime.now(UTC)
+            session, environment, raw, ChangeContext(datetime.now(UTC), actor(), reason), replace=replace
         )
     repairs = findings(taken.repairs)
-    lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments taken."]
+    lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments imported."]
     lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
     echo_result({"features": len(taken.features), "repairs": repairs}, "\n".join(lines), as_json=as_json)
 

@@ -36,7 +36,7 @@ User = tuple[str, dict[str, str]]
 @json_option
 @in_application
 def explain_command(*, flag: str, user: str | None, path: Path | None, environment: str | None, as_json: bool) -> None:
-    """Why USER has FLAG or not: answer, reason, every rule that was asked, and what the next step would change."""
+    """Why USER has FLAG or not: answer, reason, every rule checked, and what the next step would change."""
     if (user is None) == (path is None):
         raise CommandFailed("Name one user, or a file of them with --file.")
     try:
@@ -49,7 +49,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
         raise CommandFailed(str(error)) from error
 
 
-def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, Any]]:
+def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, object]]:
     snapshots, now = SNAPSHOTS.get(), datetime.now(UTC)
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)

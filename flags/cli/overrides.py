@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -18,7 +19,7 @@ until_option = click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"
 
 @click.group("override")
 def override_group() -> None:
-    """Users whom a flag treats by name."""
+    """Let users in or keep them out by name."""
 
 
 @override_group.command("list")
@@ -26,11 +27,15 @@ def override_group() -> None:
 @json_option
 @in_application
 def list_command(*, flag: str, as_json: bool) -> None:
-    """Everybody whom the flag treats by name."""
+    """List everybody who is let in or kept out by name."""
     with read_only() as session:
         found = [to_json(override) for override in store.list_overrides(session, flag)]
     lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
-    echo_result({"overrides": found}, "\n".join(lines) or f"{flag} treats nobody by name.", as_json=as_json)
+    echo_result(
+        {"overrides": found},
+        "\n".join(lines) or f"{flag} has no overrides.",
+        as_json=as_json,
+    )
 
 
 @override_group.command("allow")
@@ -68,7 +73,7 @@ def end_command(*, effect: str, user: str, flag: str, reason: str, as_json: bool
     """Treat USER like everybody again."""
     with transaction() as session:
         removed = remove_override(
-            session, flag, user, Effect(effect), reason=reason, actor=actor(), now=datetime.now(UTC)
+            session, flag, user, Effect(effect), ChangeContext(datetime.now(UTC), actor(), reason)
         )
     if not removed:
         raise CommandFailed(f"No {effect} override of {flag} names {user!r}.")
@@ -79,7 +84,7 @@ def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime |
     ends = until.replace(tzinfo=UTC) if until else None
     with transaction() as session:
         override = put_override(
-            session, flag, user, effect, reason=reason, actor=actor(), now=datetime.now(UTC), expires_at=ends
+            session, flag, user, effect, ChangeContext(datetime.now(UTC), actor(), reason), expires_at=ends
         )
     found = to_json(override)
     verb = "is let in" if effect is Effect.ALLOW else "is kept out"

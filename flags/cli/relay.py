@@ -12,7 +12,7 @@ from flags.relay.server import serve
 @click.option("--upstream", required=True, help="The server to stand in front of: this program's, or Unleash's.")
 @click.option("--token", "tokens", required=True, multiple=True, help="A client token of it; one per environment.")
 def relay_command(*, upstream: str, tokens: tuple[str, ...]) -> None:
-    """Serve SDKs from memory, following another server; starts without it from what was kept."""
+    """Serve SDKs from memory, following another server; starts from its backup while that is away."""
     settings = Settings.from_env()
     check_port(settings)
     prometheus_multiprocess.set_up(settings)

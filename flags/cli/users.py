@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,8 +13,8 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 from flags.administration.users import UserChange, import_users
 from flags.evaluation import timestamps
 
-TRUE_WORDS = ("true", "1", "yes")
-FALSE_WORDS = ("false", "0", "no", "")
+TRUE_VALUES = ("true", "1", "yes")
+FALSE_VALUES = ("false", "0", "no", "")
 
 
 @click.group("directory")
@@ -46,8 +45,8 @@ def _changes(rows: "csv.DictReader[str]") -> Iterator[UserChange]:
         yield UserChange(row.get("user_id") or "", _attributes(row))
 
 
-def _attributes(row: dict[str, str]) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"plan": row["plan"]} if row.get("plan") else {}
+def _attributes(row: dict[str, str]) -> dict[str, object]:
+    attributes: dict[str, object] = {"plan": row["plan"]} if row.get("plan") else {}
     if "signed_up_at" in row:
         attributes["signed_up_at"] = _instant(row["signed_up_at"])
     if "beta" in row:
@@ -63,6 +62,6 @@ def _instant(text: str) -> datetime | None:
 
 
 def _switch(text: str) -> bool:
-    if text.lower() not in TRUE_WORDS + FALSE_WORDS:
+    if text.lower() not in TRUE_VALUES + FALSE_VALUES:
         raise ValueError(f"beta is {text!r}; write true or false.")
-    return text.lower() in TRUE_WORDS
+    return text.lower() in TRUE_VALUES

@@ -46,6 +46,7 @@ def save(folder: Path, source: FeatureSource) -> None:
     with fresh.open("wb") as file:
         file.write(_head(content) + b"\n" + content)
         file.flush()
+        # Before the rename, or a power cut may leave a new name on an empty file.
         os.fsync(file.fileno())
     if path.exists():
         path.replace(folder / f"{source.environment}{PREVIOUS}")

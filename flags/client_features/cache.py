@@ -9,9 +9,9 @@ from flags.client_features.prepared_payloads import PreparedPayloads, prepare
 
 
 class FeatureProvider(Protocol):
-    """Whatever keeps a shelf filled: from the database, or from upstream."""
+    """Fills a cache: from the database, or from upstream."""
 
-    shelf: "FeatureCache"
+    cache: "FeatureCache"
 
     def current(self, environment: str) -> PreparedPayloads:
         """Return the present payloads of `environment`."""
@@ -39,7 +39,7 @@ class FeatureCache:
         return self._newest.get(environment)
 
     def environments(self) -> list[str]:
-        """The environments on the shelf."""
+        """The environments in the cache."""
         return list(self._newest)
 
     def set(self, feature_set: FeatureSet) -> PreparedPayloads:
@@ -51,18 +51,18 @@ class FeatureCache:
         return published
 
     def wait_for_newer(
-        self, environment: str, seen: str, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
+        self, environment: str, known_tag: str, timeout_seconds: float, *, unless: Callable[[], bool] = lambda: False
     ) -> PreparedPayloads | None:
-        """The feature set that follows the one with the tag `seen`; None when none came in time, or waiting is over.
+        """Return the feature set after the one tagged `known_tag`; None when none came in time, or waiting is over.
 
-        It is over when the shelf is closed, or `unless` says so; `wake` has that looked at.
+        It is over when the cache is closed, or `unless` says so; `wake` has that looked at.
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or unless() or self._is_newer(environment, seen), timeout_seconds
+                lambda: self._closed or unless() or self._is_newer(environment, known_tag), timeout_seconds
             )
             newest = self._newest.get(environment)
-        return newest if newest and newest.feature_set.tag != seen else None
+        return newest if newest and newest.feature_set.tag != known_tag else None
 
     def wake(self) -> None:
         """Let everyone who waits look again at why."""
@@ -74,6 +74,6 @@ class FeatureCache:
         self._closed = True
         self.wake()
 
-    def _is_newer(self, environment: str, seen: str) -> bool:
+    def _is_newer(self, environment: str, known_tag: str) -> bool:
         newest = self._newest.get(environment)
-        return newest is not None and newest.feature_set.tag != seen
+        return newest is not None and newest.feature_set.tag != known_tag

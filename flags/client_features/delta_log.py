@@ -9,10 +9,8 @@ DELTAS_MAX = 100
 
 
 def tag(id_of_tag: int, contents: FeaturePayload) -> str:
-    """Names a feature set by its id and by what is in it.
-
-    The id alone is not enough: revisions are counted again after a restore, and an id comes back with other contents.
-    """
+    """Name a feature set by its id and by what is in it."""
+    # The id alone is not enough: revisions are counted again after a restore, and an id comes back with other contents.
     return f"{id_of_tag}.{contents.digest}"
 
 
@@ -42,6 +40,7 @@ class DeltaLog:
 
     def since(self, feature_set_tag: str) -> list[bytes] | None:
         """The events that lead from that feature set to the present one; None when it is not remembered."""
+        # From the newest: most callers are one step behind.
         for place in range(len(self.steps) - 1, -1, -1):
             if self.steps[place].tag == feature_set_tag:
                 return [event for step in self.steps[place + 1 :] for event in step.events]
@@ -57,6 +56,7 @@ def hydration(id_of_tag: int, contents: FeaturePayload) -> bytes:
 def diff(id_of_tag: int, before: FeaturePayload, after: FeaturePayload) -> Iterator[bytes]:
     """The events from one to the other. No feature comes before its segments, and none is left without them."""
     for key, segment in after.segments.items():
+        # By identity: `FeaturePayload.of` keeps the object of whatever is equal to the one before.
         if segment is not before.segments.get(key):
             yield b'{"type":"segment-updated","eventId":%d,"segment":%s}' % (id_of_tag, segment.encoded)
     for name, feature in after.features.items():

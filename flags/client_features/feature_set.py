@@ -77,6 +77,7 @@ def build(
         next_change_at=min(filter(None, changes), default=None),
         left_out=tuple(sorted({user_id for each in compiled for user_id in each.left_out})),
     )
+    # Same contents under the same id: a change that this environment does not show wakes no SDK.
     return replace(feature_set, id=before.id, contents=before.contents) if before and same else feature_set
 
 
@@ -105,6 +106,7 @@ def _guarded(flag: RolloutFlag, ended_at: datetime | None) -> RolloutFlag:
 
 def _id(source: FeatureSource, now: datetime, guard_ended_at: datetime | None) -> int:
     """A number of its own for each feature set of a database: the revision, and what time alone has changed since."""
+    # Every process counts the same ended overrides at the same instant, so ids agree without anybody storing them.
     ended = sum(
         not override.is_active_at(now)
         for flag in source.phased.values()

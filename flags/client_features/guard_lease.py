@@ -8,11 +8,7 @@ NEVER_BEATEN = datetime.min.replace(tzinfo=UTC)
 
 
 class GuardLease:
-    """The guard's lease as this process last saw it, counted down by a clock that nobody can set.
-
-    The wall clock is looked at once per heartbeat. Were it set back while the database is away, an exposure that
-    nobody watches would otherwise last as much longer.
-    """
+    """The guard's lease as this process last saw it, counted down by a clock that nobody can set."""
 
     def __init__(self, seconds_max: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds_max = seconds_max
@@ -24,7 +20,10 @@ class GuardLease:
         """Take note of the lease as the database has it at `now`."""
         if expires_at is None or expires_at == self._expires_at:
             return
+        # A heartbeat can't grant more than the setting, however far the wall clocks of two hosts are apart.
         remaining = min((expires_at - now).total_seconds(), self._seconds_max)
+        # The wall clock counts here alone, once per heartbeat. Were it set back while the database is away, an exposure
+        # that nobody watches would otherwise last longer.
         self._ends = self._clock() + max(0.0, remaining)
         self._expires_at = expires_at
 

@@ -7,6 +7,7 @@ meanwhile. Only the guard's lease takes exposure away without being asked, and t
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,11 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.phases import PRODUCTION
+from control_plane.phases import FLAG, PRODUCTION
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed, jobs
-from control_plane.platform.settings import Settings
+from control_plane.platform.settings import Settings, current
 from flags import store
 from flags.client_features import backup
 from flags.client_features import feature_set as feature_sets
@@ -29,8 +30,7 @@ from flags.client_features.cache import FeatureCache, FeatureProvider
 from flags.client_features.feature_set import FeatureSet, FeatureSource
 from flags.client_features.guard_lease import GuardLease
 from flags.client_features.prepared_payloads import PreparedPayloads
-from flags.client_features.source import read_source, with_env_override
-from flags.snapshot import SNAPSHOTS
+from flags.snapshot import SNAPSHOTS, Snapshots
 
 CONFIRM_SECONDS = 0.5
 SAVE_TIME_SECONDS = 0.2
@@ -50,11 +50,11 @@ class FeatureCacheRefresher:
     """The feature sets of one process. `read` gives what one is made from, `folder` is where it is kept."""
 
     def __init__(self, read: Callable[[Session, str], FeatureSource], lease: GuardLease, folder: Path) -> None:
-        self.shelf = FeatureCache()
+        self.cache = FeatureCache()
         self._read = read
         self._lease = lease
         self._folder = folder
-        self._kept: dict[str, FeatureSource] = {}
+        self._saved: dict[str, FeatureSource] = {}
         # Two locks, so that a database that hangs can't keep the guard's lease from ending.
         self._loading = threading.Lock()
         self._making = threading.Lock()
@@ -63,7 +63,7 @@ class FeatureCacheRefresher:
 
     def current(self, environment: str) -> PreparedPayloads:
         """Return the payloads of `environment`; read from the database at the first use only."""
-        published = self.shelf.get(environment)
+        published = self.cache.get(environment)
         if published is None:
             return self._open(environment)
         return published if self._passes(published, feature_sets.is_servable) else self._make_due(environment)
@@ -88,7 +88,7 @@ class FeatureCacheRefresher:
         """Read what has changed; what can't be read stays as it is and is tried again with `confirm`."""
         self._behind = True
         try:
-            for environment in self.shelf.environments():
+            for environment in self.cache.environments():
                 self._load(environment)
         except Exception as error:
             # Whatever it was, the change feed must go on.
@@ -110,19 +110,19 @@ class FeatureCacheRefresher:
 
     def save_confirmation(self) -> None:
         """Make again what time alone has changed; needs no database."""
-        for environment in self.shelf.environments():
+        for environment in self.cache.environments():
             self._make_due(environment)
 
     def save_backup(self) -> None:
         """Keep on disk what has changed since the last time, and note what is still confirmed."""
-        for environment in self.shelf.environments():
-            published = self.shelf.get(environment)
+        for environment in self.cache.environments():
+            published = self.cache.get(environment)
             if published is None or self.stale_seconds:
                 continue
             source = published.feature_set.source
-            if self._kept.get(environment) != source:
+            if self._saved.get(environment) != source:
                 backup.save(self._folder, source)
-                self._kept[environment] = source
+                self._saved[environment] = source
             backup.confirm(self._folder, environment)
 
     def _open(self, environment: str) -> PreparedPayloads:
@@ -133,10 +133,12 @@ class FeatureCacheRefresher:
             found = backup.load(self._folder, environment)
             if found is None:
                 raise
+        # Another thread may have reached the database meanwhile; what it read is newer than any backup.
         with self._loading:
-            if (published := self.shelf.get(environment)) is not None:
+            if (published := self.cache.get(environment)) is not None:
                 return published
             age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
+            # At least STALE_SECONDS old, so that answers from a backup carry their age from the first one on.
             self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
             self._behind = True
             log.warning("flags.recalled", environment=environment, age_seconds=round(age_seconds))
@@ -144,8 +146,10 @@ class FeatureCacheRefresher:
 
     def _load(self, environment: str) -> PreparedPayloads:
         with self._loading:
-            published = self.shelf.get(environment)
+            published = self.cache.get(environment)
             with read_only() as session:
+                # Feed, schedule and first requests may come here for one change; whoever waited for the lock finds it
+                # done.
                 if published and store.flags_revision(session) == published.feature_set.source.revision:
                     return published
                 _, expires_at = store.routing_state(session)
@@ -155,11 +159,11 @@ class FeatureCacheRefresher:
 
     def _put(self, source: FeatureSource) -> PreparedPayloads:
         with self._making:
-            return self._make(source, self.shelf.get(source.environment))
+            return self._make(source, self.cache.get(source.environment))
 
     def _make_due(self, environment: str) -> PreparedPayloads:
         with self._making:
-            before = self.shelf.get(environment)
+            before = self.cache.get(environment)
             assert before is not None
             return (
                 before
@@ -173,7 +177,7 @@ class FeatureCacheRefresher:
         feature_set = feature_sets.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
         if known is None or known.tag != feature_set.tag:
             log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
-        return self.shelf.set(feature_set)
+        return self.cache.set(feature_set)
 
     def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:
         feature_set = published.feature_set
@@ -181,6 +185,31 @@ class FeatureCacheRefresher:
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
         return self._lease.expired_at if environment == PRODUCTION else None
+
+
+def read_source(snapshots: Snapshots, session: Session, environment: str) -> FeatureSource:
+    """The flags of `environment`. Two processes that read the same revision read the same."""
+    revision = -1
+    while revision != (newest := store.flags_revision(session)):
+        # Not every database shows one instant to several statements: read again if something was changed meanwhile.
+        revision = newest
+        source = FeatureSource(
+            environment=environment,
+            revision=revision,
+            phased=snapshots.flags(session, environment, revision),
+            features=tuple(store.definitions(session, environment)),
+            segments=tuple(store.segments(session, environment)),
+        )
+    return source
+
+
+def with_env_override(source: FeatureSource) -> FeatureSource:
+    """Apply this process's own environment variable to a backup of an earlier process."""
+    override = current().credits_v2_override
+    phased = {
+        key: replace(flag, override_variable=override) if key == FLAG else flag for key, flag in source.phased.items()
+    }
+    return replace(source, phased=phased)
 
 
 REFRESHER = AppState[FeatureCacheRefresher]("feature_cache_refresher")

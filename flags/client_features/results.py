@@ -6,7 +6,6 @@ Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from flags.client_features.feature_set import FeatureSet
 from flags.evaluation.contexts import Context
@@ -36,7 +35,7 @@ class FlagResult:
     reason: Reason
     sentence: str
     phase: str | None = None
-    variant: Mapping[str, Any] | None = None
+    variant: Mapping[str, object] | None = None
 
 
 class FlagResults:
@@ -57,8 +56,8 @@ class FlagResults:
 
     def needs_user(self, key: str) -> bool:
         """Return whether the flag can't be evaluated without a user."""
-        asked = self._deciders.get(key)
-        return asked is not None and asked.constant is None and not asked.otherwise
+        evaluator = self._deciders.get(key)
+        return evaluator is not None and evaluator.constant is None and not evaluator.otherwise
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
         """The answer of the flag `key`, None where there is no such flag."""
@@ -80,17 +79,17 @@ class FlagResults:
         user_id, signed_up_at = context.user_id, context.signed_up_at
         written = self._encode(context, now) if self._needs_context else b""
         on = []
-        for toggle, asked in self._toggles:
-            if isinstance(asked, FastEvaluator):
-                if asked.evaluate(user_id, signed_up_at, written):
+        for toggle, evaluator in self._toggles:
+            if isinstance(evaluator, FastEvaluator):
+                if evaluator.evaluate(user_id, signed_up_at, written):
                     on.append(toggle)
-            elif asked.is_on(written):
-                on.append(self._with_variant(asked, written) if asked.has_variants else toggle)
+            elif evaluator.is_on(written):
+                on.append(self._with_variant(evaluator, written) if evaluator.has_variants else toggle)
         return b'{"toggles":[' + b",".join(on) + b"]}"
 
-    def _with_variant(self, asked: ImportedFlag, written: bytes) -> bytes:
-        wire = self._feature_set.contents.features[asked.name.decode()].wire
-        return encode(_toggle(wire, asked.variant(written) or NO_VARIANT))
+    def _with_variant(self, evaluator: ImportedFlag, written: bytes) -> bytes:
+        wire = self._feature_set.contents.features[evaluator.name.decode()].wire
+        return encode(_toggle(wire, evaluator.variant(written) or NO_VARIANT))
 
     def _encode(self, context: Context, now: datetime) -> bytes:
         return encode(context.to_json(self._feature_set.environment, now))
@@ -107,7 +106,7 @@ def _result(key: str, flag: ImportedFlag, written: bytes) -> FlagResult:
     return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(written))
 
 
-def _toggle(wire: Wire, variant: Mapping[str, Any]) -> Wire:
+def _toggle(wire: Wire, variant: Mapping[str, object]) -> Wire:
     payload = {"payload": variant["payload"]} if variant.get("payload") else {}
     chosen = {"name": variant["name"], "enabled": variant["enabled"], **payload}
     return {

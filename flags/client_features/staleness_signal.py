@@ -31,8 +31,8 @@ class StalenessSignal:
 
     def check(self, _now: datetime) -> None:
         """Tell the guard whether the flags are confirmed and as new as they must be."""
-        shelf = self.publisher.shelf
-        served = [found.feature_set.source.revision for name in shelf.environments() if (found := shelf.get(name))]
+        cache = self.publisher.cache
+        served = [found.feature_set.source.revision for name in cache.environments() if (found := cache.get(name))]
         if not served:
             return
         unconfirmed_seconds = self.publisher.unconfirmed_seconds

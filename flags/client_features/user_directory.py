@@ -32,7 +32,7 @@ NEARBY = timedelta(seconds=2)
 """How far clocks differ and how long a change takes to be committed, nearly always."""
 OVERLAP = timedelta(minutes=1)
 """The same at worst; such a change is known a quarter of a minute late. After an import that much is read again."""
-LOOK_BACK = timedelta(seconds=15)
+RESCAN_EVERY = timedelta(seconds=15)
 USERS_MAX = 1_000_000
 """Who signed up last is kept; the cohorts that ask for more than an id are those of new users."""
 GROWTH_MAX = USERS_MAX // 10
@@ -55,7 +55,7 @@ class UserDirectory:
         self._folder = folder
         self._entries: dict[str, Entry] = {}
         self._followed_at: datetime | None = None
-        self._looked_back_at: datetime | None = None
+        self._rescanned_at: datetime | None = None
         self._ask_again_at = 0.0
         self._following = threading.Lock()
         self._unkept: dict[str, Entry] = {}
@@ -76,9 +76,9 @@ class UserDirectory:
         """Read whoever was changed since the last time; everyone the first time, or whoever was kept."""
         with self._following:
             if len(self._entries) > USERS_MAX + GROWTH_MAX or self._is_of_another_past():
-                self._followed_at = self._looked_back_at = None
-            looks_back = self._looked_back_at is None or now - self._looked_back_at >= LOOK_BACK
-            since = self._since(looks_back=looks_back)
+                self._followed_at = self._rescanned_at = None
+            is_rescan = self._rescanned_at is None or now - self._rescanned_at >= RESCAN_EVERY
+            since = self._since(is_rescan=is_rescan)
             try:
                 found = _read(since)
             except SQLAlchemyError:
@@ -87,13 +87,14 @@ class UserDirectory:
                 return
             self._take(found, everyone=since is None)
             self._followed_at = now
-            if looks_back:
-                self._looked_back_at = now
+            if is_rescan:
+                self._rescanned_at = now
 
     def save_backup(self) -> None:
         """Keep on disk what has changed since the last time; what can't be kept is tried again."""
         with self._following:
             everyone, changed = self._all_unkept, self._unkept
+            # Given up before the write: changes that come during it are noted for the next one.
             self._all_unkept, self._unkept = False, {}
             entries = dict(self._entries) if everyone else changed
         try:
@@ -103,6 +104,7 @@ class UserDirectory:
                 user_directory_backup.save(self._folder, entries)
         except (OSError, sqlite3.Error) as error:
             log.warning("directory.not_kept", error=type(error).__name__, cause=str(error)[:200])
+            # What had changed was forgotten above, so everyone is written the next time.
             self._all_unkept = True
 
     def _is_of_another_past(self) -> bool:
@@ -115,11 +117,11 @@ class UserDirectory:
         known, self._restored = self._restored, restored
         return known != restored
 
-    def _since(self, *, looks_back: bool) -> datetime | None:
+    def _since(self, *, is_rescan: bool) -> datetime | None:
         """From when on changes may have been missed; None before anybody was read."""
-        if looks_back:
+        if is_rescan:
             # Since the last time, not since a while ago: what came late in between may bear an instant before it.
-            return self._looked_back_at and self._looked_back_at - OVERLAP
+            return self._rescanned_at and self._rescanned_at - OVERLAP
         return self._followed_at and self._followed_at - NEARBY
 
     def _take(self, found: dict[str, Entry], *, everyone: bool) -> None:

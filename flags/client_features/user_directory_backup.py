@@ -82,6 +82,7 @@ def _begin(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     [version] = connection.execute("PRAGMA user_version").fetchone()
     if version != FORMAT:
+        # An earlier version of this program wrote it: it is a copy, so it is made again rather than migrated.
         connection.execute("DROP TABLE IF EXISTS known")
         connection.execute(TABLE)
         connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -7,14 +7,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from control_plane.audiences.constraint import DATES, LISTS, Constraint, Operator
 from control_plane.audiences.exposure import Share
 from flags.evaluation.timestamps import ZULU, earlier_prefixes, later_prefixes, parse_timestamp
 from flags.evaluation.unleash_engine import Engine
 
-CONDITIONS_KEPT = 64
+CACHE_SIZE = 64
 NAME = b"members"
 
 Membership = Callable[[bytes], bool]
@@ -23,7 +22,7 @@ Membership = Callable[[bytes], bool]
 
 def wire_constraint(
     context_name: str, operator: str, values: Sequence[str], *, inverted: bool = False, case_insensitive: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A constraint as SDKs receive it."""
     given = {"values": list(values)} if operator in LISTS else {"value": values[0]}
     return {
@@ -35,12 +34,12 @@ def wire_constraint(
     }
 
 
-def wire_constraints(constraints: Sequence[Constraint]) -> list[dict[str, Any]]:
+def wire_constraints(constraints: Sequence[Constraint]) -> list[dict[str, object]]:
     """The constraints as SDKs receive them, dates as beginnings of instants (see `timestamps.py`)."""
     return [wire for constraint in constraints for wire in _wires(constraint)]
 
 
-@lru_cache(maxsize=CONDITIONS_KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def membership(constraints: tuple[Constraint, ...]) -> Membership:
     """Return a test whether a context meets all `constraints`."""
     strategy = {"name": "default", "parameters": {}, "constraints": wire_constraints(constraints)}
@@ -58,10 +57,11 @@ def met_shares(shares: Sequence[Share], context: bytes) -> list[Share]:
 def encode_context(user_id: str | None, properties: dict[str, str]) -> bytes:
     """A customer in the JSON of Unleash's engines."""
     known = {"userId": user_id} if user_id else {}
+    # Half of a surrogate pair from a caller must not make an evaluation fail.
     return json.dumps({**known, "properties": properties}, ensure_ascii=False).encode(errors="replace")
 
 
-def _wires(constraint: Constraint) -> Iterator[dict[str, Any]]:
+def _wires(constraint: Constraint) -> Iterator[dict[str, object]]:
     name = constraint.context_name
     if constraint.operator in DATES:
         instant = parse_timestamp(constraint.values[0]) or datetime.max.replace(tzinfo=UTC)

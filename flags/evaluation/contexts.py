@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from flags.evaluation import timestamps
 from flags.evaluation.rollout_flag import EvaluationContext
@@ -42,10 +41,11 @@ class Context:
         text = self.properties.get(SIGNUP_DATE)
         return timestamps.parse_timestamp(text) if text else None
 
-    def to_json(self, environment: str, now: datetime) -> dict[str, Any]:
+    def to_json(self, environment: str, now: datetime) -> dict[str, object]:
         """The context as Unleash's engines read it; `now` where the caller said no other time."""
         fields = {name: getattr(self, attribute) for name, attribute in KNOWN_FIELDS.items()}
         known = {name: value for name, value in fields.items() if value is not None}
+        # Named, so that the engine does not read a clock of its own: all parts of an answer are of one instant.
         known.setdefault("currentTime", timestamps.format_timestamp(now))
         return {**known, "environment": environment, "properties": dict(self.properties)}
 
@@ -59,7 +59,7 @@ class KnownAttributes:
     beta: bool = False
 
 
-def from_fields(fields: Mapping[str, Any]) -> Context:
+def from_fields(fields: Mapping[str, object]) -> Context:
     """A context from names and values side by side; what Unleash has no name for is a property."""
     known: dict[str, str | None] = {}
     properties: dict[str, str] = {}
@@ -69,6 +69,7 @@ def from_fields(fields: Mapping[str, Any]) -> Context:
             continue
         if name in KNOWN_FIELDS:
             known[KNOWN_FIELDS[name]] = text or None
+        # The environment is the token's, whatever the caller says.
         elif name != "environment" and len(properties) < PROPERTIES_MAX:
             properties[name] = _instant(text) if name == SIGNUP_DATE else text
     if current_time := known.get("current_time"):
@@ -76,7 +77,7 @@ def from_fields(fields: Mapping[str, Any]) -> Context:
     return Context(**known, properties=properties)
 
 
-def from_nested(value: Mapping[str, Any]) -> Context:
+def from_nested(value: Mapping[str, object]) -> Context:
     """A context as Unleash nests it, with `properties` of their own; what is beside them counts as property too."""
     properties = value.get("properties")
     inner = properties if isinstance(properties, Mapping) else {}
@@ -118,6 +119,7 @@ def known_context(user_id: str, known: KnownAttributes) -> EvaluationContext:
 def as_text(value: object) -> str | None:
     """A value as SDKs would write it; None for what has no such form."""
     match value:
+        # Before int, of which it is a subclass.
         case bool():
             return "true" if value else "false"
         case str():
@@ -133,7 +135,7 @@ def _from_directory(known: KnownAttributes) -> dict[str, str]:
     return {PLAN: known.plan, BETA: "true" if known.beta else "false", **signed_up}
 
 
-def _from_caller(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _from_caller(properties: Mapping[str, object]) -> dict[str, object]:
     """Properties of their own place: one that is named like a field must not become that field."""
     return {name: value for name, value in properties.items() if name not in KNOWN_FIELDS}
 

@@ -39,8 +39,10 @@ class FastEvaluator(NamedTuple):
             return self.otherwise
         if user_id in self.denied:
             return False
+        # The order of `rules.py`: a denial comes first, then whatever lets in, then the shares.
         if self.otherwise or user_id in self.allowed or user_id in self.beta:
             return True
+        # One bucket for all audiences, so the largest percentage that applies decides.
         percentage = self.everyone_percentage
         if self.new_signups_percentage > percentage and signed_up_at and signed_up_at >= self.first_new_signup:
             percentage = self.new_signups_percentage

@@ -13,7 +13,7 @@ from flags.evaluation.conditions import encode_context, met_shares
 from flags.evaluation.rollout_flag import EvaluationContext, Override, RolloutFlag
 from flags.evaluation.trace import ReasonCode, Rule, RuleOutcome, TraceStep
 
-STEPS_KEPT = 4096
+STEP_CACHE_SIZE = 4096
 
 
 def environment_variable(
@@ -102,6 +102,7 @@ def attributes(flag: RolloutFlag, context: EvaluationContext, _now: datetime, bu
         return ATTRIBUTES_NEEDLESS
     if bucket is None:
         return ATTRIBUTES_NO_USER
+    # The shares are sorted, the largest first, so the first one met decides.
     met = met_shares(exposure.shares, encode_context(context.user_id, {**context.properties}))
     return _part_of(bucket, met[0]) if met else ATTRIBUTES_NOT_MET
 
@@ -169,7 +170,7 @@ def _named(rule: Rule, override: Override, *, outcome: RuleOutcome, detail: Reas
 
 
 # There are at most a hundred different steps per percentage, and finding one is three times faster than making one.
-@lru_cache(maxsize=STEPS_KEPT)
+@lru_cache(maxsize=STEP_CACHE_SIZE)
 def _share_of_everyone(bucket: int, percentage: int) -> TraceStep:
     outcome, detail = RuleOutcome.DECIDED, ReasonCode.EVERYONE_INSIDE
     if percentage >= EVERYBODY:
@@ -179,7 +180,7 @@ def _share_of_everyone(bucket: int, percentage: int) -> TraceStep:
     return TraceStep(Rule.EVERYONE, outcome, detail, bucket, percentage)
 
 
-@lru_cache(maxsize=STEPS_KEPT)
+@lru_cache(maxsize=STEP_CACHE_SIZE)
 def _part_of(bucket: int, share: Share) -> TraceStep:
     outcome, detail = RuleOutcome.DECIDED, ReasonCode.ATTRIBUTES_INSIDE
     if share.percentage >= EVERYBODY:
@@ -191,7 +192,7 @@ def _part_of(bucket: int, share: Share) -> TraceStep:
     )
 
 
-@lru_cache(maxsize=STEPS_KEPT)
+@lru_cache(maxsize=STEP_CACHE_SIZE)
 def _share_of_new_signups(bucket: int, percentage: int, after: datetime) -> TraceStep:
     outcome, detail = RuleOutcome.DECIDED, ReasonCode.NEW_SIGNUP_INSIDE
     if percentage >= EVERYBODY:
@@ -201,6 +202,6 @@ def _share_of_new_signups(bucket: int, percentage: int, after: datetime) -> Trac
     return TraceStep(Rule.NEW_SIGNUPS, outcome, detail, bucket, percentage, at=after)
 
 
-@lru_cache(maxsize=STEPS_KEPT)
+@lru_cache(maxsize=STEP_CACHE_SIZE)
 def _before_cutover(after: datetime) -> TraceStep:
     return TraceStep(Rule.NEW_SIGNUPS, RuleOutcome.PASSED, ReasonCode.NOT_NEW_SIGNUP, at=after)

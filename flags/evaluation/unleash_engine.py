@@ -10,7 +10,7 @@ from typing import Any
 
 from yggdrasil_engine.engine import UnleashEngine
 
-ENGINES_KEPT = 8
+CACHE_SIZE = 8
 NO_CUSTOM_STRATEGIES = b"{}"
 TRUE, NOT_FOUND = b'"value":true', b'"status_code":"NotFound"'
 
@@ -32,12 +32,13 @@ class Engine:
         """Return whether the flag is on; off where the engine doesn't know it."""
         return TRUE in self._ask(self._check_enabled, name, context)
 
-    def variant(self, name: bytes, context: bytes) -> dict[str, Any] | None:
+    def variant(self, name: bytes, context: bytes) -> dict[str, object] | None:
         """The variant as the engine words it, None where it doesn't know the flag."""
-        found: dict[str, Any] | None = json.loads(self._ask(self._check_variant, name, context))["value"]
+        found: dict[str, object] | None = json.loads(self._ask(self._check_variant, name, context))["value"]
         return found
 
     def _ask(self, function: Any, name: bytes, context: bytes) -> bytes:
+        # The library allocates the answer, so it has to be given back, whatever happens in between.
         answer = function(self._engine.state, name, context, NO_CUSTOM_STRATEGIES)
         try:
             return ctypes.string_at(answer)
@@ -45,13 +46,13 @@ class Engine:
             self._free(answer)
 
 
-@lru_cache(maxsize=ENGINES_KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def engine(state: bytes) -> Engine:
     """The engine of this state, made once."""
     return Engine(state)
 
 
-def _prototype(function: Any) -> Any:
+def _prototype(function: Any) -> object:
     function.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p]
     function.restype = ctypes.c_void_p
     return function

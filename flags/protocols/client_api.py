@@ -1,5 +1,6 @@
 """Unleash's client API: what server-side SDKs of every language ask for and report."""
 
+import re
 from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, request
@@ -13,10 +14,8 @@ from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.prepared_payloads import features as payload_of
 from flags.client_features.refresher import refresher
 from flags.protocols import client_reports, requests, responses
-from flags.protocols.client_spec import HEADER, InvalidVersion, knows_segments
-from flags.protocols.raw_response import RawResponse, not_modified_or, response
+from flags.protocols.raw_response import RawResponse, not_modified_or, response, staleness
 from flags.protocols.sse import streams
-from flags.protocols.staleness import staleness
 from flags.protocols.unleash_errors import BadRequest, error_response, parse_body, unleash_error_handler
 from flags.unleash.feature_payload import inline_segments
 from flags.usage.connections import Headers, Mode
@@ -26,6 +25,10 @@ bp = Blueprint("client_api", __name__, url_prefix="/api/client")
 
 UNLEASH_VERSION = "8.2.0"
 """The release of Unleash whose client API this is."""
+SPEC_HEADER = "Unleash-Client-Spec"
+"""The version of Unleash's client specification that an SDK was built to."""
+SEGMENTS_SINCE = (4, 2, 0)
+VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[-+][0-9A-Za-z.+-]+)?")
 
 
 @bp.get("/features")
@@ -89,10 +92,7 @@ def edge_metrics_view() -> ResponseReturnValue:
 def features(headers: Headers, asker: Token, *, prefix: str = "") -> RawResponse:
     """The flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
     published = refresher().current(asker.environment)
-    try:
-        inline = not knows_segments(headers.get(HEADER))
-    except InvalidVersion as malformed:
-        raise BadRequest((HEADER, str(malformed))) from malformed
+    inline = not _knows_segments(headers.get(SPEC_HEADER))
     reporter().connections.record(
         headers, asker.environment, now=datetime.now(UTC), revision_id=published.feature_set.id
     )
@@ -107,6 +107,16 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     views = (features_view, feature_view, register_view, metrics_view, bulk_view, edge_metrics_view)
     telemetry.exclude_from_access_log(app, *(f"{bp.name}.{view.__name__}" for view in views))
+
+
+def _knows_segments(version: str | None) -> bool:
+    """Return whether an SDK of this version resolves segments itself; without a version it is an old one."""
+    if version is None:
+        return False
+    found = VERSION.fullmatch(version.strip())
+    if found is None:
+        raise BadRequest((SPEC_HEADER, f"{SPEC_HEADER} is {version[:40]!r}; write a version such as 5.2.0."))
+    return tuple(map(int, found.groups())) >= SEGMENTS_SINCE
 
 
 def _only(published: PreparedPayloads, prefix: str, *, inline: bool) -> Payload:

@@ -1,7 +1,6 @@
 """Reports of SDKs, converted for storage."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from flags.evaluation import timestamps
 from flags.protocols import requests
@@ -12,13 +11,13 @@ OLDEST_REPORT = timedelta(days=7)
 
 def registration(said: requests.Registration, environment: str) -> None:
     """An SDK instance introduced itself."""
-    introduced = {
+    headers = {
         "unleash-connection-id": said.connection_id,
         "unleash-instanceid": said.instance_id,
         "unleash-appname": said.app_name,
         "unleash-sdk": said.sdk_version,
     }
-    named = {name: value for name, value in introduced.items() if value}
+    named = {name: value for name, value in headers.items() if value}
     reporter().connections.record(named, environment, now=datetime.now(UTC))
 
 
@@ -64,7 +63,7 @@ def _impact_metrics(
         reporter().outcomes.record(metrics, environment=environment)
 
 
-def _reported_at(timestamp: Any, now: datetime) -> datetime:
+def _reported_at(timestamp: object, now: datetime) -> datetime:
     """The hour that a relay means, as long as it is a recent one."""
     at = timestamps.parse_timestamp(timestamp) if isinstance(timestamp, str) else None
     return at if at and now - OLDEST_REPORT <= at <= now else now

@@ -3,6 +3,7 @@
 from flask import Response, request
 from werkzeug.datastructures import Headers
 
+ALLOWED_HEADERS = "Authorization, Content-Type, If-None-Match, X-API-Key"
 METHODS = "GET, POST, OPTIONS"
 PREFLIGHT_SECONDS = 86400
 
@@ -22,8 +23,8 @@ def preflight() -> Response:
     """The answer to a browser that asks before it asks."""
     response = Response(status=204)
     cors_headers(response.headers)
-    asked = request.headers.get("Access-Control-Request-Headers", "")
-    response.headers["Access-Control-Allow-Headers"] = asked or "Authorization, Content-Type, If-None-Match, X-API-Key"
+    requested = request.headers.get("Access-Control-Request-Headers", "")
+    response.headers["Access-Control-Allow-Headers"] = requested or ALLOWED_HEADERS
     response.headers["Access-Control-Allow-Methods"] = METHODS
     response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
     return response

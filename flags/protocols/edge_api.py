@@ -1,7 +1,6 @@
 """Token validation for relays."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
@@ -26,8 +25,8 @@ def validate_view() -> ResponseReturnValue:
     It needs no token of its own, so what it is sent counts like any other attempt to be let in.
     """
     rate_limit.raise_if_exceeded(rate_limit.TOKEN, authentication.address())
-    shown, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
-    checked = [(text, accounts.check_token(text, now)) for text in shown]
+    presented, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
+    checked = [(text, accounts.check_token(text, now)) for text in presented]
     for _, token in checked:
         if isinstance(token, TokenRefusal):
             rate_limit.count(rate_limit.TOKEN, authentication.address())
@@ -39,6 +38,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
 
 
-def _document(text: str, token: Token) -> dict[str, Any]:
+def _document(text: str, token: Token) -> dict[str, object]:
     scope = {"type": token.type.value, "projects": ["*"], "environment": token.environment}
     return {"token": text, **scope, "trustedAttributes": list(token.trusted_attributes)}

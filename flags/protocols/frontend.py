@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
@@ -16,9 +15,8 @@ from flags.client_features.prepared_payloads import Payload
 from flags.evaluation.contexts import Context, from_nested, from_query
 from flags.protocols import client_reports, requests, responses
 from flags.protocols.cors import cors_headers, preflight
-from flags.protocols.raw_response import RawResponse, not_modified_or, response
+from flags.protocols.raw_response import RawResponse, not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for, with_connection, with_directory
-from flags.protocols.staleness import staleness
 from flags.protocols.unleash_errors import BadRequest, parse_body, unleash_error_handler
 
 bp = Blueprint("frontend_api", __name__, url_prefix="/api/frontend")
@@ -53,6 +51,7 @@ def ask_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.Metrics, answers={200: "text/html"})
 def metrics_view() -> ResponseReturnValue:
     """Take the counts of answers per flag."""
+    # A frontend token stands in every page's source, so what it reports must not be able to roll anything back.
     client_reports.metrics(parse_body(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret)
     return "OK"
 
@@ -86,13 +85,13 @@ def add_cors_headers(answer: Response) -> Response:
 
 def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> RawResponse:
     """Return the flags that are on for this user; the ETag is of the content, which depends on the user."""
-    introduced_context = with_directory(with_connection(context, address), asker)
-    answered = payloads_for(asker).results.toggles(introduced_context, datetime.now(UTC))
+    enriched = with_directory(with_connection(context, address), asker)
+    answered = payloads_for(asker).results.toggles(enriched, datetime.now(UTC))
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
     return not_modified_or(Payload(answered, etag), if_none_match, *staleness())
 
 
-def from_body(value: Any) -> Context:
+def from_body(value: object) -> Context:
     """The context of a body; raises BadRequest where it is no object."""
     context = value.get("context", {}) if isinstance(value, Mapping) else None
     if not isinstance(context, Mapping):
@@ -101,8 +100,8 @@ def from_body(value: Any) -> Context:
 
 
 def _evaluate(context: Context) -> Response:
-    seen = request.headers.get("If-None-Match")
-    return response(toggles(context, token(), address=request.remote_addr, if_none_match=seen))
+    known_etag = request.headers.get("If-None-Match")
+    return response(toggles(context, token(), address=request.remote_addr, if_none_match=known_etag))
 
 
 def init_app(app: Flask) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
@@ -20,9 +19,8 @@ from flags.evaluation.contexts import Context, from_fields
 from flags.protocols import ofrep_events, requests, responses, stream_tokens
 from flags.protocols.cors import cors_headers, preflight
 from flags.protocols.ofrep_schemas import failure, success
-from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, response
+from flags.protocols.raw_response import JSON, RawResponse, not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for, with_directory
-from flags.protocols.staleness import staleness
 from flags.protocols.stream_tokens import StreamToken
 from flags.unleash.feature_payload import encode
 
@@ -80,7 +78,7 @@ def add_cors_headers(answer: Response) -> Response:
 
 
 @bp.get("/events")
-@openapi_doc(query={"channel": "What the evaluation of all flags gave."}, answers={200: "text/event-stream"})
+@openapi_doc(query={"channel": "What the evaluation of all flags returned."}, answers={200: "text/event-stream"})
 def events_view() -> ResponseReturnValue:
     """A stream that tells when to evaluate again; its address comes with the evaluation of all flags."""
     return ofrep_events.events()
@@ -93,6 +91,7 @@ def one(key: str, body: bytes, asker: Token) -> RawResponse:
     except InvalidRequest as unusable:
         return _json(400, failure(key, unusable.code, str(unusable)))
     answers, now = payloads_for(asker).results, datetime.now(UTC)
+    # Only an error where the answer depends on the user.
     if not context.user_id and answers.needs_user(key):
         return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
     answer = answers.one(key, context, now)
@@ -110,6 +109,7 @@ def bulk(body: bytes, asker: Token, if_none_match: str | None) -> RawResponse:
         return _json(400, {"errorCode": unusable.code, "errorDetails": str(unusable)})
     published = payloads_for(asker)
     flags = encode(list(_evaluations(published.results, context)))
+    # Of the flags alone: the address of the stream names the revision, which may change without any answer changing.
     etag = f'"{blake2b(flags, digest_size=8).hexdigest()}"'
     streams = encode([_stream(asker, published)])
     metadata = encode({"environment": published.feature_set.environment, "revision_id": published.feature_set.id})
@@ -125,7 +125,7 @@ def init_app(app: Flask) -> None:
     )
 
 
-def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, Any]]:
+def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, object]]:
     now, stale_seconds = datetime.now(UTC), refresher().stale_seconds
     for answer in answers.all(context, now):
         if not context.user_id and answers.needs_user(answer.key):
@@ -145,15 +145,16 @@ def _context(body: bytes) -> Context:
         raise InvalidRequest("INVALID_CONTEXT", 'The context is an object, such as {"targetingKey": "7"}.')
     fields = dict(context or {})
     targeting_key = fields.pop("targetingKey", None)
+    # The key outweighs a `userId` beside it.
     return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
 
 
-def _stream(asker: Token, published: PreparedPayloads) -> dict[str, Any]:
+def _stream(asker: Token, published: PreparedPayloads) -> dict[str, object]:
     channel = StreamToken(asker.selector, published.feature_set.environment, published.feature_set.tag)
     address = f"{bp.url_prefix}/events?channel={stream_tokens.sign(channel)}"
     return {"type": "sse", "endpoint": {"requestUri": address}, "inactivityDelaySec": INACTIVITY_SECONDS}
 
 
-def _json(status: int, document: Mapping[str, Any], *extra: tuple[str, str]) -> RawResponse:
+def _json(status: int, document: Mapping[str, object], *extra: tuple[str, str]) -> RawResponse:
     body = encode(document)
     return RawResponse(status, (("Content-Type", JSON), ("Content-Length", str(len(body))), *extra), body)

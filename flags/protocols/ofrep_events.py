@@ -25,25 +25,25 @@ def events() -> ResponseReturnValue:
     stream = sse.streams().enter(sse.allowed_by(channel.selector))
     if stream is None:
         raise _too_many()
-    return sse.respond(stream, _frames(refresher().shelf, stream, published, channel.feature_set_tag))
+    return sse.respond(stream, _frames(refresher().cache, stream, published, channel.feature_set_tag))
 
 
-def _frames(shelf: FeatureCache, stream: Stream, published: PreparedPayloads, evaluated: str) -> Iterator[bytes]:
+def _frames(cache: FeatureCache, stream: Stream, published: PreparedPayloads, evaluated: str) -> Iterator[bytes]:
     """Opens with a hint where something changed since the evaluation that the channel came with."""
     yield b"retry: %d\n\n" % (sse.RETRY_SECONDS * 1000)
     if published.feature_set.tag != evaluated:
         yield _again(published, evaluated)
-    environment, seen = published.feature_set.environment, published.feature_set.tag
+    environment, known_tag = published.feature_set.environment, published.feature_set.tag
     del published  # a stream stays open for hours and needs no more of it
-    yield from sse.follow(shelf, stream, environment, seen, frame=_again)
+    yield from sse.follow(cache, stream, environment, known_tag, frame=_again)
 
 
-def _again(published: PreparedPayloads, _seen: str) -> bytes:
+def _again(published: PreparedPayloads, _known_tag: str) -> bytes:
     document = {"type": "refetchEvaluation", "etag": published.feature_set.contents.digest}
     return event("message", published.feature_set.tag, encode(document))
 
 
 def _too_many() -> Problem:
     retry = {"Retry-After": str(sse.RETRY_SECONDS)}
-    words = "There are too many streams; evaluate again from time to time instead."
-    return Problem(503, "TOO_MANY_STREAMS", words, headers=retry)
+    detail = "There are too many streams; evaluate again from time to time instead."
+    return Problem(503, "TOO_MANY_STREAMS", detail, headers=retry)

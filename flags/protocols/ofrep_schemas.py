@@ -13,7 +13,7 @@ REASONS = {Reason.DEFAULT: Reason.TARGETING_MATCH}
 
 def success(answer: FlagResult, *, stale_seconds: float = 0.0) -> dict[str, Any]:
     """The document of an evaluation. A flag with variants that gives none has no value: the code's default holds."""
-    metadata: dict[str, Any] = {"phase": answer.phase} if answer.phase else {}
+    metadata: dict[str, object] = {"phase": answer.phase} if answer.phase else {}
     reason = REASONS.get(answer.reason, answer.reason)
     if stale_seconds:
         metadata |= {"staleSeconds": round(stale_seconds, 1), "reason": reason.value}
@@ -31,12 +31,12 @@ def success(answer: FlagResult, *, stale_seconds: float = 0.0) -> dict[str, Any]
     return document | {"variant": answer.variant["name"], "value": value}
 
 
-def failure(key: str, code: str, sentence: str) -> dict[str, Any]:
+def failure(key: str, code: str, sentence: str) -> dict[str, object]:
     """The document of an evaluation that gave no value."""
     return {"key": key, "errorCode": code, "errorDetails": sentence}
 
 
-def _value(variant: Any) -> Any:
+def _value(variant: Any) -> object:
     payload = variant.get("payload")
     if not payload:
         return variant["name"]

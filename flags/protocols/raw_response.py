@@ -6,8 +6,10 @@ from http import HTTPStatus
 from flask import Response
 
 from flags.client_features.prepared_payloads import Payload
+from flags.client_features.refresher import refresher
 
 JSON = "application/json"
+STALE_HEADER = "Rollout-Stale-Seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,12 @@ def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[s
         return RawResponse(304, headers)
     length = str(len(payload.body))
     return RawResponse(200, (*headers, ("Content-Type", JSON), ("Content-Length", length)), payload.body)
+
+
+def staleness() -> tuple[tuple[str, str], ...]:
+    """The header that says for how long the database has not confirmed what is served; none while it does."""
+    seconds = refresher().stale_seconds
+    return ((STALE_HEADER, str(int(seconds))),) if seconds else ()
 
 
 def matches(if_none_match: str, etag: str) -> bool:

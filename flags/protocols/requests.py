@@ -1,6 +1,6 @@
 """Request models of SDKs, read leniently: only the fields used must fit."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -23,9 +23,10 @@ class Registration(ClientRequest):
     instance_id: str | None = None
     connection_id: str | None = None
     sdk_version: str | None = None
-    strategies: list[Any] = []
-    started: Any = None
-    interval: Any = None
+    # Sent by every SDK and used by nobody; declared so that our description of the API names them.
+    strategies: list[object] = []
+    started: object = None
+    interval: object = None
 
 
 class FeatureCounts(ClientRequest):
@@ -39,8 +40,8 @@ class FeatureCounts(ClientRequest):
 class Bucket(ClientRequest):
     """The answers of one interval, by flag."""
 
-    start: Any = None
-    stop: Any = None
+    start: object = None
+    stop: object = None
     toggles: dict[str, FeatureCounts] = {}
 
 
@@ -54,7 +55,7 @@ class SampleBucket(ClientRequest):
 class Sample(ClientRequest):
     """One series of an impact metric."""
 
-    labels: dict[str, Any] = {}
+    labels: dict[str, object] = {}
     value: Finite | None = None
     count: Finite | None = None
     sum: Finite | None = None
@@ -85,7 +86,7 @@ class BulkMetric(ClientRequest):
     feature_name: Name
     app_name: Name
     environment: str
-    timestamp: Any = None
+    timestamp: object = None
     yes: Count = 0
     no: Count = 0
     variants: dict[str, Count] = {}
@@ -115,7 +116,7 @@ class FrontendContext(ClientRequest):
     app_name: str | None = None
     current_time: str | None = None
     remote_address: str | None = None
-    properties: dict[str, Any] | None = None
+    properties: dict[str, object] | None = None
 
 
 class FrontendRequest(ClientRequest):

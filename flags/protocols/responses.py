@@ -1,6 +1,6 @@
 """OpenAPI models of the responses to SDKs; the responses themselves are prepared elsewhere."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -38,7 +38,7 @@ class OfrepSuccess(ResponseModel):
     """A flag's value; where there is none, the default in the caller's code holds."""
 
     key: str
-    value: Any = None
+    value: object = None
     variant: str
     reason: Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN", "STALE"]
     metadata: dict[str, Primitive]
@@ -86,7 +86,7 @@ class Feature(ResponseModel):
 
     name: str
     enabled: bool
-    strategies: list[dict[str, Any]]
+    strategies: list[dict[str, object]]
 
 
 class Features(ResponseModel):
@@ -94,15 +94,15 @@ class Features(ResponseModel):
 
     version: Literal[2]
     features: list[Feature]
-    segments: list[dict[str, Any]] = Field(default_factory=list)
-    query: dict[str, Any]
-    meta: dict[str, Any]
+    segments: list[dict[str, object]] = Field(default_factory=list)
+    query: dict[str, object]
+    meta: dict[str, object]
 
 
 class Events(ResponseModel):
     """Changes in their order; `hydration` replaces everything."""
 
-    events: list[dict[str, Any]]
+    events: list[dict[str, object]]
 
 
 class ValidToken(ResponseModel):

@@ -56,6 +56,8 @@ class SseConnections:
                 return None
             stream = Stream(is_allowed)
             self._open.add(stream)
+            # One thread for all streams, only while there are any; it reads `_watching` under the same lock before it
+            # ends.
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="flag-streams", daemon=True).start()
@@ -67,13 +69,13 @@ class SseConnections:
             self._open.discard(stream)
 
     def _watch(self) -> None:
-        feed, seen = change_feed.FEED.get(self._app), -1
+        feed, known = change_feed.FEED.get(self._app), -1
         with self._app.app_context():
             while self._has_work():
                 self._end_refused()
-                seen = feed.wait(seen, WATCH_SECONDS)
+                known = feed.wait(known, WATCH_SECONDS)
                 if feed.stopped:
-                    refresher().shelf.close()
+                    refresher().cache.close()
 
     def _has_work(self) -> bool:
         with self._changing:
@@ -87,7 +89,7 @@ class SseConnections:
         for stream in refused:
             stream.ended = True
         if refused:
-            refresher().shelf.wake()
+            refresher().cache.wake()
 
 
 STREAMS = AppState[SseConnections]("flag_streams")
@@ -118,29 +120,31 @@ def respond(stream: Stream, frames: Iterator[bytes]) -> Response:
 
 
 def follow(
-    shelf: FeatureCache,
+    cache: FeatureCache,
     stream: Stream,
     environment: str,
-    seen: str,
+    known: str,
     *,
     frame: Callable[[PreparedPayloads, str], bytes],
     sent: Callable[[str], None] = lambda _feature_set_tag: None,
 ) -> Iterator[bytes]:
-    """A frame for each feature set after the one with the tag `seen`, made from it and that tag; comments in between.
+    """A frame for each feature set after the one with the tag `known`, made from it and that tag; comments in between.
 
     `sent` is told the tag of the feature set that the caller has, each time something reached them.
     """
-    sent(seen)
+    sent(known)
     while True:
-        newer = shelf.wait_for_newer(environment, seen, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
-        if stream.ended or shelf.closed:
+        newer = cache.wait_for_newer(environment, known, KEEP_ALIVE_SECONDS, unless=lambda: stream.ended)
+        # Asked again after waking: the wait ends for a new feature set, for the end of the token, and for the process's
+        # stop.
+        if stream.ended or cache.closed:
             return
         if newer is None:
             yield COMMENT
         else:
-            yield frame(newer, seen)
-            seen = newer.feature_set.tag
-        sent(seen)
+            yield frame(newer, known)
+            known = newer.feature_set.tag
+        sent(known)
 
 
 def event(name: str, feature_set_tag: str, document: bytes) -> bytes:

@@ -16,9 +16,8 @@ from flags.client_features.feature_set import FeatureSet
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.refresher import refresher
 from flags.protocols import responses, sse
-from flags.protocols.raw_response import not_modified_or, response
+from flags.protocols.raw_response import not_modified_or, response, staleness
 from flags.protocols.sse import Stream, event
-from flags.protocols.staleness import staleness
 from flags.protocols.unleash_errors import error_response
 from flags.usage.connections import Mode
 from flags.usage.reporter import reporter
@@ -42,7 +41,7 @@ def stream_view() -> ResponseReturnValue:
         return _refused()
     published = refresher().current(token().environment)
     first = _first(published, request.headers.get("Last-Event-ID"))
-    frames = _frames(refresher().shelf, stream, published.feature_set, first=first, sent=_listener())
+    frames = _frames(refresher().cache, stream, published.feature_set, first=first, sent=_listener())
     return sse.respond(stream, frames)
 
 
@@ -56,8 +55,8 @@ def delta_view() -> ResponseReturnValue:
     body = (published.since(known) if known is not None else None) or published.hydration
     _record_connection(published.feature_set.id, Mode.POLLING)
     etag = f'"{published.feature_set.tag}"'
-    seen = etag if known == published.feature_set.tag else None
-    return response(not_modified_or(Payload(body, etag), seen, *staleness()))
+    known_tag = etag if known == published.feature_set.tag else None
+    return response(not_modified_or(Payload(body, etag), known_tag, *staleness()))
 
 
 def init_app(app: Flask) -> None:
@@ -74,16 +73,16 @@ def _first(published: PreparedPayloads, last_event_id: str | None) -> bytes:
 
 
 def _frames(
-    shelf: FeatureCache, stream: Stream, feature_set: FeatureSet, *, first: bytes, sent: Callable[[str], None]
+    cache: FeatureCache, stream: Stream, feature_set: FeatureSet, *, first: bytes, sent: Callable[[str], None]
 ) -> Iterator[bytes]:
-    environment, seen = feature_set.environment, feature_set.tag
+    environment, known_tag = feature_set.environment, feature_set.tag
     yield b"retry: %d\n\n" % (sse.RETRY_SECONDS * 1000)
     yield first
     del (
         first,
         feature_set,
     )  # whoever follows does so for hours; five hundred must not keep what was large at their start
-    yield from sse.follow(shelf, stream, environment, seen, frame=_update, sent=sent)
+    yield from sse.follow(cache, stream, environment, known_tag, frame=_update, sent=sent)
 
 
 def _listener() -> Callable[[str], None]:
@@ -98,8 +97,8 @@ def _listener() -> Callable[[str], None]:
     return sent
 
 
-def _update(published: PreparedPayloads, seen: str) -> bytes:
-    return event(UPDATED, published.feature_set.tag, published.since(seen) or published.hydration)
+def _update(published: PreparedPayloads, known_tag: str) -> bytes:
+    return event(UPDATED, published.feature_set.tag, published.since(known_tag) or published.hydration)
 
 
 def _feature_set(text: str | None) -> str | None:
@@ -112,8 +111,8 @@ def _refused() -> Response:
     """No place is free: SDKs that can are sent to poll, the others come back."""
     falls_back = FALL_BACK.match(request.headers.get("unleash-sdk", "")) is not None
     _record_connection(0, Mode.SHED)
-    words = f"This process holds {sse.streams().limit} streams already; poll /api/client/features instead."
-    answer = error_response(429 if falls_back else 503, "TooManyStreams", words)
+    detail = f"This process holds {sse.streams().limit} streams already; poll /api/client/features instead."
+    answer = error_response(429 if falls_back else 503, "TooManyStreams", detail)
     answer.headers["Retry-After"] = str(sse.RETRY_SECONDS)
     return answer
 

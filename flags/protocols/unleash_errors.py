@@ -20,11 +20,11 @@ class BadRequest(Exception):  # noqa: N818 - named after what it becomes
         self.details = details
 
 
-def unleash_error_handler(view: Callable[P, Any]) -> Callable[P, Any]:
+def unleash_error_handler(view: Callable[P, object]) -> Callable[P, Any]:
     """Answer a request that can't be used as Unleash does."""
 
     @wraps(view)
-    def answered(*arguments: P.args, **options: P.kwargs) -> Any:
+    def answered(*arguments: P.args, **options: P.kwargs) -> object:
         try:
             return view(*arguments, **options)
         except BadRequest as refused:

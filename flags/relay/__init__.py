@@ -77,19 +77,19 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     database.init_app(app, settings)
     for part in (url_converters, telemetry, problems, authorization, health, change_feed, signals, jobs):
         part.init_app(app)
-    upstream, heard = Upstream(url), UsageReporter()
+    upstream, reporter = Upstream(url), UsageReporter()
     by_environment = {_environment(token): token for token in own_tokens}
     follower, tokens = UpstreamSync(upstream, folder), RelayTokens(upstream, folder / "tokens.json")
     VERIFIER.set(app, tokens)
     FEATURE_PROVIDER.set(app, follower)
     USER_DIRECTORY.set(app, NullUserLookup())
-    REPORTER.set(app, heard)
+    REPORTER.set(app, reporter)
     health.PINGS.set(app, {"upstream": partial(_ping, follower)})
     sse.init_app(app, settings)
     for routes in (client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)
     proxies.init_app(app, settings)
-    return Relay(app, follower, tokens, MetricsForwarder(upstream, heard, by_environment), by_environment)
+    return Relay(app, follower, tokens, MetricsForwarder(upstream, reporter, by_environment), by_environment)
 
 
 def _environment(token: str) -> str:
@@ -102,4 +102,4 @@ def _environment(token: str) -> str:
 
 def _ping(follower: UpstreamSync) -> None:
     if seconds := follower.stale_seconds:
-        raise NotReady(f"upstream was last heard of {seconds:.0f} seconds ago")
+        raise NotReady(f"upstream last answered {seconds:.0f} seconds ago")

@@ -41,16 +41,17 @@ class MetricsForwarder:
     def forward(self) -> None:
         """Hand on what was reported since the last time; what does not arrive is kept for the next."""
         report = self._reporting.usage.take()
-        heard = [each for each in self._reporting.connections.touch() if each.seen_at > self._sent_at]
+        connections = [each for each in self._reporting.connections.touch() if each.seen_at > self._sent_at]
         self._sent_at = datetime.now(UTC)
         for environment, token in self._tokens.items():
-            body = _body(environment, report, heard)
+            body = _body(environment, report, connections)
             if not any(body.values()):
                 continue
             try:
                 self._upstream.report(token, body)
             except UpstreamError as error:
                 log.warning("relay.report_kept", environment=environment, cause=str(error))
+                # Only this environment's part: the others have arrived and would count twice.
                 self._reporting.usage.put_back(_of(environment, report))
 
     def _forward_always(self) -> None:
@@ -67,16 +68,16 @@ def _of(environment: str, report: Report) -> Report:
     )
 
 
-def _body(environment: str, report: Report, heard: list[Connection]) -> dict[str, list[Any]]:
+def _body(environment: str, report: Report, connections: list[Connection]) -> dict[str, list[Any]]:
     ours = _of(environment, report)
     return {
-        "applications": [_application(each) for each in heard if each.environment == environment],
+        "applications": [_application(each) for each in connections if each.environment == environment],
         "metrics": _rows(ours.answers),
         "impactMetrics": _impact({**ours.increments, **ours.levels}),
     }
 
 
-def _application(connection: Connection) -> dict[str, Any]:
+def _application(connection: Connection) -> dict[str, object]:
     return {
         "appName": connection.app_name or "unnamed",
         "instanceId": connection.instance_id,
@@ -88,7 +89,7 @@ def _application(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, Any]]:
+def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, object]]:
     rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     for series, count in answers.items():
         row = rows.setdefault(
@@ -108,7 +109,7 @@ def _rows(answers: Mapping[EvaluationCount, int]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _impact(values: Mapping[Measurement, float]) -> list[dict[str, Any]]:
+def _impact(values: Mapping[Measurement, float]) -> list[dict[str, object]]:
     """Measurements in the form in which SDKs send them."""
     samples: dict[tuple[str, str, str], dict[str, Any]] = {}
     for series, value in sorted(values.items()):

@@ -34,7 +34,7 @@ class UpstreamSync:
     """The feature sets of one relay: of the environment of each token it was given."""
 
     def __init__(self, upstream: Upstream, folder: Path) -> None:
-        self.shelf = FeatureCache()
+        self.cache = FeatureCache()
         self._upstream = upstream
         self._folder = folder
         self._confirmed_at: dict[str, float] = {}
@@ -42,10 +42,10 @@ class UpstreamSync:
 
     def current(self, environment: str) -> PreparedPayloads:
         """Return the payloads of `environment`. Raises Problem while it is unknown."""
-        published = self.shelf.get(environment)
+        published = self.cache.get(environment)
         if published is None:
-            words = f"This relay knows nothing of {environment} yet; ask again, or give it a token of that environment."
-            raise Problem(503, "ENVIRONMENT_UNKNOWN", words, headers={"Retry-After": "5"})
+            detail = f"This relay knows nothing of {environment} yet; try again, or give it a token of {environment}."
+            raise Problem(503, "ENVIRONMENT_UNKNOWN", detail, headers={"Retry-After": "5"})
         return published
 
     @property
@@ -69,7 +69,7 @@ class UpstreamSync:
     def stop(self) -> None:
         """End the threads and every stream."""
         self._stopped.set()
-        self.shelf.close()
+        self.cache.close()
 
     def _follow(self, environment: str, token: str) -> None:
         line = _EnvironmentSync(environment, token)
@@ -83,6 +83,8 @@ class UpstreamSync:
             except UpstreamError as error:
                 line.failures += 1
                 log.warning("relay.upstream", environment=environment, cause=str(error), failures=line.failures)
+                # A proxy may break every stream and let polls pass, so some failures of any kind turn to polling for a
+                # while.
                 if error.status in NO_STREAM or line.failures % FAILURES_UNTIL_POLLING == 0:
                     line.poll_until = time.monotonic() + STREAM_AGAIN_SECONDS
                 else:
@@ -94,9 +96,9 @@ class UpstreamSync:
                 return
             self._confirmed_at[line.environment] = time.monotonic()
             if event.document is not None:
-                line.holdings.apply(event.document["events"])
+                line.state.apply(event.document["events"])
                 line.last_id = event.id
-                self._take(line.environment, _number(event.id), line.holdings)
+                self._take(line.environment, _number(event.id), line.state)
             backup.confirm(self._folder, line.environment)
 
     def _poll(self, line: "_EnvironmentSync") -> None:
@@ -104,25 +106,26 @@ class UpstreamSync:
         self._confirmed_at[line.environment] = time.monotonic()
         if found.document is not None:
             line.etag, line.last_id = found.etag, None  # a stream that comes later has to begin with everything
+            # A poll brings everything, so what was gathered from deltas is not built upon.
             held = FeatureState()
             held.apply([{"type": "hydration", **found.document}])
             self._take(line.environment, int(found.document.get("meta", {}).get("revisionId", 0)), held)
         backup.confirm(self._folder, line.environment)
         self._stopped.wait(POLL_SECONDS)
 
-    def _take(self, environment: str, revision: int, holdings: FeatureState) -> None:
-        features, segments = tuple(holdings.features.values()), tuple(holdings.segments.values())
+    def _take(self, environment: str, revision: int, state: FeatureState) -> None:
+        features, segments = tuple(state.features.values()), tuple(state.segments.values())
         source = FeatureSource(environment, revision, {}, features, segments)
         self._put(source)
         backup.save(self._folder, source)
 
     def _put(self, source: FeatureSource) -> None:
-        before = self.shelf.get(source.environment)
+        before = self.cache.get(source.environment)
         known = before.feature_set if before else None
         feature_set = build(source, datetime.now(UTC), guard_ended_at=None, before=known)
         if known is None or known.tag != feature_set.tag:
             log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
-        self.shelf.set(feature_set)
+        self.cache.set(feature_set)
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ class _EnvironmentSync:
 
     environment: str
     token: str
-    holdings: FeatureState = field(default_factory=FeatureState)
+    state: FeatureState = field(default_factory=FeatureState)
     last_id: str | None = None
     etag: str = ""
     failures: int = 0

@@ -25,7 +25,7 @@ CONFIRM_SECONDS = 0.7
 REFUSED_SECONDS = 5.0
 TOKENS_MAX = 5000
 BATCH = 100
-UNKNOWN = TokenRefusal("The token is not one of upstream's; check that all of it was copied.")
+UNKNOWN = TokenRefusal("Upstream does not know this token; check that all of it was copied.")
 TYPES = {"client": TokenType.CLIENT, "backend": TokenType.CLIENT, "frontend": TokenType.FRONTEND}
 
 log = structlog.get_logger()
@@ -48,6 +48,8 @@ class RelayTokens:
         """The token this text proves. Raises Problem while upstream can't be asked about one that is new."""
         digest = sha256(text.encode()).hexdigest()
         known = self._known.get(digest)
+        # After a restart only digests are known; the text comes back with its first use, and can then be confirmed
+        # again.
         if known is not None:
             self._texts[digest] = text
             return known
@@ -81,8 +83,8 @@ class RelayTokens:
         try:
             found = {each["token"]: _token(each) for each in self._upstream.validate(texts)}
         except UpstreamError as error:
-            words = "Upstream can't be asked about this token at the moment; try again."
-            raise Problem(503, "UPSTREAM_UNAVAILABLE", words, headers={"Retry-After": "2"}) from error
+            detail = "Upstream can't be asked about this token at the moment; try again."
+            raise Problem(503, "UPSTREAM_UNAVAILABLE", detail, headers={"Retry-After": "2"}) from error
         with self._changing:
             before = dict(self._known)
             for text in texts:
@@ -95,6 +97,7 @@ class RelayTokens:
         if token is None:
             self._known.pop(digest, None)
             self._texts.pop(digest, None)
+            # Whoever tries out tokens must not fill the memory; forgetting all costs upstream one question for each.
             if len(self._refused) >= TOKENS_MAX:
                 self._refused.clear()
             self._refused[digest] = time.monotonic() + REFUSED_SECONDS
@@ -103,18 +106,21 @@ class RelayTokens:
             self._texts[digest] = text
 
     def _save_backup(self) -> None:
-        kept = {digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()}
+        saved = {
+            digest: [each.type, each.environment, *each.trusted_attributes] for digest, each in self._known.items()
+        }
         private_files.make_folder(self._path.parent)
+        # Written beside and renamed: a crash leaves the old file or the new one, never half of one.
         fresh = self._path.with_suffix(".new")
         private_files.make_private(fresh)
-        fresh.write_text(json.dumps(kept))
+        fresh.write_text(json.dumps(saved))
         fresh.replace(self._path)
 
     def _load_backup(self) -> None:
         try:
-            kept: dict[str, list[str]] = json.loads(self._path.read_text())
+            saved: dict[str, list[str]] = json.loads(self._path.read_text())
             self._known = {
-                digest: _token_from(kind, place, trusted, digest) for digest, (kind, place, *trusted) in kept.items()
+                digest: _token_from(kind, place, trusted, digest) for digest, (kind, place, *trusted) in saved.items()
             }
         except FileNotFoundError:
             pass

@@ -20,8 +20,8 @@ ANSWER_SECONDS = 10.0
 class UpstreamError(RuntimeError):
     """Upstream gave no useful answer; the message says which. `status` is 0 where it gave none at all."""
 
-    def __init__(self, words: str, status: int = 0) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
         self.status = status
 
 
@@ -64,10 +64,10 @@ class Upstream:
                 return Poll(etag, None)
             raise
 
-    def validate(self, tokens: list[str]) -> list[dict[str, Any]]:
+    def validate(self, tokens: list[str]) -> list[dict[str, object]]:
         """Those of the tokens that open something, each with type and environment. Raises UpstreamError."""
         with self._open("POST", "/edge/validate", "", body={"tokens": tokens}) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["tokens"]
+            found: list[dict[str, object]] = json.load(answer)["tokens"]
             return found
 
     def report(self, token: str, body: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class Upstream:
         token: str,
         *,
         headers: dict[str, str] | None = None,
-        body: dict[str, Any] | None = None,
+        body: dict[str, object] | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> Any:
         said = {"Unleash-Client-Spec": SPECIFICATION, "unleash-appname": APP_NAME, "Content-Type": "application/json"}
@@ -106,6 +106,8 @@ def _events(lines: Any) -> Iterator[Event]:
     try:
         for line in lines:
             name, colon, value = line.decode().rstrip("\r\n").partition(":")
+            # The grammar of server-sent events: a field, a comment (a line that begins with a colon), or an empty line,
+            # which ends an event.
             if name:
                 fields[name] = value.removeprefix(" ")
             elif colon:

@@ -1,4 +1,4 @@
-"""Users whom a flag treats by name."""
+"""Let users in or keep them out by name."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +7,7 @@ from enum import StrEnum
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.evaluation.rollout_flag import Override
 from flags.models import FlagOverride
@@ -71,14 +72,17 @@ def put_override(
     flag: str,
     user_id: str,
     effect: Effect,
+    change: ChangeContext,
     *,
-    reason: str,
-    actor: str,
-    now: datetime,
     expires_at: datetime | None = None,
 ) -> None:
     """Set the override, replacing the one of the same effect."""
-    values = {"reason": reason, "actor": actor, "created_at": now, "expires_at": expires_at}
+    values = {
+        "reason": change.reason,
+        "actor": change.actor,
+        "created_at": change.now,
+        "expires_at": expires_at,
+    }
     statement = dialect_insert(session, FlagOverride).values(flag=flag, user_id=user_id, effect=effect.value, **values)
     session.execute(statement.on_conflict_do_update(index_elements=["flag", "user_id", "effect"], set_=values))
 

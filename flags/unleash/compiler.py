@@ -26,7 +26,7 @@ Wire = dict[str, Any]
 SEGMENT_IDS_FROM = 1_000_000_000
 """Segments of phased flags start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4
-LISTS_KEPT = 16
+LIST_CACHE_SIZE = 16
 FLAG_SLOTS = 250_000_000
 """SDKs read segment ids as signed 32-bit numbers, which leaves room for this many flags."""
 
@@ -101,13 +101,14 @@ def _named(flag: RolloutFlag, now: datetime) -> dict[SegmentKind, frozenset[str]
 
 
 # A million beta users take seconds to check and sort; from one change to the next they are mostly the same.
-@lru_cache(maxsize=LISTS_KEPT)
+@lru_cache(maxsize=LIST_CACHE_SIZE)
 def _sendable(user_ids: frozenset[str]) -> _Sendable:
     left_out = {user_id for user_id in user_ids if refused_user_id(user_id)}
     return _Sendable(tuple(sorted(user_ids - left_out)), tuple(sorted(left_out)))
 
 
 def _segment(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> Wire:
+    # A strategy requires all of its segments, so the denied are sent as the segment of everybody else.
     operator = "NOT_IN" if kind is SegmentKind.DENIED else "IN"
     return {
         "id": segment_id(key, kind),

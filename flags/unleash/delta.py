@@ -27,7 +27,7 @@ class FeatureState:
                 kind = event.get("type") if isinstance(event, Mapping) else event
                 raise MalformedEvent(f"An event of type {str(kind)[:40]!r} lacks {error}.") from error
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the state in the form of `GET /api/client/features`."""
         return {"version": 2, "features": list(self.features.values()), "segments": list(self.segments.values())}
 
@@ -50,6 +50,6 @@ def apply_events(document: object) -> object:
     """A document of events as the features and segments they lead to; any other document as it is."""
     if not isinstance(document, Mapping) or not isinstance(document.get("events"), list):
         return document
-    holdings = FeatureState()
-    holdings.apply(document["events"])
-    return holdings.to_json()
+    state = FeatureState()
+    state.apply(document["events"])
+    return state.to_json()

@@ -6,7 +6,7 @@ flag of its own in a state beside the one that is served. What it says of those 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.contexts import Context
@@ -55,9 +55,10 @@ class FlagExplainer:
         self._parts = tuple(probes.probes_of(self._wire))
         self._engine = Engine(_state(contents, self._wire, self._parts))
 
-    def explain(self, context: Context, document: Mapping[str, Any]) -> FlagExplanation:
+    def explain(self, context: Context, document: Mapping[str, object]) -> FlagExplanation:
         """The answer for this user and how it came about; `document` is the context as engines read it."""
         written = encode(document)
+        # The answer is the whole flag's; the parts only say why, and never decide it.
         value = self._flag.is_on(written)
         variant = self._flag.variant(written) or {}
         met = {part.name: self._engine.is_enabled(part.name.encode(), written) for part in self._parts}
@@ -99,10 +100,11 @@ class FlagExplainer:
                 yield bucket(given.get("groupId") or self._wire["name"], context.user_id), number
 
 
-def _state(contents: FeaturePayload, wire: Wire, asked: Iterable[Probe]) -> bytes:
+def _state(contents: FeaturePayload, wire: Wire, parts: Iterable[Probe]) -> bytes:
     """A state in which each part is a flag, beside the flags and segments that they refer to."""
-    probes = [part.wire for part in asked]
+    probes = [part.wire for part in parts]
     parents = {each["feature"] for each in wire.get("dependencies") or ()}
+    # The parents as they are served: the probe of a dependency asks them.
     features = [*probes, *(contents.features[name].wire for name in sorted(parents) if name in contents.features)]
     segments = join(contents.segments.values())
     return b'{"version":2,"features":' + encode(features) + b',"segments":' + segments + b"}"

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
 
 from flags.unleash.compiler import Wire
 
@@ -46,22 +45,23 @@ class FeaturePayload:
 
     def named(self, prefix: str) -> "FeaturePayload":
         """The features whose name begins with `prefix`, with every segment."""
-        kept = FeaturePayload(
+        remaining = FeaturePayload(
             {name: item for name, item in self.features.items() if name.startswith(prefix)}, self.segments
         )
-        return replace(kept, digest=_digest(kept))
+        return replace(remaining, digest=_digest(remaining))
 
 
-def encode(value: Any) -> bytes:
+def encode(value: object) -> bytes:
     """The JSON of a value, as compact as it gets; valid whatever is in it, or one flag would spoil every answer."""
     try:
         text = ENCODER.encode(value)
     except ValueError:
         text = ENCODER.encode(_finite(value))
+    # Half of a surrogate pair is valid in JSON and not in UTF-8.
     return text.encode(errors="replace")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """Replace what is no number of JSON by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -86,9 +86,9 @@ def _inline(feature: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
 
 
 def _without_segments(strategy: Wire, segments: Mapping[int, list[Wire]]) -> Wire:
-    kept = {name: value for name, value in strategy.items() if name != "segments"}
+    remaining = {name: value for name, value in strategy.items() if name != "segments"}
     added = [constraint for key in strategy.get("segments", ()) for constraint in segments.get(key, [NEVER])]
-    return {**kept, "constraints": [*strategy.get("constraints", ()), *added]}
+    return {**remaining, "constraints": [*strategy.get("constraints", ()), *added]}
 
 
 def _item(wire: Wire, before: EncodedFeature | None) -> EncodedFeature:

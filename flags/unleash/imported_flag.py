@@ -40,18 +40,18 @@ def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, 
     wires = {name: contents.features[name].wire for name in names}
     if not wires:
         return {}
-    asked = engine(_state(contents, wires))
-    return {name: _flag(wire, asked) for name, wire in wires.items()}
+    unleash = engine(_state(contents, wires))
+    return {name: _flag(wire, unleash) for name, wire in wires.items()}
 
 
-def _flag(wire: Wire, asked: Engine) -> ImportedFlag:
+def _flag(wire: Wire, unleash: Engine) -> ImportedFlag:
     has_variants = bool(wire.get("variants")) or any(strategy.get("variants") for strategy in wire["strategies"])
     return ImportedFlag(
         name=wire["name"].encode(),
         constant=_constant(wire),
         has_variants=has_variants,
         reason_when_on=_reason_when_on(wire, has_variants=has_variants),
-        engine=asked,
+        engine=unleash,
     )
 
 
@@ -71,6 +71,7 @@ def _segments(features: Iterable[EncodedFeature]) -> set[int]:
 def _constant(wire: Wire) -> bool | None:
     if not wire["enabled"]:
         return False
+    # The parent may depend on the user.
     if wire.get("dependencies"):
         return None
     return True if any(map(_is_open, wire["strategies"])) else None

@@ -1,7 +1,6 @@
 """Payloads of variants: the values that every SDK and every protocol reads alike out of their text."""
 
 import math
-from typing import Any
 
 from control_plane.strict_json import MalformedJSON, loads
 
@@ -13,7 +12,7 @@ class UnreadablePayload(ValueError):  # noqa: N818 - what the payload is
     """The text isn't what its type says; the message says why, to follow "The payload is no …"."""
 
 
-def value_of(kind: str, text: str) -> Any:
+def value_of(kind: str, text: str) -> object:
     """The value that a payload of this type stands for. Raises UnreadablePayload."""
     if len(text) > LENGTH_MAX:
         raise UnreadablePayload(f"it has {len(text):,} characters, and {LENGTH_MAX:,} are allowed")
@@ -25,14 +24,16 @@ def value_of(kind: str, text: str) -> Any:
         value = loads(text)
     except MalformedJSON as error:
         raise UnreadablePayload(str(error)) from error
+    # In Python a bool is an int.
     if kind == "number" and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise UnreadablePayload("it is something else than a number")
     _check(value)
     return value
 
 
-def _check(value: Any) -> None:
+def _check(value: object) -> None:
     """Refuse what is nested deeper than every reader follows, and numbers that some read as infinite."""
+    # Level by level and not by recursion: the depth is what the text's author chooses.
     level = [value]
     for _ in range(DEPTH_MAX):
         for each in level:
@@ -44,7 +45,7 @@ def _check(value: Any) -> None:
     raise UnreadablePayload(f"it is nested deeper than {DEPTH_MAX} levels")
 
 
-def _inside(value: Any) -> list[Any]:
+def _inside(value: object) -> list[object]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []

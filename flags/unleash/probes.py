@@ -9,8 +9,8 @@ from flags.evaluation.contexts import KNOWN_FIELDS, Context
 from flags.unleash.compiler import Wire
 
 OPEN: Wire = {"name": "default", "parameters": {}, "constraints": [], "segments": []}
-VALUES_SHOWN = 5
-TEXT_SHOWN = 60
+VALUES_QUOTED_MAX = 5
+TEXT_QUOTED_MAX = 60
 OPERATORS = {
     "IN": "is one of",
     "NOT_IN": "is none of",
@@ -51,7 +51,7 @@ class Probe:
 
     question: Question
     wire: Wire
-    words: str
+    question_text: str
     strategy: int = 0
     field: str = ""
 
@@ -68,10 +68,10 @@ class Probe:
     def sentence(self, context: Context, *, is_met: bool) -> str:
         """Return the question and its answer as a sentence."""
         if self.question is Question.STRATEGY:
-            return f"{self.words} {'lets this user in' if is_met else 'does not let this user in'}."
+            return f"{self.question_text} {'lets this user in' if is_met else 'does not let this user in'}."
         has = f" Here it is {_quoted(found)}." if (found := _value(context, self.field)) else ""
         unknown = " Nothing is known of it here." if self.field and not found else ""
-        return f"{self.words}: {'yes' if is_met else 'no'}.{has}{unknown}"
+        return f"{self.question_text}: {'yes' if is_met else 'no'}.{has}{unknown}"
 
 
 def probes_of(feature: Wire) -> Iterator[Probe]:
@@ -88,8 +88,8 @@ def probes_of(feature: Wire) -> Iterator[Probe]:
 def _conditions(number: int, strategy: Wire) -> Iterator[Probe]:
     for place, constraint in enumerate(strategy.get("constraints") or (), start=1):
         wire = _probe(f"strategy {number} constraint {place}", {**OPEN, "constraints": [constraint]})
-        words = f"Strategy {number} asks whether {_constraint(constraint)}"
-        yield Probe(Question.CONSTRAINT, wire, words, number, constraint["contextName"])
+        text = f"Strategy {number} asks whether {_constraint(constraint)}"
+        yield Probe(Question.CONSTRAINT, wire, text, number, constraint["contextName"])
     for key in strategy.get("segments") or ():
         wire = _probe(f"strategy {number} segment {key}", {**OPEN, "segments": [key]})
         yield Probe(Question.SEGMENT, wire, f"Strategy {number} asks whether this user is in segment {key}", number)
@@ -114,11 +114,11 @@ def _strategy(number: int, strategy: Wire) -> str:
 
 def _constraint(constraint: Mapping[str, Any]) -> str:
     values = constraint.get("values") or ([constraint["value"]] if constraint.get("value") is not None else [])
-    shown = ", ".join(_quoted(str(value)) for value in values[:VALUES_SHOWN])
-    more = f" and {len(values) - VALUES_SHOWN} more" if len(values) > VALUES_SHOWN else ""
-    words = OPERATORS.get(constraint["operator"], constraint["operator"])
-    asked = f"{constraint['contextName']} {words} {shown or 'nothing'}{more}"
-    return f"it is not so that {asked}" if constraint.get("inverted") else asked
+    quoted = ", ".join(_quoted(str(value)) for value in values[:VALUES_QUOTED_MAX])
+    more = f" and {len(values) - VALUES_QUOTED_MAX} more" if len(values) > VALUES_QUOTED_MAX else ""
+    operator = OPERATORS.get(constraint["operator"], constraint["operator"])
+    condition = f"{constraint['contextName']} {operator} {quoted or 'nothing'}{more}"
+    return f"it is not so that {condition}" if constraint.get("inverted") else condition
 
 
 def _value(context: Context, field: str) -> str | None:
@@ -129,4 +129,4 @@ def _value(context: Context, field: str) -> str | None:
 
 
 def _quoted(text: str) -> str:
-    return f"“{text if len(text) <= TEXT_SHOWN else text[:TEXT_SHOWN] + '…'}”"
+    return f"“{text if len(text) <= TEXT_QUOTED_MAX else text[:TEXT_QUOTED_MAX] + '…'}”"

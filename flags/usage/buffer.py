@@ -72,7 +72,7 @@ class UsageBuffer:
                 if count and self._has_room(self._answers, series):
                     self._answers[series] += count
 
-    def add_measurement(self, metrics: Iterable[Mapping[str, Any]], *, environment: str) -> None:
+    def add_measurement(self, metrics: Iterable[Mapping[str, object]], *, environment: str) -> None:
         """Add the samples of impact metrics, which say what happened since the service last reported."""
         with self._lock:
             for metric in metrics:
@@ -90,6 +90,7 @@ class UsageBuffer:
         """Return what could not be written, to be tried again."""
         with self._lock:
             self._answers.update(report.answers)
+            # A gauge that was reported meanwhile is newer than the one that could not be written.
             self._levels = {**report.levels, **self._levels}
             for series, value in report.increments.items():
                 self._measure(series, value)
@@ -101,8 +102,8 @@ class UsageBuffer:
         elif self._has_room(self._increments, series):
             self._increments[series] = self._increments.get(series, 0.0) + value
 
-    def _has_room(self, kept: Mapping[Any, Any], series: Hashable) -> bool:
-        if series in kept or len(kept) < SERIES_MAX:
+    def _has_room(self, totals: Mapping[Any, object], series: Hashable) -> bool:
+        if series in totals or len(totals) < SERIES_MAX:
             return True
         self.dropped += 1
         return False

@@ -47,7 +47,7 @@ class Connections:
     """The instances that this process has heard of since they were last written down."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, Connection] = {}
+        self._instances: dict[str, Connection] = {}
         self._changing = threading.Lock()
 
     def record(
@@ -57,7 +57,7 @@ class Connections:
         key = headers.get("unleash-connection-id") or headers.get("unleash-instanceid")
         if not key or len(key) > TEXT_LENGTH_MAX:
             return
-        known = self._heard.get(key)
+        known = self._instances.get(key)
         if known is None:
             known = self._connect(key, headers, environment, now)
         known.seen_at = now
@@ -67,19 +67,19 @@ class Connections:
 
     def mode(self, connection_id: str) -> Mode | None:
         """Return the transport of this instance, as far as this process knows."""
-        known = self._heard.get(connection_id)
+        known = self._instances.get(connection_id)
         return known.mode if known else None
 
     def touch(self) -> list[Connection]:
         """Everyone heard of by this process, as they are now."""
         with self._changing:
-            return [replace(connection) for connection in self._heard.values()]
+            return [replace(connection) for connection in self._instances.values()]
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop instances that have gone."""
         with self._changing:
             for key in ids:
-                self._heard.pop(key, None)
+                self._instances.pop(key, None)
 
     def _connect(self, key: str, headers: Headers, environment: str, now: datetime) -> Connection:
         met = Connection(
@@ -94,9 +94,11 @@ class Connections:
             seen_at=now,
         )
         with self._changing:
-            while len(self._heard) >= CONNECTIONS_MAX:
-                self._heard.pop(next(iter(self._heard)))
-            return self._heard.setdefault(key, met)
+            # The one that was met first goes.
+            while len(self._instances) >= CONNECTIONS_MAX:
+                self._instances.pop(next(iter(self._instances)))
+            # Two first calls of one instance may come here at once; both then note what they see in the same object.
+            return self._instances.setdefault(key, met)
 
 
 def _short(text: str | None) -> str:

@@ -28,12 +28,13 @@ class OutcomeBuffer:
         self._is_reserved = is_reserved
         self._counts: dict[str, Count] = {}
 
-    def record(self, metrics: Iterable[Mapping[str, Any]], *, environment: str) -> None:
+    def record(self, metrics: Iterable[Mapping[str, object]], *, environment: str) -> None:
         """Add the outcomes among the impact metrics of one report."""
         if environment != PRODUCTION:
             return
         with self._lock:
             for name, count in _outcomes(metrics).items():
+                # Names are the callers' own: a new one beyond the bound is dropped, a known one still counts.
                 if not self._is_reserved(name) and (name in self._counts or len(self._counts) < NAMES_MAX):
                     self._counts[name] = _sum(self._counts.get(name), count)
 

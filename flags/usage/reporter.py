@@ -16,8 +16,8 @@ from flags.usage.impact_metrics import OutcomeBuffer
 
 WRITE_SECONDS = 3.0
 SWEEP_SECONDS = 600.0
-CONNECTION_KEPT = timedelta(hours=24)
-USAGE_KEPT = timedelta(days=90)
+CONNECTION_RETENTION = timedelta(hours=24)
+USAGE_RETENTION = timedelta(days=90)
 FORGOTTEN_AFTER = timedelta(hours=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -33,8 +33,8 @@ class UsageReporter:
 
     def write(self, now: datetime) -> None:
         """Store what is new. What can't be stored is kept for the next time."""
-        heard = self.connections.touch()
-        fresh = [connection for connection in heard if connection.seen_at > self._written_at]
+        connections = self.connections.touch()
+        fresh = [connection for connection in connections if connection.seen_at > self._written_at]
         report, outcomes = self.usage.take(), self.outcomes.take()
         if not (fresh or report or outcomes):
             return
@@ -50,7 +50,7 @@ class UsageReporter:
             raise
         self._written_at = max((connection.seen_at for connection in fresh), default=self._written_at)
         gone = now - FORGOTTEN_AFTER
-        self.connections.forget(connection.id for connection in heard if connection.seen_at < gone)
+        self.connections.forget(connection.id for connection in connections if connection.seen_at < gone)
 
 
 REPORTER = AppState[UsageReporter]("flag_usage_reporter")
@@ -64,8 +64,8 @@ def reporter() -> UsageReporter:
 def sweep(now: datetime) -> None:
     """Forget instances that have gone and usage that is too old to matter."""
     with transaction() as session:
-        store.delete_connections(session, before=now - CONNECTION_KEPT)
-        store.delete_usage(session, before=now - USAGE_KEPT)
+        store.delete_connections(session, before=now - CONNECTION_RETENTION)
+        store.delete_usage(session, before=now - USAGE_RETENTION)
 
 
 def init_app(app: Flask) -> None:

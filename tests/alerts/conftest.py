@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -25,7 +26,7 @@ class Desk:
     def plan(self, position: Position = TENTH) -> None:
         """Begin the guide's rollout and put it at `position`, past every gate."""
         with self.app.app_context(), transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(self.now), now=self.now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(self.now), ChangeContext(self.now, "alice", "The guide."))
             found = rollouts.find(session, FLAG)
             after = replace(found, position=position, version=found.version + 1)
             assert store.compare_and_set(session, after, expected_version=found.version)

@@ -15,6 +15,7 @@ from alerts.export import expressions
 from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import register_migration
@@ -40,7 +41,7 @@ def broken(app: Flask) -> Iterator[Flask]:
         register_migration(PRICES)
         rules_file.current().rules = RULES
         with transaction() as session:
-            rollouts.plan(session, PRICES.flag, EVERYONE, now=now, actor="alice", reason="A new price list.")
+            rollouts.plan(session, PRICES.flag, EVERYONE, ChangeContext(now, "alice", "A new price list."))
         run_guard(now, 1)
         for user in map(str, range(40)):
             signals.record(

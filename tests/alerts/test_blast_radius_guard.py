@@ -10,6 +10,7 @@ from flask import Flask
 from alerts.guard_job import run_guard
 from control_plane import blast_radius, rollouts, store
 from control_plane.blast_radius import BlastRadius, violated_limits
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
 from tests.alerts.conftest import Desk
@@ -38,7 +39,7 @@ def test_a_cap_holds_once_and_a_person_goes_on(desk: Desk) -> None:
     assert (desk.rollout.state, desk.rollout.held_by_guard) == (RolloutState.HELD, False)
     assert "6 users served by v2 in this step, 5 are allowed." in desk.rollout.state_reason
     with transaction() as session:
-        rollouts.resume(session, FLAG, now=desk.now, actor="olga", reason="They are our own.")
+        rollouts.resume(session, FLAG, ChangeContext(desk.now, "olga", "They are our own."))
     run_guard(desk.now + timedelta(seconds=30), 1)
     assert desk.rollout.state is RolloutState.RUNNING
 

@@ -11,6 +11,7 @@ from alerts import guard, store
 from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db import database as databases
@@ -30,7 +31,7 @@ def exposed(app: Flask, now: datetime) -> Iterator[None]:
     """A rollout at 10 % of everyone, judged once."""
     with app.app_context():
         with transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))
         stand_at(Position(3, 0))
         run_guard(now, 1)
         yield
@@ -155,7 +156,7 @@ def test_a_hold_of_the_guard_is_released_when_the_evidence_stays_low(now: dateti
 
 def test_the_guard_does_not_release_the_hold_of_a_person(now: datetime) -> None:
     with transaction() as session:
-        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Support asked.")
+        rollouts.hold(session, FLAG, ChangeContext(now, "olga", "Support asked."))
     pairs(good=3000)
     run_guard(now + timedelta(seconds=400), 1)
     assert rollout().state is RolloutState.HELD
@@ -191,7 +192,7 @@ def test_a_new_attempt_begins_with_new_evidence(now: datetime) -> None:
     later = now + timedelta(hours=1)
     with transaction() as session:
         rollouts.rearm(
-            session, FLAG, now=later, actor="alice", expected_version=rollout().version, reason="Fixed in 2.1."
+            session, FLAG, ChangeContext(later, "alice", "Fixed in 2.1."), expected_version=rollout().version
         )
     run_guard(later, 1)
     assert rollout().state is RolloutState.RUNNING
@@ -210,7 +211,7 @@ def test_rearming_waits_until_the_alert_no_longer_fires(now: datetime) -> None:
         with transaction() as session:
             version = rollouts.find(session, FLAG).version
             decision = rollouts.rearm(
-                session, FLAG, now=at, actor="alice", expected_version=version, reason="Fixed in 2.1."
+                session, FLAG, ChangeContext(at, "alice", "Fixed in 2.1."), expected_version=version
             )
         assert isinstance(decision, Refusal) is refused
 

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
@@ -68,7 +69,7 @@ def test_a_rollback_is_seen_with_its_evidence_and_its_cause(app: Flask, desk: De
 def test_a_persons_rollback_counts_as_a_persons_and_its_second_cause_as_none(app: Flask, desk: Desk) -> None:
     for _ in range(2):
         with transaction() as session:
-            rollouts.roll_back(session, FLAG, now=desk.now, actor="olga", reason="Support asked.")
+            rollouts.roll_back(session, FLAG, ChangeContext(desk.now, "olga", "Support asked."))
     assert scraped(app, "guard_rollbacks_total", alert="person") == [1]
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 
 from alerts.sample_ratio import MISMATCH_LOG_E, check, log_mismatch
 from control_plane import rollouts, sample_ratio
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
 from control_plane.sample_ratio import SampleRatio
@@ -65,7 +66,7 @@ def test_a_wrong_split_holds_with_its_figures_until_a_person_resumes(app: Flask,
             "threshold": 0.1,
         }
         with transaction() as session:
-            rollouts.resume(session, FLAG, now=desk.now, actor="olga", reason="A campaign to the beta list.")
+            rollouts.resume(session, FLAG, ChangeContext(desk.now, "olga", "A campaign to the beta list."))
         check(desk.now + timedelta(minutes=2))
         assert desk.rollout.state is RolloutState.RUNNING
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
@@ -23,19 +24,19 @@ Act = Callable[[Session, datetime, int], Decision]
 
 def advance(session: Session, now: datetime, version: int) -> Decision:
     later = now + timedelta(days=3)
-    return rollouts.advance(session, FLAG, now=later, actor="alice", expected_version=version, approval="Seen.")
+    return rollouts.advance(session, FLAG, ChangeContext(later, "alice"), expected_version=version, approval="Seen.")
 
 
 def step_back(session: Session, now: datetime, version: int) -> Decision:
-    return rollouts.step_back(session, FLAG, now=now, actor="alice", expected_version=version, reason="Careful.")
+    return rollouts.step_back(session, FLAG, ChangeContext(now, "alice", "Careful."), expected_version=version)
 
 
 def hold(session: Session, now: datetime, _version: int) -> Decision:
-    return rollouts.hold(session, FLAG, now=now, actor="alice", reason="Lunch.")
+    return rollouts.hold(session, FLAG, ChangeContext(now, "alice", "Lunch."))
 
 
 def roll_back(session: Session, now: datetime, _version: int) -> Decision:
-    return rollouts.roll_back(session, FLAG, now=now, actor="alice", reason="Support called.")
+    return rollouts.roll_back(session, FLAG, ChangeContext(now, "alice", "Support called."))
 
 
 @pytest.mark.parametrize("act", [advance, step_back, hold, roll_back])

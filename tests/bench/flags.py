@@ -23,6 +23,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Exposure, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
@@ -189,7 +190,7 @@ def _plan_many(office: Office) -> None:
     now = datetime.now(UTC)
     with office.app.app_context(), transaction() as session:
         for number in range(FLAGS):
-            rollouts.plan(session, f"FLAG_{number}", default_plan(CUTOVER), now=now, actor="bench", reason="-")
+            rollouts.plan(session, f"FLAG_{number}", default_plan(CUTOVER), ChangeContext(now, "bench", "-"))
     for number in range(FLAGS):
         office.move(3, 1, flag=f"FLAG_{number}")
 
@@ -200,10 +201,8 @@ def _import_many(office: Office) -> None:
             session,
             "production",
             {"features": [_feature(number) for number in range(FLAGS)]},
+            ChangeContext(datetime.now(UTC), "bench", "-"),
             replace=True,
-            reason="-",
-            actor="bench",
-            now=datetime.now(UTC),
         )
 
 

@@ -22,6 +22,7 @@ import requests
 
 from alerts.drill import runner
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -215,8 +216,8 @@ def _rollbacks(office: Office, since: datetime) -> int:
 def _tell(office: Office) -> None:
     """Two changes that everybody would be told of, if anybody could be reached."""
     with office.app.app_context(), transaction() as session:
-        rollouts.hold(session, FLAG, now=datetime.now(UTC), actor="bench", reason="To be told.")
-        rollouts.resume(session, FLAG, now=datetime.now(UTC), actor="bench", reason="To be told.")
+        rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "bench", "To be told."))
+        rollouts.resume(session, FLAG, ChangeContext(datetime.now(UTC), "bench", "To be told."))
 
 
 def _wait_for_the_guard() -> None:

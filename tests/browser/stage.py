@@ -9,6 +9,7 @@ from flask import Flask
 
 from alerts import guard_job
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
@@ -49,11 +50,11 @@ def _bring_to_new_signups(flag: str, now: datetime) -> None:
     moments = [now - timedelta(days=days, hours=3) for days in (17, 9, 2)]
     with transaction() as session:
         reason = "The Credits v2 rollout guide."
-        rollouts.plan(session, flag, default_plan(moments[0]), now=moments[0], actor="alice", reason=reason)
+        rollouts.plan(session, flag, default_plan(moments[0]), ChangeContext(moments[0], "alice", reason))
         for version, (_, moment) in enumerate(pairwise(moments), start=1):
             approval = "Reviewed with support; the audience is too small for a proof."
             decision = rollouts.advance(
-                session, flag, now=moment, actor="alice", expected_version=version, approval=approval
+                session, flag, ChangeContext(moment, "alice"), expected_version=version, approval=approval
             )
             assert isinstance(decision, Transition), decision
 

@@ -34,7 +34,7 @@ def visit(open_page: OpenPage) -> Callable[..., Page]:
 
 def test_advancing_takes_nothing_but_the_keyboard(visit: Callable[..., Page]) -> None:
     page = visit("alice", "BY_KEYBOARD")
-    tab_to(page, page.get_by_label("Approve without proof: why?"))
+    tab_to(page, page.get_by_label("Approve it all the same: why?"))
     page.keyboard.type("Reviewed by hand.")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Advance to 25 % of new signups")).to_be_focused()
@@ -95,7 +95,7 @@ def test_a_region_waits_until_nobody_is_about_to_click_in_it(visit: Callable[...
 def test_what_was_written_is_not_swept_away(visit: Callable[..., Page]) -> None:
     writing, acting = visit("alice", "WRITTEN"), visit("olga", "WRITTEN")
     expect(writing.locator(".live-state")).to_have_text("Live")
-    field = writing.get_by_label("Approve without proof: why?")
+    field = writing.get_by_label("Approve it all the same: why?")
     field.fill("Half a sent")
     field.blur()
     hold(acting, "Weekend.")

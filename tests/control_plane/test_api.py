@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Phase, Plan, default_plan
 from control_plane.platform.db.database import transaction
 
@@ -23,7 +24,7 @@ def planned(app: Flask) -> None:
     with app.app_context():
         rollouts.ADVANCE_GATES.set(app, {})
         with transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(begun), now=begun, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(begun), ChangeContext(begun, "alice", "The guide."))
 
 
 def post(client: FlaskClient, action: str, body: object = None, flag: str = FLAG) -> Any:
@@ -64,7 +65,7 @@ def test_an_advance_that_takes_the_flag_from_users_needs_to_be_confirmed(app: Fl
     ]
     with app.app_context(), transaction() as session:
         plan = Plan(tuple(phases), long_ago)
-        rollouts.plan(session, "SEARCH", plan, now=long_ago, actor="a", reason="It moves.", confirm_losing=True)
+        rollouts.plan(session, "SEARCH", plan, ChangeContext(long_ago, "a", "It moves."), confirm_losing=True)
     refused = post(sign_in("alice"), "advance", {"expectedVersion": 1}, flag="SEARCH")
     assert (refused.status_code, refused.json["code"]) == (409, "STEP_LOSES_USERS")
     assert "The environment staging is no longer on as a whole." in refused.json["reasons"][0]["sentence"]
@@ -80,7 +81,10 @@ def test_without_signing_in_nothing_is_told(client: FlaskClient) -> None:
 def test_a_refusal_lists_its_reasons(sign_in: SignIn) -> None:
     refused = post(sign_in("alice"), "advance", {"expectedVersion": 7})
     assert (refused.status_code, refused.json["code"]) == (409, "VERSION_CONFLICT")
-    assert refused.json["reasons"][0]["sentence"] == "You saw version 7, the rollout is at 1 now; look again."
+    assert (
+        refused.json["reasons"][0]["sentence"]
+        == "The rollout has changed since you saw it: version 7 then, 1 now. Look again."
+    )
     no_reason = post(sign_in("olga"), "hold")
     assert (no_reason.status_code, no_reason.json["code"]) == (422, "REASON_REQUIRED")
 

@@ -78,7 +78,7 @@ def test_a_refusal_is_one_sentence_with_exit_code_1(program: Run, rollout: Run) 
     refused = program("advance")
     assert refused.returncode == 1
     assert refused.stdout == ""
-    assert "soaks until" in refused.stderr
+    assert "soak time of this step lasts until" in refused.stderr
     early = rollout("rearm", "--reason", "Fixed.")
     assert (early.returncode, early.stderr.count("Error: ")) == (1, 1)
     assert "not rolled back" in early.stderr

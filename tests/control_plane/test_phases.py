@@ -112,7 +112,7 @@ def _with(**changes: object) -> Plan:
         (_with(steps=(0, 10)), "from 1 to 100"),
         (_with(steps=(50, 101)), "from 1 to 100"),
         (_with(soak=timedelta(days=-1)), "negative"),
-        (_with(environments=("staging",)), "environments are named exactly"),
+        (_with(environments=("staging",)), "names environments if its audience is environments, and only then"),
         (_with(audience=AudienceKind.ALLOWLIST), "each at most once"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Position, RolloutState, default_plan
 from control_plane.platform.auth import audit
@@ -21,12 +22,12 @@ def planned(app: Flask, now: datetime) -> None:
     with app.app_context():
         rollouts.ADVANCE_GATES.set(app, {})
         with transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))
 
 
 def advance(now: datetime, version: int, approval: str = "") -> Decision:
     with transaction() as session:
-        return rollouts.advance(session, FLAG, now=now, actor="alice", expected_version=version, approval=approval)
+        return rollouts.advance(session, FLAG, ChangeContext(now, "alice"), expected_version=version, approval=approval)
 
 
 def test_an_advance_is_stored_audited_and_announced_together(app: Flask, now: datetime) -> None:
@@ -52,7 +53,7 @@ def test_a_refused_change_leaves_no_trace(app: Flask, now: datetime) -> None:
             before = change_feed.revision(session), len(audit.latest(session))
         refusal = advance(now, 1)
         assert isinstance(refusal, Refusal)
-        assert "soaks until" in refusal.sentence
+        assert "soak time of this step lasts until" in refusal.sentence
         with read_only() as session:
             assert (change_feed.revision(session), len(audit.latest(session))) == before
 
@@ -64,7 +65,7 @@ def test_a_plan_survives_storing_unchanged(app: Flask, now: datetime) -> None:
 
 def test_a_rollout_is_planned_once(app: Flask, now: datetime) -> None:
     with app.app_context(), transaction() as session:
-        again = rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="Again.")
+        again = rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "Again."))
         assert isinstance(again, Refusal)
         assert again.reasons[0].code == "ROLLOUT_EXISTS"
 
@@ -96,7 +97,7 @@ def test_a_second_cause_of_a_rollback_is_recorded_and_changes_nothing(app: Flask
     with app.app_context():
         for cause in ("Double charges.", "Errors, too."):
             with transaction() as session:
-                rollouts.roll_back(session, FLAG, now=now, actor="guard", reason=cause, attempt=1)
+                rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", cause), attempt=1)
         with read_only() as session:
             found = rollouts.find(session, FLAG)
             assert (found.state, found.state_reason, found.version) == (RolloutState.ROLLED_BACK, "Double charges.", 2)
@@ -120,10 +121,10 @@ def test_rearming_asks_only_the_gates_that_guard_it(app: Flask, now: datetime) -
     with app.app_context():
         rollouts.register_gate("served", lambda *_: GateResult("served", GateStatus.CLOSED, "Never."))
         with transaction() as session:
-            rollouts.roll_back(session, FLAG, now=now, actor="olga", reason="Drill.")
+            rollouts.roll_back(session, FLAG, ChangeContext(now, "olga", "Drill."))
         later = now + timedelta(hours=1)
         with transaction() as session:
-            decision = rollouts.rearm(session, FLAG, now=later, actor="alice", expected_version=2, reason="Drilled.")
+            decision = rollouts.rearm(session, FLAG, ChangeContext(later, "alice", "Drilled."), expected_version=2)
         assert isinstance(decision, Transition)
         assert decision.after.attempt == 2
 

@@ -9,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from control_plane import migrations, rollouts, schema_check
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.observability import signals
@@ -27,15 +28,15 @@ def counted(now: datetime) -> Count:
 
 def rearm(now: datetime) -> Decision:
     with transaction() as session:
-        return rollouts.rearm(session, FLAG, now=now, actor="alice", expected_version=2, reason="It was a drill.")
+        return rollouts.rearm(session, FLAG, ChangeContext(now, "alice", "It was a drill."), expected_version=2)
 
 
 @pytest.fixture(autouse=True)
 def rolled_back(app: Flask, now: datetime) -> Iterator[None]:
     with app.app_context():
         with transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
-            rollouts.roll_back(session, FLAG, now=now, actor="olga", reason="A drill.")
+            rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))
+            rollouts.roll_back(session, FLAG, ChangeContext(now, "olga", "A drill."))
         yield
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Position, RolloutState
 from control_plane.platform.runtime import change_feed, leases
 from credits_engine.administration.top_ups import Purchase, top_up
@@ -116,7 +117,7 @@ def move(session: Session, stage: Stage) -> None:
         if dice.random() < 0.2:
             until = dice.choice((None, stage.now, stage.now + timedelta(seconds=1)))
             flag_store.put_override(
-                session, FLAG, stage.user, effect, reason="A test.", actor="test", now=NOW, expires_at=until
+                session, FLAG, stage.user, effect, ChangeContext(NOW, "test", "A test."), expires_at=until
             )
             change_feed.publish(session, OVERRIDE, FLAG, now=NOW)
 

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout, default_plan
 from tests.dashboards.browsing import changing, looking
 
@@ -16,7 +17,7 @@ def planned(app: Flask) -> Rollout:
     """The guide's rollout, planned 65 minutes ago: long enough that its figures don't change from second to second."""
     moment = datetime.now(UTC) - timedelta(minutes=65)
     with changing(app) as session:
-        rollouts.plan(session, FLAG, default_plan(moment), now=moment, actor="system", reason="The guide.")
+        rollouts.plan(session, FLAG, default_plan(moment), ChangeContext(moment, "system", "The guide."))
         return rollouts.find(session, FLAG)
 
 

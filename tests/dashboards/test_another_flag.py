@@ -11,6 +11,7 @@ from alerts import gates
 from alerts.guard_job import run_guard
 from control_plane import blast_radius, rollouts
 from control_plane.blast_radius import BlastRadius
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateStatus
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
@@ -28,7 +29,7 @@ def beside_traffic(app: Flask) -> Iterator[None]:
     with app.app_context():
         with transaction() as session:
             for flag in (FLAG, OTHER):
-                rollouts.plan(session, flag, default_plan(began), now=began, actor="alice", reason="A test.")
+                rollouts.plan(session, flag, default_plan(began), ChangeContext(began, "alice", "A test."))
         for engine, role in (("v2", "served"), ("legacy", "shadow")):
             for _ in range(777):
                 signals.record(Sample("credit_consumption_failure", False, engine, role))
@@ -51,14 +52,14 @@ def test_an_owner_has_to_approve_without_proof(app: Flask) -> None:
     with transaction() as session:
         version = rollouts.find(session, OTHER).version
         now = datetime.now(UTC)
-        decision = rollouts.advance(session, OTHER, now=now, actor="alice", expected_version=version)
+        decision = rollouts.advance(session, OTHER, ChangeContext(now, "alice"), expected_version=version)
     assert "safety" in str(decision)
 
 
 def test_pages_and_answers_show_no_figures_of_the_credits(sign_in: Callable[[str], FlaskClient]) -> None:
     browser = sign_in("victor")
     page = words(browser.get(f"/rollouts/{OTHER}").get_data(as_text=True))
-    assert "no traffic of this flag is known" in page
+    assert "no traffic of this flag was reported" in page
     assert "Nothing guards this flag" in page
     assert "777" not in page
     assert "The guard watches" not in page

@@ -11,7 +11,7 @@ from alerts.analysis.verdicts import Status
 from control_plane.gates import GateStatus
 from control_plane.phases import RolloutState
 from control_plane.transitions import Action
-from dashboards.badges import LOOKS, Tone, badge_style
+from dashboards.badges import STYLES, Tone, badge_style
 from flags.evaluation.trace import RuleOutcome
 
 ICONS = Path(__file__).parents[2] / "dashboards/templates/_icon.html"
@@ -24,12 +24,12 @@ TOKENS = [
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_every_token_is_in_the_table(token: StrEnum | str) -> None:
-    assert str(token) in LOOKS
+    assert str(token) in STYLES
 
 
 def test_every_icon_is_drawn() -> None:
     drawn = set(re.findall(r'^  "([a-z]+)":', ICONS.read_text(), re.MULTILINE))
-    assert {face.icon for face in LOOKS.values()} <= drawn
+    assert {face.icon for face in STYLES.values()} <= drawn
 
 
 def test_tones_of_one_vocabulary_differ_in_their_icons_too() -> None:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Person
@@ -73,7 +74,7 @@ def test_nothing_is_sent_again_while_nothing_changes(events: Iterator[Event]) ->
 def test_a_change_sends_the_regions_it_concerns(app: Flask, events: Iterator[Event]) -> None:
     regions_until_asof(events)
     with changing(app) as session:
-        rollouts.hold(session, FLAG, now=datetime.now(UTC), actor="olga", reason="Weekend.")
+        rollouts.hold(session, FLAG, ChangeContext(datetime.now(UTC), "olga", "Weekend."))
     regions = regions_until_asof(events)
     assert "Weekend." in regions["state"]
     assert "alert-api_error_rate" not in regions

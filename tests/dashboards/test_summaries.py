@@ -38,11 +38,12 @@ def test_a_running_rollout_names_the_gates_that_are_closed() -> None:
 
 
 def test_gates_that_prove_nothing_ask_for_an_owner() -> None:
-    assert told(rollout(), SAFETY, SERVED).endswith("1 gate proves nothing yet; an owner may approve the next step.")
+    sentence = "1 gate can't tell yet whether the next step is safe; an owner may approve it with a reason."
+    assert told(rollout(), SAFETY, SERVED).endswith(sentence)
 
 
 def test_open_gates_let_it_advance() -> None:
-    assert told(rollout(), SERVED).endswith("Every gate is open; it may advance.")
+    assert told(rollout(), SERVED).endswith("Every gate is open: the rollout may advance.")
 
 
 @pytest.mark.parametrize(("by_guard", "holder"), [(True, "the guard"), (False, "a person")])

@@ -16,6 +16,7 @@ from alerts.analysis.verdicts import Verdict
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
@@ -80,7 +81,7 @@ class Product:
         self.keys = count()
         self.now = datetime.now(UTC)
         with transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(self.now), now=self.now, actor="alice", reason="The guide.")
+            rollouts.plan(session, FLAG, default_plan(self.now), ChangeContext(self.now, "alice", "The guide."))
             found = rollouts.find(session, FLAG)
             after = replace(found, position=position, version=found.version + 1)
             assert rollout_store.compare_and_set(session, after, expected_version=found.version)

@@ -10,6 +10,7 @@ from flask import Flask
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -59,15 +60,15 @@ class Chance:
         with transaction() as session:
             match self.random.choice(("hold", "resume", "roll_back", "rearm", "step_back")):
                 case "hold":
-                    rollouts.hold(session, FLAG, now=self.now, actor="olga", reason="By chance.")
+                    rollouts.hold(session, FLAG, ChangeContext(self.now, "olga", "By chance."))
                 case "resume":
-                    rollouts.resume(session, FLAG, now=self.now, actor="olga", reason="By chance.")
+                    rollouts.resume(session, FLAG, ChangeContext(self.now, "olga", "By chance."))
                 case "roll_back" if self.random.random() < 0.2:
-                    rollouts.roll_back(session, FLAG, now=self.now, actor="olga", reason="By chance.")
+                    rollouts.roll_back(session, FLAG, ChangeContext(self.now, "olga", "By chance."))
                 case _:
                     self.now = max(self.now, found.state_changed_at) + timedelta(days=8 if found.latched else 0)
                     rollouts.rearm(
-                        session, FLAG, now=self.now, actor="olga", expected_version=found.version, reason="By chance."
+                        session, FLAG, ChangeContext(self.now, "olga", "By chance."), expected_version=found.version
                     )
 
     def _check(self, before: Rollout, after: Rollout, *, by_guard: bool) -> None:

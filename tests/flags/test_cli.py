@@ -100,6 +100,6 @@ def test_flags_are_made_switched_exported_and_taken_again(run: Run, tmp_path: Pa
     assert says(run, "flags", "list") == {"new-look": {"production": True, "staging": True}}
     file = tmp_path / "flags.json"
     file.write_text(run("flags", "export"))
-    assert run("flags", "import", str(file), "--environment", "qa").startswith("1 flags and 0 segments taken.")
+    assert run("flags", "import", str(file), "--environment", "qa").startswith("1 flags and 0 segments imported.")
     file.write_text("{")
     assert "isn't valid JSON" in run("flags", "import", str(file), fails=True)

@@ -7,10 +7,11 @@ from flask import Flask
 
 from control_plane import rollouts, store
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.change_context import ChangeContext
 from control_plane.phases import AudienceKind, Plan, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.transitions import Decision, Refusal, Transition
-from flags.administration.plan_checks import losing_steps
+from flags.administration.losses import losing_steps
 from tests.flags.examples import CUTOVER, FLAG, NOW
 
 CLASH = "FLAG_25537", "FLAG_26611"
@@ -19,7 +20,7 @@ CLASH = "FLAG_25537", "FLAG_26611"
 
 def plan(flag: str) -> Decision:
     with transaction() as session:
-        return rollouts.plan(session, flag, default_plan(CUTOVER), now=NOW, actor="alice", reason="A plan.")
+        return rollouts.plan(session, flag, default_plan(CUTOVER), ChangeContext(NOW, "alice", "A plan."))
 
 
 def with_steps(audience: AudienceKind, *steps: int) -> Plan:
@@ -61,7 +62,7 @@ def test_a_condition_that_engines_read_differently_is_refused_with_the_reason(ap
     phase = replace(guide.phases[2], audience="attributes", constraints=(plain, odd))
     with app.app_context(), transaction() as session:
         asked = replace(guide, phases=(*guide.phases[:2], phase, guide.phases[3]))
-        refused = rollouts.plan(session, FLAG, asked, now=NOW, actor="alice", reason="A plan.")
+        refused = rollouts.plan(session, FLAG, asked, ChangeContext(NOW, "alice", "A plan."))
     assert isinstance(refused, Refusal)
     assert [reason.code for reason in refused.reasons] == ["CONSTRAINT_INVALID"]
     assert refused.sentence.startswith("Phase 'new-signups': constraint 2.value: A number with up to 15 digits")

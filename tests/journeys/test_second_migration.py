@@ -12,6 +12,7 @@ from alerts.analysis.attribution import Attribution
 from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.experiment import Experiment
 from control_plane.experiments.migration import Migration
@@ -56,7 +57,7 @@ def guarded(app: Flask, now: datetime, tmp_path: Path) -> Iterator[None]:
         RULES_FILE.set(app, RulesFile(alerts, migrations))
         for flag in (PRICES.flag, CREDITS.flag):
             with transaction() as session:
-                rollouts.plan(session, flag, Plan((everyone,), now), now=now, actor="alice", reason="A new one.")
+                rollouts.plan(session, flag, Plan((everyone,), now), ChangeContext(now, "alice", "A new one."))
         run_guard(now, 1)
         yield
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from control_plane import migrations
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
@@ -53,7 +54,7 @@ def image(app: Flask) -> Iterator[None]:
     office.watch()
     office.users(*(UserAttributes(user, "free", NOW - timedelta(days=90)) for user in ("ada", "bob", "eve")))
     with app.app_context(), transaction() as session:
-        put_override(session, FLAG, "eve", Effect.ALLOW, reason="v2", actor="test", now=NOW)
+        put_override(session, FLAG, "eve", Effect.ALLOW, ChangeContext(NOW, "test", "v2"))
     office.publish()
     with app.app_context():
         take("bob", "before", analysis=1)

@@ -26,15 +26,15 @@ def rows(session: Session, table: Table) -> Rows:
     return [dict(row) for row in session.execute(select(table).order_by(table.c.id)).mappings()]
 
 
-def restore_rows(session: Session, table: Table, kept: Rows) -> None:
+def restore_rows(session: Session, table: Table, saved: Rows) -> None:
     """Let these rows stand as they were; rows of the table that are none of them stay.
 
     A row keeps its number where nobody else has it: sessions name people by number, and must never mean somebody else.
     """
     key = table.c[KEYS[table]]
     known = {name: number for name, number in session.execute(select(key, table.c.id))}  # noqa: C416 - typed rows
-    highest = max([*known.values(), *(row["id"] for row in kept)], default=0)
-    for row in kept:
+    highest = max([*known.values(), *(row["id"] for row in saved)], default=0)
+    for row in saved:
         values = {name: value for name, value in row.items() if name != "id"}
         if row[key.name] in known:
             session.execute(update(table).where(key == row[key.name]).values(values))
@@ -44,6 +44,7 @@ def restore_rows(session: Session, table: Table, kept: Rows) -> None:
             number = highest = highest + 1
         known[row[key.name]] = number
         session.execute(insert(table).values(values | {"id": number}))
+    # PostgreSQL's sequence does not notice numbers that were given.
     if is_postgresql(session) and highest:
         sequence = func.pg_get_serial_sequence(table.name, "id")
         session.execute(select(func.setval(sequence, highest)))

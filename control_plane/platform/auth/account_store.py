@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
@@ -56,7 +55,7 @@ def active_owners(session: Session) -> set[int]:
     return set(session.scalars(owners.order_by(PersonRow.id).with_for_update()))
 
 
-def change_person(session: Session, person_id: int, **columns: Any) -> None:
+def change_person(session: Session, person_id: int, **columns: object) -> None:
     """Write columns of one person and end every session they have."""
     changed = {**columns, "session_version": PersonRow.session_version + 1}
     session.execute(update(PersonRow).where(PersonRow.id == person_id).values(changed))
@@ -85,7 +84,7 @@ def remove_sessions(session: Session, *, before: datetime) -> None:
     session.execute(delete(PersonSessionRow).where(PersonSessionRow.started_at < before))
 
 
-def add_token(session: Session, **columns: Any) -> Token:
+def add_token(session: Session, **columns: object) -> Token:
     """Store a new token."""
     row = ApiTokenRow(**columns)
     session.add(row)
@@ -116,9 +115,9 @@ def revoke(session: Session, token_id: int, now: datetime) -> bool:
     return database.rowcount_of(session, statement.values(revoked_at=now)) == 1
 
 
-def touch_last_seen(session: Session, seen: Mapping[int, datetime]) -> None:
+def touch_last_seen(session: Session, uses: Mapping[int, datetime]) -> None:
     """Note when tokens were last used; a note never moves back."""
-    for token_id, at in sorted(seen.items()):
+    for token_id, at in sorted(uses.items()):
         older = or_(ApiTokenRow.last_seen_at.is_(None), ApiTokenRow.last_seen_at < at)
         session.execute(update(ApiTokenRow).where(ApiTokenRow.id == token_id, older).values(last_seen_at=at))
 

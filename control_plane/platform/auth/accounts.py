@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import account_store, audit
 from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.auth.tokens import (
@@ -92,6 +93,7 @@ def claimed(session: Session, username: str) -> tuple[Person | None, str]:
 
 def prove(person: Person | None, password_hash: str, password: str) -> Person | None:
     """The person, where the password proves it; this takes its time and needs no database."""
+    # Checked for nobody too, before anything else is looked at: the time that it takes tells nobody which names exist.
     proved = is_password(password_hash, password)
     return person if person and proved and person.disabled_at is None else None
 
@@ -186,4 +188,4 @@ def _require_an_owner(session: Session, person: Person) -> None:
 
 def _audit(session: Session, verb: str, person: Person, *, now: datetime, actor: str, **changed: Any) -> None:
     subject = f"person:{person.username}"
-    audit.record(session, now=now, actor=actor, action=f"person.{verb}", subject=subject, reason="", **changed)
+    audit.record(session, ChangeContext(now, actor), action=f"person.{verb}", subject=subject, **changed)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit_head
 from control_plane.platform.auth.audit_head import End
 from control_plane.platform.models import AuditEntry
@@ -47,7 +48,7 @@ class Entry:
     actor: str
     action: str
     subject: str
-    before: dict[str, Any] | None
+    before: dict[str, object] | None
     after: dict[str, Any] | None
     reason: str
     hash: str
@@ -55,28 +56,27 @@ class Entry:
 
 def record(
     session: Session,
+    change: ChangeContext,
     *,
-    now: datetime,
-    actor: str,
     action: str,
     subject: str,
-    reason: str,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
 ) -> None:
     """Append one entry in the caller's transaction; nothing is recorded when that rolls back."""
     lock_commit_order(session)  # two writers must not both continue from the same predecessor
     last_id, last_hash = _newest(session)
     entry = AuditEntry(
-        at=now,
-        actor=actor,
+        at=change.now,
+        actor=change.actor,
         action=action,
         subject=subject,
         before=_plain(before),
         after=_plain(after),
-        reason=reason,
+        reason=change.reason,
         previous_hash=last_hash,
     )
+    # The id is not sealed: it is not known before the flush, and the order is proved by the previous hash alone.
     entry.hash = _seal(entry)
     session.add(entry)
     session.flush()
@@ -106,7 +106,7 @@ def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     count = session.scalar(select(func.count()).select_from(AuditEntry)) or 0
     audit_head.replace_seal(session, End(count, *_newest(session)))
     after = {"entries": count, "first_broken": found.first_broken, "problem": found.problem}
-    record(session, now=now, actor=actor, action="audit.seal", subject="audit", reason=reason.strip(), after=after)
+    record(session, ChangeContext(now, actor, reason.strip()), action="audit.seal", subject="audit", after=after)
 
 
 def every(session: Session) -> Iterator[AuditEntry]:
@@ -117,6 +117,7 @@ def every(session: Session) -> Iterator[AuditEntry]:
     ).all():
         yield from batch
         last_id = batch[-1].id
+        # The session would otherwise keep every entry of the trail in memory.
         session.expunge_all()
 
 
@@ -150,7 +151,7 @@ def actors(session: Session, *, limit: int) -> list[str]:
     return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor).limit(limit)))
 
 
-def to_json(entry: Entry | AuditEntry) -> dict[str, Any]:
+def to_json(entry: Entry | AuditEntry) -> dict[str, object]:
     """An entry as JSON."""
     return {
         "id": entry.id,
@@ -185,9 +186,9 @@ def _seal(entry: AuditEntry) -> str:
     return hashlib.sha256(json.dumps(sealed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _plain(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _plain(value: Mapping[str, object] | None) -> dict[str, object] | None:
     """Return `value` as the JSON column will give it back, so that the hash holds after a round trip."""
     if value is None:
         return None
-    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    plain: dict[str, object] = json.loads(json.dumps(value, default=str))
     return plain

@@ -43,11 +43,14 @@ def extend(session: Session, entry: AuditEntry, last_id: int) -> None:
     if head is None:
         return  # removed from outside; made again, it would hide that
     fits = (last_id, entry.previous_hash) == (head.last_id, head.last_hash)
+    # A trail without a seal is sealed from this entry on. The head says from which, so a seal that was removed shows
+    # too.
     if head.seal:
         fits = fits and _is_sealed(head)
     else:
         head.sealed_from = entry.id
     head.entries, head.last_id, head.last_hash = head.entries + 1, entry.id, entry.hash
+    # A seal that did not fit is not repaired by the next honest entry; only `replace_seal` does that, by a person.
     head.seal = _seal(head) if fits else UNSEALED
     session.flush()
 
@@ -104,6 +107,7 @@ def _is_sealed(head: AuditHead) -> bool:
 
 
 def _seal(head: AuditHead) -> str:
-    words = f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}"
+    content = f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}"
+    # A key of its own, derived from SECRET_KEY: nothing else that is signed with that one can pass for a seal.
     key = hmac.digest(current().secret_key.encode(), PURPOSE, "sha256")
-    return hmac.new(key, words.encode(), "sha256").hexdigest()
+    return hmac.new(key, content.encode(), "sha256").hexdigest()

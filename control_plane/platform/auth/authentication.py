@@ -19,7 +19,7 @@ from control_plane.platform.problems import Problem
 
 PRINCIPAL = "rollout.caller"
 SESSION_LIFETIME = timedelta(hours=12)
-SEEN_SECONDS = 60
+TOUCH_SECONDS = 60
 """How old the note of the last use may become before the cookie is written again."""
 ACCOUNT_CHARACTERS = 64
 QUEUE_SHARE = 1 / 16
@@ -118,6 +118,7 @@ def sign_in(username: str, password: str, *, now: datetime) -> Person:
             raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
     with transaction() as database_session:
         session_id = accounts.begin_session(database_session, found, now=now, lifetime=SESSION_LIFETIME)
+    # Nothing of an earlier session survives a sign-in, so that no cookie planted before it gains its rights.
     session.clear()
     session.permanent = True
     began = now.timestamp()
@@ -158,11 +159,9 @@ def _token_principal(text: str) -> Principal | TokenRefusal:
 
 
 def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | None:
-    """Check a password.
-
-    A hash takes time, so only a few wait for theirs, and no database connection waits with them.
-    """
+    """Check a password, and note in `made` whether it failed."""
     try:
+        # A hash takes time, so only a few requests wait for theirs, and no database connection waits with them.
         with passwords.queue(max(2, int(settings.current().threads * QUEUE_SHARE))):
             with read_only() as database_session:
                 person, password_hash = accounts.claimed(database_session, username)
@@ -181,9 +180,11 @@ def _session_principal() -> Principal | None:
         return None
     with read_only() as database_session:
         found = accounts.person_of_session(database_session, session_id)
+    # Changing a role or a password raises the version, which ends every session of that person at once.
     if found is None or found.session_version != session.get("version"):
         return None
-    if now - session["seen_at"] > SEEN_SECONDS:
+    # Each write sends the cookie again; once a minute is enough to tell idle from busy.
+    if now - session["seen_at"] > TOUCH_SECONDS:
         session["seen_at"] = now
     return Principal(found.username, role=found.role, person=found)
 
@@ -192,5 +193,5 @@ def _is_over(now: float) -> bool:
     """Return whether the session has lasted too long, or was not used for too long."""
     idle_seconds = settings.current().session_idle_minutes * 60
     signed_in_at: float = session.get("signed_in_at", 0.0)
-    seen_at: float = session.get("seen_at", 0.0)
-    return now - signed_in_at > SESSION_LIFETIME.total_seconds() or now - seen_at > idle_seconds
+    used_at: float = session.get("seen_at", 0.0)
+    return now - signed_in_at > SESSION_LIFETIME.total_seconds() or now - used_at > idle_seconds

@@ -175,8 +175,8 @@ def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
 def _require_environment(held: Token) -> None:
     here = settings.current().environment
     if held.type is TokenType.SERVICE and held.environment not in (EVERY, here):
-        words = f"The token {held.name!r} is for {held.environment}, and this server is {here}; use a token for {here}."
-        raise Problem(403, "WRONG_ENVIRONMENT", words)
+        detail = f"The token {held.name!r} is for {held.environment}, this server is {here}; use a token for {here}."
+        raise Problem(403, "WRONG_ENVIRONMENT", detail)
 
 
 def _refuse(reason: str, *, failed: bool, unleash: bool = False) -> Never:
@@ -190,8 +190,8 @@ def _refuse(reason: str, *, failed: bool, unleash: bool = False) -> Never:
 def _refuse_type(held: Token, allowed: frozenset[TokenType], *, unleash: bool) -> Never:
     if unleash:
         _refuse_as_unleash(403, UNLEASH_WRONG_TYPE)
-    words = f"The token {held.name!r} is of type {held.type}; this needs {' or '.join(sorted(allowed))}."
-    raise Problem(403, "WRONG_TOKEN_TYPE", words)
+    detail = f"The token {held.name!r} is of type {held.type}; this needs {' or '.join(sorted(allowed))}."
+    raise Problem(403, "WRONG_TOKEN_TYPE", detail)
 
 
 def _refuse_as_unleash(status: int, message: str) -> Never:

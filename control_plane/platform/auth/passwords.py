@@ -50,6 +50,7 @@ def is_password(password_hash: str, password: str) -> bool:
     """Return whether `password` is the one that was hashed."""
     with _hashing:
         try:
+            # Cut: nobody makes us hash a megabyte, and no stored password is as long as that.
             return hasher.verify(password_hash, password[: CHARACTERS.stop])
         except (VerificationError, InvalidHashError):
             return False

@@ -39,12 +39,12 @@ class Failures:
         """Count an attempt until `end`. Raises a 429 Problem where failures and attempts reach the limit."""
         key = (limit.key_for(), name)
         with self._changing:
+            # Attempts under way count as failures until they end: otherwise a thousand guesses at once would all be
+            # within the limit.
             left = self._limiter.get_window_stats(limit, name).remaining - self._under_way[key]
             if left > 0:
                 self._under_way[key] += 1
                 return
-            if not self._under_way[key]:
-                del self._under_way[key]
         raise self._exhausted(limit, name)
 
     def end(self, limit: RateLimitItem, name: str, *, failed: bool) -> None:
@@ -98,8 +98,8 @@ def attempt(*limits: tuple[RateLimitItem, str]) -> Iterator[Attempt]:
 
 def raise_if_exceeded(limit: RateLimitItem, address: str) -> None:
     """Raise a 429 Problem once `address` has failed too often."""
-    with attempt((limit, network(address))) as asked:
-        asked.failed = False
+    with attempt((limit, network(address))) as attempted:
+        attempted.failed = False
 
 
 def count(limit: RateLimitItem, address: str) -> None:
@@ -121,6 +121,7 @@ def network(address: str) -> str:
     except ValueError:
         return address
     if isinstance(found, IPv6Address):
+        # An IPv4 client on an IPv6 socket counts as its IPv4 address, not as the one site that all of those share.
         return str(found.ipv4_mapped or ip_network((found, IPV6_SITE_BITS), strict=False))
     return str(found)
 

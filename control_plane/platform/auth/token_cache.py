@@ -37,18 +37,18 @@ class TokenCache:
     def __init__(
         self,
         fetch: Fetch,
-        recall: Load,
+        load_backup: Load,
         is_transient: Callable[[Exception], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fetch = fetch
-        self._recall = recall
+        self._load_backup = load_backup
         self._is_transient = is_transient
         self._clock = clock
         self._tokens: dict[str, Token] = {}
-        self._recalled: Mapping[str, Token] | None = None
-        self._seen: dict[int, datetime] = {}
+        self._backup: Mapping[str, Token] | None = None
+        self._uses: dict[int, datetime] = {}
         self._confirmed_at = clock()
         self._paused_until = clock()
         self._asking = threading.Lock()
@@ -74,12 +74,12 @@ class TokenCache:
             self._tokens.pop(selector, None)
 
     def record_use(self, token_id: int, now: datetime) -> None:
-        """Remember that a token was used; `take_seen` hands the notes over for storing."""
-        self._seen[token_id] = now
+        """Remember that a token was used; `take_uses` hands the notes over for storing."""
+        self._uses[token_id] = now
 
     def take_uses(self) -> dict[int, datetime]:
         """When each token was last used since the last call."""
-        taken, self._seen = self._seen, {}
+        taken, self._uses = self._uses, {}
         return taken
 
     def _is_fresh(self) -> bool:
@@ -98,7 +98,7 @@ class TokenCache:
             self._asking.release()
 
     def _confirm(self) -> None:
-        asked_at = self._clock()
+        began_at = self._clock()
         held = list(self._tokens)
         try:
             found = self._fetch(held) if held else {}
@@ -113,8 +113,10 @@ class TokenCache:
                 self._tokens.pop(selector, None)
             # A token forgotten meanwhile stays forgotten: what was found may be older than the reason.
             self._tokens.update({each: found[each] for each in held if each in found and each in self._tokens})
-        self._confirmed_at = asked_at
-        self._recalled = None
+        # From when the question was asked, not from when it was answered: a token revoked in between must not gain that
+        # time.
+        self._confirmed_at = began_at
+        self._backup = None
 
     def _learn(self, selector: str) -> Token | None:
         try:
@@ -137,9 +139,9 @@ class TokenCache:
             self._tokens[token.selector] = token
 
     def _remembered(self) -> Mapping[str, Token]:
-        if self._recalled is None:
-            self._recalled = self._recall()
-        return self._recalled
+        if self._backup is None:
+            self._backup = self._load_backup()
+        return self._backup
 
     def _pause(self, cause: str) -> None:
         if self._clock() >= self._paused_until:

@@ -12,6 +12,7 @@ from typing import Protocol
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform import settings
 from control_plane.platform.auth import account_store, audit, token_backup
 from control_plane.platform.auth.token_cache import CONFIRM_SECONDS, TokenCache
@@ -35,7 +36,7 @@ WRITE_SECONDS = 60
 ACTOR_PREFIX = "token:"
 """How the name of an actor begins that is a token."""
 FILE_NAME = "tokens.json"
-UNKNOWN = TokenRefusal("The token is not one of ours; check that all of it was copied.")
+UNKNOWN = TokenRefusal("This installation does not know the token; check that all of it was copied.")
 
 
 class TokenVerifier(Protocol):
@@ -87,7 +88,7 @@ def create_token(
         expires_at=expires_at,
     )
     scope = {"type": kind, "environment": environment, "expires_at": expires_at}
-    _audit(session, "create", token, now=now, actor=actor, reason="", after=scope)
+    _audit(session, "create", token, ChangeContext(now, actor), after=scope)
     return text
 
 
@@ -104,12 +105,12 @@ def people_behind(session: Session, actor: str) -> frozenset[str]:
     makers: dict[str, set[str]] = {}
     for each in account_store.tokens(session):
         makers.setdefault(f"{ACTOR_PREFIX}{each.name}", set()).add(each.created_by)
-    found, waiting, seen = set[str](), [actor], set[str]()
+    found, waiting, visited = set[str](), [actor], set[str]()
     while waiting:
         name = waiting.pop()
-        if name in seen:
+        if name in visited:
             continue
-        seen.add(name)
+        visited.add(name)
         if name in makers:
             waiting.extend(makers[name])
         else:
@@ -123,7 +124,8 @@ def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, 
     if token is None:
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     if account_store.revoke(session, token_id, now):
-        _audit(session, "revoke", token, now=now, actor=actor, reason=reason)
+        _audit(session, "revoke", token, ChangeContext(now, actor, reason))
+        # Not before the commit: a request in between would read the token back into the cache as still in force.
         after_commit(session, partial(CACHE.get().forget, token.selector))
 
 
@@ -136,6 +138,7 @@ def check_token(text: str, now: datetime) -> Token | TokenRefusal:
         return verifier.check(text, now)
     selector, cache = token_selector(text), CACHE.get()
     token = cache.find(selector) if selector else None
+    # The selector finds the row, the rest of the text proves it, compared in constant time: only that part is secret.
     if token is None or not compare_digest(token.digest, token_digest(text)):
         return UNKNOWN
     if (refusal := _expired(token, now)) is not None:
@@ -162,12 +165,12 @@ def init_app(app: Flask, *, clock: Callable[[], float] = time.monotonic) -> None
 
 def write_uses() -> None:
     """Store when tokens were last used, and the tokens in force for a start without the database."""
-    seen = CACHE.get().take_uses()
+    uses = CACHE.get().take_uses()
     try:
         with transaction() as session:
-            account_store.touch_last_seen(session, seen)
+            account_store.touch_last_seen(session, uses)
     except Exception:
-        for token_id, at in seen.items():
+        for token_id, at in uses.items():
             CACHE.get().record_use(token_id, at)
         raise
     with read_only() as session:
@@ -196,28 +199,25 @@ def _audit(
     session: Session,
     verb: str,
     token: Token,
+    change: ChangeContext,
     *,
-    now: datetime,
-    actor: str,
-    reason: str,
     after: Mapping[str, object] | None = None,
 ) -> None:
-    subject = f"token:{token.name}"
-    audit.record(session, now=now, actor=actor, action=f"token.{verb}", subject=subject, reason=reason, after=after)
+    audit.record(session, change, action=f"token.{verb}", subject=f"token:{token.name}", after=after)
 
 
 def _kind(kind: TokenType | str) -> TokenType:
     try:
         return TokenType(kind)
     except ValueError:
-        words = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
-        raise Problem(422, "UNKNOWN_TOKEN_TYPE", words) from None
+        detail = f"There are no tokens of type {kind[:40]!r}; use {', '.join(TokenType)}."
+        raise Problem(422, "UNKNOWN_TOKEN_TYPE", detail) from None
 
 
 def _environment(environment: str) -> str:
     if not ENVIRONMENT.fullmatch(environment):
-        words = f"The environment {environment[:50]!r} can't be used; name one, such as production."
-        raise Problem(422, "INVALID_ENVIRONMENT", words)
+        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", detail)
     return environment
 
 
@@ -225,5 +225,5 @@ def _check(name: str, expires_at: datetime | None, *, now: datetime) -> None:
     if len(name) not in NAME_CHARACTERS or not name.isprintable():
         raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
     if expires_at is not None and expires_at <= now:
-        words = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
-        raise Problem(422, "INVALID_EXPIRY", words)
+        detail = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
+        raise Problem(422, "INVALID_EXPIRY", detail)

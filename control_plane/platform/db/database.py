@@ -71,7 +71,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
         if value is None:
             return None
         if value.tzinfo is None:
@@ -116,10 +116,12 @@ def transaction() -> Iterator[Session]:
         try:
             with _session(db.engine, hooks) as session:
                 yield session
+        # Also when the commit itself failed, and when the process is told to stop.
         except BaseException:
             for action in hooks[AFTER_ROLLBACK]:
                 action()
             raise
+        # The connection is back in the pool by now, so an action may use the database itself.
         for action in hooks[AFTER_COMMIT]:
             action()
 
@@ -148,6 +150,7 @@ def _session(engine: Engine, hooks: Hooks) -> Iterator[Session]:
     with engine.begin() as connection, Session(connection, expire_on_commit=False) as session:
         session.info.update({**hooks, CONNECTION: connection})
         yield session
+        # This only flushes: the commit is the connection's, when the block around it ends.
         if session.in_transaction():
             session.commit()
 
@@ -214,7 +217,7 @@ def is_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
-def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
+def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
     if backend == "sqlite":
         # The connection that wrote last still has the pages it wrote; any other one has to read them again.
         sizes = {"pool_size": 8, "max_overflow": settings.threads, "pool_use_lifo": True}
@@ -231,7 +234,7 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, Any]:
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
     @event.listens_for(engine, "do_connect")
-    def make_private_on_connect(*_: Any) -> None:
+    def make_private_on_connect(*_: object) -> None:
         if engine.url.database and not engine.url.database.startswith((":", "file:")):
             _make_private(Path(engine.url.database))
 
@@ -249,12 +252,12 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
         read_only = connection.get_execution_options().get(READ_ONLY, False)
         driver = connection.connection.driver_connection
         assert driver is not None
-        words = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         try:
-            driver.execute(words)
+            driver.execute(statement)
         except sqlite3.Error as error:
             # Past SQLAlchemy, and told in its words: a database that is locked or read only is an outage, no defect.
-            refused = OperationalError(words, None, error)
+            refused = OperationalError(statement, None, error)
             BEGIN_ERROR_HOOK.get()(refused)
             raise refused from error
 

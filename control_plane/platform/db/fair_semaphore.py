@@ -41,6 +41,8 @@ class FairSemaphore:
         if turn.acquire(timeout=self._max_wait_seconds):
             return True
         with self._lock:
+            # Time is up, but `release` may have handed the permit on between the timeout and this lock: then it is ours
+            # to give back.
             if turn in self._waiters:
                 self._waiters.remove(turn)
                 return False
@@ -60,6 +62,7 @@ class FairSemaphore:
 
     def _admit(self) -> None:
         while self._waiters and self._taken < self._permits:
+            # Taken on behalf of the waiter, before it wakes: nobody who comes now can slip in between.
             self._taken += 1
             self._waiters.popleft().release()
 

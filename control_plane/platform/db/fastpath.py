@@ -27,13 +27,13 @@ from control_plane.platform.db.database import CONNECTION, Statements, db
 from control_plane.platform.db.fair_semaphore import AdaptiveLimit, FairSemaphore
 from control_plane.platform.extensions import AppState
 
-Values = Mapping[str, Any]
+Values = Mapping[str, object]
 """The bind parameters, by name."""
 Texts = Sequence[bytes | None]
 Result = TypeVar("Result")
 Run = Callable[[Any, str, Any], Result]
-Get = Callable[[Values], Any]
-Convert = Callable[[Any], Any]
+Get = Callable[[Values], object]
+Convert = Callable[[object], object]
 
 NOTHING: Values = {}
 LIBPQ = psycopg_dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ class CompiledStatement:
         compiled = self._compile(LIBPQ, NOTHING)
         return self._run_in_own_transaction(compiled, texts, compiled.prepared_value)
 
-    def _run_in_own_transaction(self, compiled: "_Compiled", values: Any, run: "Run[Result]") -> Result:
+    def _run_in_own_transaction(self, compiled: "_Compiled", values: object, run: "Run[Result]") -> Result:
         has_permit = self.semaphore.acquire()
         try:
             pooled = _checkout()
@@ -137,26 +137,26 @@ class _Compiled:
     binds: Sequence[tuple[str, Get]]
     is_positional: bool
     converters: Sequence[tuple[int, Convert]]
-    row: Callable[[Sequence[Any]], Any]
+    row: Callable[[Sequence[object]], object]
     name: bytes
 
-    def bind(self, values: Values) -> Any:
+    def bind(self, values: Values) -> object:
         """Return the driver's parameters. Raises KeyError for a missing value."""
         if self.is_positional:
             return [get(values) for _, get in self.binds]
         return {place: get(values) for place, get in self.binds}
 
-    def read(self, rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    def read(self, rows: Sequence[Sequence[object]]) -> Sequence[object]:
         """Return the rows, each column in Python's type."""
         return [self.row(self._converted(row)) for row in rows] if self.converters else list(map(self.row, rows))
 
-    def _converted(self, row: Sequence[Any]) -> list[Any]:
+    def _converted(self, row: Sequence[object]) -> list[object]:
         columns = list(row)
         for index, convert in self.converters:
             columns[index] = convert(columns[index])
         return columns
 
-    def prepared_rows(self, driver: psycopg.Connection[Any], sql: str, values: Sequence[Any]) -> list[Any]:
+    def prepared_rows(self, driver: psycopg.Connection[object], sql: str, values: Sequence[object]) -> list[Any]:
         """Return every row of the statement, in the driver's types."""
         types = Transformer(driver)
         # None among them is SQL's NULL, which libpq takes and the driver's types don't say.
@@ -164,7 +164,7 @@ class _Compiled:
         types.set_pgresult(result)
         return types.load_rows(0, result.ntuples, tuple)
 
-    def prepared_value(self, driver: psycopg.Connection[Any], sql: str, texts: Texts) -> bytes:
+    def prepared_value(self, driver: psycopg.Connection[object], sql: str, texts: Texts) -> bytes:
         """Return the one value of the statement as PostgreSQL writes it."""
         if b"\0" in b"".join(filter(None, texts)):
             raise psycopg.DataError("PostgreSQL's texts hold no zero bytes.")  # libpq would read up to there
@@ -172,7 +172,7 @@ class _Compiled:
         assert value is not None
         return value
 
-    def _prepared(self, driver: psycopg.Connection[Any], sql: str, texts: Any) -> pq.abc.PGresult:
+    def _prepared(self, driver: psycopg.Connection[object], sql: str, texts: Any) -> pq.abc.PGresult:
         result = driver.pgconn.exec_prepared(self.name, texts)
         if result.error_field(pq.DiagnosticField.SQLSTATE) == UNKNOWN_STATEMENT:
             # A new connection, or one on which a transaction was rolled back: the driver deallocates everything then.
@@ -200,7 +200,7 @@ def _compile(statement: Executable, dialect: Dialect, names: list[str]) -> _Comp
     )
 
 
-def _getter(parameter: BindParameter[Any], dialect: Dialect) -> Get:
+def _getter(parameter: BindParameter[object], dialect: Dialect) -> Get:
     """Return what takes a parameter out of the values, converted; a constant where the statement holds its value."""
     convert = cast(Convert | None, parameter.type.dialect_impl(dialect).bind_processor(dialect))
     if not parameter.required:
@@ -228,7 +228,7 @@ def _execute(
     holder: Connection | PoolProxiedConnection,
     pooled: PoolProxiedConnection,
     sql: str,
-    values: Any,
+    values: object,
     run: Run[Result],
 ) -> Result:
     """Run a statement by the driver's connection and report it; `holder` learns of a lost one. Raises DBAPIError."""
@@ -262,17 +262,17 @@ def _failure(error: psycopg.Error | sqlite3.Error, sql: str | None, *, is_lost: 
     return failure
 
 
-def _rows(driver: Any, sql: str, values: Any) -> tuple[list[Any], int]:
+def _rows(driver: Any, sql: str, values: object) -> tuple[list[object], int]:
     cursor = driver.execute(sql, values)
     # On SQLite a change with RETURNING is done only when it has been read.
     return cursor.fetchall() if cursor.description else [], cursor.rowcount
 
 
-def _no_rows(driver: Any, sql: str, values: Any) -> None:
+def _no_rows(driver: Any, sql: str, values: object) -> None:
     driver.cursor().executemany(sql, values)
 
 
-def _check(driver: psycopg.Connection[Any], result: pq.abc.PGresult) -> pq.abc.PGresult:
+def _check(driver: psycopg.Connection[object], result: pq.abc.PGresult) -> pq.abc.PGresult:
     if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
         return result
     if driver.closed:

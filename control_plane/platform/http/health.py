@@ -90,6 +90,7 @@ def _ping_database() -> None:
 
 def _ping_writes() -> None:
     """A disk without room and a standby answer every query, and take no change."""
+    # The heartbeat writes every second anyway, so no check has to write.
     failure = jobs_of(current_app).lead_failure
     if failure is not None:
         raise NotReady(f"The database takes no changes ({failure}).")

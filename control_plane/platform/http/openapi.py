@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import getdoc
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import Blueprint, Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
@@ -26,7 +26,7 @@ JSON = "application/json"
 REFERENCE = "#/components/schemas/{model}"
 ATTRIBUTE = "__documentation__"
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
-PROBLEM: dict[str, Any] = {
+PROBLEM: dict[str, object] = {
     "type": "object",
     "description": "A problem document (RFC 9457); `code` never changes, `detail` says what to do.",
     "required": ["type", "title", "status", "detail", "code"],
@@ -39,12 +39,12 @@ PROBLEM: dict[str, Any] = {
         "request_id": {"type": "string"},
     },
 }
-SECURITY: dict[str, Any] = {
+SECURITY: dict[str, object] = {
     "token": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "A token, raw or as Bearer."},
     "session": {"type": "apiKey", "in": "cookie", "name": "rollout_session", "description": "Somebody signed in."},
 }
 
-V = TypeVar("V", bound=Callable[..., Any])
+V = TypeVar("V", bound=Callable[..., object])
 Content = type[BaseModel] | str | None
 """A model, a media type for what is no JSON, or None for no body."""
 ResponseModels = Mapping[int, Content | tuple[Content, ...]]
@@ -93,9 +93,11 @@ def describe(app: Flask, routes: Mapping[str, Documentation]) -> None:
     """Tell what views take and give, by endpoint, where that is too long to stand beside them. What they say stays."""
     for endpoint, added in routes.items():
         view = app.view_functions[endpoint]
-        told: Documentation = getattr(view, ATTRIBUTE, Documentation())
-        query = {**told.query, **added.query}
-        merged = Documentation(added.body or told.body, added.body_is_optional, query, added.answers or told.answers)
+        documentation: Documentation = getattr(view, ATTRIBUTE, Documentation())
+        query = {**documentation.query, **added.query}
+        merged = Documentation(
+            added.body or documentation.body, added.body_is_optional, query, added.answers or documentation.answers
+        )
         setattr(view, ATTRIBUTE, merged)
 
 
@@ -103,10 +105,10 @@ class Description(BaseModel):
     """An OpenAPI document."""
 
     openapi: str
-    info: dict[str, Any]
-    paths: dict[str, Any]
-    components: dict[str, Any]
-    security: list[dict[str, Any]]
+    info: dict[str, object]
+    paths: dict[str, object]
+    components: dict[str, object]
+    security: list[dict[str, object]]
 
 
 @bp.get("/openapi.json")
@@ -116,9 +118,9 @@ def show() -> ResponseReturnValue:
     return jsonify(document(current_app))
 
 
-def document(app: Flask) -> dict[str, Any]:
+def document(app: Flask) -> dict[str, object]:
     """The OpenAPI 3.1 description of the application's routes for programs."""
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, object]] = {}
     described = [(rule, method) for rule in app.url_map.iter_rules() for method in _methods(rule)]
     for rule, method in sorted(described, key=lambda each: (each[0].rule, each[1])):
         path = ARGUMENT.sub(r"{\1}", rule.rule)
@@ -146,52 +148,52 @@ def _methods(rule: Rule) -> Iterator[str]:
         yield from (method for method in METHODS if method in (rule.methods or ()))
 
 
-def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
+def _operation(app: Flask, rule: Rule, method: str) -> dict[str, object]:
     view = app.view_functions[rule.endpoint]
-    told: Documentation = getattr(view, ATTRIBUTE, Documentation())
-    words = (getdoc(view) or rule.endpoint).split("\n", 1)
-    operation: dict[str, Any] = {
+    documentation: Documentation = getattr(view, ATTRIBUTE, Documentation())
+    paragraphs = (getdoc(view) or rule.endpoint).split("\n", 1)
+    operation: dict[str, object] = {
         "operationId": f"{rule.endpoint}.{method.lower()}",
         "tags": [rule.endpoint.split(".", 1)[0]],
-        "summary": words[0],
-        "parameters": [*_path_parameters(rule), *_query_parameters(told)],
-        "responses": _responses(told),
+        "summary": paragraphs[0],
+        "parameters": [*_path_parameters(rule), *_query_parameters(documentation)],
+        "responses": _responses(documentation),
     }
-    if len(words) > 1:
-        operation["description"] = words[1].strip()
-    if told.body is not None:
-        content = {JSON: {"schema": _reference(told.body)}}
-        operation["requestBody"] = {"required": not told.body_is_optional, "content": content}
+    if len(paragraphs) > 1:
+        operation["description"] = paragraphs[1].strip()
+    if documentation.body is not None:
+        content = {JSON: {"schema": _reference(documentation.body)}}
+        operation["requestBody"] = {"required": not documentation.body_is_optional, "content": content}
     return operation
 
 
-def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
+def _path_parameters(rule: Rule) -> Iterator[dict[str, object]]:
     for name, converter in rule._converters.items():  # noqa: SLF001 - werkzeug has no public way to them
         kind = "integer" if type(converter).__name__ == "IntegerConverter" else "string"
         schema = {"type": kind, **({"minLength": 1} if kind == "string" else {"minimum": 0})}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _query_parameters(told: Documentation) -> Iterator[dict[str, Any]]:
-    for name, words in told.query.items():
-        yield {"name": name, "in": "query", "description": words, "schema": {"type": "string"}}
+def _query_parameters(documentation: Documentation) -> Iterator[dict[str, object]]:
+    for name, description in documentation.query.items():
+        yield {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
 
 
-def _responses(told: Documentation) -> dict[str, Any]:
-    answers = {str(status): _response(content) for status, content in (told.answers or {200: JSON}).items()}
+def _responses(documentation: Documentation) -> dict[str, object]:
+    answers = {str(status): _response(content) for status, content in (documentation.answers or {200: JSON}).items()}
     problem = {"schema": {"$ref": REFERENCE.format(model="Problem")}}
     content = {MEDIA_TYPE: problem, JSON: {"schema": {"type": "object"}}}
     return {**answers, "default": {"description": "A refusal; to SDKs in their own words.", "content": content}}
 
 
-def _response(contents: Content | tuple[Content, ...]) -> dict[str, Any]:
+def _response(contents: Content | tuple[Content, ...]) -> dict[str, object]:
     if contents is None:
         return {"description": "Done."}
     each = contents if isinstance(contents, tuple) else (contents,)
     return {"description": "The answer.", "content": dict(map(_content, each))}
 
 
-def _content(content: Content) -> tuple[str, dict[str, Any]]:
+def _content(content: Content) -> tuple[str, dict[str, object]]:
     if isinstance(content, str):
         return content, {"schema": {"type": "object"} if content == JSON else {"type": "string"}}
     assert content is not None, "an answer without a body has nothing to choose from"
@@ -206,13 +208,13 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REFERENCE.format(model=model.__name__)}
 
 
-def _schemas(app: Flask) -> dict[str, Any]:
-    told = [getattr(view, ATTRIBUTE, Documentation()) for view in app.view_functions.values()]
-    bodies = {each.body for each in told if each.body}
-    given = (content for each in told for content in each.answers.values())
+def _schemas(app: Flask) -> dict[str, object]:
+    documented = [getattr(view, ATTRIBUTE, Documentation()) for view in app.view_functions.values()]
+    bodies = {each.body for each in documented if each.body}
+    given = (content for each in documented for content in each.answers.values())
     answers = {
         each for content in given for each in (content if isinstance(content, tuple) else (content,)) if _is_model(each)
     }
-    asked = [(model, "validation") for model in bodies] + [(model, "serialization") for model in answers - bodies]
-    _, definitions = models_json_schema(asked, ref_template=REFERENCE)  # type: ignore[arg-type]
+    modes = [(model, "validation") for model in bodies] + [(model, "serialization") for model in answers - bodies]
+    _, definitions = models_json_schema(modes, ref_template=REFERENCE)  # type: ignore[arg-type]
     return {**definitions.get("$defs", {}), "Problem": PROBLEM}

@@ -24,7 +24,7 @@ WINDOW_SECONDS = 3600
 """At four operations a minute an account that fails once in five minutes would look like 5 % of everybody."""
 SHARE_OF_ONE = 3
 """An account's failures count while they are at most one in so many of all that count."""
-ACCOUNTS_KEPT = 1000
+ACCOUNTS_MAX = 1000
 """So many failing accounts are no single one's fault: from here on everything counts and nothing more is stored."""
 
 SERVED = "served"
@@ -49,7 +49,7 @@ COUNTED = CompiledStatement(
         TABLE.c.window == bindparam("window"),
         TABLE.c.bad > 0,
     )
-    .limit(ACCOUNTS_KEPT)
+    .limit(ACCOUNTS_MAX)
 )
 
 
@@ -83,10 +83,8 @@ def countable(counted: Mapping[str, int], failures: Mapping[str, int]) -> dict[s
 
 
 def admit(session: Session, failures: Mapping[Failure, int], now: datetime) -> tuple[Counter[Series], Counter[Series]]:
-    """Return how many of `failures` count, and how many are excess, whichever process saw them; remember those.
-
-    Two processes that write at once may both count an account's first failure; by one or two an hour no test changes.
-    """
+    """Return how many of `failures` count, and how many are excess, whichever process saw them; remember those."""
+    # Two processes that write at once may both count an account's first failure; by one or two an hour no test changes.
     window = int(now.timestamp()) // WINDOW_SECONDS
     by_series: dict[Series, list[tuple[Failure, int]]] = defaultdict(list)
     for failure, number in failures.items():
@@ -121,7 +119,7 @@ def _admit(session: Session, series: Series, failures: list[tuple[Failure, int]]
     signal, engine, role = series
     row = {"signal": signal, "engine": engine if role == SERVED else f"{engine} {role}", "window": window}
     counted = dict(COUNTED.fetch_all(session, row))
-    if len(counted) >= ACCOUNTS_KEPT:
+    if len(counted) >= ACCOUNTS_MAX:
         number = sum(number for _, number in failures)
         return number, number
     fresh = Counter[str]()
@@ -133,6 +131,6 @@ def _admit(session: Session, series: Series, failures: list[tuple[Failure, int]]
     return fresh.total(), sum(found.values())
 
 
-def _is_first(session: Session, row: Mapping[str, Any], failure: Failure) -> bool:
+def _is_first(session: Session, row: Mapping[str, object], failure: Failure) -> bool:
     assert failure.operation is not None
     return bool(ADD_ONCE.execute(session, {**row, "account": hashed(failure.account, failure.operation), "bad": 0}))

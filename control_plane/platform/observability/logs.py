@@ -5,14 +5,13 @@ import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any
 
 import structlog
 from flask import g, has_request_context
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
-SECRET_WORDS = ("password", "secret", "authorization", "cookie", "api_key")
+SECRET_KEYS = ("password", "secret", "authorization", "cookie", "api_key")
 # One list for the life of the process, changed in place: loggers keep hold of it, which makes them cheap.
 PROCESSORS: list[Processor] = []
 ENCODER = json.JSONEncoder(default=str)
@@ -55,14 +54,14 @@ def configure(log_format: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def add_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def add_request_id(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
     """Tie an event to the request that caused it."""
     if has_request_context() and "request_id" in g:
         event.setdefault("request_id", g.request_id)
     return event
 
 
-def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
     """Blank every field whose name speaks of a secret, should one be logged by mistake."""
     for name in event:
         if _is_secret(name):
@@ -70,7 +69,7 @@ def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
-def as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+def as_json(_logger: object, _method: str, event: MutableMapping[str, object]) -> str:
     """One line; what JSON doesn't know is written as text."""
     return ENCODER.encode(event)
 
@@ -85,4 +84,4 @@ def _renderers(log_format: str) -> list[Processor]:
 
 @lru_cache(maxsize=1024)
 def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in SECRET_WORDS)
+    return any(word in name.lower() for word in SECRET_KEYS)

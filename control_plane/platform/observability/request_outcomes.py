@@ -42,8 +42,8 @@ def set_engine(engine: str) -> None:
 def account() -> str:
     """Return the account that a failure of this request counts for, else the caller."""
     environ = request.environ
-    asked_for = request.url_rule.rule if request.url_rule else ""
-    return environ.get(ACCOUNT) or f"{environ.get(PROVED, '')} {asked_for}"
+    route = request.url_rule.rule if request.url_rule else ""
+    return environ.get(ACCOUNT) or f"{environ.get(PROVED, '')} {route}"
 
 
 def engine() -> str:

@@ -174,6 +174,7 @@ def flush(now: datetime) -> None:
 def write(session: Session, now: datetime) -> None:
     """Write this process's counts in the caller's transaction; if that rolls back they are kept for the next flush."""
     buffer = BUFFER.get()
+    # Taken before the write, so that outcomes counted meanwhile go into the next flush and none is written twice.
     good, bad, failures = taken = buffer.take()
     database.after_rollback(session, lambda: buffer.put_back(*taken))
     if failures:

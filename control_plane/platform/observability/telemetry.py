@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from time import perf_counter
-from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -141,7 +140,8 @@ class _AtScrape(Collector):
 
 
 def _create_series() -> None:
-    """A counter born at its first error has no increase, so that error would never be seen: bear them all at 0."""
+    """Make every series of an address at 0."""
+    # A counter born at its first error has no increase, so that error would never be seen.
     for rule in current_app.url_map.iter_rules():
         SERVER_ERRORS.labels(route_label(rule.rule))
         LATENCY.labels(route_label(rule.rule))
@@ -200,7 +200,7 @@ def _is_guarded(route: str) -> bool:
 
 def _log(response: Response, route: str, seconds: float) -> None:
     environ = request.environ
-    fields: dict[str, Any] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
+    fields: dict[str, object] = {"method": environ["REQUEST_METHOD"], "route": route, "status": response.status_code}
     if route == UNMATCHED:
         fields["path"] = request.path[:200]
     if PROBLEM_CODE in environ:

@@ -51,6 +51,7 @@ def publish(session: Session, topic: str, key: str, *, now: datetime, beyond: in
         change.id = max(beyond, revision(session)) + 1
     session.add(change)
     session.flush()
+    # PostgreSQL's sequence does not notice an id that was given, and would hand out the same ids again.
     if beyond is not None and is_postgresql(session):
         session.execute(text("SELECT setval(pg_get_serial_sequence('change', 'id'), :last)"), {"last": change.id})
     if is_postgresql(session):
@@ -100,10 +101,10 @@ class ChangeFeed:
         """Look for a new revision now: this process has just committed one."""
         self._nudge.set()
 
-    def wait(self, seen: int, timeout_seconds: float) -> int:
-        """Block until the revision differs from `seen`, the feed stops or time is up; returns the revision known."""
+    def wait(self, known: int, timeout_seconds: float) -> int:
+        """Block until the revision differs from `known`, the feed stops or time is up; returns the revision known."""
         with self._changed:
-            self._changed.wait_for(lambda: self._revision != seen or self._stopped, timeout_seconds)
+            self._changed.wait_for(lambda: self._revision != known or self._stopped, timeout_seconds)
             return self._revision
 
     def start(self) -> None:
@@ -129,6 +130,7 @@ class ChangeFeed:
             newest = revision(session)
         if newest == self._revision:
             return
+        # Listeners first: whoever is woken by the new revision must find the caches of this process filled with it.
         for listener in self._listeners:
             listener(newest)
         with self._changed:
@@ -139,6 +141,8 @@ class ChangeFeed:
         with self._app.app_context():
             poll_seconds = POLL_SECONDS[db.engine.dialect.name]
             while not self._stopped:
+                # Cleared before reading: a commit that comes while we read sets it again, and the wait below returns at
+                # once.
                 self._nudge.clear()
                 try:
                     self.refresh()
@@ -154,6 +158,7 @@ class ChangeFeed:
             try:
                 with psycopg.connect(url, autocommit=True, connect_timeout=3) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
+                    # What was committed while nobody listened sent its notification to nobody.
                     self._nudge.set()
                     while not self._stopped:
                         for _ in connection.notifies(timeout=1.0, stop_after=1):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from flask import Flask
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 60.0
 """How long a change waits for locks of others; each try waits as long as the database's own limit."""
 PAUSE_SECONDS = 0.5
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 class CommandFailed(click.ClickException):
@@ -61,19 +61,19 @@ def application(*, may_create_database: bool = False) -> Flask:
     return app
 
 
-def in_application(command: Callable[..., Any]) -> Callable[..., Any]:
+def in_application(command: Callable[..., object]) -> Callable[..., object]:
     """Run a command inside an application context; what it counted reaches the guard, as no schedule runs here."""
     return _in_application(command, may_create_database=False)
 
 
-def in_new_application(command: Callable[..., Any]) -> Callable[..., Any]:
+def in_new_application(command: Callable[..., object]) -> Callable[..., object]:
     """Run a command like `in_application`, on a new database where there is none yet."""
     return _in_application(command, may_create_database=True)
 
 
-def _in_application(command: Callable[..., Any], *, may_create_database: bool) -> Callable[..., Any]:
+def _in_application(command: Callable[..., object], *, may_create_database: bool) -> Callable[..., object]:
     @wraps(command)
-    def run(*arguments: Any, **options: Any) -> Any:
+    def run(*arguments: object, **options: object) -> object:
         with application(may_create_database=may_create_database).app_context():
             try:
                 return command(*arguments, **options)
@@ -118,6 +118,6 @@ def _lock_holder() -> str:
         return lock_holders.UNKNOWN
 
 
-def echo_result(document: Mapping[str, object], words: str, *, as_json: bool) -> None:
+def echo_result(document: Mapping[str, object], text: str, *, as_json: bool) -> None:
     """Print the answer for a script or for a person."""
-    click.echo(json.dumps(document, default=str, indent=2) if as_json else words)
+    click.echo(json.dumps(document, default=str, indent=2) if as_json else text)

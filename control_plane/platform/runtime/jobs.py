@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -81,6 +80,7 @@ class Jobs:
         self._stopped.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+        # After the last job, which may have counted; before resigning, so that the next leader judges complete counts.
         self._call("flush-signals", signals.flush)
         self._call("resign", self._resign)
 
@@ -100,14 +100,14 @@ class Jobs:
             with transaction() as session:
                 leases.release(session, LEADER, self._holder, now=now)
 
-    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[Any]) -> None:
-        """On the schedule from a moment within the first interval that is the job's own.
-
-        Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
-        """
+    def _add(self, seconds: float, name: str, call: Callable[..., None], arguments: list[object]) -> None:
+        """Put the work on the schedule, from a moment within the first interval that is its own."""
+        # Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
         self._phase = (self._phase + GOLDEN) % 1.0
         began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
         trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
+        # A run that comes late, because the process was suspended, is still wanted; `coalesce` makes one run of
+        # several.
         self._scheduler.add_job(call, trigger, arguments, id=name, misfire_grace_time=None)
 
     def _run(self, name: str, job: Job) -> None:
@@ -123,6 +123,8 @@ class Jobs:
                 if name == LEAD:
                     self._lead_failure = None
             except Exception as error:
+                # Without a heartbeat somebody else may lead in a moment: stop leading now rather than when the lease is
+                # seen to end.
                 if name == LEAD:
                     self._term, self._lead_failure = None, type(error).__name__
                 log.exception("job.failed", job=name, error=type(error).__name__)

@@ -53,10 +53,13 @@ def acquire(session: Session, name: str, holder: str, *, now: datetime, ttl_seco
     """Take or renew the lease; returns its fencing term, or None while somebody else holds it."""
     expires_at = now + timedelta(seconds=ttl_seconds)
     fresh = dialect_insert(session, Lease).values(name=name, holder=holder, term=1, expires_at=expires_at)
+    # Nobody ever held it: of two processes that insert at once, the other finds the row and goes on below.
     if rowcount_of(session, fresh.on_conflict_do_nothing()) == 1:
         return 1
     renewed = (
         update(Lease)
+        # The holder renews under the same term. Everybody else waits for the end and takes over under the next term, by
+        # which work that the old holder still has under way is refused.
         .where(Lease.name == name, or_(Lease.holder == holder, Lease.expires_at <= now))
         .values(
             holder=holder, term=case((Lease.holder == holder, Lease.term), else_=Lease.term + 1), expires_at=expires_at
@@ -82,14 +85,14 @@ def heartbeat(session: Session, *, now: datetime, term: int, ttl_seconds: float)
     return None if beaten is None else int(beaten.revision)
 
 
-def rows(session: Session) -> list[dict[str, Any]]:
+def rows(session: Session) -> list[dict[str, object]]:
     """Every lease as it stands, for whoever replaces the database."""
     return [dict(row) for row in session.execute(select(Lease.__table__)).mappings()]
 
 
-def put_back(session: Session, kept: Sequence[Mapping[str, Any]]) -> None:
+def put_back(session: Session, saved: Sequence[Mapping[str, object]]) -> None:
     """Let these leases stand as they were: a term never falls back to one that somebody was fenced off by."""
-    for row in kept:
+    for row in saved:
         statement = dialect_insert(session, Lease).values(**row)
         session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=dict(row)))
 

@@ -22,12 +22,12 @@ def check(_now: datetime) -> None:
     """Tell the guard whether hardly a connection is left."""
     pool = db.engine.pool
     assert isinstance(pool, InstrumentedPool)
-    is_crowded = pool.utilization > SHARE_MAX
-    if is_crowded:
-        log.warning("database.pool_crowded", taken=pool.checkedout())
-    signals.record(Sample(SIGNAL, is_crowded))
+    is_saturated = pool.utilization > SHARE_MAX
+    if is_saturated:
+        log.warning("database.pool_saturated", taken=pool.checkedout())
+    signals.record(Sample(SIGNAL, is_saturated))
 
 
 def init_app(app: Flask) -> None:
     """Let every process look at its own pool."""
-    jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "pool-crowded", check)
+    jobs.jobs_of(app).run_on_all(CHECK_SECONDS, "pool-saturated", check)

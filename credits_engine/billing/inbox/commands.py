@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from credits_engine.billing.inbox.handler import CUSTOMER
@@ -29,11 +30,9 @@ def replay(session: Session, event_id: str, *, now: datetime, actor: str, reason
     )
     audit.record(
         session,
-        now=now,
-        actor=actor,
+        ChangeContext(now, actor, reason),
         action="billing.replay",
         subject=f"stripe:{event_id}",
-        reason=reason,
         before={"state": found.state, "reason": found.reason},
     )
 
@@ -58,11 +57,9 @@ def link(session: Session, customer_id: str, user_id: str, *, now: datetime, act
     accounts.link(session, customer_id, user_id, now=now, by=actor)
     audit.record(
         session,
-        now=now,
-        actor=actor,
+        ChangeContext(now, actor, reason),
         action="billing.link",
         subject=f"stripe:{customer_id}",
-        reason=reason,
         after={"user": user_id},
     )
     return inbox.release(session, f"{CUSTOMER}{customer_id}", now=now)

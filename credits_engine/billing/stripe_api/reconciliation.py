@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
@@ -151,11 +152,9 @@ def _corrected(
             settled = sync_user(session, finding.user_id, now=now, cause=CAUSE)
             audit.record(
                 session,
-                now=now,
-                actor=actor,
+                ChangeContext(now, actor, finding.sentence),
                 action="billing.reconcile",
                 subject=f"stripe:{snapshot.subscription_id}",
-                reason=finding.sentence,
                 after={"user": finding.user_id, "changes": list(settled.changes)},
             )
     except UnmappedPriceError as error:

@@ -96,8 +96,10 @@ def _network(value: str) -> str | None:
         network = ip_network(value, strict=False)
     except ValueError:
         return None
+    # An IPv6 address with a zone, which only Python takes.
     if "%" in value:
         return None
+    # A single address without its /32 or /128, as all engines take it.
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
@@ -119,6 +121,7 @@ def _number(text: str, _constraint: Wire, where: str, findings: Issues) -> str:
     if not NUMBER.fullmatch(text):
         findings.refuse(where, f"A number with up to 15 digits before and after the point is needed, not {text!r}.")
         return "0"
+    # Not through float: the engines would be given other digits than somebody wrote.
     number = Decimal(text)
     return str(int(number)) if number == number.to_integral() else str(number.normalize())
 

@@ -36,7 +36,7 @@ def canonical_definitions(raw: object) -> Definitions | InvalidDefinition:
     segments = _all(raw.get("segments"), "segments", "id", _segment, findings)
     missing = placeholders(features, segments)
     for segment in missing:
-        findings.repair("segments", f"Segment {segment['id']} is not there; one that nobody is in stands in for it.")
+        findings.repair("segments", f"Segment {segment['id']} is missing; an empty one takes its place.")
     return _resolve_issues(findings, features=features, segments=[*segments, *missing])
 
 
@@ -62,7 +62,7 @@ def _all(
     for entry, place in findings.entries(raw, where):
         wire = read(entry, place, findings)
         if wire[key] in taken:
-            findings.refuse(f"{place}.{key}", f"{wire[key]!r} is there twice.")
+            findings.refuse(f"{place}.{key}", f"{wire[key]!r} is listed twice.")
         taken[wire[key]] = wire
     return list(taken.values())
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\ufeff"
-SHOWN_LENGTH = 60
+QUOTED_LENGTH_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Issues:
         """Refuse the definition for this field."""
         self.mistakes.append(Issue(where, sentence))
 
-    def record(self, raw: object, where: str, known: Iterable[str]) -> Mapping[str, Any]:
+    def record(self, raw: object, where: str, known: Iterable[str]) -> Mapping[str, object]:
         """The object at `where`, reporting what in it is not among the `known` fields and so is left out."""
         if not isinstance(raw, Mapping):
             self.refuse(where, f"An object is needed, not {truncate(raw)}.")
@@ -91,7 +90,7 @@ def trim(text: str) -> str:
 def truncate(raw: object) -> str:
     """A value as an error sentence shows it, however long it is."""
     text = repr(raw)
-    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…"
+    return text if len(text) <= QUOTED_LENGTH_MAX else f"{text[:QUOTED_LENGTH_MAX]}…"
 
 
 def _scalar(raw: float) -> str:

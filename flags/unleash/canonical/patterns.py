@@ -130,6 +130,7 @@ class _PatternScanner:
         negated = "^" if self.pattern.startswith("^", self.place) else ""
         self.place += len(negated)
         members: list[str] = []
+        # A bracket right at the beginning is a member of the class and not its end.
         while not self.pattern.startswith("]", self.place) or not members:
             found = MEMBER.match(self.pattern, self.place)
             member = _member(found) if found else None
@@ -151,6 +152,7 @@ class _PatternScanner:
 
 
 def _member(found: re.Match[str]) -> str | None:
+    # Set operations exist in Rust's engine; RE2 reads their signs as plain characters.
     if found.lastgroup == "set":
         return None
     if found.lastgroup == "shorthand":

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from flags.unleash.canonical.constraints import NEVER, canonical_constraint, context_name, networks
 from flags.unleash.canonical.issues import Issues, truncate
@@ -20,7 +19,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "remoteAddress": ("IPs",),
     "applicationHostname": ("hostNames",),
 }
-DRAWN_BY = ("groupId", "stickiness")
+VARIANT_PARAMETERS = ("groupId", "stickiness")
 """The parameters by which every strategy draws one of its variants; engines fill them in differently."""
 PERCENTAGE = re.compile(r"[0-9]{1,3}")
 GROUP_ID = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}")
@@ -41,7 +40,7 @@ def canonical_strategies(raw: object, where: str, findings: Issues, *, feature: 
     if strategies:
         return strategies
     if entries:
-        findings.repair(where, "Every strategy is disabled, so that nobody is in; SDKs are told so by one that is.")
+        findings.repair(where, "Every strategy is disabled, so nobody is in; SDKs get one strategy that says so.")
         return [NOBODY]
     findings.repair(where, "An empty list means everybody; the strategy default says so.")
     return [EVERYBODY]
@@ -83,10 +82,10 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
 
 
 def _parameters(
-    strategy: Mapping[str, Any], where: str, findings: Issues, *, name: str, feature: str, variants: list[Wire]
+    strategy: Mapping[str, object], where: str, findings: Issues, *, name: str, feature: str, variants: list[Wire]
 ) -> dict[str, str]:
     own = PARAMETERS.get(name, ())
-    needed = dict.fromkeys((*own, *DRAWN_BY)) if variants else own
+    needed = dict.fromkeys((*own, *VARIANT_PARAMETERS)) if variants else own
     given = findings.record(strategy.get("parameters") or {}, where, needed)
     parameters: dict[str, str] = {}
     for parameter in needed:

@@ -11,7 +11,7 @@ FIELDS = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
 WEIGHT_MAX = 1000
 DEFAULT = "default"
 WEIGHT_TYPES = ("variable", "fix")
-TYPE_WORDS = {"number": "A finite number as JSON writes it", "json": "Strict JSON"}
+TYPE_DESCRIPTIONS = {"number": "A finite number as JSON writes it", "json": "Strict JSON"}
 PAYLOAD_TYPES = ("string", "json", "csv", "number")
 
 
@@ -76,7 +76,7 @@ def _payload(raw: object, where: str, findings: Issues) -> Wire:
     try:
         value_of(kind, text)
     except UnreadablePayload as error:
-        findings.refuse(f"{where}.value", f"{TYPE_WORDS.get(kind, 'A shorter text')} is needed; {error}.")
+        findings.refuse(f"{where}.value", f"{TYPE_DESCRIPTIONS.get(kind, 'A shorter text')} is needed; {error}.")
     return {"type": kind, "value": text}
 
 

@@ -14,6 +14,7 @@ from alerts.drill.flag import DRILL, FLAG, SIGNAL
 from alerts.drill.report import Report
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -129,7 +130,7 @@ def test_the_leader_closes_what_a_killed_one_left_and_no_running_one() -> None:
 
 def _roll_back(app: Flask) -> None:
     with app.app_context(), transaction() as session:
-        rollouts.roll_back(session, FLAG, now=datetime.now(UTC), actor="mallory", reason="Why not.")
+        rollouts.roll_back(session, FLAG, ChangeContext(datetime.now(UTC), "mallory", "Why not."))
 
 
 def _fail(app: Flask) -> None:

@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from alerts.guard_job import run_guard
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import transaction
 from control_plane.transitions import Refusal
@@ -118,7 +119,7 @@ def test_an_alert_that_began_before_the_attempt_does_not_end_it_but_closes_the_g
 def rearmed(app: Flask, now: datetime) -> object:
     with app.app_context(), transaction() as session:
         version = rollouts.find(session, FLAG).version
-        return rollouts.rearm(session, FLAG, now=now, actor="alice", expected_version=version, reason="Fixed.")
+        return rollouts.rearm(session, FLAG, ChangeContext(now, "alice", "Fixed."), expected_version=version)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from alerts.models import Notice
 from alerts.notifications import sender, store
 from alerts.notifications.sender import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -54,7 +55,7 @@ def at_work(app: Flask, desk: Desk) -> Iterator[None]:
 
 def hold(now: datetime) -> None:
     with transaction() as session:
-        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Support asked.")
+        rollouts.hold(session, FLAG, ChangeContext(now, "olga", "Support asked."))
 
 
 def notices() -> list[Notice]:
@@ -91,7 +92,7 @@ def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: De
 def test_a_change_that_is_not_committed_is_not_told(desk: Desk) -> None:
     def undone() -> None:
         with transaction() as session:
-            rollouts.hold(session, FLAG, now=desk.now, actor="olga", reason="Support asked.")
+            rollouts.hold(session, FLAG, ChangeContext(desk.now, "olga", "Support asked."))
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -157,7 +158,7 @@ def test_targets_that_are_all_down_keep_no_rollback_from_happening(desk: Desk) -
 def test_evidence_that_has_no_words_keeps_no_rollback_from_happening(desk: Desk) -> None:
     with transaction() as session:
         rollouts.roll_back(
-            session, FLAG, now=desk.now, actor="guard", reason="Odd.", evidence={"verdicts": [{"alert": "odd"}]}
+            session, FLAG, ChangeContext(desk.now, "guard", "Odd.", evidence={"verdicts": [{"alert": "odd"}]})
         )
     assert desk.rollout.state is RolloutState.ROLLED_BACK
     assert [notice.kind for notice in notices()] == ["roll_back"]

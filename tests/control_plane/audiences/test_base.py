@@ -13,7 +13,8 @@ from control_plane.audiences.base import KINDS, ConstraintAudience, Opening, reg
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.phases import PRODUCTION, Exposure, Plan, Position, exposure_at, plan_errors
 from dashboards import summaries
-from flags.administration.plan_checks import losing_steps, unreadable_constraints
+from flags.administration.losses import losing_steps
+from flags.administration.plan_checks import unreadable_constraints
 from flags.evaluation.conditions import encode_context
 from flags.evaluation.evaluator import EvaluationContext, Reason, RolloutFlag, evaluate
 from flags.evaluation.fast_evaluator import fast_evaluator
@@ -116,6 +117,6 @@ def test_audiences_may_follow_in_any_order_in_which_exposure_grows() -> None:
 
     assert errors(first, wider, some, new, all_) == []
     assert errors(some, new, first, all_) == []
-    assert "'0' lets nobody in who is not in by an earlier one" in errors(wider, first)[0]
-    assert "'new' lets nobody in" in errors(some, all_, new)[0]
+    assert "'0' adds nobody to the phases before it" in errors(wider, first)[0]
+    assert "'new' adds nobody" in errors(some, all_, new)[0]
     assert "Everyone goes down from 100 % to 1 %." in errors(all_, some)[-1]

@@ -53,7 +53,7 @@ def test_what_is_not_certain_is_not_claimed(one: tuple[Constraint, ...], other: 
 @pytest.mark.parametrize(
     ("constraint", "mistake"),
     [
-        (of("remoteAddress", "IN_CIDR", "10.0.0.0/8"), "something of a request"),
+        (of("remoteAddress", "IN_CIDR", "10.0.0.0/8"), "describes a request"),
         (of("plan", "IN"), "needs a value"),
         (of("seats", "NUM_GT", "1", "2"), "takes one value, not 2"),
         (of("since", "DATE_AFTER", "yesterday"), "needs a date with its time zone"),

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.auth import tokens
 from control_plane.platform.db.database import read_only, transaction
@@ -254,7 +255,7 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
         service = Service(app, development)
         assert service.consume(key="k0").get_json()["engine"] == "legacy"
         with transaction() as session:
-            rollouts.plan(session, FLAG, default_plan(now), now=now, actor="test", reason="test")
+            rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "test", "test"))
         receipt = service.consume().get_json()
         assert (receipt["engine"], receipt["fallback"]) == ("v2", False)
         assert receipt["remaining"] == {"analysis": 94, "roast": 10}
@@ -262,7 +263,7 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
         assert (status["roast"]["limit"], status["fallback"]) == (10, False)
         assert data(app.test_client().get("/api/credits/config"))["creditsV2Enabled"] is True
         with transaction() as session:
-            rollouts.roll_back(session, FLAG, now=now, actor="test", reason="drill")
+            rollouts.roll_back(session, FLAG, ChangeContext(now, "test", "drill"))
         assert service.consume(key="k2").get_json()["engine"] == "legacy"
         status = data(service.status("ada"))
         assert (status["roast"]["limit"], status["analysis"]["used"], status["fallback"]) == (50, 9, True)
@@ -271,7 +272,7 @@ def test_v2_serves_whom_the_rollout_lets_in(settings: Settings) -> None:
 
 def test_looking_at_credits_is_no_operation_that_the_guard_would_wait_for(service: Service, till: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
 
     def routed() -> int:
         signals.flush(datetime.now(UTC))

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout, default_plan
 from control_plane.platform.db.database import transaction
 from credits_engine.engines.advance_check import AdvanceCheck
@@ -21,7 +22,7 @@ SOON = NOW + timedelta(seconds=5)
 def beta(till: Till) -> Rollout:
     """A rollout whose next step lets the beta allowlist in."""
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW - timedelta(days=1), actor="test", reason="A plan.")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW - timedelta(days=1), "test", "A plan."))
         return rollouts.find(session, FLAG)
 
 
@@ -52,7 +53,7 @@ def test_a_clock_that_was_set_back_examines_again(beta: Rollout) -> None:
 def test_each_change_of_the_rollout_is_examined_at_once(beta: Rollout) -> None:
     refresh(0)
     with transaction() as session:
-        rollouts.hold(session, FLAG, now=SOON, actor="test", reason="Wait.")
+        rollouts.hold(session, FLAG, ChangeContext(SOON, "test", "Wait."))
     found = refresh()
     assert found is not None
     assert found.version == beta.version + 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
@@ -31,7 +32,7 @@ FOUND = AdvanceCheck(NOW, version=1, users=100, entering=100, refused=0, operati
 def rollout(till: Till) -> Rollout:
     """The guide's plan at its first step; everybody of the directory signed up before its newcomers."""
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW - timedelta(days=1), actor="test", reason="A plan.")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW - timedelta(days=1), "test", "A plan."))
         return rollouts.find(session, FLAG)
 
 

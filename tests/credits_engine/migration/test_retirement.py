@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -44,7 +45,7 @@ def quiet(till: Till) -> Till:
 
 def complete(since: datetime) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(since), now=since, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(since), ChangeContext(since, "test", "test"))
         rollout = replace(rollouts.find(session, FLAG), state=RolloutState.COMPLETE, state_changed_at=since, version=2)
         assert store.compare_and_set(session, rollout, expected_version=1)
 
@@ -53,13 +54,11 @@ def back_up(at: datetime) -> None:
     with transaction() as session:
         audit.record(
             session,
-            now=at,
-            actor="test",
+            ChangeContext(at, "test", "test"),
             action="credits.backup",
             subject=BACKUP_SUBJECT,
             before=None,
             after={},
-            reason="test",
         )
 
 
@@ -117,7 +116,7 @@ def test_it_is_refused_until_the_rollout_is_complete_for_its_time(till: Till) ->
 
 def test_it_is_refused_while_anybody_is_kept_on_legacy(quiet: Till) -> None:
     with transaction() as session:
-        put_override(session, FLAG, "ada", Effect.DENY, actor="test", reason="test", now=quiet.now, expires_at=None)
+        put_override(session, FLAG, "ada", Effect.DENY, ChangeContext(quiet.now, "test", "test"), expires_at=None)
     assert failed(quiet) == ["everybody"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from control_plane import rollouts
 from control_plane import store as rollout_store
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Phase, Plan, Position
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
@@ -35,7 +36,7 @@ def opened(till: Till) -> Till:
     for name, plan in USERS.items():
         till.user(name, plan=plan)
     with transaction() as session:
-        rollouts.plan(session, FLAG, PLAN, now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, PLAN, ChangeContext(NOW, "test", "test"))
         leases.heartbeat(session, now=NOW, term=1, ttl_seconds=3600)
     return till
 
@@ -91,7 +92,7 @@ def test_the_function_leaves_such_an_operation_to_the_use_case_before_anything_i
 @pytest.mark.database("postgresql")
 def test_a_rollback_is_answered_in_the_database_whatever_was_open(opened: Till) -> None:
     with transaction() as session:
-        rollouts.roll_back(session, FLAG, now=NOW, actor="test", reason="Stop.")
+        rollouts.roll_back(session, FLAG, ChangeContext(NOW, "test", "Stop."))
     answer = stored_procedure.call(operation("user-1", "k"), now=NOW, manners=EnginePolicy())
     assert answer
     assert answer.evaluation_reason == "DISABLED: rolled_back"

@@ -11,6 +11,7 @@ from alerts.analysis.verdicts import Status, Verdict
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Position, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -40,7 +41,7 @@ def started(till: Till) -> datetime:
     """When a rollout to 10 % of everyone was judged first."""
     now = datetime.now(UTC)
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(now), now=now, actor="alice", reason="The guide.")
+        rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "The guide."))
         found = rollouts.find(session, FLAG)
         after = replace(found, position=Position(3, 0), version=found.version + 1)
         assert rollout_store.compare_and_set(session, after, expected_version=found.version)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.migrations import downgrade, upgrade
 from control_plane.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
@@ -75,7 +76,7 @@ def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) 
 def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Till) -> None:
     with transaction() as session:
         retirement.retire(session, now=NOW, actor="test", reason="test")
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": NOW + timedelta(1)})
         session.execute(text("UPDATE rollout SET phase = 3, step = 3, version = version + 1"))
     receipt = take("k1")
@@ -105,7 +106,7 @@ SPECIAL: Mapping[str, Callable[[Session], object]] = {
         session, Purchase("ada", ROAST, 1, NOW + timedelta(1)), now=NOW, actor="test", reason="test"
     ),
     "named in the flag": lambda session: put_override(
-        session, FLAG, "ada", Effect.DENY, reason="test", actor="test", now=NOW
+        session, FLAG, "ada", Effect.DENY, ChangeContext(NOW, "test", "test")
     ),
     "v2 refuses": lambda session: session.execute(text("UPDATE usage_counters SET used = '{100,0}'")),
     "legacy refuses": lambda session: session.execute(text("UPDATE legacy_book SET used = '{100,0}'")),
@@ -163,7 +164,7 @@ def test_whoever_uses_the_same_key_for_another_month_is_waited_for(regular: Till
 
 def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         for number in range(20):
             move(session, Stage(number))
             kept = session.execute(
@@ -179,7 +180,7 @@ def test_what_is_kept_of_a_rollout_follows_it(regular: Till) -> None:
 
 def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(text("""UPDATE rollout SET plan = '{"phases": [{"audience": "cats"}]}', version = 7"""))
         rollout = session.execute(
             text("UPDATE rollout SET state = 'rolled_back', version = 8 RETURNING state")
@@ -192,7 +193,7 @@ def test_a_plan_that_nobody_understands_keeps_no_rollback_waiting(regular: Till)
 def test_going_down_and_up_again_keeps_the_books_and_what_is_exposed(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
     take("k1")
     for version in ("0015", "0014"):
         downgrade(version)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane import store as rollout_store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.engines import receipts
@@ -92,7 +93,7 @@ def test_buckets_are_those_of_every_sdk(till: Till) -> None:
 
 def _play(count: int) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
     for number in range(count):
         stage = Stage(number)
         with transaction() as session:

@@ -11,6 +11,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.migrations import downgrade, upgrade
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
@@ -74,7 +75,7 @@ def test_what_billing_has_not_settled_is_refused_instead_of_guessed(till: Till) 
 def test_the_server_settings_of_an_environment_can_be_given_to_the_database(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(text("SET LOCAL rollout.environment = 'staging'"))
         assert session.scalar(text("SELECT consume_credits('ada', 'roast') ->> 'engine'")) == "v2"
         session.execute(text("SET LOCAL rollout.enable_credits_v2 = 'false'"))

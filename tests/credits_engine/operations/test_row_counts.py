@@ -9,6 +9,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.engines.amounts import Amounts, Limits
@@ -81,7 +82,7 @@ def long_journal(till: Till) -> Till:
     """As many rows as make an index worth its while, all of them folded into the sums."""
     numbers = range(USERS_STORED)
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         run = session.connection().execute
         run(insert(USERS), [_user(number) for number in numbers])
         run(insert(COUNTERS), [_counter(number) for number in numbers])

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -109,7 +110,7 @@ def test_chosen_kinds_go_ahead_uncharged_when_an_engine_fails(till: Till) -> Non
 def test_the_guard_learns_of_it(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
     for key in ("k1", "k2", "k2"):
         execution.run_operation(Operation("ada", key, ONE), now=NOW)
     signals.flush(NOW)
@@ -123,13 +124,13 @@ def test_the_guard_learns_of_it(till: Till) -> None:
 def test_a_user_who_is_let_in_by_name_is_served_by_v2_in_the_next_statement(till: Till) -> None:
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(
             text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": datetime(2099, 1, 1, tzinfo=UTC)}
         )
     assert execution.run_operation(Operation("ada", "k1", ONE), now=NOW).served.engine is EngineName.LEGACY
     with transaction() as session:
-        put_override(session, FLAG, "ada", Effect.ALLOW, reason="test", actor="test", now=NOW)
+        put_override(session, FLAG, "ada", Effect.ALLOW, ChangeContext(NOW, "test", "test"))
     receipt = execution.run_operation(Operation("ada", "k2", ONE), now=NOW)
     assert (receipt.served.engine, receipt.evaluation_reason) == (EngineName.V2, "TARGETING_MATCH: allowed")
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -22,7 +23,7 @@ def rollout(till: Till) -> None:
     """A rollout whose step began with the hour in which the till opens."""
     till.now = till.now.replace(minute=0)
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))
 
 
 def served(till: Till, user: str, *engines: bool) -> None:
@@ -76,7 +77,7 @@ def test_what_was_before_the_step_and_what_a_rollback_did_are_no_faults(till: Ti
     served(till, "ada", V2)
     assert counted(till, 1) == Count(0, 1)
     with transaction() as session:
-        rollouts.roll_back(session, FLAG, now=till.now, actor="test", reason="drill")
+        rollouts.roll_back(session, FLAG, ChangeContext(till.now, "test", "drill"))
     till.now += HOUR
     served(till, "bob", V2, LEGACY, V2)
     assert counted(till, 1) == Count(0, 1), "legacy serves everybody"

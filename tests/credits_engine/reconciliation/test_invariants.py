@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from control_plane import rollouts, store
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Phase, Plan, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -87,7 +88,7 @@ def at_step(phase: int, step: int = 0) -> Rollout:
     """The guide's rollout at this step, for a year and watched."""
     with transaction() as session:
         if store.load(session, FLAG) is None:
-            rollouts.plan(session, FLAG, default_plan(NOW - timedelta(days=30)), now=NOW, actor="test", reason="test")
+            rollouts.plan(session, FLAG, default_plan(NOW - timedelta(days=30)), ChangeContext(NOW, "test", "test"))
         found = rollouts.find(session, FLAG)
         after = replace(found, position=Position(phase, step), version=found.version + 1)
         assert store.compare_and_set(session, after, expected_version=found.version)
@@ -172,7 +173,7 @@ def test_a_percentage_says_nothing_while_attributes_take_more_from_one_side_of_i
     *_, newcomers, everyone = default_plan(NOW - timedelta(days=30)).phases
     plan = Plan((cohort, newcomers if before else everyone), NOW - timedelta(days=30))
     with transaction() as session:
-        rollouts.plan(session, FLAG, plan, now=NOW, actor="test", reason="test")
+        rollouts.plan(session, FLAG, plan, ChangeContext(NOW, "test", "test"))
     assert split(at_step(1, 1)) == ratio
 
 

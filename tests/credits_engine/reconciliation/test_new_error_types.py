@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -30,7 +31,7 @@ def looking(till: Till) -> NewErrorTypes:
     """Whoever looks, with a rollout that began when the till did."""
     till.user("ada")
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))
     return NewErrorTypes()
 
 

@@ -3,6 +3,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
@@ -22,13 +23,13 @@ def cause(till: Till) -> str | None:
 
 def test_the_books_are_compared_every_hour_and_right_after_a_rollback(till: Till) -> None:
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(till.now), now=till.now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(till.now), ChangeContext(till.now, "test", "test"))
     assert cause(till) == "daily"
     scheduled.check_books(till.now, "daily")
     till.now += timedelta(minutes=10)
     assert cause(till) is None
     with transaction() as session:
-        rollouts.roll_back(session, FLAG, now=till.now, actor="test", reason="drill")
+        rollouts.roll_back(session, FLAG, ChangeContext(till.now, "test", "drill"))
     till.now += timedelta(seconds=1)
     assert cause(till) == "rollback"
     scheduled.check_books(till.now, "rollback")

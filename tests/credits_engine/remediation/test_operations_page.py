@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from control_plane import rollouts
 from control_plane.app import PACKAGES
+from control_plane.change_context import ChangeContext
 from control_plane.cli import rollout
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
@@ -38,7 +39,7 @@ def test_every_command_of_the_page_runs_in_its_order(
     till.user("USER")
     till.take("USER", "k1", analysis=7)
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(now), now=now, actor="test", reason="test")
+        rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "test", "test"))
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from werkzeug.test import TestResponse
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -42,8 +43,8 @@ def failing(book: Book, request: Request) -> Decision:
 def rolled_back(till: Till) -> None:
     """The rollout is latched now, and what was in flight has ended."""
     with transaction() as session:
-        rollouts.plan(session, FLAG, default_plan(NOW), now=NOW, actor="test", reason="test")
-        rollouts.roll_back(session, FLAG, now=till.now, actor="guard", reason="credit_variance: too much")
+        rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
+        rollouts.roll_back(session, FLAG, ChangeContext(till.now, "guard", "credit_variance: too much"))
     till.now += timedelta(seconds=11)
 
 

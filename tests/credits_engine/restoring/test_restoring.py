@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from control_plane import migrations, rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import AuditEntry
@@ -99,11 +100,9 @@ def test_the_record_of_the_last_backup_is_kept(office: Office, back: Restore) ->
     with transaction() as session:
         audit.record(
             session,
-            now=made_at,
-            actor="console:test",
+            ChangeContext(made_at, "console:test", "-"),
             action="credits.backup",
             subject="credits:backup",
-            reason="-",
             after={"path": "kept.backup", "bytes": 7},
         )
     for _ in range(2):

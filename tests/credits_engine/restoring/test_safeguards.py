@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
 from control_plane.platform.auth import account_store, accounts
 from control_plane.platform.db.database import read_only, transaction
@@ -54,7 +55,7 @@ def test_whatever_the_backup_says_nobody_is_exposed(
 
 def test_who_was_kept_out_since_the_backup_is_kept_out(office: Office, back: Restore, now: datetime) -> None:
     with transaction() as session:
-        store.put_override(session, FLAG, "ada", Effect.DENY, reason="complained", actor="olga", now=now)
+        store.put_override(session, FLAG, "ada", Effect.DENY, ChangeContext(now, "olga", "complained"))
         corrections.freeze(session, "ada", now=now, actor="olga", reason="Chargeback")
     back()
     with read_only() as session:
@@ -67,7 +68,7 @@ def test_overrides_let_in_whom_they_let_in_at_last(
 ) -> None:
     with transaction() as session:
         for user, effect in (("ada", Effect.ALLOW), ("bob", Effect.ALLOW), ("eve", Effect.DENY)):
-            store.put_override(session, FLAG, user, effect, reason="-", actor="olga", now=now)
+            store.put_override(session, FLAG, user, effect, ChangeContext(now, "olga", "-"))
         corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
     backup.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout, default_plan
 from credits_engine.migration import advance_check_job
 from flags.store import UserAttributes, upsert_users
@@ -26,7 +27,7 @@ def soaked(app: Flask) -> Rollout:
     members = [UserAttributes(f"u{number}", "free", planned_at, beta=True) for number in range(3)]
     with changing(app) as session:
         upsert_users(session, members, now=planned_at)
-        rollouts.plan(session, FLAG, default_plan(planned_at), now=planned_at, actor="system", reason="The guide.")
+        rollouts.plan(session, FLAG, default_plan(planned_at), ChangeContext(planned_at, "system", "The guide."))
         return rollouts.find(session, FLAG)
 
 
@@ -63,7 +64,7 @@ def test_an_advance_that_nobody_examined_waits_for_the_leader(app: Flask, sign_i
     browser = sign_in("alice")
     body = {"expectedVersion": soaked.version}
     refused = browser.post(f"/api/rollouts/{FLAG}/advance", json=body).get_data(as_text=True)
-    assert "Gate migration proves nothing yet: Nobody has looked yet whom v2 would refuse next" in refused
+    assert "Gate migration can't tell yet: Nobody has looked yet whom v2 would refuse next" in refused
     with app.app_context():
         advance_check_job.refresh(datetime.now(UTC))
     assert "Gate migration" not in browser.post(f"/api/rollouts/{FLAG}/advance", json=body).get_data(as_text=True)

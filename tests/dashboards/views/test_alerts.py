@@ -18,6 +18,7 @@ from alerts.inbound.receiver import Receiver, receive
 from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
@@ -93,7 +94,7 @@ def test_a_critical_alert_is_overruled_by_two(app: Flask, sign_in: SignIn, plann
         f"/alerts/{FLAG}/api_error_rate/override", data={"minutes": "15", "reason": "Known."}, follow_redirects=True
     )
     page = words(answer.get_data(as_text=True))
-    assert "It is critical: another owner has to wish the same" in page
+    assert "It is critical: another owner has to agree" in page
     assert "Asked for alice asks for it until" in page
     assert "may only notify until" not in page
     with changing(app) as session:
@@ -106,14 +107,14 @@ def test_what_alertmanager_sent_and_who_was_told_is_sufficient(app: Flask, sign_
     browser, now = sign_in("victor"), datetime.now(UTC)
     page = words(browser.get("/alerts").get_data(as_text=True))
     assert "Alertmanager has sent nothing." in page
-    assert "There was nothing to tell anybody." in page
+    assert "No notification was sent yet." in page
     alert = Alert(status="firing", labels={"alertname": "DiskFull", "severity": "warning"}, startsAt=now)
     with changing(app) as session:
         receive(session, Notification(version="4", status="firing", alerts=[alert]), Receiver((), actor="am", now=now))
-        rollouts.hold(session, FLAG, now=now, actor="olga", reason="Lunch.")
+        rollouts.hold(session, FLAG, ChangeContext(now, "olga", "Lunch."))
     page = words(browser.get("/alerts").get_data(as_text=True))
     assert re.search(r"Not ours DiskFull ?, firing It names no flag, so it speaks of no rollout\.", page), page
-    assert f"{FLAG} held just now · nobody: NOTIFY_URLS is empty" in page
+    assert f"{FLAG} held just now · not sent: NOTIFY_URLS is empty" in page
 
 
 @pytest.mark.database("sqlite")

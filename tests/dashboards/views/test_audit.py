@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.models import AuditEntry
@@ -26,13 +27,11 @@ def written(app: Flask) -> int:
         for number in range(60):
             audit.record(
                 session,
-                now=datetime.now(UTC),
-                actor="olga" if number % 2 else "guard",
+                ChangeContext(datetime.now(UTC), "olga" if number % 2 else "guard", f"Reason {number}."),
                 action="rollout.hold",
                 subject=f"rollout:{FLAG}",
                 before={"state": "running", "entered_at": "2026-03-02T09:30:00+00:00"},
                 after={"state": "held", "entered_at": "2026-03-03T09:30:00+00:00"},
-                reason=f"Reason {number}.",
             )
     return 60
 

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
 from flags.administration.definitions import create_flag
@@ -43,7 +44,7 @@ def test_another_environment_has_another_answer(asked: Callable[[str], str]) -> 
 
 def test_flags_without_a_rollout_are_explained_by_their_parts(app: Flask, asked: Callable[[str], str]) -> None:
     with changing(app) as session:
-        create_flag(session, "lights", {"production": True}, actor="test", now=datetime.now(UTC))
+        create_flag(session, "lights", {"production": True}, ChangeContext(datetime.now(UTC), "test"))
     assert "<option>lights" in asked("")
     assert "Strategy 1, default, lets this user in." in words(asked("user=u-1&flag=lights"))
 

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
@@ -41,7 +42,7 @@ def rolled_back(app: Flask, planned: Rollout) -> datetime:
         operation = Operation("u-1", "k1", Amounts(analysis=5), "tests")
         consume(session, operation, now=now, evaluate=lambda _: BY_V2, engines=Engines(v2=doubling))
     with changing(app) as session:
-        rollouts.roll_back(session, FLAG, now=now, actor="guard", reason="credit_variance: too much")
+        rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "credit_variance: too much"))
     return now
 
 

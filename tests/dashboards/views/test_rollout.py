@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
 from credits_engine.migration import advance_check_job
@@ -25,7 +26,7 @@ def test_it_shows_phases_gates_and_alerts(sign_in: SignIn, planned: Rollout) -> 
     page = words(sign_in("victor").get(PAGE).get_data(as_text=True))
     for phase in planned.plan.phases:
         assert phase.title in page
-    assert "closed: This step soaks until" in page
+    assert "closed: The soak time of this step lasts until" in page
     for alert in ("Credit consumption failure", "API error rate", "Billing webhook failure", "Credit variance"):
         assert alert in page
 
@@ -85,6 +86,6 @@ def test_what_people_write_is_never_markup(sign_in: SignIn, planned: Rollout) ->
 def test_phases_left_behind_keep_their_dates(app: Flask, planned: Rollout) -> None:
     later = planned.entered_at + timedelta(days=8)
     with changing(app) as session:
-        rollouts.advance(session, FLAG, now=later, actor="alice", expected_version=1, approval="By hand.")
+        rollouts.advance(session, FLAG, ChangeContext(later, "alice"), expected_version=1, approval="By hand.")
         screen = screens.read(session, FLAG, now=later, lease_seconds=30)
     assert [phase.entered_at for phase in screen.phases] == [planned.entered_at, later, None, None]

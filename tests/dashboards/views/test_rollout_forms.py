@@ -36,7 +36,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[GateResult]], None]
 def test_advancing_is_refused_with_every_reason(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
     page = send(sign_in("alice"), "advance", version=7)
     assert "Nothing was changed: it is not possible to advance now." in page
-    assert "You saw version 7, the rollout is at 1 now; look again." in page
+    assert "The rollout has changed since you saw it: version 7 then, 1 now. Look again." in page
     assert "Gate soak is closed" in page
     assert standing() == planned
 
@@ -55,8 +55,8 @@ def test_gates_that_prove_nothing_take_an_approval(
 ) -> None:
     gates(UNKNOWN)
     browser = sign_in("alice")
-    assert "Approve without proof: why?" in words(browser.get(PAGE).get_data(as_text=True))
-    assert "Gate safety proves nothing yet" in send(browser, "advance", version=1, reason="  ")
+    assert "Approve it all the same: why?" in words(browser.get(PAGE).get_data(as_text=True))
+    assert "Gate safety can't tell yet" in send(browser, "advance", version=1, reason="  ")
     send(browser, "advance", version=1, reason="Reviewed by hand.")
     assert standing().phase.name == "beta"
 

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout, default_plan
 from dashboards.view_models import rollouts as screens
 from tests.dashboards.browsing import changing, looking, words
@@ -31,9 +32,9 @@ def test_the_urgent_come_first(app: Flask, planned: Rollout) -> None:
     now = datetime.now(UTC)
     with changing(app) as session:
         for flag in ("A_CALM", "B_HELD", "C_STOPPED"):
-            rollouts.plan(session, flag, default_plan(now), now=now, actor="alice", reason="Another.")
-        rollouts.hold(session, "B_HELD", now=now, actor="olga", reason="Weekend.")
-        rollouts.roll_back(session, "C_STOPPED", now=now, actor="olga", reason="Wrong balances.")
+            rollouts.plan(session, flag, default_plan(now), ChangeContext(now, "alice", "Another."))
+        rollouts.hold(session, "B_HELD", ChangeContext(now, "olga", "Weekend."))
+        rollouts.roll_back(session, "C_STOPPED", ChangeContext(now, "olga", "Wrong balances."))
     with looking(app) as session:
         screen = screens.read(session, now=now, lease_seconds=30)
     assert [line.rollout.flag for line in screen.lines] == ["C_STOPPED", "B_HELD", "A_CALM", FLAG]

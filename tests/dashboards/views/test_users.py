@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from flags import store
@@ -23,7 +24,7 @@ SignIn = Callable[[str], FlaskClient]
 
 def test_nobody_is_treated_by_name_at_first(sign_in: SignIn, planned: Rollout) -> None:
     page = words(sign_in("victor").get("/users").get_data(as_text=True))
-    assert "Nobody is treated by name" in page
+    assert "Nobody is let in or kept out by name" in page
     assert "Nobody is on the list" in page
 
 
@@ -69,7 +70,7 @@ def test_what_can_not_be_stored_is_refused_with_its_reason(
 def test_an_override_that_has_ended_says_so(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     past = datetime.now(UTC) - timedelta(hours=1)
     with changing(app) as session:
-        store.put_override(session, FLAG, "u-1", Effect.DENY, reason="Once.", actor="olga", now=past, expires_at=past)
+        store.put_override(session, FLAG, "u-1", Effect.DENY, ChangeContext(past, "olga", "Once."), expires_at=past)
     assert "· ended Expired" in words(sign_in("victor").get("/users").get_data(as_text=True))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.change_context import ChangeContext
 from control_plane.losses import loss_by_advance
 from control_plane.phases import FLAG, Phase, Plan
 from control_plane.platform.auth import audit
@@ -35,15 +36,14 @@ def session(app: Flask) -> Iterator[Session]:
 
 def plan(session: Session, *, confirm_losing: bool) -> Decision:
     plan = Plan((FIRST, NARROWER), CUTOVER)
-    return rollouts.plan(session, FLAG, plan, now=NOW, actor="olga", reason="A plan.", confirm_losing=confirm_losing)
+    return rollouts.plan(session, FLAG, plan, ChangeContext(NOW, "olga", "A plan."), confirm_losing=confirm_losing)
 
 
 def advance(session: Session, *, confirm_losing: bool) -> Decision:
     return rollouts.advance(
         session,
         FLAG,
-        now=NOW + timedelta(days=1),
-        actor="olga",
+        ChangeContext(NOW + timedelta(days=1), "olga"),
         expected_version=1,
         approval="Seen.",
         confirm_losing=confirm_losing,
@@ -77,7 +77,7 @@ def test_the_step_is_refused_with_the_number_of_users_until_somebody_confirms_it
 
 def test_where_nobody_can_lose_nothing_is_counted(session: Session) -> None:
     plan = Plan((NARROWER, FIRST), CUTOVER)
-    assert isinstance(rollouts.plan(session, FLAG, plan, now=NOW, actor="olga", reason="A plan."), Transition)
+    assert isinstance(rollouts.plan(session, FLAG, plan, ChangeContext(NOW, "olga", "A plan.")), Transition)
     assert loss_by_advance(session, rollouts.find(session, FLAG), NOW) is None
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
@@ -123,7 +124,7 @@ def test_an_override_stops_at_its_end_without_anybody_doing_anything(
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=1)
     with app.app_context(), transaction() as session:
-        store.put_override(session, FLAG, "ann", Effect.ALLOW, reason="-", actor="-", now=soon, expires_at=soon)
+        store.put_override(session, FLAG, "ann", Effect.ALLOW, ChangeContext(soon, "-", "-"), expires_at=soon)
     publisher = REFRESHER.get(app)
     before = publisher.current("production").feature_set if is_on(call, "ann") else None
     while datetime.now(UTC) < soon:
@@ -137,7 +138,7 @@ def test_ended_overrides_are_put_away_and_stay_away(app: Flask, office: Office, 
     with app.app_context(), transaction() as session:
         for user_id, end in (("ann", now), ("bob", now + timedelta(days=1)), ("eve", None)):
             store.put_override(
-                session, FLAG, user_id, Effect.ALLOW, reason="A trial.", actor="-", now=now, expires_at=end
+                session, FLAG, user_id, Effect.ALLOW, ChangeContext(now, "-", "A trial."), expires_at=end
             )
         assert sweep(session, now) == 1
         assert [override.user_id for override in store.list_overrides(session, FLAG)] == ["bob", "eve"]

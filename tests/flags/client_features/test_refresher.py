@@ -88,13 +88,13 @@ def test_the_guards_lease_ends_without_the_database(
     watched = serving.current("production").feature_set.tag
     assert enabled(serving)
     unplug()
-    waited = serving.shelf.wait_for_newer("production", watched, 0.01)
+    waited = serving.cache.wait_for_newer("production", watched, 0.01)
     assert waited is None
     give_up = datetime.now(UTC) + 3 * soon
     while enabled(serving) and datetime.now(UTC) < give_up:
         serving.save_confirmation()
     assert not enabled(serving)
-    changed = serving.shelf.wait_for_newer("production", watched, 1)
+    changed = serving.cache.wait_for_newer("production", watched, 1)
     assert changed is not None, "streams are told, too"
 
 

@@ -74,13 +74,13 @@ def test_exposure_ends_at_the_instant_the_guard_lease_does(lease: datetime | Non
 def test_a_denial_beats_an_allowance_and_every_phase() -> None:
     answer = evaluate(flag(denied={"alice": NAMED}, allowed={"alice": NAMED}, exposure=EVERYTHING), ALICE, NOW)
     assert (answer.value, answer.reason, answer.detail) == (False, Reason.TARGETING_MATCH, ReasonCode.DENIED)
-    assert answer.sentence == "This user is denied: asked for by support"
+    assert answer.sentence == "This user is kept out by name: asked for by support"
 
 
 def test_an_allowance_lets_in_before_any_phase_does() -> None:
     answer = evaluate(flag(allowed={"alice": Override("a demo", NOW + SECOND)}), ALICE, NOW)
     assert (answer.value, answer.phase) == (True, None)
-    assert answer.sentence == "This user is allowed until 2026-08-01 12:00:01 UTC: a demo"
+    assert answer.sentence == "This user is let in by name until 2026-08-01 12:00:01 UTC: a demo"
 
 
 def test_expired_overrides_stop_by_themselves_and_are_still_told() -> None:

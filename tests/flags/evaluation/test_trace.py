@@ -27,4 +27,4 @@ def test_instants_are_told_in_utc() -> None:
 
 def test_an_override_without_an_end_names_none() -> None:
     step = TraceStep(Rule.DENIED, RuleOutcome.DECIDED, ReasonCode.DENIED, note="it {braces} its reason")
-    assert describe(step) == "This user is denied: it {braces} its reason"
+    assert describe(step) == "This user is kept out by name: it {braces} its reason"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
 from flags.administration import definitions
@@ -17,7 +18,7 @@ from tests.billing_office import Office
 
 def make_flag(app: Flask, name: str) -> None:
     with app.app_context(), transaction() as session:
-        definitions.create_flag(session, name, {"production": True}, actor="test", now=datetime.now(UTC))
+        definitions.create_flag(session, name, {"production": True}, ChangeContext(datetime.now(UTC), "test"))
 
 
 @pytest.mark.database("sqlite")

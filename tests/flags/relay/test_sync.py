@@ -80,7 +80,7 @@ def hydration(*features: dict[str, Any]) -> dict[str, Any]:
 
 
 def names(follower: UpstreamSync) -> list[str]:
-    published = follower.shelf.get("production")
+    published = follower.cache.get("production")
     return list(published.feature_set.contents.features) if published else []
 
 
@@ -129,7 +129,7 @@ def test_after_polling_a_stream_begins_with_everything(
     server.polls = [Poll('"1"', {"features": [FLAG, {**FLAG, "name": "b"}]})]
     follower = follow()
     eventually(lambda: ("poll", "") in server.asked)
-    eventually(lambda: names(follower) == [] and bool(follower.shelf.get("production")))
+    eventually(lambda: names(follower) == [] and bool(follower.cache.get("production")))
     assert [last for kind, last in server.asked if kind == "stream"] == [None, "7", None]
 
 

@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from tests import tampering
@@ -17,11 +18,9 @@ def record(number: int, now: datetime) -> None:
     with transaction() as session:
         audit.record(
             session,
-            now=now,
-            actor="alice",
+            ChangeContext(now, "alice", f"Entry {number}."),
             action="test",
             subject="chain",
-            reason=f"Entry {number}.",
             before=None,
             after={"n": number, "ü": [1.5, None, True]},
         )
@@ -29,7 +28,7 @@ def record(number: int, now: datetime) -> None:
 
 def record_and_fail(now: datetime) -> None:
     with transaction() as session:
-        audit.record(session, now=now, actor="alice", action="test", subject="chain", reason="Lost.")
+        audit.record(session, ChangeContext(now, "alice", "Lost."), action="test", subject="chain")
         raise ZeroDivisionError
 
 

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit, audit_head
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import SETTINGS
@@ -26,7 +27,7 @@ def trail(app: Flask, now: datetime) -> Iterator[None]:
 def write(now: datetime, entries: int = 1) -> None:
     for number in range(entries):
         with transaction() as session:
-            audit.record(session, now=now, actor="alice", action="test", subject="x", reason=f"Entry {number}.")
+            audit.record(session, ChangeContext(now, "alice", f"Entry {number}."), action="test", subject="x")
 
 
 def verified() -> audit.Verification:

@@ -185,7 +185,7 @@ def test_a_second_outage_asks_anew_what_is_known_on_disk(database: Database) -> 
         database.seconds += 60
         cache.confirm()
         kept = dict(kept)
-        cache._recall = kept.copy
+        cache._load_backup = kept.copy
 
 
 def test_a_defect_is_not_taken_for_an_outage(cache: TokenCache, database: Database) -> None:

@@ -104,7 +104,7 @@ def test_a_segment_that_is_not_there_is_stood_in_for_by_one_without_anybody() ->
     assert isinstance(outcome, Definitions)
     assert [segment["id"] for segment in outcome.segments] == [7, 9]
     assert outcome.segments[1]["constraints"][0]["values"] == []
-    assert "Segment 9 is not there" in outcome.repairs[-1].sentence
+    assert "Segment 9 is missing" in outcome.repairs[-1].sentence
     assert placeholders(outcome.features, outcome.segments) == []
 
 
