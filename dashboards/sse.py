@@ -46,7 +46,9 @@ class LiveStreams:
         """Take a place and return the way out, which may be called twice; raises Problem where none is free."""
         with self._counting:
             if self.open >= self.limit:
-                detail = f"This process updates {self.limit} pages live already; refresh this one, or try again."
+                detail = (
+                    f"This process updates as many pages live as it may ({self.limit}); refresh this one, or try again."
+                )
                 raise Problem(503, "TOO_MANY_STREAMS", detail, headers={"Retry-After": str(RETRY_SECONDS)})
             self.open += 1
         inside = [True]

@@ -54,7 +54,7 @@ def reported(app: Flask, rolled_back: datetime) -> None:
 
 def test_the_rollout_says_what_v2_left_behind(app: Flask, sign_in: SignIn, rolled_back: datetime) -> None:
     browser = sign_in("victor")
-    assert "is being added up" in words(browser.get(PAGE).text)
+    assert "are being counted" in words(browser.get(PAGE).text)
     with app.app_context():
         preparation.prepare(datetime.now(UTC))
     page = words(browser.get(PAGE).text)
