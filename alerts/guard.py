@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from alerts import blast_radius_guard, state_cache
 from alerts import store as alert_store
+from alerts.analysis.attribution import Arms
 from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap, update_gap
-from alerts.analysis.rules import Action, NoData, Rule, error_budgets
+from alerts.analysis.rules import Action, NoData, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Facts, Status, Verdict, judge, to_json
 from alerts.counters import Counters
@@ -117,6 +118,7 @@ def _first_state(rule: Rule, counters: Counters, earlier: Bursts | None) -> Aler
         verdict=None,
         silence=silence,
         seen_control=counters.control_of(rule),
+        seen_served=counters.served_of(rule),
         bursts=known,
         excess_before=counters.excess_of(rule),
     )
@@ -132,6 +134,10 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
     control_seen = counters.control_of(rule)
     control = _increment(before.seen_control, control_seen)
     evidence, bursts = weigh(rule, before.evidence, before.bursts, increment, control, at=now, learning=not exposed)
+    served_seen = counters.served_of(rule)
+    served = step(
+        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_seen), at=now
+    )
     pairs = before.pairs
     if rule.attributable:
         bet = discordant_test(window_seconds=rule.window_seconds)
@@ -144,6 +150,8 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
         pairs=pairs,
         silence=silence,
         seen_control=control_seen,
+        seen_served=served_seen,
+        served=served,
         bursts=bursts,
         excess=excess,
     )
@@ -163,6 +171,8 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         silent_seconds=memory.silence.seconds,
         pairs=window.pairs(rule.migration, memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
+        arms_of_attempt=Arms(memory.bursts.candidate.counts, memory.bursts.control.counts),
+        served=memory.served,
         legacy_faults=window.legacy_faults(rule),
     )
 

@@ -38,6 +38,8 @@ class Metric:
     compare: Compare = Compare.ABSOLUTE
     legacy_twin: bool = False
     """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
+    served_only: bool = False
+    """Each engine is counted where it serves alone, so a breach is held against what legacy served."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
     engine_unknown: bool = False
@@ -55,6 +57,7 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
     names, candidate = migration.signals, migration.candidate
     return {
         names.failure: Metric(names.failure, engine=candidate, legacy_twin=True, certifies=True),
+        names.serving_failure: Metric(names.serving_failure, engine=candidate, legacy_twin=True, served_only=True),
         names.slow: Metric(names.slow, Unit.DURATION, engine=candidate),
         names.difference: Metric(names.difference, compare=Compare.PAIRED, certifies=True, legacy_apart=True),
         names.failure_discordant: Metric(names.failed_candidate_only, compare=Compare.DISCORDANT),

@@ -122,7 +122,7 @@ class Rule:
     @property
     def needs_pairs(self) -> bool:
         """Return whether attribution by pairs of answers decides what a breach leads to."""
-        return self.attributable or self.metric.engine_unknown
+        return self.attributable or (self.metric.engine_unknown and self.flag == self.migration.flag)
 
     @property
     def no_data_notice_seconds(self) -> float:
@@ -154,7 +154,10 @@ def rule_test(rule: Rule, *, burst_size: float = 1.0) -> SequentialTest:
 
 
 def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
-    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
+    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count.
+
+    What another flag's sides served is another flag's.
+    """
     bad = total = 0
     failed_control_only = rule.migration.signals.failed_control_only
     for (signal, engine, _role), tally in increments:
@@ -164,7 +167,7 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
                 total += tally.bad
             case Compare.DISCORDANT if signal == failed_control_only:
                 total += tally.bad
-            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule.metric, signal, engine):
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule, signal, engine):
                 bad += 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
                 total += tally.total
     return Counts(bad, total)
@@ -227,5 +230,9 @@ def _fingerprint(rule: Rule) -> str:
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]
 
 
-def _speaks(metric: Metric, signal: str, engine: str) -> bool:
-    return signal == metric.signal and (metric.engine is None or engine == metric.engine)
+def _speaks(rule: Rule, signal: str, engine: str) -> bool:
+    metric = rule.metric
+    if signal != metric.signal:
+        return False
+    flag, is_arm, _ = engine.rpartition(":")
+    return engine == metric.engine if metric.engine else not is_arm or flag == rule.flag

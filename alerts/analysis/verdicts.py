@@ -7,13 +7,13 @@ nobody. Where nobody is exposed there is nothing to roll back, and it holds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, Arms, Attribution, Pairs, attribute
+from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Attribution, Pairs, attribute
 from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
@@ -69,6 +69,9 @@ class Facts:
     """For how long exposed traffic has left no counts; 0 where none was due."""
     pairs: Pairs | None = None
     arms: Arms = NO_ARMS
+    arms_of_attempt: Arms = NO_ARMS
+    served: Evidence = NO_EVIDENCE
+    """Of an alert about the whole service: the evidence in the requests that the candidate served."""
     legacy_faults: Counts = NO_COUNTS
     """Of the window's outcomes, those that are legacy's own defects."""
 
@@ -127,25 +130,25 @@ def judge(
 ) -> Verdict:
     """Return the verdict on `rule` at `now`, the gravest concern's.
 
-    `budget` is from `rules.error_budgets`; without a chance of a wrong rollback it never rolls back. `previous` is the
-    verdict of the tick before in the same attempt, None at its start.
+    `budget` is from `rules.error_budgets`. `previous` is the verdict of the tick before in the attempt, None at first.
     """
     log_bar = budget.rollback_log_e
-    breached = log_bar is not None and evidence.log_e >= log_bar
+    served_breached = log_bar is not None and facts.served.log_e >= log_bar
+    breached = served_breached or (log_bar is not None and evidence.log_e >= log_bar)
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
-    calm = evidence.log_e < RELEASE_LOG_E
-    calm_since = _since(previous.calm_since if previous else None, now) if calm else None
+    calm_since = _since(previous.calm_since if previous else None, now) if evidence.log_e < RELEASE_LOG_E else None
     faulted = _legacy_faults(rule, facts)
     attribution = _attribution(rule, evidence, facts, faulted=faulted is not None)
-    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
     concerns = (
-        _breach(rule, attribution, breached_since, now),
+        _breach(rule, facts, attribution, breached_since, now, served_breached=served_breached),
         faulted,
         _silence(rule, facts),
-        _suspicion(rule, suspect=evidence.log_e >= budget.hold_log_e, held=held, calm_since=calm_since, now=now),
+        _suspicion(rule, previous, suspect=evidence.log_e >= budget.hold_log_e, calm_since=calm_since, now=now),
         _window(rule, facts),
     )
     status, cause = _limited(rule, facts, *max(filter(None, concerns), key=_gravity))
+    if served_breached and attribution is Attribution.V2_ONLY:  # then what v2 served is the reason
+        evidence, facts = facts.served, replace(facts, window=facts.arms.v2)
     return Verdict(
         alert=rule.name,
         status=status,
@@ -201,7 +204,15 @@ def _gravity(concern: Concern) -> int:
     return GRAVITY[concern[0]]
 
 
-def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | None, now: datetime) -> Concern | None:
+def _breach(
+    rule: Rule,
+    facts: Facts,
+    attribution: Attribution,
+    breached_since: datetime | None,
+    now: datetime,
+    *,
+    served_breached: bool,
+) -> Concern | None:
     if breached_since is None:
         return None
     if now - breached_since < timedelta(seconds=rule.for_seconds):
@@ -210,12 +221,17 @@ def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | Non
     if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
         cause = f"it can't tell {candidate} from {control} and nothing else blames {candidate}."
         return Status.HOLD, f"Over its threshold, but {cause}"
+    if attribution is Attribution.UNKNOWN and rule.metric.served_only and facts.arms.legacy.total:
+        return Status.HOLD, f"Over its threshold, but {control} has served too little to tell whether it fails as well."
+    if attribution is Attribution.V2_ONLY and rule.metric.engine_unknown and not served_breached:
+        return Status.HOLD, f"Over its threshold, but not for certain in the requests that {candidate} served."
     status, sentence = BREACHES[attribution]
     return status, sentence.format(control=control, candidate=candidate)
 
 
 def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
-    found = attribute(rule, evidence, facts.pairs, facts.arms)
+    telling = max(evidence, facts.served, key=lambda each: each.log_e)
+    found = attribute(rule, telling, facts.pairs, facts.arms, facts.arms_of_attempt)
     return Attribution.LEGACY if faulted and found is Attribution.UNKNOWN else found
 
 
@@ -239,7 +255,10 @@ def _silence(rule: Rule, facts: Facts) -> Concern | None:
     return Status.BLIND, silence
 
 
-def _suspicion(rule: Rule, *, suspect: bool, held: bool, calm_since: datetime | None, now: datetime) -> Concern | None:
+def _suspicion(
+    rule: Rule, previous: Verdict | None, *, suspect: bool, calm_since: datetime | None, now: datetime
+) -> Concern | None:
+    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
     if suspect:
         return Status.HOLD, "Likely over its threshold."
     calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)

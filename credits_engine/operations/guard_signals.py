@@ -13,6 +13,7 @@ from credits_engine.engines.receipts import EngineResult, Receipt
 
 SIGNALS = CREDITS.signals
 FAILURE = SIGNALS.failure
+SERVING = SIGNALS.serving_failure
 VARIANCE = SIGNALS.difference
 DRIFT = "credit_drift"
 SLOW, SLOW_SECONDS = SIGNALS.slow, 0.05
@@ -35,12 +36,13 @@ COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
     """Return who failed in which role, whether the answers contradict each other, and who failed alone.
 
-    An operation counts once: replays and retries add nothing. A refusal is not a failure.
+    The first says how serving went. An operation counts once: replays and retries add nothing. A refusal is no failure.
     """
     if receipt.replayed or receipt.retry_of is not None:
         return ()
     account = receipt.user_id
-    signals = [_failure(receipt.served, "served", account), *_shadow_skipped(receipt), *_slow(receipt)]
+    serving = Signal(SERVING, receipt.outcome is Outcome.ERROR, receipt.served.engine.value, account=account)
+    signals = [serving, _failure(receipt.served, "served", account), *_shadow_skipped(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
         signals.append(_failure(receipt.shadow, "shadow", account))
         signals += _v2_only_failure(receipt)

@@ -21,6 +21,13 @@ ROUTED = {
     is_on: Sample(CREDITS.signals.routed, bad=False, engine=engine.value)
     for is_on, engine in ((True, EngineName.V2), (False, EngineName.LEGACY))
 }
+MISSING = {
+    engine: tuple(
+        Sample(signal, bad=False, engine=engine.value)
+        for signal in (CREDITS.signals.outcome_missing, CREDITS.signals.comparison_missing)
+    )
+    for engine in EngineName
+}
 UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)
 
 
@@ -31,12 +38,26 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
     def evaluate(account: Account) -> FlagEvaluation:
         found = look_up(account)
         if found is not UNPLANNED:
-            # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
-            signals.record(ROUTED[found.enabled])
-            request_outcomes.set_engine(ROUTED[found.enabled].engine)
+            note_route(found.engine, account.user_id)
         return found
 
     return evaluate
+
+
+def note_route(engine: EngineName, user_id: str) -> None:
+    """Tell the guard which engine serves, before anything else can go wrong.
+
+    It holds what v2 was given against what was counted afterwards, and a request that fails around the engine is a
+    failure of the engine that served it.
+    """
+    names = CREDITS.signals
+    signals.record(ROUTED[engine is EngineName.V2])
+    request_outcomes.set_arm(
+        FLAG,
+        engine.value,
+        failure=Sample(names.serving_failure, bad=True, engine=engine.value, account=user_id),
+        missing=MISSING[engine],
+    )
 
 
 def flag_lookup(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:

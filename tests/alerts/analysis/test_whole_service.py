@@ -28,7 +28,7 @@ def test_a_breach_that_blames_nobody_holds_and_says_so(rule: object, pairs: Pair
 
 def test_it_rolls_back_while_v2_fails_alone() -> None:
     guarded = Guarded(ERRORS)
-    guarded.pairs = replace(HEALTHY, v2_only=12)
+    guarded.pairs, guarded.served_counts = replace(HEALTHY, v2_only=12), Counts(12, 50)
     assert guarded.tick(12, 100).status is Status.ROLLBACK
 
 

@@ -70,6 +70,7 @@ def bad(signals: tuple[Signal, ...]) -> set[tuple[str, str, str]]:
 
 def test_a_good_operation_is_counted_for_both_engines_and_for_their_comparison() -> None:
     assert observations(receipt(v2_serves=True)) == (
+        Signal("credit_serving_failure", False, "v2", "served", "ada"),
         Signal("credit_consumption_failure", False, "v2", "served", "ada"),
         Signal("credit_consumption_failure", False, "legacy", "shadow", "ada"),
         Signal("credit_variance", False, account="ada"),
@@ -85,7 +86,15 @@ def test_a_refusal_is_no_failure() -> None:
 @pytest.mark.parametrize(
     ("v2_serves", "engines", "expected"),
     [
-        (True, ("v2",), {("credit_consumption_failure", "v2", "served"), ("credit_failure_v2_only", "", "served")}),
+        (
+            True,
+            ("v2",),
+            {
+                ("credit_serving_failure", "v2", "served"),
+                ("credit_consumption_failure", "v2", "served"),
+                ("credit_failure_v2_only", "", "served"),
+            },
+        ),
         (False, ("v2",), {("credit_consumption_failure", "v2", "shadow"), ("credit_failure_v2_only", "", "served")}),
         (
             True,
@@ -95,7 +104,11 @@ def test_a_refusal_is_no_failure() -> None:
         (
             True,
             ("legacy", "v2"),
-            {("credit_consumption_failure", "v2", "served"), ("credit_consumption_failure", "legacy", "shadow")},
+            {
+                ("credit_serving_failure", "v2", "served"),
+                ("credit_consumption_failure", "v2", "served"),
+                ("credit_consumption_failure", "legacy", "shadow"),
+            },
         ),
     ],
 )
