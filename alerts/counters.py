@@ -69,6 +69,16 @@ class CounterWindow:
         label = arm_label(rule.flag, side)
         return self.about(rule.metric.signal, side, label)
 
+    def by_plan(self, rule: Rule) -> Mapping[str, Counts]:
+        """Return the rule's counts per credit plan, where it is counted so."""
+        if not rule.metric.by_plan:
+            return {}
+        plans: dict[str, Counts] = {}
+        for series, count in self.by_signal.get(rule.metric.signal, ()):
+            bad = 0 if series.engine == rule.migration.control else count.bad
+            plans[series.role] = plans.get(series.role, Counts()) + Counts(bad, count.total)
+        return plans
+
     def legacy_faults(self, rule: Rule) -> Counts:
         """Return the outcomes that legacy alone failed, of all that the rule counts."""
         if not rule.metric.legacy_apart:

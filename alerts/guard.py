@@ -17,10 +17,11 @@ from alerts import store as alert_store
 from alerts.analysis.attribution import Arms
 from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.facts import Facts
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Action, NoData, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
-from alerts.analysis.verdicts import Facts, Status, Verdict, judge, to_json
+from alerts.analysis.verdicts import Status, Verdict, judge, to_json
 from alerts.counters import Counters
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate
@@ -174,6 +175,7 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         arms_of_attempt=Arms(memory.bursts.candidate.counts, memory.bursts.control.counts),
         served=memory.served,
         legacy_faults=window.legacy_faults(rule),
+        by_plan=window.by_plan(rule),
     )
 
 

@@ -40,6 +40,8 @@ class Metric:
     """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
     served_only: bool = False
     """Each engine is counted where it serves alone, so a breach is held against what legacy served."""
+    by_plan: bool = False
+    """Its roles are credit plans, so a verdict can name the one that it concerns."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
     engine_unknown: bool = False
@@ -72,7 +74,9 @@ METRICS = {
     "credit_drift": Metric("credit_drift", compare=Compare.DRIFT, legacy_apart=True),
     "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
-    "credit_refused_by_v2_only": Metric("credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
+    "credit_refused_by_v2_only": Metric(
+        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, by_plan=True
+    ),
     "credit_allowed_by_v2_only": Metric("credit_allowed_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
     "credit_outcome_mismatch": Metric("credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True),
     "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),

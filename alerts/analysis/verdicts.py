@@ -13,8 +13,9 @@ from enum import StrEnum
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Attribution, Pairs, attribute
+from alerts.analysis.attribution import Attribution, attribute
 from alerts.analysis.evidence import LN_10, Counts, Evidence
+from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
 from alerts.analysis.safety_test import SAFE_LOG_E, clean_outcomes_needed, log_safe
@@ -24,6 +25,8 @@ RELEASE_LOG_E = log(3)
 LEGACY_LOG_E = log(10)
 """The evidence at which legacy's own faults hold: they cost no false alarm, so it is little."""
 BLIND_ROLLBACK_WINDOWS = 2
+MOST = 0.9
+"""A plan is named where it has this share of the bad outcomes."""
 TIMES = ("at", "breached_since", "calm_since")
 
 
@@ -55,25 +58,6 @@ BREACHES: Mapping[Attribution, Concern] = {
     Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether {control} would do better is not known."),
 }
 """What a breach leads to by whose fault it is; `{control}` and `{candidate}` are the migration's names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
-
-    exposed: bool
-    """Production users are routed to v2 right now."""
-    window: Counts
-    """Counts of the last `window_seconds`, ending now."""
-    silent_seconds: float = 0.0
-    """For how long exposed traffic has left no counts; 0 where none was due."""
-    pairs: Pairs | None = None
-    arms: Arms = NO_ARMS
-    arms_of_attempt: Arms = NO_ARMS
-    served: Evidence = NO_EVIDENCE
-    """Of an alert about the whole service: the evidence in the requests that the candidate served."""
-    legacy_faults: Counts = NO_COUNTS
-    """Of the window's outcomes, those that are legacy's own defects."""
 
 
 class Verdict(NamedTuple):
@@ -284,7 +268,16 @@ def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
             return Status.HOLD, f"{cause} This alert holds at most."
         case _, Status.ROLLBACK if not facts.exposed:
             return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
-    return status, cause
+    return status, cause + (_plan_at_fault(facts) if GRAVITY[status] >= GRAVITY[Status.WATCH] else "")
+
+
+def _plan_at_fault(facts: Facts) -> str:
+    """Name the plan that nearly all bad outcomes are of."""
+    bad = sum(counts.bad for counts in facts.by_plan.values())
+    for plan, counts in facts.by_plan.items():
+        if bad and counts.bad >= MOST * bad:
+            return f" Plan {plan}: {_of(counts)}."
+    return ""
 
 
 def _since(before: datetime | None, now: datetime) -> datetime:

@@ -29,6 +29,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitDifference:
+    """That one kind is wanted to have these different limits. Nothing else excuses what v2 refuses or allows alone."""
+
+    kind: Kind
+    v2: Limit
+    legacy: Limit
+
+
+@dataclass(frozen=True, slots=True)
 class CreditPlan:
     """One plan: v2's limits per billing period, legacy's per UTC calendar month."""
 
@@ -39,6 +48,8 @@ class CreditPlan:
     aliases: tuple[str, ...] = ()
     price_keys: tuple[str, ...] = ()
     """Stripe price lookup keys that buy this plan."""
+    differences: tuple[LimitDifference, ...] = ()
+    """Where the two engines' limits are wanted to differ."""
 
 
 class UnknownPlanError(LookupError):
@@ -122,7 +133,13 @@ def _index(entries: Iterable[tuple[str, CreditPlan]]) -> Mapping[str, CreditPlan
 CATALOGUE = Catalogue(
     (
         CreditPlan(
-            "free", "Free", v2=Limits(100, 10), legacy=Limits(100, 50), aliases=("starter_trial",), price_keys=("free",)
+            "free",
+            "Free",
+            v2=Limits(100, 10),
+            legacy=Limits(100, 50),
+            aliases=("starter_trial",),
+            price_keys=("free",),
+            differences=(LimitDifference(Kind.ROAST, v2=10, legacy=50),),
         ),
         CreditPlan(
             "starter",
@@ -130,6 +147,7 @@ CATALOGUE = Catalogue(
             v2=Limits(1_000, 10),
             legacy=Limits(1_000, 100),
             price_keys=("starter_monthly", "starter_yearly"),
+            differences=(LimitDifference(Kind.ROAST, v2=10, legacy=100),),
         ),
         CreditPlan(
             "pro",

@@ -9,6 +9,7 @@ from control_plane.platform.observability.signals import Sample as Signal
 from control_plane.platform.observability.signals import bound_seconds
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.declared_differences import is_excused, plans_by
 from credits_engine.engines.receipts import EngineResult, Receipt
 
 SIGNALS = CREDITS.signals
@@ -47,7 +48,7 @@ def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
         signals.append(_failure(receipt.shadow, "shadow", account))
         signals += _v2_only_failure(receipt)
     if receipt.comparison.variance in COMPARED:
-        defect = receipt.comparison.variance is Variance.DEFECT
+        defect = receipt.comparison.variance is Variance.DEFECT or _is_undeclared(receipt)
         signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
         signals += _outcome_mismatch(receipt, defect=defect)
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
@@ -114,10 +115,25 @@ def _outcome_mismatch(receipt: Receipt, *, defect: bool) -> list[Signal]:
     v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
     flipped, name = defect and v2 is not legacy, at_fault(receipt)
     return [
-        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, account=receipt.user_id),
+        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, _role(receipt), receipt.user_id),
         Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
         Signal(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
     ]
+
+
+def _is_undeclared(receipt: Receipt) -> bool:
+    """Return whether limits explain the difference that no plan of the catalogue declares."""
+    if receipt.comparison.variance is not Variance.POLICY:
+        return False
+    sides = {side.engine: side.limits for side in (receipt.served, receipt.shadow)}
+    v2, legacy = sides[EngineName.V2], sides[EngineName.LEGACY]
+    return not is_excused(receipt.comparison, receipt.requested, v2=v2, legacy=legacy)
+
+
+def _role(receipt: Receipt) -> str:
+    """Return the plan, under which refusals are counted; legacy's limits tell it."""
+    legacy = next(side for side in (receipt.served, receipt.shadow) if side.engine is EngineName.LEGACY)
+    return next((plan.name for plan in plans_by(legacy.limits)), "served")
 
 
 def _failure(side: EngineResult, role: str, account: str) -> Signal:
