@@ -153,11 +153,16 @@ def rule_test(rule: Rule, *, burst_size: float = 1.0) -> SequentialTest:
             return discordant_test(window_seconds=rule.window_seconds)
 
 
-def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
-    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count.
+def reads(rule: Rule, signal: str, engine: str) -> bool:
+    """Return whether `rule` reads this count. What the sides of another flag served is another flag's."""
+    if signal != rule.metric.signal:
+        return False
+    flag, is_arm, _ = engine.rpartition(":")
+    return engine == rule.metric.engine if rule.metric.engine else not is_arm or flag == rule.flag
 
-    What another flag's sides served is another flag's.
-    """
+
+def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
+    """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
     failed_control_only = rule.migration.signals.failed_control_only
     for (signal, engine, _role), tally in increments:
@@ -167,7 +172,7 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
                 total += tally.bad
             case Compare.DISCORDANT if signal == failed_control_only:
                 total += tally.bad
-            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule, signal, engine):
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
                 bad += 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
                 total += tally.total
     return Counts(bad, total)
@@ -228,11 +233,3 @@ def _fingerprint(rule: Rule) -> str:
     thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
     question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]
-
-
-def _speaks(rule: Rule, signal: str, engine: str) -> bool:
-    metric = rule.metric
-    if signal != metric.signal:
-        return False
-    flag, is_arm, _ = engine.rpartition(":")
-    return engine == metric.engine if metric.engine else not is_arm or flag == rule.flag

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import db
 from control_plane.platform.extensions import AppState
+from control_plane.platform.problems import is_transient
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
 from credits_engine.engines.comparison import Comparison, Variance
@@ -28,7 +29,7 @@ from credits_engine.operations.consumption import (
     Operation,
     UnknownUserError,
 )
-from credits_engine.operations.routing import UNPLANNED, note_route
+from credits_engine.operations.routing import UNPLANNED, note_failed_route, note_route
 from credits_engine.store import stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
 from flags.evaluation.bucketing import bucket
@@ -57,6 +58,8 @@ def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Recei
         found = stored_procedures.call(_question(operation, now, manners))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
+            if not is_transient(error):
+                note_failed_route(operation.user_id, now)
             raise
         if error.orig.sqlstate in PYTHON_ONLY:
             return None
