@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from alerts import blast_radius_guard, state_cache
 from alerts import store as alert_store
+from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms
 from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
@@ -21,7 +22,7 @@ from alerts.analysis.facts import Facts
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Action, NoData, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
-from alerts.analysis.verdicts import Status, Verdict, judge, to_json
+from alerts.analysis.verdicts import Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate
@@ -81,24 +82,20 @@ def _judge_rollout(
     remembered = state_cache.load(session, rollout, term=term)
     budgets = error_budgets(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
-    verdicts, changed = [], []
     ours = applicable(rules, rollout.flag)
     missing = any((rule.name, rule.fingerprint) not in remembered for rule in ours)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
+    cases, afters = [], []
     for rule in ours:
         before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
         after = _next_state(rule, before, counters, now, exposed=exposed)
-        facts = _facts(rule, after, counters, exposed=exposed, now=now)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
-        verdict = judge(
-            judged,
-            after.bursts.combine(after.evidence),
-            facts,
-            budget=budgets[rule.name],
-            previous=before.verdict,
-            now=now,
-        )
-        verdicts.append(verdict)
+        facts = _facts(rule, after, counters, exposed=exposed, now=now)
+        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budgets[rule.name], before.verdict))
+        afters.append((rule, before, after))
+    verdicts = judge_together(cases, now)
+    changed = []
+    for (rule, before, after), verdict in zip(afters, verdicts, strict=True):
         if exposed:
             _notify_no_data(session, rollout, rule, before.verdict, verdict)
         if _has_changed(before, after, verdict):
@@ -208,11 +205,12 @@ def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: d
     if worst is None or rollout.latched:
         return None
     act: Callable[..., Decision]
+    reason = f"{worst.alert}: {worst.reason}{contradictions(worst, verdicts)}"
     match worst.status:
         case Status.ROLLBACK:
-            act = partial(rollouts.roll_back, reason=f"{worst.alert}: {worst.reason}", attempt=rollout.attempt)
+            act = partial(rollouts.roll_back, reason=reason, attempt=rollout.attempt)
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
-            act = partial(rollouts.hold, reason=f"{worst.alert}: {worst.reason}")
+            act = partial(rollouts.hold, reason=reason)
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
             act = partial(rollouts.resume, reason="The evidence stayed low.")
         case _:

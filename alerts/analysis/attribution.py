@@ -134,6 +134,8 @@ def attribute(
 
 def _of_service(rule: Rule, pairs: Pairs | None, arms: Arms) -> Attribution:
     """Of a breach that concerns the whole service: only what the engines count of themselves can blame one of them."""
+    if _is_explained_by_pairs(pairs, arms):
+        return Attribution.SHARED
     if arms.legacy_worse or (pairs is not None and pairs.legacy_only > pairs.v2_only):
         return Attribution.LEGACY
     if pairs is not None and pairs.covered and _only_v2_fails(rule, pairs):
@@ -149,10 +151,10 @@ def _of_served(rule: Rule, pairs: Pairs | None, arms: Arms, attempt: Arms) -> At
 
     Around the engine no pair exists, and few requests may be served by either.
     """
+    if _is_explained_by_pairs(pairs, arms):
+        return Attribution.SHARED
     if arms.legacy_worse:
         return Attribution.LEGACY
-    if pairs is not None and 0 < arms.v2.bad <= 2 * pairs.both_failed:
-        return Attribution.SHARED
     if arms.legacy.rate <= rule.threshold and arms.log_v2_worse >= V2_WORSE_LOG_E:
         return Attribution.V2_ONLY
     if pairs is not None and pairs.covered and _only_v2_in_window(rule, pairs):
@@ -163,6 +165,12 @@ def _of_served(rule: Rule, pairs: Pairs | None, arms: Arms, attempt: Arms) -> At
         return Attribution.V2_ONLY
     alike = [_beside_legacy(arms), *([_beside_legacy(attempt)] if slow else [])]
     return Attribution.SHARED if {*alike} != {Attribution.UNKNOWN} else Attribution.UNKNOWN
+
+
+def _is_explained_by_pairs(pairs: Pairs | None, arms: Arms) -> bool:
+    """Return whether most of what failed are requests that both engines failed: whom each of them served is chance."""
+    failed = arms.v2.bad + arms.legacy.bad
+    return pairs is not None and 0 < failed <= 2 * pairs.both_failed
 
 
 def _only_v2_fails(rule: Rule, pairs: Pairs) -> bool:

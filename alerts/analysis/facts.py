@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Pairs
+from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Attribution, Pairs
 from alerts.analysis.evidence import Counts, Evidence
 
 
@@ -22,6 +22,8 @@ class Facts:
     arms_of_attempt: Arms = NO_ARMS
     served: Evidence = NO_EVIDENCE
     """Of an alert about the whole service: the evidence in the requests that the candidate served."""
+    known_elsewhere: Attribution | None = None
+    """The engine at fault by what another alert of the same instant knows, where this one does not."""
     legacy_faults: Counts = NO_COUNTS
     """Of the window's outcomes, those that are legacy's own defects."""
     by_plan: Mapping[str, Counts] = field(default_factory=dict)

@@ -216,7 +216,9 @@ def _breach(
 def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
     telling = max(evidence, facts.served, key=lambda each: each.log_e)
     found = attribute(rule, telling, facts.pairs, facts.arms, facts.arms_of_attempt)
-    return Attribution.LEGACY if faulted and found is Attribution.UNKNOWN else found
+    if found is not Attribution.UNKNOWN:
+        return found
+    return Attribution.LEGACY if faulted else facts.known_elsewhere or found
 
 
 def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:

@@ -143,6 +143,9 @@ class Product:
 
     def verdict(self, alert: str) -> Verdict:
         """What the guard says of an alert."""
+        return next(verdict for verdict in self.verdicts() if verdict.alert == alert)
+
+    def verdicts(self) -> list[Verdict]:
+        """What the guard says of every alert."""
         with read_only() as session:
-            found = store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)
-        return next(verdict for verdict in found if verdict.alert == alert)
+            return store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.verdicts import Status
 from control_plane.phases import Position, RolloutState
 from credits_engine.engines import legacy, v2
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
@@ -84,7 +86,7 @@ def test_what_fails_around_v2_alone_is_rolled_back_although_its_engine_answers(b
     product.crash(lambda engine: engine == "v2")
     product.operate(100)
     assert product.rollout.state is RolloutState.ROLLED_BACK
-    assert product.rollout.state_reason.startswith(SERVING)
+    assert product.rollout.state_reason.startswith(ERRORS)
 
 
 @pytest.mark.parametrize("crashes", [lambda _engine: True, lambda engine: engine == "legacy"])
@@ -119,3 +121,18 @@ def test_v2_is_still_judged_while_legacy_charges_wrongly(begin: Begin) -> None:
     product.engines(v2=overcharging(v2.decide, one_in(4)), legacy_engine=overcharging(legacy.decide, one_in(3)))
     product.operate(100)
     assert product.rollout.state is RolloutState.ROLLED_BACK
+
+
+@pytest.mark.parametrize("position", [TENTH, HALF, EVERYBODY])
+def test_of_an_outage_that_both_have_no_two_alerts_say_different_things(begin: Begin, position: Position) -> None:
+    product = begin(position)
+    product.operate(50)
+    product.engines(v2=failing(v2.decide, always), legacy_engine=failing(legacy.decide, always))
+    for _ in range(8):
+        product.operate(5)
+        acting = [each for each in product.verdicts() if each.status in (Status.HOLD, Status.ROLLBACK)]
+        known = {each.attribution for each in acting if each.alert in (ERRORS, FAILURE, SERVING)}
+        assert len(known) <= 1, [each.reason for each in acting]
+    assert known == {Attribution.SHARED}
+    assert "not known" not in product.rollout.state_reason
+    assert "can't tell" not in product.rollout.state_reason
