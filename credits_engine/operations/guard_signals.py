@@ -29,6 +29,8 @@ UNCOUNTED = SIGNALS.outcome_missing
 UNCOMPARED = SIGNALS.comparison_missing
 # Made once, for each is counted with every operation.
 ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
+SLOWER = {slower: Signal("credit_slower_by_v2_only", slower) for slower in (False, True)}
+SLOWER_TIMES, NOTICED_US = 1.25, 1_000
 ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
 FAILED_ALONE = {EngineName.V2: SIGNALS.failed_candidate_only, EngineName.LEGACY: SIGNALS.failed_control_only}
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
@@ -50,7 +52,7 @@ def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT or _is_undeclared(receipt)
         signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
-        signals += _outcome_mismatch(receipt, defect=defect)
+        signals += [*_outcome_mismatch(receipt, defect=defect), SLOWER[_is_v2_slower(receipt)]]
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
@@ -100,6 +102,13 @@ def _slow(receipt: Receipt) -> list[Signal]:
         added = _bound(SHADOW_SLOW, SHADOW_SLOW_SECONDS)
         found.append(ADDED[receipt.shadow.duration_us > added * 1e6])
     return found
+
+
+def _is_v2_slower(receipt: Receipt) -> bool:
+    """Return whether v2 took longer for the request than legacy by a quarter, and by what a caller might notice."""
+    took = {side.engine: side.duration_us for side in (receipt.served, receipt.shadow)}
+    v2, legacy = took[EngineName.V2], took[EngineName.LEGACY]
+    return v2 > max(SLOWER_TIMES * legacy, legacy + NOTICED_US)
 
 
 def _bound(signal: str, default: float) -> float:
