@@ -63,7 +63,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
     words = [f"{file}: {len(rules)} alerts, no mistake."] + [
         f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, {rule.action}, "
         f"wrong rollback in {budgets[rule.name].rollback or 0:.2%} of attempts, wrong hold in "
-        f"{budgets[rule.name].hold or 0:.2%}{_budget(rule)}"
+        f"{budgets[rule.name].hold or 0:.2%} (weight {rule.weight:g}){_budget(rule)}"
         for rule in rules
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}

@@ -12,6 +12,7 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule, counted
 from control_plane.experiments.migration import Migration
 from control_plane.platform.observability import signals
+from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 
 SLICES_PER_MINUTE = 60 // signals.SLICE_SECONDS
@@ -38,9 +39,9 @@ class CounterWindow:
         """Return the counts of `rule`."""
         return counted(rule, [each for signal in rule.signals for each in self.by_signal.get(signal, ())])
 
-    def about(self, signal: str, engine: str = "") -> Counts:
-        """The counts of a signal, those of one engine if it is named."""
-        counts = [count for series, count in self.by_signal.get(signal, ()) if engine in {"", series.engine}]
+    def about(self, signal: str, *engines: str) -> Counts:
+        """The counts of a signal, those of some engines where they are named."""
+        counts = [count for series, count in self.by_signal.get(signal, ()) if not engines or series.engine in engines]
         return Counts(sum(count.bad for count in counts), sum(count.total for count in counts))
 
     def pairs(self, migration: Migration, discordant: Evidence) -> Pairs:
@@ -61,8 +62,22 @@ class CounterWindow:
         """Return the signal's counts per engine; nothing for a rule that compares both answers itself."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.legacy_apart:
             return NO_ARMS
-        signal, migration = rule.metric.signal, rule.migration
-        return Arms(self.about(signal, migration.candidate), self.about(signal, migration.control))
+        return Arms(self.of_side(rule, rule.migration.candidate), self.of_side(rule, rule.migration.control))
+
+    def of_side(self, rule: Rule, side: str) -> Counts:
+        """Return the rule's counts of what one side of its migration did, or served where the whole service counts."""
+        label = arm_label(rule.flag, side)
+        return self.about(rule.metric.signal, side, label)
+
+    def by_plan(self, rule: Rule) -> Mapping[str, Counts]:
+        """Return the rule's counts per credit plan, where it is counted so."""
+        if not rule.metric.by_plan:
+            return {}
+        plans: dict[str, Counts] = {}
+        for series, count in self.by_signal.get(rule.metric.signal, ()):
+            bad = 0 if series.engine == rule.migration.control else count.bad
+            plans[series.role] = plans.get(series.role, Counts()) + Counts(bad, count.total)
+        return plans
 
     def legacy_faults(self, rule: Rule) -> Counts:
         """Return the outcomes that legacy alone failed, of all that the rule counts."""
@@ -140,13 +155,21 @@ class Counters:
 
     def excess_of(self, rule: Rule) -> int:
         """Return the failures of single accounts, since the beginning, that are no evidence against the release."""
-        return self.since_the_beginning.about(rule.metric.signal + signals.EXCESS, rule.metric.engine or "").bad
+        engines = [rule.metric.engine] if rule.metric.engine else []
+        excess = rule.metric.signal + signals.EXCESS
+        return self.since_the_beginning.about(excess, *engines).bad
 
     def control_of(self, rule: Rule) -> Counts:
         """Return what `rule` would count of its migration's control, since the beginning; nothing where it can't."""
         if rule.compare is not Compare.ABSOLUTE or rule.metric.engine != rule.migration.candidate:
             return Counts()
-        return self.since_the_beginning.about(rule.metric.signal, rule.migration.control)
+        return self.since_the_beginning.of_side(rule, rule.migration.control)
+
+    def served_of(self, rule: Rule) -> Counts:
+        """Return what the candidate served of what `rule` counts of the whole service, since the beginning."""
+        if not rule.metric.engine_unknown:
+            return Counts()
+        return self.since_the_beginning.of_side(rule, rule.migration.candidate)
 
     def in_window(self, rule: Rule, now: datetime) -> CounterWindow:
         """Return the counts in the rule's window that ends at `now`."""

@@ -14,12 +14,15 @@ from sqlalchemy.orm import Session
 
 from alerts import blast_radius_guard, state_cache
 from alerts import store as alert_store
+from alerts.analysis.agreement import Case, contradictions, judge_together
+from alerts.analysis.attribution import Arms
 from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.facts import Facts
 from alerts.analysis.no_data import DataGap, update_gap
-from alerts.analysis.rules import Action, NoData, Rule, error_budgets
+from alerts.analysis.rules import Action, NoData, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
-from alerts.analysis.verdicts import Facts, Status, Verdict, judge, to_json
+from alerts.analysis.verdicts import Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate, StepStart
@@ -93,24 +96,20 @@ def _judge_rollout(
     remembered = state_cache.load(session, rollout, term=term)
     budgets = error_budgets(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
-    verdicts, changed = [], []
     ours = applicable(rules, rollout.flag)
     missing = any((rule.name, rule.fingerprint) not in remembered for rule in ours)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
+    cases, afters = [], []
     for rule in ours:
         before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
         after = _begin_step(_next_state(rule, before, counters, now, exposed=exposed), before, rollout)
-        facts = _facts(rule, after, counters, exposed=exposed, now=now)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
-        verdict = judge(
-            judged,
-            after.bursts.combine(after.evidence),
-            facts,
-            budget=budgets[rule.name],
-            previous=after.verdict,
-            now=now,
-        )
-        verdicts.append(verdict)
+        facts = _facts(rule, after, counters, exposed=exposed, now=now)
+        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budgets[rule.name], after.verdict))
+        afters.append((rule, before, after))
+    verdicts = judge_together(cases, now)
+    changed = []
+    for (rule, before, after), verdict in zip(afters, verdicts, strict=True):
         if exposed:
             _notify_no_data(session, rollout, rule, before.verdict, verdict)
         if _has_changed(before, after, verdict):
@@ -131,6 +130,7 @@ def _first_state(rule: Rule, counters: Counters, earlier: Bursts | None) -> Aler
         verdict=None,
         silence=silence,
         seen_control=counters.control_of(rule),
+        seen_served=counters.served_of(rule),
         bursts=known,
         excess_before=counters.excess_of(rule),
     )
@@ -146,6 +146,10 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
     control_seen = counters.control_of(rule)
     control = _increment(before.seen_control, control_seen)
     evidence, bursts = weigh(rule, before.evidence, before.bursts, increment, control, at=now, learning=not exposed)
+    served_seen = counters.served_of(rule)
+    served = step(
+        rule_test(rule, burst_size=bursts.size), before.served, _increment(before.seen_served, served_seen), at=now
+    )
     pairs = before.pairs
     if rule.attributable:
         bet = discordant_test(window_seconds=rule.window_seconds)
@@ -158,6 +162,8 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
         pairs=pairs,
         silence=silence,
         seen_control=control_seen,
+        seen_served=served_seen,
+        served=served,
         bursts=bursts,
         excess=excess,
         # A larger burst was learnt, so what was concluded from smaller ones falls with its evidence.
@@ -186,8 +192,11 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         silent_seconds=memory.silence.seconds,
         pairs=window.pairs(rule.migration, memory.pairs) if rule.needs_pairs else None,
         arms=window.arms(rule),
+        arms_of_attempt=Arms(memory.bursts.candidate.counts, memory.bursts.control.counts),
+        served=memory.served,
         legacy_faults=window.legacy_faults(rule),
         burst_size=memory.bursts.size,
+        by_plan=window.by_plan(rule),
     )
 
 
@@ -220,11 +229,12 @@ def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: d
     if worst is None or rollout.latched:
         return None
     act: Callable[..., Decision]
+    reason = f"{worst.alert}: {worst.reason}{contradictions(worst, verdicts)}"
     match worst.status:
         case Status.ROLLBACK:
-            act, reason = partial(rollouts.roll_back, attempt=rollout.attempt), f"{worst.alert}: {worst.reason}"
+            act = partial(rollouts.roll_back, attempt=rollout.attempt)
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
-            act, reason = rollouts.hold, f"{worst.alert}: {worst.reason}"
+            act = rollouts.hold
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:
             act, reason = rollouts.resume, "The evidence stayed low."
         case _:

@@ -20,6 +20,7 @@ from control_plane import store as rollout_store
 from control_plane.phases import PRODUCTION, Rollout, exposure
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import current
@@ -52,7 +53,8 @@ def series_of(rule: Rule) -> tuple[SeriesKey, ...]:
         return SeriesKey(rule.metric.signal), SeriesKey(rule.migration.signals.failed_control_only)
     if rule.metric.engine:
         return tuple(SeriesKey(rule.metric.signal, rule.metric.engine, role) for role in ("served", "shadow"))
-    engines = ("", rule.migration.candidate, rule.migration.control) if rule.metric.engine_unknown else ("",)
+    sides = (rule.migration.candidate, rule.migration.control) if rule.metric.engine_unknown else ()
+    engines = ("", *(arm_label(rule.flag, side) for side in sides))
     return tuple(SeriesKey(rule.metric.signal, engine) for engine in engines)
 
 

@@ -55,6 +55,9 @@ class AlertMemory:
     verdict: Verdict | None
     silence: DataGap
     seen_control: Counts = field(default_factory=Counts)
+    seen_served: Counts = field(default_factory=Counts)
+    served: Evidence = field(default_factory=Evidence)
+    """Of an alert about the whole service: the evidence in what the candidate served."""
     bursts: Bursts = field(default_factory=Bursts)
     excess: int = 0
     """Failures of single accounts since the attempt began that are no evidence against the release, nor for it."""
@@ -133,6 +136,8 @@ def _memory(row: Any) -> AlertMemory:
         verdict=verdicts.from_json(row.verdict) if row.verdict else None,
         silence=silences.from_json(row.seen["silence"]) if "silence" in row.seen else DataGap(),
         seen_control=Counts(*row.seen.get("control", (0, 0))),
+        seen_served=Counts(*row.seen.get("served", (0, 0))),
+        served=evidences.from_json(row.seen["served_evidence"]) if "served_evidence" in row.seen else Evidence(),
         bursts=_bursts(row.seen),
         excess=row.seen.get("excess", 0),
         excess_before=row.seen.get("excess_before", 0),
@@ -162,6 +167,8 @@ def _row(flag: str, judged: AlertStateUpdate, now: datetime) -> dict[str, Any]:
             "pairs_total": memory.seen_pairs.total,
             "silence": silences.to_json(memory.silence),
             "control": [memory.seen_control.bad, memory.seen_control.total],
+            "served": [memory.seen_served.bad, memory.seen_served.total],
+            "served_evidence": evidences.to_json(memory.served),
             "bursts": bursts_to_json(memory.bursts),
             "excess": memory.excess,
             "excess_before": memory.excess_before,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rules import Countable, Rule
+from alerts.analysis.rules import Countable, Rule, reads
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
@@ -177,7 +177,8 @@ def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int
     found: dict[str, dict[int, tuple[int, int]]] = {name: {} for name in names}
     for ((signal, engine, _role), minute), count in minutes:
         name = engine if rule.metric.engine else ""
-        if signal == rule.metric.signal and name in found:
+        is_ours = signal == rule.metric.signal if rule.metric.engine else reads(rule, signal, engine)
+        if is_ours and name in found:
             bad, total = found[name].get(minute, (0, 0))
             candidates = 0 if rule.metric.legacy_apart and engine == rule.migration.control else count.bad
             found[name][minute] = (bad + candidates, total + count.total)

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log
+from math import inf, lgamma, log
 
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule, rule_test
-from alerts.analysis.sequential_test import discordant_test, log_start
+from alerts.analysis.sequential_test import discordant_test, log_start, log_sum_exp
 
 ALARMING_LOG_E = log(10)
 V2_WORSE_LOG_E = log(200)
@@ -17,6 +17,8 @@ V2_FAILS_TIMES = 4
 COVERAGE_NEEDED = 0.9
 WORSE_TIMES = (2.0, 5.0, 20.0)
 """By how much v2's odds to fail may be higher than legacy's, where different requests are compared."""
+EXACT_MAX = 50
+"""More failures of legacy than this are told from chance without the exact test."""
 NO_EVIDENCE, NO_COUNTS = Evidence(), Counts()
 
 
@@ -81,18 +83,46 @@ class Arms:
         for times in WORSE_TIMES:
             expected = times * share / (times * share + 1 - share)
             gains.append(self.v2.bad * log(expected / share) + self.legacy.bad * log((1 - expected) / (1 - share)))
-        return max(gains) - log(len(WORSE_TIMES))
+        return max(*gains, self._log_exact) - log(len(WORSE_TIMES))
+
+    @property
+    def _log_exact(self) -> float:
+        """Apply Fisher's exact test: how unlikely are so few failures of legacy where either fails alike, as -ln p?
+
+        The coins above take failures to be rare; this one knows that a good answer is evidence as well.
+        """
+        if self.legacy_worse or self.legacy.bad > EXACT_MAX:
+            return 0.0
+        total, bad = self.v2.total + self.legacy.total, self.v2.bad + self.legacy.bad
+        all_ways = _log_comb(total, self.legacy.total)
+        ways = [
+            _log_comb(bad, each) + _log_comb(total - bad, self.legacy.total - each)
+            for each in range(self.legacy.bad + 1)
+        ]
+        return all_ways - log_sum_exp(ways)
+
+
+def _log_comb(total: int, chosen: int) -> float:
+    """Return ln of the number of ways to choose, minus infinity where there is none."""
+    if not 0 <= chosen <= total:
+        return -inf
+    return lgamma(total + 1) - lgamma(chosen + 1) - lgamma(total - chosen + 1)
 
 
 NO_ARMS = Arms()
 
 
-def attribute(rule: Rule, evidence: Evidence, pairs: Pairs | None, arms: Arms = NO_ARMS) -> Attribution:
-    """Name the engine at fault for a breach of `rule`; unknown while nothing blames either."""
+def attribute(
+    rule: Rule, evidence: Evidence, pairs: Pairs | None, arms: Arms = NO_ARMS, attempt: Arms = NO_ARMS
+) -> Attribution:
+    """Name the engine at fault for a breach of `rule`; unknown while nothing blames either.
+
+    `pairs` and `arms` are those of the window, `attempt` the arms since the attempt began.
+    """
     if evidence.log_e < ALARMING_LOG_E or (rule.tripwire and not rule.metric.engine_unknown):
         return Attribution.UNKNOWN
-    if rule.metric.engine_unknown:
-        return _of_service(rule, pairs, arms)
+    if rule.metric.engine_unknown or rule.metric.served_only:
+        return _of_service(rule, pairs, arms) if rule.metric.engine_unknown else _of_served(rule, pairs, arms, attempt)
     if rule.compare is not Compare.ABSOLUTE:
         return Attribution.V2_ONLY
     if not rule.attributable or pairs is None or not pairs.covered:
@@ -104,6 +134,8 @@ def attribute(rule: Rule, evidence: Evidence, pairs: Pairs | None, arms: Arms = 
 
 def _of_service(rule: Rule, pairs: Pairs | None, arms: Arms) -> Attribution:
     """Of a breach that concerns the whole service: only what the engines count of themselves can blame one of them."""
+    if _is_explained_by_pairs(pairs, arms):
+        return Attribution.SHARED
     if arms.legacy_worse or (pairs is not None and pairs.legacy_only > pairs.v2_only):
         return Attribution.LEGACY
     if pairs is not None and pairs.covered and _only_v2_fails(rule, pairs):
@@ -112,6 +144,33 @@ def _of_service(rule: Rule, pairs: Pairs | None, arms: Arms) -> Attribution:
         return Attribution.V2_ONLY
     both = pairs is not None and pairs.both_failed > 0
     return Attribution.SHARED if both or arms.legacy.bad else Attribution.UNKNOWN
+
+
+def _of_served(rule: Rule, pairs: Pairs | None, arms: Arms, attempt: Arms) -> Attribution:
+    """Of what v2 failed where it served, in its engine or around it: what legacy served is held against it.
+
+    Around the engine no pair exists, and few requests may be served by either.
+    """
+    if _is_explained_by_pairs(pairs, arms):
+        return Attribution.SHARED
+    if arms.legacy_worse:
+        return Attribution.LEGACY
+    if arms.legacy.rate <= rule.threshold and arms.log_v2_worse >= V2_WORSE_LOG_E:
+        return Attribution.V2_ONLY
+    if pairs is not None and pairs.covered and _only_v2_in_window(rule, pairs):
+        return Attribution.V2_ONLY
+    # Failures that come slowly show in the attempt. Where they come fast, legacy's earlier ones excuse nothing.
+    slow = arms.legacy.total > 0 and log_start(rule_test(rule), arms.v2) < ALARMING_LOG_E
+    if slow and attempt.legacy.rate <= rule.threshold and attempt.log_v2_worse >= V2_WORSE_LOG_E:
+        return Attribution.V2_ONLY
+    alike = [_beside_legacy(arms), *([_beside_legacy(attempt)] if slow else [])]
+    return Attribution.SHARED if {*alike} != {Attribution.UNKNOWN} else Attribution.UNKNOWN
+
+
+def _is_explained_by_pairs(pairs: Pairs | None, arms: Arms) -> bool:
+    """Return whether most of what failed are requests that both engines failed: whom each of them served is chance."""
+    failed = arms.v2.bad + arms.legacy.bad
+    return pairs is not None and 0 < failed <= 2 * pairs.both_failed
 
 
 def _only_v2_fails(rule: Rule, pairs: Pairs) -> bool:

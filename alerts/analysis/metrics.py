@@ -38,6 +38,10 @@ class Metric:
     compare: Compare = Compare.ABSOLUTE
     legacy_twin: bool = False
     """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
+    served_only: bool = False
+    """Each engine is counted where it serves alone, so a breach is held against what legacy served."""
+    by_plan: bool = False
+    """Its roles are credit plans, so a verdict can name the one that it concerns."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
     engine_unknown: bool = False
@@ -55,6 +59,7 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
     names, candidate = migration.signals, migration.candidate
     return {
         names.failure: Metric(names.failure, engine=candidate, legacy_twin=True, certifies=True),
+        names.serving_failure: Metric(names.serving_failure, engine=candidate, legacy_twin=True, served_only=True),
         names.slow: Metric(names.slow, Unit.DURATION, engine=candidate),
         names.difference: Metric(names.difference, compare=Compare.PAIRED, certifies=True, legacy_apart=True),
         names.failure_discordant: Metric(names.failed_candidate_only, compare=Compare.DISCORDANT),
@@ -69,9 +74,12 @@ METRICS = {
     "credit_drift": Metric("credit_drift", compare=Compare.DRIFT, legacy_apart=True),
     "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
-    "credit_refused_by_v2_only": Metric("credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
+    "credit_refused_by_v2_only": Metric(
+        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, by_plan=True
+    ),
     "credit_allowed_by_v2_only": Metric("credit_allowed_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
     "credit_outcome_mismatch": Metric("credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True),
+    "credit_slower_by_v2_only": Metric("credit_slower_by_v2_only", compare=Compare.PAIRED),
     "credit_api_conflict": Metric("credit_api_conflict", notifies_only=True),
     "credit_retry": Metric("credit_retry", notifies_only=True),
     "credits_at_risk": Metric("credits_at_risk", budget_setting="CREDITS_AT_RISK_MAX"),
@@ -82,6 +90,7 @@ METRICS = {
     "billing_lag_slow": Metric("billing_lag_slow", Unit.DURATION, engine_unknown=True),
     "billing_dead_letter": Metric("billing_dead_letter", engine_unknown=True),
     "billing_signature_failure": Metric("billing_signature_failure", notifies_only=True),
+    "billing_delivery_failure": Metric("billing_delivery_failure", notifies_only=True),
     "billing_period_differs": Metric("billing_period_differs", engine_unknown=True),
     "billing_waiting_long": Metric("billing_waiting_long", Unit.DURATION, engine_unknown=True),
     "billing_breaker_open": Metric("billing_breaker_open", engine_unknown=True),

@@ -122,7 +122,7 @@ class Rule:
     @property
     def needs_pairs(self) -> bool:
         """Return whether attribution by pairs of answers decides what a breach leads to."""
-        return self.attributable or self.metric.engine_unknown
+        return self.attributable or (self.metric.engine_unknown and self.flag == self.migration.flag)
 
     @property
     def no_data_notice_seconds(self) -> float:
@@ -153,6 +153,14 @@ def rule_test(rule: Rule, *, burst_size: float = 1.0) -> SequentialTest:
             return discordant_test(window_seconds=rule.window_seconds)
 
 
+def reads(rule: Rule, signal: str, engine: str) -> bool:
+    """Return whether `rule` reads this count. What the sides of another flag served is another flag's."""
+    if signal != rule.metric.signal:
+        return False
+    flag, is_arm, _ = engine.rpartition(":")
+    return engine == rule.metric.engine if rule.metric.engine else not is_arm or flag == rule.flag
+
+
 def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countable]]) -> Counts:
     """Sum the increments, as ((signal, engine, role), count), that `rule` reads; both roles of an engine count."""
     bad = total = 0
@@ -164,7 +172,7 @@ def counted(rule: Rule, increments: Iterable[tuple[tuple[str, str, str], Countab
                 total += tally.bad
             case Compare.DISCORDANT if signal == failed_control_only:
                 total += tally.bad
-            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if _speaks(rule.metric, signal, engine):
+            case Compare.ABSOLUTE | Compare.PAIRED | Compare.DRIFT if reads(rule, signal, engine):
                 bad += 0 if rule.metric.legacy_apart and engine == rule.migration.control else tally.bad
                 total += tally.total
     return Counts(bad, total)
@@ -225,7 +233,3 @@ def _fingerprint(rule: Rule) -> str:
     thresholds = (rule.threshold, rule.slow_ms, rule.window_seconds)
     question = (rule.name, rule.metric_name, rule.compare, *thresholds, *asked)
     return sha256(repr((DESIGN, rule.flag, *question)).encode()).hexdigest()[:16]
-
-
-def _speaks(metric: Metric, signal: str, engine: str) -> bool:
-    return signal == metric.signal and (metric.engine is None or engine == metric.engine)

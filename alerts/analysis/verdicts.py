@@ -7,14 +7,15 @@ nobody. Where nobody is exposed there is nothing to roll back, and it holds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import log
 from typing import Any, NamedTuple
 
-from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, Arms, Attribution, Pairs, attribute
+from alerts.analysis.attribution import Attribution, attribute
 from alerts.analysis.evidence import LN_10, Counts, Evidence
+from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
 from alerts.analysis.sequential_test import log_start
@@ -23,6 +24,8 @@ RELEASE_LOG_E = log(3)
 LEGACY_LOG_E = log(10)
 """The evidence at which legacy's own faults hold: they cost no false alarm, so it is little."""
 BLIND_ROLLBACK_WINDOWS = 2
+MOST = 0.9
+"""A plan is named where it has this share of the bad outcomes."""
 TIMES = ("at", "breached_since", "calm_since")
 
 
@@ -54,24 +57,6 @@ BREACHES: Mapping[Attribution, Concern] = {
     Attribution.UNKNOWN: (Status.ROLLBACK, "Over its threshold; whether {control} would do better is not known."),
 }
 """What a breach leads to by whose fault it is; `{control}` and `{candidate}` are the migration's names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
-
-    exposed: bool
-    """Production users are routed to v2 right now."""
-    window: Counts
-    """Counts of the last `window_seconds`, ending now."""
-    silent_seconds: float = 0.0
-    """For how long exposed traffic has left no counts; 0 where none was due."""
-    pairs: Pairs | None = None
-    arms: Arms = NO_ARMS
-    burst_size: float = 1.0
-    """How many failures come at once on average, as learnt before anybody was exposed."""
-    legacy_faults: Counts = NO_COUNTS
-    """Of the window's outcomes, those that are legacy's own defects."""
 
 
 class Verdict(NamedTuple):
@@ -124,21 +109,22 @@ def judge(
     `budget` is from `rules.error_budgets`; `previous` is of the tick before in the same attempt, None at its start.
     """
     log_bar = budget.rollback_log_e
-    breached = log_bar is not None and evidence.log_e >= log_bar
+    served_breached = log_bar is not None and facts.served.log_e >= log_bar
+    breached = served_breached or (log_bar is not None and evidence.log_e >= log_bar)
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
-    calm = evidence.log_e < RELEASE_LOG_E
-    calm_since = _since(previous.calm_since if previous else None, now) if calm else None
+    calm_since = _since(previous.calm_since if previous else None, now) if evidence.log_e < RELEASE_LOG_E else None
     faulted = _legacy_faults(rule, facts)
     attribution = _attribution(rule, evidence, facts, faulted=faulted is not None)
-    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
     concerns = (
-        _breach(rule, attribution, breached_since, now),
+        _breach(rule, facts, attribution, breached_since, now, served_breached=served_breached),
         faulted,
         _silence(rule, facts),
-        _suspicion(rule, suspect=evidence.log_e >= budget.hold_log_e, held=held, calm_since=calm_since, now=now),
+        _suspicion(rule, previous, suspect=evidence.log_e >= budget.hold_log_e, calm_since=calm_since, now=now),
         _window(rule, facts),
     )
     status, cause = _limited(rule, facts, *max(filter(None, concerns), key=_gravity))
+    if served_breached and attribution is Attribution.V2_ONLY:  # then what v2 served is the reason
+        evidence, facts = facts.served, replace(facts, window=facts.arms.v2)
     return Verdict(
         alert=rule.name,
         status=status,
@@ -181,7 +167,15 @@ def _gravity(concern: Concern) -> int:
     return GRAVITY[concern[0]]
 
 
-def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | None, now: datetime) -> Concern | None:
+def _breach(
+    rule: Rule,
+    facts: Facts,
+    attribution: Attribution,
+    breached_since: datetime | None,
+    now: datetime,
+    *,
+    served_breached: bool,
+) -> Concern | None:
     if breached_since is None:
         return None
     if now - breached_since < timedelta(seconds=rule.for_seconds):
@@ -190,13 +184,20 @@ def _breach(rule: Rule, attribution: Attribution, breached_since: datetime | Non
     if attribution is Attribution.UNKNOWN and rule.metric.engine_unknown:
         cause = f"it can't tell {candidate} from {control} and nothing else blames {candidate}."
         return Status.HOLD, f"Over its threshold, but {cause}"
+    if attribution is Attribution.UNKNOWN and rule.metric.served_only and facts.arms.legacy.total:
+        return Status.HOLD, f"Over its threshold, but {control} has served too little to tell whether it fails as well."
+    if attribution is Attribution.V2_ONLY and rule.metric.engine_unknown and not served_breached:
+        return Status.HOLD, f"Over its threshold, but not for certain in the requests that {candidate} served."
     status, sentence = BREACHES[attribution]
     return status, sentence.format(control=control, candidate=candidate)
 
 
 def _attribution(rule: Rule, evidence: Evidence, facts: Facts, *, faulted: bool) -> Attribution:
-    found = attribute(rule, evidence, facts.pairs, facts.arms)
-    return Attribution.LEGACY if faulted and found is Attribution.UNKNOWN else found
+    telling = max(evidence, facts.served, key=lambda each: each.log_e)
+    found = attribute(rule, telling, facts.pairs, facts.arms, facts.arms_of_attempt)
+    if found is not Attribution.UNKNOWN:
+        return found
+    return Attribution.LEGACY if faulted else facts.known_elsewhere or found
 
 
 def _legacy_faults(rule: Rule, facts: Facts) -> Concern | None:
@@ -219,7 +220,10 @@ def _silence(rule: Rule, facts: Facts) -> Concern | None:
     return Status.BLIND, silence
 
 
-def _suspicion(rule: Rule, *, suspect: bool, held: bool, calm_since: datetime | None, now: datetime) -> Concern | None:
+def _suspicion(
+    rule: Rule, previous: Verdict | None, *, suspect: bool, calm_since: datetime | None, now: datetime
+) -> Concern | None:
+    held = previous is not None and previous.status in (Status.HOLD, Status.ROLLBACK)
     if suspect:
         return Status.HOLD, "Likely over its threshold."
     calm = calm_since is not None and now - calm_since >= timedelta(seconds=rule.window_seconds)
@@ -245,7 +249,16 @@ def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
             return Status.HOLD, f"{cause} This alert holds at most."
         case _, Status.ROLLBACK if not facts.exposed:
             return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
-    return status, cause
+    return status, cause + (_plan_at_fault(facts) if GRAVITY[status] >= GRAVITY[Status.WATCH] else "")
+
+
+def _plan_at_fault(facts: Facts) -> str:
+    """Name the plan that nearly all bad outcomes are of."""
+    bad = sum(counts.bad for counts in facts.by_plan.values())
+    for plan, counts in facts.by_plan.items():
+        if bad and counts.bad >= MOST * bad:
+            return f" Plan {plan}: {bad_of(counts)}."
+    return ""
 
 
 def _since(before: datetime | None, now: datetime) -> datetime:

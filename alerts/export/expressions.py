@@ -36,6 +36,8 @@ def total(rule: Rule) -> str:
 
 def _selector(rule: Rule, *, without_legacy: bool = False) -> str:
     engine = f', engine="{rule.metric.engine}"' if rule.metric.engine else ""
+    if rule.metric.engine_unknown and not engine:
+        engine = f', engine=~"[^:]*|{rule.flag}:.*"'  # what the sides of another flag served is another flag's
     if without_legacy:
         engine = f', engine!="{rule.migration.control}"'
     return f'{{signal="{rule.metric.signal}"{engine}}}'

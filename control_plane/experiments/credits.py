@@ -15,6 +15,7 @@ CREDITS = Migration(
         failed_candidate_only="credit_failure_v2_only",
         failed_control_only="credit_failure_legacy_only",
         failure_discordant="credit_failure_discordant",
+        serving_failure="credit_serving_failure",
         difference="credit_variance",
         slow="credit_consumption_slow",
         shadow_skipped="credit_shadow_skipped",

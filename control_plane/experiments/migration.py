@@ -25,6 +25,8 @@ class MigrationSignals:
     failed_control_only: str
     failure_discordant: str
     """No signal but a metric: `failed_candidate_only` among those that just one implementation failed."""
+    serving_failure: str
+    """Of what each implementation served: it failed, or the request failed around it."""
     difference: str
     """Requests that both answered and answered differently."""
     slow: str

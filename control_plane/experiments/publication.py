@@ -8,7 +8,7 @@ from flask import current_app
 from control_plane.experiments.experiment import Difference, Experiment, Result
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Observation
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.signals import Sample
 
 SLOW_SECONDS = 0.05
@@ -32,13 +32,13 @@ def run_and_count(
     tried again under the same key counts once.
     """
     migration = experiment.migration
-    engine = migration.candidate if candidate_serves else migration.control
-    # Before anything else can go wrong: the guard holds what was routed against what was counted afterwards.
-    signals.record(Sample(migration.signals.routed, bad=False, engine=engine))
+    _note_route(migration, migration.candidate if candidate_serves else migration.control, account)
     result = experiment.run(request, candidate_serves=candidate_serves)
     slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
-    samples = outcome_signals(migration, result, account=account, slow_seconds=slow_seconds)
-    signals.record(*_of_operation(samples, operation))
+    samples = _of_operation(outcome_signals(migration, result, account=account, slow_seconds=slow_seconds), operation)
+    served, *others = samples
+    request_outcomes.count_served(migration.flag, served)
+    signals.record(*others)
     return result.answer()
 
 
@@ -52,9 +52,11 @@ def _of_operation(samples: tuple[Sample, ...], operation: str | None) -> Iterabl
 def outcome_signals(
     migration: Migration, result: Result[Decision], *, account: str, slow_seconds: float = SLOW_SECONDS
 ) -> tuple[Sample, ...]:
-    """Return the samples of one result: who failed in which role, who failed alone, and whether the answers differ."""
+    """Return the samples of one result: how serving went, first, then who failed, and whether the answers differ."""
     names, served, shadow = migration.signals, result.served, result.shadow
-    samples = [*_of_side(migration, served, "served", account, slow_seconds)]
+    failed = served.error is not None
+    serving = Sample(names.serving_failure, failed, served.name, account=account)
+    samples = [serving, *_of_side(migration, served, "served", account, slow_seconds)]
     if not shadow.skipped:
         samples += _of_side(migration, shadow, "shadow", account, slow_seconds)
         samples += _one_sided_failure(migration, served, shadow, account)
@@ -63,12 +65,21 @@ def outcome_signals(
         samples.append(Sample(names.difference, result.difference is Difference.MISMATCH, account=account))
     else:
         samples.append(Sample(names.comparison_missing, bad=False, engine=served.name))
-    if served.error is not None:
+    if failed:
         # Failures of one account count once: without this they would look as if nobody counted.
         samples.append(Sample(names.outcome_missing, bad=False, engine=served.name))
     missing = shadow.skipped or shadow.error is not None
     samples.append(Sample(names.shadow_skipped, missing, engine=served.name))
     return tuple(samples)
+
+
+def _note_route(migration: Migration, engine: str, account: str) -> None:
+    """Count what is routed before anything else can go wrong: the guard holds it against what is counted afterwards."""
+    names = migration.signals
+    signals.record(Sample(names.routed, bad=False, engine=engine))
+    missing = [Sample(signal, bad=False, engine=engine) for signal in (names.outcome_missing, names.comparison_missing)]
+    failure = Sample(names.serving_failure, bad=True, engine=engine, account=account)
+    request_outcomes.set_arm(migration.flag, engine, failure=failure, missing=tuple(missing))
 
 
 def _of_side(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.phases import FLAG
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import autocommit, read_only, transaction
 from control_plane.platform.observability import request_outcomes
@@ -103,7 +104,7 @@ def status_view() -> ResponseReturnValue:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         glance, both = found
         engine = flag_lookup(session, now, glance.routing)(glance.account).engine
-        request_outcomes.set_engine(engine.value)
+        request_outcomes.set_arm(FLAG, engine.value)
         return _enveloped(serializers.status_document(both, engine))
 
 

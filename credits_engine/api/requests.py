@@ -206,14 +206,14 @@ class RevokeRequest(ConsumeBase):
 def operation(*, actor: str) -> Operation:
     """The operation that this request asks for. Raises Problem."""
     body = parsed(ConsumeRequest, request.get_json())
-    return Operation(body.userId, key_of(body), body.amounts, actor)
+    return Operation(body.userId, _operation_key(body), body.amounts, actor)
 
 
 def reservation(*, actor: str) -> tuple[Operation, timedelta]:
     """The operation to reserve for, and for how long. Raises Problem."""
     body = parsed(ReserveRequest, request.get_json())
     ttl = timedelta(seconds=body.ttlSeconds)
-    return Operation(body.userId, key_of(body), body.amounts, actor, EntryType.RESERVE), ttl
+    return Operation(body.userId, _operation_key(body), body.amounts, actor, EntryType.RESERVE), ttl
 
 
 def parsed(model: type[Model], value: Any) -> Model:
@@ -243,6 +243,12 @@ def key_of(body: ConsumeRequest | FinalizeRequest | AdjustRequest | TopUpRequest
     if in_body is not None and in_body != in_header:
         raise Problem(422, "IDEMPOTENCY_KEY_MISMATCH", f"{KEY_HEADER} and idempotencyKey differ; send one of them.")
     return _checked(in_header)
+
+
+def _operation_key(body: ConsumeRequest) -> str:
+    key = key_of(body)
+    request_outcomes.set_operation(key)
+    return key
 
 
 def _refuse(error: ValidationError, fields: Iterable[str]) -> Never:

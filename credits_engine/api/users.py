@@ -6,6 +6,7 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from control_plane.phases import FLAG
 from control_plane.platform import settings
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes
@@ -87,7 +88,7 @@ def serving_book(session: Session, user_id: str, now: datetime) -> tuple[Book, E
         raise UnknownUserError(f"User {user_id!r} is not in the directory.")
     account, _ = found
     engine = flag_lookup(session, now)(account).engine
-    request_outcomes.set_engine(engine.value)
+    request_outcomes.set_arm(FLAG, engine.value)
     return account_books.read_books(session, account, now).of(engine), engine
 
 

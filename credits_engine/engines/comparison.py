@@ -27,7 +27,7 @@ REFERENCE: dict[EngineName, Engine] = {EngineName.LEGACY: legacy.decide, EngineN
 
 
 class Variance(StrEnum):
-    """The class of a difference. Only `defect` speaks against v2; `policy` is what the two catalogues declare.
+    """The class of a difference. `defect` speaks against v2, and so does a `policy` of limits that are not declared.
 
     `retired` says that legacy is not asked any more; the journal leaves the class empty then.
     """

@@ -15,6 +15,14 @@ KIND_NAME = re.compile(r"[a-z][a-z0-9]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
+class LimitDifference:
+    """That the engines are wanted to have these different limits. Nothing else excuses what v2 answers otherwise."""
+
+    v2: Limit
+    legacy: Limit
+
+
+@dataclass(frozen=True, slots=True)
 class CreditKind:
     """One kind of credits: the limits of each plan by its name, and the sizes of the packs on sale."""
 
@@ -24,6 +32,8 @@ class CreditKind:
     legacy: Mapping[str, Limit]
     """Per UTC calendar month."""
     packs: tuple[int, ...] = ()
+    differences: Mapping[str, LimitDifference] = field(default_factory=dict)
+    """By the name of the plan: where the engines' limits are wanted to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,10 @@ class Catalogue:
                 f"Price lookup key {lookup_key!r} maps to no plan; add it to one plan of the catalogue."
             ) from None
 
+    def declares(self, plan: CreditPlan, kind: Kind, difference: LimitDifference) -> bool:
+        """Return whether `plan` is wanted to have just this difference in its limits of `kind`."""
+        return any(each.name == kind and each.differences.get(plan.name) == difference for each in self.kinds)
+
     def is_upgrade(self, before: CreditPlan, after: CreditPlan) -> bool:
         """Return whether `after` stands higher in the catalogue than `before`."""
         return self._rank[after.name] > self._rank[before.name]
@@ -144,6 +158,8 @@ def _kind_errors(kind: CreditKind, plans: list[str], known: set[str]) -> list[st
             if odd
             else []
         )
+    for name in kind.differences.keys() - set(plans):
+        mistakes.append(f"Kind {kind.name!r}: it declares a difference for {name!r}, which is no plan.")
     return mistakes
 
 
@@ -191,5 +207,6 @@ ROAST = register_kind(
         v2={"free": 10, "starter": 10, "pro": 1_000, "plus": 5_000, "custom": None},
         legacy={"free": 50, "starter": 100, "pro": 1_000, "plus": 5_000, "custom": None},
         packs=(10, 100),
+        differences={"free": LimitDifference(v2=10, legacy=50), "starter": LimitDifference(v2=10, legacy=100)},
     )
 )

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from flask import Flask
 
+from control_plane.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.settings import SETTINGS, SettingsError
 from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.receipts import Receipt
@@ -66,5 +67,7 @@ def _run(decide: Callable[[], Receipt]) -> Receipt:
         except LostRaceError:
             if attempt == ATTEMPTS - 1:
                 raise
-    signals.record(*outcome_signals(receipt), *exempt_signals(receipt), retry_signal(receipt))
+    served, *others = outcome_signals(receipt) or (None,)
+    request_outcomes.count_served(FLAG, served)
+    signals.record(*others, *exempt_signals(receipt), retry_signal(receipt))
     return receipt

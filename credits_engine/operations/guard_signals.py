@@ -9,10 +9,12 @@ from control_plane.platform.observability.signals import Sample as Signal
 from control_plane.platform.observability.signals import bound_seconds
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
+from credits_engine.engines.declared_differences import is_excused, plans_by
 from credits_engine.engines.receipts import EngineResult, Receipt
 
 SIGNALS = CREDITS.signals
 FAILURE = SIGNALS.failure
+SERVING = SIGNALS.serving_failure
 VARIANCE = SIGNALS.difference
 DRIFT = "credit_drift"
 SLOW, SLOW_SECONDS = SIGNALS.slow, 0.05
@@ -27,6 +29,8 @@ UNCOUNTED = SIGNALS.outcome_missing
 UNCOMPARED = SIGNALS.comparison_missing
 # Made once, for each is counted with every operation.
 ADDED = {slow: Signal(SHADOW_SLOW, slow) for slow in (False, True)}
+SLOWER = {slower: Signal("credit_slower_by_v2_only", slower) for slower in (False, True)}
+SLOWER_TIMES, NOTICED_US = 1.25, 1_000
 ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
 FAILED_ALONE = {EngineName.V2: SIGNALS.failed_candidate_only, EngineName.LEGACY: SIGNALS.failed_control_only}
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
@@ -35,19 +39,20 @@ COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
     """Return who failed in which role, whether the answers contradict each other, and who failed alone.
 
-    An operation counts once: replays and retries add nothing. A refusal is not a failure.
+    The first says how serving went. An operation counts once: replays and retries add nothing. A refusal is no failure.
     """
     if receipt.replayed or receipt.retry_of is not None:
         return ()
     account = receipt.user_id
-    signals = [_failure(receipt.served, "served", account), *_shadow_skipped(receipt), *_slow(receipt)]
+    serving = Signal(SERVING, receipt.outcome is Outcome.ERROR, receipt.served.engine.value, account=account)
+    signals = [serving, _failure(receipt.served, "served", account), *_shadow_skipped(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
         signals.append(_failure(receipt.shadow, "shadow", account))
         signals += _v2_only_failure(receipt)
     if receipt.comparison.variance in COMPARED:
-        defect = receipt.comparison.variance is Variance.DEFECT
+        defect = receipt.comparison.variance is Variance.DEFECT or _is_undeclared(receipt)
         signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
-        signals += _outcome_mismatch(receipt, defect=defect)
+        signals += [*_outcome_mismatch(receipt, defect=defect), SLOWER[_is_v2_slower(receipt)]]
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
@@ -99,6 +104,13 @@ def _slow(receipt: Receipt) -> list[Signal]:
     return found
 
 
+def _is_v2_slower(receipt: Receipt) -> bool:
+    """Return whether v2 took longer for the request than legacy by a quarter, and by what a caller might notice."""
+    took = {side.engine: side.duration_us for side in (receipt.served, receipt.shadow)}
+    v2, legacy = took[EngineName.V2], took[EngineName.LEGACY]
+    return v2 > max(SLOWER_TIMES * legacy, legacy + NOTICED_US)
+
+
 def _bound(signal: str, default: float) -> float:
     return bound_seconds(current_app, signal, default) if has_app_context() else default
 
@@ -112,10 +124,25 @@ def _outcome_mismatch(receipt: Receipt, *, defect: bool) -> list[Signal]:
     v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
     flipped, name = defect and v2 is not legacy, at_fault(receipt)
     return [
-        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, account=receipt.user_id),
+        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, _role(receipt), receipt.user_id),
         Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
         Signal(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
     ]
+
+
+def _is_undeclared(receipt: Receipt) -> bool:
+    """Return whether limits explain the difference that no plan of the catalogue declares."""
+    if receipt.comparison.variance is not Variance.POLICY:
+        return False
+    sides = {side.engine: side.limits for side in (receipt.served, receipt.shadow)}
+    v2, legacy = sides[EngineName.V2], sides[EngineName.LEGACY]
+    return not is_excused(receipt.comparison, receipt.requested, v2=v2, legacy=legacy)
+
+
+def _role(receipt: Receipt) -> str:
+    """Return the plan, under which refusals are counted; legacy's limits tell it."""
+    legacy = next(side for side in (receipt.served, receipt.shadow) if side.engine is EngineName.LEGACY)
+    return next((plan.name for plan in plans_by(legacy.limits)), "served")
 
 
 def _failure(side: EngineResult, role: str, account: str) -> Signal:

@@ -1,16 +1,20 @@
 """Which engine serves a user: the flag, evaluated inside the transaction that charges them."""
 
+from contextlib import suppress
 from datetime import datetime
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from control_plane.experiments.credits import CREDITS
 from control_plane.phases import FLAG
+from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import current
 from credits_engine.engines.decisions import EngineName
 from credits_engine.operations.consumption import Evaluate, FlagEvaluation
+from credits_engine.store import accounts
 from credits_engine.store.accounts import Account
 from flags import snapshot
 from flags.evaluation.contexts import KnownAttributes, known_context
@@ -20,6 +24,13 @@ from flags.snapshot import RoutingState, UnknownFlagError
 ROUTED = {
     is_on: Sample(CREDITS.signals.routed, bad=False, engine=engine.value)
     for is_on, engine in ((True, EngineName.V2), (False, EngineName.LEGACY))
+}
+MISSING = {
+    engine: tuple(
+        Sample(signal, bad=False, engine=engine.value)
+        for signal in (CREDITS.signals.outcome_missing, CREDITS.signals.comparison_missing)
+    )
+    for engine in EngineName
 }
 UNPLANNED = FlagEvaluation(enabled=False, reason="DEFAULT: no rollout is planned", revision=0)
 
@@ -31,12 +42,35 @@ def evaluate_flag(session: Session, now: datetime) -> Evaluate:
     def evaluate(account: Account) -> FlagEvaluation:
         found = look_up(account)
         if found is not UNPLANNED:
-            # Before anything else can go wrong: the guard holds what v2 was given against what was counted afterwards.
-            signals.record(ROUTED[found.enabled])
-            request_outcomes.set_engine(ROUTED[found.enabled].engine)
+            note_route(found.engine, account.user_id)
         return found
 
     return evaluate
+
+
+def note_route(engine: EngineName, user_id: str) -> None:
+    """Tell the guard which engine serves, before anything else can go wrong.
+
+    It holds what v2 was given against what was counted afterwards, and a request that fails around the engine is a
+    failure of the engine that served it.
+    """
+    names = CREDITS.signals
+    signals.record(ROUTED[engine is EngineName.V2])
+    request_outcomes.set_arm(
+        FLAG,
+        engine.value,
+        failure=Sample(names.serving_failure, bad=True, engine=engine.value, account=user_id),
+        missing=MISSING[engine],
+    )
+
+
+def note_failed_route(user_id: str, now: datetime) -> None:
+    """Tell the guard which engine the failed operation of this user was given to, where the database decides that."""
+    with suppress(DBAPIError, LookupError), read_only() as session:
+        found = accounts.find(session, user_id)
+        evaluation = flag_lookup(session, now)(found[0]) if found else UNPLANNED
+        if evaluation is not UNPLANNED:
+            note_route(evaluation.engine, user_id)
 
 
 def flag_lookup(session: Session, now: datetime, state: RoutingState | None = None) -> Evaluate:

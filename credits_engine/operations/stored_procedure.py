@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import db
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import request_outcomes, signals
+from control_plane.platform.problems import is_transient
 from control_plane.platform.settings import current
 from credits_engine.engines import receipts
 from credits_engine.engines.amounts import NOTHING, Amounts
@@ -30,7 +30,7 @@ from credits_engine.operations.consumption import (
     Operation,
     UnknownUserError,
 )
-from credits_engine.operations.routing import ROUTED, UNPLANNED
+from credits_engine.operations.routing import UNPLANNED, note_failed_route, note_route
 from credits_engine.store import stored_procedures
 from credits_engine.store.stored_procedures import JournalResult, ProcedureParams, ShortResult
 from flags.evaluation.bucketing import bucket
@@ -59,14 +59,15 @@ def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Recei
         found = stored_procedures.call(_question(operation, now, manners))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
+            if not is_transient(error):
+                note_failed_route(operation.user_id, now)
             raise
         if error.orig.sqlstate in PYTHON_ONLY:
             return None
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
     receipt = receipt_of(found, operation, now)
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
-        signals.record(ROUTED[receipt.served.engine is EngineName.V2])
-        request_outcomes.set_engine(receipt.served.engine.value)
+        note_route(receipt.served.engine, receipt.user_id)
     return receipt
 
 

@@ -38,6 +38,7 @@ HOUR = timedelta(hours=1)
 LOGGED = 10
 
 CONFLICTS = frozenset({409, 429})
+OUR_FAULT = frozenset(range(500, 600))
 CONSUMING = ("credits.consume_view", "credits.reserve_view")
 
 log = structlog.get_logger()
@@ -109,6 +110,7 @@ def init_app(app: Flask) -> None:
     telemetry.measure_latency(app, "credit_status_slow", "credits.status_view", slow_after_seconds=0.2)
     telemetry.measure_latency(app, "credit_api_slow", *CONSUMING, slow_after_seconds=0.05)
     telemetry.measure_statuses(app, "credit_api_conflict", *CONSUMING, bad=CONFLICTS)
+    telemetry.measure_statuses(app, "billing_delivery_failure", "stripe_webhook.receive", bad=OUR_FAULT)
     jobs.run_on_leader(app, CHECK_SECONDS, "check-books", _check)
     jobs.run_on_leader(app, PERIODS_SECONDS, "check-periods", check_periods)
     jobs.run_on_leader(app, CORRECTED_SECONDS, "count-corrections", count_corrections)

@@ -275,7 +275,10 @@ def test_a_blind_hold_ends_when_counting_is_back(now: datetime) -> None:
     assert rollout().state is RolloutState.HELD
     routed(40)
     pairs(good=40)
+    signals.record(*(Sample("credit_serving_failure", bad=False, engine="v2") for _ in range(40)))
     signals.record(*(Sample("credit_variance", bad=False) for _ in range(40)))
+    signals.record(*(Sample("credit_slower_by_v2_only", bad=False) for _ in range(40)))
+    signals.record(*(Sample("credit_refused_by_v2_only", bad=False, role="plus") for _ in range(40)))
     run_guard(now + 320 * SECOND, 1)
     assert rollout().state is RolloutState.RUNNING
 

@@ -28,6 +28,8 @@ from credits_engine.operations.consumption import Engines, consume
 from flags.store import UserAttributes, upsert_users
 
 USERS = 400
+BETA = 8
+"""So many of them, the last ones, are on the allowlist."""
 EVERY = 5
 """Operations between two looks of the guard."""
 
@@ -74,7 +76,9 @@ def overcharging(engine: Engine, fails: Fails) -> Engine:
 class Product:
     """A rollout at some percentage of everyone, its callers and its guard."""
 
-    def __init__(self, app: Flask, patch: pytest.MonkeyPatch, token: str, position: Position) -> None:
+    def __init__(
+        self, app: Flask, patch: pytest.MonkeyPatch, token: str, position: Position, *, plan: str = "plus"
+    ) -> None:
         self.client = app.test_client()
         self.patch = patch
         self.headers = {"Authorization": f"Bearer {token}"}
@@ -86,7 +90,8 @@ class Product:
             after = replace(found, position=position, version=found.version + 1)
             assert rollout_store.compare_and_set(session, after, expected_version=found.version)
             change_feed.publish(session, rollouts.TOPIC, FLAG, now=self.now)
-            users = [UserAttributes(f"u{number}", "plus", self.now - timedelta(days=90)) for number in range(USERS)]
+            joined = self.now - timedelta(days=90)
+            users = [UserAttributes(f"u{number}", plan, joined, beta=number >= USERS - BETA) for number in range(USERS)]
             upsert_users(session, users, now=self.now)
         self.watch()
 
@@ -114,12 +119,16 @@ class Product:
 
         self.patch.setattr(execution, "consume", wait)
 
+    def ask(self, user: str, *, key: str | None = None, kind: str = "analysis", amount: int = 1) -> int:
+        """Consume over HTTP once; the status of the answer."""
+        asked = {"userId": user, "creditType": kind, "amount": amount}
+        headers = self.headers | {"Idempotency-Key": key or f"k{next(self.keys)}"}
+        return self.client.post("/api/credits/consume", json=asked, headers=headers).status_code
+
     def operate(self, operations: int, *, user: str | None = None, key: str | None = None) -> None:
         """Consume over HTTP, and let the guard look; ends early once it has rolled back."""
         for number in range(operations):
-            asked = {"userId": user or f"u{number % USERS}", "creditType": "analysis", "amount": 1}
-            headers = self.headers | {"Idempotency-Key": key or f"k{next(self.keys)}"}
-            self.client.post("/api/credits/consume", json=asked, headers=headers)
+            self.ask(user or f"u{number % USERS}", key=key)
             if number % EVERY == EVERY - 1:
                 self.watch()
                 if self.rollout.state is RolloutState.ROLLED_BACK:
@@ -136,6 +145,9 @@ class Product:
 
     def verdict(self, alert: str) -> Verdict:
         """What the guard says of an alert."""
+        return next(verdict for verdict in self.verdicts() if verdict.alert == alert)
+
+    def verdicts(self) -> list[Verdict]:
+        """What the guard says of every alert."""
         with read_only() as session:
-            found = store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)
-        return next(verdict for verdict in found if verdict.alert == alert)
+            return store.latest_verdicts(session, FLAG, attempt=self.rollout.attempt)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.verdicts import Status
 from control_plane.phases import Position, RolloutState
 from credits_engine.engines import legacy, v2
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
@@ -13,6 +15,7 @@ pytestmark = pytest.mark.database("sqlite")  # on PostgreSQL the engines are the
 
 TENTH, HALF, EVERYBODY = Position(3, 0), Position(3, 2), Position(3, 3)
 ERRORS, FAILURE, VARIANCE = "api_error_rate", "credit_consumption_failure", "credit_variance"
+SERVING = "credit_serving_failure"
 
 
 @pytest.fixture
@@ -118,3 +121,18 @@ def test_v2_is_still_judged_while_legacy_charges_wrongly(begin: Begin) -> None:
     product.engines(v2=overcharging(v2.decide, one_in(4)), legacy_engine=overcharging(legacy.decide, one_in(3)))
     product.operate(100)
     assert product.rollout.state is RolloutState.ROLLED_BACK
+
+
+@pytest.mark.parametrize("position", [TENTH, HALF, EVERYBODY])
+def test_of_an_outage_that_both_have_no_two_alerts_say_different_things(begin: Begin, position: Position) -> None:
+    product = begin(position)
+    product.operate(50)
+    product.engines(v2=failing(v2.decide, always), legacy_engine=failing(legacy.decide, always))
+    for _ in range(8):
+        product.operate(5)
+        acting = [each for each in product.verdicts() if each.status in (Status.HOLD, Status.ROLLBACK)]
+        known = {each.attribution for each in acting if each.alert in (ERRORS, FAILURE, SERVING)}
+        assert len(known) <= 1, [each.reason for each in acting]
+    assert known == {Attribution.SHARED}
+    assert "not known" not in product.rollout.state_reason
+    assert "can't tell" not in product.rollout.state_reason

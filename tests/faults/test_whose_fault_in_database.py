@@ -59,3 +59,20 @@ def test_a_lock_that_somebody_holds_rolls_nothing_back(app: Flask, product: Prod
     assert statuses == [503] * CALLERS
     assert product.rollout.state is not RolloutState.ROLLED_BACK
     assert product.verdict("api_error_rate").counts.bad == 0
+
+
+def test_a_write_path_that_fails_for_v2_alone_is_rolled_back(product: Product) -> None:
+    """The engines answer, and the one statement fails all the same: nobody told which of them had served."""
+    with transaction() as session:
+        session.execute(
+            text(
+                "CREATE FUNCTION refuse_v2() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF NEW.served_engine = 'v2' THEN RAISE EXCEPTION 'no such column'; END IF; RETURN NEW; END $$"
+            )
+        )
+        session.execute(
+            text("CREATE TRIGGER refuse_v2 BEFORE INSERT ON credit_journal FOR EACH ROW EXECUTE FUNCTION refuse_v2()")
+        )
+    product.operate(60)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    assert "v2 alone is to blame" in product.rollout.state_reason

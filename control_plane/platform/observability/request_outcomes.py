@@ -2,8 +2,11 @@
 
 Anybody can send requests. A caller without valid credentials must not be able to move an alert, neither by failures
 nor by successes, and most of what a request does happens before its credentials are known. So what is observed waits
-in the request until it is answered.
+in the request until it is answered. By then it is also known which side of which migration served it, so that all of
+it, down to the statements, is counted under that side.
 """
+
+from typing import NamedTuple
 
 from flask import has_request_context, request
 
@@ -13,7 +16,21 @@ from control_plane.platform.observability.signals import Sample
 WAITING = "rollout.observations"
 PROVED = "rollout.proved"
 ACCOUNT = "rollout.account"
-ENGINE = "rollout.engine"
+OPERATION = "rollout.operation"
+ARMS = "rollout.arms"
+
+
+class Arm(NamedTuple):
+    """The side of a flag's migration that serves a request, and what is to be counted of it at the end."""
+
+    flag: str
+    engine: str
+    served: Sample | None = None
+    """The good outcome of the engine, which counts unless the request fails after all."""
+    failure: Sample | None = None
+    """The bad outcome that counts where the request fails outside the engine."""
+    missing: tuple[Sample, ...] = ()
+    """That the guard is owed no good outcome; with a failure, and where nothing came of the request."""
 
 
 def begin() -> None:
@@ -28,15 +45,36 @@ def prove(caller: str) -> None:
 
 
 def set_account(account: str) -> None:
-    """Note whose credits the request is about: failures of one account count once an hour."""
+    """Note whose credits the request is about: failures of one account count up to its share."""
     if has_request_context():
         request.environ[ACCOUNT] = account
 
 
-def set_engine(engine: str) -> None:
-    """Note which engine the request was routed to."""
+def set_operation(key: str) -> None:
+    """Note the key of the operation that is asked for: its retries count once."""
     if has_request_context():
-        request.environ[ENGINE] = engine
+        request.environ[OPERATION] = key
+
+
+def set_arm(flag: str, engine: str, *, failure: Sample | None = None, missing: tuple[Sample, ...] = ()) -> None:
+    """Note which side of the flag's migration serves the request, and what counts where it fails outside the engine."""
+    if has_request_context():
+        request.environ.setdefault(ARMS, {})[flag] = Arm(flag, engine, None, failure, missing)
+
+
+def count_served(flag: str, outcome: Sample | None) -> None:
+    """Count the engine's own outcome, a good one only if the request succeeds as well; None where it was counted.
+
+    After this nothing counts a failure of the engine a second time.
+    """
+    arms: dict[str, Arm] = request.environ.get(ARMS, {}) if has_request_context() else {}
+    if flag not in arms or request.environ.get(WAITING) is None:
+        signals.record(*([outcome] if outcome else []))
+    elif outcome is None or outcome.bad:
+        signals.record(*([outcome] if outcome else []))
+        arms[flag] = Arm(flag, arms[flag].engine)
+    else:
+        arms[flag] = arms[flag]._replace(served=outcome)
 
 
 def account() -> str:
@@ -46,9 +84,9 @@ def account() -> str:
     return environ.get(ACCOUNT) or f"{environ.get(PROVED, '')} {route}"
 
 
-def engine() -> str:
-    """The engine that the request was routed to; empty where it was routed to none."""
-    found: str = request.environ.get(ENGINE, "")
+def operation() -> str | None:
+    """Return the key of the operation that this request asks for, if it has one."""
+    found: str | None = request.environ.get(OPERATION)
     return found
 
 
@@ -64,9 +102,35 @@ def observe(*observations: Sample) -> None:
         signals.record(*observations)
 
 
-def end() -> None:
-    """Count what waited if the caller has proved who they are, and forget it if not."""
-    waiting = request.environ[WAITING]
-    if PROVED in request.environ:
-        signals.record(*waiting)
-    request.environ[WAITING] = None
+def end(*, failed: bool, nobodys_fault: bool) -> None:
+    """Count what waited if the caller has proved who they are, and forget it if not.
+
+    A failure that is nobody's fault is no outcome of the side that served.
+    """
+    environ = request.environ
+    arms = tuple(environ.get(ARMS, {}).values())
+    if PROVED in environ:
+        signals.record(*_under_arms(environ[WAITING], arms))
+        for arm in arms:
+            signals.record(*_outcome(arm, failed=failed, nobodys_fault=nobodys_fault))
+    environ[WAITING] = None
+
+
+def arm_label(flag: str, engine: str) -> str:
+    """Return the engine under which outcomes of the whole service are counted for one side of the flag's migration."""
+    return f"{flag}:{engine}"
+
+
+def _under_arms(waiting: list[Sample], arms: tuple[Arm, ...]) -> list[Sample]:
+    if not arms:
+        return waiting
+    labels = [arm_label(arm.flag, arm.engine) for arm in arms]
+    return [sample if sample.engine else sample._replace(engine=label) for label in labels for sample in waiting]
+
+
+def _outcome(arm: Arm, *, failed: bool, nobodys_fault: bool) -> tuple[Sample, ...]:
+    if nobodys_fault or (not failed and arm.served is None):
+        return arm.missing
+    if not failed:
+        return () if arm.served is None else (arm.served,)
+    return () if arm.failure is None else (arm.failure._replace(operation=operation()), *arm.missing)

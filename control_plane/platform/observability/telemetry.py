@@ -162,13 +162,14 @@ def _finish(response: Response) -> Response:
     seconds = perf_counter() - environ[STARTED]
     route = route_label(rule.rule) if rule else UNMATCHED
     failed = response.status_code >= 500
+    nobodys_fault = failed and environ.get(PROBLEM_CODE) in NO_ENGINES_FAULT
     # Whatever a caller invents as a method or a path must not become a series of its own.
     method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else "OTHER"
     observe(method, route, response.status_code, seconds)
     if failed:
         SERVER_ERRORS.labels(route).inc()
     _count_answer(response.status_code, route, seconds)
-    request_outcomes.end()
+    request_outcomes.end(failed=failed, nobodys_fault=nobodys_fault)
     if rule is None or rule.endpoint not in QUIET_ENDPOINTS.get():
         _log(response, route, seconds)
     response.headers["X-Request-Id"] = g.request_id
@@ -178,10 +179,8 @@ def _finish(response: Response) -> Response:
 def _count_answer(status: int, route: str, seconds: float) -> None:
     """Tell the guard how the request went."""
     if _is_guarded(route) and request.environ.get(PROBLEM_CODE) not in NO_ENGINES_FAULT:
-        observation = Sample(
-            API_ERRORS, status >= 500, engine=request_outcomes.engine(), account=request_outcomes.account()
-        )
-        request_outcomes.observe(observation)
+        account, operation = request_outcomes.account(), request_outcomes.operation()
+        request_outcomes.observe(Sample(API_ERRORS, status >= 500, account=account, operation=operation))
     endpoint = request.endpoint or ""
     if limit := LATENCY_LIMITS.get().get(endpoint):
         signal, default = limit

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 from alerts.analysis.attribution import NO_ARMS, Pairs
 from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.facts import Facts
 from alerts.analysis.rules import ErrorBudget, Rule, rule_test
 from alerts.analysis.sequential_test import step
-from alerts.analysis.verdicts import Facts, Verdict, judge
+from alerts.analysis.verdicts import Verdict, judge
 from alerts.definitions.parser import parse
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -31,6 +32,7 @@ class Guarded:
         self.evidence, self.verdict, self.at = Evidence(), None, START
         self.pairs: Pairs | None = None
         self.arms, self.legacy_faults = NO_ARMS, Counts()
+        self.served, self.served_counts = Evidence(), Counts()
 
     verdict: Verdict | None
 
@@ -38,12 +40,14 @@ class Guarded:
         """What is concluded `seconds` later, after `total` more outcomes, the last window's among them."""
         self.at += timedelta(seconds=seconds)
         self.evidence = step(rule_test(self.rule), self.evidence, Counts(bad, total), at=self.at)
+        self.served = step(rule_test(self.rule), self.served, self.served_counts, at=self.at)
         facts = Facts(
             self.exposed,
             Counts(bad, total),
             silent_seconds=silent_seconds,
             pairs=self.pairs,
             arms=self.arms,
+            served=self.served,
             legacy_faults=self.legacy_faults,
         )
         self.verdict = judge(self.rule, self.evidence, facts, budget=self.budget, previous=self.verdict, now=self.at)

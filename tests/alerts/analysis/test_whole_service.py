@@ -28,7 +28,7 @@ def test_a_breach_that_blames_nobody_holds_and_says_so(rule: object, pairs: Pair
 
 def test_it_rolls_back_while_v2_fails_alone() -> None:
     guarded = Guarded(ERRORS)
-    guarded.pairs = replace(HEALTHY, v2_only=12)
+    guarded.pairs, guarded.served_counts = replace(HEALTHY, v2_only=12), Counts(12, 50)
     assert guarded.tick(12, 100).status is Status.ROLLBACK
 
 
@@ -106,3 +106,21 @@ def test_each_measurement_of_the_platform_and_of_billing_is_known_not_to_tell_th
 def test_an_explanation_says_that_it_can_not_tell_them_apart() -> None:
     assert any("can't tell v2 from legacy" in line for line in explain(ERRORS, [ERRORS]))
     assert not any("can't tell v2 from legacy" in line for line in explain(FAILURE, [FAILURE]))
+
+
+def test_requests_that_no_flag_routed_hold_at_most_however_certain_v2s_fault_is() -> None:
+    guarded = Guarded(ERRORS)
+    guarded.pairs = replace(HEALTHY, v2_only=12)
+    verdict = guarded.tick(50, 100)
+    assert (verdict.status, verdict.attribution) == (Status.HOLD, Attribution.V2_ONLY)
+    assert verdict.cause == "Over its threshold, but not for certain in the requests that v2 served."
+
+
+def test_requests_that_v2_served_roll_back_however_few_they_are_among_all() -> None:
+    guarded = Guarded(ERRORS)
+    guarded.arms, guarded.served_counts = Arms(Counts(3, 3), Counts(0, 997)), Counts(3, 3)
+    verdict = guarded.tick(3, 1000)
+    assert (verdict.status, verdict.attribution) == (Status.ROLLBACK, Attribution.V2_ONLY)
+    assert (verdict.counts, verdict.window) == (Counts(3, 3), Counts(3, 3))
+    assert verdict.rollback_log10 is not None
+    assert verdict.evidence_log10 >= verdict.rollback_log10

@@ -116,7 +116,7 @@ def test_a_failure_is_counted_under_its_own_side_and_as_one_sided() -> None:
 
 def test_a_failure_that_both_share_is_one_sided_for_neither() -> None:
     names = {name for name, _, _ in bad(experiment(control=failing, candidate=failing).run([1], candidate_serves=True))}
-    assert names == {"price_failure", "price_shadow_skipped"}
+    assert names == {"price_serving_failure", "price_failure", "price_shadow_skipped"}
 
 
 def test_a_mismatch_is_bad_and_what_is_not_compared_owes_no_comparison() -> None:

@@ -25,8 +25,9 @@ from credits_engine.operations.guard_signals import (
 from tests.credits_engine.conftest import LEGACY_SERVES, V2_SERVES
 from tests.credits_engine.examples import NOW, asked, book, books
 
+SLOWER = "credit_slower_by_v2_only"
 OPERATION = Operation("ada", "k1", Amounts(analysis=3))
-BESIDES = (UNSHADOWED, SLOW, SHADOW_SLOW, REFUSED_ALONE, ALLOWED_ALONE, ANSWER_DIFFERS)
+BESIDES = (SLOWER, UNSHADOWED, SLOW, SHADOW_SLOW, REFUSED_ALONE, ALLOWED_ALONE, ANSWER_DIFFERS)
 
 
 def failing(_book: Book, _request: Request) -> Decision:
@@ -70,6 +71,7 @@ def bad(signals: tuple[Signal, ...]) -> set[tuple[str, str, str]]:
 
 def test_a_good_operation_is_counted_for_both_engines_and_for_their_comparison() -> None:
     assert observations(receipt(v2_serves=True)) == (
+        Signal("credit_serving_failure", False, "v2", "served", "ada"),
         Signal("credit_consumption_failure", False, "v2", "served", "ada"),
         Signal("credit_consumption_failure", False, "legacy", "shadow", "ada"),
         Signal("credit_variance", False, account="ada"),
@@ -85,7 +87,15 @@ def test_a_refusal_is_no_failure() -> None:
 @pytest.mark.parametrize(
     ("v2_serves", "engines", "expected"),
     [
-        (True, ("v2",), {("credit_consumption_failure", "v2", "served"), ("credit_failure_v2_only", "", "served")}),
+        (
+            True,
+            ("v2",),
+            {
+                ("credit_serving_failure", "v2", "served"),
+                ("credit_consumption_failure", "v2", "served"),
+                ("credit_failure_v2_only", "", "served"),
+            },
+        ),
         (False, ("v2",), {("credit_consumption_failure", "v2", "shadow"), ("credit_failure_v2_only", "", "served")}),
         (
             True,
@@ -95,7 +105,11 @@ def test_a_refusal_is_no_failure() -> None:
         (
             True,
             ("legacy", "v2"),
-            {("credit_consumption_failure", "v2", "served"), ("credit_consumption_failure", "legacy", "shadow")},
+            {
+                ("credit_serving_failure", "v2", "served"),
+                ("credit_consumption_failure", "v2", "served"),
+                ("credit_consumption_failure", "legacy", "shadow"),
+            },
         ),
     ],
 )
@@ -185,6 +199,20 @@ def test_an_engine_that_takes_its_time_is_slow() -> None:
     slow = replace(quick, served=replace(quick.served, duration_us=60_000))
     assert (SLOW, "v2", "served") in bad(guard_signals.outcome_signals(slow))
     assert (SLOW, "legacy", "shadow") not in bad(guard_signals.outcome_signals(slow))
+
+
+@pytest.mark.parametrize(
+    ("v2_us", "legacy_us", "expected"),
+    [(1_999, 999, False), (2_001, 1_000, True), (10_000, 9_000, False), (12_600, 10_000, True), (1_000, 9_000, False)],
+)
+@pytest.mark.parametrize("v2_serves", [True, False])
+def test_v2_is_slower_than_legacy_by_a_quarter_and_by_a_millisecond(
+    v2_us: int, legacy_us: int, expected: bool, v2_serves: bool
+) -> None:
+    one = receipt(v2_serves=v2_serves)
+    served, shadow = (v2_us, legacy_us) if v2_serves else (legacy_us, v2_us)
+    one = replace(one, served=replace(one.served, duration_us=served), shadow=replace(one.shadow, duration_us=shadow))
+    assert [signal.bad for signal in guard_signals.outcome_signals(one) if signal.signal == SLOWER] == [expected]
 
 
 @pytest.mark.parametrize(("duration_us", "is_slow"), [(5_000, False), (5_001, True)])

@@ -1,0 +1,32 @@
+"""What a verdict rests on beside the evidence. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Attribution, Pairs
+from alerts.analysis.evidence import Counts, Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Inputs beside the evidence: whether users are exposed, the last window's counts, and whether counting works."""
+
+    exposed: bool
+    """Production users are routed to v2 right now."""
+    window: Counts
+    """Counts of the last `window_seconds`, ending now."""
+    silent_seconds: float = 0.0
+    """For how long exposed traffic has left no counts; 0 where none was due."""
+    pairs: Pairs | None = None
+    arms: Arms = NO_ARMS
+    arms_of_attempt: Arms = NO_ARMS
+    served: Evidence = NO_EVIDENCE
+    """Of an alert about the whole service: the evidence in the requests that the candidate served."""
+    known_elsewhere: Attribution | None = None
+    """The engine at fault by what another alert of the same instant knows, where this one does not."""
+    burst_size: float = 1.0
+    """How many failures come at once on average, as learnt before anybody was exposed."""
+    legacy_faults: Counts = NO_COUNTS
+    """Of the window's outcomes, those that are legacy's own defects."""
+    by_plan: Mapping[str, Counts] = field(default_factory=dict)
+    """The window's counts per credit plan, where it is counted so."""

@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+from alerts.analysis.agreement import Case, contradictions, judge_together
+from alerts.analysis.attribution import Arms, Attribution, Pairs
+from alerts.analysis.evidence import Counts, Evidence
+from alerts.analysis.facts import Facts
+from alerts.analysis.rules import ErrorBudget, Rule, rule_test
+from alerts.analysis.sequential_test import step
+from alerts.analysis.verdicts import Status
+from tests.alerts.analysis.guarded_flag import ALPHA, ERRORS, FAILURE, START, VARIANCE
+
+BUDGET = ErrorBudget(rollback=ALPHA, hold=0.1)
+BOTH = Pairs(decided=20, compared=20, v2_only=0, legacy_only=0, legacy_failed=12)
+V2_ALONE = replace(BOTH, v2_only=12, legacy_failed=0)
+SERVED = Arms(Counts(12, 20))
+
+
+def case(rule: Rule, pairs: Pairs | None = None, arms: Arms = SERVED) -> Case:
+    evidence = step(rule_test(rule), Evidence(), Counts(12, 20), at=START)
+    return Case(rule, evidence, Facts(True, Counts(12, 20), pairs=pairs, arms=arms), BUDGET, None)
+
+
+def test_an_alert_that_knows_nothing_says_what_the_engines_own_count_knows() -> None:
+    for pairs, expected, words in (
+        (BOTH, Attribution.SHARED, "legacy fails as well"),
+        (V2_ALONE, Attribution.V2_ONLY, "not for certain in the requests that v2 served"),
+    ):
+        _, errors = judge_together([case(FAILURE, pairs), case(ERRORS)], START)
+        assert (errors.status, errors.attribution) == (Status.HOLD, expected)
+        assert words in errors.cause
+
+
+def test_alone_it_says_that_it_does_not_know() -> None:
+    (errors,) = judge_together([case(ERRORS)], START)
+    assert errors.attribution is Attribution.UNKNOWN
+    assert contradictions(errors, [errors]) == ""
+
+
+def test_what_the_whole_service_shows_excuses_no_failure_of_v2_and_is_told_beside_it() -> None:
+    errors = case(ERRORS, arms=Arms(Counts(12, 20), Counts(6, 100)))
+    both = judge_together([case(FAILURE), errors], START)
+    assert [(each.status, each.attribution) for each in both] == [
+        (Status.ROLLBACK, Attribution.UNKNOWN),
+        (Status.HOLD, Attribution.SHARED),
+    ]
+    assert "api_error_rate says otherwise: Over its threshold, but legacy fails as well" in contradictions(
+        *both[:1], both
+    )
+
+
+def test_who_charges_wrongly_says_nothing_about_who_fails() -> None:
+    _, errors = judge_together([case(VARIANCE), case(ERRORS)], START)
+    assert errors.attribution is Attribution.UNKNOWN
+
+
+def test_an_alert_about_no_request_that_an_engine_served_knows_nothing_of_engines() -> None:
+    _, errors = judge_together([case(FAILURE, BOTH), case(ERRORS, arms=Arms())], START)
+    assert errors.attribution is Attribution.UNKNOWN
