@@ -1,6 +1,8 @@
 """The credits over HTTP: services consume for users, users see what they have."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -23,13 +25,12 @@ from credits_engine.operations.reservations import (
     UnknownReservationError,
 )
 from credits_engine.operations.routing import flag_lookup, is_v2_on
-from credits_engine.remediation.approval import ApprovalRefused, UnknownReportError
 from credits_engine.store import reservations as reservation_rows
 from credits_engine.store.reservations import ReservationState
 
 bp = Blueprint("credits", __name__, url_prefix="/api")
 
-REFUSALS = {
+REFUSALS: Mapping[type[Exception], tuple[int, str]] = {
     UnknownUserError: (422, "UNKNOWN_USER"),
     UnknownPlanError: (422, "UNKNOWN_PLAN"),
     KeyConflictError: (409, "IDEMPOTENCY_KEY_REUSED"),
@@ -39,8 +40,6 @@ REFUSALS = {
     CommitTooLargeError: (422, "COMMIT_TOO_LARGE"),
     CorrectionRefused: (409, "CORRECTION_REFUSED"),
     UnknownPackError: (404, "UNKNOWN_PACK"),
-    UnknownReportError: (404, "UNKNOWN_ROLLBACK_REPORT"),
-    ApprovalRefused: (422, "INVALID_REASON"),
 }
 
 
@@ -119,12 +118,16 @@ def init_app(app: Flask) -> None:
     product_users.init_app(app)
     for blueprint in (bp, users.bp, administration.bp, review.bp):
         app.register_blueprint(blueprint)
-    for kind in REFUSALS:
-        app.register_error_handler(kind, _refused)
+    answer_refusals(app, REFUSALS)
 
 
-def _refused(error: Exception) -> ResponseReturnValue:
-    status, code = REFUSALS[type(error)]
+def answer_refusals(app: Flask, refusals: Mapping[type[Exception], tuple[int, str]]) -> None:
+    """Answer each of these errors as a problem with its status, its code and its own sentence."""
+    for error, (status, code) in refusals.items():
+        app.register_error_handler(error, partial(_refused, status, code))
+
+
+def _refused(status: int, code: str, error: Exception) -> ResponseReturnValue:
     return respond(Problem(status, code, str(error.args[0])))
 
 

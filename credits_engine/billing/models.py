@@ -1,4 +1,4 @@
-"""The tables of billing: the inbox, the facts taken from it, and what follows from them for each user."""
+"""The tables of billing: the inbox, the facts taken from it, and the periods that payments opened."""
 
 from datetime import datetime
 
@@ -83,23 +83,6 @@ class BillingCustomer(Base):
     user_id: Mapped[str | None] = mapped_column(Text)
     linked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     linked_by: Mapped[str | None] = mapped_column(Text)
-
-
-class BillingAccount(Base):
-    """A user's entitlement, and when the clock alone will change it. Its row is the user's lock."""
-
-    __tablename__ = "billing_account"
-    __table_args__ = (Index("ix_billing_account_due", "due_at"),)
-
-    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    original_plan: Mapped[str] = mapped_column(Text)
-    subscription_id: Mapped[str | None] = mapped_column(Text)
-    service_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    service_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    blocked: Mapped[str | None] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class BillingOpening(Base):

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
+from control_plane.platform.extensions import AppState
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.packs import Pack
@@ -22,6 +24,28 @@ from credits_engine.store.switch_preview import DirectoryAccount
 SYSTEM = "credits"
 
 Packs = tuple[Pack, ...]
+
+
+class AccountSync(Protocol):
+    """Bring an account's directory entry and periods up to the clock; billing registers it.
+
+    Returns the account given where nothing changed, and a fresh one where anything may have.
+    """
+
+    def __call__(self, session: Session, account: Account, *, now: datetime) -> Account: ...
+
+
+ACCOUNT_SYNC = AppState[AccountSync]("account_sync")
+
+
+def synced_account(session: Session, account: Account, *, now: datetime) -> Account:
+    """Return the account as it stands at `now`: what the clock has changed since the last event is made so first.
+
+    So no operation depends on the sweep, which may be late or stopped.
+    """
+    if account.due_at is None or now < account.due_at:
+        return account
+    return ACCOUNT_SYNC.get()(session, account, now=now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from control_plane.experiments.observation import Timer
 from control_plane.experiments.shadow_budget import ShadowBudget
-from credits_engine.billing.entitlements.sync import synced_account
 from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
@@ -22,7 +21,7 @@ from credits_engine.engines.observation import Observation, observe, retired, sh
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations.account_books import Books, load_for_update, load_if_ready
+from credits_engine.operations.account_books import Books, load_for_update, load_if_ready, synced_account
 from credits_engine.store import books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
 

@@ -10,7 +10,6 @@ from pydantic import StringConstraints
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.problems import Problem
 from credits_engine.api import journal_entries, query_params, requests
 from credits_engine.remediation import approval, serializers, store
 from credits_engine.store import journal_pages
@@ -45,7 +44,7 @@ def index() -> ResponseReturnValue:
 def show(flag: str, attempt: int) -> ResponseReturnValue:
     """One report with a page of its accounts."""
     query_params.refuse_unknown("after", "limit", "format")
-    as_sheet = _as_sheet()
+    as_sheet = query_params.wants_csv()
     limit = SHEET_ROWS if as_sheet else query_params.limit()
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)
@@ -89,10 +88,3 @@ def approve(flag: str, attempt: int) -> ResponseReturnValue:
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)
         return jsonify(serializers.report_document(report, store.count_by_state(session, report.id)))
-
-
-def _as_sheet() -> bool:
-    wanted = request.args.get("format", "json")
-    if wanted not in ("json", "csv"):
-        raise Problem(400, "UNKNOWN_FORMAT", f"format is {wanted[:50]!r}; use json or csv.")
-    return wanted == "csv"

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
-from credits_engine.billing.models import BillingAccount
 from credits_engine.models import (
+    BillingAccount,
     CreditFreeze,
     JournalEntry,
     LegacyBook,

@@ -82,14 +82,13 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     return SyncState(tuple(known), found, tuple(changes))
 
 
-def synced_account(session: Session, account: Account, *, now: datetime) -> Account:
-    """The account as it stands at `now`: what the clock has changed since the last event is made so first.
+def sync_account(session: Session, account: Account, *, now: datetime) -> Account:
+    """Bring an account that has fallen due up to `now`, before an operation reads its books.
 
-    So nobody depends on the sweep. Where a price buys nothing we know, the account stays as it was.
+    Where a price buys nothing we know, the account stays as it was.
     """
-    if account.due_at is None or now < account.due_at:
-        return account
     try:
+        # A savepoint: what the sync wrote before it met the price is undone, and the operation goes on in the rest.
         with session.connection().begin_nested():
             sync_user(session, account.user_id, now=now)
     except UnmappedPriceError as error:
