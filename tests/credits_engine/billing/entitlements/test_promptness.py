@@ -40,7 +40,7 @@ def counted(office: Office) -> Look:
     def look(signal: str) -> tuple[int, list[str]]:
         good, _, bad = BUFFER.get(office.app).take()
         total = sum(number for series, number in good.items() if series.signal == signal)
-        return total, [account for series, account in bad if series.signal == signal]
+        return total, [failure.account for failure in bad if failure.signal == signal]
 
     return look
 
