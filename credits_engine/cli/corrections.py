@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.runtime.cli_support import (
     CommandFailed,
     actor,
@@ -16,7 +17,7 @@ from control_plane.platform.runtime.cli_support import (
     retry_while_locked,
 )
 from credits_engine.administration import corrections
-from credits_engine.administration.corrections import Correction, CorrectionRefused
+from credits_engine.administration.corrections import Adjustment, Correction, CorrectionRefused
 from credits_engine.api import serializers
 from credits_engine.cli.kinds import AmountsCommand
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
@@ -38,7 +39,7 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 @in_application
 def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
     """Nothing used any more in both running periods of USER."""
-    done = _corrected(lambda session, now: corrections.reset(session, user_id, now=now, actor=actor(), reason=reason))
+    done = _corrected(lambda session, now: corrections.reset(session, user_id, ChangeContext(now, actor(), reason)))
     _show(done, as_json=as_json)
 
 
@@ -60,14 +61,9 @@ def adjust_command(
     def adjust(session: Session, now: datetime) -> Correction:
         return corrections.adjust(
             session,
-            user_id,
-            given,
+            Adjustment(user_id, given, key=key, beyond_limit=beyond_limit),
+            ChangeContext(now, actor(), reason),
             evaluate=flag_lookup(session, now),
-            now=now,
-            actor=actor(),
-            reason=reason,
-            key=key,
-            beyond_limit=beyond_limit,
         )
 
     _show(_corrected(adjust), as_json=as_json)
@@ -82,7 +78,7 @@ def adjust_command(
 def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Stop the consumption of USER or of everybody."""
     whom = _target(user_id, everybody=everybody)
-    changed = _corrected(lambda session, now: corrections.freeze(session, whom, now=now, actor=actor(), reason=reason))
+    changed = _corrected(lambda session, now: corrections.freeze(session, whom, ChangeContext(now, actor(), reason)))
     words = (
         f"Consumption is stopped for {_name(whom)}: {reason}"
         if changed
@@ -100,9 +96,7 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
 def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Let USER or everybody consume again."""
     whom = _target(user_id, everybody=everybody)
-    changed = _corrected(
-        lambda session, now: corrections.unfreeze(session, whom, now=now, actor=actor(), reason=reason)
-    )
+    changed = _corrected(lambda session, now: corrections.unfreeze(session, whom, ChangeContext(now, actor(), reason)))
     words = f"Consumption goes on for {_name(whom)}." if changed else f"Nothing was stopped for {_name(whom)}."
     echo_result({"userId": whom, "frozen": False, "changed": changed}, words, as_json=as_json)
 

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Engine, create_engine, literal, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db import errors
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import Settings
@@ -59,7 +60,7 @@ def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
         before = migration.fingerprint(session)
     yield Step("copy", passed=True, detail=f"{before['journal'][0]:,} journal rows in a copy of its own.")
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=now, actor=ACTOR, reason="Drill.")
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, ACTOR, "Drill."))
     yield Step("stop", passed=True, detail="Consumption is stopped in the copy.")
     with transaction() as session:
         session.execute(

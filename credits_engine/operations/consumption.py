@@ -56,9 +56,12 @@ class Engines:
         return self.legacy if name is EngineName.LEGACY else self.v2
 
 
+ENGINES = Engines()
+
+
 @dataclass(frozen=True, slots=True)
 class EnginePolicy:
-    """This process's policy: the time the shadow may take, and what a failure means to the caller.
+    """This process's policy: the engines, the time the shadow may take, and what a failure means to the caller.
 
     An operation whose kinds are all in `allowed_on_error` goes ahead uncharged when the served engine fails; any other
     is refused as undecided.
@@ -66,14 +69,13 @@ class EnginePolicy:
 
     shadow: ShadowBudget = field(default_factory=ShadowBudget)
     allowed_on_error: frozenset[Kind] = frozenset()
+    engines: Engines = ENGINES
+    timer: Timer = perf_counter_ns
 
     def fails_open_for(self, amounts: Amounts) -> bool:
         """Return whether an undecided operation is allowed."""
         asked = {kind for kind, amount in amounts.items() if amount}
         return asked <= self.allowed_on_error
-
-
-ENGINES = Engines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,7 @@ def consume(
     *,
     now: datetime,
     evaluate: Evaluate,
-    engines: Engines = ENGINES,
-    timer: Timer = perf_counter_ns,
-    manners: EnginePolicy | None = None,
+    policy: EnginePolicy | None = None,
 ) -> Receipt:
     """Answer `operation` once: a known key gets its first receipt again, unless that was an error, which is retried.
 
@@ -129,9 +129,7 @@ def consume(
     if earlier := _run_served(session, operation, known):
         return earlier
     evaluation = evaluate(account)
-    receipt = run_experiment(
-        operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners
-    )
+    receipt = run_experiment(operation, both, evaluation=evaluation, now=now, policy=policy)
     if known:
         receipt = replace(receipt, retry_of=known.journal_id)
     return _write(session, operation, receipt, both.packs)
@@ -143,17 +141,16 @@ def run_experiment(
     *,
     evaluation: FlagEvaluation,
     now: datetime,
-    engines: Engines = ENGINES,
-    timer: Timer = perf_counter_ns,
-    manners: EnginePolicy | None = None,
+    policy: EnginePolicy | None = None,
 ) -> Receipt:
     """Let both engines decide and compare them; what the served one says stands. Writes nothing."""
-    manners = manners or EnginePolicy()
+    policy = policy or EnginePolicy()
+    engines, timer = policy.engines, policy.timer
     request = Request(operation.user_id, operation.amounts)
     served_name = evaluation.engine
     served_book, shadow_book = both.of(served_name), both.of(served_name.other)
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
-    shadow = _run_shadow(engines, both, served_name.other, request, timer=timer, budget=manners.shadow)
+    shadow = _run_shadow(policy, both, served_name.other, request)
     charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
     drawn = beyond_plan(served_book, charged)
     side = receipts.engine_result(served, served_book, charged - drawn, drawn)
@@ -173,19 +170,18 @@ def run_experiment(
         flag_revision=evaluation.revision,
         evaluation_reason=evaluation.reason,
         actor=operation.actor,
-        uncharged=served.decision is None and manners.fails_open_for(operation.amounts),
+        uncharged=served.decision is None and policy.fails_open_for(operation.amounts),
     )
 
 
-def _run_shadow(
-    engines: Engines, both: Books, name: EngineName, request: Request, *, timer: Timer, budget: ShadowBudget
-) -> Observation:
+def _run_shadow(policy: EnginePolicy, both: Books, name: EngineName, request: Request) -> Observation:
     """Run the shadow within its budget; skip a retired one."""
     if both.legacy_retired and name is EngineName.LEGACY:
         return retired(name)
+    budget, timer = policy.shadow, policy.timer
     if not budget.admits(timer()):
         return shed(name)
-    observation = observe(engines.of(name), name, book=both.of(name), request=request, timer=timer)
+    observation = observe(policy.engines.of(name), name, book=both.of(name), request=request, timer=timer)
     budget.spend(observation.duration_us, timer())
     return observation
 

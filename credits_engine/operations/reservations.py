@@ -7,16 +7,15 @@ engine: nothing is judged again, whatever the flag says by then.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import perf_counter_ns
 
 from sqlalchemy.orm import Session
 
-from control_plane.experiments.observation import Timer
+from control_plane.change_context import ChangeContext
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines, Evaluate, Operation, consume
+from credits_engine.operations.consumption import EnginePolicy, Evaluate, Operation, consume
 from credits_engine.store import journal, packs, reservations
 from credits_engine.store.reservations import ReservationState, StoredReservation
 
@@ -65,13 +64,11 @@ def reserve(
     now: datetime,
     evaluate: Evaluate,
     ttl: timedelta = DEFAULT_TTL,
-    engines: Engines = ENGINES,
-    timer: Timer = perf_counter_ns,
-    manners: EnginePolicy | None = None,
+    policy: EnginePolicy | None = None,
 ) -> Receipt:
     """Decide and charge like `consume`; what is granted is held until it is settled or `ttl` is over."""
     assert operation.type is EntryType.RESERVE
-    receipt = consume(session, operation, now=now, evaluate=evaluate, engines=engines, timer=timer, manners=manners)
+    receipt = consume(session, operation, now=now, evaluate=evaluate, policy=policy)
     if receipt.granted and not receipt.replayed:
         sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
         reservations.add(
@@ -110,13 +107,13 @@ def commit(
         raise FinalizedDifferentlyError(
             f"The reservation {key!r} expired at {held.expires_at.isoformat()}; reserve again."
         )
-    return _finalized(session, held, ReservationState.COMMITTED, kept=kept, now=now, actor=actor, reason="Work done.")
+    return _finalize(session, held, ReservationState.COMMITTED, ChangeContext(now, actor, "Work done."), kept=kept)
 
 
 def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> ReservationResult:
     """Give back everything that was reserved. Raises UnknownReservationError and SettledOtherwiseError."""
     held = _locked(session, user_id, key)
-    return _finalized(session, held, ReservationState.RELEASED, kept=NOTHING, now=now, actor=actor, reason=reason)
+    return _finalize(session, held, ReservationState.RELEASED, ChangeContext(now, actor, reason))
 
 
 def expire(session: Session, user_id: str, key: str, *, now: datetime) -> ReservationResult | None:
@@ -125,7 +122,7 @@ def expire(session: Session, user_id: str, key: str, *, now: datetime) -> Reserv
     if held is None or held.state is not ReservationState.PENDING or now < held.expires_at:
         return None
     reason = f"Neither committed nor released by {held.expires_at.isoformat()}."
-    return _finalized(session, held, ReservationState.EXPIRED, kept=NOTHING, now=now, actor=SYSTEM, reason=reason)
+    return _finalize(session, held, ReservationState.EXPIRED, ChangeContext(now, SYSTEM, reason))
 
 
 def _locked(session: Session, user_id: str, key: str) -> StoredReservation:
@@ -135,15 +132,13 @@ def _locked(session: Session, user_id: str, key: str) -> StoredReservation:
     return held
 
 
-def _finalized(
+def _finalize(
     session: Session,
     held: StoredReservation,
     state: ReservationState,
+    change: ChangeContext,
     *,
-    kept: Amounts,
-    now: datetime,
-    actor: str,
-    reason: str,
+    kept: Amounts = NOTHING,
 ) -> ReservationResult:
     if held.state is not ReservationState.PENDING:
         return _replayed(held, state, kept)
@@ -155,14 +150,14 @@ def _finalized(
         session,
         {
             "type": ENTRIES[state].value,
-            "occurred_at": now,
+            "occurred_at": change.now,
             "user_id": held.user_id,
             "operation_key": held.key,
             "charged": -back,
             "served_engine": held.engine.value,
-            "reason": reason,
+            "reason": change.reason,
             "corrects": held.journal_id,
-            "actor": actor,
+            "actor": change.actor,
             "context": {"drawn": [-amount for _, amount in undrawn.items()]} if to_packs else None,
             "v2_period_start": held.v2_period_start,
             "legacy_period_start": held.legacy_period_start,

@@ -13,7 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
-from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.corrections import Adjustment, CorrectionRefused
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
 from credits_engine.operations.routing import flag_lookup
@@ -98,13 +98,13 @@ def _post_one(report: Report, item: Item, now: datetime) -> None:
         with transaction() as session:
             done = corrections.adjust(
                 session,
-                item.cost.user_id,
-                item.cost.owed,
+                Adjustment(item.cost.user_id, item.cost.owed, key=f"rollback:{report.flag}:{report.attempt}"),
+                ChangeContext(
+                    now,
+                    report.decided_by or "",
+                    f"Rollback of {report.flag}, attempt {report.attempt}: {report.decision}",
+                ),
                 evaluate=flag_lookup(session, now),
-                now=now,
-                actor=report.decided_by or "",
-                reason=f"Rollback of {report.flag}, attempt {report.attempt}: {report.decision}",
-                key=f"rollback:{report.flag}:{report.attempt}",
             )
             store.set_note(session, report.id, replace(item, state=ItemState.POSTED, journal_id=done.journal_id))
     except REFUSALS as refusal:

@@ -9,6 +9,7 @@ import jwt
 import pytest
 from playwright.sync_api import Page, expect
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import top_ups
@@ -40,7 +41,7 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         till.user("big", "custom")
         purchase = Purchase("topped", ANALYSIS, 40, till.now + timedelta(days=30))
         with transaction() as session:
-            top_ups.top_up(session, purchase, now=till.now, actor="test", reason="Bought.")
+            top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."))
     with serving(instance, USER_JWT_SECRET=SECRET) as served:
         yield served.url
 

@@ -97,7 +97,7 @@ def disturb(session: Session, stage: Stage) -> None:
             kind, amount = dice.choice(tuple(KINDS)), dice.choice((1, 5, 70))
             bought = Purchase(stage.user, kind, amount, stage.now + timedelta(days=dice.choice((1, 30))))
             with suppress(UnknownPlanError):
-                top_up(session, bought, now=stage.now, actor="test", reason="Bought for a test.")
+                top_up(session, bought, ChangeContext(stage.now, "test", "Bought for a test."))
 
 
 def move(session: Session, stage: Stage) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements.facts import Fact, PackPaid, Refund
@@ -73,7 +74,7 @@ def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, c
         return None, f"The pack {paid.price} was paid so long ago that it ended at {ends_at:%Y-%m-%dT%H:%M:%SZ}."
     purchase = Purchase(user_id, offer.kind, amount, ends_at)
     reason = f"Bought {paid.price} for {amount} {offer.kind}, told by {cause}."
-    done = top_ups.top_up(session, purchase, now=now, actor=ACTOR, reason=reason, key=key_of(paid))
+    done = top_ups.top_up(session, purchase, ChangeContext(now, ACTOR, reason), key=key_of(paid))
     return done.pack, f"A pack of {amount} {offer.kind} until {ends_at:%Y-%m-%dT%H:%M:%SZ}."
 
 
@@ -90,10 +91,10 @@ def _revoked(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: da
     if wanted == 0 or pack.expires_at <= now:
         return []
     if wanted == pack.amount:
-        done = top_ups.revoke(session, pack.id, now=now, actor=ACTOR, reason=f"Given back in full, told by {cause}.")
+        done = top_ups.revoke(session, pack.id, ChangeContext(now, ACTOR, f"Given back in full, told by {cause}."))
         return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
     rest = min(wanted - purchases.revoked(session, pack.id), pack.remaining)
     if rest <= 0:
         return []
-    top_ups.take_back(session, pack.id, rest, now=now, actor=ACTOR, reason=f"Given back in part, told by {cause}.")
+    top_ups.take_back(session, pack.id, rest, ChangeContext(now, ACTOR, f"Given back in part, told by {cause}."))
     return [f"{rest} {pack.kind} of pack {pack.id} are taken back with the money."]

@@ -165,9 +165,9 @@ def _outcome(stated: Sequence[Fact], settled: SyncState, user_id: str) -> Outcom
         return Outcome(State.APPLIED, f"The customer is user {user_id}.")
     if any(isinstance(fact, PackPaid) for fact in stated):
         return Outcome(State.APPLIED, "What was bought is known already.")
-    if settled.standing is None:
+    if settled.entitlement is None:
         return Outcome(State.APPLIED, "Noted; no subscription grants anything yet.")
-    return Outcome(State.APPLIED, f"Confirmed: {settled.standing.reason}")
+    return Outcome(State.APPLIED, f"Confirmed: {settled.entitlement.reason}")
 
 
 def _newer(stated: Sequence[Fact], settled: SyncState) -> Snapshot | None:

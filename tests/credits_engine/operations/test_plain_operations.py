@@ -103,7 +103,7 @@ SPECIAL: Mapping[str, Callable[[Session], object]] = {
     "no such plan": lambda session: renamed(session, plan="gold"),
     "no such user": lambda session: renamed(session, user_id="eve"),
     "packs": lambda session: top_up(
-        session, Purchase("ada", ROAST, 1, NOW + timedelta(1)), now=NOW, actor="test", reason="test"
+        session, Purchase("ada", ROAST, 1, NOW + timedelta(1)), ChangeContext(NOW, "test", "test")
     ),
     "named in the flag": lambda session: put_override(
         session, FLAG, "ada", Effect.DENY, ChangeContext(NOW, "test", "test")
