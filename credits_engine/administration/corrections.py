@@ -16,7 +16,7 @@ from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.account_books import Books, load_for_update
 from credits_engine.operations.consumption import Evaluate, KeyConflictError, UnknownUserError
-from credits_engine.store import accounts, corrections, journal
+from credits_engine.store import accounts, books, journal
 from credits_engine.store.accounts import EVERYBODY, Account, KnownKey
 
 
@@ -93,7 +93,7 @@ def freeze(session: Session, user_id: str, change: ChangeContext) -> bool:
     """
     if user_id != EVERYBODY:
         _find_account(session, user_id)
-    if not corrections.freeze(session, user_id, now=change.now, actor=change.actor, reason=change.reason):
+    if not accounts.freeze(session, user_id, now=change.now, actor=change.actor, reason=change.reason):
         return False
     post_adjustment(session, EntryType.FREEZE, {"user_id": user_id}, change)
     return True
@@ -101,7 +101,7 @@ def freeze(session: Session, user_id: str, change: ChangeContext) -> bool:
 
 def unfreeze(session: Session, user_id: str, change: ChangeContext) -> bool:
     """Let them consume again. False when nothing stood against it."""
-    if not corrections.unfreeze(session, user_id):
+    if not accounts.unfreeze(session, user_id):
         return False
     post_adjustment(session, EntryType.UNFREEZE, {"user_id": user_id}, change)
     return True
@@ -142,9 +142,7 @@ def _post(
     """Move both books by `posted` and journal it; `subject` are the journal's columns of whom it is about."""
     v2, legacy = (EngineName.V2, EngineName.LEGACY)
     user_id = subject["user_id"]
-    corrections.post_each(
-        session, user_id, v2=(loaded.v2.period, posted[v2]), legacy=(loaded.legacy.period, posted[legacy])
-    )
+    books.post_each(session, user_id, v2=(loaded.v2.period, posted[v2]), legacy=(loaded.legacy.period, posted[legacy]))
     before = {name.value: str(loaded.of(name).used) for name in EngineName}
     after = {name.value: str(loaded.of(name).used + posted[name]) for name in EngineName}
     columns = {**subject, **_columns(loaded, posted)}

@@ -18,8 +18,8 @@ from credits_engine.engines.decisions import EngineName
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import UnknownUserError
 from credits_engine.operations.routing import flag_lookup
-from credits_engine.store import accounts, journal_pages
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store import accounts, journal
+from credits_engine.store.journal import Filters
 
 bp = Blueprint("credits_admin", __name__, url_prefix="/api/admin/credits")
 
@@ -108,7 +108,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
         account, _ = found
         evaluation = flag_lookup(session, now)(account)
         both = account_books.read_books(session, account, now)
-        journal = journal_pages.journal(session, filters, limit=query_params.limit())
+        page = journal.entries(session, filters, limit=query_params.limit())
     return jsonify(
         {
             "userId": user_id,
@@ -118,7 +118,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
             "because": evaluation.reason,
             **serializers.engine_document(evaluation.engine),
             "books": {name.value: serializers.status_document(both, name) for name in EngineName},
-            "journal": journal_entries.page(journal, journal_entries.full_entry),
+            "journal": journal_entries.page(page, journal_entries.full_entry),
         }
     )
 
@@ -143,8 +143,8 @@ def variances_view() -> ResponseReturnValue:
     shown = replace(filters, before_id=query_params.cursor())
     as_sheet = query_params.wants_csv()
     with read_only() as session:
-        found = journal_pages.variances(session, shown, limit=SHEET_ROWS if as_sheet else query_params.limit())
-        groups = [] if as_sheet else journal_pages.variance_groups(session, filters)
+        found = journal.variances(session, shown, limit=SHEET_ROWS if as_sheet else query_params.limit())
+        groups = [] if as_sheet else journal.variance_groups(session, filters)
     if as_sheet:
         rows = [journal_entries.flat(journal_entries.full_entry({**row, "context": None})) for row in found.rows]
         columns = tuple(rows[0]) if rows else ("id",)

@@ -11,13 +11,11 @@ from flask import Response
 from credits_engine.api.serializers import Document, by_kind, instant
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
-from credits_engine.engines.receipts import EntryType
-from credits_engine.store.journal_pages import Page
+from credits_engine.store.journal import OPERATIONS, Page
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NEXT_HEADER = "X-Next-Cursor"
 PLAIN = ("used", "limit", "charged")
-OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
 
 def own_entry(row: Mapping[str, Any]) -> Document:

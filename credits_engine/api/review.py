@@ -18,8 +18,7 @@ from credits_engine.engines.switch_preview import AnswerDiff, SwitchSummary
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.store import usage
-from credits_engine.store.usage import Segment, UsageRow
-from credits_engine.store.usage_rows import ANSWERS
+from credits_engine.store.usage import ANSWERS, Segment, UsageRow
 
 bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
 

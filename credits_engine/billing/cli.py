@@ -10,14 +10,13 @@ import click
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.billing import serializers
+from credits_engine.billing import schemas
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
+from credits_engine.billing.reconciliation import Discrepancy, reconcile
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.stripe_api.breaker import BreakerOpenError
-from credits_engine.billing.stripe_api.client import StripeUnavailableError
-from credits_engine.billing.stripe_api.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
 
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
@@ -35,9 +34,9 @@ def billing_group() -> None:
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
     """The newest events, and how many wait."""
     with read_only() as session:
-        summary = serializers.summary(session, datetime.now(UTC))
+        summary = schemas.summary(session, datetime.now(UTC))
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
-    events = [serializers.event(row) for row in rows]
+    events = [schemas.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
     words = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
     echo_result(summary | {"events": events}, "\n".join(words), as_json=as_json)
@@ -53,9 +52,9 @@ def show_command(*, name: str, as_json: bool) -> None:
         row = inbox_queries.event(session, name)
         account = None if row else accounts.show_account(session, name)
         if row is not None:
-            document = serializers.event_in_full(session, row)
+            document = schemas.event_in_full(session, row)
         elif account is not None:
-            document = serializers.account(session, account)
+            document = schemas.account(session, account)
         else:
             raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user with one.")
     echo_result(document, _age_text(document), as_json=as_json)
@@ -121,7 +120,7 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
         raise CommandFailed(f"{error} {compared} were compared before.") from error
     words = [f"{compared} subscriptions compared, {len(findings)} differ."]
     words += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(serializers.report(findings, compared), "\n".join(words), as_json=as_json)
+    echo_result(schemas.report(findings, compared), "\n".join(words), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import after_commit, read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, PackPaid, Refund
+from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.operations.period_rollover import OpenedPeriod

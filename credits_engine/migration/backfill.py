@@ -17,7 +17,7 @@ from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.account_books import load_for_update
-from credits_engine.store import accounts, books, corrections, journal, migration
+from credits_engine.store import accounts, books, journal, migration
 
 ACTOR = "backfill"
 REASON = "Counted by legacy before there was a journal."
@@ -77,7 +77,7 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
     if min(carried.figures, default=0) < 0:
         raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; `rollout credits reconcile`.")
     if carried != NOTHING:
-        corrections.post_each(session, user_id, v2=(both.v2.period, carried), legacy=(both.legacy.period, NOTHING))
+        books.post_each(session, user_id, v2=(both.v2.period, carried), legacy=(both.legacy.period, NOTHING))
         journal.append(
             session,
             {

@@ -25,7 +25,7 @@ from control_plane.platform.db.database import after_rollback, db, transaction
 from control_plane.platform.runtime import change_feed
 from credits_engine.migration import database_replacement, safeguards
 from credits_engine.migration.backup import CopyError
-from credits_engine.store import corrections
+from credits_engine.store import accounts
 from credits_engine.store.accounts import EVERYBODY
 from flags import store as flags
 
@@ -86,7 +86,7 @@ def restore(path: Path, *, folder: Path, clock: Callable[[], datetime], actor: s
 
 def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor: str, reason: str) -> RestoreResult:
     database_replacement.lock(session)
-    if corrections.frozen_because(session, EVERYBODY) is None:
+    if accounts.frozen_because(session, EVERYBODY) is None:
         raise RestoreRefused("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
     known = safeguards.read(session)
     trail = _save_trail(session, folder, now)
@@ -97,7 +97,7 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
     jump = 1 + secrets.randbelow(JUMP_MAX)
     change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
     carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=words)
-    corrections.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
+    accounts.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
     document = {
         "backup": str(path),
         "backup_written_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),

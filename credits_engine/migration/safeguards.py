@@ -19,7 +19,7 @@ from control_plane.platform.auth import access, audit
 from control_plane.platform.auth.access import Rows
 from control_plane.platform.runtime import change_feed, leases
 from credits_engine.migration.retirement import BACKUP_SUBJECT
-from credits_engine.store import corrections
+from credits_engine.store import accounts
 from flags import store as flags
 from flags.store import Effect, StoredOverride
 from flags.unleash.compiler import Wire
@@ -61,7 +61,7 @@ def read(session: Session) -> Safeguards:
         overrides=found("overrides", lambda: flags.every_override(session)),
         people=found("people", lambda: access.rows(session, access.PEOPLE)),
         tokens=found("tokens", lambda: access.rows(session, access.TOKENS)),
-        freezes=found("freezes", lambda: corrections.freezes(session)),
+        freezes=found("freezes", lambda: accounts.freezes(session)),
         leases=found("leases", lambda: leases.rows(session)),
         definitions=found("flags", lambda: flags.every_definition(session)),
         backup=found("backup", lambda: _last_backup(session)),
@@ -83,7 +83,7 @@ def carry_over(
     if known.tokens is not None:
         access.restore_rows(session, access.TOKENS, known.tokens)
     for row in known.freezes or ():
-        corrections.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
+        accounts.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
     leases.put_back(session, known.leases or ())
     switched_off = _switch_off(session, known, now=now, actor=actor)
     _backup(session, known, now=now, actor=actor)

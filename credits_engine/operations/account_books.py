@@ -15,10 +15,9 @@ from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.store import account_view, accounts, books, journal, packs
-from credits_engine.store.account_view import AccountView
+from credits_engine.store import accounts, books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
-from credits_engine.store.books import CounterRow
+from credits_engine.store.books import AccountView, CounterRow
 from credits_engine.store.switch_preview import DirectoryAccount
 
 SYSTEM = "credits"
@@ -76,7 +75,7 @@ def read_account_books(session: Session, user_id: str, now: datetime) -> tuple[A
 
     Raises UnknownPlanError.
     """
-    found = account_view.view_account(session, user_id, now=now, month_start=calendar_month(now).start)
+    found = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start)
     if found is None:
         return None
     return found, _read(session, found.account, found.row, found.month_used or NOTHING, now)
@@ -118,7 +117,7 @@ def load_if_ready(session: Session, user_id: str, *, key: str, now: datetime) ->
     if is_postgresql(session):
         found = accounts.find(session, user_id, key=key)
         return None if found is None else AccountBooks(*found)
-    seen = account_view.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
+    seen = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
     return None if seen is None else AccountBooks(replace(seen.account, routing=seen.routing), seen.known, seen)
 
 

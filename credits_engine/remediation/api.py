@@ -12,9 +12,8 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from credits_engine.api import journal_entries, query_params, requests
 from credits_engine.remediation import approval, serializers, store
-from credits_engine.store import journal_pages
-from credits_engine.store.guard_queries import OPERATIONS
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store import journal
+from credits_engine.store.journal import OPERATIONS, Filters
 
 bp = Blueprint("credits_remediation", __name__, url_prefix="/api/admin/credits/rollbacks")
 
@@ -71,7 +70,7 @@ def operations(flag: str, attempt: int) -> ResponseReturnValue:
         wanted = Filters(
             types=OPERATIONS, engine="v2", since=report.since, until=report.until, before_id=query_params.cursor()
         )
-        found = journal_pages.journal(session, wanted, limit=query_params.limit())
+        found = journal.entries(session, wanted, limit=query_params.limit())
     return jsonify(journal_entries.page(found, journal_entries.full_entry))
 
 

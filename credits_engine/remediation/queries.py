@@ -12,8 +12,7 @@ from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
 from credits_engine.remediation.impact import AccountImpact, Total, compensation
-from credits_engine.store.guard_queries import OPERATIONS
-from credits_engine.store.journal_pages import DIFFERS
+from credits_engine.store.journal import DIFFERS, OPERATIONS
 from credits_engine.store.tables import JOURNAL, execute_core
 
 SPAN = {name: bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until")}

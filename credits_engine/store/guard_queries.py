@@ -13,11 +13,8 @@ from credits_engine.amount_types import distance_of, total_of
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
-from credits_engine.store.journal_pages import DIFFERS
+from credits_engine.store.journal import DIFFERS, OPERATIONS
 from credits_engine.store.tables import JOURNAL, USERS, execute_core
-
-OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
-
 
 DISTANCE = func.coalesce(distance_of(JOURNAL.c.v2_charged, JOURNAL.c.legacy_charged), 0)
 """By how many credits the engines differ, 0 where one of them gave no answer."""

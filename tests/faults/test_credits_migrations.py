@@ -23,7 +23,7 @@ from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
-from credits_engine.store import retirement
+from credits_engine.store import migration
 from tests.credits_engine.conftest import Till, till
 from tests.faults.ledger import assert_whole
 
@@ -62,7 +62,7 @@ def lived(till: Till) -> Till:
             session, Purchase("ada", ROAST, 9, till.now + timedelta(days=30)), ChangeContext(**words), key="b1"
         )
         corrections.freeze(session, "cyd", ChangeContext(**words))
-        retirement.retire(session, **words)
+        migration.retire(session, **words)
         lock_account(session, "bob", now=till.now, default_plan="free")
     operation = Operation("ada", "r1", Amounts(analysis=5), type=EntryType.RESERVE)
     execution.run_reservation(operation, ttl=TTL, now=till.now)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from credits_engine.billing.entitlements.facts import (
+from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
+from credits_engine.billing.facts import (
     GOOD,
     CreditNote,
     Fact,
@@ -22,7 +23,6 @@ from credits_engine.billing.entitlements.facts import (
     Refund,
     Snapshot,
 )
-from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.billing.entitlements.facts import Fact, PackPaid, Refund
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.store import facts, purchases
+from credits_engine.billing.facts import Fact, PackPaid, Refund
+from credits_engine.billing.store import facts
 from credits_engine.engines.pack_prices import PackPrice, find_offer
 from credits_engine.engines.packs import Pack
 
@@ -35,7 +35,7 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
     changes: list[str] = []
     bought = [each for each in told if isinstance(each, PackPaid)]
     for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
-        pack = purchases.lock_packs(session, user_id, key_of(paid))
+        pack = facts.lock_packs(session, user_id, key_of(paid))
         if pack is None:
             pack, words = _granted(session, user_id, paid, now=now, cause=cause)
             changes.append(words)
@@ -93,7 +93,7 @@ def _revoked(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: da
     if wanted == pack.amount:
         done = top_ups.revoke(session, pack.id, ChangeContext(now, ACTOR, f"Given back in full, told by {cause}."))
         return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
-    rest = min(wanted - purchases.revoked(session, pack.id), pack.remaining)
+    rest = min(wanted - facts.revoked(session, pack.id), pack.remaining)
     if rest <= 0:
         return []
     top_ups.take_back(session, pack.id, rest, ChangeContext(now, ACTOR, f"Given back in part, told by {cause}."))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from credits_engine.billing.entitlements.coverage import Coverage, Payments, coverages, given_back, payments_of
-from credits_engine.billing.entitlements.facts import (
+from credits_engine.billing.entitlements.prices import highest, plan_of, service_period
+from credits_engine.billing.facts import (
     FAILING,
     GOOD,
     GRANTING,
@@ -21,7 +22,6 @@ from credits_engine.billing.entitlements.facts import (
     Source,
     Status,
 )
-from credits_engine.billing.entitlements.prices import highest, plan_of, service_period
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 

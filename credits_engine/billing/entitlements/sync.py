@@ -11,10 +11,8 @@ import structlog
 from sqlalchemy.orm import Session
 
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements import resets
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
-    PeriodRow,
     entitlement_at,
     limits,
     overlap_at,
@@ -22,14 +20,16 @@ from credits_engine.billing.entitlements.changes import (
     reschedule,
     truncate_at,
 )
-from credits_engine.billing.entitlements.facts import Fact, Snapshot, Source
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.subscriptions import FREE, History, histories
-from credits_engine.billing.store import accounts, counters, facts
+from credits_engine.billing.facts import Fact, Snapshot, Source
+from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
-from credits_engine.engines.periods import Period
+from credits_engine.engines.periods import Period, PeriodRow
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
+from credits_engine.operations import period_rollover
+from credits_engine.operations.period_rollover import OpenedPeriods
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
 from credits_engine.store import journal
@@ -95,10 +95,10 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
         return SyncState(tuple(known), None, ())
     # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
     since = min(entitlement.opened_at or now, now if cause == CLOCK else now - LATE)
-    rows = counters.lock_rows(session, user_id, since)
+    rows = accounts.lock_periods(session, user_id, since)
     changes = _close(run, entitlement, known, rows)
     # Closing moves the bounds of rows: what follows must not look at the old ones.
-    rows = counters.lock_rows(session, user_id, since) if changes else rows
+    rows = accounts.lock_periods(session, user_id, since) if changes else rows
     changes += _correct_ended(run, stated, rows)
     changes += _update_directory(run, entitlement)
     running = _running(rows, now)
@@ -136,7 +136,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
     if start is None or crossed is None:
         return []
     # A use after the anchor, before we knew of it, has its place in the old period: the cut comes after it.
-    at = truncate_at(crossed.period, start, last_used_at=counters.last_used_at(session, user_id), now=run.now)
+    at = truncate_at(crossed.period, start, last_used_at=accounts.last_used_at(session, user_id), now=run.now)
     places = reschedule(crossed.later, start)
     if at is None or len(places) < len(crossed.later):
         return []
@@ -150,7 +150,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
     plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
-        counters.move(session, user_id, period, place)
+        accounts.move_period(session, user_id, period, place)
     book_rows.change_limits(session, user_id, ended, plan)
     reason = f"Credits reset for {user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
     log.info("billing.period_closed", user=user_id, stripe_event=run.cause, reason=reason)
@@ -186,9 +186,9 @@ def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
 
 
 def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:
-    for refused in resets.open_running(session, [user_id], now).refused.values():
+    for refused in open_running(session, [user_id], now).refused.values():
         raise refused
-    running = _running(counters.lock_rows(session, user_id, now), now)
+    running = _running(accounts.lock_periods(session, user_id, now), now)
     assert running is not None
     return running
 
@@ -238,3 +238,10 @@ def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
             service_end=service[1],
             due_at=due_at,
         )
+
+
+def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
+    """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
+    done = period_rollover.open_missing_periods(session, user_ids, now)
+    metrics.report_resets(session, done.openings, now=now)
+    return done

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from control_plane.platform import settings
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
-from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import SyncState, sync_user
-from credits_engine.billing.inbox.origin import check_origin
+from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
+from credits_engine.billing.inbox.verification import check_origin
 from credits_engine.billing.store import accounts, inbox
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State

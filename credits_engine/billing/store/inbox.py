@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, per_dialect, rowcount_of
-from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
+from credits_engine.billing.models import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
 
 
 class State(StrEnum):

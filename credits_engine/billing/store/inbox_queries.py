@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
+from credits_engine.billing.models import ATTEMPTS, EVENTS, FACTS, IS_OPEN, IS_STUCK
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, FACTS, IS_OPEN, IS_STUCK
 
 LISTED = tuple(column for column in EVENTS.c if column.name != "body")
 RECENT = timedelta(days=1)

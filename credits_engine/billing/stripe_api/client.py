@@ -4,6 +4,7 @@ One function asks, with its time bounded, its version pinned and a breaker aroun
 any other, dated by Stripe's own clock.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,8 @@ import stripe
 import structlog
 
 from control_plane.platform.extensions import AppState
-from credits_engine.billing.entitlements.facts import Fact, Source
+from credits_engine.billing.facts import Fact, Source
 from credits_engine.billing.stripe_api import events, invoices
-from credits_engine.billing.stripe_api.breaker import Breaker
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, value_at
 
 API_VERSION = "2026-10-28.endive"
@@ -28,7 +28,50 @@ RETRIES = 2
 PAGE = 100
 EXPAND = "latest_invoice"
 
+FAILURES_MAX = 3
+PAUSE_SECONDS = 30.0
+
 log = structlog.get_logger()
+
+
+class BreakerOpenError(Exception):
+    """Asking is paused because it failed too often just now."""
+
+
+class Breaker:
+    """Lets calls through while they succeed. `clock` counts seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._again_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether no request may be sent now."""
+        with self._lock:
+            return self._failures >= FAILURES_MAX and self._clock() < self._again_at
+
+    def enter(self) -> None:
+        """Ask for permission. Raises BreakerOpenError; after the pause one caller gets through to try."""
+        with self._lock:
+            if self._failures < FAILURES_MAX:
+                return
+            if self._clock() < self._again_at:
+                raise BreakerOpenError(f"Stripe failed {self._failures} times in a row; asking again is paused.")
+            self._again_at = self._clock() + PAUSE_SECONDS
+
+    def succeeded(self) -> None:
+        """The call got an answer."""
+        with self._lock:
+            self._failures = 0
+
+    def failed(self) -> None:
+        """The call got none."""
+        with self._lock:
+            self._failures += 1
+            self._again_at = self._clock() + PAUSE_SECONDS
 
 
 class StripeUnavailableError(Exception):

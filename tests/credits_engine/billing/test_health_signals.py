@@ -8,10 +8,17 @@ import stripe as stripe_library
 
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
-from credits_engine.billing import health_signals
-from credits_engine.billing.health_signals import BREAKER_OPEN, WAITING, WAITING_SECONDS
-from credits_engine.billing.stripe_api.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker
-from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, StripeGateway, StripeUnavailableError, connect
+from credits_engine.billing import schedule
+from credits_engine.billing.schedule import BREAKER_OPEN, WAITING, WAITING_SECONDS
+from credits_engine.billing.stripe_api.client import (
+    FAILURES_MAX,
+    PAUSE_SECONDS,
+    STRIPE_GATEWAY,
+    Breaker,
+    StripeGateway,
+    StripeUnavailableError,
+    connect,
+)
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -35,7 +42,7 @@ def counted(office: Office, signal: str) -> tuple[int, int]:
 
 @pytest.mark.database("sqlite")
 def test_without_a_key_nobody_asks_stripe_and_nothing_is_known_of_it(office: Office) -> None:
-    health_signals.check_breaker(office.now)
+    schedule.check_breaker(office.now)
     assert counted(office, BREAKER_OPEN) == NONE
 
 
@@ -47,7 +54,7 @@ def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeA
     api.stripe.checkout("ada", "pro_monthly")
 
     def look() -> tuple[int, int]:
-        health_signals.check_breaker(office.now)
+        schedule.check_breaker(office.now)
         return counted(office, BREAKER_OPEN)
 
     assert look() == GOOD
@@ -66,7 +73,7 @@ def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeA
 def look(office: Office, seconds: float) -> tuple[int, int]:
     """What a look so long after the start counts."""
     counted(office, WAITING)
-    health_signals.check_backlog(START + timedelta(seconds=seconds), 1)
+    schedule.check_backlog(START + timedelta(seconds=seconds), 1)
     return counted(office, WAITING)
 
 

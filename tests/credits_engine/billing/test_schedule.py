@@ -11,9 +11,9 @@ from control_plane.platform.runtime import jobs
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.prices import PlanWithoutPriceError, check_prices
-from credits_engine.billing.inbox import writer
+from credits_engine.billing.inbox import webhook
+from credits_engine.billing.inbox.webhook import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.inbox.worker import Worker
-from credits_engine.billing.inbox.writer import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.store import inbox
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from credits_engine.engines.amounts import Limits
@@ -121,7 +121,7 @@ class Rush:
             self.writing.pop()()
 
     def store(self, number: int) -> None:
-        self.deliveries.store(writer.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
+        self.deliveries.store(webhook.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
 
     def crowd(self) -> None:
         """Two more arrive while the first one's write is under way."""

@@ -21,8 +21,7 @@ from credits_engine.migration import backup
 from credits_engine.migration.backup import CopyError
 from credits_engine.migration.restore import ACTION, RestoreRefused
 from credits_engine.migration.retirement import checks
-from credits_engine.store.accounts import EVERYBODY
-from credits_engine.store.corrections import frozen_because
+from credits_engine.store.accounts import EVERYBODY, frozen_because
 from flags import store
 from flags.client_features.user_directory import USER_DIRECTORY
 from flags.store import UserAttributes

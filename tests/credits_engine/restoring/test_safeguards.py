@@ -14,8 +14,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role
 from credits_engine.administration import corrections
 from credits_engine.migration import backup
-from credits_engine.store.accounts import EVERYBODY
-from credits_engine.store.corrections import frozen_because
+from credits_engine.store.accounts import EVERYBODY, frozen_because
 from flags import store
 from flags.store import Effect
 from tests.billing_office import Office

@@ -10,7 +10,7 @@ from control_plane.migrations import downgrade, upgrade
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.administration import usage_rollup
 from credits_engine.engines.decisions import EngineName
-from credits_engine.store import running_totals, usage, usage_days
+from credits_engine.store import running_totals, usage
 from credits_engine.store.usage import Segment, UsageRow
 from tests.credits_engine.conftest import Till
 from tests.statements import noted
@@ -62,7 +62,7 @@ def test_wherever_the_mark_stands_the_days_say_what_the_journal_says(
     monkeypatch.setattr(running_totals, "ROWS_AT_ONCE", 11)
     for _ in range(4):
         with transaction() as session:
-            usage_days.roll_up(session)
+            usage.roll_up(session)
         assert_as_the_journal()
 
 

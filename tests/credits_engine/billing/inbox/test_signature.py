@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from credits_engine.billing.inbox.signature import refusal
+from credits_engine.billing.inbox.verification import refusal
 from tests.credits_engine.billing.conftest import OLD_SECRET, SECRET, sign
 
 NOW = datetime(2027, 3, 14, 15, 9, 26, tzinfo=UTC)

@@ -12,10 +12,10 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
-from credits_engine.billing.entitlements.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
 from credits_engine.billing.entitlements.subscriptions import histories
 from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_api.client import StripeGateway
 from credits_engine.engines.plans import CATALOGUE

@@ -9,7 +9,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.settings import SETTINGS, Settings
 from credits_engine.billing import metrics
-from credits_engine.billing.store.tables import FACTS
+from credits_engine.billing.models import FACTS
 from credits_engine.store.tables import USERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import a_subscriber
