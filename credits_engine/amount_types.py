@@ -135,40 +135,40 @@ def per_kinds(build: Callable[[], Made]) -> Callable[[], Made]:
     return lambda: made(len(KINDS))
 
 
-def _parts(compiler: Any, of: FunctionElement[Any], words: dict[str, Any]) -> list[str]:
-    return [compiler.process(each, **words) for each in of.clauses]
+def _parts(compiler: Any, of: FunctionElement[Any], options: dict[str, Any]) -> list[str]:
+    return [compiler.process(each, **options) for each in of.clauses]
 
 
 @compiles(amount_of)
-def _amount_of(of: amount_of, compiler: Any, **words: Any) -> str:
-    column, place = _parts(compiler, of, words)
+def _amount_of(of: amount_of, compiler: Any, **options: Any) -> str:
+    column, place = _parts(compiler, of, options)
     return element(compiler.dialect.name, column, int(place))
 
 
 @compiles(amounts_of)
-def _amounts_of(of: amounts_of, compiler: Any, **words: Any) -> str:
-    return array(compiler.dialect.name, _parts(compiler, of, words))
+def _amounts_of(of: amounts_of, compiler: Any, **options: Any) -> str:
+    return array(compiler.dialect.name, _parts(compiler, of, options))
 
 
 @compiles(total_of)
-def _total_of(of: total_of, compiler: Any, **words: Any) -> str:
-    return f"(SELECT coalesce(sum(n), 0) FROM unnest({_parts(compiler, of, words)[0]}) n)"  # noqa: S608
+def _total_of(of: total_of, compiler: Any, **options: Any) -> str:
+    return f"(SELECT coalesce(sum(n), 0) FROM unnest({_parts(compiler, of, options)[0]}) n)"  # noqa: S608
 
 
 @compiles(total_of, "sqlite")
-def _total_of_json(of: total_of, compiler: Any, **words: Any) -> str:
-    return f"(SELECT coalesce(sum(value), 0) FROM json_each({_parts(compiler, of, words)[0]}))"  # noqa: S608
+def _total_of_json(of: total_of, compiler: Any, **options: Any) -> str:
+    return f"(SELECT coalesce(sum(value), 0) FROM json_each({_parts(compiler, of, options)[0]}))"  # noqa: S608
 
 
 @compiles(distance_of)
-def _distance_of(of: distance_of, compiler: Any, **words: Any) -> str:
-    one, other = _parts(compiler, of, words)
+def _distance_of(of: distance_of, compiler: Any, **options: Any) -> str:
+    one, other = _parts(compiler, of, options)
     return f"(SELECT sum(abs(coalesce(a, 0) - coalesce(b, 0))) FROM unnest({one}, {other}) f(a, b))"  # noqa: S608
 
 
 @compiles(distance_of, "sqlite")
-def _distance_of_json(of: distance_of, compiler: Any, **words: Any) -> str:
-    one, other = _parts(compiler, of, words)
+def _distance_of_json(of: distance_of, compiler: Any, **options: Any) -> str:
+    one, other = _parts(compiler, of, options)
     return (
         "(SELECT sum(abs(coalesce(a.value, 0) - coalesce(b.value, 0))) "  # noqa: S608
         f"FROM json_each({one}) a FULL JOIN json_each({other}) b ON b.key = a.key)"

@@ -79,8 +79,8 @@ class RemoteBackend:
             answer = json.loads(response.read())
         except (OSError, HTTPException, ValueError) as error:
             connection.close()
-            words = f"The credits did not answer in {limit_seconds * 1000:.0f} ms; repeat the request with its key."
-            raise Problem(503, "CREDITS_UNREACHABLE", words, headers={"Retry-After": "1"}) from error
+            message = f"The credits did not answer in {limit_seconds * 1000:.0f} ms; repeat the request with its key."
+            raise Problem(503, "CREDITS_UNREACHABLE", message, headers={"Retry-After": "1"}) from error
         if response.status == 200:
             found: dict[str, Any] = answer
             return found

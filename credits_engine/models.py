@@ -22,8 +22,8 @@ ROOMY = {"postgresql_with": {"fillfactor": 70}}
 
 
 def _never_negative(column: str, name: str) -> tuple[CheckConstraint, CheckConstraint]:
-    words = {"postgresql": f"0 <= ALL ({column})", "sqlite": f"{column} NOT LIKE '%-%'"}
-    postgresql, sqlite = (CheckConstraint(check, name=name).ddl_if(dialect) for dialect, check in words.items())
+    conditions = {"postgresql": f"0 <= ALL ({column})", "sqlite": f"{column} NOT LIKE '%-%'"}
+    postgresql, sqlite = (CheckConstraint(check, name=name).ddl_if(dialect) for dialect, check in conditions.items())
     return postgresql, sqlite
 
 

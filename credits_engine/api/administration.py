@@ -107,7 +107,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         account, _ = found
         evaluation = flag_lookup(session, now)(account)
-        both = account_books.read_books(session, account, now)
+        loaded = account_books.read_books(session, account, now)
         page = journal.entries(session, filters, limit=query_params.limit())
     return jsonify(
         {
@@ -117,7 +117,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
             "billingAnchor": serializers.instant(account.billing_anchor) if account.billing_anchor else None,
             "because": evaluation.reason,
             **serializers.engine_document(evaluation.engine),
-            "books": {name.value: serializers.status_document(both, name) for name in EngineName},
+            "books": {name.value: serializers.status_document(loaded, name) for name in EngineName},
             "journal": journal_entries.page(page, journal_entries.full_entry),
         }
     )
@@ -140,10 +140,10 @@ def variances_view() -> ResponseReturnValue:
         cause=query_params.text("cause"),
         engine=query_params.engine(),
     )
-    shown = replace(filters, before_id=query_params.cursor())
+    page_filters = replace(filters, before_id=query_params.cursor())
     as_sheet = query_params.wants_csv()
     with read_only() as session:
-        found = journal.variances(session, shown, limit=SHEET_ROWS if as_sheet else query_params.limit())
+        found = journal.variances(session, page_filters, limit=SHEET_ROWS if as_sheet else query_params.limit())
         groups = [] if as_sheet else journal.variance_groups(session, filters)
     if as_sheet:
         rows = [journal_entries.flat(journal_entries.full_entry({**row, "context": None})) for row in found.rows]

@@ -64,8 +64,8 @@ def reserve_view() -> ResponseReturnValue:
     state = ReservationState.PENDING
     if receipt.replayed:
         with read_only() as session:
-            held = reservation_rows.find(session, receipt.user_id, receipt.operation_key)
-            state = held.state if held else state
+            reservation = reservation_rows.find(session, receipt.user_id, receipt.operation_key)
+            state = reservation.state if reservation else state
     document = serializers.receipt_document(receipt) | {"state": state}
     return jsonify(document), serializers.headers(receipt)
 
@@ -77,8 +77,8 @@ def commit_view() -> ResponseReturnValue:
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
-        settled = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
-    return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
+        result = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
 @bp.post("/credits/release")
@@ -88,8 +88,8 @@ def release_view() -> ResponseReturnValue:
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
-        settled = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
-    return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
+        result = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
 @bp.get("/user/credits/status")
@@ -100,10 +100,10 @@ def status_view() -> ResponseReturnValue:
         found = account_books.read_account_books(session, user_id, now)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
-        glance, both = found
-        engine = flag_lookup(session, now, glance.routing)(glance.account).engine
+        view, loaded = found
+        engine = flag_lookup(session, now, view.routing)(view.account).engine
         request_outcomes.set_engine(engine.value)
-        return _enveloped(serializers.status_document(both, engine))
+        return _enveloped(serializers.status_document(loaded, engine))
 
 
 @bp.get("/credits/config")

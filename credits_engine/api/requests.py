@@ -249,8 +249,8 @@ def _refuse(error: ValidationError, fields: Iterable[str]) -> Never:
     first = error.errors(include_url=False, include_context=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == UNKNOWN_FIELD or field not in (*fields, *KINDS, ""):
-        named = first["msg"] if first["type"] == UNKNOWN_FIELD else field
-        raise Problem(422, "UNKNOWN_FIELD", f"{named!r} is not a field of this request; leave it out.")
+        unknown = first["msg"] if first["type"] == UNKNOWN_FIELD else field
+        raise Problem(422, "UNKNOWN_FIELD", f"{unknown!r} is not a field of this request; leave it out.")
     if first["type"] == "missing":
         raise Problem(422, "MISSING_FIELD", f"{field} is missing; add it.")
     message = str(first["msg"]).removeprefix("Value error, ")

@@ -122,15 +122,15 @@ def usage_document(row: UsageRow, by: frozenset[Segment]) -> serializers.Documen
 def preview_document(found: Preview) -> serializers.Document:
     """One stretch of the directory: the sums of it, and whom it concerns."""
     return {
-        **summary_document(found.tally),
+        **summary_document(found.summary),
         "flips": [dict(zip(SHEET_COLUMNS, row, strict=True)) for row in sheet_rows(found)],
         "nextAfter": found.next_after,
     }
 
 
-def summary_document(tally: SwitchSummary) -> serializers.Document:
+def summary_document(summary: SwitchSummary) -> serializers.Document:
     """Return the number of users examined, and of those affected by plan."""
-    return {"users": tally.users, "wouldBeRefused": tally.refused, "wouldBeGranted": tally.granted}
+    return {"users": summary.users, "wouldBeRefused": summary.refused, "wouldBeGranted": summary.granted}
 
 
 def sheet_rows(found: Preview) -> list[tuple[object, ...]]:

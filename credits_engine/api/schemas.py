@@ -228,7 +228,7 @@ REVIEW = {
     "aa_test_view": Documentation(answers={200: CreditAATest}),
     "analytics_view": Documentation(answers={200: (CreditAnalytics, SHEET)}),
 }
-AFTERMATH = {
+REMEDIATION = {
     "credits_remediation.index": Documentation(answers={200: RollbackReports}),
     "credits_remediation.show": Documentation(answers={200: (RollbackReportPage, SHEET)}),
     "credits_remediation.operations": Documentation(answers={200: CreditJournal}),
@@ -238,5 +238,5 @@ AFTERMATH = {
 
 def init_app(app: Flask) -> None:
     """Describe the routes once they are mounted."""
-    openapi.describe(app, {**ROUTES, **AFTERMATH})
-    openapi.describe(app, {f"credits_review.{name}": told for name, told in REVIEW.items()})
+    openapi.describe(app, {**ROUTES, **REMEDIATION})
+    openapi.describe(app, {f"credits_review.{name}": documentation for name, documentation in REVIEW.items()})

@@ -25,7 +25,7 @@ from credits_engine.store.journal import Filters
 bp = Blueprint("credits_user", __name__, url_prefix="/api/user/credits")
 
 # What the clock and the administration do to limits and rights is theirs to explain.
-SHOWN = tuple(
+VISIBLE_TYPES = tuple(
     each.value
     for each in EntryType
     if each not in (EntryType.LIMIT_CHANGE, EntryType.PERIOD_CLOSE, EntryType.FREEZE, EntryType.UNFREEZE)
@@ -41,7 +41,7 @@ def history_view() -> ResponseReturnValue:
     filters = Filters(
         user_id=user_id,
         kind=query_params.kind(),
-        types=SHOWN,
+        types=VISIBLE_TYPES,
         since=since,
         until=until,
         before_id=query_params.cursor(),

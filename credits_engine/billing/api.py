@@ -42,9 +42,9 @@ def events_view() -> ResponseReturnValue:
     limit, before = _number("limit", 50), _number("before", 0)
     with read_only() as session:
         rows = inbox_queries.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
-    shown = rows[: min(limit, PAGE_MAX)]
-    more = shown[-1].id if len(rows) > len(shown) and shown else None
-    return jsonify({"events": [schemas.event(row) for row in shown], "next": more})
+    rows_of_page = rows[: min(limit, PAGE_MAX)]
+    more = rows_of_page[-1].id if len(rows) > len(rows_of_page) and rows_of_page else None
+    return jsonify({"events": [schemas.event(row) for row in rows_of_page], "next": more})
 
 
 @bp.get("/events/<event_id>")

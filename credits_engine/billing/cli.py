@@ -38,8 +38,8 @@ def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
     events = [schemas.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
-    words = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
-    echo_result(summary | {"events": events}, "\n".join(words), as_json=as_json)
+    lines = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
+    echo_result(summary | {"events": events}, "\n".join(lines), as_json=as_json)
 
 
 @billing_group.command("show")
@@ -118,9 +118,9 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
         raise CommandFailed(problem.detail) from problem
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise CommandFailed(f"{error} {compared} were compared before.") from error
-    words = [f"{compared} subscriptions compared, {len(findings)} differ."]
-    words += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(schemas.report(findings, compared), "\n".join(words), as_json=as_json)
+    lines = [f"{compared} subscriptions compared, {len(findings)} differ."]
+    lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
+    echo_result(schemas.report(findings, compared), "\n".join(lines), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
 
 

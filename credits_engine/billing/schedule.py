@@ -41,24 +41,24 @@ def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
-    truth = client.connect(key) if key else None
+    gateway = client.connect(key) if key else None
     deliveries = webhook.InboxWriter(webhook.write)
     webhook.INBOX_WRITER.set(app, deliveries)
-    STRIPE_GATEWAY.set(app, truth)
+    STRIPE_GATEWAY.set(app, gateway)
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
     telemetry.collect_at_scrape(app, metrics.waiting)
     telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
-    doubts = StripeLookup(truth) if truth else without_lookup
-    _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), doubts, deliveries.give_way))
+    lookup = StripeLookup(gateway) if gateway else without_lookup
+    _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), lookup, deliveries.give_way))
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
-    roll = period_rollover.PeriodRollover()
+    rollover = period_rollover.PeriodRollover()
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
-    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
+    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(rollover, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
     schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
     schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
@@ -72,10 +72,10 @@ def work(worker: Worker, now: datetime) -> None:
         worker.work(until=now + SHIFT)
 
 
-def sweep_tables(roll: period_rollover.PeriodRollover, now: datetime) -> None:
+def sweep_tables(rollover: period_rollover.PeriodRollover, now: datetime) -> None:
     """Settle what has fallen due and open periods for the next page of users."""
     period_rollover.sync_due(now)
-    roll.tick(now)
+    rollover.tick(now)
 
 
 def tidy(now: datetime) -> None:

@@ -77,14 +77,14 @@ def adjust_command(
 @in_application
 def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Stop the consumption of USER or of everybody."""
-    whom = _target(user_id, everybody=everybody)
-    changed = _corrected(lambda session, now: corrections.freeze(session, whom, ChangeContext(now, actor(), reason)))
-    words = (
-        f"Consumption is stopped for {_name(whom)}: {reason}"
+    target = _target(user_id, everybody=everybody)
+    changed = _corrected(lambda session, now: corrections.freeze(session, target, ChangeContext(now, actor(), reason)))
+    text = (
+        f"Consumption is stopped for {_name(target)}: {reason}"
         if changed
-        else f"It was stopped already for {_name(whom)}."
+        else f"It was stopped already for {_name(target)}."
     )
-    echo_result({"userId": whom, "frozen": True, "changed": changed}, words, as_json=as_json)
+    echo_result({"userId": target, "frozen": True, "changed": changed}, text, as_json=as_json)
 
 
 @click.command("unfreeze")
@@ -95,10 +95,12 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
 @in_application
 def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Let USER or everybody consume again."""
-    whom = _target(user_id, everybody=everybody)
-    changed = _corrected(lambda session, now: corrections.unfreeze(session, whom, ChangeContext(now, actor(), reason)))
-    words = f"Consumption goes on for {_name(whom)}." if changed else f"Nothing was stopped for {_name(whom)}."
-    echo_result({"userId": whom, "frozen": False, "changed": changed}, words, as_json=as_json)
+    target = _target(user_id, everybody=everybody)
+    changed = _corrected(
+        lambda session, now: corrections.unfreeze(session, target, ChangeContext(now, actor(), reason))
+    )
+    text = f"Consumption goes on for {_name(target)}." if changed else f"Nothing was stopped for {_name(target)}."
+    echo_result({"userId": target, "frozen": False, "changed": changed}, text, as_json=as_json)
 
 
 COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
@@ -117,13 +119,13 @@ def _target(user_id: str | None, *, everybody: bool) -> str:
     return user_id or EVERYBODY
 
 
-def _name(whom: str) -> str:
-    return "everybody" if whom == EVERYBODY else whom
+def _name(target: str) -> str:
+    return "everybody" if target == EVERYBODY else target
 
 
 def _show(done: Correction, *, as_json: bool) -> None:
     moved = {name.value: serializers.by_kind(amounts) for name, amounts in done.posted.items()}
     books = "; ".join(f"{name} used {amounts}" for name, amounts in done.posted.items())
-    words = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
+    text = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
     document = {"operationId": done.journal_id, "userId": done.user_id, "type": done.type, "posted": moved}
-    echo_result(document, words, as_json=as_json)
+    echo_result(document, text, as_json=as_json)

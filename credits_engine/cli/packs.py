@@ -67,9 +67,9 @@ COMMANDS = (top_up_command, revoke_command)
 def _show(done: TopUp, *, as_json: bool) -> None:
     pack = done.pack
     until = serializers.instant(pack.expires_at)
-    words = (
+    text = (
         f"{pack.user_id}: pack {pack.id} moved by {done.moved:+,} {pack.kind} as journal row {done.journal_id}; "
         f"{pack.remaining:,} left until {until}."
     )
     document = {"operationId": done.journal_id, "userId": pack.user_id, "moved": done.moved}
-    echo_result(document | serializers.pack_document(pack), words, as_json=as_json)
+    echo_result(document | serializers.pack_document(pack), text, as_json=as_json)

@@ -26,10 +26,10 @@ class ByKind(Generic[Figure]):
 
     def __init__(self, *figures: Figure, **by_kind: Figure) -> None:
         if by_kind:
-            named = tuple(by_kind.pop(kind, 0) for kind in KINDS)
+            by_name = tuple(by_kind.pop(kind, 0) for kind in KINDS)
             if by_kind or figures:
                 raise TypeError(f"{sorted(by_kind)} are no kinds of credits, or figures are given twice.")
-            figures = named
+            figures = by_name
         object.__setattr__(self, "figures", figures)
 
     @classmethod

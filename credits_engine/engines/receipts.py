@@ -99,7 +99,7 @@ class Receipt:
         return self.outcome is Outcome.ALLOWED or self.uncharged
 
 
-def engine_result(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> EngineResult:
+def engine_result(observation: Observation, book: Book, posted: Amounts, from_packs: Amounts = NOTHING) -> EngineResult:
     """Build the journal's record of one engine's answer; without one, of the book it was asked about."""
     decision = observation.decision
     return EngineResult(
@@ -112,7 +112,7 @@ def engine_result(observation: Observation, book: Book, posted: Amounts, drawn: 
         posted=posted,
         duration_us=observation.duration_us,
         reason=(decision.reason if decision else observation.error or "")[:REASON_CHARACTERS],
-        bought=book.bought - drawn,
+        bought=book.bought - from_packs,
     )
 
 

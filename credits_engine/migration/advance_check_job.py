@@ -154,10 +154,12 @@ def _audience_entered(session: Session, rollout: Rollout, now: datetime) -> Ente
     return enters
 
 
-def _is_refused(standing: DirectoryAccount, now: datetime) -> bool:
+def _is_refused(found: DirectoryAccount, now: datetime) -> bool:
     try:
-        both = account_books.books_at(standing, now)
+        loaded = account_books.books_at(found, now)
     except UnknownPlanError:
         return False  # neither engine judges such a user; `verify` names the plan
-    account = standing.account
-    return any(flip.refused for flip in answer_diffs(account.user_id, account.plan, both.of, serving=EngineName.LEGACY))
+    account = found.account
+    return any(
+        flip.refused for flip in answer_diffs(account.user_id, account.plan, loaded.of, serving=EngineName.LEGACY)
+    )

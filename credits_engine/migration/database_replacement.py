@@ -93,16 +93,16 @@ def _replace_sqlite(session: Session, path: Path) -> None:
             for name, _ in _children_first(target, _objects(target, kind)):
                 target.execute(f'DROP {kind} "{name}"')
         tables = _objects(source, "table")
-        for _, words in tables:
-            target.execute(words)
+        for _, ddl in tables:
+            target.execute(ddl)
         for name, _ in tables:
             _copy_rows(source, target, name)
         if source.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
             target.execute("DELETE FROM sqlite_sequence")
             _copy_rows(source, target, "sqlite_sequence")
         for kind in ("index", "view", "trigger"):
-            for _, words in _objects(source, kind):
-                target.execute(words)
+            for _, ddl in _objects(source, kind):
+                target.execute(ddl)
 
 
 def _objects(database: Any, kind: str, condition: str = "true") -> list[tuple[str, str]]:

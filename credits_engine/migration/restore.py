@@ -141,5 +141,5 @@ def _save_trail(session: Session, folder: Path, now: datetime) -> Trail:
 
 def _cut(session: Session, trail: Trail) -> int:
     """Count the entries of the replaced trail that the restored one lacks: all that follow the last common one."""
-    both = {entry.hash for entry in audit.every(session)}
-    return sum(each not in both for each in trail.hashes)
+    databases = {entry.hash for entry in audit.every(session)}
+    return sum(each not in databases for each in trail.hashes)

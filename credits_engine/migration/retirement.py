@@ -113,8 +113,8 @@ def _complete(session: Session, now: datetime) -> Check:
         state = "was never planned" if rollout is None else f"is {rollout.state}"
         return Check("complete", passed=False, detail=f"The rollout {state}, not complete.")
     since = rollout.state_changed_at
-    words = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are asked for."
-    return Check("complete", passed=now - since >= QUIET, detail=words)
+    detail = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are asked for."
+    return Check("complete", passed=now - since >= QUIET, detail=detail)
 
 
 def _everybody(session: Session, now: datetime) -> Check:
@@ -132,17 +132,19 @@ def _everybody(session: Session, now: datetime) -> Check:
 
 def _legacy_idle(session: Session, now: datetime) -> Check:
     recent = {each: at for each, at in migration.newest_open(session).items() if now - at < QUIET}
-    seen = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
-    return Check("quiet", passed=not seen, detail=" ".join(seen) or f"No variance is open for {QUIET.days} days.")
+    sentences = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
+    return Check(
+        "quiet", passed=not sentences, detail=" ".join(sentences) or f"No variance is open for {QUIET.days} days."
+    )
 
 
 def _verified(session: Session, now: datetime) -> Check:
     found = verify(session, now)
-    words = (
+    detail = (
         f"{len(found.without_period):,} users without a period, {len(found.overlapping):,} with overlaps, "
         f"{found.books.found:,} of {found.books.checked:,} rows differ from the journal."
     )
-    return Check("verify", passed=found.intact, detail=words)
+    return Check("verify", passed=found.intact, detail=detail)
 
 
 def _backed_up(session: Session, now: datetime) -> Check:
@@ -151,8 +153,8 @@ def _backed_up(session: Session, now: datetime) -> Check:
         return Check("backup", passed=False, detail="There is no backup; `rollout credits backup` makes one.")
     # A record that was kept over a restore says when the backup itself was made.
     made_at = datetime.fromisoformat((last.after or {}).get("made_at", last.at.isoformat()))
-    words = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
-    return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=words)
+    detail = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
+    return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=detail)
 
 
 def _archived(known: migration.Retired) -> str:

@@ -117,8 +117,8 @@ def load_if_ready(session: Session, user_id: str, *, key: str, now: datetime) ->
     if is_postgresql(session):
         found = accounts.find(session, user_id, key=key)
         return None if found is None else AccountBooks(*found)
-    seen = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
-    return None if seen is None else AccountBooks(replace(seen.account, routing=seen.routing), seen.known, seen)
+    view = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
+    return None if view is None else AccountBooks(replace(view.account, routing=view.routing), view.known, view)
 
 
 def load_for_update(
@@ -128,14 +128,14 @@ def load_for_update(
     key: str,
     now: datetime,
     known: KnownKey | None = None,
-    seen: AccountView | None = None,
+    view: AccountView | None = None,
 ) -> tuple[Books, KnownKey | None]:
     """Both books, locked until the transaction ends, and what is known of `key` under those locks.
 
     `known` is what was known before, `seen` what this transaction saw of the books since it locked them. Raises
     UnknownPlanError.
     """
-    row = seen.row if seen else books.lock_current(session, account.user_id, now)
+    row = view.row if view else books.lock_current(session, account.user_id, now)
     if account.due_at is not None and (row is None or row.plan != account.plan):
         # Billing may have changed the plan or the anchor between our first look and our lock.
         account = accounts.refreshed(session, account)
@@ -144,19 +144,19 @@ def load_for_update(
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
-    if seen and seen.month_used is not None:
-        used = seen.month_used
+    if view and view.month_used is not None:
+        used = view.month_used
     else:
-        used, known = _month(session, account, month, key=key, known=known, unopened=seen is not None)
+        used, known = _month(session, account, month, key=key, known=known, is_unopened=view is not None)
     bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
     return _books(account, plan, row, (month, used), bought), known
 
 
 def _month(
-    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, unopened: bool
+    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, is_unopened: bool
 ) -> tuple[Amounts, KnownKey | None]:
     """Return legacy's count in `month`, opening its row if needed, and the state of `key` under its lock."""
-    found = None if unopened else books.lock_month(session, account.user_id, month.start, key=key)
+    found = None if is_unopened else books.lock_month(session, account.user_id, month.start, key=key)
     if found is None and books.open_month(session, account.user_id, month.start):
         return NOTHING, known
     found = found or books.lock_month(session, account.user_id, month.start, key=key)

@@ -74,8 +74,8 @@ class EnginePolicy:
 
     def fails_open_for(self, amounts: Amounts) -> bool:
         """Return whether an undecided operation is allowed."""
-        asked = {kind for kind, amount in amounts.items() if amount}
-        return asked <= self.allowed_on_error
+        kinds = {kind for kind, amount in amounts.items() if amount}
+        return kinds <= self.allowed_on_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +118,26 @@ def consume(
 
     Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
     """
-    sight = load_if_ready(session, operation.user_id, key=operation.key, now=now)
-    if sight is None:
+    first = load_if_ready(session, operation.user_id, key=operation.key, now=now)
+    if first is None:
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
-    if earlier := _run_served(session, operation, sight.known):
+    if earlier := _run_served(session, operation, first.known):
         return earlier
-    account = synced_account(session, sight.account, now=now)
-    seen = sight.books if account is sight.account else None  # settling may have moved them
-    both, known = load_for_update(session, account, key=operation.key, now=now, known=sight.known, seen=seen)
+    account = synced_account(session, first.account, now=now)
+    view = first.books if account is first.account else None  # settling may have moved them
+    loaded, known = load_for_update(session, account, key=operation.key, now=now, known=first.known, view=view)
     if earlier := _run_served(session, operation, known):
         return earlier
     evaluation = evaluate(account)
-    receipt = run_experiment(operation, both, evaluation=evaluation, now=now, policy=policy)
+    receipt = run_experiment(operation, loaded, evaluation=evaluation, now=now, policy=policy)
     if known:
         receipt = replace(receipt, retry_of=known.journal_id)
-    return _write(session, operation, receipt, both.packs)
+    return _write(session, operation, receipt, loaded.packs)
 
 
 def run_experiment(
     operation: Operation,
-    both: Books,
+    loaded: Books,
     *,
     evaluation: FlagEvaluation,
     now: datetime,
@@ -148,12 +148,12 @@ def run_experiment(
     engines, timer = policy.engines, policy.timer
     request = Request(operation.user_id, operation.amounts)
     served_name = evaluation.engine
-    served_book, shadow_book = both.of(served_name), both.of(served_name.other)
+    served_book, shadow_book = loaded.of(served_name), loaded.of(served_name.other)
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
-    shadow = _run_shadow(policy, both, served_name.other, request)
+    shadow = _run_shadow(policy, loaded, served_name.other, request)
     charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
-    drawn = beyond_plan(served_book, charged)
-    side = receipts.engine_result(served, served_book, charged - drawn, drawn)
+    from_packs = beyond_plan(served_book, charged)
+    side = receipts.engine_result(served, served_book, charged - from_packs, from_packs)
     return Receipt(
         journal_id=UNWRITTEN,
         type=operation.type,
@@ -165,7 +165,7 @@ def run_experiment(
         outcome=served.outcome,
         reason=side.reason,
         served=side,
-        shadow=receipts.engine_result(shadow, shadow_book, charged - drawn, drawn),
+        shadow=receipts.engine_result(shadow, shadow_book, charged - from_packs, from_packs),
         comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
         flag_revision=evaluation.revision,
         evaluation_reason=evaluation.reason,
@@ -174,14 +174,14 @@ def run_experiment(
     )
 
 
-def _run_shadow(policy: EnginePolicy, both: Books, name: EngineName, request: Request) -> Observation:
+def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: Request) -> Observation:
     """Run the shadow within its budget; skip a retired one."""
-    if both.legacy_retired and name is EngineName.LEGACY:
+    if loaded.legacy_retired and name is EngineName.LEGACY:
         return retired(name)
     budget, timer = policy.shadow, policy.timer
     if not budget.admits(timer()):
         return shed(name)
-    observation = observe(policy.engines.of(name), name, book=both.of(name), request=request, timer=timer)
+    observation = observe(policy.engines.of(name), name, book=loaded.of(name), request=request, timer=timer)
     budget.spend(observation.duration_us, timer())
     return observation
 

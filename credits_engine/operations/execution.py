@@ -51,11 +51,11 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
 
 def init_app(app: Flask) -> None:
     """Set the policy of this process. Raises SettingsError for a kind that there is not."""
-    named = SETTINGS.get(app).credits_fail_open_kinds
-    if unknown := set(named) - set(KINDS):
+    kinds = SETTINGS.get(app).credits_fail_open_kinds
+    if unknown := set(kinds) - set(KINDS):
         raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(KINDS)}.")
     stored_procedure.init_app(app)
-    ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, named))))
+    ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, kinds))))
 
 
 def _run(decide: Callable[[], Receipt]) -> Receipt:

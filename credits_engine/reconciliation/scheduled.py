@@ -81,8 +81,8 @@ def collect() -> Iterator[Metric]:
     with read_only() as session:
         last = check_results.latest_run(session)
     if last is not None:
-        words = "Book rows that differ from the journal, as last compared."
-        yield GaugeMetricFamily("rollout_credit_reconcile_differences", words, value=last.found)
+        help_text = "Book rows that differ from the journal, as last compared."
+        yield GaugeMetricFamily("rollout_credit_reconcile_differences", help_text, value=last.found)
         age = (datetime.now(UTC) - last.at).total_seconds()
         yield GaugeMetricFamily("rollout_credit_reconcile_age_seconds", "Since that comparison.", value=age)
 

@@ -47,7 +47,7 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
     limit = SHEET_ROWS if as_sheet else query_params.limit()
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)
-        tally = store.count_by_state(session, report.id)
+        counts = store.count_by_state(session, report.id)
         items = store.items(session, report.id, after=query_params.text("after") or "", limit=limit + 1)
     if as_sheet:
         rows = map(serializers.sheet_row, items[:limit])
@@ -56,7 +56,7 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
         "items": [serializers.item_document(item) for item in items[:limit]],
         "nextAfter": items[limit - 1].cost.user_id if len(items) > limit else None,
     }
-    return jsonify(serializers.report_document(report, tally) | page)
+    return jsonify(serializers.report_document(report, counts) | page)
 
 
 @bp.get("/<flag>/<int:attempt>/operations")

@@ -54,7 +54,7 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
     if report.state is not ReportState.PREPARED:
         return report
     if store.approve(session, report.id, now=now, actor=actor, reason=reason.strip()):
-        accounts, owed = store.count_by_state(session, report.id)[ItemState.PROPOSED]
+        accounts, compensation = store.count_by_state(session, report.id)[ItemState.PROPOSED]
         audit.record(
             session,
             ChangeContext(now, actor, reason.strip()),
@@ -65,7 +65,7 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
                 "attempt": attempt,
                 "state": ReportState.APPROVED,
                 "accounts": accounts,
-                "owed": str(owed),
+                "owed": str(compensation),
             },
         )
     return find_report(session, flag, attempt)
@@ -83,13 +83,13 @@ def post_approved(now: datetime, *, at_most: int = POSTED_AT_ONCE) -> int:
 
 def _post(report: Report, now: datetime, *, at_most: int) -> int:
     with read_only() as session:
-        owing = store.compensated_accounts(session, report.id, limit=at_most + 1)
-    for item in owing[:at_most]:
+        unposted = store.compensated_accounts(session, report.id, limit=at_most + 1)
+    for item in unposted[:at_most]:
         _post_one(report, item, now)
-    if len(owing) <= at_most:
+    if len(unposted) <= at_most:
         with transaction() as session:
             store.finish(session, report.id)
-    return min(len(owing), at_most)
+    return min(len(unposted), at_most)
 
 
 def _post_one(report: Report, item: Item, now: datetime) -> None:

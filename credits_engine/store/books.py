@@ -251,8 +251,8 @@ def view_account(
     session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str | None = None
 ) -> AccountView | None:
     """The user as they stand, and what is known of `key` if one is given, without any lock; None for a stranger."""
-    asked = {"user_id": user_id, "now": now, "month_start": month_start}
-    row = VIEW.fetch_one(session, asked) if key is None else VIEW_WITH_KEY.fetch_one(session, {**asked, "key": key})
+    params = {"user_id": user_id, "now": now, "month_start": month_start}
+    row = VIEW.fetch_one(session, params) if key is None else VIEW_WITH_KEY.fetch_one(session, {**params, "key": key})
     if row is None:
         return None
     known = None if key is None else known_key(row)

@@ -118,8 +118,8 @@ def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
     }
     conditions = [each == value for each, value in equals.items() if value is not None]
     if filters.kind:
-        asked, paid = (amount_of(each, filters.kind) for each in (column.requested, column.charged))
-        conditions.append((asked != 0) | (paid != 0))
+        requested, paid = (amount_of(each, filters.kind) for each in (column.requested, column.charged))
+        conditions.append((requested != 0) | (paid != 0))
     if filters.types:
         conditions.append(column.type.in_(filters.types))
     if filters.since:

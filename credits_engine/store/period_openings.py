@@ -51,9 +51,9 @@ NEXT_USERS = (
     .order_by(USERS.c.user_id)
     .limit(bindparam("page"))
 )
-ASKED = func.unnest(bindparam("users", type_=ARRAY(Text))).column_valued("user_id")
-LOCK = CompiledStatement(select(func.pg_advisory_xact_lock(func.hashtextextended(ASKED, OPENINGS))))
-LOOK = select(
+USER_IDS = func.unnest(bindparam("users", type_=ARRAY(Text))).column_valued("user_id")
+LOCK = CompiledStatement(select(func.pg_advisory_xact_lock(func.hashtextextended(USER_IDS, OPENINGS))))
+NEIGHBOURS_OF = select(
     USERS.c.user_id, USERS.c.plan, USERS.c.billing_anchor, LAST_END, next_start(USERS.c.user_id).label("next_start")
 ).where(USERS.c.user_id.in_(bindparam("users", expanding=True)))
 
@@ -72,7 +72,7 @@ def lock_missing(session: Session, user_ids: Sequence[str], now: datetime) -> li
     """
     if is_postgresql(session):
         LOCK.fetch_all(session, {"users": list(user_ids)})
-    found = execute_core(session, LOOK, {"users": list(user_ids), "now": now})
+    found = execute_core(session, NEIGHBOURS_OF, {"users": list(user_ids), "now": now})
     return [_missing(row) for row in found if not _runs(row, now)]
 
 

@@ -89,9 +89,9 @@ def _totals(book: Table, start: str, engine: EngineName, within: Within = _page)
     posted = select(
         JOURNAL.c.user_id, begun, none.label("book"), JOURNAL.c[f"{engine.value}_posted"].label("journal")
     ).where(within(JOURNAL.c.user_id), begun.is_not(None))
-    both = union_all(counted, posted).subquery()
-    sums = [summed(both.c[side]).label(side) for side in ("book", "journal")]
-    return select(both.c.user_id, both.c.period_start, *sums).group_by(both.c.user_id, both.c.period_start)
+    entries = union_all(counted, posted).subquery()
+    sums = [summed(entries.c[side]).label(side) for side in ("book", "journal")]
+    return select(entries.c.user_id, entries.c.period_start, *sums).group_by(entries.c.user_id, entries.c.period_start)
 
 
 def _differences(book: Table, start: str, engine: EngineName) -> Any:

@@ -19,7 +19,7 @@ from credits_engine.store.reconciliation import BOOKS, BookTotal
 ROWS_AT_ONCE = 5_000
 COMPARING_SECONDS = 600
 
-TALLIES = Table(
+TOTALS = Table(
     "credit_tally",
     Base.metadata,
     Column("engine", Text, primary_key=True),
@@ -44,7 +44,7 @@ NEWEST = text("SELECT coalesce(max(id), 0) FROM credit_journal")
 OLDEST_RUNNING = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)")
 # Materialised, so that SQLite takes the rows by number and doesn't walk the whole journal in the order of users.
-FOLD_WORDS = """
+ADD_TEMPLATE = """
 INSERT INTO credit_tally (engine, user_id, period_start, amounts)
     WITH fresh AS MATERIALIZED (
         SELECT user_id, {engine}_period_start AS period_start, {engine}_posted AS posted
@@ -53,7 +53,7 @@ INSERT INTO credit_tally (engine, user_id, period_start, amounts)
         GROUP BY user_id, period_start
     ON CONFLICT (engine, user_id, period_start) DO UPDATE SET amounts = {added}
 """
-DIFFERING_WORDS = """
+DIFFERING_TEMPLATE = """
 WITH fresh AS MATERIALIZED (
     SELECT user_id, {engine}_period_start AS period_start, {engine}_posted AS posted
         FROM credit_journal
@@ -77,7 +77,7 @@ PARTS = {
 }
 
 
-def _written(words: str, dialect: str, engine: EngineName, **names: str) -> str:
+def _written(template: str, dialect: str, engine: EngineName, **names: str) -> str:
     """Write a statement for every kind."""
     parts = {
         name: array(
@@ -85,18 +85,18 @@ def _written(words: str, dialect: str, engine: EngineName, **names: str) -> str:
         )
         for name, (part, of) in PARTS.items()
     }
-    return words.format(engine=engine, **parts, **names)
+    return template.format(engine=engine, **parts, **names)
 
 
 def _differing(dialect: str, engine: EngineName) -> Executable:
     book, start = BOOKS[engine]
-    written = _written(DIFFERING_WORDS, dialect, engine, book=book.name, start=start)
+    written = _written(DIFFERING_TEMPLATE, dialect, engine, book=book.name, start=start)
     return text(written).columns(period_start=UtcDateTime, book=AmountsType, journal=AmountsType)
 
 
 DIALECTS = ("sqlite", "postgresql")
-FOLD = per_kinds(
-    lambda: [{dialect: text(_written(FOLD_WORDS, dialect, engine)) for dialect in DIALECTS} for engine in EngineName]
+ADD = per_kinds(
+    lambda: [{dialect: text(_written(ADD_TEMPLATE, dialect, engine)) for dialect in DIALECTS} for engine in EngineName]
 )
 DIFFERING = per_kinds(
     lambda: {engine: {dialect: _differing(dialect, engine) for dialect in DIALECTS} for engine in EngineName}
@@ -109,7 +109,7 @@ def advance(session: Session) -> int:
     row = execute_core(session, LOCK_MARK).one()
     moved = advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
-        for statement in FOLD():
+        for statement in ADD():
             execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
     execute_core(session, MOVE_MARK, moved)
     return moved["reached"]
@@ -147,5 +147,5 @@ def differing(session: Session) -> tuple[int, list[BookTotal]]:
 
 def reset(session: Session) -> None:
     """Begin anew: the next calls of `fold` add everything up again."""
-    execute_core(session, TALLIES.delete())
+    execute_core(session, TOTALS.delete())
     execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})

@@ -89,12 +89,12 @@ def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> S
         Segment.PLAN: func.coalesce(USERS.c.plan, ""),
         Segment.COHORT: func.coalesce(written(USERS.c.signed_up_at, len("2027-03")), ""),
     }
-    asked = [whole[each].label(each.value) if each in by else literal("").label(each.value) for each in Segment]
+    is_operation = [whole[each].label(each.value) if each in by else literal("").label(each.value) for each in Segment]
     source: Any = journal
     if by & {Segment.PLAN, Segment.COHORT}:
         source = journal.outerjoin(USERS, USERS.c.user_id == journal.c.user_id)
     return (
-        select(*asked, *_sums(journal))
+        select(*is_operation, *_sums(journal))
         .select_from(source)
         .where(journal.c.served_engine.is_not(None))
         .group_by(*(column for each, column in whole.items() if each in by))
@@ -103,10 +103,10 @@ def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> S
 
 
 def _sums(journal: FromClause) -> list[ColumnElement[Any]]:
-    asked, outcome = journal.c.type.in_(OPERATIONS), journal.c.outcome
+    is_operation, outcome = journal.c.type.in_(OPERATIONS), journal.c.outcome
 
     def number(condition: ColumnElement[bool]) -> ColumnElement[Any]:
-        return func.sum(case((asked & condition, 1), else_=0))
+        return func.sum(case((is_operation & condition, 1), else_=0))
 
     sums = [
         number(outcome == "allowed"),
@@ -173,10 +173,10 @@ def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: s
 
 @cache
 def _stored_days(by: frozenset[Segment], _kinds: int) -> Executable:
-    asked = [DAYS.c[each.value] if each in by else literal("").label(each.value) for each in Segment]
+    is_operation = [DAYS.c[each.value] if each in by else literal("").label(each.value) for each in Segment]
     days = (
         select(
-            *asked,
+            *is_operation,
             *(func.sum(DAYS.c[name]).label(name) for name in ANSWERS),
             *(summed(DAYS.c[name]).label(name) for name in BY_KIND),
         )

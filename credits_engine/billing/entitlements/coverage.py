@@ -60,16 +60,16 @@ class _Charge:
     invoice_id: str
     line: InvoiceLine
     plan: CreditPlan
-    kept: Fraction
+    paid_share: Fraction
 
 
 def payments_of(subscription_id: str, known: Iterable[Fact], given_back: Mapping[str, Fraction]) -> Payments:
     """The payments of one subscription among all facts."""
     facts = [each for each in known if getattr(each, "subscription_id", None) == subscription_id]
     paid = tuple(each for each in facts if isinstance(each, InvoicePaid))
-    settled = {each.invoice_id for each in paid}
+    closed = {each.invoice_id for each in paid}
     open_ = (
-        each for each in facts if isinstance(each, InvoiceFailed | InvoiceVoided) and each.invoice_id not in settled
+        each for each in facts if isinstance(each, InvoiceFailed | InvoiceVoided) and each.invoice_id not in closed
     )
     return Payments(paid, frozenset(each.period.start for each in open_ if each.period), given_back)
 
@@ -142,7 +142,7 @@ def _charged(charges: Sequence[_Charge]) -> Iterator[Coverage]:
     for each in charges:
         period = each.line.period
         end = min([period.end, *(at for at in credited if period.start <= at)])
-        if each.line.amount > 0 and (left := _shortened(period, each.kept, end)):
+        if each.line.amount > 0 and (left := _shortened(period, each.paid_share, end)):
             yield Coverage(each.plan, left, is_cut=left.end < period.end)
 
 
@@ -199,10 +199,10 @@ def _plan(line: InvoiceLine, items: Mapping[str, Item], catalogue: Catalogue) ->
     return bought(Item(line.price_id, line.lookup_key or (known.lookup_key if known else None), None), catalogue)
 
 
-def _shortened(period: Period, kept: Fraction, end: datetime) -> Period | None:
+def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:
     """The part from the start on that the kept share of the money pays for, `end` at the latest."""
     whole = (period.end - period.start) // INSTANT
-    paid_until = period.start + INSTANT * int(whole * kept)
+    paid_until = period.start + INSTANT * int(whole * paid_share)
     last = min(paid_until, end)
     return Period(period.start, last) if last > period.start else None
 

@@ -51,8 +51,8 @@ def check_limits(now: datetime) -> list[str]:
     """
     since = now - timedelta(seconds=metrics.plan_late_seconds())
     with read_only() as session:
-        unlike = accounts.differing_from_plan(session, now=now, since=since)
-    behind = [user_id for user_id, plan, limited_as in unlike if _is_behind(limited_as, plan)]
+        differing = accounts.differing_from_plan(session, now=now, since=since)
+    behind = [user_id for user_id, plan, limited_as in differing if _is_behind(limited_as, plan)]
     metrics.report_behind(behind)
     return behind
 

@@ -39,8 +39,8 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
     known = [plan for item in snapshot.items if (plan := bought(item, catalogue))]
     if not known:
         names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
-        words = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
-        raise UnmappedPriceError(names[0], f"{words} Add the price to a plan of the catalogue.")
+        sentence = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
+        raise UnmappedPriceError(names[0], f"{sentence} Add the price to a plan of the catalogue.")
     plan = highest(known, catalogue)
     return _trial(plan, catalogue) if snapshot.status is Status.TRIALING else plan
 

@@ -31,16 +31,16 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
 
     Call it with the user's books locked, as packs are locked behind them. Raises UnsoldPriceError.
     """
-    told = facts.of_user(session, user_id)
+    stated = facts.of_user(session, user_id)
     changes: list[str] = []
-    bought = [each for each in told if isinstance(each, PackPaid)]
+    bought = [each for each in stated if isinstance(each, PackPaid)]
     for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
         pack = facts.lock_packs(session, user_id, key_of(paid))
         if pack is None:
-            pack, words = _granted(session, user_id, paid, now=now, cause=cause)
-            changes.append(words)
+            pack, sentence = _granted(session, user_id, paid, now=now, cause=cause)
+            changes.append(sentence)
         if pack is not None:
-            changes += _revoked(session, pack, refunds_of(paid, told), now=now, cause=cause)
+            changes += _revoked(session, pack, refunds_of(paid, stated), now=now, cause=cause)
     return changes
 
 
@@ -49,10 +49,10 @@ def key_of(paid: PackPaid) -> str:
     return f"stripe:{paid.identity}"
 
 
-def refunds_of(paid: PackPaid, told: Sequence[Fact]) -> list[Refund]:
+def refunds_of(paid: PackPaid, stated: Sequence[Fact]) -> list[Refund]:
     """Return the refunds of the payment behind a pack; none where nothing had to be paid."""
     intent = paid.payment_intent
-    return [each for each in told if isinstance(each, Refund) and intent and each.payment_intent == intent]
+    return [each for each in stated if isinstance(each, Refund) and intent and each.payment_intent == intent]
 
 
 def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
@@ -81,8 +81,8 @@ def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, c
 def _offer(paid: PackPaid) -> PackPrice:
     offer = find_offer(paid.price)
     if offer is None:
-        words = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
-        raise UnmappedPriceError(paid.price, words)
+        sentence = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
+        raise UnmappedPriceError(paid.price, sentence)
     return offer
 
 

@@ -100,8 +100,8 @@ def histories(facts: Iterable[Fact]) -> list[History]:
     """The facts of one user by subscription; a subscription is known from its first snapshot on."""
     known = set(facts)
     names = sorted({each.subscription_id for each in known if isinstance(each, Snapshot)})
-    settled = {each.invoice_id for each in known if isinstance(each, InvoicePaid | InvoiceVoided)}
-    failed = [each for each in known if isinstance(each, InvoiceFailed) and each.invoice_id not in settled]
+    closed = {each.invoice_id for each in known if isinstance(each, InvoicePaid | InvoiceVoided)}
+    failed = [each for each in known if isinstance(each, InvoiceFailed) and each.invoice_id not in closed]
     shares = given_back(known)
     return [
         History(
@@ -169,8 +169,8 @@ def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPla
         for each in _paid_for(history, catalogue)
         if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
     ]
-    if not (history.newest.status in TERMINAL and paid_for) and (held := during or earlier):
-        paid_for.append(_newest_plan(held, catalogue))
+    if not (history.newest.status in TERMINAL and paid_for) and (granting := during or earlier):
+        paid_for.append(_newest_plan(granting, catalogue))
     return highest(paid_for, catalogue) if paid_for else None
 
 
@@ -208,11 +208,11 @@ def _plan_in_force(history: History, period: Period, now: datetime, catalogue: C
     return highest(paid_for if history.newest.status in TERMINAL else [newest, *paid_for], catalogue)
 
 
-def _newest_plan(held: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
+def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
     """The plan of the last of these states; the highest of those of one second that don't say which came first."""
-    rivals = [each for each in held if order(each)[:3] == order(held[-1])[:3]]
+    rivals = [each for each in granting if order(each)[:3] == order(granting[-1])[:3]]
     replaced = {each.replaces for each in rivals if each.replaces != each.content}
-    last = [each for each in rivals if each.content not in replaced] or held[-1:]
+    last = [each for each in rivals if each.content not in replaced] or granting[-1:]
     return highest([plan_of(each, catalogue) for each in last], catalogue)
 
 

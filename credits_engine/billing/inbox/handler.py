@@ -85,20 +85,20 @@ def _handle(
         return Outcome(State.APPLIED, "Noted; it will count once the invoice it is about is known.")
     user_id = _user(session, customer_id, stated, now=now, by=claim.event_id)
     if user_id is None:
-        words = (
+        sentence = (
             f"Customer {customer_id} is no user of ours yet; a checkout, metadata or `rollout billing link` says who."
         )
-        return Outcome(State.PARKED, words, f"{CUSTOMER}{customer_id}")
+        return Outcome(State.PARKED, sentence, f"{CUSTOMER}{customer_id}")
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
     if not fresh and claim.attempt == 1:
         _report_duplicates(session, claim, stated)
         return Outcome(State.APPLIED, "Another event has told the same before.")
     metrics.report_money(session, fresh)
-    settled = sync_user(session, user_id, now=now, cause=claim.event_id)
+    state = sync_user(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
         bought = purchases.sync_packs(session, user_id, now=now, cause=claim.event_id)
-        settled = replace(settled, changes=(*settled.changes, *bought))
-    return _outcome(stated, settled, user_id)
+        state = replace(state, changes=(*state.changes, *bought))
+    return _outcome(stated, state, user_id)
 
 
 def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
@@ -114,8 +114,8 @@ def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
 
 def _with_quantities(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:
     """Add the number of packs as Stripe states it, where the event did not."""
-    asked = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
-    return [asked.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
+    by_identity = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
+    return [by_identity.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
 
 
 def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:
@@ -138,44 +138,46 @@ def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
 def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:
     """Return the user of the customer, linking them where the facts say so; events that waited for it go on."""
     known = accounts.lock_customer(session, customer_id)
-    named: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
-    if not named:
+    user_ids: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    if not user_ids:
         return known
-    if len(named) > 1 or known not in (None, *named):
+    if len(user_ids) > 1 or known not in (None, *user_ids):
         raise LinkConflictError(
-            f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(named))}; "
+            f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(user_ids))}; "
             "correct the metadata in Stripe or link the customer again."
         )
-    (user_id,) = named
+    (user_id,) = user_ids
     if known is None:
         accounts.link(session, customer_id, user_id, now=now, by=by)
         inbox.release(session, f"{CUSTOMER}{customer_id}", now=now)
     return user_id
 
 
-def _outcome(stated: Sequence[Fact], settled: SyncState, user_id: str) -> Outcome:
-    changes = " ".join(settled.changes)
-    if newer := _newer(stated, settled):
+def _outcome(stated: Sequence[Fact], state: SyncState, user_id: str) -> Outcome:
+    changes = " ".join(state.changes)
+    if newer := _newer(stated, state):
         at = f"{newer.at:%Y-%m-%dT%H:%M:%SZ}"
-        words = f"Subscription {newer.subscription_id} is known as of {at}, which is later than this event. {changes}"
-        return Outcome(State.SUPERSEDED, words.strip())
+        sentence = (
+            f"Subscription {newer.subscription_id} is known as of {at}, which is later than this event. {changes}"
+        )
+        return Outcome(State.SUPERSEDED, sentence.strip())
     if changes:
         return Outcome(State.APPLIED, changes)
     if all(isinstance(fact, Link) for fact in stated):
         return Outcome(State.APPLIED, f"The customer is user {user_id}.")
     if any(isinstance(fact, PackPaid) for fact in stated):
         return Outcome(State.APPLIED, "What was bought is known already.")
-    if settled.entitlement is None:
+    if state.entitlement is None:
         return Outcome(State.APPLIED, "Noted; no subscription grants anything yet.")
-    return Outcome(State.APPLIED, f"Confirmed: {settled.entitlement.reason}")
+    return Outcome(State.APPLIED, f"Confirmed: {state.entitlement.reason}")
 
 
-def _newer(stated: Sequence[Fact], settled: SyncState) -> Snapshot | None:
+def _newer(stated: Sequence[Fact], state: SyncState) -> Snapshot | None:
     """The snapshot that stands above the one of this event, if it tells something else."""
     own = next((f for f in stated if isinstance(f, Snapshot) and f.source is not Source.BEFORE), None)
     if own is None:
         return None
-    for history in settled.histories:
+    for history in state.histories:
         if history.subscription_id == own.subscription_id:
             newest = history.newest
             return newest if newest.identity != own.identity and newest.content != own.content else None

@@ -52,7 +52,7 @@ class Worker:
 
     name: str
     clock: Clock
-    doubts: Lookup = without_lookup
+    lookup: Lookup = without_lookup
     give_way: Callable[[], None] = lambda: None
     """Called before each event: lets what is more urgent go first."""
     chance: Callable[[], float] = random.random
@@ -83,7 +83,7 @@ class Worker:
             return
         try:
             stated = handler.decode(claim)
-            fetched = self.doubts(claim, stated)
+            fetched = self.lookup(claim, stated)
             with transaction() as session:
                 outcome = handler.handle(session, claim, stated, now=self.clock(), fetched=fetched)
         except LostClaimError:
@@ -105,8 +105,8 @@ class Worker:
         """Leave an event of somebody else as it is: that says nothing, good or bad, of how ours go."""
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.finish(session, claim, Outcome(State.REFUSED, reason), now=now)
-        if is_ours:
+            holds_claim = inbox.finish(session, claim, Outcome(State.REFUSED, reason), now=now)
+        if holds_claim:
             log.warning("billing.refused", stripe_event=claim.event_id, reason=reason)
             metrics.measure(State.REFUSED, (now - claim.received_at).total_seconds())
 
@@ -114,10 +114,10 @@ class Worker:
         """Put an event aside that another attempt can't help."""
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.finish(session, claim, outcome, now=now)
-            if is_ours:
+            holds_claim = inbox.finish(session, claim, outcome, now=now)
+            if holds_claim:
                 self._record_attempt(session, claim, outcome.reason, now)
-        if is_ours:
+        if holds_claim:
             log.error("billing.set_aside", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
             metrics.measure(outcome.state, (now - claim.received_at).total_seconds())
             self._report(claim, failed=True)
@@ -137,10 +137,12 @@ class Worker:
     def _postpone(self, claim: Claim, reason: str, *, seconds: float, counts: bool) -> bool:
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.requeue(session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts)
-            if is_ours and counts:
+            holds_claim = inbox.requeue(
+                session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts
+            )
+            if holds_claim and counts:
                 self._record_attempt(session, claim, reason, now)
-        return is_ours
+        return holds_claim
 
     def _record_attempt(self, session: Session, claim: Claim, reason: str, now: datetime) -> None:
         inbox.record_attempt(
@@ -167,17 +169,17 @@ def _described(error: Exception) -> str:
 class StripeLookup:
     """Settles doubts by asking. A doubt that can't be settled now is left to the events, which decide without it."""
 
-    truth: StripeGateway
+    gateway: StripeGateway
 
     def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """The facts that settle what this event leaves open; a thin event can't do without."""
         pointer = thin_event_subject(claim)
         if pointer is not None:
-            return self.truth.subscription(pointer)
+            return self.gateway.subscription(pointer)
         found: list[Fact] = list(self._quantities(claim, stated))
         for subscription_id in sorted(ambiguous(stated, _known_facts(stated))):
             try:
-                found += self.truth.subscription(subscription_id)
+                found += self.gateway.subscription(subscription_id)
             except (StripeUnavailableError, BreakerOpenError) as error:
                 log.warning("billing.doubt_left", subscription=subscription_id, reason=str(error))
         return found
@@ -188,7 +190,7 @@ class StripeLookup:
             return ()
         event = json.loads(claim.body or b"{}")
         try:
-            return self.truth.checkout(event)
+            return self.gateway.checkout(event)
         except (StripeUnavailableError, BreakerOpenError) as error:
             log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
             return ()
@@ -203,12 +205,12 @@ def thin_event_subject(claim: Claim) -> str | None:
 
 def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
     """Subscriptions of which these facts leave open how they stand."""
-    both = histories((*known, *stated))
-    named = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
+    merged = histories((*known, *stated))
+    mentioned = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
     unknown = {fact.subscription_id for fact in stated if isinstance(fact, InvoicePaid)} - {
-        history.subscription_id for history in both
+        history.subscription_id for history in merged
     }
-    return unknown | {each.subscription_id for each in both if each.subscription_id in named and _is_open(each)}
+    return unknown | {each.subscription_id for each in merged if each.subscription_id in mentioned and _is_open(each)}
 
 
 def _is_open(history: History) -> bool:

@@ -103,9 +103,9 @@ class StripeGateway:
         session = value_at(event, "data", "object")
         lines = self.client.v1.checkout.sessions.line_items
         found = [page for page, _ in self._listed(partial(lines.list, str(session.get("id"))), {})]
-        shown = {**session, "line_items": {"data": [each for page in found for each in page]}}
+        with_lines = {**session, "line_items": {"data": [each for page in found for each in page]}}
         try:
-            return events.facts({**event, "data": {"object": shown}})
+            return events.facts({**event, "data": {"object": with_lines}})
         except UnreadableEventError as error:
             raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
 

@@ -188,9 +188,9 @@ def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
 
 
 def _lines(session: Json) -> Iterator[_Line]:
-    named = value_at(session, "metadata").get(PACK_KEY)
-    if isinstance(named, str) and named:
-        yield _Line(named, _quantity(session, named))
+    pack = value_at(session, "metadata").get(PACK_KEY)
+    if isinstance(pack, str) and pack:
+        yield _Line(pack, _quantity(session, pack))
         return
     for item in list_at(session.get("line_items")):
         price, quantity = item.get("price"), item.get("quantity")
@@ -200,17 +200,17 @@ def _lines(session: Json) -> Iterator[_Line]:
         yield _Line(name, quantity)
 
 
-def _quantity(session: Json, named: str) -> int:
+def _quantity(session: Json, pack: str) -> int:
     """Return the number of packs bought, by the lines or by the amount; 0 where neither tells.
 
     A payment link may let the buyer choose how many, and its metadata stays the same.
     """
     items = list(list_at(session.get("line_items")))
     if items:
-        of_it = [item for item in items if len(items) == 1 or named in _names(item.get("price"))]
+        of_it = [item for item in items if len(items) == 1 or pack in _names(item.get("price"))]
         quantities = [item.get("quantity") for item in of_it]
-        told = sum(each for each in quantities if type(each) is int and each > 0)
-        return told if told <= QUANTITY_MAX else 0
+        total = sum(each for each in quantities if type(each) is int and each > 0)
+        return total if total <= QUANTITY_MAX else 0
     unit = value_at(session, "metadata").get(UNIT_AMOUNT_KEY)
     amount = session.get("amount_subtotal", session.get("amount_total"))
     if type(amount) is not int or not isinstance(unit, str) or not UNIT_AMOUNT.fullmatch(unit):

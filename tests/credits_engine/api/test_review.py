@@ -70,7 +70,7 @@ def test_a_preview_finds_whom_v2_would_refuse_and_writes_nothing(till: Till) -> 
     before = len(till.journal("ada"))
     seen = looked_at(till)
     assert hit(seen) == [("ada", ROAST, True)]
-    assert (seen.tally.users, seen.tally.refused, seen.tally.granted) == (3, {"free": 1}, {})
+    assert (seen.summary.users, seen.summary.refused, seen.summary.granted) == (3, {"free": 1}, {})
     assert hit(looked_at(till, amount=2)) == [("ada", ROAST, True), ("bob", ROAST, True)]
     assert len(till.journal("ada")) == before
 
@@ -123,7 +123,7 @@ def test_a_page_of_the_directory_takes_one_statement(till: Till, statements: lis
 
 def test_an_unknown_plan_is_passed_over(till: Till) -> None:
     till.user("ada", "gold")
-    assert looked_at(till).tally.users == 1
+    assert looked_at(till).summary.users == 1
 
 
 def test_the_preview_over_http_and_as_a_sheet(admin: Admin, till: Till) -> None:
