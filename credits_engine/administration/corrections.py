@@ -5,7 +5,6 @@ Both books are always corrected together, each in the period that runs now, so t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -13,7 +12,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import Book, EngineName
-from credits_engine.engines.receipts import EntryType
+from credits_engine.engines.receipts import Columns, EntryType
 from credits_engine.operations.account_books import Books, load_for_update
 from credits_engine.operations.consumption import Evaluate, KeyConflictError, UnknownUserError
 from credits_engine.store import accounts, books, journal
@@ -133,7 +132,7 @@ def _clipped(book: Book, given: Amounts) -> Amounts:
 def _post(
     session: Session,
     type_: EntryType,
-    subject: Mapping[str, Any],
+    subject: Columns,
     loaded: Books,
     posted: Mapping[EngineName, Amounts],
     *,
@@ -150,9 +149,9 @@ def _post(
     return Correction(journal_id, user_id, type_, posted, change.reason)
 
 
-def _columns(loaded: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any]:
+def _columns(loaded: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, object]:
     """Return the journal columns of both books: before the correction, and the amounts posted."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in EngineName:
         book = loaded.of(name)
         found |= {
@@ -168,11 +167,11 @@ def _columns(loaded: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, A
 def post_adjustment(
     session: Session,
     type_: EntryType,
-    columns: Mapping[str, Any],
+    columns: Columns,
     change: ChangeContext,
     *,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
 ) -> int:
     """Write one row of the journal, with these columns beside, and one of the audit trail; returns the row's id."""
     row = {"type": type_.value, "occurred_at": change.now, "reason": change.reason, "actor": change.actor}

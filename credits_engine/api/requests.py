@@ -216,7 +216,7 @@ def reservation(*, actor: str) -> tuple[Operation, timedelta]:
     return Operation(body.userId, key_of(body), body.amounts, actor, EntryType.RESERVE), ttl
 
 
-def parsed(model: type[Model], value: Any) -> Model:
+def parsed(model: type[Model], value: object) -> Model:
     """`value` as `model`. Raises Problem with the code of the first field that is wrong."""
     try:
         found = model.model_validate(value)

@@ -153,6 +153,6 @@ def _kind(book: Book, kind: Kind) -> Document:
     }
 
 
-def by_kind(figures: ByKind[Any]) -> Document:
+def by_kind(figures: ByKind[int] | ByKind[int | None]) -> Document:
     """Serialize the figure of each kind under its name."""
     return figures.by_name()

@@ -3,7 +3,6 @@
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -128,13 +127,13 @@ def _fate(finding: Discrepancy) -> str:
     return f"{finding.sentence} Corrected." if finding.is_corrected else finding.sentence
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: schemas.Document) -> str:
     about = event["customer"] or event["object"] or ""
     columns = (event["receivedAt"][:19], event["eventId"], event["type"], about, event["state"], event["reason"])
     return f"  {'  '.join(columns)}"
 
 
-def _age_text(document: dict[str, Any]) -> str:
+def _age_text(document: schemas.Document) -> str:
     """Names and values, one to a line; lists and objects as JSON below them."""
     lines = []
     for name, value in document.items():

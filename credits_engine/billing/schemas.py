@@ -4,13 +4,12 @@ The page, the API and the terminal show the same.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from control_plane.platform import json_provider
@@ -19,6 +18,7 @@ from control_plane.platform.http.openapi import Documentation, ResponseModel
 from credits_engine.billing.reconciliation import Discrepancy
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.accounts import BillingAccount
+from credits_engine.store.tables import ResultRow
 
 
 class EventReasonRequest(BaseModel):
@@ -51,7 +51,7 @@ class StripeEvent(BaseModel):
     id: str
     type: str
     created: int
-    data: dict[str, Any]
+    data: dict[str, object]
 
 
 class EventReceived(ResponseModel):
@@ -105,9 +105,9 @@ class BillingEvents(ResponseModel):
 class BillingEventInFull(BillingEvent):
     """An event with its body, its attempts and the facts that it told."""
 
-    body: Any
-    history: list[dict[str, Any]]
-    facts: list[dict[str, Any]]
+    body: object
+    history: list[dict[str, object]]
+    facts: list[dict[str, object]]
 
 
 class BillingReplay(ResponseModel):
@@ -199,7 +199,7 @@ def summary(session: Session, now: datetime) -> Document:
     }
 
 
-def event(row: Row[Any]) -> Document:
+def event(row: ResultRow) -> Document:
     """One line of the inbox."""
     return {
         "eventId": row.event_id,
@@ -220,7 +220,7 @@ def event(row: Row[Any]) -> Document:
     }
 
 
-def event_in_full(session: Session, row: Row[Any]) -> Document:
+def event_in_full(session: Session, row: ResultRow) -> Document:
     """An event with its body, the attempts that failed and the facts that it told."""
     return event(row) | {
         "body": _body_text(row.body) if row.body else None,
@@ -269,7 +269,7 @@ def report(findings: Sequence[Discrepancy], compared: int) -> Document:
     }
 
 
-def _body_text(body: bytes) -> Any:
+def _body_text(body: bytes) -> object:
     """A body as JSON; as text where it is none that every reader of our answer could take."""
     try:
         return json_provider.loads(body)
@@ -277,7 +277,7 @@ def _body_text(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _added(pairs: Any) -> dict[str, int]:
+def _added(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for name, number in pairs:
         sums[name] = sums.get(name, 0) + number

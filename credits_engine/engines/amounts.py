@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import add, sub
-from typing import Any, Generic, NewType, Self, TypeVar
+from typing import Generic, NewType, Self, TypeVar
 
 Kind = NewType("Kind", str)
 """What a credit pays for. The kinds are the catalogue's: see `plans.register_kind`."""
@@ -44,7 +44,7 @@ class ByKind(Generic[Figure]):
     @property
     def in_order(self) -> tuple[Figure, ...]:
         """The figure of every kind, in the canonical order."""
-        missing: tuple[Any, ...] = (0,) * (len(KINDS) - len(self.figures))
+        missing = (0,) * (len(KINDS) - len(self.figures))
         return self.figures + missing
 
     @property

@@ -116,7 +116,7 @@ def engine_result(observation: Observation, book: Book, posted: Amounts, from_pa
     )
 
 
-def to_columns(receipt: Receipt) -> dict[str, Any]:
+def to_columns(receipt: Receipt) -> dict[str, object]:
     """The journal row of a receipt, without its id."""
     return {
         "type": receipt.type.value,
@@ -166,9 +166,9 @@ def from_columns(row: Columns) -> Receipt:
     )
 
 
-def _context(receipt: Receipt) -> dict[str, Any] | None:
+def _context(receipt: Receipt) -> dict[str, object] | None:
     """Return the rare fields: that nothing was charged, and what packs held afterwards."""
-    context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
+    context: dict[str, object] = {"uncharged": True} if receipt.uncharged else {}
     bought = receipt.served.bought
     if bought != NOTHING or receipt.spent_from_packs != NOTHING:
         context["bought"] = [amount for _, amount in bought.items()]
@@ -180,7 +180,7 @@ def replayed(receipt: Receipt) -> Receipt:
     return replace(receipt, replayed=True)
 
 
-def _engine_columns(of: EngineResult) -> dict[str, Any]:
+def _engine_columns(of: EngineResult) -> dict[str, object]:
     engine = of.engine.value
     return {
         f"{engine}_period_start": of.period.start,

@@ -18,6 +18,7 @@ from credits_engine.store.tables import (
     PACKS,
     RETIREMENT,
     USERS,
+    ResultRow,
     insert_if_absent,
     inserted,
 )
@@ -100,7 +101,7 @@ def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, Kno
     return None if row is None else (account_of(row), known_key(row))
 
 
-def account_of(row: Any) -> Account:
+def account_of(row: ResultRow) -> Account:
     """The account in a row that selected ACCOUNT_COLUMNS."""
     return Account(
         row.user_id,
@@ -121,7 +122,7 @@ def refreshed(session: Session, account: Account) -> Account:
     return found[0] if found else account
 
 
-def known_key(row: Any) -> KnownKey | None:
+def known_key(row: ResultRow) -> KnownKey | None:
     """The key in a row that selected KEY_COLUMNS."""
     if not row.fingerprint:
         return None
@@ -141,7 +142,7 @@ def unfreeze(session: Session, user_id: str) -> bool:
     return rowcount_of(session, delete(FREEZES).where(FREEZES.c.user_id == user_id)) == 1
 
 
-def freezes(session: Session) -> list[dict[str, Any]]:
+def freezes(session: Session) -> list[dict[str, object]]:
     """List the users who may not consume, since when and why."""
     return [dict(row) for row in session.execute(select(FREEZES).order_by(FREEZES.c.user_id)).mappings()]
 

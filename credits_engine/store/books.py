@@ -6,9 +6,8 @@ the operation's key.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
@@ -18,7 +17,7 @@ from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Limits
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, Account, KnownKey, account_of, known_key
-from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, ResultRow, insert_if_absent, inserted
 from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL
 
 OPENINGS = 297
@@ -78,7 +77,7 @@ LOCK_OPENINGS = CompiledStatement(
 )
 
 
-def last_end(user_id: ColumnElement[str]) -> Any:
+def last_end(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
     """Select the end of the last period that began by `now`: one row of the index, however many there were."""
     return (
         select(COUNTERS.c.period_end)
@@ -89,7 +88,7 @@ def last_end(user_id: ColumnElement[str]) -> Any:
     )
 
 
-def next_start(user_id: ColumnElement[str]) -> Any:
+def next_start(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
     """Select the start of a user's first period after `now`."""
     return (
         select(func.min(COUNTERS.c.period_start))
@@ -174,7 +173,7 @@ def post(session: Session, user_id: str, *, period_start: datetime, month_start:
     POST_LEGACY().execute(session, {**moved, "at_start": month_start})
 
 
-def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, Any]:
+def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, object]:
     """v2's row of a period that begins: the plan's limits and nothing used."""
     return {
         "user_id": user_id,
@@ -186,7 +185,7 @@ def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, A
     }
 
 
-def unused_month(user_id: str, month_start: datetime) -> dict[str, Any]:
+def unused_month(user_id: str, month_start: datetime) -> dict[str, object]:
     """Legacy's row of a month that begins."""
     return {"user_id": user_id, "month_start": month_start, "used": NOTHING}
 
@@ -198,7 +197,7 @@ def _counter_row(session: Session, statement: CompiledStatement, user_id: str, n
     return counter_row(row, row.plan)
 
 
-def counter_row(row: Any, plan: str) -> CounterRow:
+def counter_row(row: ResultRow, plan: str) -> CounterRow:
     """Read v2's row; of kinds that were added since it was opened its plan's limits are in force."""
     limits = row.limits if len(row.limits.figures) >= len(KINDS) else row.limits.completed(CATALOGUE.plan(plan).v2)
     return CounterRow(Period(row.period_start, row.period_end), plan, row.used, limits)
@@ -261,7 +260,7 @@ def view_account(
     )
 
 
-def _open_counter(row: Any) -> CounterRow | None:
+def _open_counter(row: ResultRow) -> CounterRow | None:
     if row.period_start is None:
         return None
     return counter_row(row, row.period_plan)

@@ -1,6 +1,5 @@
 """Journal rows, pages of them with the newest first, and the keys that lead to them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +12,7 @@ from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.amount_types import amount_of
 from credits_engine.engines.amounts import NOTHING
 from credits_engine.engines.decisions import Outcome
-from credits_engine.engines.receipts import EntryType
+from credits_engine.engines.receipts import Columns, EntryType
 from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
 
 OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
@@ -21,7 +20,7 @@ OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
 COLUMNS = tuple(column.name for column in JOURNAL.columns if column.name != "id")
 COUNTS = ("requested", "charged", "v2_posted", "legacy_posted")
-BLANK: Mapping[str, Any] = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, NOTHING)}
+BLANK: Columns = {**dict.fromkeys(COLUMNS), **dict.fromkeys(COUNTS, NOTHING)}
 APPEND = CompiledStatement(insert(JOURNAL).returning(JOURNAL.c.id))
 FETCH = select(JOURNAL).where(JOURNAL.c.id == bindparam("journal_id"))
 REMEMBER = insert_if_absent(KEYS)
@@ -32,13 +31,13 @@ REDIRECT = CompiledStatement(
 )
 
 
-def append(session: Session, columns: Mapping[str, Any]) -> int:
+def append(session: Session, columns: Columns) -> int:
     """Write one journal row; columns not given stay empty, amounts not given are 0. Returns its id."""
     journal_id: int = APPEND.fetch_one(session, {**BLANK, **columns}).id
     return journal_id
 
 
-def fetch(session: Session, journal_id: int) -> Mapping[str, Any]:
+def fetch(session: Session, journal_id: int) -> Columns:
     """One journal row by column name."""
     return dict(execute_core(session, FETCH, {"journal_id": journal_id}).mappings().one())
 
@@ -76,7 +75,7 @@ class Filters:
 class Page:
     """Rows by column name, and whether there are older ones."""
 
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[Columns, ...]
     has_more: bool
 
     @property

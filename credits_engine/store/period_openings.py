@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.orm import Session
@@ -21,7 +20,7 @@ from credits_engine.store.books import (
     unused_month,
     unused_period,
 )
-from credits_engine.store.tables import USERS
+from credits_engine.store.tables import USERS, ResultRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,9 @@ def open_each(session: Session, periods: Sequence[tuple[str, Period, CreditPlan]
     OPEN_MONTH.execute_many(session, [unused_month(user_id, month.start) for user_id, _, _ in periods])
 
 
-def _runs(row: Any, now: datetime) -> bool:
+def _runs(row: ResultRow, now: datetime) -> bool:
     return row.ended_at is not None and row.ended_at > now
 
 
-def _missing(row: Any) -> MissingPeriod:
+def _missing(row: ResultRow) -> MissingPeriod:
     return MissingPeriod(row.user_id, row.plan, row.billing_anchor, row.ended_at, row.next_start)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import execute_core
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.decisions import EngineName
-from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS
+from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS, ResultRow
 
 
 class ReservationState(StrEnum):
@@ -139,7 +138,7 @@ def _lower(session: Session, book: Table, *, row: ColumnElement[bool], amounts: 
     return lowered
 
 
-def _stored(row: Any) -> StoredReservation | None:
+def _stored(row: ResultRow) -> StoredReservation | None:
     if row is None:
         return None
     return StoredReservation(

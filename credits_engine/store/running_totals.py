@@ -5,8 +5,6 @@ On PostgreSQL a transaction may commit a number that was drawn before: a mark is
 ran when it was set has ended.
 """
 
-from typing import Any
-
 from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
@@ -15,6 +13,7 @@ from credits_engine.amount_types import AmountsType, array, element, per_kinds
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store.reconciliation import BOOKS, BookTotal
+from credits_engine.store.tables import ResultRow
 
 ROWS_AT_ONCE = 5_000
 COMPARING_SECONDS = 600
@@ -115,7 +114,7 @@ def advance(session: Session) -> int:
     return moved["reached"]
 
 
-def advance_checkpoint(session: Session, row: Any) -> dict[str, int]:
+def advance_checkpoint(session: Session, row: ResultRow) -> dict[str, int]:
     """Return the next position of a locked checkpoint, at most ROWS_AT_ONCE further."""
     newest, until = execute_core(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id

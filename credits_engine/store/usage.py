@@ -36,9 +36,9 @@ from credits_engine.amount_types import AmountsType, amount_of, amounts_of, per_
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.store import running_totals
 from credits_engine.store.journal import OPERATIONS
-from credits_engine.store.tables import JOURNAL, USERS
+from credits_engine.store.tables import JOURNAL, USERS, ResultRow
 
-Written = Callable[[Any, int], ColumnElement[Any]]
+Written = Callable[[ColumnElement[datetime], int], ColumnElement[str]]
 """Writes the first characters of an instant."""
 
 
@@ -81,16 +81,16 @@ WRITTEN: dict[str, Written] = {
 }
 
 
-def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[Any]:
+def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> Select[*tuple[Any, ...]]:
     """Rows of `journal` added up by segments, in the columns of UsageRow; the caller says which rows."""
-    whole: dict[Segment, ColumnElement[Any]] = {
+    whole: dict[Segment, ColumnElement[str]] = {
         Segment.DAY: written(journal.c.occurred_at, len("2027-03-14")),
         Segment.ENGINE: journal.c.served_engine,
         Segment.PLAN: func.coalesce(USERS.c.plan, ""),
         Segment.COHORT: func.coalesce(written(USERS.c.signed_up_at, len("2027-03")), ""),
     }
     is_operation = [whole[each].label(each.value) if each in by else literal("").label(each.value) for each in Segment]
-    source: Any = journal
+    source: FromClause = journal
     if by & {Segment.PLAN, Segment.COHORT}:
         source = journal.outerjoin(USERS, USERS.c.user_id == journal.c.user_id)
     return (
@@ -105,10 +105,10 @@ def group_by(by: frozenset[Segment], written: Written, journal: FromClause) -> S
 def _sums(journal: FromClause) -> list[ColumnElement[Any]]:
     is_operation, outcome = journal.c.type.in_(OPERATIONS), journal.c.outcome
 
-    def number(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    def number(condition: ColumnElement[bool]) -> ColumnElement[int]:
         return func.sum(case((is_operation & condition, 1), else_=0))
 
-    sums = [
+    sums: list[ColumnElement[Any]] = [
         number(outcome == "allowed"),
         number(outcome.in_(("denied_limit", "denied_state"))),
         number(outcome == "error"),
@@ -143,7 +143,7 @@ def _roll_up(dialect: str) -> Any:
         fresh = JOURNAL.c.id.between(bindparam("after") + 1, bindparam("reached"))
         rows = group_by(frozenset(Segment), WRITTEN[dialect], JOURNAL).where(fresh)
         statement = insert_into(DAYS).from_select([*KEY, *COUNTS], rows)
-        sums: dict[str, Any] = {name: DAYS.c[name] + statement.excluded[name] for name in ANSWERS}
+        sums: dict[str, object] = {name: DAYS.c[name] + statement.excluded[name] for name in ANSWERS}
         sums |= {name: sum_of(DAYS.c[name], statement.excluded[name]) for name in BY_KIND}
         return statement.on_conflict_do_update(index_elements=KEY, set_=sums)
 
@@ -165,7 +165,7 @@ def roll_up(session: Session) -> int:
     return moved["reached"]
 
 
-def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[Any]]:
+def stored_days(session: Session, by: frozenset[Segment], *, first: str, last: str) -> tuple[int, list[ResultRow]]:
     """The mark, and the sums of the days from `first` until before `last` by segments, seen at one instant."""
     rows = execute_core(session, _stored_days(by, len(KINDS)), {"first": first, "last": last}).all()
     return rows[0].mark, [row[1:] for row in rows if row.allowed is not None]
@@ -206,11 +206,11 @@ def daily_usage(
     return _merge([*ends, *days, *fresh])
 
 
-def _between(session: Session, by: frozenset[Segment], since: datetime, until: datetime) -> Iterable[Any]:
+def _between(session: Session, by: frozenset[Segment], since: datetime, until: datetime) -> Iterable[ResultRow]:
     return execute_core(session, _in_span(by, len(KINDS)), {"since": since, "until": until}) if since < until else ()
 
 
-def _merge(rows: Iterable[Any]) -> list[UsageRow]:
+def _merge(rows: Iterable[ResultRow]) -> list[UsageRow]:
     """Rows of the same segment as one."""
     sums: dict[tuple[str, ...], list[Any]] = {}
     for row in rows:

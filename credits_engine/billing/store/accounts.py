@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from credits_engine.amount_types import total_of
 from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, OPENINGS
 from credits_engine.engines.periods import Period, PeriodRow
-from credits_engine.store.tables import COUNTERS, JOURNAL, USERS, execute_core, insert_if_absent, inserted
+from credits_engine.store.tables import COUNTERS, JOURNAL, USERS, ResultRow, execute_core, insert_if_absent, inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def customers_of(session: Session, user_id: str) -> list[str]:
     return list(session.scalars(query))
 
 
-def _account(row: Any) -> BillingAccount:
+def _account(row: ResultRow) -> BillingAccount:
     return BillingAccount(*row)
 
 

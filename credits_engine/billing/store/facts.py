@@ -23,7 +23,7 @@ from credits_engine.billing.models import CUSTOMERS, FACTS
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store import packs
-from credits_engine.store.tables import JOURNAL, KEYS, PACK_ENTRIES, execute_core, insert_if_absent, inserted
+from credits_engine.store.tables import JOURNAL, KEYS, PACK_ENTRIES, ResultRow, execute_core, insert_if_absent, inserted
 
 KINDS: Mapping[str, type[Any]] = {
     each.__name__: each
@@ -79,7 +79,7 @@ def sources(session: Session, identities: Sequence[str]) -> set[str]:
     return {row.event_id for row in execute_core(session, SOURCES, {"identities": list(identities)})}
 
 
-def _read(row: Any) -> Fact:
+def _read(row: ResultRow) -> Fact:
     fact: Fact = CODECS[row.kind].validate_json(row.document)
     return fact
 

@@ -201,7 +201,7 @@ def purge_payloads(session: Session, *, before: datetime, most: int) -> int:
     return rowcount_of(session, update(EVENTS).where(EVENTS.c.id.in_(old)).values(body=None))
 
 
-def _row(delivery: Delivery) -> dict[str, Any]:
+def _row(delivery: Delivery) -> dict[str, object]:
     return {
         "event_id": delivery.event_id,
         "type": delivery.type,

@@ -6,7 +6,7 @@ any other, dated by Stripe's own clock.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -120,7 +120,7 @@ class StripeGateway:
         for page, _ in self._listed(self.client.v1.prices.list, {"active": True, "type": "recurring"}):
             yield from page
 
-    def _listed(self, ask: Callable[[Any], Any], wanted: Mapping[str, Any]) -> Iterator[tuple[list[Json], datetime]]:
+    def _listed(self, ask: Callable[[Any], Any], wanted: Json) -> Iterator[tuple[list[Json], datetime]]:
         """The pages of a list, each with the moment of its answer."""
         after: dict[str, str] = {}
         while True:
@@ -177,7 +177,7 @@ def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
         found.append(events.snapshot(subscription, at=at, source=Source.FETCHED, identity=identity))
         invoice = value_at(subscription, EXPAND)
         if invoice.get("status") == "paid":
-            event: Mapping[str, Any] = {"id": identity, "created": seconds, "data": {"object": invoice}}
+            event: Json = {"id": identity, "created": seconds, "data": {"object": invoice}}
             found += invoices.paid(event)
     except UnreadableEventError as error:
         raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
