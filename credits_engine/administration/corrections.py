@@ -76,6 +76,7 @@ def adjust(session: Session, adjustment: Adjustment, change: ChangeContext, *, e
     serving = evaluate(account).engine
     if mistakes := _beyond(loaded.of(serving), adjustment):
         raise CorrectionRefused(f"{' '.join(mistakes)} The {serving} book is left as it was.")
+    # Each book by what it holds: the one that does not serve may have less to give back, and neither goes below zero.
     posted = {name: _clipped(loaded.of(name), adjustment.given) for name in EngineName}
     done = _post(session, EntryType.ADJUST, {"user_id": user_id, "operation_key": key}, loaded, posted, change=change)
     if key and not journal.remember(

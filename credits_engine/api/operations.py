@@ -1,4 +1,21 @@
-"""The credits over HTTP: services consume for users, users see what they have."""
+"""The credits over HTTP: services consume for users, users see what they have.
+
+The life of a consumption, from `consume_view` on:
+
+1. The body becomes an `Operation`, its key from the header or the body (`api/requests.py`).
+2. A transaction is opened, and begun again where another request takes the same key (`operations/execution.py`). On
+   PostgreSQL a function answers all of the next steps in one statement (`operations/stored_procedure.py`).
+3. The user, both books and the key are loaded; a known key gets its first receipt (`operations/consumption.py`,
+   `operations/account_books.py`, `store/books.py`). Billing brings an account up to date that has fallen due.
+4. The flag says which engine serves, inside the same transaction (`operations/routing.py`).
+5. Both engines decide, the shadow within its time, and neither can harm the other (`engines/legacy.py`,
+   `engines/v2.py`, `engines/observation.py`).
+6. Their answers are compared (`engines/comparison.py`).
+7. What the serving one charged goes into both books, one row with both answers into the journal, and the key leads
+   to it (`store/books.py`, `store/packs.py`, `store/journal.py`).
+8. After the commit the guard's signals are counted (`operations/guard_signals.py`), and the receipt is written as
+   JSON or as a problem (`api/serializers.py`).
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

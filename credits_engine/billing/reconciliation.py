@@ -62,6 +62,7 @@ def reconcile(
         for fetched in page:
             snapshot = next(fact for fact in fetched if isinstance(fact, Snapshot))
             compared.add(snapshot.subscription_id)
+            # A transaction of its own for each, so that none stays open while Stripe is asked for the next page.
             with read_only() as session:
                 finding = compare(session, snapshot, fetched, now=now)
                 _compare_periods(session, snapshot)

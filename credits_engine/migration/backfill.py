@@ -73,6 +73,7 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
         return BackfillResult(user_id, error="The user left the directory meanwhile.")
     opened = books.show_current(session, user_id, now) is None
     loaded, _ = load_for_update(session, found[0], key="", now=now)
+    # The difference and not the count: run again, what was carried is in the journal and nothing is left.
     carried = loaded.legacy.used - migration.journalled(session, user_id, calendar_month(now).start)
     if min(carried.figures, default=0) < 0:
         raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; `rollout credits reconcile`.")

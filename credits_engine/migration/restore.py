@@ -88,6 +88,7 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
     database_replacement.lock(session)
     if accounts.frozen_because(session, EVERYBODY) is None:
         raise RestoreRefused("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
+    # Read before the database is replaced: who was kept out, latched or revoked since the backup stays so.
     known = safeguards.read(session)
     trail = _save_trail(session, folder, now)
     database_replacement.replace(session, path)
@@ -95,6 +96,8 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
     cut = _cut(session, trail)
     words = f"Restored from {path.name}: {reason}"
     jump = 1 + secrets.randbelow(JUMP_MAX)
+    # Beyond every revision that was ever announced: a process that slept through the restore must not take a new one
+    # for one that it knows.
     change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
     carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=words)
     accounts.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
@@ -131,6 +134,7 @@ def _save_trail(session: Session, folder: Path, now: datetime) -> Trail:
                 digest.update(line)
                 hashes.append(entry.hash)
             file.flush()
+            # On disk before the database that holds the only other copy is replaced.
             os.fsync(file.fileno())
     except OSError as error:
         raise CopyError(f"The audit trail can't be kept in {path}: {error.strerror}.") from error

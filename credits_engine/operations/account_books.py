@@ -136,10 +136,12 @@ def load_for_update(
     UnknownPlanError.
     """
     row = view.row if view else books.lock_current(session, account.user_id, now)
+    # Only users with a subscription can be changed by billing, so the others are spared the second query.
     if account.due_at is not None and (row is None or row.plan != account.plan):
         # Billing may have changed the plan or the anchor between our first look and our lock.
         account = accounts.refreshed(session, account)
     plan = CATALOGUE.plan(account.plan)
+    # v2's row is locked before legacy's everywhere, so that two operations never wait for each other in a circle.
     row = row or _open(session, account, plan, now)
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
@@ -156,6 +158,7 @@ def _month(
     session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, is_unopened: bool
 ) -> tuple[Amounts, KnownKey | None]:
     """Return legacy's count in `month`, opening its row if needed, and the state of `key` under its lock."""
+    # On SQLite the view has shown that there is no row, and nobody else can have made one since.
     found = None if is_unopened else books.lock_month(session, account.user_id, month.start, key=key)
     if found is None and books.open_month(session, account.user_id, month.start):
         return NOTHING, known
@@ -176,6 +179,8 @@ def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Per
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
     """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    # A row that does not exist can't be locked, so an advisory lock stands in for it. While we waited for that, another
+    # request may have opened the period: then its row is taken.
     if books.lock_period_openings(session, account.user_id) and (
         row := books.lock_current(session, account.user_id, now)
     ):

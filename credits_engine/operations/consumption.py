@@ -123,13 +123,17 @@ def consume(
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
     if earlier := _run_served(session, operation, first.known):
         return earlier
+    # Before any lock on a book: a sync locks the billing account first, and two orders would wait in a circle.
     account = synced_account(session, first.account, now=now)
     view = first.books if account is first.account else None  # settling may have moved them
+    # From here on every other operation of this user waits. What was known of the key before may be out of date: a twin
+    # of this request may have committed while we waited, so the key is looked at again under the locks.
     loaded, known = load_for_update(session, account, key=operation.key, now=now, known=first.known, view=view)
     if earlier := _run_served(session, operation, known):
         return earlier
     evaluation = evaluate(account)
     receipt = run_experiment(operation, loaded, evaluation=evaluation, now=now, policy=policy)
+    # Only an attempt that ended in an error comes this far with a known key: it charged nothing, so it may run again.
     if known:
         receipt = replace(receipt, retry_of=known.journal_id)
     return _write(session, operation, receipt, loaded.packs)
@@ -152,6 +156,7 @@ def run_experiment(
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
     shadow = _run_shadow(policy, loaded, served_name.other, request)
     charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
+    # The plan's credits go first, packs last: they outlive the period, so spending them late favours the customer.
     from_packs = beyond_plan(served_book, charged)
     side = receipts.engine_result(served, served_book, charged - from_packs, from_packs)
     return Receipt(
@@ -165,6 +170,7 @@ def run_experiment(
         outcome=served.outcome,
         reason=side.reason,
         served=side,
+        # The shadow's book is posted what the served engine charged, not what the shadow would have charged.
         shadow=receipts.engine_result(shadow, shadow_book, charged - from_packs, from_packs),
         comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
         flag_revision=evaluation.revision,
@@ -179,6 +185,7 @@ def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: 
     if loaded.legacy_retired and name is EngineName.LEGACY:
         return retired(name)
     budget, timer = policy.shadow, policy.timer
+    # Skipped rather than slow: the caller waits for the shadow too, so a slow one may take only its share of the time.
     if not budget.admits(timer()):
         return shed(name)
     observation = observe(policy.engines.of(name), name, book=loaded.of(name), request=request, timer=timer)
@@ -201,6 +208,7 @@ def _run_served(session: Session, operation: Operation, known: KnownKey | None) 
 
 def _write(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
     sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
+    # A refusal moves no book and is journalled all the same: the comparison needs it.
     if receipt.served.posted != NOTHING:
         books.post(
             session,
@@ -214,6 +222,7 @@ def _write(session: Session, operation: Operation, receipt: Receipt, bought: tup
         packs.move(session, journal_id, drawn_from(bought, receipt.spent_from_packs))
     if receipt.retry_of is not None:
         journal.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
+    # The last word is the primary key's: where two requests under one new key came this far, one of them begins again.
     elif not journal.remember(
         session,
         operation.user_id,

@@ -103,6 +103,7 @@ def commit(
     committed = stored.amounts if amounts is None or stored.amounts == NOTHING else amounts
     if any(committed[kind] > stored.amounts[kind] for kind in KINDS):
         raise CommitTooLargeError(f"{committed} can't be committed: {stored.amounts} were reserved under {key!r}.")
+    # Late is late, even where the sweep has not come by yet: whether a commit succeeds must not depend on its schedule.
     if stored.state is ReservationState.PENDING and now >= stored.expires_at:
         raise FinalizedDifferentlyError(
             f"The reservation {key!r} expired at {stored.expires_at.isoformat()}; reserve again."
@@ -145,8 +146,10 @@ def _finalize(
     if stored.state is not ReservationState.PENDING:
         return _replayed(stored, state, committed)
     back = stored.amounts - committed
+    # To the packs first, as they were spent last: the plan's credits paid until there were none left.
     to_packs = refund(packs.allocations_of(session, stored.journal_id), back) if stored.drew else ()
     undrawn = total(to_packs)
+    # A reset may have emptied the book since. Then less than `back` is taken off it, and the journal says how much.
     lowered = reservations.give_back(session, stored, back - undrawn)
     journal_id = journal.append(
         session,

@@ -60,10 +60,12 @@ def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receip
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
             raise
+        # What the function did is undone with its error, so `consume` begins from the same state.
         if error.orig.sqlstate in PYTHON_ONLY:
             return None
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
     receipt = receipt_of(found, operation, now)
+    # Counted after the commit, unlike in Python: what the function was given is known only from its answer.
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         signals.record(ROUTED[receipt.served.engine is EngineName.V2])
         request_outcomes.set_engine(receipt.served.engine.value)

@@ -96,6 +96,7 @@ def _post_one(report: Report, item: Item, now: datetime) -> None:
     """One correction in its own transaction; a book that can't follow is noted, for a person to look at."""
     try:
         with transaction() as session:
+            # The key makes it happen once per account and attempt, also where the leader stops between commit and note.
             done = corrections.adjust(
                 session,
                 Adjustment(item.cost.user_id, item.cost.owed, key=f"rollback:{report.flag}:{report.attempt}"),

@@ -151,6 +151,7 @@ def served_by_legacy(session: Session, *, most: int) -> int:
 def legacy_rows(session: Session) -> Iterator[tuple[str, datetime, Amounts]]:
     """Every row of legacy's book in the order of its key, a page at a time."""
     page = execute_core(session, FIRST_ROWS).all()
+    # By the key of the last row and not by an offset: rows that are written meanwhile shift no page.
     while page:
         yield from ((row.user_id, row.month_start, row.used) for row in page)
         page = execute_core(session, ROWS_AFTER, {"user": page[-1].user_id, "month": page[-1].month_start}).all()

@@ -97,6 +97,7 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
 def move(session: Session, journal_id: int, moves: Iterable[Allocation]) -> None:
     """Move packs and note which journal row did so. The caller holds them or has just made them."""
     for each in moves:
+        # Relative, never set: a pack may be moved by a refund and an operation one after the other.
         execute_core(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
         execute_core(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
 

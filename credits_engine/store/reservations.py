@@ -133,6 +133,7 @@ def give_back(session: Session, stored: StoredReservation, amounts: Amounts) -> 
 
 def _lower(session: Session, book: Table, *, row: ColumnElement[bool], amounts: Amounts) -> Amounts:
     used: Amounts = session.execute(select(book.c.used).where(row).with_for_update()).scalar_one()
+    # Never below zero: a reset may have emptied the book while the reservation was held.
     lowered = Amounts.of(lambda kind: min(amounts[kind], used[kind]))
     session.execute(update(book).where(row).values(used=used - lowered))
     return lowered

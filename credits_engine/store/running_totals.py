@@ -118,12 +118,15 @@ def advance_checkpoint(session: Session, row: ResultRow) -> dict[str, int]:
     """Return the next position of a locked checkpoint, at most ROWS_AT_ONCE further."""
     newest, until = execute_core(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id
+    # SQLite writes one transaction after the other, so rows appear in the order of their numbers and none comes late.
     if not is_postgresql(session):
         reached, pending = min(newest, reached + ROWS_AT_ONCE), newest
     else:
+        # Every transaction that ran when the mark was set has ended, so no lower number can appear below it any more.
         if row.pending_until <= execute_core(session, OLDEST_RUNNING).scalar_one():
             reached = min(pending, reached + ROWS_AT_ONCE)
         until = row.pending_until
+        # The next mark is the newest row of now; it waits for all transactions that may have drawn a lower number.
         if reached == pending:
             pending, until = newest, execute_core(session, NEXT_TRANSACTION).scalar_one()
     return {"reached": int(reached), "pending": pending, "until": until}

@@ -158,6 +158,7 @@ ROLL_UP: Callable[[], Statements] = per_kinds(
 def roll_up(session: Session) -> int:
     """Add the next rows of the journal to their days, a few thousand at most; returns up to which row they go."""
     row = execute_core(session, LOCK_MARK).one()
+    # Locked before, so two leaders in the moment of a change of leader add no row twice.
     moved = running_totals.advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
         execute_core(session, ROLL_UP(), {"after": row.journal_id, "reached": moved["reached"]})

@@ -83,6 +83,7 @@ def given_back(known: Iterable[Fact]) -> dict[str, Fraction]:
     void = {note.credit_note_id for note in notes if note.is_void}
     for note in notes:
         if note.credit_note_id not in void and (total := totals.get(note.invoice_id, 0)) > 0:
+            # What a note gives back by a refund is not in its amount (`_credited`), so nothing is counted twice.
             share = shares.get(note.invoice_id, Fraction(0)) + Fraction(note.amount, total)
             shares[note.invoice_id] = min(Fraction(1), share)
     return shares
@@ -103,6 +104,7 @@ def _refunds(facts: Iterable[Fact]) -> dict[str, list[Refund]]:
     latest: dict[str, Refund] = {}
     for refund in (each for each in known if isinstance(each, Refund)):
         before = latest.get(refund.charge_id)
+        # Stripe states the total refunded of a charge, so the largest is the latest, in whatever order they arrive.
         if before is None or before.amount_refunded < refund.amount_refunded:
             latest[refund.charge_id] = refund
     found: dict[str, list[Refund]] = {}
@@ -201,6 +203,7 @@ def _plan(line: InvoiceLine, items: Mapping[str, Item], catalogue: Catalogue) ->
 
 def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:
     """The part from the start on that the kept share of the money pays for, `end` at the latest."""
+    # In whole microseconds and fractions: floats would round, and an end must not depend on how it was reached.
     whole = (period.end - period.start) // INSTANT
     paid_until = period.start + INSTANT * int(whole * paid_share)
     last = min(paid_until, end)

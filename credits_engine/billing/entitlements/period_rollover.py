@@ -39,6 +39,7 @@ def sync_due(now: datetime) -> int:
                 sync_user(session, user_id, now=now)
         except UnmappedPriceError as error:
             log.warning("billing.sweep_postponed", user=user_id, reason=str(error))
+            # Put off, or the same users would fill every batch until somebody adds the price.
             with transaction() as session:
                 accounts.update_account(session, user_id, now=now, due_at=now + POSTPONE)
     return len(users)

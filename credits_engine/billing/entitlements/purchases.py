@@ -64,6 +64,7 @@ def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
 
 
 def _share(amount: int, refund: Refund) -> int:
+    # Whole credits, rounded down in the customer's favour: a part of a credit is not taken back.
     return amount if refund.is_full else amount * refund.amount_refunded // refund.amount
 
 
@@ -88,11 +89,13 @@ def _offer(paid: PackPaid) -> PackPrice:
 
 def _revoked(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: datetime, cause: str) -> list[str]:
     wanted = to_take_back(pack.amount, refunds)
+    # An expired pack holds nothing that anybody could spend, so there is nothing to take.
     if wanted == 0 or pack.expires_at <= now:
         return []
     if wanted == pack.amount:
         done = top_ups.revoke(session, pack.id, ChangeContext(now, ACTOR, f"Given back in full, told by {cause}."))
         return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
+    # What was spent stays spent: more than is left is never taken, or the next purchase would pay for it.
     rest = min(wanted - facts.revoked(session, pack.id), pack.remaining)
     if rest <= 0:
         return []

@@ -86,6 +86,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
 
     `cause` is the event behind it. Raises UnmappedPriceError while a subscription buys nothing that we know.
     """
+    # The account's row is the user's lock: two events about one user are applied one after the other, in any order.
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
     run = _Run(session, account, now, cause)
     stated = facts.of_user(session, user_id)

@@ -89,7 +89,9 @@ def _handle(
             f"Customer {customer_id} is no user of ours yet; a checkout, metadata or `rollout billing link` says who."
         )
         return Outcome(State.PARKED, sentence, f"{CUSTOMER}{customer_id}")
+    # Facts of an attempt that failed are gone with its transaction, so what is fresh here has had no effect yet.
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
+    # Stripe sends some facts with two events (`invoice.paid`, `invoice.payment_succeeded`): the second changes nothing.
     if not fresh and claim.attempt == 1:
         _report_duplicates(session, claim, stated)
         return Outcome(State.APPLIED, "Another event has told the same before.")
@@ -137,6 +139,7 @@ def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
 
 def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:
     """Return the user of the customer, linking them where the facts say so; events that waited for it go on."""
+    # The customer is locked first, then the account, then the books: the order of every transaction of billing.
     known = accounts.lock_customer(session, customer_id)
     user_ids: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
     if not user_ids:

@@ -100,6 +100,7 @@ class InboxWriter:
             self._waiting.append(ticket)
             if len(self._waiting) > 1:
                 self._rushed_until = self._clock() + RUSH_SECONDS
+        # Whoever holds the lock writes for all that wait. Behind it one may find its own delivery written already.
         while not ticket.is_done:
             with self._writing:
                 if not ticket.is_done:
@@ -114,6 +115,7 @@ class InboxWriter:
             self._pause(RUSH_SECONDS / 4)
 
     def _write_group(self) -> None:
+        # Taken under the lock that guards adding, so no ticket is in two groups or in none.
         with self._adding:
             group, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
         try:
@@ -157,6 +159,7 @@ def _printable(value: object) -> str:
 @bp.post("/webhooks/stripe")
 def receive() -> ResponseReturnValue:
     """Store one event. A second delivery is acknowledged and does nothing."""
+    # Before the body is read: a signature can be checked only over all of it, so its size is bounded first.
     request.max_content_length = BODY_BYTES_MAX
     now = datetime.now(UTC)
     secrets = settings.current().stripe_webhook_secrets

@@ -69,6 +69,7 @@ class Worker:
                 claims = inbox.claim(session, self.name, now=now, lease_ends_at=now + LEASE, most=size)
             for claim in claims:
                 self.give_way()
+                # After the lease another worker may have claimed it; starting now would only lose the race at the end.
                 if self.clock() < now + LEASE:
                     self._process(claim)
             done += len(claims)
@@ -78,11 +79,13 @@ class Worker:
 
     def _process(self, claim: Claim) -> None:
         """One event to its end. Only an error of the database leaves it claimed, until the lease runs out."""
+        # Each attempt before ended with its worker, without an error to show: this event may be what kills them.
         if claim.attempt > ATTEMPTS_MAX:
             self._end(claim, Outcome(State.DEAD, f"Given up: {ATTEMPTS_MAX} attempts ended with their worker."))
             return
         try:
             stated = handler.decode(claim)
+            # Outside the transaction: Stripe may take ten seconds, and no row may be locked for so long.
             fetched = self.lookup(claim, stated)
             with transaction() as session:
                 outcome = handler.handle(session, claim, stated, now=self.clock(), fetched=fetched)

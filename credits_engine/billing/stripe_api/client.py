@@ -60,6 +60,7 @@ class Breaker:
                 return
             if self._clock() < self._again_at:
                 raise BreakerOpenError(f"Stripe failed {self._failures} times in a row; asking again is paused.")
+            # One caller tries and the others go on waiting: the pause begins anew before it asks.
             self._again_at = self._clock() + PAUSE_SECONDS
 
     def succeeded(self) -> None:
