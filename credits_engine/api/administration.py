@@ -29,7 +29,7 @@ SHEET_ROWS = 10_000
 @bp.post("/reset")
 @require_role("owner")
 def reset_view() -> ResponseReturnValue:
-    """Nothing used any more, in both books."""
+    """Set the used credits of a user to zero, in both books."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
         done = corrections.reset(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))

@@ -115,7 +115,7 @@ class RequestedAmounts(AmountsByKind):
         if (self.creditType is None) != (self.amount is None):
             raise ValueError("creditType and amount belong together; send both")
         if self.amounts == NOTHING:
-            raise ValueError(f"nothing is asked for; send creditType and amount, or {_kinds('and')}")
+            raise ValueError(f"no amount is given; send creditType and amount, or {_kinds('and')}")
         return self
 
     @property
@@ -173,7 +173,7 @@ class AdjustRequest(ReasonedRequest, AmountsByKind):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.amounts_set == NOTHING:
-            raise ValueError(f"nothing is to be adjusted; send {_kinds('or')}")
+            raise ValueError(f"no amount is given; send {_kinds('or')}")
         return self
 
     @property

@@ -86,7 +86,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
     with read_only() as session:
         found = accounts.show_account(session, user_id)
         if found is None:
-            raise Problem(404, "NO_BILLING", f"No event of Stripe was ever about user {user_id[:80]!r}.")
+            raise Problem(404, "NO_BILLING", f"No event from Stripe has been about user {user_id[:80]!r}.")
         return jsonify(schemas.account(session, found))
 
 

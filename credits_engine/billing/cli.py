@@ -22,7 +22,7 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the a
 
 @click.group("billing")
 def billing_group() -> None:
-    """Stripe's events: what came, what became of it, and whether our books agree with Stripe's."""
+    """Stripe's events, what became of them, and whether our plans agree with Stripe's."""
 
 
 @billing_group.command("events")
@@ -31,7 +31,7 @@ def billing_group() -> None:
 @json_option
 @in_application
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
-    """The newest events, and how many wait."""
+    """List the newest events, and count those that wait."""
     with read_only() as session:
         summary = schemas.summary(session, datetime.now(UTC))
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
@@ -55,7 +55,7 @@ def show_command(*, name: str, as_json: bool) -> None:
         elif account is not None:
             document = schemas.account(session, account)
         else:
-            raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user with one.")
+            raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user whom one is about.")
     echo_result(document, _age_text(document), as_json=as_json)
 
 
@@ -66,7 +66,7 @@ def show_command(*, name: str, as_json: bool) -> None:
 @json_option
 @in_application
 def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str, as_json: bool) -> None:
-    """Apply EVENTs once more, or all that are parked or dead. A served installation does the work."""
+    """Apply EVENTs once more, or all that are parked or dead. The running server does it."""
     if bool(event_ids) == bool(state):
         raise click.UsageError("Name events, or a --state.")
     now, done = datetime.now(UTC), list(event_ids)
@@ -95,7 +95,9 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     document = {"customer": customer_id, "userId": user_id, "released": released}
-    echo_result(document, f"{customer_id} is {user_id}; {released} events go on.", as_json=as_json)
+    echo_result(
+        document, f"Linked {customer_id} to {user_id}; {released} waiting events will be applied.", as_json=as_json
+    )
 
 
 @billing_group.command("reconcile")
@@ -116,7 +118,7 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     except (StripeUnavailableError, BreakerOpenError) as error:
-        raise CommandFailed(f"{error} {compared} were compared before.") from error
+        raise CommandFailed(f"{error} {compared} subscriptions were compared before that.") from error
     lines = [f"{compared} subscriptions compared, {len(findings)} differ."]
     lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
     echo_result(schemas.report(findings, compared), "\n".join(lines), as_json=as_json)

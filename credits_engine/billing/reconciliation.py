@@ -81,7 +81,10 @@ def reconcile(
     for subscription_id, user_id in sorted(ours.items()):
         if subscription_id not in compared:
             yield Discrepancy(
-                DiscrepancyKind.GONE, subscription_id, user_id, "We count on it, and Stripe does not have it."
+                DiscrepancyKind.GONE,
+                subscription_id,
+                user_id,
+                "We rely on this subscription, and Stripe does not have it.",
             )
 
 
@@ -101,7 +104,7 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
     if user_id is None:
         if snapshot.status in TERMINAL:
             return None
-        sentence = f"Customer {snapshot.customer_id} is nobody we know; `rollout billing link` says who."
+        sentence = f"Customer {snapshot.customer_id} is not linked to a user; use `rollout billing link`."
         return Discrepancy(DiscrepancyKind.UNKNOWN_CUSTOMER, name, None, sentence)
     known = facts.of_user(session, user_id)
     own = next((history for history in histories(known) if history.subscription_id == name), None)

@@ -38,7 +38,7 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 @json_option
 @in_application
 def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
-    """Nothing used any more in both running periods of USER."""
+    """Set the used credits of USER to zero in both current periods."""
     done = _corrected(lambda session, now: corrections.reset(session, user_id, ChangeContext(now, actor(), reason)))
     _show(done, as_json=as_json)
 
@@ -56,7 +56,7 @@ def adjust_command(
     """Give USER credits back, or take some away."""
     given = Amounts(**by_kind)
     if given == NOTHING:
-        raise CommandFailed(f"Nothing is to be adjusted; give {' or '.join(f'--{kind}' for kind in KINDS)}, or more.")
+        raise CommandFailed(f"Give an amount to adjust: {' or '.join(f'--{kind}' for kind in KINDS)}, or more.")
 
     def adjust(session: Session, now: datetime) -> Correction:
         return corrections.adjust(
@@ -82,7 +82,7 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
     text = (
         f"Consumption is stopped for {_name(target)}: {reason}"
         if changed
-        else f"It was stopped already for {_name(target)}."
+        else f"Consumption was already stopped for {_name(target)}."
     )
     echo_result({"userId": target, "frozen": True, "changed": changed}, text, as_json=as_json)
 
@@ -99,7 +99,11 @@ def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_js
     changed = _corrected(
         lambda session, now: corrections.unfreeze(session, target, ChangeContext(now, actor(), reason))
     )
-    text = f"Consumption goes on for {_name(target)}." if changed else f"Nothing was stopped for {_name(target)}."
+    text = (
+        f"Consumption is allowed again for {_name(target)}."
+        if changed
+        else f"Consumption was not stopped for {_name(target)}."
+    )
     echo_result({"userId": target, "frozen": False, "changed": changed}, text, as_json=as_json)
 
 

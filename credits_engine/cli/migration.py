@@ -61,7 +61,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
 @json_option
 @in_application
 def verify_command(*, as_json: bool) -> None:
-    """One running period each, both books equal the journal, keys lead to their rows. Exit code 1 if not."""
+    """Check every user's period, both books and the keys against the journal. Exit code 1 if anything is wrong."""
     with read_only() as session:
         found = verify(session, datetime.now(UTC))
     lines = [
@@ -118,10 +118,10 @@ def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
         raise CommandFailed(str(error)) from error
     carried = done.document["carried_over"]
     lines = [
-        f"The database is what {path} is. Consumption stays stopped, and every rollout is rolled back until a person",
-        "arms it again. Who may sign in, tokens, overrides and freezes are as they were before the restore.",
+        f"The database was replaced by {path}. Consumption stays stopped, and every rollout is rolled back until a",
+        "person arms it again. Who may sign in, tokens, overrides and freezes are as they were before the restore.",
         f"{done.cut:,} audit entries are not in it; they are kept in {done.document['audit_kept_in']}.",
-        *(f"Could not be read and is as the backup has it: {name}." for name in carried["not_readable"]),
+        *(f"Could not be read, so it is as in the backup: {name}." for name in carried["not_readable"]),
         *(f"Switched off, as it was before the restore: {name}." for name in carried["switched_off"]),
         "Next: rollout credits backfill, then verify; and rollout billing reconcile for what Stripe told meanwhile.",
     ]
@@ -132,7 +132,7 @@ def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
 @json_option
 @in_application
 def drill_command(*, as_json: bool) -> None:
-    """Play the recovery from corrupted data through on a copy. Exit code 1 if anything would be lost."""
+    """Test the recovery from corrupted data on a copy of the database. Exit code 1 if anything would be lost."""
     steps = []
     try:
         for step in restore_test(settings.current(), datetime.now(UTC)):

@@ -20,7 +20,7 @@ from credits_engine.migration.retirement import Check, RetirementRefused
 @json_option
 @in_application
 def retire_command(*, dry_run: bool, undo: bool, path: Path | None, reason: str | None, as_json: bool) -> None:
-    """Stop asking legacy beside v2, bring it back, or archive its book. Its book goes on; a rollback still works."""
+    """Stop running legacy beside v2, bring it back, or archive its book. Its book is still kept: a rollback works."""
     if sum((dry_run, undo, path is not None)) > 1:
         raise CommandFailed("--dry-run, --undo and --archive exclude each other.")
     if not dry_run and not (reason or "").strip():
@@ -32,7 +32,7 @@ def retire_command(*, dry_run: bool, undo: bool, path: Path | None, reason: str 
         elif undo:
             with transaction() as session:
                 retirement.reinstate(session, now=now, actor=actor(), reason=lines)
-            echo_result({"retired": False}, "Legacy is asked again beside v2.", as_json=as_json)
+            echo_result({"retired": False}, "Legacy runs beside v2 again.", as_json=as_json)
         elif path is not None:
             _archive(path, now, lines, as_json=as_json)
         else:

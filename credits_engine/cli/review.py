@@ -57,7 +57,7 @@ def aa_test_command(*, operations: int, as_json: bool) -> None:
     }
     lines = (
         f"{found.operations:,} operations judged again: {len(found.mismatches):,} mismatches of legacy with itself, "
-        f"{len(found.unlike):,} answers unlike the journalled ones."
+        f"{len(found.unlike):,} answers that differ from the journal."
     )
     echo_result(document, lines, as_json=as_json)
     sys.exit(0 if found.passed else 1)

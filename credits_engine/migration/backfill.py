@@ -76,7 +76,7 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
     # The difference and not the count: run again, what was carried is in the journal and nothing is left.
     carried = loaded.legacy.used - migration.journalled(session, user_id, calendar_month(now).start)
     if min(carried.figures, default=0) < 0:
-        raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; `rollout credits reconcile`.")
+        raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; run `rollout credits reconcile`.")
     if carried != NOTHING:
         books.post_each(session, user_id, v2=(loaded.v2.period, carried), legacy=(loaded.legacy.period, NOTHING))
         journal.append(

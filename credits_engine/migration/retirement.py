@@ -113,7 +113,7 @@ def _complete(session: Session, now: datetime) -> Check:
         state = "was never planned" if rollout is None else f"is {rollout.state}"
         return Check("complete", passed=False, detail=f"The rollout {state}, not complete.")
     since = rollout.state_changed_at
-    detail = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are asked for."
+    detail = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are needed."
     return Check("complete", passed=now - since >= QUIET, detail=detail)
 
 

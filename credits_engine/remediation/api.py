@@ -63,7 +63,7 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
 @openapi_doc(query={"cursor": "Where the page before ended.", "limit": "At most 200."})
 @require_role("owner")
 def operations(flag: str, attempt: int) -> ResponseReturnValue:
-    """Every operation that v2 served in the bad time, with both answers, page by page."""
+    """Every operation that v2 served during the incident, with both answers, page by page."""
     query_params.refuse_unknown("cursor", "limit")
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)

@@ -1,4 +1,4 @@
-"""`rollout credits remediation`: what v2 served in the bad time, what it cost whom, and the corrections."""
+"""`rollout credits remediation`: what v2 served during the incident, what it cost whom, and the corrections."""
 
 from datetime import UTC, datetime
 
@@ -40,7 +40,7 @@ def list_command(*, as_json: bool) -> None:
 @json_option
 @in_application
 def show_command(*, attempt: int | None, as_json: bool) -> None:
-    """One report with what the bad time cost each account."""
+    """One report with what the incident cost each account."""
     preparation.prepare(datetime.now(UTC))
     with read_only() as session:
         report = _chosen(session, attempt)

@@ -83,8 +83,8 @@ def _record(session: Session, report: Report, costs: list[AccountImpact], now: d
             now,
             ACTOR,
             (
-                f"v2 served {report.total.operations:,} operations of {report.total.users:,} users in the bad time; "
-                f"{len(owed):,} accounts are owed credits."
+                f"v2 served {report.total.operations:,} operations of {report.total.users:,} users during the "
+                f"incident; {len(owed):,} accounts are owed credits."
             ),
         ),
         action="credits.report_rollback",

@@ -92,7 +92,7 @@ def test_it_counts_down_to_the_renewal_and_says_that_legacy_serves(open_page: Op
 def test_what_was_bought_is_sufficient_and_counts(open_page: OpenPage) -> None:
     page = card(open_page, "topped")
     expect(page.get_by_text("40 left", exact=True)).to_be_visible()
-    expect(page.get_by_text("40 of them bought besides")).to_be_visible()
+    expect(page.get_by_text("40 of them from credit packs")).to_be_visible()
     expect(page.locator(".credits-kind").first).to_contain_text("plenty left")
     assert page.get_by_role("link", name="Upgrade").count() == 0
     expect(card(open_page, "empty").get_by_text("0 left", exact=True)).to_be_visible()

@@ -23,9 +23,9 @@ from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 CUSTOMER = "customer:"
 PRICE = "price:"
 STRIPE = "stripe:"
-UNTOLD = (
-    "How many packs were paid for can't be told: the event shows no line items. STRIPE_API_KEY lets us ask, or the "
-    "metadata says what one costs (credit_pack_unit_amount)."
+UNKNOWN_QUANTITY = (
+    "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
+    "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
 )
 THIN_TYPES = "v1.customer.subscription."
 
@@ -82,11 +82,12 @@ def _handle(
     if customer_id is None:
         for fact in stated:
             fact_rows.add(session, fact, event_id=claim.event_id)
-        return Outcome(State.APPLIED, "Noted; it will count once the invoice it is about is known.")
+        return Outcome(State.APPLIED, "Stored; it takes effect once its invoice is known.")
     user_id = _user(session, customer_id, stated, now=now, by=claim.event_id)
     if user_id is None:
         sentence = (
-            f"Customer {customer_id} is no user of ours yet; a checkout, metadata or `rollout billing link` says who."
+            f"Customer {customer_id} is not linked to a user yet; "
+            "a checkout, metadata or `rollout billing link` does that."
         )
         return Outcome(State.PARKED, sentence, f"{CUSTOMER}{customer_id}")
     # Facts of an attempt that failed are gone with its transaction, so what is fresh here has had no effect yet.
@@ -94,7 +95,7 @@ def _handle(
     # Stripe sends some facts with two events (`invoice.paid`, `invoice.payment_succeeded`): the second changes nothing.
     if not fresh and claim.attempt == 1:
         _report_duplicates(session, claim, stated)
-        return Outcome(State.APPLIED, "Another event has told the same before.")
+        return Outcome(State.APPLIED, "An earlier event said the same.")
     metrics.report_money(session, fresh)
     state = sync_user(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
@@ -106,7 +107,7 @@ def _handle(
 def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
-        return Outcome(State.PARKED, UNTOLD, STRIPE)
+        return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
     if stated:
         return None
     if claim.type.startswith(THIN_TYPES):
@@ -169,9 +170,9 @@ def _outcome(stated: Sequence[Fact], state: SyncState, user_id: str) -> Outcome:
     if all(isinstance(fact, Link) for fact in stated):
         return Outcome(State.APPLIED, f"The customer is user {user_id}.")
     if any(isinstance(fact, PackPaid) for fact in stated):
-        return Outcome(State.APPLIED, "What was bought is known already.")
+        return Outcome(State.APPLIED, "This purchase is known already.")
     if state.entitlement is None:
-        return Outcome(State.APPLIED, "Noted; no subscription grants anything yet.")
+        return Outcome(State.APPLIED, "Stored; no subscription grants anything yet.")
     return Outcome(State.APPLIED, f"Confirmed: {state.entitlement.reason}")
 
 

@@ -69,8 +69,8 @@ def test_an_unknown_price_waits_for_the_catalogue_and_is_no_free_plan(
     assert schedule.release_priced(office.now) == 0
     plus = CATALOGUE.plan("plus")
     galaxy = CreditPlan("galaxy", "Galaxy", v2=plus.v2, legacy=plus.legacy, price_keys=("galaxy_monthly",))
-    for module in ("sync", "period_rollover"):
-        monkeypatch.setattr(f"credits_engine.billing.entitlements.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
+    for module in ("entitlements.sync", "schedule"):
+        monkeypatch.setattr(f"credits_engine.billing.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
     monkeypatch.setattr("credits_engine.operations.account_books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
     assert schedule.release_priced(office.now) == 1
     office.work()
