@@ -98,7 +98,9 @@ def archive(session: Session, path: Path, *, now: datetime, actor: str, reason: 
     try:
         rows = _write(session, partial)
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        # Renamed when it is whole: a file of that name is never half an archive.
         partial.replace(path)
+        # The commit may still fail, and then legacy is not archived.
         after_rollback(session, path.unlink)
     finally:
         partial.unlink(missing_ok=True)

@@ -49,6 +49,7 @@ def read(session: Session) -> Safeguards:
 
     def found(name: str, query: Callable[[], Found]) -> Found | None:
         try:
+            # A savepoint for each: what a damaged database can't answer must not end the transaction.
             with session.begin_nested():
                 return query()
         except (SQLAlchemyError, ValueError, TypeError):
@@ -77,6 +78,7 @@ def carry_over(
     denied = _overrides(session, known)
     access.remove_sessions(session)
     if known.people is None:
+        # Nobody can tell who was shut out since the backup, so everybody has to sign in again.
         access.end_sessions(session, jump)
     else:
         access.restore_rows(session, access.PEOPLE, known.people)

@@ -108,7 +108,7 @@ def limits(
     """
     if now not in row.period:
         return None
-    # A plan that was higher within this period keeps its limits to the end: it was paid for.
+    # A plan that was higher within this period keeps its limits to the period's end.
     within = plan_within(row.period, histories, catalogue) if found.is_live else None
     wanted = highest([found.plan, within], catalogue) if within else found.plan
     return None if row.plan == wanted.name else ChangeLimits(row.period, wanted)

@@ -86,8 +86,10 @@ class SubscriptionEntitlement:
 def order(snapshot: Snapshot) -> tuple[object, ...]:
     """Stripe's order of snapshots: an end is final, then the time of the event, then what the object itself tells."""
     return (
+        # An end is final: an older state that arrives later does not bring the subscription back.
         snapshot.status in TERMINAL,
         snapshot.at,
+        # What an update replaced has the update's own second, and comes before it.
         snapshot.source is not Source.BEFORE,
         snapshot.period_start or snapshot.at,
         tuple(Source).index(snapshot.source),
@@ -129,6 +131,7 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     failing_since = _failing_since(history)
     blocked_at = failing_since + GRACE if failing_since else None
     paid_until = (each.period.end for each in _paid_for(history, catalogue) if now in each.period)
+    # Every instant at which the clock alone changes something: the sweep and the next operation look again by then.
     moments = (end, blocked_at, period.end, billing_period(anchor, now).end, *paid_until)
     return SubscriptionEntitlement(
         name,
@@ -169,6 +172,7 @@ def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPla
         for each in _paid_for(history, catalogue)
         if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
     ]
+    # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid.
     if not (history.newest.status in TERMINAL and paid_for) and (granting := during or earlier):
         paid_for.append(_newest_plan(granting, catalogue))
     return highest(paid_for, catalogue) if paid_for else None
