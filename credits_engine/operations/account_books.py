@@ -71,7 +71,7 @@ def read_books(session: Session, account: Account, now: datetime) -> Books:
 
 
 def read_account_books(session: Session, user_id: str, now: datetime) -> tuple[AccountView, Books] | None:
-    """A user and both books as `shown` has them, in one statement; None when the directory lacks the user.
+    """A user and both books as `read_books` has them, in one statement; None when the directory lacks the user.
 
     Raises UnknownPlanError.
     """
@@ -90,7 +90,7 @@ def _read(session: Session, account: Account, row: CounterRow | None, used: Amou
 
 
 def books_at(found: DirectoryAccount, now: datetime) -> Books:
-    """Both books of a user on a page of the directory, as `shown` has them. Raises UnknownPlanError."""
+    """Both books of a user on a page of the directory, as `read_books` has them. Raises UnknownPlanError."""
     account, plan = found.account, CATALOGUE.plan(found.account.plan)
     period = period_at(account.billing_anchor, now)
     row = _in_force(found.row or CounterRow(period, plan.name, NOTHING, plan.v2), plan)

@@ -96,7 +96,7 @@ def commit(
 ) -> ReservationResult:
     """Keep what was reserved, or `amounts` of it, and give the rest back.
 
-    Raises UnknownReservationError, SettledOtherwiseError and CommitTooLargeError; nothing is written then.
+    Raises UnknownReservationError, FinalizedDifferentlyError and CommitTooLargeError; nothing is written then.
     """
     stored = _locked(session, user_id, key)
     # What was let through uncharged holds nothing, however much of it was needed.
@@ -114,7 +114,7 @@ def commit(
 
 
 def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> ReservationResult:
-    """Give back everything that was reserved. Raises UnknownReservationError and SettledOtherwiseError."""
+    """Give back everything that was reserved. Raises UnknownReservationError and FinalizedDifferentlyError."""
     stored = _locked(session, user_id, key)
     return _finalize(session, stored, ReservationState.RELEASED, ChangeContext(now, actor, reason))
 

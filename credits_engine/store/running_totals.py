@@ -148,6 +148,6 @@ def differing(session: Session) -> tuple[int, list[BookTotal]]:
 
 
 def reset(session: Session) -> None:
-    """Begin anew: the next calls of `fold` add everything up again."""
+    """Forget the sums: the next calls of `advance` add everything up again."""
     execute_core(session, TOTALS.delete())
     execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})

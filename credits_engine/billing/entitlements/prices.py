@@ -19,7 +19,7 @@ class PlanWithoutPriceError(ValueError):
 
 
 def check_prices(catalogue: Catalogue) -> None:
-    """Raise UnsellablePlanError unless every plan can be bought and every price of it leads back to it."""
+    """Raise PlanWithoutPriceError unless every plan can be bought and every price of it leads back to it."""
     mistakes = [f"Plan {plan.name!r} has no price that buys it." for plan in catalogue if not plan.price_keys]
     mistakes += [
         f"Price {key!r} of plan {plan.name!r} buys something else."
@@ -32,7 +32,7 @@ def check_prices(catalogue: Catalogue) -> None:
 
 
 def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
-    """The highest plan that its items buy. Raises UnsoldPriceError when none of them is in the catalogue.
+    """The highest plan that its items buy. Raises UnmappedPriceError when none of them is in the catalogue.
 
     During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
     """

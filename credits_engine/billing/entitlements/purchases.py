@@ -29,7 +29,7 @@ def concerns(stated: Iterable[Fact]) -> bool:
 def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
     """Grant and take back what the facts of a user say; a sentence for each change.
 
-    Call it with the user's books locked, as packs are locked behind them. Raises UnsoldPriceError.
+    Call it with the user's books locked, as packs are locked behind them. Raises UnmappedPriceError.
     """
     stated = facts.of_user(session, user_id)
     changes: list[str] = []

@@ -159,7 +159,7 @@ def ends_at(history: History, catalogue: Catalogue) -> datetime | None:
 
 
 def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPlan | None:
-    """The highest plan in force at any time within `span`; None where none was. Raises UnsoldPriceError."""
+    """The highest plan in force at any time within `span`; None where none was. Raises UnmappedPriceError."""
     end = ends_at(history, catalogue) if history.grants else None
     if not history.grants or (end is not None and end <= span.start):
         return None

@@ -56,7 +56,7 @@ def handle(
 ) -> Outcome:
     """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
 
-    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnsoldPriceError and
+    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnmappedPriceError and
     LostClaimError; then nothing may be committed.
     """
     outcome = _handle(session, claim, stated, now=now, fetched=fetched)
