@@ -12,8 +12,9 @@ from credits_engine.api import card, schemas
 from credits_engine.api import operations as api
 from credits_engine.billing import schedule
 from credits_engine.billing import schemas as billing_schemas
+from credits_engine.billing.entitlements.sync import sync_account
 from credits_engine.migration import advance_check_job, advance_gate
-from credits_engine.operations import execution
+from credits_engine.operations import account_books, execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
 from credits_engine.store import guard_queries
@@ -23,6 +24,7 @@ def init_app(app: Flask) -> None:
     """Mount the credits on the application."""
     register_migration(CREDITS)
     execution.init_app(app)
+    account_books.ACCOUNT_SYNC.set(app, sync_account)
     api.init_app(app)
     schedule.init_app(app)
     app.register_blueprint(card.bp)

@@ -8,15 +8,27 @@ from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, JSON, BigInteger, ColumnElement, Dialect, String, TypeDecorator, func, literal_column
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    String,
+    TypeDecorator,
+    func,
+    literal_column,
+)
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from credits_engine.engines.amounts import KINDS, Amounts, ByKind, Limits
 
 FIGURES_REMEMBERED = 4_096
 
-Figures = TypeVar("Figures", bound=ByKind[Any])
+Stored = ByKind[int] | ByKind[int | None]
+Figures = TypeVar("Figures", bound=Stored)
 Made = TypeVar("Made")
 
 
@@ -40,11 +52,11 @@ class _FiguresType(TypeDecorator[Figures]):
         return lambda array: None if array is None else made(*array)
 
 
-def _list(value: ByKind[Any] | None) -> list[Any] | None:
+def _list(value: Stored | None) -> list[int | None] | None:
     return None if value is None else list(value.stored)
 
 
-def _text(value: ByKind[Any] | None) -> str | None:
+def _text(value: Stored | None) -> str | None:
     return None if value is None else _written(value.stored)
 
 
@@ -94,7 +106,7 @@ class amount_of(FunctionElement[int]):  # noqa: N801 - written like a function o
     type = BigInteger()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[Any], kind: str) -> None:
+    def __init__(self, column: ColumnElement[Amounts], kind: str) -> None:
         super().__init__(column, literal_column(str(KINDS.index(kind))))  # type: ignore[arg-type]
 
 
@@ -119,12 +131,12 @@ class distance_of(FunctionElement[int]):  # noqa: N801
     inherit_cache = True
 
 
-def sum_of(one: ColumnElement[Any], other: ColumnElement[Any]) -> amounts_of:
+def sum_of(one: ColumnElement[Amounts], other: ColumnElement[Amounts]) -> amounts_of:
     """Two amounts added up."""
     return amounts_of(*(amount_of(one, kind) + amount_of(other, kind) for kind in KINDS))
 
 
-def summed(column: ColumnElement[Any]) -> amounts_of:
+def summed(column: ColumnElement[Amounts]) -> amounts_of:
     """Sum a column over rows; 0 over none."""
     return amounts_of(*(func.coalesce(func.sum(amount_of(column, kind)), 0) for kind in KINDS))
 
@@ -135,40 +147,40 @@ def per_kinds(build: Callable[[], Made]) -> Callable[[], Made]:
     return lambda: made(len(KINDS))
 
 
-def _parts(compiler: Any, of: FunctionElement[Any], words: dict[str, Any]) -> list[str]:
-    return [compiler.process(each, **words) for each in of.clauses]
+def _parts(compiler: SQLCompiler, of: FunctionElement[Any], options: dict[str, object]) -> list[str]:
+    return [compiler.process(each, **options) for each in of.clauses]
 
 
 @compiles(amount_of)
-def _amount_of(of: amount_of, compiler: Any, **words: Any) -> str:
-    column, place = _parts(compiler, of, words)
+def _amount_of(of: amount_of, compiler: SQLCompiler, **options: object) -> str:
+    column, place = _parts(compiler, of, options)
     return element(compiler.dialect.name, column, int(place))
 
 
 @compiles(amounts_of)
-def _amounts_of(of: amounts_of, compiler: Any, **words: Any) -> str:
-    return array(compiler.dialect.name, _parts(compiler, of, words))
+def _amounts_of(of: amounts_of, compiler: SQLCompiler, **options: object) -> str:
+    return array(compiler.dialect.name, _parts(compiler, of, options))
 
 
 @compiles(total_of)
-def _total_of(of: total_of, compiler: Any, **words: Any) -> str:
-    return f"(SELECT coalesce(sum(n), 0) FROM unnest({_parts(compiler, of, words)[0]}) n)"  # noqa: S608
+def _total_of(of: total_of, compiler: SQLCompiler, **options: object) -> str:
+    return f"(SELECT coalesce(sum(n), 0) FROM unnest({_parts(compiler, of, options)[0]}) n)"  # noqa: S608
 
 
 @compiles(total_of, "sqlite")
-def _total_of_json(of: total_of, compiler: Any, **words: Any) -> str:
-    return f"(SELECT coalesce(sum(value), 0) FROM json_each({_parts(compiler, of, words)[0]}))"  # noqa: S608
+def _total_of_json(of: total_of, compiler: SQLCompiler, **options: object) -> str:
+    return f"(SELECT coalesce(sum(value), 0) FROM json_each({_parts(compiler, of, options)[0]}))"  # noqa: S608
 
 
 @compiles(distance_of)
-def _distance_of(of: distance_of, compiler: Any, **words: Any) -> str:
-    one, other = _parts(compiler, of, words)
+def _distance_of(of: distance_of, compiler: SQLCompiler, **options: object) -> str:
+    one, other = _parts(compiler, of, options)
     return f"(SELECT sum(abs(coalesce(a, 0) - coalesce(b, 0))) FROM unnest({one}, {other}) f(a, b))"  # noqa: S608
 
 
 @compiles(distance_of, "sqlite")
-def _distance_of_json(of: distance_of, compiler: Any, **words: Any) -> str:
-    one, other = _parts(compiler, of, words)
+def _distance_of_json(of: distance_of, compiler: SQLCompiler, **options: object) -> str:
+    one, other = _parts(compiler, of, options)
     return (
         "(SELECT sum(abs(coalesce(a.value, 0) - coalesce(b.value, 0))) "  # noqa: S608
         f"FROM json_each({one}) a FULL JOIN json_each({other}) b ON b.key = a.key)"

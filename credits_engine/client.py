@@ -8,7 +8,7 @@ doesn't get through is tried again in the background until the reservation would
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +45,7 @@ class RemoteBackend:
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._limit_seconds = limit_seconds
         self._local = threading.local()
-        self._unsettled: queue.SimpleQueue[tuple[float, dict[str, Any]]] = queue.SimpleQueue()
+        self._unsettled: queue.SimpleQueue[tuple[float, Mapping[str, object]]] = queue.SimpleQueue()
         self._settler: threading.Thread | None = None
 
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
@@ -68,7 +68,7 @@ class RemoteBackend:
         body = {"userId": user_id, "idempotencyKey": key, "reason": reason[:300]}
         self._call("release", body, self._limit_seconds)
 
-    def _call(self, action: str, body: dict[str, Any], limit_seconds: float) -> dict[str, Any]:
+    def _call(self, action: str, body: Mapping[str, object], limit_seconds: float) -> dict[str, Any]:
         connection = self._connection(limit_seconds)
         try:
             connection.request("POST", f"/api/credits/{action}", json.dumps(body), self._headers)
@@ -79,8 +79,8 @@ class RemoteBackend:
             answer = json.loads(response.read())
         except (OSError, HTTPException, ValueError) as error:
             connection.close()
-            words = f"The credits did not answer in {limit_seconds * 1000:.0f} ms; repeat the request with its key."
-            raise Problem(503, "CREDITS_UNREACHABLE", words, headers={"Retry-After": "1"}) from error
+            message = f"The credits did not answer in {limit_seconds * 1000:.0f} ms; repeat the request with its key."
+            raise Problem(503, "CREDITS_UNREACHABLE", message, headers={"Retry-After": "1"}) from error
         if response.status == 200:
             found: dict[str, Any] = answer
             return found
@@ -94,7 +94,7 @@ class RemoteBackend:
             connection = self._local.connection = kind(self._host, self._port, timeout=limit_seconds)
         return connection
 
-    def _later(self, body: dict[str, Any]) -> None:
+    def _later(self, body: Mapping[str, object]) -> None:
         self._unsettled.put((time.monotonic() + RESERVED_SECONDS, body))
         if self._settler is None or not self._settler.is_alive():
             self._settler = threading.Thread(target=self._finalize, name="credits-settler", daemon=True)

@@ -160,10 +160,10 @@ class LocalBackend:
 def reservation_state(user_id: str, key: str) -> ReservationState:
     """Return the state of the reservation under `key`. Raises Problem when there is none."""
     with read_only() as session:
-        held = rows.find(session, user_id, key)
-    if held is None:
+        reservation = rows.find(session, user_id, key)
+    if reservation is None:
         raise Problem(409, "IDEMPOTENCY_KEY_REUSED", f"Key {key!r} was used for something that reserved nothing.")
-    return held.state
+    return reservation.state
 
 
 def _refused(problem: Problem) -> Response:

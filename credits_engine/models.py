@@ -22,8 +22,8 @@ ROOMY = {"postgresql_with": {"fillfactor": 70}}
 
 
 def _never_negative(column: str, name: str) -> tuple[CheckConstraint, CheckConstraint]:
-    words = {"postgresql": f"0 <= ALL ({column})", "sqlite": f"{column} NOT LIKE '%-%'"}
-    postgresql, sqlite = (CheckConstraint(check, name=name).ddl_if(dialect) for dialect, check in words.items())
+    conditions = {"postgresql": f"0 <= ALL ({column})", "sqlite": f"{column} NOT LIKE '%-%'"}
+    postgresql, sqlite = (CheckConstraint(check, name=name).ddl_if(dialect) for dialect, check in conditions.items())
     return postgresql, sqlite
 
 
@@ -240,3 +240,23 @@ class AdvanceCheckRun(Base):
     operations: Mapped[int] = mapped_column(BigInteger)
     mismatches: Mapped[int] = mapped_column(BigInteger)
     unlike: Mapped[int] = mapped_column(BigInteger)
+
+
+class BillingAccount(Base):
+    """A user's entitlement, and when the clock alone will change it. Its row is the user's lock.
+
+    Billing writes it; every operation reads `blocked` and `due_at` beside the user.
+    """
+
+    __tablename__ = "billing_account"
+    __table_args__ = (Index("ix_billing_account_due", "due_at"),)
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    original_plan: Mapped[str] = mapped_column(Text)
+    subscription_id: Mapped[str | None] = mapped_column(Text)
+    service_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    service_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    blocked: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

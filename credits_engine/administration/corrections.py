@@ -5,8 +5,6 @@ Both books are always corrected together, each in the period that runs now, so t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -14,10 +12,10 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import Book, EngineName
-from credits_engine.engines.receipts import EntryType
+from credits_engine.engines.receipts import Columns, EntryType
 from credits_engine.operations.account_books import Books, load_for_update
 from credits_engine.operations.consumption import Evaluate, KeyConflictError, UnknownUserError
-from credits_engine.store import accounts, corrections, journal
+from credits_engine.store import accounts, books, journal
 from credits_engine.store.accounts import EVERYBODY, Account, KnownKey
 
 
@@ -33,70 +31,79 @@ class Correction:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """Credits to give back (positive) or take away (negative), once under `key`.
+
+    With `beyond_limit` more may be taken than is left.
+    """
+
+    user_id: str
+    given: Amounts
+    key: str | None = None
+    beyond_limit: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two adjustments exactly when they move the same amounts."""
+        return f"{EntryType.ADJUST} {self.given.fingerprint}"
+
+
 class CorrectionRefused(ValueError):  # noqa: N818 - named after what the caller gets
     """The correction would take a book where no operation could have taken it."""
 
 
-def reset(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> Correction:
+def reset(session: Session, user_id: str, change: ChangeContext) -> Correction:
     """Nothing used, in both running periods. Raises UnknownUserError and UnknownPlanError."""
     account, _ = _find_account(session, user_id)
-    both, _ = load_for_update(session, account, key="", now=now)
-    posted = {name: NOTHING - both.of(name).used for name in EngineName}
-    return _posted(session, EntryType.RESET, user_id, both, posted, now=now, actor=actor, reason=reason)
+    loaded, _ = load_for_update(session, account, key="", now=change.now)
+    posted = {name: NOTHING - loaded.of(name).used for name in EngineName}
+    return _post(session, EntryType.RESET, {"user_id": user_id}, loaded, posted, change=change)
 
 
-def adjust(
-    session: Session,
-    user_id: str,
-    given: Amounts,
-    *,
-    evaluate: Evaluate,
-    now: datetime,
-    actor: str,
-    reason: str,
-    key: str | None = None,
-    beyond_limit: bool = False,
-) -> Correction:
-    """Give credits back (positive) or take some away (negative), as the serving book allows.
+def adjust(session: Session, adjustment: Adjustment, change: ChangeContext, *, evaluate: Evaluate) -> Correction:
+    """Move the books by an adjustment, as the serving one allows.
 
     The other book moves by as much of it as it holds, and the answer says how much. Under a key the same adjustment
     happens once. Raises CorrectionRefused, KeyConflictError, UnknownUserError and UnknownPlanError.
     """
-    fingerprint = f"{EntryType.ADJUST} {given.fingerprint}"
+    user_id, key = adjustment.user_id, adjustment.key
     account, known = _find_account(session, user_id, key)
-    both, known = load_for_update(session, account, key=key or "", now=now, known=known)
+    loaded, known = load_for_update(session, account, key=key or "", now=change.now, known=known)
+    # Only under the locks is `known` final: another request with this key may have committed while we waited for them.
     if key and known:
-        return _replayed(session, known, fingerprint, key)
+        return _replayed(session, known, adjustment.fingerprint, key)
     serving = evaluate(account).engine
-    if mistakes := _beyond(both.of(serving), given, beyond_limit=beyond_limit):
+    if mistakes := _beyond(loaded.of(serving), adjustment):
         raise CorrectionRefused(f"{' '.join(mistakes)} The {serving} book is left as it was.")
-    posted = {name: _clipped(both.of(name), given) for name in EngineName}
-    done = _posted(session, EntryType.ADJUST, user_id, both, posted, now=now, actor=actor, reason=reason, key=key)
+    # Each book by what it holds: the one that does not serve may have less to give back, and neither goes below zero.
+    posted = {name: _clipped(loaded.of(name), adjustment.given) for name in EngineName}
+    done = _post(session, EntryType.ADJUST, {"user_id": user_id, "operation_key": key}, loaded, posted, change=change)
     if key and not journal.remember(
-        session, user_id, key, fingerprint=fingerprint, journal_id=done.journal_id, now=now
+        session, user_id, key, fingerprint=adjustment.fingerprint, journal_id=done.journal_id, now=change.now
     ):
         raise KeyConflictError(f"Key {key!r} is being answered by another request; try again.")
     return done
 
 
-def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
+def freeze(session: Session, user_id: str, change: ChangeContext) -> bool:
     """Stop all consumption of a user, or of everybody as `*`. False when it was stopped before, which stays as it was.
 
     Raises UnknownUserError.
     """
     if user_id != EVERYBODY:
         _find_account(session, user_id)
-    if not corrections.freeze(session, user_id, now=now, actor=actor, reason=reason):
+    if not accounts.freeze(session, user_id, now=change.now, actor=change.actor, reason=change.reason):
         return False
-    post_adjustment(session, EntryType.FREEZE, user_id, now=now, actor=actor, reason=reason)
+    post_adjustment(session, EntryType.FREEZE, {"user_id": user_id}, change)
     return True
 
 
-def unfreeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
+def unfreeze(session: Session, user_id: str, change: ChangeContext) -> bool:
     """Let them consume again. False when nothing stood against it."""
-    if not corrections.unfreeze(session, user_id):
+    if not accounts.unfreeze(session, user_id):
         return False
-    post_adjustment(session, EntryType.UNFREEZE, user_id, now=now, actor=actor, reason=reason)
+    post_adjustment(session, EntryType.UNFREEZE, {"user_id": user_id}, change)
     return True
 
 
@@ -107,14 +114,14 @@ def _find_account(session: Session, user_id: str, key: str | None = None) -> tup
     return found
 
 
-def _beyond(book: Book, given: Amounts, *, beyond_limit: bool) -> list[str]:
+def _beyond(book: Book, adjustment: Adjustment) -> list[str]:
     """Why the book can't follow, for each kind a sentence."""
     mistakes = []
     for kind in KINDS:
-        used, limit, amount = book.used[kind], book.limits[kind], given[kind]
+        used, limit, amount = book.used[kind], book.limits[kind], adjustment.given[kind]
         if amount > used:
             mistakes.append(f"{amount} {kind} can't be given back: {used} are used in this period.")
-        if amount < 0 and limit is not None and used - amount > limit and not beyond_limit:
+        if amount < 0 and limit is not None and used - amount > limit and not adjustment.beyond_limit:
             mistakes.append(f"{-amount} {kind} can't be taken: {max(limit - used, 0)} of {limit} are left.")
     return mistakes
 
@@ -123,43 +130,31 @@ def _clipped(book: Book, given: Amounts) -> Amounts:
     return Amounts.of(lambda kind: -min(given[kind], book.used[kind]))
 
 
-def _posted(
+def _post(
     session: Session,
     type_: EntryType,
-    user_id: str,
-    both: Books,
+    subject: Columns,
+    loaded: Books,
     posted: Mapping[EngineName, Amounts],
     *,
-    now: datetime,
-    actor: str,
-    reason: str,
-    key: str | None = None,
+    change: ChangeContext,
 ) -> Correction:
+    """Move both books by `posted` and journal it; `subject` are the journal's columns of whom it is about."""
     v2, legacy = (EngineName.V2, EngineName.LEGACY)
-    corrections.post_each(
-        session, user_id, v2=(both.v2.period, posted[v2]), legacy=(both.legacy.period, posted[legacy])
-    )
-    before = {name.value: str(both.of(name).used) for name in EngineName}
-    after = {name.value: str(both.of(name).used + posted[name]) for name in EngineName}
-    journal_id = post_adjustment(
-        session,
-        type_,
-        user_id,
-        now=now,
-        actor=actor,
-        reason=reason,
-        before=before,
-        after=after,
-        details={**_columns(both, posted), "operation_key": key},
-    )
-    return Correction(journal_id, user_id, type_, posted, reason)
+    user_id = subject["user_id"]
+    books.post_each(session, user_id, v2=(loaded.v2.period, posted[v2]), legacy=(loaded.legacy.period, posted[legacy]))
+    before = {name.value: str(loaded.of(name).used) for name in EngineName}
+    after = {name.value: str(loaded.of(name).used + posted[name]) for name in EngineName}
+    columns = {**subject, **_columns(loaded, posted)}
+    journal_id = post_adjustment(session, type_, columns, change, before=before, after=after)
+    return Correction(journal_id, user_id, type_, posted, change.reason)
 
 
-def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any]:
+def _columns(loaded: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, object]:
     """Return the journal columns of both books: before the correction, and the amounts posted."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name in EngineName:
-        book = both.of(name)
+        book = loaded.of(name)
         found |= {
             f"{name.value}_period_start": book.period.start,
             f"{name.value}_period_end": book.period.end,
@@ -173,26 +168,17 @@ def _columns(both: Books, posted: Mapping[EngineName, Amounts]) -> dict[str, Any
 def post_adjustment(
     session: Session,
     type_: EntryType,
-    user_id: str,
+    columns: Columns,
+    change: ChangeContext,
     *,
-    now: datetime,
-    actor: str,
-    reason: str,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-    details: Mapping[str, Any] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
 ) -> int:
-    """Write one row of the journal and one of the audit trail; returns the id of the former."""
-    row = {"type": type_.value, "occurred_at": now, "user_id": user_id, "reason": reason, "actor": actor}
-    journal_id = journal.append(session, {**row, **(details or {})})
-    audit.record(
-        session,
-        ChangeContext(now, actor, reason),
-        action=f"credits.{type_}",
-        subject=f"credits:{user_id}",
-        before=before,
-        after=after,
-    )
+    """Write one row of the journal, with these columns beside, and one of the audit trail; returns the row's id."""
+    row = {"type": type_.value, "occurred_at": change.now, "reason": change.reason, "actor": change.actor}
+    journal_id = journal.append(session, {**row, **columns})
+    subject = f"credits:{columns['user_id']}"
+    audit.record(session, change, action=f"credits.{type_}", subject=subject, before=before, after=after)
     return journal_id
 
 

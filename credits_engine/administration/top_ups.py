@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from credits_engine.administration.corrections import CorrectionRefused, post_adjustment
 from credits_engine.engines.amounts import Amounts, Kind
 from credits_engine.engines.packs import Allocation, Pack
@@ -44,9 +45,7 @@ class Purchase:
         return f"{EntryType.TOP_UP} {self.kind} {self.amount} {self.expires_at.isoformat()}"
 
 
-def top_up(
-    session: Session, purchase: Purchase, *, now: datetime, actor: str, reason: str, key: str | None = None
-) -> TopUp:
+def top_up(session: Session, purchase: Purchase, change: ChangeContext, *, key: str | None = None) -> TopUp:
     """Give the user a pack. Under a key it is given once.
 
     Raises UnknownUserError, KeyConflictError, LostRaceError, and CorrectionRefused for what would have expired already.
@@ -57,39 +56,39 @@ def top_up(
     _, known = found
     if known:
         return _replayed(session, purchase, known, key)
-    if purchase.expires_at <= now:
+    if purchase.expires_at <= change.now:
         raise CorrectionRefused(f"The pack would have expired at {purchase.expires_at.isoformat()}; name a later end.")
     pack_id = packs.add(
-        session, purchase.user_id, purchase.kind, purchase.amount, bought_at=now, expires_at=purchase.expires_at
+        session, purchase.user_id, purchase.kind, purchase.amount, bought_at=change.now, expires_at=purchase.expires_at
     )
-    journal_id = _post(session, purchase, pack_id, now=now, actor=actor, reason=reason, key=key)
+    journal_id = _post(session, purchase, pack_id, change, key)
     if key and not journal.remember(
-        session, purchase.user_id, key, fingerprint=purchase.fingerprint, journal_id=journal_id, now=now
+        session, purchase.user_id, key, fingerprint=purchase.fingerprint, journal_id=journal_id, now=change.now
     ):
         raise LostRaceError(f"Key {key!r} is being answered by another request; try again.")
     packs.move(session, journal_id, (Allocation(pack_id, purchase.kind, purchase.amount),))
     return TopUp(journal_id, _locked(session, pack_id), purchase.amount)
 
 
-def revoke(session: Session, pack_id: int, *, now: datetime, actor: str, reason: str) -> TopUp:
+def revoke(session: Session, pack_id: int, change: ChangeContext) -> TopUp:
     """End a pack now, as after a refund; what was spent of it stays spent. Raises UnknownPackError, CorrectionRefused.
 
     What a running reservation holds of it goes back into the ended pack, where nobody can spend it.
     """
     pack = _locked(session, pack_id)
-    if pack.expires_at <= now:
+    if pack.expires_at <= change.now:
         raise CorrectionRefused(f"Pack {pack_id} expired at {pack.expires_at.isoformat()}; nothing is left to revoke.")
-    packs.end(session, pack_id, now)
-    return _emptied(session, pack, EntryType.PACK_REVOKE, now=now, actor=actor, reason=reason)
+    packs.end(session, pack_id, change.now)
+    return _lower(session, pack, pack.remaining, EntryType.PACK_REVOKE, change)
 
 
-def take_back(session: Session, pack_id: int, amount: int, *, now: datetime, actor: str, reason: str) -> TopUp:
+def take_back(session: Session, pack_id: int, amount: int, change: ChangeContext) -> TopUp:
     """Take unspent credits out of a pack that goes on, as after a refund of a part. Raises UnknownPackError.
 
     `amount` is at most what the pack holds.
     """
     pack = _locked(session, pack_id)
-    return _lowered(session, pack, amount, EntryType.PACK_REVOKE, now=now, actor=actor, reason=reason)
+    return _lower(session, pack, amount, EntryType.PACK_REVOKE, change)
 
 
 def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
@@ -98,47 +97,30 @@ def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
     if pack.remaining == 0 or now < pack.expires_at:
         return None
     reason = f"{pack.remaining} {pack.kind} of a pack expired at {pack.expires_at.isoformat()}."
-    return _emptied(session, pack, EntryType.PACK_EXPIRE, now=now, actor=CLOCK, reason=reason)
+    return _lower(session, pack, pack.remaining, EntryType.PACK_EXPIRE, ChangeContext(now, CLOCK, reason))
 
 
-def _post(
-    session: Session, purchase: Purchase, pack_id: int, *, now: datetime, actor: str, reason: str, key: str | None
-) -> int:
+def _post(session: Session, purchase: Purchase, pack_id: int, change: ChangeContext, key: str | None) -> int:
     described = {"pack": pack_id, "expiresAt": purchase.expires_at.isoformat()}
-    return post_adjustment(
-        session,
-        EntryType.TOP_UP,
-        purchase.user_id,
-        now=now,
-        actor=actor,
-        reason=reason,
-        after={**described, purchase.kind: purchase.amount},
-        details={
-            "operation_key": key,
-            "requested": Amounts(**{purchase.kind: purchase.amount}),
-            "context": described,
-        },
-    )
+    columns = {
+        "user_id": purchase.user_id,
+        "operation_key": key,
+        "requested": Amounts(**{purchase.kind: purchase.amount}),
+        "context": described,
+    }
+    after = {**described, purchase.kind: purchase.amount}
+    return post_adjustment(session, EntryType.TOP_UP, columns, change, after=after)
 
 
-def _emptied(session: Session, pack: Pack, type_: EntryType, *, now: datetime, actor: str, reason: str) -> TopUp:
-    return _lowered(session, pack, pack.remaining, type_, now=now, actor=actor, reason=reason)
-
-
-def _lowered(
-    session: Session, pack: Pack, by: int, type_: EntryType, *, now: datetime, actor: str, reason: str
-) -> TopUp:
-    journal_id = post_adjustment(
-        session,
-        type_,
-        pack.user_id,
-        now=now,
-        actor=actor,
-        reason=reason,
-        before={"pack": pack.id, "remaining": pack.remaining},
-        after={"pack": pack.id, "remaining": pack.remaining - by},
-        details={"requested": Amounts(**{pack.kind: -by}), "context": {"pack": pack.id}},
-    )
+def _lower(session: Session, pack: Pack, by: int, type_: EntryType, change: ChangeContext) -> TopUp:
+    columns = {
+        "user_id": pack.user_id,
+        "requested": Amounts(**{pack.kind: -by}),
+        "context": {"pack": pack.id},
+    }
+    before = {"pack": pack.id, "remaining": pack.remaining}
+    after = {"pack": pack.id, "remaining": pack.remaining - by}
+    journal_id = post_adjustment(session, type_, columns, change, before=before, after=after)
     if by:
         packs.move(session, journal_id, (Allocation(pack.id, pack.kind, -by),))
     return TopUp(journal_id, _locked(session, pack.id), -by)

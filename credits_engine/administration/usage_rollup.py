@@ -6,7 +6,7 @@ from flask import Flask
 
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import jobs
-from credits_engine.store import running_totals, usage_days
+from credits_engine.store import running_totals, usage
 
 EVERY_SECONDS = 60.0
 STEPS_MAX = 40
@@ -18,7 +18,7 @@ def roll_up_usage() -> int:
     reached = -1
     for _ in range(STEPS_MAX):
         with transaction() as session:
-            mark = usage_days.roll_up(session)
+            mark = usage.roll_up(session)
         # On PostgreSQL the first step marks, and the second one, where nobody holds it up, adds.
         if reached >= 0 and mark - reached < running_totals.ROWS_AT_ONCE:
             return mark

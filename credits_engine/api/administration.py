@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, top_ups
-from credits_engine.administration.corrections import Correction
+from credits_engine.administration.corrections import Adjustment, Correction
 from credits_engine.administration.top_ups import TopUp
 from credits_engine.api import journal_entries, query_params, requests, serializers
 from credits_engine.engines.comparison import Variance
@@ -17,8 +18,8 @@ from credits_engine.engines.decisions import EngineName
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import UnknownUserError
 from credits_engine.operations.routing import flag_lookup
-from credits_engine.store import accounts, journal_pages
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store import accounts, journal
+from credits_engine.store.journal import Filters
 
 bp = Blueprint("credits_admin", __name__, url_prefix="/api/admin/credits")
 
@@ -28,10 +29,10 @@ SHEET_ROWS = 10_000
 @bp.post("/reset")
 @require_role("owner")
 def reset_view() -> ResponseReturnValue:
-    """Nothing used any more, in both books."""
+    """Set the used credits of a user to zero, in both books."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
-        done = corrections.reset(session, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        done = corrections.reset(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))
     return jsonify(_correction(done))
 
 
@@ -44,14 +45,9 @@ def adjust_view() -> ResponseReturnValue:
     with transaction() as session:
         done = corrections.adjust(
             session,
-            body.userId,
-            body.amounts_set,
+            Adjustment(body.userId, body.amounts_set, key=key, beyond_limit=body.allowBeyondLimit),
+            ChangeContext(now, actor(), body.reason),
             evaluate=flag_lookup(session, now),
-            now=now,
-            actor=actor(),
-            reason=body.reason,
-            key=key,
-            beyond_limit=body.allowBeyondLimit,
         )
     headers = {serializers.REPLAYED_HEADER: "true"} if done.replayed else {}
     return jsonify(_correction(done)), headers
@@ -64,7 +60,7 @@ def top_up_view() -> ResponseReturnValue:
     body = requests.parsed(requests.TopUpRequest, _json())
     key = requests.optional_key(body)
     with transaction() as session:
-        done = top_ups.top_up(session, body.purchase, now=datetime.now(UTC), actor=actor(), reason=body.reason, key=key)
+        done = top_ups.top_up(session, body.purchase, ChangeContext(datetime.now(UTC), actor(), body.reason), key=key)
     headers = {serializers.REPLAYED_HEADER: "true"} if done.replayed else {}
     return jsonify(_top_up(done)), headers
 
@@ -75,7 +71,7 @@ def revoke_view() -> ResponseReturnValue:
     """End a pack, as after a refund; what was spent of it stays spent."""
     body = requests.parsed(requests.RevokeRequest, _json())
     with transaction() as session:
-        done = top_ups.revoke(session, body.packId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        done = top_ups.revoke(session, body.packId, ChangeContext(datetime.now(UTC), actor(), body.reason))
     return jsonify(_top_up(done))
 
 
@@ -85,7 +81,7 @@ def freeze_view() -> ResponseReturnValue:
     """Stop the consumption of a user, or of everybody as `*`."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
-        changed = corrections.freeze(session, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        changed = corrections.freeze(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))
     return jsonify({"userId": body.userId, "frozen": True, "changed": changed})
 
 
@@ -95,7 +91,7 @@ def unfreeze_view() -> ResponseReturnValue:
     """Let them consume again."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
-        changed = corrections.unfreeze(session, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        changed = corrections.unfreeze(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))
     return jsonify({"userId": body.userId, "frozen": False, "changed": changed})
 
 
@@ -111,8 +107,8 @@ def user_view(user_id: str) -> ResponseReturnValue:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
         account, _ = found
         evaluation = flag_lookup(session, now)(account)
-        both = account_books.read_books(session, account, now)
-        journal = journal_pages.journal(session, filters, limit=query_params.limit())
+        loaded = account_books.read_books(session, account, now)
+        page = journal.entries(session, filters, limit=query_params.limit())
     return jsonify(
         {
             "userId": user_id,
@@ -121,8 +117,8 @@ def user_view(user_id: str) -> ResponseReturnValue:
             "billingAnchor": serializers.instant(account.billing_anchor) if account.billing_anchor else None,
             "because": evaluation.reason,
             **serializers.engine_document(evaluation.engine),
-            "books": {name.value: serializers.status_document(both, name) for name in EngineName},
-            "journal": journal_entries.page(journal, journal_entries.full_entry),
+            "books": {name.value: serializers.status_document(loaded, name) for name in EngineName},
+            "journal": journal_entries.page(page, journal_entries.full_entry),
         }
     )
 
@@ -144,11 +140,11 @@ def variances_view() -> ResponseReturnValue:
         cause=query_params.text("cause"),
         engine=query_params.engine(),
     )
-    shown = replace(filters, before_id=query_params.cursor())
+    page_filters = replace(filters, before_id=query_params.cursor())
     as_sheet = query_params.wants_csv()
     with read_only() as session:
-        found = journal_pages.variances(session, shown, limit=SHEET_ROWS if as_sheet else query_params.limit())
-        groups = [] if as_sheet else journal_pages.variance_groups(session, filters)
+        found = journal.variances(session, page_filters, limit=SHEET_ROWS if as_sheet else query_params.limit())
+        groups = [] if as_sheet else journal.variance_groups(session, filters)
     if as_sheet:
         rows = [journal_entries.flat(journal_entries.full_entry({**row, "context": None})) for row in found.rows]
         columns = tuple(rows[0]) if rows else ("id",)

@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from flask import Response
@@ -11,16 +10,15 @@ from flask import Response
 from credits_engine.api.serializers import Document, by_kind, instant
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
-from credits_engine.engines.receipts import EntryType
-from credits_engine.store.journal_pages import Page
+from credits_engine.engines.receipts import Columns
+from credits_engine.store.journal import OPERATIONS, Page
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NEXT_HEADER = "X-Next-Cursor"
 PLAIN = ("used", "limit", "charged")
-OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 
 
-def own_entry(row: Mapping[str, Any]) -> Document:
+def own_entry(row: Columns) -> Document:
     """Serialize an operation for its user: the request, the charge and the reason."""
     return {
         "id": row["id"],
@@ -36,7 +34,7 @@ def own_entry(row: Mapping[str, Any]) -> Document:
     }
 
 
-def full_entry(row: Mapping[str, Any]) -> Document:
+def full_entry(row: Columns) -> Document:
     """Everything about an operation: both answers, what they were based on, and how they differ."""
     return own_entry(row) | {
         "userId": row["user_id"],
@@ -52,7 +50,7 @@ def full_entry(row: Mapping[str, Any]) -> Document:
     }
 
 
-def page(found: Page, entry: Any) -> Document:
+def page(found: Page, entry: Callable[[Columns], Document]) -> Document:
     """One page, and where the next one begins."""
     following = found.next_before
     return {
@@ -83,9 +81,9 @@ def plain(value: object) -> object:
     return "" if value is None else value
 
 
-def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(document: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """A document as one row: nested names are joined by a dot."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in document.items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{name}.")
@@ -94,7 +92,7 @@ def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _engine_result(row: Mapping[str, Any], engine: EngineName) -> Document:
+def _engine_result(row: Columns, engine: EngineName) -> Document:
     name = engine.value
     start, end = row[f"{name}_period_start"], row[f"{name}_period_end"]
     return {
@@ -107,12 +105,12 @@ def _engine_result(row: Mapping[str, Any], engine: EngineName) -> Document:
     }
 
 
-def _from_packs(row: Mapping[str, Any]) -> Document:
+def _from_packs(row: Columns) -> Document:
     """Return the part of a charge that packs paid: all that was not posted to a book; negative for refunds."""
     if row["type"] in OPERATIONS:
         return by_kind(row["charged"] - row["v2_posted"])
     return by_kind(Amounts(*(row["context"] or {}).get("drawn", ())))
 
 
-def _by_kind(row: Mapping[str, Any], name: str) -> Document:
+def _by_kind(row: Columns, name: str) -> Document:
     return dict.fromkeys(KINDS) if row[name] is None else by_kind(row[name])

@@ -1,6 +1,25 @@
-"""The credits over HTTP: services consume for users, users see what they have."""
+"""The credits over HTTP: services consume for users, users see what they have.
 
+The life of a consumption, from `consume_view` on:
+
+1. The body becomes an `Operation`, its key from the header or the body (`api/requests.py`).
+2. A transaction is opened, and begun again where another request takes the same key (`operations/execution.py`). On
+   PostgreSQL a function answers all of the next steps in one statement (`operations/stored_procedure.py`).
+3. The user, both books and the key are loaded; a known key gets its first receipt (`operations/consumption.py`,
+   `operations/account_books.py`, `store/books.py`). Billing brings an account up to date that has fallen due.
+4. The flag says which engine serves, inside the same transaction (`operations/routing.py`).
+5. Both engines decide, the shadow within its time, and neither can harm the other (`engines/legacy.py`,
+   `engines/v2.py`, `engines/observation.py`).
+6. Their answers are compared (`engines/comparison.py`).
+7. What the serving one charged goes into both books, one row with both answers into the journal, and the key leads
+   to it (`store/books.py`, `store/packs.py`, `store/journal.py`).
+8. After the commit the guard's signals are counted (`operations/guard_signals.py`), and the receipt is written as
+   JSON or as a problem (`api/serializers.py`).
+"""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -24,13 +43,12 @@ from credits_engine.operations.reservations import (
     UnknownReservationError,
 )
 from credits_engine.operations.routing import flag_lookup, is_v2_on
-from credits_engine.remediation.approval import ApprovalRefused, UnknownReportError
 from credits_engine.store import reservations as reservation_rows
 from credits_engine.store.reservations import ReservationState
 
 bp = Blueprint("credits", __name__, url_prefix="/api")
 
-REFUSALS = {
+REFUSALS: Mapping[type[Exception], tuple[int, str]] = {
     UnknownUserError: (422, "UNKNOWN_USER"),
     UnknownPlanError: (422, "UNKNOWN_PLAN"),
     KeyConflictError: (409, "IDEMPOTENCY_KEY_REUSED"),
@@ -40,8 +58,6 @@ REFUSALS = {
     CommitTooLargeError: (422, "COMMIT_TOO_LARGE"),
     CorrectionRefused: (409, "CORRECTION_REFUSED"),
     UnknownPackError: (404, "UNKNOWN_PACK"),
-    UnknownReportError: (404, "UNKNOWN_ROLLBACK_REPORT"),
-    ApprovalRefused: (422, "INVALID_REASON"),
 }
 
 
@@ -66,8 +82,8 @@ def reserve_view() -> ResponseReturnValue:
     state = ReservationState.PENDING
     if receipt.replayed:
         with read_only() as session:
-            held = reservation_rows.find(session, receipt.user_id, receipt.operation_key)
-            state = held.state if held else state
+            reservation = reservation_rows.find(session, receipt.user_id, receipt.operation_key)
+            state = reservation.state if reservation else state
     document = serializers.receipt_document(receipt) | {"state": state}
     return jsonify(document), serializers.headers(receipt)
 
@@ -79,8 +95,8 @@ def commit_view() -> ResponseReturnValue:
     body = requests.parsed(requests.CommitRequest, request.get_json())
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
-        settled = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
-    return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
+        result = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
+    return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
 @bp.post("/credits/release")
@@ -90,8 +106,8 @@ def release_view() -> ResponseReturnValue:
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
     key, now = requests.key_of(body), datetime.now(UTC)
     with transaction() as session:
-        settled = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
-    return jsonify(serializers.reservation_document(settled)), serializers.headers(settled)
+        result = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
+    return jsonify(serializers.reservation_document(result)), serializers.headers(result)
 
 
 @bp.get("/user/credits/status")
@@ -102,10 +118,10 @@ def status_view() -> ResponseReturnValue:
         found = account_books.read_account_books(session, user_id, now)
         if found is None:
             raise UnknownUserError(f"User {user_id!r} is not in the directory.")
-        glance, both = found
-        engine = flag_lookup(session, now, glance.routing)(glance.account).engine
+        view, loaded = found
+        engine = flag_lookup(session, now, view.routing)(view.account).engine
         request_outcomes.set_arm(FLAG, engine.value)
-        return _enveloped(serializers.status_document(both, engine))
+        return _enveloped(serializers.status_document(loaded, engine))
 
 
 @bp.get("/credits/config")
@@ -120,12 +136,16 @@ def init_app(app: Flask) -> None:
     product_users.init_app(app)
     for blueprint in (bp, users.bp, administration.bp, review.bp):
         app.register_blueprint(blueprint)
-    for kind in REFUSALS:
-        app.register_error_handler(kind, _refused)
+    answer_refusals(app, REFUSALS)
 
 
-def _refused(error: Exception) -> ResponseReturnValue:
-    status, code = REFUSALS[type(error)]
+def answer_refusals(app: Flask, refusals: Mapping[type[Exception], tuple[int, str]]) -> None:
+    """Answer each of these errors as a problem with its status, its code and its own sentence."""
+    for error, (status, code) in refusals.items():
+        app.register_error_handler(error, partial(_refused, status, code))
+
+
+def _refused(status: int, code: str, error: Exception) -> ResponseReturnValue:
     return respond(Problem(status, code, str(error.args[0])))
 
 

@@ -60,7 +60,7 @@ def acting_user() -> str:
         _require_service()
         user_id = request.args.get("userId", "")
         if not user_id:
-            raise Problem(400, "USER_ID_REQUIRED", "Name the user: add ?userId=… to the address.")
+            raise Problem(400, "USER_ID_REQUIRED", "Add ?userId=… to the address.")
     request_outcomes.set_account(user_id)
     return user_id
 

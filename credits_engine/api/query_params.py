@@ -38,15 +38,15 @@ def engine() -> EngineName | None:
     return choice("engine", EngineName, "UNKNOWN_ENGINE")
 
 
-def choice(name: str, words: type[Choice], code: str) -> Choice | None:
+def choice(name: str, known: type[Choice], code: str) -> Choice | None:
     """One of a few words."""
     text = request.args.get(name)
     if text is None:
         return None
     try:
-        return words(text)
+        return known(text)
     except ValueError:
-        raise Problem(400, code, f"{name} is {text[:50]!r}; use {' or '.join(words)}.") from None
+        raise Problem(400, code, f"{name} is {text[:50]!r}; use {' or '.join(known)}.") from None
 
 
 def choices(name: str, known: type[Choice], code: str) -> frozenset[Choice]:

@@ -115,7 +115,7 @@ class RequestedAmounts(AmountsByKind):
         if (self.creditType is None) != (self.amount is None):
             raise ValueError("creditType and amount belong together; send both")
         if self.amounts == NOTHING:
-            raise ValueError(f"nothing is asked for; send creditType and amount, or {_kinds('and')}")
+            raise ValueError(f"no amount is given; send creditType and amount, or {_kinds('and')}")
         return self
 
     @property
@@ -173,7 +173,7 @@ class AdjustRequest(ReasonedRequest, AmountsByKind):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.amounts_set == NOTHING:
-            raise ValueError(f"nothing is to be adjusted; send {_kinds('or')}")
+            raise ValueError(f"no amount is given; send {_kinds('or')}")
         return self
 
     @property
@@ -216,7 +216,7 @@ def reservation(*, actor: str) -> tuple[Operation, timedelta]:
     return Operation(body.userId, _operation_key(body), body.amounts, actor, EntryType.RESERVE), ttl
 
 
-def parsed(model: type[Model], value: Any) -> Model:
+def parsed(model: type[Model], value: object) -> Model:
     """`value` as `model`. Raises Problem with the code of the first field that is wrong."""
     try:
         found = model.model_validate(value)
@@ -255,8 +255,8 @@ def _refuse(error: ValidationError, fields: Iterable[str]) -> Never:
     first = error.errors(include_url=False, include_context=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == UNKNOWN_FIELD or field not in (*fields, *KINDS, ""):
-        named = first["msg"] if first["type"] == UNKNOWN_FIELD else field
-        raise Problem(422, "UNKNOWN_FIELD", f"{named!r} is not a field of this request; leave it out.")
+        unknown = first["msg"] if first["type"] == UNKNOWN_FIELD else field
+        raise Problem(422, "UNKNOWN_FIELD", f"{unknown!r} is not a field of this request; leave it out.")
     if first["type"] == "missing":
         raise Problem(422, "MISSING_FIELD", f"{field} is missing; add it.")
     message = str(first["msg"]).removeprefix("Value error, ")

@@ -18,8 +18,7 @@ from credits_engine.engines.switch_preview import AnswerDiff, SwitchSummary
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
 from credits_engine.store import usage
-from credits_engine.store.usage import Segment, UsageRow
-from credits_engine.store.usage_rows import ANSWERS
+from credits_engine.store.usage import ANSWERS, Segment, UsageRow
 
 bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
 
@@ -123,15 +122,15 @@ def usage_document(row: UsageRow, by: frozenset[Segment]) -> serializers.Documen
 def preview_document(found: Preview) -> serializers.Document:
     """One stretch of the directory: the sums of it, and whom it concerns."""
     return {
-        **summary_document(found.tally),
+        **summary_document(found.summary),
         "flips": [dict(zip(SHEET_COLUMNS, row, strict=True)) for row in sheet_rows(found)],
         "nextAfter": found.next_after,
     }
 
 
-def summary_document(tally: SwitchSummary) -> serializers.Document:
+def summary_document(summary: SwitchSummary) -> serializers.Document:
     """Return the number of users examined, and of those affected by plan."""
-    return {"users": tally.users, "wouldBeRefused": tally.refused, "wouldBeGranted": tally.granted}
+    return {"users": summary.users, "wouldBeRefused": summary.refused, "wouldBeGranted": summary.granted}
 
 
 def sheet_rows(found: Preview) -> list[tuple[object, ...]]:

@@ -1,7 +1,5 @@
 """OpenAPI models of the credits' routes; the views state the same in prose."""
 
-from typing import Any
-
 from flask import Flask
 from pydantic import ConfigDict
 
@@ -91,7 +89,7 @@ class CreditFreeze(ResponseModel):
 class CreditJournal(ResponseModel):
     """A page of the journal, the newest first."""
 
-    entries: list[dict[str, Any]]
+    entries: list[dict[str, object]]
     has_more: bool
     next_cursor: str | None
 
@@ -99,7 +97,7 @@ class CreditJournal(ResponseModel):
 class CreditVariances(CreditJournal):
     """A page of operations on which the engines did not simply agree, and all of them by cause."""
 
-    groups: list[dict[str, Any]]
+    groups: list[dict[str, object]]
 
 
 class CreditAccount(ServingEngine):
@@ -110,7 +108,7 @@ class CreditAccount(ServingEngine):
     frozen: str | bool | None
     billing_anchor: str | None
     because: str
-    books: dict[str, dict[str, Any]]
+    books: dict[str, dict[str, object]]
     journal: CreditJournal
 
 
@@ -119,17 +117,17 @@ class CreditAnalytics(ResponseModel):
 
     start_date: str
     end_date: str
-    days: list[dict[str, Any]]
-    changes: list[dict[str, Any]]
+    days: list[dict[str, object]]
+    changes: list[dict[str, object]]
 
 
 class CreditPreview(ResponseModel):
     """The users whom the other engine would answer differently."""
 
     users: int
-    would_be_refused: dict[str, Any]
-    would_be_granted: dict[str, Any]
-    flips: list[dict[str, Any]]
+    would_be_refused: dict[str, object]
+    would_be_granted: dict[str, object]
+    flips: list[dict[str, object]]
     next_after: str | None
 
 
@@ -140,7 +138,7 @@ class CreditAATest(ResponseModel):
     operations: int
     mismatches: int
     unlike: int
-    entries: list[Any]
+    entries: list[object]
 
 
 class RollbackReport(ResponseModel):
@@ -157,7 +155,7 @@ class RollbackReport(ResponseModel):
     v2_charged: CreditsByKind
     legacy_would_have_charged: CreditsByKind
     state: str
-    accounts: dict[str, Any]
+    accounts: dict[str, object]
     decided_by: str | None
     decided_at: str | None
     decision: str | None
@@ -166,7 +164,7 @@ class RollbackReport(ResponseModel):
 class RollbackReportPage(RollbackReport):
     """A report with a page of its accounts."""
 
-    items: list[dict[str, Any]]
+    items: list[dict[str, object]]
     next_after: str | None
 
 
@@ -180,7 +178,7 @@ class CreditStatus(ResponseModel):
     """The status for the front end: figures of the serving book alone."""
 
     success: bool
-    data: dict[str, Any]
+    data: dict[str, object]
 
 
 PAGE = {"cursor": "Where the page before ended.", "limit": "At most 200."}
@@ -228,7 +226,7 @@ REVIEW = {
     "aa_test_view": Documentation(answers={200: CreditAATest}),
     "analytics_view": Documentation(answers={200: (CreditAnalytics, SHEET)}),
 }
-AFTERMATH = {
+REMEDIATION = {
     "credits_remediation.index": Documentation(answers={200: RollbackReports}),
     "credits_remediation.show": Documentation(answers={200: (RollbackReportPage, SHEET)}),
     "credits_remediation.operations": Documentation(answers={200: CreditJournal}),
@@ -238,5 +236,5 @@ AFTERMATH = {
 
 def init_app(app: Flask) -> None:
     """Describe the routes once they are mounted."""
-    openapi.describe(app, {**ROUTES, **AFTERMATH})
-    openapi.describe(app, {f"credits_review.{name}": told for name, told in REVIEW.items()})
+    openapi.describe(app, {**ROUTES, **REMEDIATION})
+    openapi.describe(app, {f"credits_review.{name}": documentation for name, documentation in REVIEW.items()})

@@ -41,16 +41,16 @@ def receipt_document(receipt: Receipt) -> Document:
     }
 
 
-def reservation_document(settlement: ReservationResult) -> Document:
+def reservation_document(result: ReservationResult) -> Document:
     """Serialize the result of a reservation."""
     return {
-        "operationId": settlement.journal_id,
-        "userId": settlement.user_id,
-        "idempotencyKey": settlement.key,
-        "state": settlement.state,
-        "reserved": by_kind(settlement.reserved),
-        "committed": by_kind(settlement.committed),
-        **engine_document(settlement.engine),
+        "operationId": result.journal_id,
+        "userId": result.user_id,
+        "idempotencyKey": result.key,
+        "state": result.state,
+        "reserved": by_kind(result.reserved),
+        "committed": by_kind(result.committed),
+        **engine_document(result.engine),
     }
 
 
@@ -89,17 +89,17 @@ def pack_document(pack: Pack) -> Document:
     }
 
 
-def status_document(both: Books, engine: EngineName) -> Document:
+def status_document(loaded: Books, engine: EngineName) -> Document:
     """The user's credits as the serving book has them; never a number of the other one.
 
     `remaining` is what can be spent now: what the plan leaves, and `bought` of packs.
     """
-    book = both.of(engine)
+    book = loaded.of(engine)
     return {
         "period_start": instant(book.period.start),
         "period_end": instant(book.period.end),
         **{kind: _kind(book, kind) for kind in KINDS},
-        "packs": [pack_document(pack) for pack in both.packs],
+        "packs": [pack_document(pack) for pack in loaded.packs],
         **engine_document(engine),
     }
 
@@ -124,9 +124,9 @@ def instant(moment: datetime) -> str:
 
 
 def _insufficient(receipt: Receipt) -> Problem:
-    side, asked, left = receipt.served, by_kind(receipt.requested), by_kind(receipt.served.remaining)
-    wanted = [kind for kind in KINDS if asked[kind]]
-    short = [kind for kind in wanted if left[kind] is not None and asked[kind] > left[kind]]
+    side, requested, left = receipt.served, by_kind(receipt.requested), by_kind(receipt.served.remaining)
+    wanted = [kind for kind in KINDS if requested[kind]]
+    short = [kind for kind in wanted if left[kind] is not None and requested[kind] > left[kind]]
     kind = (short or wanted)[0]
     return Problem(
         402,
@@ -134,7 +134,7 @@ def _insufficient(receipt: Receipt) -> Problem:
         receipt.reason,
         headers=headers(receipt),
         creditType=kind,
-        required=asked[kind],
+        required=requested[kind],
         remaining=left[kind],
         limit=by_kind(side.limits)[kind],
         periodEnd=instant(side.period.end),
@@ -153,6 +153,6 @@ def _kind(book: Book, kind: Kind) -> Document:
     }
 
 
-def by_kind(figures: ByKind[Any]) -> Document:
+def by_kind(figures: ByKind[int] | ByKind[int | None]) -> Document:
     """Serialize the figure of each kind under its name."""
     return figures.by_name()

@@ -20,13 +20,13 @@ from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import account_books
 from credits_engine.operations.consumption import ENGINES, UnknownUserError
 from credits_engine.operations.routing import flag_lookup
-from credits_engine.store import accounts, journal_pages
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store import accounts, journal
+from credits_engine.store.journal import Filters
 
 bp = Blueprint("credits_user", __name__, url_prefix="/api/user/credits")
 
 # What the clock and the administration do to limits and rights is theirs to explain.
-SHOWN = tuple(
+VISIBLE_TYPES = tuple(
     each.value
     for each in EntryType
     if each not in (EntryType.LIMIT_CHANGE, EntryType.PERIOD_CLOSE, EntryType.FREEZE, EntryType.UNFREEZE)
@@ -42,13 +42,13 @@ def history_view() -> ResponseReturnValue:
     filters = Filters(
         user_id=user_id,
         kind=query_params.kind(),
-        types=SHOWN,
+        types=VISIBLE_TYPES,
         since=since,
         until=until,
         before_id=query_params.cursor(),
     )
     with read_only() as session:
-        found = journal_pages.journal(session, filters, limit=query_params.limit())
+        found = journal.entries(session, filters, limit=query_params.limit())
     return _enveloped(journal_entries.page(found, journal_entries.own_entry))
 
 

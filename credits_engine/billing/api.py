@@ -4,44 +4,26 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from credits_engine.billing import serializers
+from credits_engine.billing import schemas
 from credits_engine.billing.inbox import commands
+from credits_engine.billing.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, ReconcileRequest
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.stripe_api.breaker import BreakerOpenError
-from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, StripeGateway, StripeUnavailableError
-from credits_engine.billing.stripe_api.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.stripe_api.client import (
+    STRIPE_GATEWAY,
+    BreakerOpenError,
+    StripeGateway,
+    StripeUnavailableError,
+)
 
 PAGE_MAX = 200
 
 bp = Blueprint("billing", __name__, url_prefix="/api/billing")
-
-
-class EventReasonRequest(BaseModel):
-    """Why, for every change."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    reason: str = Field(min_length=1, max_length=2000)
-
-
-class LinkRequest(EventReasonRequest):
-    """Which user a customer is."""
-
-    userId: str = Field(min_length=1, max_length=255)  # noqa: N815 - the JSON name
-
-
-class ReconcileRequest(BaseModel):
-    """Whether to correct differences."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    apply: bool = False
 
 
 @bp.get("")
@@ -49,7 +31,7 @@ class ReconcileRequest(BaseModel):
 def summary_view() -> ResponseReturnValue:
     """Return the backlog, its age, and the events of the last day."""
     with read_only() as session:
-        return jsonify(serializers.summary(session, datetime.now(UTC)))
+        return jsonify(schemas.summary(session, datetime.now(UTC)))
 
 
 @bp.get("/events")
@@ -60,9 +42,9 @@ def events_view() -> ResponseReturnValue:
     limit, before = _number("limit", 50), _number("before", 0)
     with read_only() as session:
         rows = inbox_queries.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
-    shown = rows[: min(limit, PAGE_MAX)]
-    more = shown[-1].id if len(rows) > len(shown) and shown else None
-    return jsonify({"events": [serializers.event(row) for row in shown], "next": more})
+    rows_of_page = rows[: min(limit, PAGE_MAX)]
+    more = rows_of_page[-1].id if len(rows) > len(rows_of_page) and rows_of_page else None
+    return jsonify({"events": [schemas.event(row) for row in rows_of_page], "next": more})
 
 
 @bp.get("/events/<event_id>")
@@ -73,7 +55,7 @@ def event_view(event_id: str) -> ResponseReturnValue:
         row = inbox_queries.event(session, event_id)
         if row is None:
             raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
-        return jsonify(serializers.event_in_full(session, row))
+        return jsonify(schemas.event_in_full(session, row))
 
 
 @bp.post("/events/<event_id>/replay")
@@ -104,8 +86,8 @@ def user_view(user_id: str) -> ResponseReturnValue:
     with read_only() as session:
         found = accounts.show_account(session, user_id)
         if found is None:
-            raise Problem(404, "NO_BILLING", f"No event of Stripe was ever about user {user_id[:80]!r}.")
-        return jsonify(serializers.account(session, found))
+            raise Problem(404, "NO_BILLING", f"No event from Stripe has been about user {user_id[:80]!r}.")
+        return jsonify(schemas.account(session, found))
 
 
 @bp.post("/customers/<customer_id>/link")
@@ -134,7 +116,7 @@ def reconcile_view() -> ResponseReturnValue:
                 compared += each
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later; what was corrected stays so.") from error
-    return jsonify(serializers.report(findings, compared))
+    return jsonify(schemas.report(findings, compared))
 
 
 def stripe_gateway() -> StripeGateway:

@@ -3,28 +3,26 @@
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.billing import serializers
+from credits_engine.billing import schemas
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
+from credits_engine.billing.reconciliation import Discrepancy, reconcile
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.stripe_api.breaker import BreakerOpenError
-from credits_engine.billing.stripe_api.client import StripeUnavailableError
-from credits_engine.billing.stripe_api.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
 
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
 @click.group("billing")
 def billing_group() -> None:
-    """Stripe's events: what came, what became of it, and whether our books agree with Stripe's."""
+    """Stripe's events, what became of them, and whether our plans agree with Stripe's."""
 
 
 @billing_group.command("events")
@@ -33,14 +31,14 @@ def billing_group() -> None:
 @json_option
 @in_application
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
-    """The newest events, and how many wait."""
+    """List the newest events, and count those that wait."""
     with read_only() as session:
-        summary = serializers.summary(session, datetime.now(UTC))
+        summary = schemas.summary(session, datetime.now(UTC))
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
-    events = [serializers.event(row) for row in rows]
+    events = [schemas.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
-    words = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
-    echo_result(summary | {"events": events}, "\n".join(words), as_json=as_json)
+    lines = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
+    echo_result(summary | {"events": events}, "\n".join(lines), as_json=as_json)
 
 
 @billing_group.command("show")
@@ -53,11 +51,11 @@ def show_command(*, name: str, as_json: bool) -> None:
         row = inbox_queries.event(session, name)
         account = None if row else accounts.show_account(session, name)
         if row is not None:
-            document = serializers.event_in_full(session, row)
+            document = schemas.event_in_full(session, row)
         elif account is not None:
-            document = serializers.account(session, account)
+            document = schemas.account(session, account)
         else:
-            raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user with one.")
+            raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user whom one is about.")
     echo_result(document, _age_text(document), as_json=as_json)
 
 
@@ -68,7 +66,7 @@ def show_command(*, name: str, as_json: bool) -> None:
 @json_option
 @in_application
 def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str, as_json: bool) -> None:
-    """Apply EVENTs once more, or all that are parked or dead. A served installation does the work."""
+    """Apply EVENTs once more, or all that are parked or dead. The running server does it."""
     if bool(event_ids) == bool(state):
         raise click.UsageError("Name events, or a --state.")
     now, done = datetime.now(UTC), list(event_ids)
@@ -97,7 +95,9 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     document = {"customer": customer_id, "userId": user_id, "released": released}
-    echo_result(document, f"{customer_id} is {user_id}; {released} events go on.", as_json=as_json)
+    echo_result(
+        document, f"Linked {customer_id} to {user_id}; {released} waiting events will be applied.", as_json=as_json
+    )
 
 
 @billing_group.command("reconcile")
@@ -118,10 +118,10 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     except (StripeUnavailableError, BreakerOpenError) as error:
-        raise CommandFailed(f"{error} {compared} were compared before.") from error
-    words = [f"{compared} subscriptions compared, {len(findings)} differ."]
-    words += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(serializers.report(findings, compared), "\n".join(words), as_json=as_json)
+        raise CommandFailed(f"{error} {compared} subscriptions were compared before that.") from error
+    lines = [f"{compared} subscriptions compared, {len(findings)} differ."]
+    lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
+    echo_result(schemas.report(findings, compared), "\n".join(lines), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
 
 
@@ -129,13 +129,13 @@ def _fate(finding: Discrepancy) -> str:
     return f"{finding.sentence} Corrected." if finding.is_corrected else finding.sentence
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: schemas.Document) -> str:
     about = event["customer"] or event["object"] or ""
     columns = (event["receivedAt"][:19], event["eventId"], event["type"], about, event["state"], event["reason"])
     return f"  {'  '.join(columns)}"
 
 
-def _age_text(document: dict[str, Any]) -> str:
+def _age_text(document: schemas.Document) -> str:
     """Names and values, one to a line; lists and objects as JSON below them."""
     lines = []
     for name, value in document.items():

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import after_commit, read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, PackPaid, Refund
+from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Refund
 from credits_engine.billing.store import inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.operations.period_rollover import OpenedPeriod
@@ -106,9 +106,9 @@ def report_behind(user_ids: Sequence[str]) -> None:
     signals.record(*(Sample(PLAN_LATE, bad=True, account=user_id) for user_id in user_ids))
 
 
-def trip(session: Session, tripwire: str, **words: str) -> None:
+def trip(session: Session, tripwire: str, **fields: str) -> None:
     """Something happened that must never happen; the guard learns of it when this transaction commits."""
-    log.error(tripwire.replace("_", ".", 1), **words)
+    log.error(tripwire.replace("_", ".", 1), **fields)
     after_commit(session, lambda: signals.record(Sample(tripwire, bad=True)))
 
 

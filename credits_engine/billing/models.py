@@ -1,12 +1,14 @@
-"""The tables of billing: the inbox, the facts taken from it, and what follows from them for each user."""
+"""The tables of billing: the inbox, the facts taken from it, and the periods that payments opened."""
 
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import Boolean, Index, Integer, LargeBinary, Text
+from sqlalchemy import Boolean, Index, Integer, LargeBinary, Table, Text, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
 from control_plane.platform.models import RowId
+from credits_engine.store.tables import BILLING
 
 
 class BillingEvent(Base):
@@ -85,23 +87,6 @@ class BillingCustomer(Base):
     linked_by: Mapped[str | None] = mapped_column(Text)
 
 
-class BillingAccount(Base):
-    """A user's entitlement, and when the clock alone will change it. Its row is the user's lock."""
-
-    __tablename__ = "billing_account"
-    __table_args__ = (Index("ix_billing_account_due", "due_at"),)
-
-    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    original_plan: Mapped[str] = mapped_column(Text)
-    subscription_id: Mapped[str | None] = mapped_column(Text)
-    service_start: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    service_end: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    blocked: Mapped[str | None] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
 class BillingOpening(Base):
     """A period that a payment opened. Once per subscription and start, whatever is delivered how often."""
 
@@ -112,3 +97,15 @@ class BillingOpening(Base):
     user_id: Mapped[str] = mapped_column(Text)
     event_id: Mapped[str] = mapped_column(Text)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+EVENTS = cast(Table, BillingEvent.__table__)
+ATTEMPTS = cast(Table, BillingAttempt.__table__)
+FACTS = cast(Table, BillingFact.__table__)
+CUSTOMERS = cast(Table, BillingCustomer.__table__)
+ACCOUNTS = BILLING
+OPENINGS = cast(Table, BillingOpening.__table__)
+
+# Written into the SQL as constants: with parameters in their place no database would see that its partial index fits.
+IS_OPEN = EVENTS.c.state.in_([literal_column("'new'"), literal_column("'claimed'")])
+IS_STUCK = EVENTS.c.state.in_([literal_column("'parked'"), literal_column("'dead'")])

@@ -1,54 +1,66 @@
-"""Billing's place in the application: its routes, its metrics, its work and its sweeps."""
+"""Billing's place in the application: its routes, its metrics, and the jobs of its schedule."""
 
 import socket
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask
+import structlog
+from flask import Flask, current_app
 
 from control_plane.platform import settings
-from control_plane.platform.db.database import read_only
-from control_plane.platform.observability import telemetry
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.observability import signals, telemetry
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
-from credits_engine.billing import api, health_signals, metrics
+from credits_engine.billing import api, metrics
 from credits_engine.billing.entitlements import period_rollover
-from credits_engine.billing.entitlements.prices import check_prices
-from credits_engine.billing.inbox import webhook, writer
-from credits_engine.billing.inbox.worker import Worker, without_lookup
-from credits_engine.billing.store import inbox
+from credits_engine.billing.entitlements.prices import check_prices, is_mapped
+from credits_engine.billing.inbox import webhook
+from credits_engine.billing.inbox.handler import PRICE, STRIPE
+from credits_engine.billing.inbox.worker import StripeLookup, Worker, without_lookup
+from credits_engine.billing.store import inbox, inbox_queries
 from credits_engine.billing.stripe_api import client
-from credits_engine.billing.stripe_api.lookup import StripeLookup
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY
 from credits_engine.engines.plans import CATALOGUE
 
 WORK_SECONDS = 0.5
 SHIFT = timedelta(seconds=2)
 SWEEP_SECONDS = 2.0
 TIDY_SECONDS = 300.0
+BODIES_KEPT = timedelta(days=90)
+BODIES_MAX = 1_000
+BREAKER_OPEN = "billing_breaker_open"
+BREAKER_SECONDS = 5.0
+WAITING, WAITING_SECONDS = "billing_waiting_long", 600.0
+WAITING_LOOK_SECONDS = 15.0
+
+log = structlog.get_logger()
 
 
 def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
-    truth = client.connect(key) if key else None
-    deliveries = writer.InboxWriter(writer.write)
-    writer.INBOX_WRITER.set(app, deliveries)
-    client.STRIPE_GATEWAY.set(app, truth)
+    gateway = client.connect(key) if key else None
+    deliveries = webhook.InboxWriter(webhook.write)
+    webhook.INBOX_WRITER.set(app, deliveries)
+    STRIPE_GATEWAY.set(app, gateway)
     app.register_blueprint(webhook.bp)
     app.register_blueprint(api.bp)
     telemetry.collect_at_scrape(app, metrics.waiting)
     telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
-    doubts = StripeLookup(truth) if truth else without_lookup
-    health_signals.init_app(app)
-    _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), doubts, deliveries.give_way))
+    lookup = StripeLookup(gateway) if gateway else without_lookup
+    _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), lookup, deliveries.give_way))
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
-    roll = period_rollover.PeriodRollover()
+    rollover = period_rollover.PeriodRollover()
     schedule = jobs.jobs_of(app)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
-    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(roll, now))
+    schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(rollover, now))
+    schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
+    schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
     schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
 
 
@@ -60,16 +72,55 @@ def work(worker: Worker, now: datetime) -> None:
         worker.work(until=now + SHIFT)
 
 
-def sweep_tables(roll: period_rollover.PeriodRollover, now: datetime) -> None:
+def sweep_tables(rollover: period_rollover.PeriodRollover, now: datetime) -> None:
     """Settle what has fallen due and open periods for the next page of users."""
     period_rollover.sync_due(now)
-    roll.tick(now)
+    rollover.tick(now)
 
 
 def tidy(now: datetime) -> None:
     """Let parked events go on where what they waited for is there, drop old bodies, and look for limits left behind."""
-    period_rollover.release_priced(now)
-    if client.STRIPE_GATEWAY.get() is not None:
-        period_rollover.release_pointers(now)
-    period_rollover.forget_bodies(now)
+    release_priced(now)
+    if STRIPE_GATEWAY.get() is not None:
+        release_pointers(now)
+    purge_payloads(now)
     period_rollover.check_limits(now)
+
+
+def release_priced(now: datetime) -> int:
+    """Let events go on that waited for a price which the catalogue has by now; returns how many."""
+    with transaction() as session:
+        awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), CATALOGUE)]
+        return sum(inbox.release(session, name, now=now) for name in awaited)
+
+
+def release_pointers(now: datetime) -> int:
+    """Let thin events go on that waited for an API key; returns how many."""
+    with transaction() as session:
+        return inbox.release(session, STRIPE, now=now)
+
+
+def purge_payloads(now: datetime) -> int:
+    """Drop bodies that are older than we keep them; returns how many."""
+    with transaction() as session:
+        return inbox.purge_payloads(session, before=now - BODIES_KEPT, most=BODIES_MAX)
+
+
+def check_breaker(_now: datetime) -> None:
+    """Tell the guard whether this process has given up asking Stripe for the moment; without a key nobody asks."""
+    gateway = STRIPE_GATEWAY.get()
+    if gateway is not None:
+        signals.record(Sample(BREAKER_OPEN, gateway.breaker.is_open))
+
+
+def check_backlog(now: datetime, _term: int) -> None:
+    """Tell the guard whether the oldest event that is still to be applied has waited too long.
+
+    The lag of an event is counted at its end. One that never ends is seen here alone.
+    """
+    with read_only() as session:
+        seconds = inbox_queries.oldest_seconds(session, now)
+    is_late = seconds > signals.bound_seconds(current_app, WAITING, WAITING_SECONDS)
+    if is_late:
+        log.error("billing.waiting_long", seconds=round(seconds))
+    signals.record(Sample(WAITING, is_late))

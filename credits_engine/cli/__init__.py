@@ -56,7 +56,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
             raise CommandFailed(f"User {user_id!r} is not in the directory; `rollout directory import` adds users.")
         account, _ = found
         try:
-            both = account_books.read_books(session, account, now)
+            loaded = account_books.read_books(session, account, now)
         except UnknownPlanError as error:
             raise CommandFailed(str(error)) from error
         evaluation = flag_lookup(session, now)(account)
@@ -66,15 +66,15 @@ def status_command(*, user_id: str, as_json: bool) -> None:
         "frozen": account.frozen,
         "engine": evaluation.engine,
         "because": evaluation.reason,
-        "books": {name.value: serializers.status_document(both, name) for name in EngineName},
+        "books": {name.value: serializers.status_document(loaded, name) for name in EngineName},
     }
-    words = [
+    lines = [
         f"{user_id} on plan {account.plan}, served by {evaluation.engine} ({evaluation.reason})",
-        *(_book_line(name, serializers.status_document(both, name)) for name in EngineName),
-        *map(_pack_line, both.packs),
+        *(_book_line(name, serializers.status_document(loaded, name)) for name in EngineName),
+        *map(_pack_line, loaded.packs),
         *([f"frozen: {account.frozen}"] if account.frozen else []),
     ]
-    echo_result(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(lines), as_json=as_json)
 
 
 @credits_group.command("reconcile")
@@ -89,11 +89,11 @@ def reconcile_command(*, as_json: bool) -> None:
         "differences": [_difference(each) for each in result.differences],
         "packs": result.packs,
     }
-    words = [f"{result.checked:,} book rows checked, {result.found} differ."]
-    words += [_difference_line(each) for each in result.differences[:LISTED]]
-    words += [f"  pack {pack_id} does not hold what its entries add up to" for pack_id in result.packs[:LISTED]]
-    words += [f"… and {result.found - LISTED} more; --json lists a thousand."] if result.found > LISTED else []
-    echo_result(document, "\n".join(words), as_json=as_json)
+    lines = [f"{result.checked:,} book rows checked, {result.found} differ."]
+    lines += [_difference_line(each) for each in result.differences[:LISTED]]
+    lines += [f"  pack {pack_id} does not hold what its entries add up to" for pack_id in result.packs[:LISTED]]
+    lines += [f"… and {result.found - LISTED} more; --json lists a thousand."] if result.found > LISTED else []
+    echo_result(document, "\n".join(lines), as_json=as_json)
     sys.exit(0 if result.clean else 1)
 
 

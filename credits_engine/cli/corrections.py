@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.runtime.cli_support import (
     CommandFailed,
     actor,
@@ -16,7 +17,7 @@ from control_plane.platform.runtime.cli_support import (
     retry_while_locked,
 )
 from credits_engine.administration import corrections
-from credits_engine.administration.corrections import Correction, CorrectionRefused
+from credits_engine.administration.corrections import Adjustment, Correction, CorrectionRefused
 from credits_engine.api import serializers
 from credits_engine.cli.kinds import AmountsCommand
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
@@ -37,8 +38,8 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 @json_option
 @in_application
 def reset_command(*, user_id: str, reason: str, as_json: bool) -> None:
-    """Nothing used any more in both running periods of USER."""
-    done = _corrected(lambda session, now: corrections.reset(session, user_id, now=now, actor=actor(), reason=reason))
+    """Set the used credits of USER to zero in both current periods."""
+    done = _corrected(lambda session, now: corrections.reset(session, user_id, ChangeContext(now, actor(), reason)))
     _show(done, as_json=as_json)
 
 
@@ -55,19 +56,14 @@ def adjust_command(
     """Give USER credits back, or take some away."""
     given = Amounts(**by_kind)
     if given == NOTHING:
-        raise CommandFailed(f"Nothing is to be adjusted; give {' or '.join(f'--{kind}' for kind in KINDS)}, or more.")
+        raise CommandFailed(f"Give an amount to adjust: {' or '.join(f'--{kind}' for kind in KINDS)}, or more.")
 
     def adjust(session: Session, now: datetime) -> Correction:
         return corrections.adjust(
             session,
-            user_id,
-            given,
+            Adjustment(user_id, given, key=key, beyond_limit=beyond_limit),
+            ChangeContext(now, actor(), reason),
             evaluate=flag_lookup(session, now),
-            now=now,
-            actor=actor(),
-            reason=reason,
-            key=key,
-            beyond_limit=beyond_limit,
         )
 
     _show(_corrected(adjust), as_json=as_json)
@@ -81,14 +77,14 @@ def adjust_command(
 @in_application
 def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Stop the consumption of USER or of everybody."""
-    whom = _target(user_id, everybody=everybody)
-    changed = _corrected(lambda session, now: corrections.freeze(session, whom, now=now, actor=actor(), reason=reason))
-    words = (
-        f"Consumption is stopped for {_name(whom)}: {reason}"
+    target = _target(user_id, everybody=everybody)
+    changed = _corrected(lambda session, now: corrections.freeze(session, target, ChangeContext(now, actor(), reason)))
+    text = (
+        f"Consumption is stopped for {_name(target)}: {reason}"
         if changed
-        else f"It was stopped already for {_name(whom)}."
+        else f"Consumption was already stopped for {_name(target)}."
     )
-    echo_result({"userId": whom, "frozen": True, "changed": changed}, words, as_json=as_json)
+    echo_result({"userId": target, "frozen": True, "changed": changed}, text, as_json=as_json)
 
 
 @click.command("unfreeze")
@@ -99,12 +95,16 @@ def freeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json
 @in_application
 def unfreeze_command(*, user_id: str | None, everybody: bool, reason: str, as_json: bool) -> None:
     """Let USER or everybody consume again."""
-    whom = _target(user_id, everybody=everybody)
+    target = _target(user_id, everybody=everybody)
     changed = _corrected(
-        lambda session, now: corrections.unfreeze(session, whom, now=now, actor=actor(), reason=reason)
+        lambda session, now: corrections.unfreeze(session, target, ChangeContext(now, actor(), reason))
     )
-    words = f"Consumption goes on for {_name(whom)}." if changed else f"Nothing was stopped for {_name(whom)}."
-    echo_result({"userId": whom, "frozen": False, "changed": changed}, words, as_json=as_json)
+    text = (
+        f"Consumption is allowed again for {_name(target)}."
+        if changed
+        else f"Consumption was not stopped for {_name(target)}."
+    )
+    echo_result({"userId": target, "frozen": False, "changed": changed}, text, as_json=as_json)
 
 
 COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
@@ -123,13 +123,13 @@ def _target(user_id: str | None, *, everybody: bool) -> str:
     return user_id or EVERYBODY
 
 
-def _name(whom: str) -> str:
-    return "everybody" if whom == EVERYBODY else whom
+def _name(target: str) -> str:
+    return "everybody" if target == EVERYBODY else target
 
 
 def _show(done: Correction, *, as_json: bool) -> None:
     moved = {name.value: serializers.by_kind(amounts) for name, amounts in done.posted.items()}
     books = "; ".join(f"{name} used {amounts}" for name, amounts in done.posted.items())
-    words = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
+    text = f"{done.user_id}: {done.type} as journal row {done.journal_id}; moved {books}."
     document = {"operationId": done.journal_id, "userId": done.user_id, "type": done.type, "posted": moved}
-    echo_result(document, words, as_json=as_json)
+    echo_result(document, text, as_json=as_json)

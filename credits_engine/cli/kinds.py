@@ -23,6 +23,6 @@ class AmountsCommand(click.Command):
     """A command with an option for the amount of each kind."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        words = "{} credits to give back; negative takes them away."
-        amounts = [click.Option([f"--{kind}"], default=0, help=words.format(kind.capitalize())) for kind in KINDS]
+        help_text = "{} credits to give back; negative takes them away."
+        amounts = [click.Option([f"--{kind}"], default=0, help=help_text.format(kind.capitalize())) for kind in KINDS]
         return [*amounts, *super().get_params(ctx)]

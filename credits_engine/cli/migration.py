@@ -50,10 +50,10 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
         progress.unlink(missing_ok=True)
     would = "would be " if dry_run else ""
     done = f"{opened:,} periods {would}opened, {carried:,} credits {would}carried over"
-    words = f"{users:,} users: {done}, {len(errors)} errors."
+    lines = f"{users:,} users: {done}, {len(errors)} errors."
     failed = [{"userId": each.user_id, "error": each.error} for each in errors]
     document = {"users": users, "opened": opened, "carried": carried, "errors": failed, "dryRun": dry_run}
-    echo_result(document, words, as_json=as_json)
+    echo_result(document, lines, as_json=as_json)
     sys.exit(1 if errors else 0)
 
 
@@ -61,10 +61,10 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
 @json_option
 @in_application
 def verify_command(*, as_json: bool) -> None:
-    """One running period each, both books equal the journal, keys lead to their rows. Exit code 1 if not."""
+    """Check every user's period, both books and the keys against the journal. Exit code 1 if anything is wrong."""
     with read_only() as session:
         found = verify(session, datetime.now(UTC))
-    words = [
+    lines = [
         f"{len(found.without_period):,} users without a running period, {len(found.overlapping)} with overlaps.",
         f"{found.books.checked:,} book rows checked, {found.books.found} differ from the journal.",
         f"{len(found.orphaned_keys):,} keys lead to no operation of their own.",
@@ -79,7 +79,7 @@ def verify_command(*, as_json: bool) -> None:
         "found": found.books.found,
         "keysAstray": found.orphaned_keys,
     }
-    echo_result(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(lines), as_json=as_json)
     sys.exit(0 if found.intact else 1)
 
 
@@ -117,22 +117,22 @@ def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
     except (RestoreRefused, CopyError) as error:
         raise CommandFailed(str(error)) from error
     carried = done.document["carried_over"]
-    words = [
-        f"The database is what {path} is. Consumption stays stopped, and every rollout is rolled back until a person",
-        "arms it again. Who may sign in, tokens, overrides and freezes are as they were before the restore.",
+    lines = [
+        f"The database was replaced by {path}. Consumption stays stopped, and every rollout is rolled back until a",
+        "person arms it again. Who may sign in, tokens, overrides and freezes are as they were before the restore.",
         f"{done.cut:,} audit entries are not in it; they are kept in {done.document['audit_kept_in']}.",
-        *(f"Could not be read and is as the backup has it: {name}." for name in carried["not_readable"]),
+        *(f"Could not be read, so it is as in the backup: {name}." for name in carried["not_readable"]),
         *(f"Switched off, as it was before the restore: {name}." for name in carried["switched_off"]),
         "Next: rollout credits backfill, then verify; and rollout billing reconcile for what Stripe told meanwhile.",
     ]
-    echo_result({"path": str(path), "frozen": True, **done.document}, "\n".join(words), as_json=as_json)
+    echo_result({"path": str(path), "frozen": True, **done.document}, "\n".join(lines), as_json=as_json)
 
 
 @click.command("restore-test")
 @json_option
 @in_application
 def drill_command(*, as_json: bool) -> None:
-    """Play the recovery from corrupted data through on a copy. Exit code 1 if anything would be lost."""
+    """Test the recovery from corrupted data on a copy of the database. Exit code 1 if anything would be lost."""
     steps = []
     try:
         for step in restore_test(settings.current(), datetime.now(UTC)):

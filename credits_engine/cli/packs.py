@@ -4,6 +4,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.administration import top_ups
@@ -39,7 +40,7 @@ def top_up_command(
     purchase = Purchase(user_id, kind, amount, expires_at)
     try:
         with transaction() as session:
-            done = top_ups.top_up(session, purchase, now=now, actor=actor(), reason=reason, key=key)
+            done = top_ups.top_up(session, purchase, ChangeContext(now, actor(), reason), key=key)
     except REFUSALS as error:
         raise CommandFailed(str(error.args[0])) from error
     _show(done, as_json=as_json)
@@ -54,7 +55,7 @@ def revoke_command(*, pack_id: int, reason: str, as_json: bool) -> None:
     """End PACK now; what was spent of it stays spent."""
     try:
         with transaction() as session:
-            done = top_ups.revoke(session, pack_id, now=datetime.now(UTC), actor=actor(), reason=reason)
+            done = top_ups.revoke(session, pack_id, ChangeContext(datetime.now(UTC), actor(), reason))
     except REFUSALS as error:
         raise CommandFailed(str(error.args[0])) from error
     _show(done, as_json=as_json)
@@ -66,9 +67,9 @@ COMMANDS = (top_up_command, revoke_command)
 def _show(done: TopUp, *, as_json: bool) -> None:
     pack = done.pack
     until = serializers.instant(pack.expires_at)
-    words = (
+    text = (
         f"{pack.user_id}: pack {pack.id} moved by {done.moved:+,} {pack.kind} as journal row {done.journal_id}; "
         f"{pack.remaining:,} left until {until}."
     )
     document = {"operationId": done.journal_id, "userId": pack.user_id, "moved": done.moved}
-    echo_result(document | serializers.pack_document(pack), words, as_json=as_json)
+    echo_result(document | serializers.pack_document(pack), text, as_json=as_json)

@@ -34,11 +34,11 @@ def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
         private_files.make_private(path)
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([review.SHEET_COLUMNS, *([plain(cell) for cell in row] for row in rows)])
-    words = [_sentence(found.tally)]
-    words += [f"  {user_id} ({plan}, {kind}): {reason}" for user_id, plan, kind, *_, reason in rows[:LISTED]]
-    words += [f"… and {len(rows) - LISTED:,} more; --csv writes them all."] if len(rows) > LISTED else []
+    lines = [_sentence(found.summary)]
+    lines += [f"  {user_id} ({plan}, {kind}): {reason}" for user_id, plan, kind, *_, reason in rows[:LISTED]]
+    lines += [f"… and {len(rows) - LISTED:,} more; --csv writes them all."] if len(rows) > LISTED else []
     document = review.preview_document(found) | {"flips": len(rows)}
-    echo_result(document, "\n".join(words), as_json=as_json)
+    echo_result(document, "\n".join(lines), as_json=as_json)
 
 
 @click.command("aa-test")
@@ -55,20 +55,20 @@ def aa_test_command(*, operations: int, as_json: bool) -> None:
         "mismatches": found.mismatches,
         "unlike": found.unlike,
     }
-    words = (
+    lines = (
         f"{found.operations:,} operations judged again: {len(found.mismatches):,} mismatches of legacy with itself, "
-        f"{len(found.unlike):,} answers unlike the journalled ones."
+        f"{len(found.unlike):,} answers that differ from the journal."
     )
-    echo_result(document, words, as_json=as_json)
+    echo_result(document, lines, as_json=as_json)
     sys.exit(0 if found.passed else 1)
 
 
 COMMANDS = (preview_command, aa_test_command)
 
 
-def _sentence(tally: SwitchSummary) -> str:
+def _sentence(summary: SwitchSummary) -> str:
     refused, granted = (
         ", ".join(f"{count:,} on {plan}" for plan, count in sorted(side.items())) or "nobody"
-        for side in (tally.refused, tally.granted)
+        for side in (summary.refused, summary.granted)
     )
-    return f"{tally.users:,} users. Would be refused: {refused}. Would be granted: {granted}."
+    return f"{summary.users:,} users. Would be refused: {refused}. Would be granted: {granted}."

@@ -59,5 +59,5 @@ def _decision(receipt: Receipt, side: EngineResult) -> Outcome:
 def _book(receipt: Receipt, side: EngineResult) -> Book:
     """The book as it was loaded: what packs held is what they hold afterwards and what they paid."""
     blocked = side.reason if side.outcome is Outcome.DENIED_STATE else None
-    drawn: Amounts = receipt.spent_from_packs
-    return Book(side.period, side.used, side.limits, blocked, side.bought + drawn)
+    from_packs: Amounts = receipt.spent_from_packs
+    return Book(side.period, side.used, side.limits, blocked, side.bought + from_packs)

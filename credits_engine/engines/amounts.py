@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import add, sub
-from typing import Any, Generic, NewType, Self, TypeVar
+from typing import Generic, NewType, Self, TypeVar
 
 Kind = NewType("Kind", str)
 """What a credit pays for. The kinds are the catalogue's: see `plans.register_kind`."""
@@ -26,10 +26,10 @@ class ByKind(Generic[Figure]):
 
     def __init__(self, *figures: Figure, **by_kind: Figure) -> None:
         if by_kind:
-            named = tuple(by_kind.pop(kind, 0) for kind in KINDS)
+            by_name = tuple(by_kind.pop(kind, 0) for kind in KINDS)
             if by_kind or figures:
                 raise TypeError(f"{sorted(by_kind)} are no kinds of credits, or figures are given twice.")
-            figures = named
+            figures = by_name
         object.__setattr__(self, "figures", figures)
 
     @classmethod
@@ -44,7 +44,7 @@ class ByKind(Generic[Figure]):
     @property
     def in_order(self) -> tuple[Figure, ...]:
         """The figure of every kind, in the canonical order."""
-        missing: tuple[Any, ...] = (0,) * (len(KINDS) - len(self.figures))
+        missing = (0,) * (len(KINDS) - len(self.figures))
         return self.figures + missing
 
     @property

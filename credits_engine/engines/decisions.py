@@ -71,9 +71,9 @@ def remaining(limits: Limits, used: Amounts, *, bought: Amounts = NOTHING, charg
     """Return the credits left of each kind after `charged`, plan and packs together, never below 0; None stays
     unlimited.
     """
-    besides = map(sub, bought.in_order, charged.in_order)
-    return Limits(*map(_left, limits.in_order, used.in_order, besides))
+    from_packs = map(sub, bought.in_order, charged.in_order)
+    return Limits(*map(_left, limits.in_order, used.in_order, from_packs))
 
 
-def _left(limit: Limit, used: int, besides: int) -> Limit:
-    return None if limit is None else max(max(limit - used, 0) + besides, 0)
+def _left(limit: Limit, used: int, from_packs: int) -> Limit:
+    return None if limit is None else max(max(limit - used, 0) + from_packs, 0)

@@ -12,24 +12,24 @@ def decide(book: Book, request: Request) -> Decision:
     if book.blocked is not None:
         return _decision(book, Outcome.DENIED_STATE, NOTHING, book.blocked)
     pools = zip(request.amounts.items(), book.limits.in_order, book.used.in_order, book.bought.in_order, strict=False)
-    for (kind, asked), limit, used, bought in pools:
-        if asked > 0 and not _holds(limit, used, bought, asked):
+    for (kind, requested), limit, used, bought in pools:
+        if requested > 0 and not _holds(limit, used, bought, requested):
             return _decision(
-                book, Outcome.DENIED_LIMIT, NOTHING, _short(kind, book, used=used, limit=limit, asked=asked)
+                book, Outcome.DENIED_LIMIT, NOTHING, _short(kind, book, used=used, limit=limit, requested=requested)
             )
     return _decision(book, Outcome.ALLOWED, request.amounts, f"This month's pools hold {request.amounts}.")
 
 
-def _holds(limit: Limit, used: int, bought: int, asked: int) -> bool:
+def _holds(limit: Limit, used: int, bought: int, requested: int) -> bool:
     """Return whether the credits suffice; packs stay whole where the other engine's operations exceeded the limit."""
-    return limit is None or asked <= bought or used + asked <= limit + bought
+    return limit is None or requested <= bought or used + requested <= limit + bought
 
 
-def _short(kind: Kind, book: Book, *, used: int, limit: Limit, asked: int) -> str:
+def _short(kind: Kind, book: Book, *, used: int, limit: Limit, requested: int) -> str:
     bought = book.bought[kind]
-    besides = f" and {bought} bought besides" if bought else ""
+    from_packs = f" and {bought} bought besides" if bought else ""
     return (
-        f"{asked} {kind} asked for, {used} of {limit} used this calendar month{besides}; "
+        f"{requested} {kind} asked for, {used} of {limit} used this calendar month{from_packs}; "
         f"the pool refills at {book.period.end:%Y-%m-%dT%H:%M:%SZ}."
     )
 

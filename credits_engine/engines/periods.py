@@ -16,6 +16,15 @@ class Period:
         return self.start <= moment < self.end
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodRow:
+    """One row of v2's counters: its period, whose plan's limits it has, and whether anything counts in it."""
+
+    period: Period
+    plan: str
+    is_used: bool = False
+
+
 def calendar_month(now: datetime) -> Period:
     """The UTC calendar month that holds `now`, whatever time zone `now` is written in."""
     utc = _utc(now)

@@ -99,7 +99,7 @@ class Receipt:
         return self.outcome is Outcome.ALLOWED or self.uncharged
 
 
-def engine_result(observation: Observation, book: Book, posted: Amounts, drawn: Amounts = NOTHING) -> EngineResult:
+def engine_result(observation: Observation, book: Book, posted: Amounts, from_packs: Amounts = NOTHING) -> EngineResult:
     """Build the journal's record of one engine's answer; without one, of the book it was asked about."""
     decision = observation.decision
     return EngineResult(
@@ -112,11 +112,11 @@ def engine_result(observation: Observation, book: Book, posted: Amounts, drawn: 
         posted=posted,
         duration_us=observation.duration_us,
         reason=(decision.reason if decision else observation.error or "")[:REASON_CHARACTERS],
-        bought=book.bought - drawn,
+        bought=book.bought - from_packs,
     )
 
 
-def to_columns(receipt: Receipt) -> dict[str, Any]:
+def to_columns(receipt: Receipt) -> dict[str, object]:
     """The journal row of a receipt, without its id."""
     return {
         "type": receipt.type.value,
@@ -166,9 +166,9 @@ def from_columns(row: Columns) -> Receipt:
     )
 
 
-def _context(receipt: Receipt) -> dict[str, Any] | None:
+def _context(receipt: Receipt) -> dict[str, object] | None:
     """Return the rare fields: that nothing was charged, and what packs held afterwards."""
-    context: dict[str, Any] = {"uncharged": True} if receipt.uncharged else {}
+    context: dict[str, object] = {"uncharged": True} if receipt.uncharged else {}
     bought = receipt.served.bought
     if bought != NOTHING or receipt.spent_from_packs != NOTHING:
         context["bought"] = [amount for _, amount in bought.items()]
@@ -180,7 +180,7 @@ def replayed(receipt: Receipt) -> Receipt:
     return replace(receipt, replayed=True)
 
 
-def _engine_columns(of: EngineResult) -> dict[str, Any]:
+def _engine_columns(of: EngineResult) -> dict[str, object]:
     engine = of.engine.value
     return {
         f"{engine}_period_start": of.period.start,

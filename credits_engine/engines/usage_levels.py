@@ -61,10 +61,10 @@ def recommendations(book: Book, now: datetime) -> list[Recommendation]:
     for kind in KINDS:
         used, limit = book.used[kind], with_packs(book.limits[kind], book.bought[kind])
         if used_ratio(used, limit) >= UPGRADE_RATIO:
-            words = f"{used:,} of {limit:,} {kind} credits are used; a larger plan has more."
-            found.append(Recommendation("UPGRADE", kind, words))
+            message = f"{used:,} of {limit:,} {kind} credits are used; a larger plan has more."
+            found.append(Recommendation("UPGRADE", kind, message))
     days = days_left(book.period.end, now)
     if days <= ENDING_DAYS:
-        words = f"New credits in {days} day{'' if days == 1 else 's'}."
-        found.append(Recommendation("PERIOD_ENDS_SOON", None, words))
+        message = f"New credits in {days} day{'' if days == 1 else 's'}."
+        found.append(Recommendation("PERIOD_ENDS_SOON", None, message))
     return found

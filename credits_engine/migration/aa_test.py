@@ -6,9 +6,8 @@ from sqlalchemy.orm import Session
 
 from credits_engine.engines.aa_test import AATest
 from credits_engine.engines.receipts import from_columns
-from credits_engine.store import journal_pages
-from credits_engine.store.guard_queries import OPERATIONS
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store import journal
+from credits_engine.store.journal import OPERATIONS, Filters
 
 PAGE = 1_000
 OPERATIONS_DEFAULT = 10_000
@@ -19,7 +18,7 @@ def run_aa_test(session: Session, *, most: int = OPERATIONS_DEFAULT, since: date
     found, before = AATest(), None
     while found.operations < most:
         limit = min(PAGE, most - found.operations)
-        page = journal_pages.journal(session, Filters(types=OPERATIONS, before_id=before), limit=limit)
+        page = journal.entries(session, Filters(types=OPERATIONS, before_id=before), limit=limit)
         for row in page.rows:
             if since is not None and row["occurred_at"] < since:
                 # Asked of the database, it would look for more of them through all of the journal.

@@ -24,7 +24,7 @@ from credits_engine.engines.switch_preview import answer_diffs
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.advance_gate import production_exposures
 from credits_engine.operations import account_books, routing
-from credits_engine.store import advance_checks as store
+from credits_engine.store import check_results as store
 from credits_engine.store import switch_preview
 from credits_engine.store.accounts import Account
 from credits_engine.store.switch_preview import DirectoryAccount
@@ -60,7 +60,7 @@ def refresh(
             return None
     found = examine(rollout, now, operations=operations, rest=rest)
     with transaction() as session:
-        store.add(session, FLAG, found)
+        store.add_advance_check(session, FLAG, found)
     return found
 
 
@@ -132,7 +132,7 @@ def _is_due(session: Session, rollout: Rollout, now: datetime, every: timedelta)
     here, there = production_exposures(rollout)
     if there is None or is_superset_of(here, there):
         return False
-    last = store.latest(session, rollout.flag, rollout.version)
+    last = store.latest_advance_check(session, rollout.flag, rollout.version)
     if last is None or not timedelta() <= now - last.at < every:
         return True
     rested = now - last.at >= min(last.users * PAUSE_PER_USER, every)
@@ -154,10 +154,12 @@ def _audience_entered(session: Session, rollout: Rollout, now: datetime) -> Ente
     return enters
 
 
-def _is_refused(standing: DirectoryAccount, now: datetime) -> bool:
+def _is_refused(found: DirectoryAccount, now: datetime) -> bool:
     try:
-        both = account_books.books_at(standing, now)
+        loaded = account_books.books_at(found, now)
     except UnknownPlanError:
         return False  # neither engine judges such a user; `verify` names the plan
-    account = standing.account
-    return any(flip.refused for flip in answer_diffs(account.user_id, account.plan, both.of, serving=EngineName.LEGACY))
+    account = found.account
+    return any(
+        flip.refused for flip in answer_diffs(account.user_id, account.plan, loaded.of, serving=EngineName.LEGACY)
+    )

@@ -13,7 +13,7 @@ from control_plane.gates import GateResult, GateStatus
 from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
 from control_plane.platform.settings import current
 from credits_engine.engines.advance_check import gate_result
-from credits_engine.store import advance_checks as store
+from credits_engine.store import check_results as store
 from flags.evaluation.contexts import ATTRIBUTES, USER_ID
 from flags.evaluation.monotonicity import is_superset_of
 
@@ -31,7 +31,7 @@ def gate(session: Session, rollout: Rollout, now: datetime) -> GateResult:
         return GateResult(GATE, GateStatus.OPEN, "This flag decides about nobody's credits.")
     if there is None or is_superset_of(here, there):
         return GateResult(GATE, GateStatus.OPEN, "The next step lets nobody in whose credits would be judged anew.")
-    found = store.latest(session, rollout.flag, rollout.version)
+    found = store.latest_advance_check(session, rollout.flag, rollout.version)
     if found is None:
         return GateResult(GATE, GateStatus.UNKNOWN, _not_examined(rollout))
     percent_max, beyond = current().advance_max_refused_percent, _widens_beyond_allowlist(here, there)

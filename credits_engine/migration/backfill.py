@@ -17,7 +17,7 @@ from credits_engine.engines.periods import calendar_month
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations.account_books import load_for_update
-from credits_engine.store import accounts, books, corrections, journal, migration
+from credits_engine.store import accounts, books, journal, migration
 
 ACTOR = "backfill"
 REASON = "Counted by legacy before there was a journal."
@@ -72,12 +72,13 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
     if found is None:
         return BackfillResult(user_id, error="The user left the directory meanwhile.")
     opened = books.show_current(session, user_id, now) is None
-    both, _ = load_for_update(session, found[0], key="", now=now)
-    carried = both.legacy.used - migration.journalled(session, user_id, calendar_month(now).start)
+    loaded, _ = load_for_update(session, found[0], key="", now=now)
+    # The difference and not the count: run again, what was carried is in the journal and nothing is left.
+    carried = loaded.legacy.used - migration.journalled(session, user_id, calendar_month(now).start)
     if min(carried.figures, default=0) < 0:
-        raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; `rollout credits reconcile`.")
+        raise ValueError(f"Legacy's book of {user_id!r} holds less than the journal; run `rollout credits reconcile`.")
     if carried != NOTHING:
-        corrections.post_each(session, user_id, v2=(both.v2.period, carried), legacy=(both.legacy.period, NOTHING))
+        books.post_each(session, user_id, v2=(loaded.v2.period, carried), legacy=(loaded.legacy.period, NOTHING))
         journal.append(
             session,
             {
@@ -86,11 +87,11 @@ def _carry_over(session: Session, user_id: str, now: datetime) -> BackfillResult
                 "user_id": user_id,
                 "reason": REASON,
                 "actor": ACTOR,
-                "v2_period_start": both.v2.period.start,
-                "v2_period_end": both.v2.period.end,
+                "v2_period_start": loaded.v2.period.start,
+                "v2_period_end": loaded.v2.period.end,
                 "v2_posted": carried,
-                "legacy_period_start": both.legacy.period.start,
-                "legacy_period_end": both.legacy.period.end,
+                "legacy_period_start": loaded.legacy.period.start,
+                "legacy_period_end": loaded.legacy.period.end,
                 "legacy_posted": carried,
             },
         )

@@ -75,6 +75,7 @@ def replace(session: Session, path: Path) -> None:
         raise CopyError(f"There is no backup at {path}.")
     try:
         _replace_postgresql(session, path) if is_postgresql(session) else _replace_sqlite(session, path)
+        # The ORM may still hold rows of the database that is gone.
         session.expunge_all()
         migrations.upgrade_within(session.connection())
     except migrations.SchemaError as error:
@@ -89,20 +90,23 @@ def _replace_sqlite(session: Session, path: Path) -> None:
         if not _objects(source, "table", "name = 'alembic_version'"):
             raise CopyError(f"{path} holds no rollout database.")
         target.execute("PRAGMA defer_foreign_keys = ON")
+        # Triggers first: those of the journal refuse that a row is taken away.
         for kind in ("trigger", "view", "table"):
             for name, _ in _children_first(target, _objects(target, kind)):
                 target.execute(f'DROP {kind} "{name}"')
         tables = _objects(source, "table")
-        for _, words in tables:
-            target.execute(words)
+        for _, ddl in tables:
+            target.execute(ddl)
         for name, _ in tables:
             _copy_rows(source, target, name)
         if source.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
+            # The counters of AUTOINCREMENT, or an id that was given before could be given again.
             target.execute("DELETE FROM sqlite_sequence")
             _copy_rows(source, target, "sqlite_sequence")
+        # After the rows, or every single one would be indexed, and refused by a trigger.
         for kind in ("index", "view", "trigger"):
-            for _, words in _objects(source, kind):
-                target.execute(words)
+            for _, ddl in _objects(source, kind):
+                target.execute(ddl)
 
 
 def _objects(database: Any, kind: str, condition: str = "true") -> list[tuple[str, str]]:
@@ -130,6 +134,7 @@ def _replace_postgresql(session: Session, path: Path) -> None:
         _drop_own(session)
         with backup.script(path) as lines:
             _play(cursor, lines)
+        # pg_dump's script empties it, and every later statement of this transaction would find no table.
         cursor.execute("RESET search_path")
         cursor.execute("SELECT to_regclass('alembic_version')")
         if cursor.fetchone()[0] is None:
@@ -155,6 +160,7 @@ def _play(cursor: Any, lines: Iterator[bytes]) -> None:
     statements: list[bytes] = []
     for line in lines:
         if COPY.fullmatch(line):
+            # The rows follow in the same stream, so what comes before them must have run.
             _execute(cursor, statements)
             with cursor.copy(line) as rows:
                 for batch in _batches(lines):

@@ -25,7 +25,7 @@ from control_plane.platform.db.database import after_rollback, db, transaction
 from control_plane.platform.runtime import change_feed
 from credits_engine.migration import database_replacement, safeguards
 from credits_engine.migration.backup import CopyError
-from credits_engine.store import corrections
+from credits_engine.store import accounts
 from credits_engine.store.accounts import EVERYBODY
 from flags import store as flags
 
@@ -86,8 +86,9 @@ def restore(path: Path, *, folder: Path, clock: Callable[[], datetime], actor: s
 
 def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor: str, reason: str) -> RestoreResult:
     database_replacement.lock(session)
-    if corrections.frozen_because(session, EVERYBODY) is None:
+    if accounts.frozen_because(session, EVERYBODY) is None:
         raise RestoreRefused("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
+    # Read before the database is replaced: who was kept out, latched or revoked since the backup stays so.
     known = safeguards.read(session)
     trail = _save_trail(session, folder, now)
     database_replacement.replace(session, path)
@@ -95,9 +96,11 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
     cut = _cut(session, trail)
     words = f"Restored from {path.name}: {reason}"
     jump = 1 + secrets.randbelow(JUMP_MAX)
+    # Beyond every revision that was ever announced: a process that slept through the restore must not take a new one
+    # for one that it knows.
     change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
     carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=words)
-    corrections.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
+    accounts.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
     document = {
         "backup": str(path),
         "backup_written_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
@@ -131,6 +134,7 @@ def _save_trail(session: Session, folder: Path, now: datetime) -> Trail:
                 digest.update(line)
                 hashes.append(entry.hash)
             file.flush()
+            # On disk before the database that holds the only other copy is replaced.
             os.fsync(file.fileno())
     except OSError as error:
         raise CopyError(f"The audit trail can't be kept in {path}: {error.strerror}.") from error
@@ -141,5 +145,5 @@ def _save_trail(session: Session, folder: Path, now: datetime) -> Trail:
 
 def _cut(session: Session, trail: Trail) -> int:
     """Count the entries of the replaced trail that the restored one lacks: all that follow the last common one."""
-    both = {entry.hash for entry in audit.every(session)}
-    return sum(each not in both for each in trail.hashes)
+    databases = {entry.hash for entry in audit.every(session)}
+    return sum(each not in databases for each in trail.hashes)

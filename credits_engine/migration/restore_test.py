@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Engine, create_engine, literal, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db import errors
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import Settings
@@ -44,22 +45,22 @@ def restore_test(settings: Settings, now: datetime) -> Iterator[Step]:
     """Back up, work on a copy alone, spoil it, restore it, and compare; the database in use is only read."""
     # The copy's database comes first: a right that is missing is known before a large backup is made.
     with TemporaryDirectory(dir=settings.instance_dir) as folder, _scratch(settings, Path(folder)) as copy:
-        kept = Path(folder) / "backup"
-        backup.backup(settings.database_url, kept)
-        yield Step("backup", passed=True, detail=f"{kept.stat().st_size:,} bytes while everything went on.")
-        backup.restore(copy.database_url, kept)
+        backup_path = Path(folder) / "backup"
+        backup.backup(settings.database_url, backup_path)
+        yield Step("backup", passed=True, detail=f"{backup_path.stat().st_size:,} bytes while everything went on.")
+        backup.restore(copy.database_url, backup_path)
         app = import_module("control_plane.app").create_app(copy)
         with app.app_context():
-            yield from _recovered(copy, kept, now)
+            yield from _recovered(copy, backup_path, now)
             db.engine.dispose()
 
 
-def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
+def _recovered(copy: Settings, backup_path: Path, now: datetime) -> Iterator[Step]:
     with read_only() as session:
         before = migration.fingerprint(session)
     yield Step("copy", passed=True, detail=f"{before['journal'][0]:,} journal rows in a copy of its own.")
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=now, actor=ACTOR, reason="Drill.")
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, ACTOR, "Drill."))
     yield Step("stop", passed=True, detail="Consumption is stopped in the copy.")
     with transaction() as session:
         session.execute(
@@ -69,7 +70,7 @@ def _recovered(copy: Settings, kept: Path, now: datetime) -> Iterator[Step]:
         spoiled = verify(session, now).books.found
     counted = before["v2"][0]
     yield Step("corrupt", passed=spoiled == counted, detail=f"{counted} rows spoiled, {spoiled} of them found.")
-    restore(kept, folder=copy.instance_dir, clock=lambda: now, actor=ACTOR, reason="Drill.")
+    restore(backup_path, folder=copy.instance_dir, clock=lambda: now, actor=ACTOR, reason="Drill.")
     with read_only() as session:
         after = migration.fingerprint(session)
     words = "Every row and every sum is as it was." if after == before else f"{before} became {after}."

@@ -24,7 +24,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback
 from credits_engine.engines.amounts import KINDS
 from credits_engine.reconciliation.verification import verify
-from credits_engine.store import retirement
+from credits_engine.store import migration
 from flags.store.overrides import Effect, list_overrides
 
 QUIET = timedelta(days=30)
@@ -69,7 +69,7 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> list[
     found = checks(session, now)
     if failed := [check for check in found if not check.passed]:
         raise RetirementRefused(" ".join(check.detail for check in failed))
-    if not retirement.retire(session, now=now, actor=actor, reason=reason):
+    if not migration.retire(session, now=now, actor=actor, reason=reason):
         raise RetirementRefused("Legacy is retired already.")
     evidence = {check.name: check.detail for check in found}
     _record(session, "retire", now=now, actor=actor, reason=reason, after={"retired": True, "checks": evidence})
@@ -78,8 +78,8 @@ def retire(session: Session, *, now: datetime, actor: str, reason: str) -> list[
 
 def reinstate(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     """Ask legacy again beside v2. Raises RetirementRefused when it is not retired, or archived."""
-    if not retirement.reinstate(session):
-        known = retirement.find(session)
+    if not migration.reinstate(session):
+        known = migration.find_retirement(session)
         raise RetirementRefused(f"{_archived(known)} A rollback still works." if known else "Legacy is not retired.")
     _record(session, "bring_back", now=now, actor=actor, reason=reason, after={"retired": False})
 
@@ -91,14 +91,16 @@ def archive(session: Session, path: Path, *, now: datetime, actor: str, reason: 
     """
     if path.exists():
         raise RetirementRefused(f"{path} exists; name another file.")
-    if not retirement.record_archive(session, path.name, now=now):
-        known = retirement.find(session)
+    if not migration.record_archive(session, path.name, now=now):
+        known = migration.find_retirement(session)
         raise RetirementRefused(_archived(known) if known else "Legacy is not retired; retire it first.")
     partial = path.with_name(f"{path.name}.partial")
     try:
         rows = _write(session, partial)
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+        # Renamed when it is whole: a file of that name is never half an archive.
         partial.replace(path)
+        # The commit may still fail, and then legacy is not archived.
         after_rollback(session, path.unlink)
     finally:
         partial.unlink(missing_ok=True)
@@ -113,8 +115,8 @@ def _complete(session: Session, now: datetime) -> Check:
         state = "was never planned" if rollout is None else f"is {rollout.state}"
         return Check("complete", passed=False, detail=f"The rollout {state}, not complete.")
     since = rollout.state_changed_at
-    words = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are asked for."
-    return Check("complete", passed=now - since >= QUIET, detail=words)
+    detail = f"The rollout has been complete since {since:%Y-%m-%d}; {QUIET.days} days are needed."
+    return Check("complete", passed=now - since >= QUIET, detail=detail)
 
 
 def _everybody(session: Session, now: datetime) -> Check:
@@ -123,7 +125,7 @@ def _everybody(session: Session, now: datetime) -> Check:
         for each in list_overrides(session, FLAG)
         if each.effect is Effect.DENY and (each.expires_at is None or now < each.expires_at)
     ]
-    served = retirement.served_by_legacy(session, most=LATEST_OPERATIONS)
+    served = migration.served_by_legacy(session, most=LATEST_OPERATIONS)
     found = [f"{len(denied)} users are kept on legacy by name."] if denied else []
     found += [f"Legacy served {served} of the last {LATEST_OPERATIONS:,} journal rows."] if served else []
     found += ["ENABLE_CREDITS_V2 is false here."] if settings.current().credits_v2_override is False else []
@@ -131,18 +133,20 @@ def _everybody(session: Session, now: datetime) -> Check:
 
 
 def _legacy_idle(session: Session, now: datetime) -> Check:
-    recent = {each: at for each, at in retirement.newest_open(session).items() if now - at < QUIET}
-    seen = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
-    return Check("quiet", passed=not seen, detail=" ".join(seen) or f"No variance is open for {QUIET.days} days.")
+    recent = {each: at for each, at in migration.newest_open(session).items() if now - at < QUIET}
+    sentences = [f"{variance} was last seen at {at:%Y-%m-%d %H:%M} UTC." for variance, at in recent.items()]
+    return Check(
+        "quiet", passed=not sentences, detail=" ".join(sentences) or f"No variance is open for {QUIET.days} days."
+    )
 
 
 def _verified(session: Session, now: datetime) -> Check:
     found = verify(session, now)
-    words = (
+    detail = (
         f"{len(found.without_period):,} users without a period, {len(found.overlapping):,} with overlaps, "
         f"{found.books.found:,} of {found.books.checked:,} rows differ from the journal."
     )
-    return Check("verify", passed=found.intact, detail=words)
+    return Check("verify", passed=found.intact, detail=detail)
 
 
 def _backed_up(session: Session, now: datetime) -> Check:
@@ -151,11 +155,11 @@ def _backed_up(session: Session, now: datetime) -> Check:
         return Check("backup", passed=False, detail="There is no backup; `rollout credits backup` makes one.")
     # A record that was kept over a restore says when the backup itself was made.
     made_at = datetime.fromisoformat((last.after or {}).get("made_at", last.at.isoformat()))
-    words = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
-    return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=words)
+    detail = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
+    return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=detail)
 
 
-def _archived(known: retirement.Retired) -> str:
+def _archived(known: migration.Retired) -> str:
     return f"Legacy was archived at {known.archived_at:%Y-%m-%d %H:%M} UTC as {known.archive}; that is final."
 
 
@@ -175,7 +179,7 @@ def _write(session: Session, path: Path) -> int:
 
 
 def _rows(session: Session) -> Iterator[tuple[object, ...]]:
-    for user_id, month_start, used in retirement.rows(session):
+    for user_id, month_start, used in migration.legacy_rows(session):
         yield user_id, month_start.isoformat(), *(amount for _, amount in used.items())
 
 

@@ -19,7 +19,7 @@ from control_plane.platform.auth import access, audit
 from control_plane.platform.auth.access import Rows
 from control_plane.platform.runtime import change_feed, leases
 from credits_engine.migration.retirement import BACKUP_SUBJECT
-from credits_engine.store import corrections
+from credits_engine.store import accounts
 from flags import store as flags
 from flags.store import Effect, StoredOverride
 from flags.unleash.compiler import Wire
@@ -49,6 +49,7 @@ def read(session: Session) -> Safeguards:
 
     def found(name: str, query: Callable[[], Found]) -> Found | None:
         try:
+            # A savepoint for each: what a damaged database can't answer must not end the transaction.
             with session.begin_nested():
                 return query()
         except (SQLAlchemyError, ValueError, TypeError):
@@ -61,7 +62,7 @@ def read(session: Session) -> Safeguards:
         overrides=found("overrides", lambda: flags.every_override(session)),
         people=found("people", lambda: access.rows(session, access.PEOPLE)),
         tokens=found("tokens", lambda: access.rows(session, access.TOKENS)),
-        freezes=found("freezes", lambda: corrections.freezes(session)),
+        freezes=found("freezes", lambda: accounts.freezes(session)),
         leases=found("leases", lambda: leases.rows(session)),
         definitions=found("flags", lambda: flags.every_definition(session)),
         backup=found("backup", lambda: _last_backup(session)),
@@ -77,13 +78,14 @@ def carry_over(
     denied = _overrides(session, known)
     access.remove_sessions(session)
     if known.people is None:
+        # Nobody can tell who was shut out since the backup, so everybody has to sign in again.
         access.end_sessions(session, jump)
     else:
         access.restore_rows(session, access.PEOPLE, known.people)
     if known.tokens is not None:
         access.restore_rows(session, access.TOKENS, known.tokens)
     for row in known.freezes or ():
-        corrections.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
+        accounts.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
     leases.put_back(session, known.leases or ())
     switched_off = _switch_off(session, known, now=now, actor=actor)
     _backup(session, known, now=now, actor=actor)

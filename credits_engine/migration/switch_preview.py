@@ -21,7 +21,7 @@ class Preview:
     """The affected users among those examined, and the place of the next page; None behind the last user."""
 
     flips: tuple[AnswerDiff, ...]
-    tally: SwitchSummary
+    summary: SwitchSummary
     next_after: str | None
 
 
@@ -36,27 +36,30 @@ def preview(
 ) -> Preview:
     """Look at up to `most` users after `after`, or stop at the end of the user with whom `enough` were found."""
     found: list[AnswerDiff] = []
-    tally = SwitchSummary()
+    summary = SwitchSummary()
     for user_id, each in _each(session, after, now=now, amount=amount):
-        tally.count(each)
+        summary.count(each)
         found += each
         after = user_id
-        if tally.users >= most or (enough is not None and len(found) >= enough):
-            return Preview(tuple(found), tally, after)
-    return Preview(tuple(found), tally, None)
+        if summary.users >= most or (enough is not None and len(found) >= enough):
+            return Preview(tuple(found), summary, after)
+    return Preview(tuple(found), summary, None)
 
 
 def _each(session: Session, after: str, *, now: datetime, amount: int) -> Iterator[tuple[str, list[AnswerDiff]]]:
     look_up = flag_lookup(session, now)
     while page := switch_preview.page(session, after, now=now, most=PAGE):
-        for standing in page:
-            account = standing.account
+        for found in page:
+            account = found.account
             try:
-                both = account_books.books_at(standing, now)
+                loaded = account_books.books_at(found, now)
             except UnknownPlanError:
                 # Neither engine judges such a user; `verify` and the sweep name the plan.
                 yield account.user_id, []
                 continue
             serving = look_up(account).engine
-            yield account.user_id, answer_diffs(account.user_id, account.plan, both.of, serving=serving, amount=amount)
+            yield (
+                account.user_id,
+                answer_diffs(account.user_id, account.plan, loaded.of, serving=serving, amount=amount),
+            )
         after = page[-1].account.user_id

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
+from control_plane.platform.extensions import AppState
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.packs import Pack
@@ -13,15 +15,36 @@ from credits_engine.engines.packs import bought as packs_bought
 from credits_engine.engines.periods import Period, calendar_month, fitted, period_at
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
-from credits_engine.store import account_view, accounts, books, journal, packs
-from credits_engine.store.account_view import AccountView
+from credits_engine.store import accounts, books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
-from credits_engine.store.books import CounterRow
+from credits_engine.store.books import AccountView, CounterRow
 from credits_engine.store.switch_preview import DirectoryAccount
 
 SYSTEM = "credits"
 
 Packs = tuple[Pack, ...]
+
+
+class AccountSync(Protocol):
+    """Bring an account's directory entry and periods up to the clock; billing registers it.
+
+    Returns the account given where nothing changed, and a fresh one where anything may have.
+    """
+
+    def __call__(self, session: Session, account: Account, *, now: datetime) -> Account: ...
+
+
+ACCOUNT_SYNC = AppState[AccountSync]("account_sync")
+
+
+def synced_account(session: Session, account: Account, *, now: datetime) -> Account:
+    """Return the account as it stands at `now`: what the clock has changed since the last event is made so first.
+
+    So no operation depends on the sweep, which may be late or stopped.
+    """
+    if account.due_at is None or now < account.due_at:
+        return account
+    return ACCOUNT_SYNC.get()(session, account, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +71,11 @@ def read_books(session: Session, account: Account, now: datetime) -> Books:
 
 
 def read_account_books(session: Session, user_id: str, now: datetime) -> tuple[AccountView, Books] | None:
-    """A user and both books as `shown` has them, in one statement; None when the directory lacks the user.
+    """A user and both books as `read_books` has them, in one statement; None when the directory lacks the user.
 
     Raises UnknownPlanError.
     """
-    found = account_view.view_account(session, user_id, now=now, month_start=calendar_month(now).start)
+    found = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start)
     if found is None:
         return None
     return found, _read(session, found.account, found.row, found.month_used or NOTHING, now)
@@ -67,7 +90,7 @@ def _read(session: Session, account: Account, row: CounterRow | None, used: Amou
 
 
 def books_at(found: DirectoryAccount, now: datetime) -> Books:
-    """Both books of a user on a page of the directory, as `shown` has them. Raises UnknownPlanError."""
+    """Both books of a user on a page of the directory, as `read_books` has them. Raises UnknownPlanError."""
     account, plan = found.account, CATALOGUE.plan(found.account.plan)
     period = period_at(account.billing_anchor, now)
     row = _in_force(found.row or CounterRow(period, plan.name, NOTHING, plan.v2), plan)
@@ -94,8 +117,8 @@ def load_if_ready(session: Session, user_id: str, *, key: str, now: datetime) ->
     if is_postgresql(session):
         found = accounts.find(session, user_id, key=key)
         return None if found is None else AccountBooks(*found)
-    seen = account_view.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
-    return None if seen is None else AccountBooks(replace(seen.account, routing=seen.routing), seen.known, seen)
+    view = books.view_account(session, user_id, now=now, month_start=calendar_month(now).start, key=key)
+    return None if view is None else AccountBooks(replace(view.account, routing=view.routing), view.known, view)
 
 
 def load_for_update(
@@ -105,35 +128,38 @@ def load_for_update(
     key: str,
     now: datetime,
     known: KnownKey | None = None,
-    seen: AccountView | None = None,
+    view: AccountView | None = None,
 ) -> tuple[Books, KnownKey | None]:
     """Both books, locked until the transaction ends, and what is known of `key` under those locks.
 
     `known` is what was known before, `seen` what this transaction saw of the books since it locked them. Raises
     UnknownPlanError.
     """
-    row = seen.row if seen else books.lock_current(session, account.user_id, now)
+    row = view.row if view else books.lock_current(session, account.user_id, now)
+    # Only users with a subscription can be changed by billing, so the others are spared the second query.
     if account.due_at is not None and (row is None or row.plan != account.plan):
         # Billing may have changed the plan or the anchor between our first look and our lock.
         account = accounts.refreshed(session, account)
     plan = CATALOGUE.plan(account.plan)
+    # v2's row is locked before legacy's everywhere, so that two operations never wait for each other in a circle.
     row = row or _open(session, account, plan, now)
     if row.plan != plan.name:
         row = _follow_plan(session, account, row, plan, now)
     month = calendar_month(now)
-    if seen and seen.month_used is not None:
-        used = seen.month_used
+    if view and view.month_used is not None:
+        used = view.month_used
     else:
-        used, known = _month(session, account, month, key=key, known=known, unopened=seen is not None)
+        used, known = _month(session, account, month, key=key, known=known, is_unopened=view is not None)
     bought = packs.lock_usable(session, account.user_id, now) if account.has_packs else ()
     return _books(account, plan, row, (month, used), bought), known
 
 
 def _month(
-    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, unopened: bool
+    session: Session, account: Account, month: Period, *, key: str, known: KnownKey | None, is_unopened: bool
 ) -> tuple[Amounts, KnownKey | None]:
     """Return legacy's count in `month`, opening its row if needed, and the state of `key` under its lock."""
-    found = None if unopened else books.lock_month(session, account.user_id, month.start, key=key)
+    # On SQLite the view has shown that there is no row, and nobody else can have made one since.
+    found = None if is_unopened else books.lock_month(session, account.user_id, month.start, key=key)
     if found is None and books.open_month(session, account.user_id, month.start):
         return NOTHING, known
     found = found or books.lock_month(session, account.user_id, month.start, key=key)
@@ -153,6 +179,8 @@ def _books(account: Account, plan: CreditPlan, row: CounterRow, month: tuple[Per
 
 def _open(session: Session, account: Account, plan: CreditPlan, now: datetime) -> CounterRow:
     """The row of a period that nobody has used yet. Of two first requests one creates it and both get it."""
+    # A row that does not exist can't be locked, so an advisory lock stands in for it. While we waited for that, another
+    # request may have opened the period: then its row is taken.
     if books.lock_period_openings(session, account.user_id) and (
         row := books.lock_current(session, account.user_id, now)
     ):

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from control_plane.experiments.observation import Timer
 from control_plane.experiments.shadow_budget import ShadowBudget
-from credits_engine.billing.entitlements.sync import synced_account
 from credits_engine.engines import legacy, receipts, v2
 from credits_engine.engines.amounts import NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import compare
@@ -22,7 +21,7 @@ from credits_engine.engines.observation import Observation, observe, retired, sh
 from credits_engine.engines.packs import Pack, beyond_plan
 from credits_engine.engines.packs import spend as drawn_from
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations.account_books import Books, load_for_update, load_if_ready
+from credits_engine.operations.account_books import Books, load_for_update, load_if_ready, synced_account
 from credits_engine.store import books, journal, packs
 from credits_engine.store.accounts import Account, KnownKey
 
@@ -57,9 +56,12 @@ class Engines:
         return self.legacy if name is EngineName.LEGACY else self.v2
 
 
+ENGINES = Engines()
+
+
 @dataclass(frozen=True, slots=True)
 class EnginePolicy:
-    """This process's policy: the time the shadow may take, and what a failure means to the caller.
+    """This process's policy: the engines, the time the shadow may take, and what a failure means to the caller.
 
     An operation whose kinds are all in `allowed_on_error` goes ahead uncharged when the served engine fails; any other
     is refused as undecided.
@@ -67,14 +69,13 @@ class EnginePolicy:
 
     shadow: ShadowBudget = field(default_factory=ShadowBudget)
     allowed_on_error: frozenset[Kind] = frozenset()
+    engines: Engines = ENGINES
+    timer: Timer = perf_counter_ns
 
     def fails_open_for(self, amounts: Amounts) -> bool:
         """Return whether an undecided operation is allowed."""
-        asked = {kind for kind, amount in amounts.items() if amount}
-        return asked <= self.allowed_on_error
-
-
-ENGINES = Engines()
+        kinds = {kind for kind, amount in amounts.items() if amount}
+        return kinds <= self.allowed_on_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,53 +112,53 @@ def consume(
     *,
     now: datetime,
     evaluate: Evaluate,
-    engines: Engines = ENGINES,
-    timer: Timer = perf_counter_ns,
-    manners: EnginePolicy | None = None,
+    policy: EnginePolicy | None = None,
 ) -> Receipt:
     """Answer `operation` once: a known key gets its first receipt again, unless that was an error, which is retried.
 
     Raises UnknownUserError, UnknownPlanError, KeyConflictError and LostRaceError; nothing is written then.
     """
-    sight = load_if_ready(session, operation.user_id, key=operation.key, now=now)
-    if sight is None:
+    first = load_if_ready(session, operation.user_id, key=operation.key, now=now)
+    if first is None:
         raise UnknownUserError(f"User {operation.user_id!r} is not in the directory; add the user first.")
-    if earlier := _run_served(session, operation, sight.known):
+    if earlier := _run_served(session, operation, first.known):
         return earlier
-    account = synced_account(session, sight.account, now=now)
-    seen = sight.books if account is sight.account else None  # settling may have moved them
-    both, known = load_for_update(session, account, key=operation.key, now=now, known=sight.known, seen=seen)
+    # Before any lock on a book: a sync locks the billing account first, and two orders would wait in a circle.
+    account = synced_account(session, first.account, now=now)
+    view = first.books if account is first.account else None  # settling may have moved them
+    # From here on every other operation of this user waits. What was known of the key before may be out of date: a twin
+    # of this request may have committed while we waited, so the key is looked at again under the locks.
+    loaded, known = load_for_update(session, account, key=operation.key, now=now, known=first.known, view=view)
     if earlier := _run_served(session, operation, known):
         return earlier
     evaluation = evaluate(account)
-    receipt = run_experiment(
-        operation, both, evaluation=evaluation, now=now, engines=engines, timer=timer, manners=manners
-    )
+    receipt = run_experiment(operation, loaded, evaluation=evaluation, now=now, policy=policy)
+    # Only an attempt that ended in an error comes this far with a known key: it charged nothing, so it may run again.
     if known:
         receipt = replace(receipt, retry_of=known.journal_id)
-    return _write(session, operation, receipt, both.packs)
+    return _write(session, operation, receipt, loaded.packs)
 
 
 def run_experiment(
     operation: Operation,
-    both: Books,
+    loaded: Books,
     *,
     evaluation: FlagEvaluation,
     now: datetime,
-    engines: Engines = ENGINES,
-    timer: Timer = perf_counter_ns,
-    manners: EnginePolicy | None = None,
+    policy: EnginePolicy | None = None,
 ) -> Receipt:
     """Let both engines decide and compare them; what the served one says stands. Writes nothing."""
-    manners = manners or EnginePolicy()
+    policy = policy or EnginePolicy()
+    engines, timer = policy.engines, policy.timer
     request = Request(operation.user_id, operation.amounts)
     served_name = evaluation.engine
-    served_book, shadow_book = both.of(served_name), both.of(served_name.other)
+    served_book, shadow_book = loaded.of(served_name), loaded.of(served_name.other)
     served = observe(engines.of(served_name), served_name, book=served_book, request=request, timer=timer)
-    shadow = _run_shadow(engines, both, served_name.other, request, timer=timer, budget=manners.shadow)
+    shadow = _run_shadow(policy, loaded, served_name.other, request)
     charged = served.decision.charged if served.decision and served.outcome is Outcome.ALLOWED else NOTHING
-    drawn = beyond_plan(served_book, charged)
-    side = receipts.engine_result(served, served_book, charged - drawn, drawn)
+    # The plan's credits go first, packs last: they outlive the period, so spending them late favours the customer.
+    from_packs = beyond_plan(served_book, charged)
+    side = receipts.engine_result(served, served_book, charged - from_packs, from_packs)
     return Receipt(
         journal_id=UNWRITTEN,
         type=operation.type,
@@ -169,24 +170,25 @@ def run_experiment(
         outcome=served.outcome,
         reason=side.reason,
         served=side,
-        shadow=receipts.engine_result(shadow, shadow_book, charged - drawn, drawn),
+        # The shadow's book is posted what the served engine charged, not what the shadow would have charged.
+        shadow=receipts.engine_result(shadow, shadow_book, charged - from_packs, from_packs),
         comparison=compare(served, shadow, served_book=served_book, shadow_book=shadow_book, request=request),
         flag_revision=evaluation.revision,
         evaluation_reason=evaluation.reason,
         actor=operation.actor,
-        uncharged=served.decision is None and manners.fails_open_for(operation.amounts),
+        uncharged=served.decision is None and policy.fails_open_for(operation.amounts),
     )
 
 
-def _run_shadow(
-    engines: Engines, both: Books, name: EngineName, request: Request, *, timer: Timer, budget: ShadowBudget
-) -> Observation:
+def _run_shadow(policy: EnginePolicy, loaded: Books, name: EngineName, request: Request) -> Observation:
     """Run the shadow within its budget; skip a retired one."""
-    if both.legacy_retired and name is EngineName.LEGACY:
+    if loaded.legacy_retired and name is EngineName.LEGACY:
         return retired(name)
+    budget, timer = policy.shadow, policy.timer
+    # Skipped rather than slow: the caller waits for the shadow too, so a slow one may take only its share of the time.
     if not budget.admits(timer()):
         return shed(name)
-    observation = observe(engines.of(name), name, book=both.of(name), request=request, timer=timer)
+    observation = observe(policy.engines.of(name), name, book=loaded.of(name), request=request, timer=timer)
     budget.spend(observation.duration_us, timer())
     return observation
 
@@ -206,6 +208,7 @@ def _run_served(session: Session, operation: Operation, known: KnownKey | None) 
 
 def _write(session: Session, operation: Operation, receipt: Receipt, bought: tuple[Pack, ...]) -> Receipt:
     sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
+    # A refusal moves no book and is journalled all the same: the comparison needs it.
     if receipt.served.posted != NOTHING:
         books.post(
             session,
@@ -219,6 +222,7 @@ def _write(session: Session, operation: Operation, receipt: Receipt, bought: tup
         packs.move(session, journal_id, drawn_from(bought, receipt.spent_from_packs))
     if receipt.retry_of is not None:
         journal.redirect(session, operation.user_id, operation.key, journal_id=journal_id)
+    # The last word is the primary key's: where two requests under one new key came this far, one of them begins again.
     elif not journal.remember(
         session,
         operation.user_id,

@@ -27,13 +27,13 @@ def run_operation(operation: Operation, *, now: datetime) -> Receipt:
 
     Raises what `consume` raises; LostRaceError only if every attempt met somebody else's.
     """
-    manners = ENGINE_POLICY.get()
+    policy = ENGINE_POLICY.get()
 
     def decide() -> Receipt:
-        if receipt := stored_procedure.call(operation, now=now, manners=manners):
+        if receipt := stored_procedure.call(operation, now=now, policy=policy):
             return receipt
         with transaction() as session:
-            return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), manners=manners)
+            return consume(session, operation, now=now, evaluate=evaluate_flag(session, now), policy=policy)
 
     return _run(decide)
 
@@ -44,19 +44,19 @@ def run_reservation(operation: Operation, *, ttl: timedelta, now: datetime) -> R
     def decide() -> Receipt:
         with transaction() as session:
             return reserve(
-                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, manners=ENGINE_POLICY.get()
+                session, operation, now=now, evaluate=evaluate_flag(session, now), ttl=ttl, policy=ENGINE_POLICY.get()
             )
 
     return _run(decide)
 
 
 def init_app(app: Flask) -> None:
-    """Give the process its manners towards the engines. Raises SettingsError for a kind that there is not."""
-    named = SETTINGS.get(app).credits_fail_open_kinds
-    if unknown := set(named) - set(KINDS):
+    """Set the policy of this process. Raises SettingsError for a kind that there is not."""
+    kinds = SETTINGS.get(app).credits_fail_open_kinds
+    if unknown := set(kinds) - set(KINDS):
         raise SettingsError(f"CREDITS_FAIL_OPEN_KINDS names {', '.join(sorted(unknown))}; write {' or '.join(KINDS)}.")
     stored_procedure.init_app(app)
-    ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, named))))
+    ENGINE_POLICY.set(app, EnginePolicy(allowed_on_error=frozenset(map(Kind, kinds))))
 
 
 def _run(decide: Callable[[], Receipt]) -> Receipt:

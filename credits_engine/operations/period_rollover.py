@@ -37,6 +37,7 @@ def open_missing_periods(session: Session, user_ids: Sequence[str], now: datetim
     for user in period_openings.lock_missing(session, user_ids, now):
         try:
             plan = CATALOGUE.plan(user.plan)
+        # One user on a plan that was taken out of the catalogue must not keep the periods of all others closed.
         except UnknownPlanError as error:
             done.refused[user.user_id] = error
             continue

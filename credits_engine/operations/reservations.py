@@ -7,16 +7,15 @@ engine: nothing is judged again, whatever the flag says by then.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import perf_counter_ns
 
 from sqlalchemy.orm import Session
 
-from control_plane.experiments.observation import Timer
+from control_plane.change_context import ChangeContext
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import refund, total
 from credits_engine.engines.receipts import EntryType, Receipt
-from credits_engine.operations.consumption import ENGINES, EnginePolicy, Engines, Evaluate, Operation, consume
+from credits_engine.operations.consumption import EnginePolicy, Evaluate, Operation, consume
 from credits_engine.store import journal, packs, reservations
 from credits_engine.store.reservations import ReservationState, StoredReservation
 
@@ -65,13 +64,11 @@ def reserve(
     now: datetime,
     evaluate: Evaluate,
     ttl: timedelta = DEFAULT_TTL,
-    engines: Engines = ENGINES,
-    timer: Timer = perf_counter_ns,
-    manners: EnginePolicy | None = None,
+    policy: EnginePolicy | None = None,
 ) -> Receipt:
     """Decide and charge like `consume`; what is granted is held until it is settled or `ttl` is over."""
     assert operation.type is EntryType.RESERVE
-    receipt = consume(session, operation, now=now, evaluate=evaluate, engines=engines, timer=timer, manners=manners)
+    receipt = consume(session, operation, now=now, evaluate=evaluate, policy=policy)
     if receipt.granted and not receipt.replayed:
         sides = {receipt.served.engine: receipt.served, receipt.shadow.engine: receipt.shadow}
         reservations.add(
@@ -99,87 +96,97 @@ def commit(
 ) -> ReservationResult:
     """Keep what was reserved, or `amounts` of it, and give the rest back.
 
-    Raises UnknownReservationError, SettledOtherwiseError and CommitTooLargeError; nothing is written then.
+    Raises UnknownReservationError, FinalizedDifferentlyError and CommitTooLargeError; nothing is written then.
     """
-    held = _locked(session, user_id, key)
+    stored = _locked(session, user_id, key)
     # What was let through uncharged holds nothing, however much of it was needed.
-    kept = held.amounts if amounts is None or held.amounts == NOTHING else amounts
-    if any(kept[kind] > held.amounts[kind] for kind in KINDS):
-        raise CommitTooLargeError(f"{kept} can't be committed: {held.amounts} were reserved under {key!r}.")
-    if held.state is ReservationState.PENDING and now >= held.expires_at:
+    committed = stored.amounts if amounts is None or stored.amounts == NOTHING else amounts
+    if any(committed[kind] > stored.amounts[kind] for kind in KINDS):
+        raise CommitTooLargeError(f"{committed} can't be committed: {stored.amounts} were reserved under {key!r}.")
+    # Late is late, even where the sweep has not come by yet: whether a commit succeeds must not depend on its schedule.
+    if stored.state is ReservationState.PENDING and now >= stored.expires_at:
         raise FinalizedDifferentlyError(
-            f"The reservation {key!r} expired at {held.expires_at.isoformat()}; reserve again."
+            f"The reservation {key!r} expired at {stored.expires_at.isoformat()}; reserve again."
         )
-    return _finalized(session, held, ReservationState.COMMITTED, kept=kept, now=now, actor=actor, reason="Work done.")
+    return _finalize(
+        session, stored, ReservationState.COMMITTED, ChangeContext(now, actor, "Work done."), committed=committed
+    )
 
 
 def release(session: Session, user_id: str, key: str, *, now: datetime, actor: str, reason: str) -> ReservationResult:
-    """Give back everything that was reserved. Raises UnknownReservationError and SettledOtherwiseError."""
-    held = _locked(session, user_id, key)
-    return _finalized(session, held, ReservationState.RELEASED, kept=NOTHING, now=now, actor=actor, reason=reason)
+    """Give back everything that was reserved. Raises UnknownReservationError and FinalizedDifferentlyError."""
+    stored = _locked(session, user_id, key)
+    return _finalize(session, stored, ReservationState.RELEASED, ChangeContext(now, actor, reason))
 
 
 def expire(session: Session, user_id: str, key: str, *, now: datetime) -> ReservationResult | None:
     """Give back what a forgotten reservation holds; None when it was settled meanwhile or has time left."""
-    held = reservations.lock(session, user_id, key)
-    if held is None or held.state is not ReservationState.PENDING or now < held.expires_at:
+    stored = reservations.lock(session, user_id, key)
+    if stored is None or stored.state is not ReservationState.PENDING or now < stored.expires_at:
         return None
-    reason = f"Neither committed nor released by {held.expires_at.isoformat()}."
-    return _finalized(session, held, ReservationState.EXPIRED, kept=NOTHING, now=now, actor=SYSTEM, reason=reason)
+    reason = f"Neither committed nor released by {stored.expires_at.isoformat()}."
+    return _finalize(session, stored, ReservationState.EXPIRED, ChangeContext(now, SYSTEM, reason))
 
 
 def _locked(session: Session, user_id: str, key: str) -> StoredReservation:
-    held = reservations.lock(session, user_id, key)
-    if held is None:
+    stored = reservations.lock(session, user_id, key)
+    if stored is None:
         raise UnknownReservationError(f"Nothing is reserved for {user_id!r} under {key!r}; reserve first.")
-    return held
+    return stored
 
 
-def _finalized(
+def _finalize(
     session: Session,
-    held: StoredReservation,
+    stored: StoredReservation,
     state: ReservationState,
+    change: ChangeContext,
     *,
-    kept: Amounts,
-    now: datetime,
-    actor: str,
-    reason: str,
+    committed: Amounts = NOTHING,
 ) -> ReservationResult:
-    if held.state is not ReservationState.PENDING:
-        return _replayed(held, state, kept)
-    back = held.amounts - kept
-    to_packs = refund(packs.allocations_of(session, held.journal_id), back) if held.drew else ()
+    if stored.state is not ReservationState.PENDING:
+        return _replayed(stored, state, committed)
+    back = stored.amounts - committed
+    # To the packs first, as they were spent last: the plan's credits paid until there were none left.
+    to_packs = refund(packs.allocations_of(session, stored.journal_id), back) if stored.drew else ()
     undrawn = total(to_packs)
-    lowered = reservations.give_back(session, held, back - undrawn)
+    # A reset may have emptied the book since. Then less than `back` is taken off it, and the journal says how much.
+    lowered = reservations.give_back(session, stored, back - undrawn)
     journal_id = journal.append(
         session,
         {
             "type": ENTRIES[state].value,
-            "occurred_at": now,
-            "user_id": held.user_id,
-            "operation_key": held.key,
+            "occurred_at": change.now,
+            "user_id": stored.user_id,
+            "operation_key": stored.key,
             "charged": -back,
-            "served_engine": held.engine.value,
-            "reason": reason,
-            "corrects": held.journal_id,
-            "actor": actor,
+            "served_engine": stored.engine.value,
+            "reason": change.reason,
+            "corrects": stored.journal_id,
+            "actor": change.actor,
             "context": {"drawn": [-amount for _, amount in undrawn.items()]} if to_packs else None,
-            "v2_period_start": held.v2_period_start,
-            "legacy_period_start": held.legacy_period_start,
+            "v2_period_start": stored.v2_period_start,
+            "legacy_period_start": stored.legacy_period_start,
             "v2_posted": -lowered[EngineName.V2],
             "legacy_posted": -lowered[EngineName.LEGACY],
         },
     )
     packs.move(session, journal_id, to_packs)
-    reservations.finalize(session, held, state=state, journal_id=journal_id, kept=kept)
-    return ReservationResult(journal_id, held.user_id, held.key, state, held.amounts, kept, held.engine)
+    reservations.finalize(session, stored, state=state, journal_id=journal_id, committed=committed)
+    return ReservationResult(journal_id, stored.user_id, stored.key, state, stored.amounts, committed, stored.engine)
 
 
-def _replayed(held: StoredReservation, state: ReservationState, kept: Amounts) -> ReservationResult:
+def _replayed(stored: StoredReservation, state: ReservationState, committed: Amounts) -> ReservationResult:
     """Return the same result for the same request, and refuse any other."""
-    if held.state is not state or held.committed != kept or held.settled_by is None:
-        ended = f"with {held.committed}" if held.state is ReservationState.COMMITTED else "and gave everything back"
-        raise FinalizedDifferentlyError(f"The reservation {held.key!r} was already {held.state} {ended}.")
+    if stored.state is not state or stored.committed != committed or stored.settled_by is None:
+        ended = f"with {stored.committed}" if stored.state is ReservationState.COMMITTED else "and gave everything back"
+        raise FinalizedDifferentlyError(f"The reservation {stored.key!r} was already {stored.state} {ended}.")
     return ReservationResult(
-        held.settled_by, held.user_id, held.key, state, held.amounts, held.committed, held.engine, replayed=True
+        stored.settled_by,
+        stored.user_id,
+        stored.key,
+        state,
+        stored.amounts,
+        stored.committed,
+        stored.engine,
+        replayed=True,
     )

@@ -48,7 +48,7 @@ REFUSALS: Mapping[str, type[Exception]] = {
 MATCH, UNASKED = Comparison(Variance.MATCH), Comparison(Variance.RETIRED)
 
 
-def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Receipt | None:
+def call(operation: Operation, *, now: datetime, policy: EnginePolicy) -> Receipt | None:
     """The receipt, committed; None where only `consume` can answer: on SQLite, or in a state of `PYTHON_ONLY`.
 
     Raises what `consume` raises.
@@ -56,22 +56,24 @@ def call(operation: Operation, *, now: datetime, manners: EnginePolicy) -> Recei
     if not IN_DATABASE.get() or operation.type is not EntryType.CONSUME:
         return None
     try:
-        found = stored_procedures.call(_question(operation, now, manners))
+        found = stored_procedures.call(_params(operation, now, policy))
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (*PYTHON_ONLY, *REFUSALS):
             if not is_transient(error):
                 note_failed_route(operation.user_id, now)
             raise
+        # What the function did is undone with its error, so `consume` begins from the same state.
         if error.orig.sqlstate in PYTHON_ONLY:
             return None
         raise REFUSALS[error.orig.sqlstate](error.orig.diag.message_primary) from error
     receipt = receipt_of(found, operation, now)
+    # Counted after the commit, unlike in Python: what the function was given is known only from its answer.
     if not receipt.replayed and receipt.evaluation_reason != UNPLANNED.reason:
         note_route(receipt.served.engine, receipt.user_id)
     return receipt
 
 
-def _question(operation: Operation, now: datetime, manners: EnginePolicy) -> ProcedureParams:
+def _params(operation: Operation, now: datetime, policy: EnginePolicy) -> ProcedureParams:
     settings, amounts = current(), operation.amounts
     return ProcedureParams(
         user_id=operation.user_id,
@@ -82,7 +84,7 @@ def _question(operation: Operation, now: datetime, manners: EnginePolicy) -> Pro
         environment=settings.environment,
         override=settings.credits_v2_override,
         bucket=bucket(FLAG, operation.user_id),
-        lets_pass=manners.fails_open_for(amounts),
+        lets_pass=policy.fails_open_for(amounts),
     )
 
 

@@ -46,26 +46,26 @@ class NewErrorTypes:
             found = guard_queries.failures(session, most=self.page)
         self.page = PAGE
         since = max(rollout.entered_at, now - RECENT)
-        self.known |= {type_of(each.words) for each in found if each.engine is EngineName.LEGACY}
-        shown = {type_of(e.words) for e in found if e.engine is EngineName.V2 and e.occurred_at >= since}
-        fresh = sorted(shown - self.known)
+        self.known |= {type_of(each.error) for each in found if each.engine is EngineName.LEGACY}
+        of_v2 = {type_of(e.error) for e in found if e.engine is EngineName.V2 and e.occurred_at >= since}
+        fresh = sorted(of_v2 - self.known)
         if fresh:
             log.error("credits.error_new_in_v2", types=fresh)
         signals.record(Sample(SIGNAL, bad=bool(fresh)))
         return fresh
 
 
-def type_of(words: str) -> str:
+def type_of(error: str) -> str:
     """The type of an error as the journal words it: Python's name, PostgreSQL's code, or no decision at all."""
-    named = TYPE.match(words)
-    return named[1] if named else UNSOUND
+    match = TYPE.match(error)
+    return match[1] if match else UNSOUND
 
 
 def init_app(app: Flask) -> None:
     """Put the look on the leader's schedule."""
-    novelties = NewErrorTypes()
+    new_types = NewErrorTypes()
 
     def check(now: datetime, _term: int) -> None:
-        novelties.check(now)
+        new_types.check(now)
 
     jobs.run_on_leader(app, LOOK_SECONDS, "new-errors", check)

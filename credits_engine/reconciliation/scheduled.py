@@ -19,8 +19,8 @@ from control_plane.platform.runtime import jobs
 from credits_engine.reconciliation import totals
 from credits_engine.reconciliation.invariants import DIFFERENCE, difference
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
-from credits_engine.store import reconciliation_runs
-from credits_engine.store.reconciliation_runs import Run
+from credits_engine.store import check_results
+from credits_engine.store.check_results import Run
 
 LOOK_SECONDS = 15.0
 LOGGED = 10
@@ -38,7 +38,8 @@ def check_books(now: datetime, cause: str) -> Reconciliation:
     else:
         result = _with_sums(cause)
     with transaction() as session:
-        reconciliation_runs.add(session, Run(now, cause, result.checked, result.found))
+        check_results.add_run(session, Run(now, cause, result.checked, result.found))
+    # Of a list that was cut short nobody knows whose book the rest are, so it counts against no engine by name.
     whole = result.found == len(result.differences)
     signals.record(difference(result.differences) if whole else Sample(DIFFERENCE, bad=True))
     if not result.clean:
@@ -59,7 +60,7 @@ def _with_sums(cause: str) -> Reconciliation:
 
 def due(session: Session, now: datetime) -> str | None:
     """Why the books have to be compared now; None when they need not."""
-    last, thorough = reconciliation_runs.latest(session), reconciliation_runs.latest(session, *THOROUGH)
+    last, thorough = check_results.latest_run(session), check_results.latest_run(session, *THOROUGH)
     if last is None or thorough is None or now - thorough.at >= THOROUGHLY_EVERY:
         return "daily"
     if now - last.at >= EVERY:
@@ -79,10 +80,10 @@ def init_app(app: Flask) -> None:
 def collect() -> Iterator[Metric]:
     """Yield the number of book rows that differed at the last comparison, and its age."""
     with read_only() as session:
-        last = reconciliation_runs.latest(session)
+        last = check_results.latest_run(session)
     if last is not None:
-        words = "Book rows that differ from the journal, as last compared."
-        yield GaugeMetricFamily("rollout_credit_reconcile_differences", words, value=last.found)
+        help_text = "Book rows that differ from the journal, as last compared."
+        yield GaugeMetricFamily("rollout_credit_reconcile_differences", help_text, value=last.found)
         age = (datetime.now(UTC) - last.at).total_seconds()
         yield GaugeMetricFamily("rollout_credit_reconcile_age_seconds", "Since that comparison.", value=age)
 

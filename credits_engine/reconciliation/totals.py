@@ -39,6 +39,7 @@ def compare(session: Session) -> tuple[Reconciliation, bool]:
     checked, suspected = running_totals.differing(session)
     listed = [each for each in suspected[:LISTED_MAX] if _differs(session, each)]
     bought, wrong = packs.differing(session)
+    # Those beyond the list are not added up again one by one; they count as different until the list is shorter.
     found = len(listed) + max(len(suspected) - LISTED_MAX, 0)
     result = Reconciliation(checked + bought, found + len(wrong), tuple(listed), wrong)
     return result, found == len(suspected)

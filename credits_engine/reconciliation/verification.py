@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from credits_engine.reconciliation.journal import Reconciliation, reconcile
-from credits_engine.store import keys, migration, period_openings
+from credits_engine.store import journal, migration, period_openings
 
 PAGE = 1_000
 
@@ -35,4 +35,4 @@ def verify(session: Session, now: datetime) -> Verification:
         missing += page.users
         after = page.last or None
     overlapping, books = tuple(migration.overlapping(session)), reconcile(session)
-    return Verification(tuple(missing), overlapping, books, keys.find_orphans(session, most=PAGE))
+    return Verification(tuple(missing), overlapping, books, journal.find_orphans(session, most=PAGE))

@@ -10,12 +10,10 @@ from pydantic import StringConstraints
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
-from control_plane.platform.problems import Problem
 from credits_engine.api import journal_entries, query_params, requests
 from credits_engine.remediation import approval, serializers, store
-from credits_engine.store import journal_pages
-from credits_engine.store.guard_queries import OPERATIONS
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store import journal
+from credits_engine.store.journal import OPERATIONS, Filters
 
 bp = Blueprint("credits_remediation", __name__, url_prefix="/api/admin/credits/rollbacks")
 
@@ -45,11 +43,11 @@ def index() -> ResponseReturnValue:
 def show(flag: str, attempt: int) -> ResponseReturnValue:
     """One report with a page of its accounts."""
     query_params.refuse_unknown("after", "limit", "format")
-    as_sheet = _as_sheet()
+    as_sheet = query_params.wants_csv()
     limit = SHEET_ROWS if as_sheet else query_params.limit()
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)
-        tally = store.count_by_state(session, report.id)
+        counts = store.count_by_state(session, report.id)
         items = store.items(session, report.id, after=query_params.text("after") or "", limit=limit + 1)
     if as_sheet:
         rows = map(serializers.sheet_row, items[:limit])
@@ -58,21 +56,21 @@ def show(flag: str, attempt: int) -> ResponseReturnValue:
         "items": [serializers.item_document(item) for item in items[:limit]],
         "nextAfter": items[limit - 1].cost.user_id if len(items) > limit else None,
     }
-    return jsonify(serializers.report_document(report, tally) | page)
+    return jsonify(serializers.report_document(report, counts) | page)
 
 
 @bp.get("/<flag>/<int:attempt>/operations")
 @openapi_doc(query={"cursor": "Where the page before ended.", "limit": "At most 200."})
 @require_role("owner")
 def operations(flag: str, attempt: int) -> ResponseReturnValue:
-    """Every operation that v2 served in the bad time, with both answers, page by page."""
+    """Every operation that v2 served during the incident, with both answers, page by page."""
     query_params.refuse_unknown("cursor", "limit")
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)
         wanted = Filters(
             types=OPERATIONS, engine="v2", since=report.since, until=report.until, before_id=query_params.cursor()
         )
-        found = journal_pages.journal(session, wanted, limit=query_params.limit())
+        found = journal.entries(session, wanted, limit=query_params.limit())
     return jsonify(journal_entries.page(found, journal_entries.full_entry))
 
 
@@ -89,10 +87,3 @@ def approve(flag: str, attempt: int) -> ResponseReturnValue:
     with read_only() as session:
         report = approval.find_report(session, flag, attempt)
         return jsonify(serializers.report_document(report, store.count_by_state(session, report.id)))
-
-
-def _as_sheet() -> bool:
-    wanted = request.args.get("format", "json")
-    if wanted not in ("json", "csv"):
-        raise Problem(400, "UNKNOWN_FORMAT", f"format is {wanted[:50]!r}; use json or csv.")
-    return wanted == "csv"

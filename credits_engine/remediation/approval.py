@@ -13,7 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
-from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.corrections import Adjustment, CorrectionRefused
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
 from credits_engine.operations.routing import flag_lookup
@@ -54,7 +54,7 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
     if report.state is not ReportState.PREPARED:
         return report
     if store.approve(session, report.id, now=now, actor=actor, reason=reason.strip()):
-        accounts, owed = store.count_by_state(session, report.id)[ItemState.PROPOSED]
+        accounts, compensation = store.count_by_state(session, report.id)[ItemState.PROPOSED]
         audit.record(
             session,
             ChangeContext(now, actor, reason.strip()),
@@ -65,7 +65,7 @@ def approve(session: Session, flag: str, attempt: int, *, now: datetime, actor: 
                 "attempt": attempt,
                 "state": ReportState.APPROVED,
                 "accounts": accounts,
-                "owed": str(owed),
+                "owed": str(compensation),
             },
         )
     return find_report(session, flag, attempt)
@@ -83,28 +83,29 @@ def post_approved(now: datetime, *, at_most: int = POSTED_AT_ONCE) -> int:
 
 def _post(report: Report, now: datetime, *, at_most: int) -> int:
     with read_only() as session:
-        owing = store.compensated_accounts(session, report.id, limit=at_most + 1)
-    for item in owing[:at_most]:
+        unposted = store.compensated_accounts(session, report.id, limit=at_most + 1)
+    for item in unposted[:at_most]:
         _post_one(report, item, now)
-    if len(owing) <= at_most:
+    if len(unposted) <= at_most:
         with transaction() as session:
             store.finish(session, report.id)
-    return min(len(owing), at_most)
+    return min(len(unposted), at_most)
 
 
 def _post_one(report: Report, item: Item, now: datetime) -> None:
     """One correction in its own transaction; a book that can't follow is noted, for a person to look at."""
     try:
         with transaction() as session:
+            # The key makes it happen once per account and attempt, also where the leader stops between commit and note.
             done = corrections.adjust(
                 session,
-                item.cost.user_id,
-                item.cost.owed,
+                Adjustment(item.cost.user_id, item.cost.owed, key=f"rollback:{report.flag}:{report.attempt}"),
+                ChangeContext(
+                    now,
+                    report.decided_by or "",
+                    f"Rollback of {report.flag}, attempt {report.attempt}: {report.decision}",
+                ),
                 evaluate=flag_lookup(session, now),
-                now=now,
-                actor=report.decided_by or "",
-                reason=f"Rollback of {report.flag}, attempt {report.attempt}: {report.decision}",
-                key=f"rollback:{report.flag}:{report.attempt}",
             )
             store.set_note(session, report.id, replace(item, state=ItemState.POSTED, journal_id=done.journal_id))
     except REFUSALS as refusal:

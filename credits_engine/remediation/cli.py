@@ -1,4 +1,4 @@
-"""`rollout credits remediation`: what v2 served in the bad time, what it cost whom, and the corrections."""
+"""`rollout credits remediation`: what v2 served during the incident, what it cost whom, and the corrections."""
 
 from datetime import UTC, datetime
 
@@ -31,8 +31,8 @@ def list_command(*, as_json: bool) -> None:
     with read_only() as session:
         found = [(report, store.count_by_state(session, report.id)) for report in store.latest(session)]
     lines = [line for each in found for line in serializers.report_lines(*each)]
-    words = "\n".join(lines) or "Nothing was rolled back yet."
-    echo_result({"reports": [serializers.report_document(*each) for each in found]}, words, as_json=as_json)
+    text = "\n".join(lines) or "Nothing was rolled back yet."
+    echo_result({"reports": [serializers.report_document(*each) for each in found]}, text, as_json=as_json)
 
 
 @after_rollback_group.command("show")
@@ -40,20 +40,20 @@ def list_command(*, as_json: bool) -> None:
 @json_option
 @in_application
 def show_command(*, attempt: int | None, as_json: bool) -> None:
-    """One report with what the bad time cost each account."""
+    """One report with what the incident cost each account."""
     preparation.prepare(datetime.now(UTC))
     with read_only() as session:
         report = _chosen(session, attempt)
-        tally = store.count_by_state(session, report.id)
+        counts = store.count_by_state(session, report.id)
         items = store.items(session, report.id, limit=LISTED + 1)
     more = [f"    … and more; GET /api/admin/credits/rollbacks/{report.flag}/{report.attempt}?format=csv has them all."]
     lines = [
-        *serializers.report_lines(report, tally),
+        *serializers.report_lines(report, counts),
         *map(serializers.item_line, items[:LISTED]),
         *(more if len(items) > LISTED else []),
     ]
     page = {"items": [serializers.item_document(item) for item in items[:LISTED]]}
-    echo_result(serializers.report_document(report, tally) | page, "\n".join(lines), as_json=as_json)
+    echo_result(serializers.report_document(report, counts) | page, "\n".join(lines), as_json=as_json)
 
 
 @after_rollback_group.command("approve")
@@ -74,9 +74,9 @@ def approve_command(*, attempt: int | None, reason: str, as_json: bool) -> None:
         continue
     with read_only() as session:
         report = _chosen(session, report.attempt)
-        tally = store.count_by_state(session, report.id)
-    words = "\n".join(serializers.report_lines(report, tally))
-    echo_result(serializers.report_document(report, tally), words, as_json=as_json)
+        counts = store.count_by_state(session, report.id)
+    text = "\n".join(serializers.report_lines(report, counts))
+    echo_result(serializers.report_document(report, counts), text, as_json=as_json)
 
 
 def _chosen(session: Session, attempt: int | None) -> Report:

@@ -52,7 +52,7 @@ class AccountImpact:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """All that v2 served in the bad time."""
+    """All that v2 served during the incident."""
 
     users: int
     operations: int
@@ -68,7 +68,7 @@ def compensation(over: Amounts, again: Amounts) -> Amounts:
 def incident_began_at(
     rolled_back_at: datetime, *, first_difference: datetime | None, not_before: datetime | None
 ) -> datetime:
-    """When the bad time began: at the first difference that nothing explains, a day before the rollback at most.
+    """When the incident began: at the first difference that nothing explains, a day before the rollback at most.
 
     Without any, an hour is looked at. What an earlier rollback has reported on is never counted again.
     """

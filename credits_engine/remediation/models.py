@@ -38,7 +38,7 @@ class RollbackReport(Base):
 
 
 class RollbackAccount(Base):
-    """One account whose answers differed in the bad time. `owed` is proposed to be given back."""
+    """One account whose answers differed during the incident. `owed` is proposed to be given back."""
 
     __tablename__ = "credit_rollback_account"
 

@@ -41,6 +41,7 @@ def prepare(now: datetime) -> Report | None:
     books = scheduled.check_books(now, "rollback")
     with transaction() as session:
         report, costs = _composed(session, rollout, now, books_checked=books.checked, books_differing=books.found)
+        # Another leader was faster: its report stands, and this one's is discarded.
         if not store.add(session, report, costs):
             return None
         _record(session, report, costs, now)
@@ -54,6 +55,7 @@ def _composed(
     ended = rollout.state_changed_at
     earlier = store.latest(session, flag=rollout.flag, limit=1)
     first = journal.first_difference(session, since=ended - LONGEST_BAD_TIME, until=now)
+    # Not before the end of the last report's time: what was given back once must not be given back again.
     since = incident_began_at(ended, first_difference=first, not_before=earlier[0].until if earlier else None)
     costs = journal.costs(session, since=since, until=now)
     report = Report(
@@ -81,8 +83,8 @@ def _record(session: Session, report: Report, costs: list[AccountImpact], now: d
             now,
             ACTOR,
             (
-                f"v2 served {report.total.operations:,} operations of {report.total.users:,} users in the bad time; "
-                f"{len(owed):,} accounts are owed credits."
+                f"v2 served {report.total.operations:,} operations of {report.total.users:,} users during the "
+                f"incident; {len(owed):,} accounts are owed credits."
             ),
         ),
         action="credits.report_rollback",

@@ -12,9 +12,8 @@ from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
 from credits_engine.remediation.impact import AccountImpact, Total, compensation
-from credits_engine.store.guard_queries import OPERATIONS
-from credits_engine.store.journal_pages import DIFFERS
-from credits_engine.store.tables import JOURNAL, execute_core
+from credits_engine.store.journal import DIFFERS, OPERATIONS
+from credits_engine.store.tables import JOURNAL, ResultRow, execute_core
 
 SPAN = {name: bindparam(name, type_=JOURNAL.c.occurred_at.type) for name in ("since", "until")}
 BY_V2 = (JOURNAL.c.served_engine == EngineName.V2.value) & JOURNAL.c.type.in_(OPERATIONS)
@@ -116,7 +115,7 @@ def costs(session: Session, *, since: datetime, until: datetime) -> list[Account
     return [_cost(user_id, differing.get(user_id), again.get(user_id)) for user_id in sorted(differing | again)]
 
 
-def _cost(user_id: str, row: Any, again: Any) -> AccountImpact:
+def _cost(user_id: str, row: ResultRow, again: ResultRow) -> AccountImpact:
     twice = again.charged if again else NOTHING
     return AccountImpact(
         user_id=user_id,

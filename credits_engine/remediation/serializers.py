@@ -10,7 +10,7 @@ from credits_engine.remediation.store import Item, Report
 StateCounts = Mapping[ItemState, tuple[int, Amounts]]
 
 
-def report_document(report: Report, tally: StateCounts) -> Document:
+def report_document(report: Report, counts: StateCounts) -> Document:
     """Serialize a report and the state of its corrections."""
     return {
         "flag": report.flag,
@@ -26,7 +26,7 @@ def report_document(report: Report, tally: StateCounts) -> Document:
         "booksChecked": report.books_checked,
         "booksDiffering": report.books_differing,
         "state": report.state,
-        "accounts": {state.value: _accounts(*found) for state, found in tally.items()},
+        "accounts": {state.value: _accounts(*found) for state, found in counts.items()},
         "decidedBy": report.decided_by,
         "decidedAt": instant(report.decided_at) if report.decided_at else None,
         "decision": report.decision,
@@ -64,7 +64,7 @@ def sheet_row(item: Item) -> tuple[object, ...]:
     return (cost.user_id, *counts, *amounts, item.state.value, item.journal_id, item.note)
 
 
-def report_lines(report: Report, tally: StateCounts) -> Iterator[str]:
+def report_lines(report: Report, counts: StateCounts) -> Iterator[str]:
     """A report for a terminal."""
     span = f"{report.since:%Y-%m-%d %H:%M:%S} to {report.until:%H:%M:%S} UTC"
     yield f"{report.flag}, attempt {report.attempt}, rolled back at {report.rolled_back_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -72,7 +72,7 @@ def report_lines(report: Report, tally: StateCounts) -> Iterator[str]:
     yield f"  {span}: v2 served {report.total.operations:,} operations of {report.total.users:,} users,"
     yield f"  charged {report.total.v2}; legacy would have charged {report.total.legacy}"
     yield f"  books: {report.books_checked:,} rows checked, {report.books_differing} differ"
-    for state, (accounts, owed) in sorted(tally.items()):
+    for state, (accounts, owed) in sorted(counts.items()):
         yield f"  corrections {state}: {accounts:,} accounts, {owed}"
     decided = f" by {report.decided_by}: {report.decision}" if report.decided_by else ""
     yield f"  {report.state}{decided}"

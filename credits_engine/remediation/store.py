@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -13,7 +13,7 @@ from credits_engine.amount_types import summed
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.remediation.impact import AccountImpact, ItemState, ReportState, Total
 from credits_engine.remediation.models import RollbackAccount, RollbackReport
-from credits_engine.store.tables import insert_if_absent, inserted
+from credits_engine.store.tables import ResultRow, insert_if_absent, inserted
 
 REPORT, ACCOUNT = (cast(Table, model.__table__) for model in (RollbackReport, RollbackAccount))
 ADD = insert_if_absent(REPORT)
@@ -138,7 +138,7 @@ def set_note(session: Session, report_id: int, item: Item) -> None:
     )
 
 
-def _account_row(report_id: int, cost: AccountImpact) -> dict[str, Any]:
+def _account_row(report_id: int, cost: AccountImpact) -> dict[str, object]:
     return {
         "report_id": report_id,
         "user_id": cost.user_id,
@@ -153,7 +153,7 @@ def _account_row(report_id: int, cost: AccountImpact) -> dict[str, Any]:
     }
 
 
-def _report(row: Any) -> Report:
+def _report(row: ResultRow) -> Report:
     return Report(
         id=row.id,
         flag=row.flag,
@@ -172,6 +172,6 @@ def _report(row: Any) -> Report:
     )
 
 
-def _item(row: Any) -> Item:
+def _item(row: ResultRow) -> Item:
     cost = AccountImpact(row.user_id, row.operations, row.failed, row.refused, row.v2, row.legacy, row.owed)
     return Item(cost, ItemState(row.state), row.journal_id, row.note)

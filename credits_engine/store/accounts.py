@@ -1,15 +1,27 @@
-"""Accounts and idempotency keys."""
+"""Accounts, idempotency keys, and freezes."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
+from control_plane.platform.db.database import rowcount_of
 from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.engines.decisions import Outcome
-from credits_engine.store.tables import BILLING, FREEZES, JOURNAL, KEYS, PACKS, RETIREMENT, USERS
+from credits_engine.store.tables import (
+    BILLING,
+    FREEZES,
+    JOURNAL,
+    KEYS,
+    PACKS,
+    RETIREMENT,
+    USERS,
+    ResultRow,
+    insert_if_absent,
+    inserted,
+)
 
 EVERYBODY = "*"
 # As written in the partial index, which is used for nothing else.
@@ -80,13 +92,16 @@ FIND = CompiledStatement(
 )
 
 
+FREEZE = insert_if_absent(FREEZES)
+
+
 def find(session: Session, user_id: str, *, key: str = "") -> tuple[Account, KnownKey | None] | None:
     """The account and what is known of `key`, without any lock; None when the directory lacks the user."""
     row = FIND.fetch_one(session, {"user_id": user_id, "key": key})
     return None if row is None else (account_of(row), known_key(row))
 
 
-def account_of(row: Any) -> Account:
+def account_of(row: ResultRow) -> Account:
     """The account in a row that selected ACCOUNT_COLUMNS."""
     return Account(
         row.user_id,
@@ -107,10 +122,31 @@ def refreshed(session: Session, account: Account) -> Account:
     return found[0] if found else account
 
 
-def known_key(row: Any) -> KnownKey | None:
+def known_key(row: ResultRow) -> KnownKey | None:
     """The key in a row that selected KEY_COLUMNS."""
     if not row.fingerprint:
         return None
     uncharged = bool((row.key_context or {}).get("uncharged"))
     outcome = Outcome(row.key_outcome) if row.key_outcome else None
     return KnownKey(row.fingerprint, row.journal_id, outcome, uncharged)
+
+
+def freeze(session: Session, user_id: str, *, now: datetime, actor: str, reason: str) -> bool:
+    """Note that this user, or `*` for everybody, may not consume; False when that stands already."""
+    row = {"user_id": user_id, "frozen_at": now, "actor": actor, "reason": reason}
+    return inserted(session, FREEZE, row)
+
+
+def unfreeze(session: Session, user_id: str) -> bool:
+    """Take that back; False when there was nothing to take back."""
+    return rowcount_of(session, delete(FREEZES).where(FREEZES.c.user_id == user_id)) == 1
+
+
+def freezes(session: Session) -> list[dict[str, object]]:
+    """List the users who may not consume, since when and why."""
+    return [dict(row) for row in session.execute(select(FREEZES).order_by(FREEZES.c.user_id)).mappings()]
+
+
+def frozen_because(session: Session, user_id: str) -> str | None:
+    """Why exactly this user, or `*`, is frozen; None when it is not."""
+    return session.scalar(select(FREEZES.c.reason).where(FREEZES.c.user_id == user_id))

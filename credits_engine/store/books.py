@@ -1,10 +1,13 @@
-"""Rows of both books: load them locked or as they stand, open them, move them by relative amounts."""
+"""Rows of both books: load them locked or as they stand, open them, move them by relative amounts.
+
+`view_account` reads all that an operation needs of a user in one statement: account, both books, what routes them, and
+the operation's key.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
@@ -13,8 +16,9 @@ from credits_engine.amount_types import AmountsType, per_kinds, sum_of
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Limits
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
-from credits_engine.store.accounts import KEY_COLUMNS, KnownKey, known_key
-from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, insert_if_absent, inserted
+from credits_engine.store.accounts import ACCOUNT, KEY_COLUMNS, Account, KnownKey, account_of, known_key
+from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, ResultRow, insert_if_absent, inserted
+from flags.store.revisions import NEWEST_CHANGE, WATCHED_UNTIL
 
 OPENINGS = 297
 """What the advisory locks on openings of periods are drawn from, beside the user; `credit_opened` takes the same."""
@@ -73,7 +77,7 @@ LOCK_OPENINGS = CompiledStatement(
 )
 
 
-def last_end(user_id: ColumnElement[str]) -> Any:
+def last_end(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
     """Select the end of the last period that began by `now`: one row of the index, however many there were."""
     return (
         select(COUNTERS.c.period_end)
@@ -84,7 +88,7 @@ def last_end(user_id: ColumnElement[str]) -> Any:
     )
 
 
-def next_start(user_id: ColumnElement[str]) -> Any:
+def next_start(user_id: ColumnElement[str]) -> ScalarSelect[datetime]:
     """Select the start of a user's first period after `now`."""
     return (
         select(func.min(COUNTERS.c.period_start))
@@ -169,7 +173,7 @@ def post(session: Session, user_id: str, *, period_start: datetime, month_start:
     POST_LEGACY().execute(session, {**moved, "at_start": month_start})
 
 
-def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, Any]:
+def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, object]:
     """v2's row of a period that begins: the plan's limits and nothing used."""
     return {
         "user_id": user_id,
@@ -181,7 +185,7 @@ def unused_period(user_id: str, period: Period, plan: CreditPlan) -> dict[str, A
     }
 
 
-def unused_month(user_id: str, month_start: datetime) -> dict[str, Any]:
+def unused_month(user_id: str, month_start: datetime) -> dict[str, object]:
     """Legacy's row of a month that begins."""
     return {"user_id": user_id, "month_start": month_start, "used": NOTHING}
 
@@ -193,7 +197,77 @@ def _counter_row(session: Session, statement: CompiledStatement, user_id: str, n
     return counter_row(row, row.plan)
 
 
-def counter_row(row: Any, plan: str) -> CounterRow:
+def counter_row(row: ResultRow, plan: str) -> CounterRow:
     """Read v2's row; of kinds that were added since it was opened its plan's limits are in force."""
     limits = row.limits if len(row.limits.figures) >= len(KINDS) else row.limits.completed(CATALOGUE.plan(plan).v2)
     return CounterRow(Period(row.period_start, row.period_end), plan, row.used, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """A user at one instant. `row` is None where no period is open, `month_used` where legacy counts nothing yet.
+
+    `routing` is the revision of the flags and the end of the guard's lease; `known` what was asked under the key.
+    """
+
+    account: Account
+    row: CounterRow | None
+    month_used: Amounts | None
+    routing: tuple[int, datetime | None]
+    known: KnownKey | None
+
+
+ACCOUNT_VIEW = (
+    ACCOUNT.add_columns(
+        COUNTERS.c.period_start,
+        COUNTERS.c.period_end,
+        COUNTERS.c.plan.label("period_plan"),
+        COUNTERS.c.used,
+        COUNTERS.c.limits,
+        LEGACY.c.used.label("legacy_used"),
+        NEWEST_CHANGE.label("revision"),
+        WATCHED_UNTIL.label("watched_until"),
+    )
+    .outerjoin(
+        COUNTERS,
+        and_(
+            COUNTERS.c.user_id == bindparam("user_id"),
+            COUNTERS.c.period_start <= bindparam("now"),
+            COUNTERS.c.period_end > bindparam("now"),
+        ),
+    )
+    .outerjoin(LEGACY, and_(LEGACY.c.user_id == bindparam("user_id"), LEGACY.c.month_start == bindparam("month_start")))
+)
+VIEW = CompiledStatement(ACCOUNT_VIEW)
+VIEW_WITH_KEY = CompiledStatement(
+    ACCOUNT_VIEW.add_columns(*KEY_COLUMNS)
+    .outerjoin(KEYS, and_(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key")))
+    .outerjoin(JOURNAL, JOURNAL.c.id == KEYS.c.journal_id)
+)
+
+
+def view_account(
+    session: Session, user_id: str, *, now: datetime, month_start: datetime, key: str | None = None
+) -> AccountView | None:
+    """The user as they stand, and what is known of `key` if one is given, without any lock; None for a stranger."""
+    params = {"user_id": user_id, "now": now, "month_start": month_start}
+    row = VIEW.fetch_one(session, params) if key is None else VIEW_WITH_KEY.fetch_one(session, {**params, "key": key})
+    if row is None:
+        return None
+    known = None if key is None else known_key(row)
+    return AccountView(
+        account_of(row), _open_counter(row), row.legacy_used, (row.revision or 0, row.watched_until), known
+    )
+
+
+def _open_counter(row: ResultRow) -> CounterRow | None:
+    if row.period_start is None:
+        return None
+    return counter_row(row, row.period_plan)
+
+
+def post_each(session: Session, user_id: str, *, v2: tuple[Period, Amounts], legacy: tuple[Period, Amounts]) -> None:
+    """Move each book by its own amounts in its own period; the caller holds both rows."""
+    for statement, (period, amounts) in ((POST_V2(), v2), (POST_LEGACY(), legacy)):
+        if amounts != NOTHING:
+            statement.execute(session, {"of_user": user_id, "at_start": period.start, "amounts": amounts})

@@ -13,11 +13,8 @@ from credits_engine.amount_types import distance_of, total_of
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.receipts import EntryType
-from credits_engine.store.journal_pages import DIFFERS
+from credits_engine.store.journal import DIFFERS, OPERATIONS
 from credits_engine.store.tables import JOURNAL, USERS, execute_core
-
-OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
-
 
 DISTANCE = func.coalesce(distance_of(JOURNAL.c.v2_charged, JOURNAL.c.legacy_charged), 0)
 """By how many credits the engines differ, 0 where one of them gave no answer."""
@@ -97,11 +94,11 @@ MOVED = select(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """That an engine gave no answer, and its error in words."""
+    """That an engine gave no answer, and its error as text."""
 
     engine: EngineName
     occurred_at: datetime
-    words: str
+    error: str
 
 
 def failures(session: Session, *, most: int) -> list[Failure]:
@@ -111,9 +108,9 @@ def failures(session: Session, *, most: int) -> list[Failure]:
         for row in execute_core(session, FAILED, {"variance": variance.value, "most": most}):
             served = EngineName(row.served_engine)
             outcomes = {EngineName.V2: row.v2_outcome, EngineName.LEGACY: row.legacy_outcome}
-            words = {served: row.reason, served.other: row.shadow_reason}
+            errors = {served: row.reason, served.other: row.shadow_reason}
             failed = [engine for engine, outcome in outcomes.items() if outcome == Outcome.ERROR.value]
-            found += [Failure(engine, row.occurred_at, words[engine] or "") for engine in failed]
+            found += [Failure(engine, row.occurred_at, errors[engine] or "") for engine in failed]
     return found
 
 
@@ -122,22 +119,22 @@ def sample_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleR
 
     Everybody who was let in otherwise, or kept out by name, says nothing about the percentage.
     """
-    shown = exposure(rollout, PRODUCTION)
+    exposed = exposure(rollout, PRODUCTION)
     if rollout.flag != FLAG or rollout.phase.audience not in SPLITS:
         return None
     audience = rollout.phase.audience
-    share = shown.everyone_percentage if audience == AudienceKind.EVERYONE else shown.new_signups_percentage
-    if share >= FULL or _is_mixed_with_attributes(shown, audience):
+    share = exposed.everyone_percentage if audience == AudienceKind.EVERYONE else exposed.new_signups_percentage
+    if share >= FULL or _is_mixed_with_attributes(exposed, audience):
         return None
     newcomers = USERS.c.signed_up_at > rollout.plan.new_signups_after
-    asked = JOURNAL.c.evaluation_reason.in_((SPLITS[audience], OUTSIDE))
+    is_counted = JOURNAL.c.evaluation_reason.in_((SPLITS[audience], OUTSIDE))
     counted = (
         select(
             func.count(case((JOURNAL.c.evaluation_reason == SPLITS[audience], JOURNAL.c.user_id)).distinct()),
             func.count(JOURNAL.c.user_id.distinct()),
         )
         .select_from(JOURNAL)
-        .where(asked, JOURNAL.c.type.in_(OPERATIONS), JOURNAL.c.occurred_at >= since)
+        .where(is_counted, JOURNAL.c.type.in_(OPERATIONS), JOURNAL.c.occurred_at >= since)
     )
     if audience == AudienceKind.NEW_SIGNUPS:
         counted = counted.join(USERS, USERS.c.user_id == JOURNAL.c.user_id).where(newcomers)
@@ -145,14 +142,14 @@ def sample_ratio(session: Session, rollout: Rollout, since: datetime) -> SampleR
     return SampleRatio(inside, total, share / FULL)
 
 
-def _is_mixed_with_attributes(shown: Exposure, audience: str) -> bool:
+def _is_mixed_with_attributes(exposed: Exposure, audience: str) -> bool:
     """Return whether customers whom attributes let in are missing more on one side of the percentage than the other.
 
     They have a reason of their own in the journal. Only where all of a cohort of everyone are in are both sides alike.
     """
     if audience == AudienceKind.NEW_SIGNUPS:
-        return bool(shown.shares)
-    return any(each.percentage < FULL for each in shown.shares)
+        return bool(exposed.shares)
+    return any(each.percentage < FULL for each in exposed.shares)
 
 
 def credits_differing(session: Session, since: datetime) -> int:

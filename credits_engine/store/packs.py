@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Integer, bindparam, cast, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +10,7 @@ from control_plane.platform.db.database import execute_core
 from credits_engine.engines.amounts import Kind
 from credits_engine.engines.packs import Allocation, Pack
 from credits_engine.store.accounts import UNSPENT_FROM
-from credits_engine.store.tables import PACK_ENTRIES, PACKS
+from credits_engine.store.tables import PACK_ENTRIES, PACKS, ResultRow
 
 USABLE = (
     select(PACKS)
@@ -98,6 +97,7 @@ def add(session: Session, user_id: str, kind: Kind, amount: int, *, bought_at: d
 def move(session: Session, journal_id: int, moves: Iterable[Allocation]) -> None:
     """Move packs and note which journal row did so. The caller holds them or has just made them."""
     for each in moves:
+        # Relative, never set: a pack may be moved by a refund and an operation one after the other.
         execute_core(session, MOVE, {"of_pack": each.pack_id, "by": each.amount})
         execute_core(session, NOTE, {"journal_id": journal_id, "pack_id": each.pack_id, "amount": each.amount})
 
@@ -120,5 +120,5 @@ def differing(session: Session) -> tuple[int, tuple[int, ...]]:
     return execute_core(session, COUNT).scalar_one(), tuple(execute_core(session, DIFFERING).scalars())
 
 
-def _pack(row: Any) -> Pack:
+def _pack(row: ResultRow) -> Pack:
     return Pack(row.id, row.user_id, Kind(row.kind), row.amount, row.remaining, row.bought_at, row.expires_at)

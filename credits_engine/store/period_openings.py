@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ARRAY, Text, bindparam, func, select
 from sqlalchemy.orm import Session
@@ -21,7 +20,7 @@ from credits_engine.store.books import (
     unused_month,
     unused_period,
 )
-from credits_engine.store.tables import USERS
+from credits_engine.store.tables import USERS, ResultRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,9 @@ NEXT_USERS = (
     .order_by(USERS.c.user_id)
     .limit(bindparam("page"))
 )
-ASKED = func.unnest(bindparam("users", type_=ARRAY(Text))).column_valued("user_id")
-LOCK = CompiledStatement(select(func.pg_advisory_xact_lock(func.hashtextextended(ASKED, OPENINGS))))
-LOOK = select(
+USER_IDS = func.unnest(bindparam("users", type_=ARRAY(Text))).column_valued("user_id")
+LOCK = CompiledStatement(select(func.pg_advisory_xact_lock(func.hashtextextended(USER_IDS, OPENINGS))))
+NEIGHBOURS_OF = select(
     USERS.c.user_id, USERS.c.plan, USERS.c.billing_anchor, LAST_END, next_start(USERS.c.user_id).label("next_start")
 ).where(USERS.c.user_id.in_(bindparam("users", expanding=True)))
 
@@ -72,7 +71,7 @@ def lock_missing(session: Session, user_ids: Sequence[str], now: datetime) -> li
     """
     if is_postgresql(session):
         LOCK.fetch_all(session, {"users": list(user_ids)})
-    found = execute_core(session, LOOK, {"users": list(user_ids), "now": now})
+    found = execute_core(session, NEIGHBOURS_OF, {"users": list(user_ids), "now": now})
     return [_missing(row) for row in found if not _runs(row, now)]
 
 
@@ -82,9 +81,9 @@ def open_each(session: Session, periods: Sequence[tuple[str, Period, CreditPlan]
     OPEN_MONTH.execute_many(session, [unused_month(user_id, month.start) for user_id, _, _ in periods])
 
 
-def _runs(row: Any, now: datetime) -> bool:
+def _runs(row: ResultRow, now: datetime) -> bool:
     return row.ended_at is not None and row.ended_at > now
 
 
-def _missing(row: Any) -> MissingPeriod:
+def _missing(row: ResultRow) -> MissingPeriod:
     return MissingPeriod(row.user_id, row.plan, row.billing_anchor, row.ended_at, row.next_start)

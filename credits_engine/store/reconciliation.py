@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, literal, select, union, union_all
+from sqlalchemy import ColumnElement, Select, Table, bindparam, func, literal, select, union, union_all
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
 from credits_engine.amount_types import AmountsType, distance_of, per_kinds, summed
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.decisions import EngineName
-from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY
+from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, ResultRow
 
 PAGE_USERS = 500
 
@@ -67,7 +66,7 @@ def user_totals(session: Session, user_id: str) -> list[BookTotal]:
     ]
 
 
-def _total(engine: EngineName, row: Any) -> BookTotal:
+def _total(engine: EngineName, row: ResultRow) -> BookTotal:
     return BookTotal(engine, row.user_id, row.period_start, row.book, row.journal)
 
 
@@ -79,7 +78,7 @@ def _one(user_id: ColumnElement[str]) -> ColumnElement[bool]:
     return user_id == bindparam("user")
 
 
-def _totals(book: Table, start: str, engine: EngineName, within: Within = _page) -> Any:
+def _totals(book: Table, start: str, engine: EngineName, within: Within = _page) -> Select[*tuple[object, ...]]:
     """One statement, because on PostgreSQL two of them would not see the same instant."""
     none = literal(NOTHING, AmountsType())
     counted = select(
@@ -89,12 +88,12 @@ def _totals(book: Table, start: str, engine: EngineName, within: Within = _page)
     posted = select(
         JOURNAL.c.user_id, begun, none.label("book"), JOURNAL.c[f"{engine.value}_posted"].label("journal")
     ).where(within(JOURNAL.c.user_id), begun.is_not(None))
-    both = union_all(counted, posted).subquery()
-    sums = [summed(both.c[side]).label(side) for side in ("book", "journal")]
-    return select(both.c.user_id, both.c.period_start, *sums).group_by(both.c.user_id, both.c.period_start)
+    entries = union_all(counted, posted).subquery()
+    sums = [summed(entries.c[side]).label(side) for side in ("book", "journal")]
+    return select(entries.c.user_id, entries.c.period_start, *sums).group_by(entries.c.user_id, entries.c.period_start)
 
 
-def _differences(book: Table, start: str, engine: EngineName) -> Any:
+def _differences(book: Table, start: str, engine: EngineName) -> Select[*tuple[object, ...]]:
     """The number of rows in each row of the answer, beside it one that differs, or nothing where none does."""
     totals = _totals(book, start, engine).cte("totals").prefix_with("MATERIALIZED")
     number = select(func.count().label("checked")).select_from(totals).subquery()
@@ -102,7 +101,7 @@ def _differences(book: Table, start: str, engine: EngineName) -> Any:
     return select(number.c.checked, *totals.c).select_from(number).outerjoin(totals, apart)
 
 
-def _last_of_page() -> Any:
+def _last_of_page() -> Select[str]:
     firsts = [
         select(
             select(table.c.user_id)

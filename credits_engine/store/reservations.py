@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import execute_core
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.decisions import EngineName
-from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS
+from credits_engine.store.tables import COUNTERS, LEGACY, PACK_ENTRIES, RESERVATIONS, ResultRow
 
 
 class ReservationState(StrEnum):
@@ -54,7 +53,7 @@ OVERDUE = (
     .order_by(RESERVATIONS.c.expires_at)
     .limit(bindparam("most"))
 )
-SETTLE = (
+FINALIZE = (
     update(RESERVATIONS)
     .where(RESERVATIONS.c.user_id == bindparam("of_user"), RESERVATIONS.c.key == bindparam("of_key"))
     .values(
@@ -65,24 +64,24 @@ SETTLE = (
 )
 
 
-def add(session: Session, held: StoredReservation) -> None:
+def add(session: Session, stored: StoredReservation) -> None:
     """Store a new reservation."""
     execute_core(
         session,
         ADD,
         {
-            "user_id": held.user_id,
-            "key": held.key,
-            "state": held.state.value,
-            "journal_id": held.journal_id,
+            "user_id": stored.user_id,
+            "key": stored.key,
+            "state": stored.state.value,
+            "journal_id": stored.journal_id,
             "settled_by": None,
-            "engine": held.engine.value,
-            "amounts": held.amounts,
+            "engine": stored.engine.value,
+            "amounts": stored.amounts,
             "committed": NOTHING,
-            "v2_period_start": held.v2_period_start,
-            "legacy_period_start": held.legacy_period_start,
-            "reserved_at": held.reserved_at,
-            "expires_at": held.expires_at,
+            "v2_period_start": stored.v2_period_start,
+            "legacy_period_start": stored.legacy_period_start,
+            "reserved_at": stored.reserved_at,
+            "expires_at": stored.expires_at,
         },
     )
 
@@ -103,29 +102,29 @@ def overdue(session: Session, now: datetime, *, most: int) -> list[tuple[str, st
 
 
 def finalize(
-    session: Session, held: StoredReservation, *, state: ReservationState, journal_id: int, kept: Amounts
+    session: Session, stored: StoredReservation, *, state: ReservationState, journal_id: int, committed: Amounts
 ) -> None:
     """Write how a reservation ended."""
     execute_core(
         session,
-        SETTLE,
+        FINALIZE,
         {
-            "of_user": held.user_id,
-            "of_key": held.key,
+            "of_user": stored.user_id,
+            "of_key": stored.key,
             "to": state.value,
             "by": journal_id,
-            "kept": kept,
+            "kept": committed,
         },
     )
 
 
-def give_back(session: Session, held: StoredReservation, amounts: Amounts) -> dict[EngineName, Amounts]:
+def give_back(session: Session, stored: StoredReservation, amounts: Amounts) -> dict[EngineName, Amounts]:
     """Take `amounts` off both books in the periods that were charged; returns what each book's row went down by.
 
     That is less than asked for only where a reset has emptied the book since: nothing goes below zero.
     """
-    v2_row = (COUNTERS.c.user_id == held.user_id) & (COUNTERS.c.period_start == held.v2_period_start)
-    legacy_row = (LEGACY.c.user_id == held.user_id) & (LEGACY.c.month_start == held.legacy_period_start)
+    v2_row = (COUNTERS.c.user_id == stored.user_id) & (COUNTERS.c.period_start == stored.v2_period_start)
+    legacy_row = (LEGACY.c.user_id == stored.user_id) & (LEGACY.c.month_start == stored.legacy_period_start)
     return {
         EngineName.V2: _lower(session, COUNTERS, row=v2_row, amounts=amounts),
         EngineName.LEGACY: _lower(session, LEGACY, row=legacy_row, amounts=amounts),
@@ -134,12 +133,13 @@ def give_back(session: Session, held: StoredReservation, amounts: Amounts) -> di
 
 def _lower(session: Session, book: Table, *, row: ColumnElement[bool], amounts: Amounts) -> Amounts:
     used: Amounts = session.execute(select(book.c.used).where(row).with_for_update()).scalar_one()
+    # Never below zero: a reset may have emptied the book while the reservation was held.
     lowered = Amounts.of(lambda kind: min(amounts[kind], used[kind]))
     session.execute(update(book).where(row).values(used=used - lowered))
     return lowered
 
 
-def _stored(row: Any) -> StoredReservation | None:
+def _stored(row: ResultRow) -> StoredReservation | None:
     if row is None:
         return None
     return StoredReservation(

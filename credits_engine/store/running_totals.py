@@ -5,8 +5,6 @@ On PostgreSQL a transaction may commit a number that was drawn before: a mark is
 ran when it was set has ended.
 """
 
-from typing import Any
-
 from sqlalchemy import BigInteger, Column, Executable, Table, Text, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
@@ -15,11 +13,12 @@ from credits_engine.amount_types import AmountsType, array, element, per_kinds
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store.reconciliation import BOOKS, BookTotal
+from credits_engine.store.tables import ResultRow
 
 ROWS_AT_ONCE = 5_000
 COMPARING_SECONDS = 600
 
-TALLIES = Table(
+TOTALS = Table(
     "credit_tally",
     Base.metadata,
     Column("engine", Text, primary_key=True),
@@ -44,7 +43,7 @@ NEWEST = text("SELECT coalesce(max(id), 0) FROM credit_journal")
 OLDEST_RUNNING = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)")
 # Materialised, so that SQLite takes the rows by number and doesn't walk the whole journal in the order of users.
-FOLD_WORDS = """
+ADD_TEMPLATE = """
 INSERT INTO credit_tally (engine, user_id, period_start, amounts)
     WITH fresh AS MATERIALIZED (
         SELECT user_id, {engine}_period_start AS period_start, {engine}_posted AS posted
@@ -53,7 +52,7 @@ INSERT INTO credit_tally (engine, user_id, period_start, amounts)
         GROUP BY user_id, period_start
     ON CONFLICT (engine, user_id, period_start) DO UPDATE SET amounts = {added}
 """
-DIFFERING_WORDS = """
+DIFFERING_TEMPLATE = """
 WITH fresh AS MATERIALIZED (
     SELECT user_id, {engine}_period_start AS period_start, {engine}_posted AS posted
         FROM credit_journal
@@ -77,7 +76,7 @@ PARTS = {
 }
 
 
-def _written(words: str, dialect: str, engine: EngineName, **names: str) -> str:
+def _written(template: str, dialect: str, engine: EngineName, **names: str) -> str:
     """Write a statement for every kind."""
     parts = {
         name: array(
@@ -85,18 +84,18 @@ def _written(words: str, dialect: str, engine: EngineName, **names: str) -> str:
         )
         for name, (part, of) in PARTS.items()
     }
-    return words.format(engine=engine, **parts, **names)
+    return template.format(engine=engine, **parts, **names)
 
 
 def _differing(dialect: str, engine: EngineName) -> Executable:
     book, start = BOOKS[engine]
-    written = _written(DIFFERING_WORDS, dialect, engine, book=book.name, start=start)
+    written = _written(DIFFERING_TEMPLATE, dialect, engine, book=book.name, start=start)
     return text(written).columns(period_start=UtcDateTime, book=AmountsType, journal=AmountsType)
 
 
 DIALECTS = ("sqlite", "postgresql")
-FOLD = per_kinds(
-    lambda: [{dialect: text(_written(FOLD_WORDS, dialect, engine)) for dialect in DIALECTS} for engine in EngineName]
+ADD = per_kinds(
+    lambda: [{dialect: text(_written(ADD_TEMPLATE, dialect, engine)) for dialect in DIALECTS} for engine in EngineName]
 )
 DIFFERING = per_kinds(
     lambda: {engine: {dialect: _differing(dialect, engine) for dialect in DIALECTS} for engine in EngineName}
@@ -109,22 +108,25 @@ def advance(session: Session) -> int:
     row = execute_core(session, LOCK_MARK).one()
     moved = advance_checkpoint(session, row)
     if moved["reached"] > row.journal_id:
-        for statement in FOLD():
+        for statement in ADD():
             execute_core(session, statement, {"after": row.journal_id, "reached": moved["reached"]})
     execute_core(session, MOVE_MARK, moved)
     return moved["reached"]
 
 
-def advance_checkpoint(session: Session, row: Any) -> dict[str, int]:
+def advance_checkpoint(session: Session, row: ResultRow) -> dict[str, int]:
     """Return the next position of a locked checkpoint, at most ROWS_AT_ONCE further."""
     newest, until = execute_core(session, NEWEST).scalar_one(), 0
     reached, pending = row.journal_id, row.pending_id
+    # SQLite writes one transaction after the other, so rows appear in the order of their numbers and none comes late.
     if not is_postgresql(session):
         reached, pending = min(newest, reached + ROWS_AT_ONCE), newest
     else:
+        # Every transaction that ran when the mark was set has ended, so no lower number can appear below it any more.
         if row.pending_until <= execute_core(session, OLDEST_RUNNING).scalar_one():
             reached = min(pending, reached + ROWS_AT_ONCE)
         until = row.pending_until
+        # The next mark is the newest row of now; it waits for all transactions that may have drawn a lower number.
         if reached == pending:
             pending, until = newest, execute_core(session, NEXT_TRANSACTION).scalar_one()
     return {"reached": int(reached), "pending": pending, "until": until}
@@ -146,6 +148,6 @@ def differing(session: Session) -> tuple[int, list[BookTotal]]:
 
 
 def reset(session: Session) -> None:
-    """Begin anew: the next calls of `fold` add everything up again."""
-    execute_core(session, TALLIES.delete())
+    """Forget the sums: the next calls of `advance` add everything up again."""
+    execute_core(session, TOTALS.delete())
     execute_core(session, MOVE_MARK, {"reached": 0, "pending": 0, "until": 0})

@@ -1,7 +1,6 @@
 """The use case as one statement: PostgreSQL's own `credit_answer`, in a transaction of its own."""
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from control_plane.platform.db.fastpath import CompiledStatement
 from credits_engine.amount_types import AmountsType, LimitsType
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.decisions import EngineName
+from credits_engine.engines.receipts import Columns
 from credits_engine.store.tables import JOURNAL
 
 INSTANTS = (
@@ -49,7 +49,7 @@ class ShortResult(NamedTuple):
 class JournalResult(NamedTuple):
     """Of any other operation, its journal row by column name, and whether that had been given before."""
 
-    row: Mapping[str, Any]
+    row: Columns
     replayed: bool
 
 

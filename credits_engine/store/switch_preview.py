@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import ScalarSelect, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core
@@ -13,7 +12,7 @@ from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
 from credits_engine.engines.periods import calendar_month
 from credits_engine.store.accounts import EVERYBODY, UNSPENT_FROM, Account
 from credits_engine.store.books import CounterRow, counter_row
-from credits_engine.store.tables import BILLING, COUNTERS, FREEZES, LEGACY, PACKS, USERS
+from credits_engine.store.tables import BILLING, COUNTERS, FREEZES, LEGACY, PACKS, USERS, ResultRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class DirectoryAccount:
 NOW = bindparam("now", type_=COUNTERS.c.period_start.type)
 
 
-def _held(kind: Kind) -> Any:
+def _left_in_packs(kind: Kind) -> ScalarSelect[int]:
     return (
         select(func.coalesce(func.sum(PACKS.c.remaining), 0))
         .where(
@@ -62,7 +61,7 @@ PAGE = per_kinds(
             COUNTERS.c.used,
             COUNTERS.c.limits,
             LEGACY.c.used.label("legacy_used"),
-            amounts_of(*map(_held, KINDS)).label("bought"),
+            amounts_of(*map(_left_in_packs, KINDS)).label("bought"),
         )
         .select_from(USERS)
         .outerjoin(BILLING, BILLING.c.user_id == USERS.c.user_id)
@@ -94,7 +93,7 @@ def page(session: Session, after: str, *, now: datetime, most: int) -> list[Dire
     return [_account(row) for row in execute_core(session, PAGE(), values)]
 
 
-def _account(row: Any) -> DirectoryAccount:
+def _account(row: ResultRow) -> DirectoryAccount:
     account = Account(row.user_id, row.user_plan, row.signed_up_at, row.beta, row.billing_anchor, row.frozen)
     counter = None if row.period_start is None else counter_row(row, row.plan)
     return DirectoryAccount(account, counter, row.legacy_used or NOTHING, row.bought)

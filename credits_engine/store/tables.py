@@ -1,6 +1,5 @@
 """The tables as Core sees them, for statements that are built once and need nothing of the ORM."""
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 from sqlalchemy import Table
@@ -8,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
-from credits_engine.billing.models import BillingAccount
+from credits_engine.engines.receipts import Columns
 from credits_engine.models import (
+    BillingAccount,
     CreditFreeze,
     JournalEntry,
     LegacyBook,
@@ -21,6 +21,9 @@ from credits_engine.models import (
     UsageCounters,
 )
 from flags.models import DirectoryUser
+
+ResultRow = Any
+"""A row of a result: what was selected, as attributes."""
 
 __all__ = [
     "BILLING",
@@ -34,6 +37,7 @@ __all__ = [
     "RESERVATIONS",
     "RETIREMENT",
     "USERS",
+    "ResultRow",
     "execute_core",
     "insert_if_absent",
     "inserted",
@@ -57,6 +61,6 @@ def insert_if_absent(table: Table) -> CompiledStatement:
     return CompiledStatement(per_dialect(lambda insert: insert(table).on_conflict_do_nothing()))
 
 
-def inserted(session: Session, statement: CompiledStatement, row: Mapping[str, Any]) -> bool:
+def inserted(session: Session, statement: CompiledStatement, row: Columns) -> bool:
     """Run such an INSERT; False when the row was there already."""
     return statement.execute(session, row) == 1

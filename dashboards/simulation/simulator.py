@@ -8,7 +8,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from credits_engine.engines.receipts import Receipt
-from credits_engine.operations.consumption import Engines, Operation, consume
+from credits_engine.operations.consumption import EnginePolicy, Engines, Operation, consume
 from credits_engine.operations.guard_signals import outcome_signals
 from credits_engine.operations.routing import evaluate_flag
 from dashboards.simulation.fault_injection import SLOW_NANOSECONDS, FaultInjectingV2
@@ -41,8 +41,7 @@ class Simulator:
                 operation,
                 now=now,
                 evaluate=evaluate_flag(session, now),
-                engines=self._engines,
-                timer=self._v2.timer,
+                policy=EnginePolicy(engines=self._engines, timer=self._v2.timer),
             )
         slow = self._v2.delay_nanoseconds - delay_before >= SLOW_NANOSECONDS
         signals.record(*outcome_signals(receipt), Sample(STATEMENT_SLOW, slow, engine="v2"))

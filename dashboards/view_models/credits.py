@@ -12,9 +12,9 @@ from credits_engine.engines.decisions import Book, EngineName
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books
 from credits_engine.operations.routing import flag_lookup
-from credits_engine.store import accounts, journal_pages
+from credits_engine.store import accounts, journal
 from credits_engine.store.accounts import Account
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store.journal import Filters
 
 PAGE_ENTRIES = 30
 DIFFERING_MAX = 20
@@ -99,7 +99,7 @@ class CreditsScreen:
 def read(session: Session, user_id: str, *, before: int | None, now: datetime) -> CreditsScreen:
     """The screen of one user, or of the latest operations on which the engines differ."""
     if not user_id:
-        differing = journal_pages.variances(session, Filters(), limit=DIFFERING_MAX)
+        differing = journal.variances(session, Filters(), limit=DIFFERING_MAX)
         return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, differing.rows)), None)
     found = accounts.find(session, user_id)
     if found is None:
@@ -108,7 +108,7 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
     account, _ = found
     routed = flag_lookup(session, now)(account)
     books, problem = _books(session, account, routed.engine, now)
-    page = journal_pages.journal(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
+    page = journal.entries(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
     entries = tuple(map(_operation, page.rows))
     return CreditsScreen(now, user_id, account, books, routed.reason, problem, entries, page.next_before)
 

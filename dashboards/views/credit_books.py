@@ -8,10 +8,11 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
-from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.corrections import Adjustment, CorrectionRefused
 from credits_engine.engines.amounts import NOTHING, Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import KeyConflictError, UnknownUserError
@@ -64,28 +65,24 @@ def _correction(verb: str) -> Callable[[Session, str, datetime, str], object]:
             return _adjust
         case "reset":
             return lambda session, user_id, now, reason: corrections.reset(
-                session, user_id, now=now, actor=authorization.actor(), reason=reason
+                session, user_id, ChangeContext(now, authorization.actor(), reason)
             )
         case "freeze":
             return lambda session, user_id, now, reason: corrections.freeze(
-                session, user_id, now=now, actor=authorization.actor(), reason=reason
+                session, user_id, ChangeContext(now, authorization.actor(), reason)
             )
         case _:
             return lambda session, user_id, now, reason: corrections.unfreeze(
-                session, user_id, now=now, actor=authorization.actor(), reason=reason
+                session, user_id, ChangeContext(now, authorization.actor(), reason)
             )
 
 
 def _adjust(session: Session, user_id: str, now: datetime, reason: str) -> object:
     return corrections.adjust(
         session,
-        user_id,
-        _amounts(),
+        Adjustment(user_id, _amounts(), key=request.form.get("key") or None),
+        ChangeContext(now, authorization.actor(), reason),
         evaluate=flag_lookup(session, now),
-        now=now,
-        actor=authorization.actor(),
-        reason=reason,
-        key=request.form.get("key") or None,
     )
 
 

@@ -22,7 +22,7 @@ import stripe
 from control_plane.app import create_app
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import Settings
-from credits_engine.billing.inbox import writer
+from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.worker import Worker
 from credits_engine.billing.store import inbox
 from tests import postgres
@@ -108,7 +108,7 @@ def _apply(url: str, events: list[Json]) -> float:
         clock = datetime.fromtimestamp(events[-1]["created"], UTC) + timedelta(minutes=1)
         with app.app_context():
             with transaction() as session:
-                inbox.add_delivery(session, [writer.parse(json.dumps(event).encode(), clock) for event in events])
+                inbox.add_delivery(session, [webhook.parse(json.dumps(event).encode(), clock) for event in events])
             with (Path(place) / "log").open("w") as log, redirect_stderr(log):
                 started = time.perf_counter()
                 done = Worker("bench", lambda: clock).work()

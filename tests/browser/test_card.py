@@ -9,6 +9,7 @@ import jwt
 import pytest
 from playwright.sync_api import Page, expect
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import top_ups
@@ -40,7 +41,7 @@ def base_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         till.user("big", "custom")
         purchase = Purchase("topped", ANALYSIS, 40, till.now + timedelta(days=30))
         with transaction() as session:
-            top_ups.top_up(session, purchase, now=till.now, actor="test", reason="Bought.")
+            top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."))
     with serving(instance, USER_JWT_SECRET=SECRET) as served:
         yield served.url
 
@@ -91,7 +92,7 @@ def test_it_counts_down_to_the_renewal_and_says_that_legacy_serves(open_page: Op
 def test_what_was_bought_is_sufficient_and_counts(open_page: OpenPage) -> None:
     page = card(open_page, "topped")
     expect(page.get_by_text("40 left", exact=True)).to_be_visible()
-    expect(page.get_by_text("40 of them bought besides")).to_be_visible()
+    expect(page.get_by_text("40 of them from credit packs")).to_be_visible()
     expect(page.locator(".credits-kind").first).to_contain_text("plenty left")
     assert page.get_by_role("link", name="Upgrade").count() == 0
     expect(card(open_page, "empty").get_by_text("0 left", exact=True)).to_be_visible()

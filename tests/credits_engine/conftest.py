@@ -1,7 +1,7 @@
 """A till: users in the directory of a real database, and operations taken from them in transactions of their own."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pytest
@@ -31,7 +31,7 @@ class Till:
     v2: bool = False
     now: datetime = NOW
     engines: Engines = ENGINES
-    manners: EnginePolicy = field(default_factory=EnginePolicy)
+    policy: EnginePolicy = field(default_factory=EnginePolicy)
 
     def user(self, user_id: str, plan: str = "free", *, anchor: datetime | None = None) -> str:
         """Put a user into the directory, or change one there."""
@@ -53,8 +53,7 @@ class Till:
                 operation,
                 now=self.now,
                 evaluate=lambda _: evaluation,
-                engines=self.engines,
-                manners=self.manners,
+                policy=replace(self.policy, engines=self.engines),
             )
 
     def books(self, user_id: str) -> Books:

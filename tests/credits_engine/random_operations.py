@@ -17,7 +17,7 @@ from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations.consumption import Operation
-from credits_engine.store import corrections, retirement
+from credits_engine.store import accounts, migration
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.tables import BILLING, USERS
 from flags import store as flag_store
@@ -97,14 +97,14 @@ def disturb(session: Session, stage: Stage) -> None:
             kind, amount = dice.choice(tuple(KINDS)), dice.choice((1, 5, 70))
             bought = Purchase(stage.user, kind, amount, stage.now + timedelta(days=dice.choice((1, 30))))
             with suppress(UnknownPlanError):
-                top_up(session, bought, now=stage.now, actor="test", reason="Bought for a test.")
+                top_up(session, bought, ChangeContext(stage.now, "test", "Bought for a test."))
 
 
 def move(session: Session, stage: Stage) -> None:
     """Put the rollout, its guard, legacy's retirement and what is said of this user by name somewhere else."""
     dice = stage.dice
-    if dice.random() < 0.2 and not retirement.reinstate(session):
-        retirement.retire(session, now=NOW, actor="test", reason="Retired for a test.")
+    if dice.random() < 0.2 and not migration.reinstate(session):
+        migration.retire(session, now=NOW, actor="test", reason="Retired for a test.")
     rollout = rollouts.find(session, FLAG)
     phase = dice.randrange(len(rollout.plan.phases))
     position = Position(phase, dice.randrange(len(rollout.plan.phases[phase].steps)))
@@ -124,8 +124,8 @@ def move(session: Session, stage: Stage) -> None:
 
 def _freeze(session: Session, stage: Stage) -> None:
     who, words = stage.dice.choice((stage.user, EVERYBODY)), "Frozen for a test. " * stage.dice.choice((1, 20))
-    if not corrections.unfreeze(session, who):
-        corrections.freeze(session, who, now=NOW, actor="test", reason=words)
+    if not accounts.unfreeze(session, who):
+        accounts.freeze(session, who, now=NOW, actor="test", reason=words)
 
 
 def _block(session: Session, stage: Stage) -> None:

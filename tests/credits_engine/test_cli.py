@@ -78,8 +78,8 @@ def test_corrections_name_their_reason_and_move_both_books(till: Till) -> None:
 def test_all_consumption_stops_and_goes_on_by_one_command_each(till: Till) -> None:
     assert "is stopped for everybody: drill" in terminal("freeze", "--everybody", "--reason", "drill").output
     assert till.take("ada", "k2", analysis=1).outcome is Outcome.DENIED_STATE
-    assert "was stopped already" in terminal("freeze", "--everybody", "--reason", "drill").output
-    assert "goes on for everybody" in terminal("unfreeze", "--everybody", "--reason", "over").output
+    assert "was already stopped" in terminal("freeze", "--everybody", "--reason", "drill").output
+    assert "is allowed again for everybody" in terminal("unfreeze", "--everybody", "--reason", "over").output
     assert till.take("ada", "k3", analysis=1).outcome is Outcome.ALLOWED
     assert terminal("freeze", "--reason", "x").exit_code == 1
 

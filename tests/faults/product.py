@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import count
 from zlib import crc32
 
@@ -26,6 +25,7 @@ from credits_engine.engines.decisions import Book, Decision, Engine, Request
 from credits_engine.operations import execution
 from credits_engine.operations.consumption import Engines, consume
 from flags.store import UserAttributes, upsert_users
+from tests.credits_engine.examples import consume_by
 
 USERS = 400
 BETA = 8
@@ -98,7 +98,7 @@ class Product:
     def engines(self, *, v2: Engine = v2.decide, legacy_engine: Engine = legacy.decide) -> None:
         """Let these engines answer from now on."""
         engines = Engines(legacy=legacy_engine, v2=v2)
-        self.patch.setattr(execution, "consume", partial(consume, engines=engines))
+        self.patch.setattr(execution, "consume", consume_by(engines))
 
     def crash(self, crashes: Callable[[str], bool]) -> None:
         """Let what happens around the engines fail for operations that this engine serves."""

@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import MetaData, Table, inspect, select, text
 
 from control_plane import migrations
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import db, read_only, transaction
 from credits_engine.administration import corrections, top_ups
 from credits_engine.administration.top_ups import Purchase
@@ -22,7 +23,7 @@ from credits_engine.engines.plans import ROAST
 from credits_engine.engines.receipts import EntryType, Receipt
 from credits_engine.operations import execution, reservations
 from credits_engine.operations.consumption import Operation
-from credits_engine.store import retirement
+from credits_engine.store import migration
 from tests.credits_engine.conftest import Till, till
 from tests.faults.ledger import assert_whole
 
@@ -57,9 +58,11 @@ def lived(till: Till) -> Till:
         till.take(user, "k2", roast=12)
     with transaction() as session:
         words: dict[str, Any] = {"now": till.now, "actor": "test", "reason": "Bought."}
-        top_ups.top_up(session, Purchase("ada", ROAST, 9, till.now + timedelta(days=30)), key="b1", **words)
-        corrections.freeze(session, "cyd", **words)
-        retirement.retire(session, **words)
+        top_ups.top_up(
+            session, Purchase("ada", ROAST, 9, till.now + timedelta(days=30)), ChangeContext(**words), key="b1"
+        )
+        corrections.freeze(session, "cyd", ChangeContext(**words))
+        migration.retire(session, **words)
         lock_account(session, "bob", now=till.now, default_plan="free")
     operation = Operation("ada", "r1", Amounts(analysis=5), type=EntryType.RESERVE)
     execution.run_reservation(operation, ttl=TTL, now=till.now)

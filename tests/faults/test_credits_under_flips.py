@@ -11,6 +11,7 @@ from itertools import count, cycle
 import pytest
 from flask import Flask
 
+from control_plane.change_context import ChangeContext
 from control_plane.phases import default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
@@ -147,7 +148,7 @@ def test_resets_meanwhile_put_each_operation_before_or_after_themselves(
     def reset() -> None:
         user = USERS[next(numbers) % len(USERS)]
         with ours.app_context(), transaction() as session:
-            corrections.reset(session, user, now=datetime.now(UTC), actor="test", reason="By hand.")
+            corrections.reset(session, user, ChangeContext(datetime.now(UTC), "test", "By hand."))
 
     crowd.turns = [reset]
     crowd.run()

@@ -143,7 +143,7 @@ def test_it_begins_anew_with_the_next_period() -> None:
 def test_a_pack_of_it_is_spent_after_the_plan(consume: Callable[..., TestResponse]) -> None:
     with transaction() as session:
         purchase = Purchase("ada", Kind("image"), 20, NOW + timedelta(days=9))
-        top_ups.top_up(session, purchase, now=NOW, actor="test", reason="Bought.")
+        top_ups.top_up(session, purchase, ChangeContext(NOW, "test", "Bought."))
     receipt = consume("ada", "k1", creditType="image", amount=7).get_json()
     assert receipt["fromPacks"] == {"analysis": 0, "roast": 0, "image": 4}
     assert receipt["remaining"]["image"] == 16

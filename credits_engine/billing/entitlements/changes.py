@@ -11,7 +11,7 @@ from credits_engine.billing.entitlements.subscriptions import (
     best_plan,
     entitlement_of,
 )
-from credits_engine.engines.periods import Period, billing_period
+from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
 
@@ -29,15 +29,6 @@ class Entitlement:
     period: Period | None
     opened_at: datetime | None
     is_live: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PeriodRow:
-    """One row of v2's counters: its period, whose plan's limits it has, and whether anything counts in it."""
-
-    period: Period
-    plan: str
-    is_used: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +108,7 @@ def limits(
     """
     if now not in row.period:
         return None
+    # A plan that was higher within this period keeps its limits to the period's end.
     within = plan_within(row.period, histories, catalogue) if found.is_live else None
     wanted = highest([found.plan, within], catalogue) if within else found.plan
     return None if row.plan == wanted.name else ChangeLimits(row.period, wanted)

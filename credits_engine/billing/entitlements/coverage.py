@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from credits_engine.billing.entitlements.facts import (
+from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
+from credits_engine.billing.facts import (
     GOOD,
     CreditNote,
     Fact,
@@ -22,7 +23,6 @@ from credits_engine.billing.entitlements.facts import (
     Refund,
     Snapshot,
 )
-from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -60,16 +60,16 @@ class _Charge:
     invoice_id: str
     line: InvoiceLine
     plan: CreditPlan
-    kept: Fraction
+    paid_share: Fraction
 
 
 def payments_of(subscription_id: str, known: Iterable[Fact], given_back: Mapping[str, Fraction]) -> Payments:
     """The payments of one subscription among all facts."""
     facts = [each for each in known if getattr(each, "subscription_id", None) == subscription_id]
     paid = tuple(each for each in facts if isinstance(each, InvoicePaid))
-    settled = {each.invoice_id for each in paid}
+    closed = {each.invoice_id for each in paid}
     open_ = (
-        each for each in facts if isinstance(each, InvoiceFailed | InvoiceVoided) and each.invoice_id not in settled
+        each for each in facts if isinstance(each, InvoiceFailed | InvoiceVoided) and each.invoice_id not in closed
     )
     return Payments(paid, frozenset(each.period.start for each in open_ if each.period), given_back)
 
@@ -83,6 +83,7 @@ def given_back(known: Iterable[Fact]) -> dict[str, Fraction]:
     void = {note.credit_note_id for note in notes if note.is_void}
     for note in notes:
         if note.credit_note_id not in void and (total := totals.get(note.invoice_id, 0)) > 0:
+            # What a note gives back by a refund is not in its amount (`_credited`), so nothing is counted twice.
             share = shares.get(note.invoice_id, Fraction(0)) + Fraction(note.amount, total)
             shares[note.invoice_id] = min(Fraction(1), share)
     return shares
@@ -103,6 +104,7 @@ def _refunds(facts: Iterable[Fact]) -> dict[str, list[Refund]]:
     latest: dict[str, Refund] = {}
     for refund in (each for each in known if isinstance(each, Refund)):
         before = latest.get(refund.charge_id)
+        # Stripe states the total refunded of a charge, so the largest is the latest, in whatever order they arrive.
         if before is None or before.amount_refunded < refund.amount_refunded:
             latest[refund.charge_id] = refund
     found: dict[str, list[Refund]] = {}
@@ -142,7 +144,7 @@ def _charged(charges: Sequence[_Charge]) -> Iterator[Coverage]:
     for each in charges:
         period = each.line.period
         end = min([period.end, *(at for at in credited if period.start <= at)])
-        if each.line.amount > 0 and (left := _shortened(period, each.kept, end)):
+        if each.line.amount > 0 and (left := _shortened(period, each.paid_share, end)):
             yield Coverage(each.plan, left, is_cut=left.end < period.end)
 
 
@@ -199,10 +201,11 @@ def _plan(line: InvoiceLine, items: Mapping[str, Item], catalogue: Catalogue) ->
     return bought(Item(line.price_id, line.lookup_key or (known.lookup_key if known else None), None), catalogue)
 
 
-def _shortened(period: Period, kept: Fraction, end: datetime) -> Period | None:
+def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:
     """The part from the start on that the kept share of the money pays for, `end` at the latest."""
+    # In whole microseconds and fractions: floats would round, and an end must not depend on how it was reached.
     whole = (period.end - period.start) // INSTANT
-    paid_until = period.start + INSTANT * int(whole * kept)
+    paid_until = period.start + INSTANT * int(whole * paid_share)
     last = min(paid_until, end)
     return Period(period.start, last) if last > period.start else None
 

@@ -11,11 +11,10 @@ import structlog
 
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements import resets
-from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped
+from credits_engine.billing.entitlements import sync
+from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import sync_user
-from credits_engine.billing.inbox.handler import PRICE, STRIPE
-from credits_engine.billing.store import accounts, inbox, limit_checks
+from credits_engine.billing.store import accounts
 from credits_engine.engines.plans import CATALOGUE, UnknownPlanError
 from credits_engine.store import period_openings
 
@@ -25,8 +24,6 @@ PAGES = 5
 """A million users are gone round in seven minutes, of the fifteen after which a reset is late."""
 TOGETHER = 250
 """Periods opened in one transaction; whoever wants to open theirs meanwhile waits for it."""
-BODIES_KEPT = timedelta(days=90)
-BODIES_MAX = 1_000
 POSTPONE = timedelta(hours=1)
 
 log = structlog.get_logger()
@@ -42,28 +39,10 @@ def sync_due(now: datetime) -> int:
                 sync_user(session, user_id, now=now)
         except UnmappedPriceError as error:
             log.warning("billing.sweep_postponed", user=user_id, reason=str(error))
+            # Put off, or the same users would fill every batch until somebody adds the price.
             with transaction() as session:
                 accounts.update_account(session, user_id, now=now, due_at=now + POSTPONE)
     return len(users)
-
-
-def release_priced(now: datetime) -> int:
-    """Let events go on that waited for a price which the catalogue has by now; returns how many."""
-    with transaction() as session:
-        awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), CATALOGUE)]
-        return sum(inbox.release(session, name, now=now) for name in awaited)
-
-
-def release_pointers(now: datetime) -> int:
-    """Let thin events go on that waited for an API key; returns how many."""
-    with transaction() as session:
-        return inbox.release(session, STRIPE, now=now)
-
-
-def forget_bodies(now: datetime) -> int:
-    """Drop bodies that are older than we keep them; returns how many."""
-    with transaction() as session:
-        return inbox.purge_payloads(session, before=now - BODIES_KEPT, most=BODIES_MAX)
 
 
 def check_limits(now: datetime) -> list[str]:
@@ -73,8 +52,8 @@ def check_limits(now: datetime) -> list[str]:
     """
     since = now - timedelta(seconds=metrics.plan_late_seconds())
     with read_only() as session:
-        unlike = limit_checks.differing_from_plan(session, now=now, since=since)
-    behind = [user_id for user_id, plan, limited_as in unlike if _is_behind(limited_as, plan)]
+        differing = accounts.differing_from_plan(session, now=now, since=since)
+    behind = [user_id for user_id, plan, limited_as in differing if _is_behind(limited_as, plan)]
     metrics.report_behind(behind)
     return behind
 
@@ -103,7 +82,7 @@ class PeriodRollover:
 
 def _open(users: Sequence[str], now: datetime) -> int:
     with transaction() as session:
-        done = resets.open_running(session, users, now)
+        done = sync.open_running(session, users, now)
     for user_id, error in done.refused.items():
         log.warning("billing.roll_refused", user=user_id, reason=str(error))
     return len(done.openings)

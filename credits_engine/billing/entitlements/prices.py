@@ -1,6 +1,6 @@
 """Which plan the prices of a subscription buy."""
 
-from credits_engine.billing.entitlements.facts import Item, Snapshot, Status
+from credits_engine.billing.facts import Item, Snapshot, Status
 from credits_engine.engines.pack_prices import find_offer
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
@@ -19,7 +19,7 @@ class PlanWithoutPriceError(ValueError):
 
 
 def check_prices(catalogue: Catalogue) -> None:
-    """Raise UnsellablePlanError unless every plan can be bought and every price of it leads back to it."""
+    """Raise PlanWithoutPriceError unless every plan can be bought and every price of it leads back to it."""
     mistakes = [f"Plan {plan.name!r} has no price that buys it." for plan in catalogue if not plan.price_keys]
     mistakes += [
         f"Price {key!r} of plan {plan.name!r} buys something else."
@@ -32,15 +32,15 @@ def check_prices(catalogue: Catalogue) -> None:
 
 
 def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
-    """The highest plan that its items buy. Raises UnsoldPriceError when none of them is in the catalogue.
+    """The highest plan that its items buy. Raises UnmappedPriceError when none of them is in the catalogue.
 
     During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
     """
     known = [plan for item in snapshot.items if (plan := bought(item, catalogue))]
     if not known:
         names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
-        words = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
-        raise UnmappedPriceError(names[0], f"{words} Add the price to a plan of the catalogue.")
+        sentence = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."
+        raise UnmappedPriceError(names[0], f"{sentence} Add the price to a plan of the catalogue.")
     plan = highest(known, catalogue)
     return _trial(plan, catalogue) if snapshot.status is Status.TRIALING else plan
 

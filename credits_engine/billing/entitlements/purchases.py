@@ -9,11 +9,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
-from credits_engine.billing.entitlements.facts import Fact, PackPaid, Refund
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.store import facts, purchases
+from credits_engine.billing.facts import Fact, PackPaid, Refund
+from credits_engine.billing.store import facts
 from credits_engine.engines.pack_prices import PackPrice, find_offer
 from credits_engine.engines.packs import Pack
 
@@ -28,18 +29,18 @@ def concerns(stated: Iterable[Fact]) -> bool:
 def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
     """Grant and take back what the facts of a user say; a sentence for each change.
 
-    Call it with the user's books locked, as packs are locked behind them. Raises UnsoldPriceError.
+    Call it with the user's books locked, as packs are locked behind them. Raises UnmappedPriceError.
     """
-    told = facts.of_user(session, user_id)
+    stated = facts.of_user(session, user_id)
     changes: list[str] = []
-    bought = [each for each in told if isinstance(each, PackPaid)]
+    bought = [each for each in stated if isinstance(each, PackPaid)]
     for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
-        pack = purchases.lock_packs(session, user_id, key_of(paid))
+        pack = facts.lock_packs(session, user_id, key_of(paid))
         if pack is None:
-            pack, words = _granted(session, user_id, paid, now=now, cause=cause)
-            changes.append(words)
+            pack, sentence = _granted(session, user_id, paid, now=now, cause=cause)
+            changes.append(sentence)
         if pack is not None:
-            changes += _revoked(session, pack, refunds_of(paid, told), now=now, cause=cause)
+            changes += _revoked(session, pack, refunds_of(paid, stated), now=now, cause=cause)
     return changes
 
 
@@ -48,10 +49,10 @@ def key_of(paid: PackPaid) -> str:
     return f"stripe:{paid.identity}"
 
 
-def refunds_of(paid: PackPaid, told: Sequence[Fact]) -> list[Refund]:
+def refunds_of(paid: PackPaid, stated: Sequence[Fact]) -> list[Refund]:
     """Return the refunds of the payment behind a pack; none where nothing had to be paid."""
     intent = paid.payment_intent
-    return [each for each in told if isinstance(each, Refund) and intent and each.payment_intent == intent]
+    return [each for each in stated if isinstance(each, Refund) and intent and each.payment_intent == intent]
 
 
 def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
@@ -63,6 +64,7 @@ def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
 
 
 def _share(amount: int, refund: Refund) -> int:
+    # Whole credits, rounded down in the customer's favour: a part of a credit is not taken back.
     return amount if refund.is_full else amount * refund.amount_refunded // refund.amount
 
 
@@ -73,27 +75,29 @@ def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, c
         return None, f"The pack {paid.price} was paid so long ago that it ended at {ends_at:%Y-%m-%dT%H:%M:%SZ}."
     purchase = Purchase(user_id, offer.kind, amount, ends_at)
     reason = f"Bought {paid.price} for {amount} {offer.kind}, told by {cause}."
-    done = top_ups.top_up(session, purchase, now=now, actor=ACTOR, reason=reason, key=key_of(paid))
+    done = top_ups.top_up(session, purchase, ChangeContext(now, ACTOR, reason), key=key_of(paid))
     return done.pack, f"A pack of {amount} {offer.kind} until {ends_at:%Y-%m-%dT%H:%M:%SZ}."
 
 
 def _offer(paid: PackPaid) -> PackPrice:
     offer = find_offer(paid.price)
     if offer is None:
-        words = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
-        raise UnmappedPriceError(paid.price, words)
+        sentence = f"A checkout paid for {paid.price}, which buys no pack we know. Add the price to the packs on sale."
+        raise UnmappedPriceError(paid.price, sentence)
     return offer
 
 
 def _revoked(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: datetime, cause: str) -> list[str]:
     wanted = to_take_back(pack.amount, refunds)
+    # An expired pack holds nothing that anybody could spend, so there is nothing to take.
     if wanted == 0 or pack.expires_at <= now:
         return []
     if wanted == pack.amount:
-        done = top_ups.revoke(session, pack.id, now=now, actor=ACTOR, reason=f"Given back in full, told by {cause}.")
+        done = top_ups.revoke(session, pack.id, ChangeContext(now, ACTOR, f"Given back in full, told by {cause}."))
         return [f"Pack {pack.id} is ended: its payment was given back, with {-done.moved} {pack.kind} unspent."]
-    rest = min(wanted - purchases.revoked(session, pack.id), pack.remaining)
+    # What was spent stays spent: more than is left is never taken, or the next purchase would pay for it.
+    rest = min(wanted - facts.revoked(session, pack.id), pack.remaining)
     if rest <= 0:
         return []
-    top_ups.take_back(session, pack.id, rest, now=now, actor=ACTOR, reason=f"Given back in part, told by {cause}.")
+    top_ups.take_back(session, pack.id, rest, ChangeContext(now, ACTOR, f"Given back in part, told by {cause}."))
     return [f"{rest} {pack.kind} of pack {pack.id} are taken back with the money."]

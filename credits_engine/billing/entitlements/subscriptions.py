@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from credits_engine.billing.entitlements.coverage import Coverage, Payments, coverages, given_back, payments_of
-from credits_engine.billing.entitlements.facts import (
+from credits_engine.billing.entitlements.prices import highest, plan_of, service_period
+from credits_engine.billing.facts import (
     FAILING,
     GOOD,
     GRANTING,
@@ -21,7 +22,6 @@ from credits_engine.billing.entitlements.facts import (
     Source,
     Status,
 )
-from credits_engine.billing.entitlements.prices import highest, plan_of, service_period
 from credits_engine.engines.periods import Period, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -86,8 +86,10 @@ class SubscriptionEntitlement:
 def order(snapshot: Snapshot) -> tuple[object, ...]:
     """Stripe's order of snapshots: an end is final, then the time of the event, then what the object itself tells."""
     return (
+        # An end is final: an older state that arrives later does not bring the subscription back.
         snapshot.status in TERMINAL,
         snapshot.at,
+        # What an update replaced has the update's own second, and comes before it.
         snapshot.source is not Source.BEFORE,
         snapshot.period_start or snapshot.at,
         tuple(Source).index(snapshot.source),
@@ -100,8 +102,8 @@ def histories(facts: Iterable[Fact]) -> list[History]:
     """The facts of one user by subscription; a subscription is known from its first snapshot on."""
     known = set(facts)
     names = sorted({each.subscription_id for each in known if isinstance(each, Snapshot)})
-    settled = {each.invoice_id for each in known if isinstance(each, InvoicePaid | InvoiceVoided)}
-    failed = [each for each in known if isinstance(each, InvoiceFailed) and each.invoice_id not in settled]
+    closed = {each.invoice_id for each in known if isinstance(each, InvoicePaid | InvoiceVoided)}
+    failed = [each for each in known if isinstance(each, InvoiceFailed) and each.invoice_id not in closed]
     shares = given_back(known)
     return [
         History(
@@ -129,6 +131,7 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     failing_since = _failing_since(history)
     blocked_at = failing_since + GRACE if failing_since else None
     paid_until = (each.period.end for each in _paid_for(history, catalogue) if now in each.period)
+    # Every instant at which the clock alone changes something: the sweep and the next operation look again by then.
     moments = (end, blocked_at, period.end, billing_period(anchor, now).end, *paid_until)
     return SubscriptionEntitlement(
         name,
@@ -156,7 +159,7 @@ def ends_at(history: History, catalogue: Catalogue) -> datetime | None:
 
 
 def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPlan | None:
-    """The highest plan in force at any time within `span`; None where none was. Raises UnsoldPriceError."""
+    """The highest plan in force at any time within `span`; None where none was. Raises UnmappedPriceError."""
     end = ends_at(history, catalogue) if history.grants else None
     if not history.grants or (end is not None and end <= span.start):
         return None
@@ -169,8 +172,9 @@ def best_plan(history: History, span: Period, catalogue: Catalogue) -> CreditPla
         for each in _paid_for(history, catalogue)
         if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
     ]
-    if not (history.newest.status in TERMINAL and paid_for) and (held := during or earlier):
-        paid_for.append(_newest_plan(held, catalogue))
+    # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid.
+    if not (history.newest.status in TERMINAL and paid_for) and (granting := during or earlier):
+        paid_for.append(_newest_plan(granting, catalogue))
     return highest(paid_for, catalogue) if paid_for else None
 
 
@@ -208,11 +212,11 @@ def _plan_in_force(history: History, period: Period, now: datetime, catalogue: C
     return highest(paid_for if history.newest.status in TERMINAL else [newest, *paid_for], catalogue)
 
 
-def _newest_plan(held: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
+def _newest_plan(granting: list[Snapshot], catalogue: Catalogue) -> CreditPlan:
     """The plan of the last of these states; the highest of those of one second that don't say which came first."""
-    rivals = [each for each in held if order(each)[:3] == order(held[-1])[:3]]
+    rivals = [each for each in granting if order(each)[:3] == order(granting[-1])[:3]]
     replaced = {each.replaces for each in rivals if each.replaces != each.content}
-    last = [each for each in rivals if each.content not in replaced] or held[-1:]
+    last = [each for each in rivals if each.content not in replaced] or granting[-1:]
     return highest([plan_of(each, catalogue) for each in last], catalogue)
 
 

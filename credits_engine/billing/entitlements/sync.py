@@ -4,17 +4,15 @@ Calling it again changes nothing. Whatever changes is journalled, under the even
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
 
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements import resets
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
-    PeriodRow,
     entitlement_at,
     limits,
     overlap_at,
@@ -22,14 +20,16 @@ from credits_engine.billing.entitlements.changes import (
     reschedule,
     truncate_at,
 )
-from credits_engine.billing.entitlements.facts import Fact, Snapshot, Source
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.subscriptions import FREE, History, histories
-from credits_engine.billing.store import accounts, counters, facts
+from credits_engine.billing.facts import Fact, Snapshot, Source
+from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
-from credits_engine.engines.periods import Period
+from credits_engine.engines.periods import Period, PeriodRow
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
+from credits_engine.operations import period_rollover
+from credits_engine.operations.period_rollover import OpenedPeriods
 from credits_engine.store import accounts as directory
 from credits_engine.store import books as book_rows
 from credits_engine.store import journal
@@ -49,47 +49,79 @@ class SyncState:
     """A user's entitlement, the facts it follows from, and a sentence for each change."""
 
     histories: tuple[History, ...]
-    standing: Entitlement | None
+    entitlement: Entitlement | None
     changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One sync of one user: their locked account, the instant, and the event or the clock behind it."""
+
+    session: Session
+    account: BillingAccount
+    now: datetime
+    cause: str
+
+    def journal(self, type_: EntryType, period: Period, plan: CreditPlan, reason: str) -> str:
+        """Journal a change of the limits or bounds of `period`; returns its sentence."""
+        journal.append(
+            self.session,
+            {
+                "type": type_.value,
+                "occurred_at": self.now,
+                "user_id": self.account.user_id,
+                "reason": reason,
+                "actor": ACTOR,
+                "context": {"cause": self.cause},
+                "v2_period_start": period.start,
+                "v2_period_end": period.end,
+                "v2_limit": plan.v2,
+            },
+        )
+        return reason
 
 
 def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> SyncState:
     """Bring everything about one user up to the facts and the clock, in the caller's transaction.
 
-    `cause` is the event behind it. Raises UnsoldPriceError while a subscription buys nothing that we know.
+    `cause` is the event behind it. Raises UnmappedPriceError while a subscription buys nothing that we know.
     """
+    # The account's row is the user's lock: two events about one user are applied one after the other, in any order.
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
-    told = facts.of_user(session, user_id)
-    known = histories(told)
-    found = entitlement_at(known, now, CATALOGUE)
-    if found is None:
+    run = _Run(session, account, now, cause)
+    stated = facts.of_user(session, user_id)
+    known = histories(stated)
+    entitlement = entitlement_at(known, now, CATALOGUE)
+    if entitlement is None:
         return SyncState(tuple(known), None, ())
-    since = min(found.opened_at or now, now if cause == CLOCK else now - LATE)
-    rows = counters.lock_rows(session, user_id, since)
-    changes = _close(session, account, found, known, rows, now=now, cause=cause)
-    rows = counters.lock_rows(session, user_id, since) if changes else rows
-    changes += _make_up(session, account, told, rows, now=now, cause=cause)
-    changes += _enter(session, account, found, now=now)
+    # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
+    since = min(entitlement.opened_at or now, now if cause == CLOCK else now - LATE)
+    rows = accounts.lock_periods(session, user_id, since)
+    changes = _close(run, entitlement, known, rows)
+    # Closing moves the bounds of rows: what follows must not look at the old ones.
+    rows = accounts.lock_periods(session, user_id, since) if changes else rows
+    changes += _correct_ended(run, stated, rows)
+    changes += _update_directory(run, entitlement)
     running = _running(rows, now)
     if running is None:
+        # Only now: the period to open is counted from the plan and the anchor that the directory has just been given.
         running = _open(session, user_id, now)
         changes.append(f"The period until {running.period.end:%Y-%m-%dT%H:%M:%SZ} is open.")
-    limited = _limit(session, account, found, known, running, now=now, cause=cause)
+    limited = _limit(run, entitlement, known, running)
     changes += limited
-    if limited or account.plan != found.plan.name:
-        _report_plan(session, account, told, now=now, cause=cause)
-    _remember(session, account, found, running, now=now)
-    return SyncState(tuple(known), found, tuple(changes))
+    if limited or account.plan != entitlement.plan.name:
+        _report_plan(run, stated)
+    _remember(run, entitlement, running)
+    return SyncState(tuple(known), entitlement, tuple(changes))
 
 
-def synced_account(session: Session, account: Account, *, now: datetime) -> Account:
-    """The account as it stands at `now`: what the clock has changed since the last event is made so first.
+def sync_account(session: Session, account: Account, *, now: datetime) -> Account:
+    """Bring an account that has fallen due up to `now`, before an operation reads its books.
 
-    So nobody depends on the sweep. Where a price buys nothing we know, the account stays as it was.
+    Where a price buys nothing we know, the account stays as it was.
     """
-    if account.due_at is None or now < account.due_at:
-        return account
     try:
+        # A savepoint: what the sync wrote before it met the price is undone, and the operation goes on in the rest.
         with session.connection().begin_nested():
             sync_user(session, account.user_id, now=now)
     except UnmappedPriceError as error:
@@ -98,69 +130,55 @@ def synced_account(session: Session, account: Account, *, now: datetime) -> Acco
     return directory.refreshed(session, account)
 
 
-def _close(
-    session: Session,
-    account: BillingAccount,
-    found: Entitlement,
-    known: Sequence[History],
-    rows: Sequence[PeriodRow],
-    *,
-    now: datetime,
-    cause: str,
-) -> list[str]:
+def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: Sequence[PeriodRow]) -> list[str]:
     """End the period that reaches across a moved and paid anchor, once per paid period."""
-    start = found.opened_at
-    crossing = overlap_at(rows, start) if start else None
-    if start is None or crossing is None:
+    session, user_id, start = run.session, run.account.user_id, entitlement.opened_at
+    crossed = overlap_at(rows, start) if start else None
+    if start is None or crossed is None:
         return []
-    at = truncate_at(crossing.period, start, last_used_at=counters.last_used_at(session, account.user_id), now=now)
-    places = reschedule(crossing.later, start)
-    if at is None or len(places) < len(crossing.later):
+    # A use after the anchor, before we knew of it, has its place in the old period: the cut comes after it.
+    at = truncate_at(crossed.period, start, last_used_at=accounts.last_used_at(session, user_id), now=run.now)
+    places = reschedule(crossed.later, start)
+    if at is None or len(places) < len(crossed.later):
         return []
     if not accounts.record_opening(
-        session, found.subscription_id, start, user_id=account.user_id, event_id=cause, now=now
+        session, entitlement.subscription_id, start, user_id=user_id, event_id=run.cause, now=run.now
     ):
-        metrics.trip(session, metrics.RESET_TWICE, user=account.user_id, stripe_event=cause)
+        # This payment has opened its period before, so a second allowance would be a gift.
+        metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
-    ended = Period(crossing.period.start, at)
-    plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(account.original_plan)
+    ended = Period(crossed.period.start, at)
+    plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
-    for period, place in {crossing.period: ended, **places}.items():
-        counters.move(session, account.user_id, period, place)
-    book_rows.change_limits(session, account.user_id, ended, plan)
-    reason = f"Credits reset for {account.user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
-    _journal(session, account, ended, plan, type_=EntryType.PERIOD_CLOSE, now=now, reason=reason, cause=cause)
-    log.info("billing.period_closed", user=account.user_id, stripe_event=cause, reason=reason)
-    return [reason]
+    for period, place in {crossed.period: ended, **places}.items():
+        accounts.move_period(session, user_id, period, place)
+    book_rows.change_limits(session, user_id, ended, plan)
+    reason = f"Credits reset for {user_id}: a period paid for begins at {at:%Y-%m-%dT%H:%M:%SZ}."
+    log.info("billing.period_closed", user=user_id, stripe_event=run.cause, reason=reason)
+    return [run.journal(EntryType.PERIOD_CLOSE, ended, plan, reason)]
 
 
-def _enter(session: Session, account: BillingAccount, found: Entitlement, *, now: datetime) -> list[str]:
+def _update_directory(run: _Run, entitlement: Entitlement) -> list[str]:
     """The directory is what the engines, the flags and the page read."""
-    if (account.plan, account.anchor) == (found.plan.name, found.anchor):
+    account, plan, anchor = run.account, entitlement.plan.name, entitlement.anchor
+    if (account.plan, account.anchor) == (plan, anchor):
         return []
-    accounts.update_directory(session, account.user_id, plan=found.plan.name, anchor=found.anchor, now=now)
-    if account.plan == found.plan.name:
-        return [f"Periods are counted from {found.anchor:%Y-%m-%dT%H:%M:%SZ}." if found.anchor else "No anchor."]
-    return [f"Plan {found.plan.name} instead of {account.plan}."]
+    accounts.update_directory(run.session, account.user_id, plan=plan, anchor=anchor, now=run.now)
+    if account.plan == plan:
+        return [f"Periods are counted from {anchor:%Y-%m-%dT%H:%M:%SZ}." if anchor else "No anchor."]
+    return [f"Plan {plan} instead of {account.plan}."]
 
 
-def _make_up(
-    session: Session,
-    account: BillingAccount,
-    told: Sequence[Fact],
-    rows: Sequence[PeriodRow],
-    *,
-    now: datetime,
-    cause: str,
-) -> list[str]:
+def _correct_ended(run: _Run, stated: Sequence[Fact], rows: Sequence[PeriodRow]) -> list[str]:
     """Set the limits of a period that ended before its events arrived."""
     changes = []
     for row in rows:
-        if row.period.end <= now:
+        if row.period.end <= run.now:
+            # Judged as of its last instant: a fact of the next period says nothing about the limits of this one.
             last = row.period.end - INSTANT
-            known = histories(fact for fact in told if fact.at <= last)
-            found = entitlement_at(known, last, CATALOGUE)
-            changes += _limit(session, account, found, known, row, now=last, cause=cause) if found else []
+            known = histories(fact for fact in stated if fact.at <= last)
+            entitlement = entitlement_at(known, last, CATALOGUE)
+            changes += _limit(replace(run, now=last), entitlement, known, row) if entitlement else []
     return changes
 
 
@@ -169,52 +187,37 @@ def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
 
 
 def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:
-    for refused in resets.open_running(session, [user_id], now).refused.values():
+    for refused in open_running(session, [user_id], now).refused.values():
         raise refused
-    running = _running(counters.lock_rows(session, user_id, now), now)
+    running = _running(accounts.lock_periods(session, user_id, now), now)
     assert running is not None
     return running
 
 
-def _limit(
-    session: Session,
-    account: BillingAccount,
-    found: Entitlement,
-    known: Sequence[History],
-    running: PeriodRow,
-    *,
-    now: datetime,
-    cause: str,
-) -> list[str]:
-    """Raise or correct the limits of the running period."""
-    change = limits(running, found, known, now=now, catalogue=CATALOGUE)
+def _limit(run: _Run, entitlement: Entitlement, known: Sequence[History], row: PeriodRow) -> list[str]:
+    """Raise or correct the limits of a period."""
+    change = limits(row, entitlement, known, now=run.now, catalogue=CATALOGUE)
     if change is None:
         return []
-    book_rows.change_limits(session, account.user_id, change.period, change.plan)
-    reason = f"Limits of {change.plan.name} instead of {running.plan}; what was used stays used."
-    _journal(
-        session, account, change.period, change.plan, type_=EntryType.LIMIT_CHANGE, now=now, reason=reason, cause=cause
-    )
-    return [reason]
+    book_rows.change_limits(run.session, run.account.user_id, change.period, change.plan)
+    reason = f"Limits of {change.plan.name} instead of {row.plan}; what was used stays used."
+    return [run.journal(EntryType.LIMIT_CHANGE, change.period, change.plan, reason)]
 
 
-def _report_plan(session: Session, account: BillingAccount, told: Sequence[Fact], *, now: datetime, cause: str) -> None:
-    """Report the delay of a change: since its due time, or since Stripe's latest event.
-
-    What we asked for ourselves is dated by our question, and the change that it told of is older than that.
-    """
-    said = [fact.at for fact in told if not (isinstance(fact, Snapshot) and fact.source is Source.FETCHED)]
-    due_at = account.due_at if cause == CLOCK else max(said, default=None)
+def _report_plan(run: _Run, stated: Sequence[Fact]) -> None:
+    """Report the delay of a change: since its due time, or since Stripe's latest event."""
+    # What we fetched ourselves is dated by our question, and the change that it shows is older than that.
+    sent = [fact.at for fact in stated if not (isinstance(fact, Snapshot) and fact.source is Source.FETCHED)]
+    due_at = run.account.due_at if run.cause == CLOCK else max(sent, default=None)
     if due_at is not None:
-        metrics.report_plan(session, account.user_id, due_at=due_at, now=now)
+        metrics.report_plan(run.session, run.account.user_id, due_at=due_at, now=run.now)
 
 
-def _remember(
-    session: Session, account: BillingAccount, found: Entitlement, running: PeriodRow, *, now: datetime
-) -> None:
+def _remember(run: _Run, entitlement: Entitlement, running: PeriodRow) -> None:
     """Write the account where something differs, and when to look again: at a due date or the next period."""
-    due_at = min(found.due_at or running.period.end, running.period.end)
-    service = (found.period.start, found.period.end) if found.period else (None, None)
+    due_at = min(entitlement.due_at or running.period.end, running.period.end)
+    service = (entitlement.period.start, entitlement.period.end) if entitlement.period else (None, None)
+    account = run.account
     before = (
         account.blocked,
         account.reason,
@@ -223,43 +226,23 @@ def _remember(
         account.service_end,
         account.due_at,
     )
-    after = (found.blocked, found.reason, found.subscription_id, *service, due_at)
+    after = (entitlement.blocked, entitlement.reason, entitlement.subscription_id, *service, due_at)
     if before != after:
         accounts.update_account(
-            session,
+            run.session,
             account.user_id,
-            now=now,
-            blocked=found.blocked,
-            reason=found.reason,
-            subscription_id=found.subscription_id,
+            now=run.now,
+            blocked=entitlement.blocked,
+            reason=entitlement.reason,
+            subscription_id=entitlement.subscription_id,
             service_start=service[0],
             service_end=service[1],
             due_at=due_at,
         )
 
 
-def _journal(
-    session: Session,
-    account: BillingAccount,
-    period: Period,
-    plan: CreditPlan,
-    *,
-    type_: EntryType,
-    now: datetime,
-    reason: str,
-    cause: str,
-) -> None:
-    journal.append(
-        session,
-        {
-            "type": type_.value,
-            "occurred_at": now,
-            "user_id": account.user_id,
-            "reason": reason,
-            "actor": ACTOR,
-            "context": {"cause": cause},
-            "v2_period_start": period.start,
-            "v2_period_end": period.end,
-            "v2_limit": plan.v2,
-        },
-    )
+def open_running(session: Session, user_ids: Sequence[str], now: datetime) -> OpenedPeriods:
+    """`open_missing_periods`, and once it is committed the guard knows whose credits were reset and whether in time."""
+    done = period_rollover.open_missing_periods(session, user_ids, now)
+    metrics.report_resets(session, done.openings, now=now)
+    return done

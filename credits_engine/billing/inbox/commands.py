@@ -24,7 +24,7 @@ def replay(session: Session, event_id: str, *, now: datetime, actor: str, reason
         detail = f"The body of {event_id} was dropped after 90 days; `rollout billing reconcile` asks Stripe instead."
         raise Problem(409, "EVENT_BODY_DROPPED", detail)
     if not inbox.replay(session, event_id, now=now, attempts=ATTEMPTS_MAX - 1):
-        raise Problem(409, "EVENT_IN_WORK", f"A worker has {event_id} in its hands; try again in a minute.")
+        raise Problem(409, "EVENT_IN_WORK", f"A worker is applying {event_id}; try again in a minute.")
     inbox.record_attempt(
         session, event_id, number=found.attempts, actor=actor, outcome=f"Replay ordered: {reason}", now=now
     )

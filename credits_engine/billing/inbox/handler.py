@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from control_plane.platform import settings
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
-from credits_engine.billing.entitlements.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import SyncState, sync_user
-from credits_engine.billing.inbox.origin import check_origin
+from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
+from credits_engine.billing.inbox.verification import check_origin
 from credits_engine.billing.store import accounts, inbox
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
@@ -23,9 +23,9 @@ from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 CUSTOMER = "customer:"
 PRICE = "price:"
 STRIPE = "stripe:"
-UNTOLD = (
-    "How many packs were paid for can't be told: the event shows no line items. STRIPE_API_KEY lets us ask, or the "
-    "metadata says what one costs (credit_pack_unit_amount)."
+UNKNOWN_QUANTITY = (
+    "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
+    "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
 )
 THIN_TYPES = "v1.customer.subscription."
 
@@ -56,7 +56,7 @@ def handle(
 ) -> Outcome:
     """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
 
-    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnsoldPriceError and
+    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnmappedPriceError and
     LostClaimError; then nothing may be committed.
     """
     outcome = _handle(session, claim, stated, now=now, fetched=fetched)
@@ -82,29 +82,32 @@ def _handle(
     if customer_id is None:
         for fact in stated:
             fact_rows.add(session, fact, event_id=claim.event_id)
-        return Outcome(State.APPLIED, "Noted; it will count once the invoice it is about is known.")
+        return Outcome(State.APPLIED, "Stored; it takes effect once its invoice is known.")
     user_id = _user(session, customer_id, stated, now=now, by=claim.event_id)
     if user_id is None:
-        words = (
-            f"Customer {customer_id} is no user of ours yet; a checkout, metadata or `rollout billing link` says who."
+        sentence = (
+            f"Customer {customer_id} is not linked to a user yet; "
+            "a checkout, metadata or `rollout billing link` does that."
         )
-        return Outcome(State.PARKED, words, f"{CUSTOMER}{customer_id}")
+        return Outcome(State.PARKED, sentence, f"{CUSTOMER}{customer_id}")
+    # Facts of an attempt that failed are gone with its transaction, so what is fresh here has had no effect yet.
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
+    # Stripe sends some facts with two events (`invoice.paid`, `invoice.payment_succeeded`): the second changes nothing.
     if not fresh and claim.attempt == 1:
         _report_duplicates(session, claim, stated)
-        return Outcome(State.APPLIED, "Another event has told the same before.")
+        return Outcome(State.APPLIED, "An earlier event said the same.")
     metrics.report_money(session, fresh)
-    settled = sync_user(session, user_id, now=now, cause=claim.event_id)
+    state = sync_user(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
         bought = purchases.sync_packs(session, user_id, now=now, cause=claim.event_id)
-        settled = replace(settled, changes=(*settled.changes, *bought))
-    return _outcome(stated, settled, user_id)
+        state = replace(state, changes=(*state.changes, *bought))
+    return _outcome(stated, state, user_id)
 
 
 def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
-        return Outcome(State.PARKED, UNTOLD, STRIPE)
+        return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
     if stated:
         return None
     if claim.type.startswith(THIN_TYPES):
@@ -114,8 +117,8 @@ def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
 
 def _with_quantities(stated: Sequence[Fact], fetched: Sequence[Fact]) -> Sequence[Fact]:
     """Add the number of packs as Stripe states it, where the event did not."""
-    asked = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
-    return [asked.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
+    by_identity = {fact.identity: fact for fact in fetched if isinstance(fact, PackPaid)}
+    return [by_identity.get(fact.identity, fact) if isinstance(fact, PackPaid) else fact for fact in stated]
 
 
 def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -> None:
@@ -137,45 +140,48 @@ def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
 
 def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:
     """Return the user of the customer, linking them where the facts say so; events that waited for it go on."""
+    # The customer is locked first, then the account, then the books: the order of every transaction of billing.
     known = accounts.lock_customer(session, customer_id)
-    named: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
-    if not named:
+    user_ids: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    if not user_ids:
         return known
-    if len(named) > 1 or known not in (None, *named):
+    if len(user_ids) > 1 or known not in (None, *user_ids):
         raise LinkConflictError(
-            f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(named))}; "
+            f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(user_ids))}; "
             "correct the metadata in Stripe or link the customer again."
         )
-    (user_id,) = named
+    (user_id,) = user_ids
     if known is None:
         accounts.link(session, customer_id, user_id, now=now, by=by)
         inbox.release(session, f"{CUSTOMER}{customer_id}", now=now)
     return user_id
 
 
-def _outcome(stated: Sequence[Fact], settled: SyncState, user_id: str) -> Outcome:
-    changes = " ".join(settled.changes)
-    if newer := _newer(stated, settled):
+def _outcome(stated: Sequence[Fact], state: SyncState, user_id: str) -> Outcome:
+    changes = " ".join(state.changes)
+    if newer := _newer(stated, state):
         at = f"{newer.at:%Y-%m-%dT%H:%M:%SZ}"
-        words = f"Subscription {newer.subscription_id} is known as of {at}, which is later than this event. {changes}"
-        return Outcome(State.SUPERSEDED, words.strip())
+        sentence = (
+            f"Subscription {newer.subscription_id} is known as of {at}, which is later than this event. {changes}"
+        )
+        return Outcome(State.SUPERSEDED, sentence.strip())
     if changes:
         return Outcome(State.APPLIED, changes)
     if all(isinstance(fact, Link) for fact in stated):
         return Outcome(State.APPLIED, f"The customer is user {user_id}.")
     if any(isinstance(fact, PackPaid) for fact in stated):
-        return Outcome(State.APPLIED, "What was bought is known already.")
-    if settled.standing is None:
-        return Outcome(State.APPLIED, "Noted; no subscription grants anything yet.")
-    return Outcome(State.APPLIED, f"Confirmed: {settled.standing.reason}")
+        return Outcome(State.APPLIED, "This purchase is known already.")
+    if state.entitlement is None:
+        return Outcome(State.APPLIED, "Stored; no subscription grants anything yet.")
+    return Outcome(State.APPLIED, f"Confirmed: {state.entitlement.reason}")
 
 
-def _newer(stated: Sequence[Fact], settled: SyncState) -> Snapshot | None:
+def _newer(stated: Sequence[Fact], state: SyncState) -> Snapshot | None:
     """The snapshot that stands above the one of this event, if it tells something else."""
     own = next((f for f in stated if isinstance(f, Snapshot) and f.source is not Source.BEFORE), None)
     if own is None:
         return None
-    for history in settled.histories:
+    for history in state.histories:
         if history.subscription_id == own.subscription_id:
             newest = history.newest
             return newest if newest.identity != own.identity and newest.content != own.content else None

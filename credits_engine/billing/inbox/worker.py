@@ -1,8 +1,10 @@
 """Working off the inbox: claim, apply, finish, each event in a transaction of its own. Any number may do so at once.
 
-A worker that is killed leaves a lease behind; when it runs out, another one starts that event from the beginning.
+A worker that is killed leaves a lease behind; when it runs out, another one starts that event from the beginning. Where
+an event leaves something open, Stripe is asked before its transaction begins (`StripeLookup`).
 """
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,16 +13,19 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import transaction
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements.facts import Fact
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
+from credits_engine.billing.entitlements.subscriptions import History, histories
+from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
 from credits_engine.billing.inbox import handler
-from credits_engine.billing.inbox.handler import LinkConflictError, LostClaimError
-from credits_engine.billing.inbox.origin import ForeignEventError
-from credits_engine.billing.store import inbox
+from credits_engine.billing.inbox.handler import THIN_TYPES, LinkConflictError, LostClaimError
+from credits_engine.billing.inbox.verification import ForeignEventError
+from credits_engine.billing.store import facts, inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
+from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 
 LEASE = timedelta(seconds=60)
@@ -47,7 +52,7 @@ class Worker:
 
     name: str
     clock: Clock
-    doubts: Lookup = without_lookup
+    lookup: Lookup = without_lookup
     give_way: Callable[[], None] = lambda: None
     """Called before each event: lets what is more urgent go first."""
     chance: Callable[[], float] = random.random
@@ -64,6 +69,7 @@ class Worker:
                 claims = inbox.claim(session, self.name, now=now, lease_ends_at=now + LEASE, most=size)
             for claim in claims:
                 self.give_way()
+                # After the lease another worker may have claimed it; starting now would only lose the race at the end.
                 if self.clock() < now + LEASE:
                     self._process(claim)
             done += len(claims)
@@ -73,12 +79,14 @@ class Worker:
 
     def _process(self, claim: Claim) -> None:
         """One event to its end. Only an error of the database leaves it claimed, until the lease runs out."""
+        # Each attempt before ended with its worker, without an error to show: this event may be what kills them.
         if claim.attempt > ATTEMPTS_MAX:
             self._end(claim, Outcome(State.DEAD, f"Given up: {ATTEMPTS_MAX} attempts ended with their worker."))
             return
         try:
             stated = handler.decode(claim)
-            fetched = self.doubts(claim, stated)
+            # Outside the transaction: Stripe may take ten seconds, and no row may be locked for so long.
+            fetched = self.lookup(claim, stated)
             with transaction() as session:
                 outcome = handler.handle(session, claim, stated, now=self.clock(), fetched=fetched)
         except LostClaimError:
@@ -100,8 +108,8 @@ class Worker:
         """Leave an event of somebody else as it is: that says nothing, good or bad, of how ours go."""
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.finish(session, claim, Outcome(State.REFUSED, reason), now=now)
-        if is_ours:
+            holds_claim = inbox.finish(session, claim, Outcome(State.REFUSED, reason), now=now)
+        if holds_claim:
             log.warning("billing.refused", stripe_event=claim.event_id, reason=reason)
             metrics.measure(State.REFUSED, (now - claim.received_at).total_seconds())
 
@@ -109,10 +117,10 @@ class Worker:
         """Put an event aside that another attempt can't help."""
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.finish(session, claim, outcome, now=now)
-            if is_ours:
+            holds_claim = inbox.finish(session, claim, outcome, now=now)
+            if holds_claim:
                 self._record_attempt(session, claim, outcome.reason, now)
-        if is_ours:
+        if holds_claim:
             log.error("billing.set_aside", stripe_event=claim.event_id, state=outcome.state, reason=outcome.reason)
             metrics.measure(outcome.state, (now - claim.received_at).total_seconds())
             self._report(claim, failed=True)
@@ -132,10 +140,12 @@ class Worker:
     def _postpone(self, claim: Claim, reason: str, *, seconds: float, counts: bool) -> bool:
         now = self.clock()
         with transaction() as session:
-            is_ours = inbox.requeue(session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts)
-            if is_ours and counts:
+            holds_claim = inbox.requeue(
+                session, claim, reason, again_at=now + timedelta(seconds=seconds), counts=counts
+            )
+            if holds_claim and counts:
                 self._record_attempt(session, claim, reason, now)
-        return is_ours
+        return holds_claim
 
     def _record_attempt(self, session: Session, claim: Claim, reason: str, now: datetime) -> None:
         inbox.record_attempt(
@@ -156,3 +166,69 @@ class Worker:
 def _described(error: Exception) -> str:
     reason = getattr(error, "reason", type(error).__name__)
     return f"{reason}: {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class StripeLookup:
+    """Settles doubts by asking. A doubt that can't be settled now is left to the events, which decide without it."""
+
+    gateway: StripeGateway
+
+    def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts that settle what this event leaves open; a thin event can't do without."""
+        pointer = thin_event_subject(claim)
+        if pointer is not None:
+            return self.gateway.subscription(pointer)
+        found: list[Fact] = list(self._quantities(claim, stated))
+        for subscription_id in sorted(ambiguous(stated, _known_facts(stated))):
+            try:
+                found += self.gateway.subscription(subscription_id)
+            except (StripeUnavailableError, BreakerOpenError) as error:
+                log.warning("billing.doubt_left", subscription=subscription_id, reason=str(error))
+        return found
+
+    def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
+        """The packs of a checkout with how many of them were bought, where the event does not say."""
+        if not any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
+            return ()
+        event = json.loads(claim.body or b"{}")
+        try:
+            return self.gateway.checkout(event)
+        except (StripeUnavailableError, BreakerOpenError) as error:
+            log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
+            return ()
+
+
+def thin_event_subject(claim: Claim) -> str | None:
+    """The subscription that a thin event points at; None for events that carry their object."""
+    event = json.loads(claim.body) if claim.body and claim.type.startswith(THIN_TYPES) else {}
+    is_thin = isinstance(event, dict) and event.get("object") == events.THIN
+    return events.subject(event)[1] if is_thin else None
+
+
+def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:
+    """Subscriptions of which these facts leave open how they stand."""
+    merged = histories((*known, *stated))
+    mentioned = {name for fact in stated if (name := getattr(fact, "subscription_id", None))}
+    unknown = {fact.subscription_id for fact in stated if isinstance(fact, InvoicePaid)} - {
+        history.subscription_id for history in merged
+    }
+    return unknown | {each.subscription_id for each in merged if each.subscription_id in mentioned and _is_open(each)}
+
+
+def _is_open(history: History) -> bool:
+    """Return whether the newest state was cut short, or another of the same second may have come after it."""
+    newest = history.newest
+    rivals = [each for each in history.snapshots if _same_second(each, newest) and each.content != newest.content]
+    replaced = {each.replaces for each in (*rivals, newest)}
+    return newest.is_partial or any(each.content not in replaced for each in rivals)
+
+
+def _same_second(each: Snapshot, newest: Snapshot) -> bool:
+    return each.at == newest.at and each.source is newest.source and each.source is not Source.BEFORE
+
+
+def _known_facts(stated: Sequence[Fact]) -> list[Fact]:
+    customers = {name for fact in stated if (name := getattr(fact, "customer_id", None))}
+    with read_only() as session:
+        return [fact for name in sorted(customers) for fact in facts.of_customer(session, name)]

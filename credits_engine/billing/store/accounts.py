@@ -1,4 +1,7 @@
-"""Customers, the users they are, and what these are entitled to."""
+"""Customers, the users they are, what these are entitled to, and v2's counters as billing touches them.
+
+Billing moves the bounds of periods and never counts or uncounts a credit.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +10,10 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, OPENINGS
-from credits_engine.store.tables import USERS, execute_core, insert_if_absent, inserted
+from credits_engine.amount_types import total_of
+from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, OPENINGS
+from credits_engine.engines.periods import Period, PeriodRow
+from credits_engine.store.tables import COUNTERS, JOURNAL, USERS, ResultRow, execute_core, insert_if_absent, inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ def customers_of(session: Session, user_id: str) -> list[str]:
     return list(session.scalars(query))
 
 
-def _account(row: Any) -> BillingAccount:
+def _account(row: ResultRow) -> BillingAccount:
     return BillingAccount(*row)
 
 
@@ -161,3 +166,72 @@ def _add_account(session: Session, user_id: str, *, now: datetime, default_plan:
     plan = execute_core(session, PLAN, {"user_id": user_id}).scalar_one()
     row = {"user_id": user_id, "original_plan": plan, "reason": "", "updated_at": now}
     inserted(session, ADD_ACCOUNT, row)
+
+
+PERIODS = (
+    select(
+        COUNTERS.c.period_start,
+        COUNTERS.c.period_end,
+        COUNTERS.c.plan,
+        (total_of(COUNTERS.c.used) != 0).label("is_used"),
+    )
+    .where(COUNTERS.c.user_id == bindparam("user_id"), COUNTERS.c.period_end > bindparam("since"))
+    .order_by(COUNTERS.c.period_start)
+    .with_for_update()
+)
+MOVE_PERIOD = (
+    update(COUNTERS)
+    .where(
+        COUNTERS.c.user_id == bindparam("of_user"),
+        COUNTERS.c.period_start == bindparam("at_start"),
+        COUNTERS.c.period_end == bindparam("old_end"),
+    )
+    .values(period_start=bindparam("new_start"), period_end=bindparam("new_end"))
+)
+LAST_USE = (
+    select(JOURNAL.c.occurred_at)
+    .where(JOURNAL.c.user_id == bindparam("user_id"), JOURNAL.c.operation_key.is_not(None))
+    .order_by(JOURNAL.c.id.desc())
+    .limit(1)
+)
+
+
+def lock_periods(session: Session, user_id: str, since: datetime) -> list[PeriodRow]:
+    """A user's periods that had not ended at `since`, in order, locked."""
+    found = execute_core(session, PERIODS, {"user_id": user_id, "since": since})
+    return [PeriodRow(Period(row.period_start, row.period_end), row.plan, bool(row.is_used)) for row in found]
+
+
+def move_period(session: Session, user_id: str, period: Period, to: Period) -> None:
+    """Give a locked period other bounds; what was used in it stays used in it."""
+    bounds = {"of_user": user_id, "at_start": period.start, "old_end": period.end}
+    changed = execute_core(session, MOVE_PERIOD, {**bounds, "new_start": to.start, "new_end": to.end}).rowcount
+    assert changed == 1, f"the locked period {period} of {user_id} has changed"
+
+
+def last_used_at(session: Session, user_id: str) -> datetime | None:
+    """When the user's newest operation was decided; call it with their counters locked."""
+    moment: datetime | None = execute_core(session, LAST_USE, {"user_id": user_id}).scalar()
+    return moment
+
+
+DIFFERING = (
+    select(USERS.c.user_id, USERS.c.plan, COUNTERS.c.plan.label("limited_as"))
+    .join(ACCOUNTS, ACCOUNTS.c.user_id == USERS.c.user_id)
+    .join(COUNTERS, COUNTERS.c.user_id == USERS.c.user_id)
+    .where(
+        ACCOUNTS.c.subscription_id.is_not(None),
+        COUNTERS.c.period_start <= bindparam("now"),
+        COUNTERS.c.period_end > bindparam("now"),
+        COUNTERS.c.plan != USERS.c.plan,
+        USERS.c.updated_at <= bindparam("since"),
+        ACCOUNTS.c.updated_at <= bindparam("since"),
+    )
+    .order_by(USERS.c.user_id)
+)
+
+
+def differing_from_plan(session: Session, *, now: datetime, since: datetime) -> list[tuple[str, str, str]]:
+    """Subscribers with their plan and the plan whose limits they have, where these differ; settled by `since`."""
+    found = execute_core(session, DIFFERING, {"now": now, "since": since})
+    return [(row.user_id, row.plan, row.limited_as) for row in found]

@@ -1,13 +1,13 @@
-"""Facts, stored once under their identity and read back as values."""
+"""Facts, stored once under their identity and read back as values, and the packs that were granted for them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from credits_engine.billing.entitlements.facts import (
+from credits_engine.billing.facts import (
     CreditNote,
     Fact,
     InvoiceFailed,
@@ -19,8 +19,11 @@ from credits_engine.billing.entitlements.facts import (
     Refund,
     Snapshot,
 )
-from credits_engine.billing.store.tables import CUSTOMERS, FACTS
-from credits_engine.store.tables import execute_core, insert_if_absent, inserted
+from credits_engine.billing.models import CUSTOMERS, FACTS
+from credits_engine.engines.packs import Pack
+from credits_engine.engines.receipts import EntryType
+from credits_engine.store import packs
+from credits_engine.store.tables import JOURNAL, KEYS, PACK_ENTRIES, ResultRow, execute_core, insert_if_absent, inserted
 
 KINDS: Mapping[str, type[Any]] = {
     each.__name__: each
@@ -76,6 +79,29 @@ def sources(session: Session, identities: Sequence[str]) -> set[str]:
     return {row.event_id for row in execute_core(session, SOURCES, {"identities": list(identities)})}
 
 
-def _read(row: Any) -> Fact:
+def _read(row: ResultRow) -> Fact:
     fact: Fact = CODECS[row.kind].validate_json(row.document)
     return fact
+
+
+BOUGHT = (
+    select(PACK_ENTRIES.c.pack_id)
+    .join(KEYS, KEYS.c.journal_id == PACK_ENTRIES.c.journal_id)
+    .where(KEYS.c.user_id == bindparam("user_id"), KEYS.c.key == bindparam("key"), PACK_ENTRIES.c.amount > 0)
+)
+TAKEN_BACK = (
+    select(func.coalesce(func.sum(-PACK_ENTRIES.c.amount), 0))
+    .join(JOURNAL, JOURNAL.c.id == PACK_ENTRIES.c.journal_id)
+    .where(PACK_ENTRIES.c.pack_id == bindparam("pack_id"), JOURNAL.c.type == EntryType.PACK_REVOKE.value)
+)
+
+
+def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
+    """The pack that was granted under a key, locked; None before."""
+    pack_id = execute_core(session, BOUGHT, {"user_id": user_id, "key": key}).scalar_one_or_none()
+    return None if pack_id is None else packs.lock(session, pack_id)
+
+
+def revoked(session: Session, pack_id: int) -> int:
+    """Return the number of credits revoked from a pack by refunds."""
+    return int(execute_core(session, TAKEN_BACK, {"pack_id": pack_id}).scalar_one())

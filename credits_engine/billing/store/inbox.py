@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import execute_core, per_dialect, rowcount_of
-from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
+from credits_engine.billing.models import ATTEMPTS, EVENTS, IS_OPEN, IS_STUCK
 
 
 class State(StrEnum):
@@ -198,10 +198,11 @@ def purge_payloads(session: Session, *, before: datetime, most: int) -> int:
         .order_by(EVENTS.c.received_at)
         .limit(most)
     )
+    # Only the body goes: its id must stay for ever, or Stripe's next delivery would be a new event.
     return rowcount_of(session, update(EVENTS).where(EVENTS.c.id.in_(old)).values(body=None))
 
 
-def _row(delivery: Delivery) -> dict[str, Any]:
+def _row(delivery: Delivery) -> dict[str, object]:
     return {
         "event_id": delivery.event_id,
         "type": delivery.type,

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from credits_engine.billing.models import ATTEMPTS, EVENTS, FACTS, IS_OPEN, IS_STUCK
 from credits_engine.billing.store.inbox import State
-from credits_engine.billing.store.tables import ATTEMPTS, EVENTS, FACTS, IS_OPEN, IS_STUCK
+from credits_engine.store.tables import ResultRow
 
 LISTED = tuple(column for column in EVENTS.c if column.name != "body")
 RECENT = timedelta(days=1)
@@ -50,7 +50,7 @@ def recent(session: Session, now: datetime) -> list[tuple[str, str, int]]:
 
 def page(
     session: Session, *, state: State | None = None, before_id: int | None = None, limit: int = 50
-) -> list[Row[Any]]:
+) -> list[ResultRow]:
     """Events without their bodies, newest first, of one state or of all, older than `before_id`."""
     query = select(*LISTED).order_by(EVENTS.c.id.desc()).limit(limit)
     if state is not None:
@@ -62,12 +62,12 @@ def page(
     return list(session.execute(query))
 
 
-def event(session: Session, event_id: str) -> Row[Any] | None:
+def event(session: Session, event_id: str) -> ResultRow | None:
     """One event with its body."""
     return session.execute(select(EVENTS).where(EVENTS.c.event_id == event_id)).one_or_none()
 
 
-def attempts(session: Session, event_id: str) -> list[Row[Any]]:
+def attempts(session: Session, event_id: str) -> list[ResultRow]:
     """List the failed attempts and the replays of an event."""
     return list(session.execute(select(ATTEMPTS).where(ATTEMPTS.c.event_id == event_id).order_by(ATTEMPTS.c.id)))
 
@@ -78,13 +78,13 @@ def stuck(session: Session, state: State) -> list[str]:
     return list(session.scalars(query))
 
 
-def facts_of_event(session: Session, event_id: str) -> list[Row[Any]]:
+def facts_of_event(session: Session, event_id: str) -> list[ResultRow]:
     """The facts that an event told first."""
     query = select(FACTS.c.identity, FACTS.c.kind, FACTS.c.document).where(FACTS.c.event_id == event_id)
     return list(session.execute(query.order_by(FACTS.c.identity)))
 
 
-def of_customers(session: Session, customers: list[str], limit: int = 50) -> list[Row[Any]]:
+def of_customers(session: Session, customers: list[str], limit: int = 50) -> list[ResultRow]:
     """The newest events about these customers."""
     if not customers:
         return []

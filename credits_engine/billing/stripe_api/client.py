@@ -4,8 +4,9 @@ One function asks, with its time bounded, its version pinned and a breaker aroun
 any other, dated by Stripe's own clock.
 """
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,9 +17,8 @@ import stripe
 import structlog
 
 from control_plane.platform.extensions import AppState
-from credits_engine.billing.entitlements.facts import Fact, Source
+from credits_engine.billing.facts import Fact, Source
 from credits_engine.billing.stripe_api import events, invoices
-from credits_engine.billing.stripe_api.breaker import Breaker
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError, value_at
 
 API_VERSION = "2026-10-28.endive"
@@ -28,7 +28,51 @@ RETRIES = 2
 PAGE = 100
 EXPAND = "latest_invoice"
 
+FAILURES_MAX = 3
+PAUSE_SECONDS = 30.0
+
 log = structlog.get_logger()
+
+
+class BreakerOpenError(Exception):
+    """Asking is paused because it failed too often just now."""
+
+
+class Breaker:
+    """Lets calls through while they succeed. `clock` counts seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._again_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether no request may be sent now."""
+        with self._lock:
+            return self._failures >= FAILURES_MAX and self._clock() < self._again_at
+
+    def enter(self) -> None:
+        """Ask for permission. Raises BreakerOpenError; after the pause one caller gets through to try."""
+        with self._lock:
+            if self._failures < FAILURES_MAX:
+                return
+            if self._clock() < self._again_at:
+                raise BreakerOpenError(f"Stripe failed {self._failures} times in a row; asking again is paused.")
+            # One caller tries and the others go on waiting: the pause begins anew before it asks.
+            self._again_at = self._clock() + PAUSE_SECONDS
+
+    def succeeded(self) -> None:
+        """The call got an answer."""
+        with self._lock:
+            self._failures = 0
+
+    def failed(self) -> None:
+        """The call got none."""
+        with self._lock:
+            self._failures += 1
+            self._again_at = self._clock() + PAUSE_SECONDS
 
 
 class StripeUnavailableError(Exception):
@@ -60,9 +104,9 @@ class StripeGateway:
         session = value_at(event, "data", "object")
         lines = self.client.v1.checkout.sessions.line_items
         found = [page for page, _ in self._listed(partial(lines.list, str(session.get("id"))), {})]
-        shown = {**session, "line_items": {"data": [each for page in found for each in page]}}
+        with_lines = {**session, "line_items": {"data": [each for page in found for each in page]}}
         try:
-            return events.facts({**event, "data": {"object": shown}})
+            return events.facts({**event, "data": {"object": with_lines}})
         except UnreadableEventError as error:
             raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error
 
@@ -77,7 +121,7 @@ class StripeGateway:
         for page, _ in self._listed(self.client.v1.prices.list, {"active": True, "type": "recurring"}):
             yield from page
 
-    def _listed(self, ask: Callable[[Any], Any], wanted: Mapping[str, Any]) -> Iterator[tuple[list[Json], datetime]]:
+    def _listed(self, ask: Callable[[Any], Any], wanted: Json) -> Iterator[tuple[list[Json], datetime]]:
         """The pages of a list, each with the moment of its answer."""
         after: dict[str, str] = {}
         while True:
@@ -134,7 +178,7 @@ def facts_of(subscription: Json, *, at: datetime) -> tuple[Fact, ...]:
         found.append(events.snapshot(subscription, at=at, source=Source.FETCHED, identity=identity))
         invoice = value_at(subscription, EXPAND)
         if invoice.get("status") == "paid":
-            event: Mapping[str, Any] = {"id": identity, "created": seconds, "data": {"object": invoice}}
+            event: Json = {"id": identity, "created": seconds, "data": {"object": invoice}}
             found += invoices.paid(event)
     except UnreadableEventError as error:
         raise StripeUnavailableError(f"Stripe's answer can't be read. {error}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from credits_engine.billing.entitlements.facts import (
+from credits_engine.billing.facts import (
     CreditNote,
     InvoiceFailed,
     InvoiceLine,
@@ -12,11 +12,11 @@ from credits_engine.billing.entitlements.facts import (
     Payment,
     Refund,
 )
-from credits_engine.billing.stripe_api.checkouts import guest
 from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
     created,
+    guest,
     identifier,
     instant,
     integer,

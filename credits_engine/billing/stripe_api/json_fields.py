@@ -106,3 +106,8 @@ def _iso(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+def guest(reference: str) -> str:
+    """The customer of whoever paid without becoming one of Stripe's; charge and checkout share the payment."""
+    return f"guest:{reference}"

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import top_ups
 from credits_engine.administration.corrections import CorrectionRefused
@@ -31,7 +32,7 @@ __all__ = ["admin"]
 def buy(till: Till, amount: int, kind: Kind = ROAST, *, days: float = 30, key: str | None = None) -> TopUp:
     purchase = Purchase("ada", kind, amount, till.now + timedelta(days=days))
     with transaction() as session:
-        return top_ups.top_up(session, purchase, now=till.now, actor="test", reason="Bought.", key=key)
+        return top_ups.top_up(session, purchase, ChangeContext(till.now, "test", "Bought."), key=key)
 
 
 def held(till: Till) -> list[tuple[int, int]]:
@@ -148,14 +149,14 @@ def test_a_revoked_pack_ends_at_once_and_takes_back_what_a_reservation_held(ada:
     buy(ada, 5)
     desk.reserve(roast=12)
     with transaction() as session:
-        done = top_ups.revoke(session, 1, now=ada.now, actor="test", reason="Refunded.")
+        done = top_ups.revoke(session, 1, ChangeContext(ada.now, "test", "Refunded."))
     assert (done.moved, done.pack.remaining) == (-3, 0)
     desk.release()
     assert held(ada) == []
     assert sweep_packs(ada.now) == 1
     assert_whole()
     with pytest.raises(CorrectionRefused, match="expired at"), transaction() as session:
-        top_ups.revoke(session, 1, now=ada.now, actor="test", reason="Again.")
+        top_ups.revoke(session, 1, ChangeContext(ada.now, "test", "Again."))
 
 
 def test_a_release_returns_credits_to_the_packs_they_came_from(ada: Till) -> None:

@@ -4,6 +4,7 @@ import jwt
 import pytest
 from werkzeug.test import TestResponse
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from credits_engine.administration import corrections
@@ -78,7 +79,7 @@ def test_unlimited_credits_have_no_bar(shop: Till, settings: Settings) -> None:
 
 def test_names_are_escaped(shop: Till, settings: Settings) -> None:
     with transaction() as session:
-        corrections.freeze(session, "ada", now=shop.now, actor="test", reason="<b>fraud</b>")
+        corrections.freeze(session, "ada", ChangeContext(shop.now, "test", "<b>fraud</b>"))
     assert "&lt;b&gt;fraud&lt;/b&gt;" in card(shop, settings).text
 
 

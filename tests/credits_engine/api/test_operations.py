@@ -1,7 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import jwt
@@ -19,10 +18,10 @@ from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
 from credits_engine.engines.decisions import Book, Decision, Request
 from credits_engine.operations import execution
-from credits_engine.operations.consumption import Engines, consume
+from credits_engine.operations.consumption import Engines
 from tests.applications import application
 from tests.credits_engine.conftest import Till
-from tests.credits_engine.examples import NOW
+from tests.credits_engine.examples import NOW, consume_by
 
 REQUEST = {"userId": "ada", "creditType": "analysis", "amount": 3}
 
@@ -115,7 +114,7 @@ def test_an_engine_that_fails_is_a_503_and_never_a_402(service: Service, monkeyp
     def failing(_book: Book, _request: Request) -> Decision:
         raise ValueError
 
-    monkeypatch.setattr(execution, "consume", partial(consume, engines=Engines(legacy=failing)))
+    monkeypatch.setattr(execution, "consume", consume_by(Engines(legacy=failing)))
     response = service.consume()
     assert (response.status_code, response.get_json()["code"]) == (503, "CREDITS_UNDECIDED")
     assert response.headers["Retry-After"]

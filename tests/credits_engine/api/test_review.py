@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
 from credits_engine.engines import switch_preview, v2
@@ -69,7 +70,7 @@ def test_a_preview_finds_whom_v2_would_refuse_and_writes_nothing(till: Till) -> 
     before = len(till.journal("ada"))
     seen = looked_at(till)
     assert hit(seen) == [("ada", ROAST, True)]
-    assert (seen.tally.users, seen.tally.refused, seen.tally.granted) == (3, {"free": 1}, {})
+    assert (seen.summary.users, seen.summary.refused, seen.summary.granted) == (3, {"free": 1}, {})
     assert hit(looked_at(till, amount=2)) == [("ada", ROAST, True), ("bob", ROAST, True)]
     assert len(till.journal("ada")) == before
 
@@ -88,8 +89,8 @@ def test_packs_upgrades_and_freezes_count_as_they_would_for_an_operation(till: T
     till.user("cyd")
     till.take("cyd", "k1", roast=12)
     with transaction() as session:
-        corrections.freeze(session, "cyd", now=till.now, actor="test", reason="Chargeback")
-        corrections.freeze(session, "*", now=till.now, actor="test", reason="All")
+        corrections.freeze(session, "cyd", ChangeContext(till.now, "test", "Chargeback"))
+        corrections.freeze(session, "*", ChangeContext(till.now, "test", "All"))
     assert hit(looked_at(till)) == []
 
 
@@ -122,7 +123,7 @@ def test_a_page_of_the_directory_takes_one_statement(till: Till, statements: lis
 
 def test_an_unknown_plan_is_passed_over(till: Till) -> None:
     till.user("ada", "gold")
-    assert looked_at(till).tally.users == 1
+    assert looked_at(till).summary.users == 1
 
 
 def test_the_preview_over_http_and_as_a_sheet(admin: Admin, till: Till) -> None:
@@ -155,7 +156,7 @@ def test_a_calibration_of_sound_engines_finds_nothing(till: Till) -> None:
     till.take("ada", "k2", roast=4)
     till.take("ada", "k3", roast=4)
     with transaction() as session:
-        corrections.freeze(session, "ada", now=till.now, actor="test", reason="Chargeback")
+        corrections.freeze(session, "ada", ChangeContext(till.now, "test", "Chargeback"))
     till.take("ada", "k4", analysis=1)
     with read_only() as session:
         seen = run_aa_test(session)

@@ -15,10 +15,10 @@ from werkzeug.test import TestResponse
 
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import Settings
-from credits_engine.billing.inbox import writer
+from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.worker import Lookup, Worker, without_lookup
+from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, EVENTS, FACTS, OPENINGS
 from credits_engine.billing.store import inbox
-from credits_engine.billing.store.tables import ACCOUNTS, CUSTOMERS, EVENTS, FACTS, OPENINGS
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations import account_books
 from credits_engine.store import accounts
@@ -39,7 +39,7 @@ class Office:
     def deliver(self, *events: Json) -> None:
         """Put events into the inbox without the way over HTTP."""
         with transaction() as session:
-            inbox.add_delivery(session, [writer.parse(json.dumps(event).encode(), self.now) for event in events])
+            inbox.add_delivery(session, [webhook.parse(json.dumps(event).encode(), self.now) for event in events])
 
     def post(self, event: Json | bytes, *, header: str | None = None, secret: str = SECRET) -> TestResponse:
         """Deliver as Stripe does, signed at the present second."""

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import telemetry
-from credits_engine.billing.store.tables import EVENTS
+from credits_engine.billing.models import EVENTS
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests import people
 from tests.credits_engine.billing import fake_api

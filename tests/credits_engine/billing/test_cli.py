@@ -59,7 +59,7 @@ def test_an_event_and_a_user_are_shown(filled: Office, run: Run) -> None:
     missing = run("show", "nobody")
     assert (missing.exit_code, missing.output) == (
         1,
-        "Error: 'nobody' is neither an event in the inbox nor a user with one.\n",
+        "Error: 'nobody' is neither an event in the inbox nor a user whom one is about.\n",
     )
 
 
@@ -76,7 +76,7 @@ def test_events_are_replayed_by_name_or_by_state(filled: Office, run: Run) -> No
 
 def test_a_customer_is_linked(filled: Office, run: Run) -> None:
     result = run("link", "cus_stranger", "grace", "--reason", "asked support")
-    assert (result.exit_code, result.output) == (0, "cus_stranger is grace; 4 events go on.\n")
+    assert (result.exit_code, result.output) == (0, "Linked cus_stranger to grace; 4 waiting events will be applied.\n")
     filled.work(at=datetime.now(UTC))
     assert filled.user("grace")[0] == "pro"
     assert run("link", "cus_stranger", "ada", "--reason", "a mistake").exit_code == 1

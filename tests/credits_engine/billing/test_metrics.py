@@ -9,9 +9,9 @@ from sqlalchemy import update
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from credits_engine.billing import metrics
-from credits_engine.billing.store.tables import ACCOUNTS
+from credits_engine.billing.models import ACCOUNTS
+from credits_engine.billing.reconciliation import reconcile
 from credits_engine.billing.stripe_api.client import connect
-from credits_engine.billing.stripe_api.reconciliation import reconcile
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office, sign
 from tests.credits_engine.billing.fake_api import KEY, FakeApi
@@ -27,7 +27,7 @@ def api() -> Iterator[FakeApi]:
 def counted(office: Office, signal: str) -> tuple[int, list[str]]:
     """How many were good since the last look, and which accounts were bad; an anonymous one is `-`."""
     good, bad, accounts = BUFFER.get(office.app).take()
-    named = [account for series, account in accounts if series.signal == signal]
+    named = [failure.account for failure in accounts if failure.signal == signal]
     return good[SeriesKey(signal)], named + ["-"] * bad[SeriesKey(signal)]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from credits_engine.billing.entitlements.changes import Entitlement, plan_within
-from credits_engine.billing.entitlements.facts import InvoicePaid
 from credits_engine.billing.entitlements.subscriptions import histories
+from credits_engine.billing.facts import InvoicePaid
 from credits_engine.billing.stripe_api import events
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE

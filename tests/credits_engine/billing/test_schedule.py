@@ -1,25 +1,41 @@
+"""Billing's jobs: periods roll over, entitlements expire, and what is found by looking reaches the guard."""
+
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+import stripe as stripe_library
 from sqlalchemy import update
 
 from control_plane.platform.db.database import transaction
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from control_plane.platform.runtime import jobs
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.prices import PlanWithoutPriceError, check_prices
-from credits_engine.billing.inbox import writer
+from credits_engine.billing.inbox import webhook
+from credits_engine.billing.inbox.webhook import RUSH_SECONDS, WAY_SECONDS, InboxWriter
 from credits_engine.billing.inbox.worker import Worker
-from credits_engine.billing.inbox.writer import RUSH_SECONDS, WAY_SECONDS, InboxWriter
+from credits_engine.billing.schedule import BREAKER_OPEN, WAITING, WAITING_SECONDS
 from credits_engine.billing.store import inbox
-from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
+from credits_engine.billing.stripe_api.client import (
+    FAILURES_MAX,
+    PAUSE_SECONDS,
+    STRIPE_GATEWAY,
+    Breaker,
+    StripeGateway,
+    StripeUnavailableError,
+    connect,
+)
 from credits_engine.engines.amounts import Limits
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from credits_engine.store.tables import USERS
+from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY, FakeApi
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 LIMITS = Limits(1, 1)
@@ -121,7 +137,7 @@ class Rush:
             self.writing.pop()()
 
     def store(self, number: int) -> None:
-        self.deliveries.store(writer.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
+        self.deliveries.store(webhook.parse(json.dumps({"id": f"evt_{number}", "type": "x"}).encode(), START))
 
     def crowd(self) -> None:
         """Two more arrive while the first one's write is under way."""
@@ -166,3 +182,78 @@ def test_the_inbox_is_claimed_through_its_small_index(office: Office) -> None:
         query = str(inbox.PEEK.compile(session.get_bind()))
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("x", 1, 0)).all()
     assert "ix_billing_event_due" in str(plan)
+
+
+GOOD, BAD, NONE = (1, 0), (0, 1), (0, 0)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    monkeypatch.setattr(stripe_library.HTTPClient, "INITIAL_DELAY", 0.0)
+    monkeypatch.setattr(stripe_library.HTTPClient, "MAX_DELAY", 0.0)
+    with fake_api.serving(VirtualStripe()) as found:
+        yield found
+
+
+def counted(office: Office, signal: str) -> tuple[int, int]:
+    good, bad, _ = BUFFER.get(office.app).take()
+    return good[SeriesKey(signal)], bad[SeriesKey(signal)]
+
+
+@pytest.mark.database("sqlite")
+def test_without_a_key_nobody_asks_stripe_and_nothing_is_known_of_it(office: Office) -> None:
+    schedule.check_breaker(office.now)
+    assert counted(office, BREAKER_OPEN) == NONE
+
+
+@pytest.mark.database("sqlite")
+def test_a_stripe_that_fails_opens_the_breaker_until_it_answers_again(api: FakeApi, office: Office) -> None:
+    seconds = [0.0]
+    truth = StripeGateway(connect(KEY, base_url=api.url).client, Breaker(lambda: seconds[0]))
+    STRIPE_GATEWAY.set(office.app, truth)
+    api.stripe.checkout("ada", "pro_monthly")
+
+    def look() -> tuple[int, int]:
+        schedule.check_breaker(office.now)
+        return counted(office, BREAKER_OPEN)
+
+    assert look() == GOOD
+    api.statuses = [500] * 100
+    for _ in range(FAILURES_MAX):
+        assert look() == GOOD
+        with pytest.raises(StripeUnavailableError):
+            truth.subscription("sub_1")
+    assert look() == BAD
+    seconds[0], api.statuses = PAUSE_SECONDS, []
+    assert look() == GOOD, "somebody may try again"
+    assert truth.subscription("sub_1")
+    assert look() == GOOD
+
+
+def look(office: Office, seconds: float) -> tuple[int, int]:
+    """What a look so long after the start counts."""
+    counted(office, WAITING)
+    schedule.check_backlog(START + timedelta(seconds=seconds), 1)
+    return counted(office, WAITING)
+
+
+def test_an_event_that_nobody_applies_is_seen_though_it_never_ends(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    assert look(office, 0) == GOOD, "nothing has come in"
+    office.now = START
+    office.deliver(*stripe.events)
+    assert look(office, WAITING_SECONDS) == GOOD
+    assert look(office, WAITING_SECONDS + 1) == BAD
+    signals.set_bounds({WAITING: 3600.0})
+    assert look(office, WAITING_SECONDS + 1) == GOOD
+    office.work()
+    assert look(office, 86_400) == GOOD
+
+
+def test_an_event_that_is_set_aside_waits_for_a_person_and_not_for_us(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.open("cus_stranger", "pro_monthly")
+    office.tell(stripe.events, at=START)
+    assert "parked" in office.states().values()
+    assert look(office, 86_400) == GOOD

@@ -76,7 +76,7 @@ def test_a_shadow_that_corrupts_its_input_changes_nothing_that_is_stored(till: T
 
 def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(till: Till) -> None:
     till.user("ada")
-    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({ANALYSIS}))
+    till.engines, till.policy = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({ANALYSIS}))
     first = till.take("ada", "k1", analysis=2)
     assert (first.outcome, first.uncharged, first.granted, first.charged) == (Outcome.ERROR, True, True, Amounts())
     till.engines = Engines()
@@ -88,14 +88,14 @@ def test_kinds_that_may_pass_go_ahead_uncharged_and_their_retry_says_the_same(ti
 
 def test_an_operation_with_a_kind_that_may_not_pass_is_refused(till: Till) -> None:
     till.user("ada")
-    till.engines, till.manners = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({ANALYSIS}))
+    till.engines, till.policy = Engines(legacy=failing), EnginePolicy(allowed_on_error=frozenset({ANALYSIS}))
     refused = till.take("ada", "k1", analysis=1, roast=1)
     assert (refused.uncharged, refused.granted) == (False, False)
 
 
 def test_a_reservation_that_passed_uncharged_is_committed_for_nothing(till: Till) -> None:
     till.user("ada")
-    manners = EnginePolicy(allowed_on_error=frozenset(KINDS))
+    policy = EnginePolicy(allowed_on_error=frozenset(KINDS), engines=Engines(legacy=failing))
     operation = Operation("ada", "k1", Amounts(analysis=3), actor="test", type=EntryType.RESERVE)
     with transaction() as session:
         reserve(
@@ -103,8 +103,7 @@ def test_a_reservation_that_passed_uncharged_is_committed_for_nothing(till: Till
             operation,
             now=till.now,
             evaluate=lambda _: LEGACY_SERVES,
-            engines=Engines(legacy=failing),
-            manners=manners,
+            policy=policy,
         )
     with transaction() as session:
         settled = commit(session, "ada", "k1", now=till.now, actor="test", amounts=Amounts(analysis=2))

@@ -19,7 +19,7 @@ from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Outcome, Request
 from credits_engine.migration import advance_check_job, advance_gate
 from credits_engine.operations.consumption import Engines
-from credits_engine.store import advance_checks as store
+from credits_engine.store import check_results as store
 from tests.credits_engine.conftest import Till
 from tests.credits_engine.examples import NOW
 from tests.statements import noted
@@ -48,7 +48,7 @@ def asked(rollout: Rollout) -> GateResult:
     """The gate's answer just after the leader has examined the rollout."""
     found = advance_check_job.examine(rollout, NOW, rest=lambda: None)
     with transaction() as session:
-        store.add(session, rollout.flag, found)
+        store.add_advance_check(session, rollout.flag, found)
     return answer(rollout)
 
 

@@ -111,7 +111,7 @@ def test_it_is_refused_until_the_rollout_is_complete_for_its_time(till: Till) ->
     complete(till.now - timedelta(days=29))
     back_up(till.now - timedelta(hours=25))
     assert failed(till) == ["complete", "backup"]
-    with pytest.raises(RetirementRefused, match=r"30 days are asked for.*last backup"):
+    with pytest.raises(RetirementRefused, match=r"30 days are needed.*last backup"):
         retire(till)
 
 

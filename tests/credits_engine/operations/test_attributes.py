@@ -82,7 +82,7 @@ def test_the_function_leaves_such_an_operation_to_the_use_case_before_anything_i
     for number, position in enumerate([Position(0, 1), Position(1, 0)]):
         move(position)
         asked = operation("user-1", f"k{number}")
-        answers.append(stored_procedure.call(asked, now=NOW, manners=EnginePolicy()))
+        answers.append(stored_procedure.call(asked, now=NOW, policy=EnginePolicy()))
     assert answers[0] is None
     assert answers[1]
     assert answers[1].evaluation_reason == "STATIC: everyone_all"
@@ -93,6 +93,6 @@ def test_the_function_leaves_such_an_operation_to_the_use_case_before_anything_i
 def test_a_rollback_is_answered_in_the_database_whatever_was_open(opened: Till) -> None:
     with transaction() as session:
         rollouts.roll_back(session, FLAG, ChangeContext(NOW, "test", "Stop."))
-    answer = stored_procedure.call(operation("user-1", "k"), now=NOW, manners=EnginePolicy())
+    answer = stored_procedure.call(operation("user-1", "k"), now=NOW, policy=EnginePolicy())
     assert answer
     assert answer.evaluation_reason == "DISABLED: rolled_back"

@@ -11,7 +11,7 @@ from credits_engine.engines.legacy import decide
 from credits_engine.engines.receipts import Receipt, replayed
 from credits_engine.operations import guard_signals
 from credits_engine.operations.account_books import Books
-from credits_engine.operations.consumption import Engines, Operation, run_experiment
+from credits_engine.operations.consumption import EnginePolicy, Engines, Operation, run_experiment
 from credits_engine.operations.guard_signals import (
     ALLOWED_ALONE,
     ANSWER_DIFFERS,
@@ -48,7 +48,9 @@ def receipt(
 ) -> Receipt:
     both = Books(loaded or book(), loaded or book())
     evaluation = V2_SERVES if v2_serves else LEGACY_SERVES
-    return run_experiment(operation, both, evaluation=evaluation, now=NOW, engines=Engines(**engines))
+    return run_experiment(
+        operation, both, evaluation=evaluation, now=NOW, policy=EnginePolicy(engines=Engines(**engines))
+    )
 
 
 def observations(one: Receipt) -> tuple[Signal, ...]:

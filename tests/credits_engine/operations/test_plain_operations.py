@@ -27,7 +27,7 @@ from credits_engine.engines.receipts import Receipt, from_columns
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import Operation
 from credits_engine.reconciliation.journal import reconcile
-from credits_engine.store import corrections, retirement, stored_procedures
+from credits_engine.store import accounts, migration, stored_procedures
 from credits_engine.store.tables import BILLING, USERS
 from flags.store import Effect, put_override
 from tests.credits_engine.conftest import Till
@@ -75,7 +75,7 @@ def test_an_operation_that_both_engines_allow_goes_the_short_way(regular: Till) 
 
 def test_where_legacy_is_retired_the_short_way_asks_v2_alone(regular: Till) -> None:
     with transaction() as session:
-        retirement.retire(session, now=NOW, actor="test", reason="test")
+        migration.retire(session, now=NOW, actor="test", reason="test")
         rollouts.plan(session, FLAG, default_plan(NOW), ChangeContext(NOW, "test", "test"))
         session.execute(text("INSERT INTO lease VALUES ('guard', 'guard', 1, :until)"), {"until": NOW + timedelta(1)})
         session.execute(text("UPDATE rollout SET phase = 3, step = 3, version = version + 1"))
@@ -95,15 +95,15 @@ def billed(session: Session, **values: Any) -> None:
 
 
 SPECIAL: Mapping[str, Callable[[Session], object]] = {
-    "frozen": lambda session: corrections.freeze(session, "ada", now=NOW, actor="test", reason="test"),
-    "everybody frozen": lambda session: corrections.freeze(session, "*", now=NOW, actor="test", reason="test"),
+    "frozen": lambda session: accounts.freeze(session, "ada", now=NOW, actor="test", reason="test"),
+    "everybody frozen": lambda session: accounts.freeze(session, "*", now=NOW, actor="test", reason="test"),
     "blocked by billing": lambda session: billed(session, blocked="Payment failed."),
     "billing due": lambda session: billed(session, due_at=NOW),
     "another plan": lambda session: renamed(session, plan="pro"),
     "no such plan": lambda session: renamed(session, plan="gold"),
     "no such user": lambda session: renamed(session, user_id="eve"),
     "packs": lambda session: top_up(
-        session, Purchase("ada", ROAST, 1, NOW + timedelta(1)), now=NOW, actor="test", reason="test"
+        session, Purchase("ada", ROAST, 1, NOW + timedelta(1)), ChangeContext(NOW, "test", "test")
     ),
     "named in the flag": lambda session: put_override(
         session, FLAG, "ada", Effect.DENY, ChangeContext(NOW, "test", "test")

@@ -138,13 +138,14 @@ def _apart(first: Any, second: Any) -> str:
 
 def _answer(session: Session, stage: Stage, asked: Operation, *, by_function: bool, engines: Engines = ENGINES) -> Any:
     """The row that answers and whether it had been given before; or which error it was."""
-    manners = EnginePolicy(allowed_on_error=frozenset(KINDS) if stage.dice.random() < 0.5 else frozenset())
+    allowed_on_error = frozenset(KINDS) if stage.dice.random() < 0.5 else frozenset()
+    policy = EnginePolicy(allowed_on_error=allowed_on_error, engines=engines)
     try:
         with session.connection().begin_nested():
             if by_function:
                 return _by_function(session, stage, asked)
             evaluate_here = _evaluation(session, stage)
-            receipt = consume(session, asked, now=stage.now, evaluate=evaluate_here, engines=engines, manners=manners)
+            receipt = consume(session, asked, now=stage.now, evaluate=evaluate_here, policy=policy)
             row = session.execute(select(JOURNAL).where(JOURNAL.c.id == receipt.journal_id)).mappings().one()
             return _bare(row), receipt.replayed
     except (UnknownUserError, UnknownPlanError, KeyConflictError) as error:

@@ -17,9 +17,9 @@ from credits_engine.operations import account_books
 from credits_engine.operations.consumption import Operation, consume
 from credits_engine.operations.routing import evaluate_flag, flag_lookup
 from credits_engine.reconciliation import totals
-from credits_engine.store import accounts, guard_queries, journal, journal_pages, period_openings, running_totals
+from credits_engine.store import accounts, guard_queries, journal, period_openings, running_totals
 from credits_engine.store.accounts import Account
-from credits_engine.store.journal_pages import Filters
+from credits_engine.store.journal import Filters
 from credits_engine.store.reconciliation import user_totals
 from credits_engine.store.tables import COUNTERS, JOURNAL, LEGACY, USERS
 from flags.store import beta_members
@@ -46,7 +46,7 @@ def status(session: Session) -> object:
 
 
 def of_user(**filters: Any) -> Work:
-    return lambda session: journal_pages.journal(session, Filters(user_id="user7", **filters), limit=PAGE)
+    return lambda session: journal.entries(session, Filters(user_id="user7", **filters), limit=PAGE)
 
 
 def taken(session: Session) -> object:
@@ -68,7 +68,7 @@ WORK: dict[str, tuple[Work, int]] = {
     "an older page": (of_user(before_id=USERS_STORED * EACH // 2), PAGE + 5),
     "history of one kind": (of_user(kind="analysis"), EACH),
     "history of a span": (of_user(since=NOW, until=LATER), EACH),
-    "variances": (lambda session: journal_pages.variances(session, Filters(), limit=PAGE), PAGE + 1),
+    "variances": (lambda session: journal.variances(session, Filters(), limit=PAGE), PAGE + 1),
     "charged twice lately": (lambda session: guard_queries.charged_twice(session, LATER), PAGE),
     "one user against the journal": (lambda session: user_totals(session, "user7"), 2 * EACH + 4),
     "a consumption": (taken, 10),

@@ -13,9 +13,10 @@ from flask import Flask
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, top_ups
-from credits_engine.administration.corrections import CorrectionRefused
+from credits_engine.administration.corrections import Adjustment, CorrectionRefused
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
 from credits_engine.engines.decisions import EngineName, Outcome
@@ -103,7 +104,7 @@ class WholeLife(Life):
         ends = self.till.now + timedelta(hours=hours)
         purchase = Purchase(self.name(user), kind, amount, ends)
         with transaction() as session:
-            done = top_ups.top_up(session, purchase, now=self.till.now, actor="test", reason="Bought.")
+            done = top_ups.top_up(session, purchase, ChangeContext(self.till.now, "test", "Bought."))
         self.packs.append(Bought(done.pack.id, user, kind, amount, ends))
 
     @rule(data=st.data())
@@ -113,7 +114,7 @@ class WholeLife(Life):
             return
         pack = data.draw(st.sampled_from(running))
         with transaction() as session:
-            done = top_ups.revoke(session, pack.id, now=self.till.now, actor="test", reason="Refunded.")
+            done = top_ups.revoke(session, pack.id, ChangeContext(self.till.now, "test", "Refunded."))
         assert done.moved == -pack.remaining
         pack.remaining, pack.ends = 0, self.till.now
 
@@ -186,7 +187,7 @@ class WholeLife(Life):
     @rule(user=users)
     def reset(self, user: str) -> None:
         with transaction() as session:
-            corrections.reset(session, self.name(user), now=self.till.now, actor="test", reason="By hand.")
+            corrections.reset(session, self.name(user), ChangeContext(self.till.now, "test", "By hand."))
         both = self.till.books(self.name(user))
         for engine in EngineName:
             self.used[user, engine, both.of(engine).period.start] = NOTHING
@@ -208,12 +209,9 @@ class WholeLife(Life):
             with transaction() as session:
                 corrections.adjust(
                     session,
-                    self.name(user),
-                    given,
+                    Adjustment(self.name(user), given),
+                    ChangeContext(self.till.now, "test", "Goodwill."),
                     evaluate=lambda _: evaluation,
-                    now=self.till.now,
-                    actor="test",
-                    reason="Goodwill.",
                 )
         except CorrectionRefused:
             assert not fine

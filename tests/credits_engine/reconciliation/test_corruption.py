@@ -160,7 +160,7 @@ def test_a_changed_answer_is_found_by_the_calibration(shop: Till) -> None:
 
 def test_a_changed_sum_is_found_and_made_again(shop: Till) -> None:
     totals.advance()
-    spoil(lambda s: s.execute(update(running_totals.TALLIES).values(amounts=Amounts(0, 77))))
+    spoil(lambda s: s.execute(update(running_totals.TOTALS).values(amounts=Amounts(0, 77))))
     with read_only() as session:
         assert totals.compare(session)[1] is False
     totals.rebuild()

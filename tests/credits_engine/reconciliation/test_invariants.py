@@ -16,6 +16,7 @@ from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.settings import SETTINGS
 from control_plane.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
+from credits_engine.administration.corrections import Adjustment
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Request
@@ -201,13 +202,9 @@ def give_back(till: Till, user: str, key: str | None = None) -> None:
     with transaction() as session:
         corrections.adjust(
             session,
-            user,
-            Amounts(1),
+            Adjustment(user, Amounts(1), key=key),
+            ChangeContext(till.now, "olga", "They asked."),
             evaluate=lambda _: evaluation,
-            now=till.now,
-            actor="olga",
-            reason="They asked.",
-            key=key,
         )
 
 
@@ -218,7 +215,7 @@ def test_of_the_users_of_a_full_hour_those_corrected_by_hand_are_counted_once(ti
     give_back(till, "ada")
     give_back(till, "ada", key="ticket 7")
     with transaction() as session:
-        corrections.reset(session, "bob", now=till.now, actor="olga", reason="They asked.")
+        corrections.reset(session, "bob", ChangeContext(till.now, "olga", "They asked."))
     assert corrected(till, till.now) == Count(0, 0), "the hour is not over"
     an_hour_later = till.now + invariants.HOUR
     assert corrected(till, an_hour_later) == Count(2, 3)

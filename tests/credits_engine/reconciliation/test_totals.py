@@ -87,7 +87,7 @@ def test_a_wrong_sum_accuses_no_book_and_is_added_up_again(till: Till) -> None:
     fill(till)
     totals.advance()
     with transaction() as session:
-        session.execute(update(running_totals.TALLIES).values(amounts=Amounts(77)))
+        session.execute(update(running_totals.TOTALS).values(amounts=Amounts(77)))
     found, reliable = compared()
     assert (found.clean, reliable) == (True, False)
     assert scheduled.check_books(till.now, "schedule").clean
@@ -134,7 +134,7 @@ def test_many_small_steps_add_up_to_one_large_one(till: Till, monkeypatch: pytes
     totals.rebuild()
     assert compared() == (thorough(), True)
     with read_only() as session:
-        tallies = running_totals.TALLIES.c
+        tallies = running_totals.TOTALS.c
         columns = tallies.engine, tallies.user_id, tallies.amounts
         kept = {(row.engine, row.user_id, row.amounts["analysis"]) for row in session.execute(select(*columns))}
     assert {each for each in kept if each[1] == "user3"} >= {(EngineName.V2.value, "user3", 12)}

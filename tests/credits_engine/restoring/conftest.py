@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import transaction
 from credits_engine.administration import corrections
 from credits_engine.migration import backup
@@ -39,7 +40,7 @@ def back(office: Office, database_url: str, tmp_path: Path) -> Restore:
 
     def back() -> RestoreResult:
         with transaction() as session:
-            corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+            corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
         return put_back(kept)
 
     return back

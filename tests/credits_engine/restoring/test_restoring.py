@@ -21,8 +21,7 @@ from credits_engine.migration import backup
 from credits_engine.migration.backup import CopyError
 from credits_engine.migration.restore import ACTION, RestoreRefused
 from credits_engine.migration.retirement import checks
-from credits_engine.store.accounts import EVERYBODY
-from credits_engine.store.corrections import frozen_because
+from credits_engine.store.accounts import EVERYBODY, frozen_because
 from flags import store
 from flags.client_features.user_directory import USER_DIRECTORY
 from flags.store import UserAttributes
@@ -39,7 +38,7 @@ def trail() -> list[AuditEntry]:
 def test_the_trail_says_what_was_replaced_and_keeps_it(office: Office, back: Restore, tmp_path: Path) -> None:
     office.roll_back()
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     replaced = trail()
     done = back()
     entry = next(each for each in trail() if each.action == ACTION)
@@ -72,7 +71,7 @@ def test_no_revision_comes_twice(office: Office, back: Restore) -> None:
 def test_at_no_instant_anything_is_open(office: Office, back: Restore, settings: Settings) -> None:
     office.roll_back()
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     seen: set[tuple[bool, bool]] = set()
     begun, over = threading.Event(), threading.Event()
 
@@ -116,7 +115,7 @@ def test_a_backup_of_an_earlier_version_is_brought_up_to_date(
     office: Office, database_url: str, tmp_path: Path
 ) -> None:
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     migrations.downgrade("0012")
     backup.backup(database_url, tmp_path / "old.backup")
     migrations.upgrade()
@@ -136,7 +135,7 @@ def test_it_is_refused_while_consumption_goes_on(office: Office, database_url: s
 @pytest.mark.database("sqlite")
 def test_a_database_of_something_else_is_no_backup(office: Office, tmp_path: Path) -> None:
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     (tmp_path / "empty.db").touch()
     with pytest.raises(CopyError, match="holds no rollout database"):
         put_back(tmp_path / "empty.db")

@@ -14,8 +14,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role
 from credits_engine.administration import corrections
 from credits_engine.migration import backup
-from credits_engine.store.accounts import EVERYBODY
-from credits_engine.store.corrections import frozen_because
+from credits_engine.store.accounts import EVERYBODY, frozen_because
 from flags import store
 from flags.store import Effect
 from tests.billing_office import Office
@@ -44,7 +43,7 @@ def test_whatever_the_backup_says_nobody_is_exposed(
 ) -> None:
     with transaction() as session:
         session.execute(text("UPDATE rollout SET state = :state"), {"state": state.value})
-        corrections.freeze(session, EVERYBODY, now=datetime.now(UTC), actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(datetime.now(UTC), "test", "damage"))
     backup.backup(database_url, tmp_path / "other.backup")
     put_back(tmp_path / "other.backup")
     with read_only() as session:
@@ -56,7 +55,7 @@ def test_whatever_the_backup_says_nobody_is_exposed(
 def test_who_was_kept_out_since_the_backup_is_kept_out(office: Office, back: Restore, now: datetime) -> None:
     with transaction() as session:
         store.put_override(session, FLAG, "ada", Effect.DENY, ChangeContext(now, "olga", "complained"))
-        corrections.freeze(session, "ada", now=now, actor="olga", reason="Chargeback")
+        corrections.freeze(session, "ada", ChangeContext(now, "olga", "Chargeback"))
     back()
     with read_only() as session:
         assert store.find_override(session, FLAG, "ada", Effect.DENY) is not None
@@ -69,7 +68,7 @@ def test_overrides_let_in_whom_they_let_in_at_last(
     with transaction() as session:
         for user, effect in (("ada", Effect.ALLOW), ("bob", Effect.ALLOW), ("eve", Effect.DENY)):
             store.put_override(session, FLAG, user, effect, ChangeContext(now, "olga", "-"))
-        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
     backup.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:
         store.delete_override(session, FLAG, "ada", Effect.ALLOW)
@@ -93,7 +92,7 @@ def test_access_is_given_back_to_nobody(
         accounts.change_role(session, olga.id, role=Role.VIEWER, now=now, actor="alice")
         accounts.change_password(session, olga.id, password="another long password", now=now, actor="alice")
         late = accounts.create_person(session, BOB, password="bob's long password", role="viewer", now=now)
-        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
     fresh = office.token("service")
     put_back(tmp_path / "other.backup")
     with transaction() as session:
@@ -118,7 +117,7 @@ def test_a_session_that_was_ended_since_the_backup_stays_ended(
     backup.backup(database_url, tmp_path / "other.backup")
     with transaction() as session:
         accounts.end_session(session, olga)
-        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
     put_back(tmp_path / "other.backup")
     with read_only() as session:
         assert accounts.person_of_session(session, olga) is None
@@ -133,7 +132,7 @@ def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
             store.put_definitions(session, "production", wires, actor="test", now=now)
 
     with transaction() as session:
-        corrections.freeze(session, EVERYBODY, now=now, actor="test", reason="damage")
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
     put({"search": True, "chat": True, "gone": True, "dark": False})
     backup.backup(database_url, tmp_path / "other.backup")
     put({"search": False, "dark": True})

@@ -14,7 +14,7 @@ from control_plane.phases import FLAG, Rollout
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Request
-from credits_engine.operations.consumption import Engines, FlagEvaluation, Operation, consume
+from credits_engine.operations.consumption import EnginePolicy, Engines, FlagEvaluation, Operation, consume
 from credits_engine.remediation import preparation
 from flags.store.directory import UserAttributes, upsert_users
 from tests.dashboards.browsing import changing, words
@@ -40,7 +40,9 @@ def rolled_back(app: Flask, planned: Rollout) -> datetime:
         upsert_users(session, [UserAttributes("u-1", "starter", now)], now=now)
     with changing(app) as session:
         operation = Operation("u-1", "k1", Amounts(analysis=5), "tests")
-        consume(session, operation, now=now, evaluate=lambda _: BY_V2, engines=Engines(v2=doubling))
+        consume(
+            session, operation, now=now, evaluate=lambda _: BY_V2, policy=EnginePolicy(engines=Engines(v2=doubling))
+        )
     with changing(app) as session:
         rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "credit_variance: too much"))
     return now

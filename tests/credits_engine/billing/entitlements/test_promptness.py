@@ -10,10 +10,10 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER
 from credits_engine.billing import metrics
-from credits_engine.billing.entitlements import period_rollover, resets
+from credits_engine.billing.entitlements import period_rollover, sync
+from credits_engine.billing.reconciliation import reconcile
 from credits_engine.billing.store import accounts
 from credits_engine.billing.stripe_api.client import connect
-from credits_engine.billing.stripe_api.reconciliation import reconcile
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.store.tables import COUNTERS, USERS
@@ -40,7 +40,7 @@ def counted(office: Office) -> Look:
     def look(signal: str) -> tuple[int, list[str]]:
         good, _, bad = BUFFER.get(office.app).take()
         total = sum(number for series, number in good.items() if series.signal == signal)
-        return total, [account for series, account in bad if series.signal == signal]
+        return total, [failure.account for failure in bad if failure.signal == signal]
 
     return look
 
@@ -104,7 +104,7 @@ def test_a_cycle_without_a_period_was_skipped(counted: Look, months: int, expect
 @pytest.mark.usefixtures("subscription")
 def test_a_period_that_somebody_else_has_opened_is_no_second_reset(counted: Look) -> None:
     with transaction() as session:
-        done = [resets.open_running(session, ["ada"], NEXT + SECOND) for _ in range(2)]
+        done = [sync.open_running(session, ["ada"], NEXT + SECOND) for _ in range(2)]
     assert [[opening.period.start for opening in each.openings] for each in done] == [[NEXT], []]
     assert counted(metrics.RESET_LATE) == GOOD
 

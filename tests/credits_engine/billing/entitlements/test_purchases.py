@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing.entitlements import period_rollover, prices, purchases
-from credits_engine.billing.entitlements.facts import Refund
+from credits_engine.billing import schedule
+from credits_engine.billing.entitlements import prices, purchases
 from credits_engine.billing.entitlements.purchases import to_take_back
+from credits_engine.billing.facts import Refund
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.pack_prices import YEAR, PackPrice, PackPrices, offers, pack_price_errors
 from credits_engine.engines.plans import CATALOGUE, ROAST, CatalogueError
@@ -111,7 +112,7 @@ def test_an_unknown_pack_waits_until_it_is_on_sale(
     for module in (purchases, prices):
         sold = PackPrices((PackPrice("pack_roast_7", ROAST, 7, YEAR),), CATALOGUE)
         monkeypatch.setattr(module, "find_offer", sold.find)
-    period_rollover.release_priced(START + HOUR)
+    schedule.release_priced(START + HOUR)
     office.work(at=START + HOUR)
     assert packs(office) == [("roast", 7, 7)]
 

@@ -5,7 +5,7 @@ import pytest
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.sync import sync_user
-from credits_engine.billing.store.tables import EVENTS, OPENINGS
+from credits_engine.billing.models import EVENTS, OPENINGS
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile

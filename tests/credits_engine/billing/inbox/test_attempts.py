@@ -6,9 +6,9 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.inbox.worker import ATTEMPTS_MAX, LEASE, Worker
+from credits_engine.billing.models import ATTEMPTS
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from credits_engine.billing.store.tables import ATTEMPTS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.guard_counts import failures
 from tests.credits_engine.billing.stories import a_subscriber

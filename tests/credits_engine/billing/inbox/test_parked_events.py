@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing import schedule
 from credits_engine.billing.store import inbox
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from tests.credits_engine.billing.conftest import Office
@@ -66,13 +66,13 @@ def test_an_unknown_price_waits_for_the_catalogue_and_is_no_free_plan(
     assert "galaxy_monthly, which buys no plan we know" in parked["reason"]
     assert office.user("ada")[0] == "starter"
     assert failures(office)[0] == 1
-    assert period_rollover.release_priced(office.now) == 0
+    assert schedule.release_priced(office.now) == 0
     plus = CATALOGUE.plan("plus")
     galaxy = CreditPlan("galaxy", "Galaxy", v2=plus.v2, legacy=plus.legacy, price_keys=("galaxy_monthly",))
-    for module in ("sync", "period_rollover"):
-        monkeypatch.setattr(f"credits_engine.billing.entitlements.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
+    for module in ("entitlements.sync", "schedule"):
+        monkeypatch.setattr(f"credits_engine.billing.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
     monkeypatch.setattr("credits_engine.operations.account_books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
-    assert period_rollover.release_priced(office.now) == 1
+    assert schedule.release_priced(office.now) == 1
     office.work()
     assert office.user("ada")[0] == "galaxy"
     assert "parked" not in office.states().values()
@@ -104,8 +104,8 @@ def test_an_older_state_is_recorded_as_superseded(office: Office) -> None:
 def test_bodies_are_dropped_after_ninety_days_and_ids_are_kept(office: Office) -> None:
     events = a_subscriber()
     office.tell(events, at=START)
-    assert period_rollover.forget_bodies(START + timedelta(days=90)) == 0
-    assert period_rollover.forget_bodies(START + timedelta(days=91)) == len(events)
+    assert schedule.purge_payloads(START + timedelta(days=90)) == 0
+    assert schedule.purge_payloads(START + timedelta(days=91)) == len(events)
     before = office.final_state()
     office.tell(events, at=START + timedelta(days=92))
     assert office.final_state() == before

@@ -13,10 +13,10 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.settings import SETTINGS
-from credits_engine.billing.inbox import writer
-from credits_engine.billing.inbox.writer import INBOX_WRITER, InboxWriter, parse
+from credits_engine.billing.inbox import webhook
+from credits_engine.billing.inbox.webhook import INBOX_WRITER, InboxWriter, parse
+from credits_engine.billing.models import EVENTS
 from credits_engine.billing.store.inbox import Delivery
-from credits_engine.billing.store.tables import EVENTS
 from tests.credits_engine.billing.conftest import OLD_SECRET, Office, sign
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
@@ -110,7 +110,7 @@ def test_an_outage_of_the_database_is_answered_with_503(office: Office) -> None:
     answer = office.post(an_event())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
-    INBOX_WRITER.set(office.app, InboxWriter(writer.write))
+    INBOX_WRITER.set(office.app, InboxWriter(webhook.write))
     assert office.post(an_event()).status_code == 200
 
 
@@ -130,7 +130,7 @@ def test_deliveries_that_arrive_together_share_a_commit_and_are_all_stored(offic
 
     def write(deliveries: Sequence[Delivery]) -> None:
         writes.append(len(deliveries))
-        writer.write(deliveries)
+        webhook.write(deliveries)
 
     together = InboxWriter(write)
     errors: list[Exception] = []

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 import pytest
 
 from control_plane.platform.db.database import transaction
-from credits_engine.billing.entitlements.facts import Fact
+from credits_engine.billing.facts import Fact
 from credits_engine.billing.inbox import handler
 from credits_engine.billing.inbox.worker import LEASE, Worker
+from credits_engine.billing.models import ATTEMPTS, CUSTOMERS, FACTS
 from credits_engine.billing.store import inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from credits_engine.billing.store.tables import ATTEMPTS, CUSTOMERS, FACTS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import a_subscriber
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe

@@ -4,12 +4,20 @@ from datetime import timedelta
 import pytest
 import stripe as stripe_library
 
-from credits_engine.billing.entitlements.facts import InvoicePaid, Snapshot, Source, Status
-from credits_engine.billing.store.tables import EVENTS
+from credits_engine.billing.facts import InvoicePaid, Snapshot, Source, Status
+from credits_engine.billing.inbox.worker import StripeLookup, ambiguous
+from credits_engine.billing.models import EVENTS
 from credits_engine.billing.stripe_api import client
-from credits_engine.billing.stripe_api.breaker import FAILURES_MAX, PAUSE_SECONDS, Breaker, BreakerOpenError
-from credits_engine.billing.stripe_api.client import API_VERSION, StripeGateway, StripeUnavailableError, connect
-from credits_engine.billing.stripe_api.lookup import StripeLookup, ambiguous
+from credits_engine.billing.stripe_api.client import (
+    API_VERSION,
+    FAILURES_MAX,
+    PAUSE_SECONDS,
+    Breaker,
+    BreakerOpenError,
+    StripeGateway,
+    StripeUnavailableError,
+    connect,
+)
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.fake_api import KEY, FakeApi

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credits_engine.billing.entitlements.facts import InvoicePaid, Link, Refund, Snapshot
+from credits_engine.billing.facts import InvoicePaid, Link, Refund, Snapshot
 from credits_engine.billing.stripe_api import events
 from credits_engine.billing.stripe_api.events import OTHERS, SUBSCRIPTION
 from credits_engine.billing.stripe_api.json_fields import UnreadableEventError

@@ -12,10 +12,10 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
-from credits_engine.billing.entitlements.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
 from credits_engine.billing.entitlements.subscriptions import histories
 from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_api.client import StripeGateway
 from credits_engine.engines.plans import CATALOGUE
@@ -49,17 +49,20 @@ class Discrepancy:
     is_corrected: bool = False
 
 
-def reconcile(truth: StripeGateway, *, now: datetime, actor: str, correct: bool = False) -> Iterator[Discrepancy | int]:
+def reconcile(
+    gateway: StripeGateway, *, now: datetime, actor: str, correct: bool = False
+) -> Iterator[Discrepancy | int]:
     """Compare with every subscription that Stripe has; yields findings, and after each page how many were compared.
 
     With `correct` each is settled from Stripe's word, in a transaction of its own. Raises StripeUnavailableError.
     """
-    yield from _unmapped(truth)
-    seen: set[str] = set()
-    for page in truth.pages():
+    yield from _unmapped(gateway)
+    compared: set[str] = set()
+    for page in gateway.pages():
         for fetched in page:
             snapshot = next(fact for fact in fetched if isinstance(fact, Snapshot))
-            seen.add(snapshot.subscription_id)
+            compared.add(snapshot.subscription_id)
+            # A transaction of its own for each, so that none stays open while Stripe is asked for the next page.
             with read_only() as session:
                 finding = compare(session, snapshot, fetched, now=now)
                 _compare_periods(session, snapshot)
@@ -76,19 +79,22 @@ def reconcile(truth: StripeGateway, *, now: datetime, actor: str, correct: bool 
     with read_only() as session:
         ours = accounts.live_subscriptions(session)
     for subscription_id, user_id in sorted(ours.items()):
-        if subscription_id not in seen:
+        if subscription_id not in compared:
             yield Discrepancy(
-                DiscrepancyKind.GONE, subscription_id, user_id, "We count on it, and Stripe does not have it."
+                DiscrepancyKind.GONE,
+                subscription_id,
+                user_id,
+                "We rely on this subscription, and Stripe does not have it.",
             )
 
 
-def _unmapped(truth: StripeGateway) -> Iterator[Discrepancy]:
+def _unmapped(gateway: StripeGateway) -> Iterator[Discrepancy]:
     """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
-    for price in truth.prices():
+    for price in gateway.prices():
         names = [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
         if not any(is_mapped(name, CATALOGUE) for name in names):
-            words = f"Price {' or '.join(names)} is on sale at Stripe and buys no plan of the catalogue."
-            yield Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, "", None, words)
+            sentence = f"Price {' or '.join(names)} is on sale at Stripe and buys no plan of the catalogue."
+            yield Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, "", None, sentence)
 
 
 def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, now: datetime) -> Discrepancy | None:
@@ -98,14 +104,14 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
     if user_id is None:
         if snapshot.status in TERMINAL:
             return None
-        words = f"Customer {snapshot.customer_id} is nobody we know; `rollout billing link` says who."
-        return Discrepancy(DiscrepancyKind.UNKNOWN_CUSTOMER, name, None, words)
+        sentence = f"Customer {snapshot.customer_id} is not linked to a user; use `rollout billing link`."
+        return Discrepancy(DiscrepancyKind.UNKNOWN_CUSTOMER, name, None, sentence)
     known = facts.of_user(session, user_id)
     own = next((history for history in histories(known) if history.subscription_id == name), None)
     if own is None or own.newest.content != snapshot.content:
         before = f"as {own.newest.status} of {own.newest.at:%Y-%m-%dT%H:%M:%SZ}" if own else "not at all"
-        words = f"Stripe has it as {snapshot.status}, we know it {before}; an event was missed or is on its way."
-        return Discrepancy(DiscrepancyKind.MISSED_STATE, name, user_id, words)
+        sentence = f"Stripe has it as {snapshot.status}, we know it {before}; an event was missed or is on its way."
+        return Discrepancy(DiscrepancyKind.MISSED_STATE, name, user_id, sentence)
     identities = {fact.identity for fact in known}
     for fact in fetched:
         if isinstance(fact, InvoicePaid) and fact.identity not in identities:
@@ -133,9 +139,9 @@ def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *,
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, name, user_id, str(error))
     if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):
         return None
-    held = account.plan if account else "nothing"
+    plan = account.plan if account else "nothing"
     return Discrepancy(
-        DiscrepancyKind.WRONG_PLAN, name, user_id, f"The directory says {held}; it follows that {found.reason}"
+        DiscrepancyKind.WRONG_PLAN, name, user_id, f"The directory says {plan}; it follows that {found.reason}"
     )
 
 
@@ -149,15 +155,15 @@ def _corrected(
                 accounts.link(session, snapshot.customer_id, finding.user_id, now=now, by=CAUSE)
             for fact in fetched:
                 facts.add(session, fact, event_id=snapshot.identity)
-            settled = sync_user(session, finding.user_id, now=now, cause=CAUSE)
+            state = sync_user(session, finding.user_id, now=now, cause=CAUSE)
             audit.record(
                 session,
                 ChangeContext(now, actor, finding.sentence),
                 action="billing.reconcile",
                 subject=f"stripe:{snapshot.subscription_id}",
-                after={"user": finding.user_id, "changes": list(settled.changes)},
+                after={"user": finding.user_id, "changes": list(state.changes)},
             )
     except UnmappedPriceError as error:
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, finding.subscription_id, finding.user_id, str(error))
-    sentence = " ".join((finding.sentence, *settled.changes))
+    sentence = " ".join((finding.sentence, *state.changes))
     return Discrepancy(finding.kind, finding.subscription_id, finding.user_id, sentence, is_corrected=True)

@@ -1,7 +1,11 @@
-"""Verify that a delivery comes from Stripe: our own strict reading of the header, then the official library.
+"""Verify that a delivery comes from Stripe, and that its event is of our account and mode.
 
-The library alone raises TypeError for a signature that isn't ASCII, takes `+1` and `1_0` for numbers, and accepts
-any time in the future.
+The signature is read strictly by our own rules, then checked by the official library. The library alone raises
+TypeError for a signature that isn't ASCII, takes `+1` and `1_0` for numbers, and accepts any time in the future.
+
+A signed event can still be of another account, or of Stripe's test mode. An endpoint for Connect is sent the events of
+connected accounts, who choose their metadata, lookup keys and prices themselves. And whoever writes the secret of a
+test endpoint beside that of the real one would let test cards pay.
 """
 
 import re
@@ -9,6 +13,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import stripe
+
+from control_plane.phases import PRODUCTION
+from control_plane.platform.settings import Settings
+from credits_engine.billing.stripe_api.json_fields import Json
 
 TOLERANCE = timedelta(seconds=300)
 HEADER_CHARACTERS_MAX = 4096
@@ -59,3 +67,31 @@ def _signed(body: bytes, header: str, secret: str) -> bool:
     except stripe.SignatureVerificationError:
         return False
     return True
+
+
+ACCOUNT_NAMES = ("account", "context")
+"""Where events name the account they are of: snapshot events, and thin ones."""
+
+
+class ForeignEventError(ValueError):
+    """An event that is none of ours; the message says why and which setting would let it in."""
+
+
+def check_origin(event: Json, settings: Settings) -> None:
+    """Raise ForeignEventError unless the event is of our account and of the mode that counts here."""
+    for name in ACCOUNT_NAMES:
+        account = event.get(name)
+        if account is not None and account not in settings.stripe_accounts:
+            raise ForeignEventError(
+                f"Refused: the event is of the account {str(account)[:100]!r}, which STRIPE_ACCOUNTS does not list."
+            )
+    wanted = settings.stripe_livemode
+    if wanted is None and settings.environment == PRODUCTION:
+        wanted = True
+    livemode = event.get("livemode", wanted)
+    if wanted is not None and livemode is not wanted:
+        mode, other = ("live", "test") if wanted else ("test", "live")
+        raise ForeignEventError(
+            f"Refused: only events of Stripe's {mode} mode count here, and this one is of its {other} mode "
+            f"(livemode: {livemode!r}); STRIPE_LIVEMODE says which count."
+        )

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from credits_engine.billing.inbox.worker import StripeLookup
 from credits_engine.billing.stripe_api.client import connect
-from credits_engine.billing.stripe_api.lookup import StripeLookup
 from credits_engine.store.tables import PACKS
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
