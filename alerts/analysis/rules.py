@@ -7,7 +7,7 @@ from hashlib import sha256
 from math import log
 from typing import Protocol
 
-from alerts.analysis.evidence import Counts
+from alerts.analysis.evidence import LN_10, Counts, Evidence
 from alerts.analysis.metrics import Compare, Metric
 from alerts.analysis.sequential_test import DESIGN, SequentialTest, discordant_test, mismatch_test, rate_test
 from control_plane.experiments.credits import CREDITS
@@ -189,6 +189,15 @@ class ErrorBudget:
     def rollback_log_e(self) -> float | None:
         """Return the evidence, as ln E, at which it rolls back."""
         return -log(self.rollback) if self.rollback else None
+
+    @property
+    def rollback_log10(self) -> float | None:
+        """Return that evidence as a power of ten, as shown to people."""
+        return None if self.rollback_log_e is None else self.rollback_log_e / LN_10
+
+    def is_reached_by(self, evidence: Evidence) -> bool:
+        """Return whether `evidence` is enough for a rollback."""
+        return self.rollback_log_e is not None and evidence.log_e >= self.rollback_log_e
 
     @property
     def hold_log_e(self) -> float:

@@ -14,7 +14,7 @@ from math import log
 from typing import Any, NamedTuple
 
 from alerts.analysis.attribution import Attribution, attribute
-from alerts.analysis.evidence import LN_10, Counts, Evidence
+from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, rule_test
@@ -108,9 +108,8 @@ def judge(
 
     `budget` is from `rules.error_budgets`; `previous` is of the tick before in the same attempt, None at its start.
     """
-    log_bar = budget.rollback_log_e
-    served_breached = log_bar is not None and facts.served.log_e >= log_bar
-    breached = served_breached or (log_bar is not None and evidence.log_e >= log_bar)
+    served_breached = budget.is_reached_by(facts.served)
+    breached = served_breached or budget.is_reached_by(evidence)
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
     calm_since = _since(previous.calm_since if previous else None, now) if evidence.log_e < RELEASE_LOG_E else None
     faulted = _legacy_faults(rule, facts)
@@ -136,7 +135,7 @@ def judge(
         threshold=rule.threshold,
         threshold_text=rule.allowed,
         evidence_log10=evidence.log10,
-        rollback_log10=None if log_bar is None else log_bar / LN_10,
+        rollback_log10=budget.rollback_log10,
         attribution=attribution,
         breached_since=breached_since,
         calm_since=calm_since,
