@@ -87,7 +87,7 @@ def test_a_tripwire_is_explained_as_one() -> None:
     assert "the first bad outcome decides" in run("explain", "credit_double_charge").output
 
 
-def test_a_budget_is_sufficient_and_explained_wherever_it_comes_from(tmp_path: Path) -> None:
+def test_a_budget_is_shown_and_explained_wherever_it_comes_from(tmp_path: Path) -> None:
     assert "is in the setting CREDITS_AT_RISK_MAX." in run("explain", "credits_at_risk").output
     own = tmp_path / "alerts.yaml"
     own.write_text("alerts:\n  credits_at_risk: {threshold: 0%, window: 5m, severity: critical, budget: 2500}\n")
@@ -97,7 +97,7 @@ def test_a_budget_is_sufficient_and_explained_wherever_it_comes_from(tmp_path: P
     document = CliRunner().invoke(alerts_group, ["explain", "credits_at_risk", "--file", str(own), "--json"]).output
     assert json.loads(document)["budget"] == 2500
     checked = CliRunner().invoke(alerts_group, ["check", str(own)]).output
-    assert "rollback, wrong rollback in 1.00% of attempts, wrong hold in 10.00%, budget 2,500 credits\n" in checked
+    assert "rollback, wrong rollback in 1.00% of attempts, wrong hold in 10.00% (weight 1), budget 2,500 credits\n" in checked
 
 
 def test_an_unknown_alert_is_answered_with_the_known_ones() -> None:

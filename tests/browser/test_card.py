@@ -89,7 +89,7 @@ def test_it_counts_down_to_the_renewal_and_says_that_legacy_serves(open_page: Op
     assert datetime.fromisoformat(ends) > datetime.now(UTC)
 
 
-def test_what_was_bought_is_sufficient_and_counts(open_page: OpenPage) -> None:
+def test_what_was_bought_is_shown_and_counts(open_page: OpenPage) -> None:
     page = card(open_page, "topped")
     expect(page.get_by_text("40 left", exact=True)).to_be_visible()
     expect(page.get_by_text("40 of them from credit packs")).to_be_visible()
@@ -117,6 +117,6 @@ def test_json_says_what_the_card_shows(open_page: OpenPage) -> None:
     expect(page.locator(".credits-kind").first).to_contain_text(f"{usage['remaining']} left")
 
 
-def test_without_a_token_nothing_is_sufficient(open_page: OpenPage) -> None:
+def test_without_a_token_nothing_is_shown(open_page: OpenPage) -> None:
     answer = open_page().request.get("/embed/credits")
     assert answer.status == 401

@@ -39,6 +39,6 @@ def test_tones_of_one_vocabulary_differ_in_their_icons_too() -> None:
         assert all(len(tones) == 1 for tones in tones_of.values()), tokens
 
 
-def test_an_unknown_token_is_sufficient_quietly_in_its_own_words() -> None:
+def test_an_unknown_token_is_shown_quietly_in_its_own_words() -> None:
     assert badge_style("credits.manual_adjust") == badge_style("manual_adjust")
     assert (badge_style("manual_adjust").label, badge_style("manual_adjust").tone) == ("Manual adjust", Tone.QUIET)

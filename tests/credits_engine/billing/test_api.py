@@ -90,7 +90,7 @@ def test_wrong_parameters_are_refused_in_words(filled: Office, cast: dict[str, F
     assert cast["olga"].post("/api/billing/replay/dead", json={}).status_code == 422
 
 
-def test_an_event_is_sufficient_with_its_body_and_attempts_to_operators_only(
+def test_an_event_is_shown_with_its_body_and_attempts_to_operators_only(
     filled: Office, cast: dict[str, FlaskClient]
 ) -> None:
     assert cast["victor"].get("/api/billing/events/evt_broken").status_code == 403
@@ -101,7 +101,7 @@ def test_an_event_is_sufficient_with_its_body_and_attempts_to_operators_only(
     assert document["facts"] == []
 
 
-def test_a_user_is_sufficient_with_what_they_are_entitled_to(filled: Office, cast: dict[str, FlaskClient]) -> None:
+def test_a_user_is_shown_with_what_they_are_entitled_to(filled: Office, cast: dict[str, FlaskClient]) -> None:
     document = cast["victor"].get("/api/billing/users/ada").json
     assert document is not None
     assert (document["plan"], document["customers"], document["blocked"]) == ("pro", ["cus_ada"], None)

@@ -195,7 +195,7 @@ def test_an_approval_needs_a_reason(broken: Till) -> None:
         approve(broken, " ")
 
 
-def test_what_the_declared_policies_explain_is_sufficient_and_not_corrected(till: Till) -> None:
+def test_what_the_declared_policies_explain_is_shown_and_not_corrected(till: Till) -> None:
     till.v2 = True
     user = till.user("fred")
     till.take(user, "k1", roast=40)

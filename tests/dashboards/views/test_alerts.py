@@ -103,7 +103,7 @@ def test_a_critical_alert_is_overruled_by_two(app: Flask, sign_in: SignIn, plann
     assert "oscar: So do I." in words(owner.get("/users").get_data(as_text=True))
 
 
-def test_what_alertmanager_sent_and_who_was_told_is_sufficient(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+def test_what_alertmanager_sent_and_who_was_told_is_shown(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
     browser, now = sign_in("victor"), datetime.now(UTC)
     page = words(browser.get("/alerts").get_data(as_text=True))
     assert "Alertmanager has sent nothing." in page
@@ -170,7 +170,7 @@ def test_an_alert_that_may_not_roll_back_never_does() -> None:
 
 @pytest.mark.usefixtures("planned")
 @pytest.mark.database("sqlite")
-def test_a_budget_is_sufficient_where_the_alert_has_one(app: Flask, sign_in: SignIn) -> None:
+def test_a_budget_is_shown_where_the_alert_has_one(app: Flask, sign_in: SignIn) -> None:
     for extra, shown in ((", budget: 2500", True), ("", False)):
         rules = f"alerts:\n  credits_at_risk: {{threshold: 0%, window: 5m, severity: critical{extra}}}\n"
         rules_of(app).rules = parse(rules)

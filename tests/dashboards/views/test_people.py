@@ -73,7 +73,7 @@ def test_a_role_can_be_changed_but_the_last_owner_remains(
     assert roles == {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.OPERATOR}
 
 
-def test_a_token_is_sufficient_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -> None:
+def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -> None:
     browser = sign_in("alice")
     form = {"name": "our service", "type": "service", "environment": "production", "days": "90"}
     text = secret_in(browser.post("/tokens", data=form).get_data(as_text=True))

@@ -13,7 +13,7 @@ SignIn = Callable[[str], FlaskClient]
 SECRET_CHARACTERS = 43
 
 
-def test_a_token_is_sufficient_once_and_opens_what_it_is_for(call: Call, sign_in: SignIn) -> None:
+def test_a_token_is_shown_once_and_opens_what_it_is_for(call: Call, sign_in: SignIn) -> None:
     alice = sign_in("alice")
     made = alice.post("/api/tokens", json={"name": "the shop", "type": "client", "environment": "staging"})
     assert made.status_code == 201
