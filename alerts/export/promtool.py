@@ -27,7 +27,9 @@ def tests_document(rules: Sequence[Rule], *, rules_file: str, scrape_seconds: fl
 
 def _scenarios(rule: Rule, scrape_seconds: float) -> Iterator[Document]:
     # promtool evaluates every rule at every scrape: two days of them would take it minutes, and a rate needs fewer.
-    scrapes = int(min(2 * rule.window_seconds, LONGEST_SECONDS) / scrape_seconds) + int(rule.for_seconds / scrape_seconds) + 2
+    scrapes = (
+        int(min(2 * rule.window_seconds, LONGEST_SECONDS) / scrape_seconds) + int(rule.for_seconds / scrape_seconds) + 2
+    )
     at = f"{int(scrapes * scrape_seconds)}s"
     fires = [_expected(prometheus.plain(rule))]
     yield _scenario(f"{rule.name} is healthy", _series(rule, 0, scrapes), at, {rule.name: []})

@@ -97,7 +97,10 @@ def test_a_budget_is_shown_and_explained_wherever_it_comes_from(tmp_path: Path) 
     document = CliRunner().invoke(alerts_group, ["explain", "credits_at_risk", "--file", str(own), "--json"]).output
     assert json.loads(document)["budget"] == 2500
     checked = CliRunner().invoke(alerts_group, ["check", str(own)]).output
-    assert "rollback, wrong rollback in 1.00% of attempts, wrong hold in 10.00% (weight 1), budget 2,500 credits\n" in checked
+    assert (
+        "rollback, wrong rollback in 1.00% of attempts, wrong hold in 10.00% (weight 1), budget 2,500 credits\n"
+        in checked
+    )
 
 
 def test_an_unknown_alert_is_answered_with_the_known_ones() -> None:
