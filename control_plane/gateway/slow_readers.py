@@ -6,6 +6,7 @@ Granian accepts and stores every byte; only the system knows what was taken.
 import fcntl
 import os
 import socket
+import stat
 import struct
 import sys
 import time
@@ -71,13 +72,18 @@ def _connection(peer: tuple[str, int]) -> socket.socket | None:
 
 
 def _socket(name: str) -> socket.socket | None:
-    """Duplicate the open file called `name` if it is a socket; None, with nothing left open, otherwise."""
+    """Duplicate the open file called `name` if it is a socket; None, with nothing left open, otherwise.
+
+    Whatever is no socket is not touched: closing a duplicate of the database's file would end the locks that SQLite has
+    on it in this process, and another process would delete its log.
+    """
     try:
+        if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+            return None
         descriptor = os.dup(int(name))
     except OSError:
         return None  # closed since
     try:
         return socket.socket(fileno=descriptor)
     except OSError:
-        os.close(descriptor)
-        return None
+        return None  # another file since, which stays open rather than lose its locks; hardly ever

@@ -16,7 +16,10 @@ def make_folder(path: Path) -> None:
 
 def make_private(path: Path) -> None:
     """Make an empty file where there is none, and let nobody else read one that exists and is ours."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, MODE))
+    # One that exists is never opened: closing any descriptor of a file ends all locks that this process has on it, and
+    # with them those of SQLite, whose log another process would then delete as nobody's.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE))
     close_to_others(path)
 
 
