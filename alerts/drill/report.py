@@ -93,6 +93,8 @@ def _problem(course: Course, rollout: Rollout, cause: Mapping[str, Any], action:
         return "Its flag was changed by somebody else meanwhile."
     if action is Action.ROLLBACK and (wrong := _wrong_cause(course, rollout, cause)):
         return wrong
+    if not course.outcomes or not course.served:
+        return "Nobody was served once the fault was in force, so it proves nothing."
     if not course.failed:
         return "Nothing failed, so it proves nothing."
     if action is not course.fault.expected:

@@ -71,3 +71,10 @@ def test_a_guard_that_does_something_else_does_not_pass(monkeypatch: pytest.Monk
     report = drill("wrong")
     assert not report.passed
     assert report.reason.startswith("Expected was none, and it was rollback.")
+
+
+def test_a_drill_whose_flag_serves_nobody_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_is_served", lambda _number: False)
+    report = drill("bursts")
+    assert (report.passed, report.served_by_v2) == (False, 0)
+    assert report.reason == "Nobody was served once the fault was in force, so it proves nothing."
