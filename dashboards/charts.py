@@ -11,6 +11,8 @@ HEADROOM = 1.15
 SCALE_MINIMUM = 1e-6
 """Where nothing is allowed and nothing happened the scale still needs a height."""
 EVIDENCE_WIDTH, EVIDENCE_OVERSHOOT = 320.0, 1.2
+EVIDENCE_ALONE = 1.0
+"""Half of the scale, as a power of ten, for an alert that only notifies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,12 @@ class EvidenceBar:
     """Evidence on a scale from 1 (nothing shown) past the holding and the rollback mark, in SVG units."""
 
     filled: float
-    hold: float
+    hold: float | None
+    """None where the alert never holds."""
     rollback: float | None
     """None where the alert never rolls back."""
+    log10_hold: float | None
+    log10_rollback: float | None
     width: float = EVIDENCE_WIDTH
 
 
@@ -135,17 +140,19 @@ def line_chart(
     )
 
 
-def evidence_bar(log10_evidence: float, *, log10_hold: float, log10_rollback: float | None) -> EvidenceBar:
+def evidence_bar(log10_evidence: float, *, log10_hold: float | None, log10_rollback: float | None) -> EvidenceBar:
     """Lay out the evidence bar. Evidence below 1 speaks for the release and leaves the bar empty."""
-    full = (log10_rollback or 2 * log10_hold) * EVIDENCE_OVERSHOOT
+    full = (log10_rollback or 2 * (log10_hold or EVIDENCE_ALONE)) * EVIDENCE_OVERSHOOT
 
     def place(power: float) -> float:
         return _place(min(max(power / full, 0.0), 1.0), 0.0, EVIDENCE_WIDTH)
 
     return EvidenceBar(
         filled=place(log10_evidence),
-        hold=place(log10_hold),
+        hold=None if log10_hold is None else place(log10_hold),
         rollback=None if log10_rollback is None else place(log10_rollback),
+        log10_hold=log10_hold,
+        log10_rollback=log10_rollback,
     )
 
 

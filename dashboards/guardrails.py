@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rules import Countable, Rule, reads
+from alerts.analysis.rules import Countable, ErrorBudget, Rule, error_budgets, reads
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
 
 HISTORY = timedelta(hours=1)
-HOLD_LOG10 = 1.0
 WORST_FIRST = (Status.ROLLBACK, Status.HOLD, Status.BLIND, Status.WATCH)
 """The rest stay in the order of the file: a card should not jump because traffic paused."""
 
@@ -107,12 +106,13 @@ def alert_views(
 ) -> tuple[AlertView, ...]:
     """Every alert with its last hour, what needs attention first; `changes` of the rollout become marks."""
     by_alert = {verdict.alert: verdict for verdict in verdicts}
+    budgets = error_budgets(rules)
     views = [
         AlertView(
             rule=rule,
             verdict=by_alert.get(rule.name),
             chart=_history(rule, minutes, now=now, changes=changes, frame=frame),
-            bar=_bar(by_alert.get(rule.name)),
+            bar=_bar(by_alert.get(rule.name), budgets[rule.name]),
         )
         for rule in rules
     ]
@@ -150,10 +150,9 @@ def _engine_counts(minutes: Minutes, signal: str, engine: str) -> EngineCounts:
     )
 
 
-def _bar(verdict: Verdict | None) -> EvidenceBar:
-    if verdict is None:
-        return evidence_bar(0.0, log10_hold=HOLD_LOG10, log10_rollback=None)
-    return evidence_bar(verdict.evidence_log10, log10_hold=HOLD_LOG10, log10_rollback=verdict.rollback_log10)
+def _bar(verdict: Verdict | None, budget: ErrorBudget) -> EvidenceBar:
+    evidence = verdict.evidence_log10 if verdict else 0.0
+    return evidence_bar(evidence, log10_hold=budget.hold_log10, log10_rollback=budget.rollback_log10)
 
 
 def _history(rule: Rule, minutes: Minutes, *, now: datetime, changes: Sequence[datetime], frame: Frame) -> Chart:

@@ -195,6 +195,11 @@ class ErrorBudget:
         """Return that evidence as a power of ten, as shown to people."""
         return None if self.rollback_log_e is None else self.rollback_log_e / LN_10
 
+    @property
+    def hold_log10(self) -> float | None:
+        """Return the evidence, as a power of ten, at which it holds; None for one that never does."""
+        return None if self.hold is None else self.hold_log_e / LN_10
+
     def is_reached_by(self, evidence: Evidence) -> bool:
         """Return whether `evidence` is enough for a rollback."""
         return self.rollback_log_e is not None and evidence.log_e >= self.rollback_log_e

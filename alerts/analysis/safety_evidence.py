@@ -72,9 +72,9 @@ def safety_evidence(
         reason = f"{rule.name}: worse in this step ({bad_of(during)}) than before it ({bad_of(before)})."
         return SafetyEvidence(rule.name, shown, chance, risk, worse, reason)
     taken = "" if risk is None else f", and the plan takes {risk:.0%}"
-    chances = f"The chance that it is above {rule.allowed} is {chance:.1%}{taken}."
+    chances = f" The chance that it is above {rule.allowed} is {chance:.1%}{taken}." if counts.total else ""
     due = "" if shown.granted else _due(rule, counts, shown, risk, per_day=_per_day(during, seconds), now=now)
-    return SafetyEvidence(rule.name, shown, chance, risk, worse, f"{rule.name}: {shown.reason}{due} {chances}")
+    return SafetyEvidence(rule.name, shown, chance, risk, worse, f"{rule.name}: {shown.reason}{due}{chances}")
 
 
 def certificate(rule: Rule, counts: Counts) -> Certificate:
@@ -87,8 +87,10 @@ def certificate(rule: Rule, counts: Counts) -> Certificate:
         case 0:
             reason = f"Shown to be below {rule.allowed}: bad were {bad_of(counts)}."
         case more:
-            seen = f"bad were {bad_of(counts)}"
-            reason = f"Not shown yet to be below {rule.allowed}: {seen}; {more:,} more good ones would."
+            seen = f"bad were {bad_of(counts)}; {more:,} more good ones would"
+            if not counts.total:
+                seen = f"nothing was counted; {more:,} good ones would"
+            reason = f"Not shown yet to be below {rule.allowed}: {seen}."
     return Certificate(log_e >= SAFE_LOG_E, log_e / LN_10, needed, reason)
 
 

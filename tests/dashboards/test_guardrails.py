@@ -1,11 +1,14 @@
 """What the guard sees of an alert, as it is drawn."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.evidence import Counts
-from alerts.analysis.rules import Rule
+from alerts.analysis.rules import Action, Rule, error_budgets
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions.parser import parse
 from control_plane.experiments.credits import CREDITS
@@ -127,3 +130,14 @@ def test_engines_are_counted_by_the_role_they_had() -> None:
 
 def test_no_traffic_has_no_share() -> None:
     assert guardrails.served_share(guardrails.engine_counts([], CREDITS)) is None
+
+
+def test_the_marks_are_where_the_guard_acts_and_one_that_only_notifies_has_none() -> None:
+    notifying = replace(FAILURE, name="told", action=Action.NOTIFY)
+    budgets = error_budgets([FAILURE, SLOW, notifying])
+    views = {view.name: view.bar for view in alert_views([FAILURE, SLOW, notifying], [], [], now=NOW)}
+    for rule in (FAILURE, SLOW):
+        hold, rollback = budgets[rule.name].hold_log10, budgets[rule.name].rollback_log10
+        assert (views[rule.name].log10_hold, views[rule.name].log10_rollback) == (hold, rollback)
+        assert (hold or 0) + 1 == pytest.approx(rollback), "a tenth of the evidence for a rollback"
+    assert (views["told"].hold, views["told"].rollback) == (None, None)

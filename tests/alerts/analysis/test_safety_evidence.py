@@ -76,3 +76,11 @@ def test_a_step_as_good_as_those_before_it_is_not_worse() -> None:
     assert not safety_evidence(
         replace(FAILURE, threshold=0.0), Counts(0, 9), Counts(1, 9), seconds=DAY, risk=None, now=NOW
     ).is_worse
+
+
+def test_nothing_counted_is_said_as_such() -> None:
+    found = shown(Counts())
+    assert found.reason == (
+        "credit_consumption_failure: Not shown yet to be below 1%: nothing was counted; 367 good ones would."
+    )
+    assert not found.is_sufficient
