@@ -9,7 +9,7 @@ import click
 
 from alerts.drill import runner, store
 from alerts.drill.attempt import NotGuardedError
-from alerts.drill.faults import FAULTS, Action
+from alerts.drill.faults import FAULTS, DrillAction
 from alerts.drill.report import Report
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -64,10 +64,10 @@ def _sentence(report: Report) -> str:
     if not report.passed:
         return f"Not passed. {report.reason}"
     description = FAULTS[report.fault].description
-    if report.action is Action.ROLLBACK:
+    if report.action is DrillAction.ROLLBACK:
         timed = "" if report.milliseconds is None else f", {report.milliseconds} ms after the evidence was there"
         return f"{description} Rolled back {report.seconds:g} s after the first failure{timed}. {report.reason}"
-    done = "held it" if report.action is Action.HOLD else "left it alone, as it should"
+    done = "held it" if report.action is DrillAction.HOLD else "left it alone, as it should"
     return f"{description} The guard {done}: {report.failed} of {report.outcomes} operations were bad. {report.reason}"
 
 

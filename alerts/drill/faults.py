@@ -11,7 +11,7 @@ RETRIES = 10
 STARTER_EVERY = 5
 
 
-class Action(StrEnum):
+class DrillAction(StrEnum):
     """What became of the drill's flag."""
 
     ROLLBACK = "rollback"
@@ -76,7 +76,7 @@ def refuse_starter(operation: DrillOperation) -> str:
 class Fault:
     """A fault: where it lies, and what the guard is expected to do."""
 
-    expected: Action
+    expected: DrillAction
     description: str
     control: Decide = answer
     candidate: Decide = answer
@@ -91,15 +91,15 @@ class Fault:
 
 
 FAULTS: Mapping[str, Fault] = {
-    "candidate": Fault(Action.ROLLBACK, "The candidate fails every operation.", candidate=fail),
-    "serving": Fault(Action.ROLLBACK, "The candidate fails where it serves.", candidate=fail, only_serving=True),
-    "control": Fault(Action.NONE, "The control alone fails.", control=fail),
-    "both": Fault(Action.HOLD, "Both fail the same operations.", control=fail, candidate=fail),
-    "one-account": Fault(Action.NONE, "Everything fails for one account.", candidate=fail_one_account),
-    "retries": Fault(Action.NONE, "One operation of two accounts fails and is tried again.", retries=RETRIES),
-    "one-plan": Fault(Action.ROLLBACK, "The candidate refuses one plan.", candidate=refuse_starter),
+    "candidate": Fault(DrillAction.ROLLBACK, "The candidate fails every operation.", candidate=fail),
+    "serving": Fault(DrillAction.ROLLBACK, "The candidate fails where it serves.", candidate=fail, only_serving=True),
+    "control": Fault(DrillAction.NONE, "The control alone fails.", control=fail),
+    "both": Fault(DrillAction.HOLD, "Both fail the same operations.", control=fail, candidate=fail),
+    "one-account": Fault(DrillAction.NONE, "Everything fails for one account.", candidate=fail_one_account),
+    "retries": Fault(DrillAction.NONE, "One operation of two accounts fails and is tried again.", retries=RETRIES),
+    "one-plan": Fault(DrillAction.ROLLBACK, "The candidate refuses one plan.", candidate=refuse_starter),
     "bursts": Fault(
-        Action.NONE, "Failures come in bursts, seldom enough.", fail_in_bursts, fail_in_bursts, learns=True
+        DrillAction.NONE, "Failures come in bursts, seldom enough.", fail_in_bursts, fail_in_bursts, learns=True
     ),
-    "slow": Fault(Action.ROLLBACK, "The candidate is slow.", slow=True),
+    "slow": Fault(DrillAction.ROLLBACK, "The candidate is slow.", slow=True),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.drill import cleanup
-from alerts.drill.faults import Action, Fault
+from alerts.drill.faults import DrillAction, Fault
 from alerts.drill.flag import FLAG, RULES
 from control_plane import rollouts
 from control_plane.phases import Rollout, RolloutState
@@ -21,8 +21,8 @@ class Report:
     """
 
     fault: str
-    expected: Action
-    action: Action
+    expected: DrillAction
+    action: DrillAction
     passed: bool
     seconds: float
     """From the first fault to the action, or to the end of the drill."""
@@ -64,13 +64,13 @@ def report_on(name: str, course: Course, at: float) -> Report:
     milliseconds = None
     if not problem and course.evident_at is not None and course.last_served_at is not None:
         milliseconds = max(0, round((course.last_served_at - course.evident_at) * 1000))
-    ended_at = course.acted_at if action is Action.HOLD and course.acted_at else course.last_served_at or at
+    ended_at = course.acted_at if action is DrillAction.HOLD and course.acted_at else course.last_served_at or at
     return Report(
         fault=name,
         expected=course.fault.expected,
         action=action,
         passed=not problem,
-        seconds=round(max(0.0, (at if action is Action.NONE else ended_at) - (course.broken_at or at)), 2),
+        seconds=round(max(0.0, (at if action is DrillAction.NONE else ended_at) - (course.broken_at or at)), 2),
         milliseconds=milliseconds,
         reason=problem or rollout.state_reason,
         operations=course.operations,
@@ -81,17 +81,17 @@ def report_on(name: str, course: Course, at: float) -> Report:
     )
 
 
-def _action(rollout: Rollout, course: Course) -> Action:
+def _action(rollout: Rollout, course: Course) -> DrillAction:
     if rollout.latched:
-        return Action.ROLLBACK
-    return Action.HOLD if rollout.state is RolloutState.HELD or course.acted_at is not None else Action.NONE
+        return DrillAction.ROLLBACK
+    return DrillAction.HOLD if rollout.state is RolloutState.HELD or course.acted_at is not None else DrillAction.NONE
 
 
-def _problem(course: Course, rollout: Rollout, cause: Mapping[str, Any], action: Action) -> str:
+def _problem(course: Course, rollout: Rollout, cause: Mapping[str, Any], action: DrillAction) -> str:
     """Return why the drill did not pass, or proves nothing; empty where the guard did what it should."""
     if rollout.attempt != course.attempt:
         return "Its flag was changed by somebody else meanwhile."
-    if action is Action.ROLLBACK and (wrong := _wrong_cause(course, rollout, cause)):
+    if action is DrillAction.ROLLBACK and (wrong := _wrong_cause(course, rollout, cause)):
         return wrong
     if not course.outcomes or not course.served:
         return "Nobody was served once the fault was in force, so it proves nothing."

@@ -16,7 +16,7 @@ from alerts.analysis.rules import error_budgets, rule_test
 from alerts.analysis.sequential_test import first_window_log_e
 from alerts.drill import attempt, cleanup, store
 from alerts.drill.attempt import EVERYONE
-from alerts.drill.faults import FAULTS, Action
+from alerts.drill.faults import FAULTS, DrillAction
 from alerts.drill.flag import FLAG, RULE, RULES
 from alerts.drill.operator import Operator
 from alerts.drill.report import Course, Report, report_on
@@ -81,7 +81,7 @@ def _operate(
     """Operate until the flag serves nobody any more, or the guard has had the time that it may take."""
     operate = Operator(course.fault)
     flushed_at = renewed_at = course.started
-    patience = timeout_seconds if course.fault.expected is Action.ROLLBACK else healthy_seconds + WATCH_SECONDS
+    patience = timeout_seconds if course.fault.expected is DrillAction.ROLLBACK else healthy_seconds + WATCH_SECONDS
     while (elapsed := clock() - course.started) < min(timeout_seconds, patience):
         is_served = _is_served(course.operations)
         if elapsed > healthy_seconds and not is_served:
@@ -123,7 +123,7 @@ def _count(course: Course, operate: Operator, *, is_served: bool, broken: bool, 
     course.outcomes += 1
     if course.broken_at is None:
         course.broken_at = at
-    if course.evident_at is None and failed and is_served and course.fault.expected is Action.ROLLBACK:
+    if course.evident_at is None and failed and is_served and course.fault.expected is DrillAction.ROLLBACK:
         log_e = first_window_log_e(rule_test(RULE), Counts(course.failed, course.served))
         if log_e >= (error_budgets(RULES)[RULE.name].rollback_log_e or 0.0):
             course.evident_at, course.needed = at, course.failed

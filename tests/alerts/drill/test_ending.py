@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +18,7 @@ from control_plane.phases import RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
+from tests.alerts.drill.watching import watching
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -30,25 +30,6 @@ def guarded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with app.app_context():
         run_guard(datetime.now(UTC), 1)
         yield
-
-
-@contextmanager
-def watching(app: Flask) -> Iterator[None]:
-    """The guard, ten times a second."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        with app.app_context():
-            while not ended.wait(0.1):
-                run_guard(datetime.now(UTC), 1)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def drill(timeout_seconds: float = 20.0, healthy_seconds: float = 0.5) -> Report:

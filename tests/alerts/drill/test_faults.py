@@ -1,6 +1,5 @@
 """Each fault of a drill against a guard that runs: it does what is expected, for the reason that is expected."""
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -8,9 +7,10 @@ import pytest
 from flask import Flask
 
 from alerts.drill import runner
-from alerts.drill.faults import FAULTS, Action, Fault
+from alerts.drill.faults import FAULTS, DrillAction, Fault
 from alerts.drill.report import Report
 from alerts.guard_job import run_guard
+from tests.alerts.drill.watching import watching
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -30,20 +30,10 @@ def guarded(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(runner, "WATCH_SECONDS", 3.0)
     monkeypatch.setattr(runner, "LEARNING_SECONDS", 20.0)
     monkeypatch.setattr(runner, "RENEW_SECONDS", 0.5)
-    ended = threading.Event()
-
-    def watch() -> None:
-        with app.app_context():
-            while not ended.wait(0.1):
-                run_guard(datetime.now(UTC), 1)
-
-    thread = threading.Thread(target=watch)
     with app.app_context():
         run_guard(datetime.now(UTC), 1)
-        thread.start()
-        yield
-        ended.set()
-        thread.join()
+        with watching(app):
+            yield
 
 
 def drill(name: str) -> Report:
@@ -61,13 +51,13 @@ def test_the_guard_does_what_each_fault_asks_for(name: str) -> None:
 
 
 def test_a_drill_in_which_nothing_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FAULTS, "nothing", Fault(Action.NONE, "Nothing fails."))
+    monkeypatch.setitem(FAULTS, "nothing", Fault(DrillAction.NONE, "Nothing fails."))
     report = drill("nothing")
     assert (report.passed, report.reason) == (False, "Nothing failed, so it proves nothing.")
 
 
 def test_a_guard_that_does_something_else_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FAULTS, "wrong", Fault(Action.NONE, "It fails.", candidate=FAULTS["candidate"].candidate))
+    monkeypatch.setitem(FAULTS, "wrong", Fault(DrillAction.NONE, "It fails.", candidate=FAULTS["candidate"].candidate))
     report = drill("wrong")
     assert not report.passed
     assert report.reason.startswith("Expected was none, and it was rollback.")
