@@ -1,9 +1,10 @@
 """Every counter at one moment, read from what processes wrote, and what a rule sees in it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from flask import current_app
 from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
@@ -11,6 +12,7 @@ from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule, counted
 from control_plane.experiments.migration import Migration
+from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
@@ -111,13 +113,39 @@ class MigrationCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class _LongWindows:
+    """What windows of more than an hour hold before the minutes that are read at each tick.
+
+    Summed up by the database once a minute: a day has too many minutes to be read every second.
+    """
+
+    minutes_from: int
+    sums: Mapping[int, Mapping[SeriesKey, Count]]
+    """By the first minute of a window."""
+
+    @classmethod
+    def read(cls, session: Session, rules: Sequence[Rule], minutes_from: int, now: datetime) -> "_LongWindows":
+        """The sums that `rules` need at `now`, as they were read within the same minute where they were."""
+        firsts = {_first_slice(rule, now) // SLICES_PER_MINUTE for rule in rules if _is_long(rule)}
+        found = LONG_WINDOWS.get()
+        if found is None or found.minutes_from != minutes_from or found.sums.keys() != firsts:
+            found = cls(minutes_from, {first: signals.sums(session, first, minutes_from) for first in firsts})
+            LONG_WINDOWS.set(current_app, found)
+        return found
+
+
+LONG_WINDOWS = AppState[_LongWindows | None]("long_windows", lambda: None)
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
-    """The counts since the beginning, and per minute of the longest window."""
+    """The counts since the beginning, and those of every window."""
 
     since_the_beginning: CounterWindow
     minutes: Minutes
     slices: Slices
     """The first minute of each window, in ten seconds."""
+    long_windows: _LongWindows
     by_migration: Mapping[str, MigrationCounts]
     """By flag."""
     _windows: dict[int, CounterWindow] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -126,15 +154,15 @@ class Counters:
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], now: datetime) -> "Counters":
         """The counters that `rules` need at `now`."""
-        longest = max((rule.window_seconds for rule in rules), default=0.0)
-        minutes = signals.minutes(session, now - timedelta(seconds=longest))
-        firsts = {_first_slice(rule, now) for rule in rules if rule.window_seconds <= signals.SLICES_KEPT_SECONDS}
+        since = now - timedelta(seconds=max((each.window_seconds for each in rules if not _is_long(each)), default=0.0))
+        firsts = {_first_slice(rule, now) for rule in rules if not _is_long(rule)}
         wanted = {each for first in firsts for each in range(first, _next_minute(first) * SLICES_PER_MINUTE)}
         tally = CounterWindow.over(signals.totals(session).items())
         return cls(
             tally,
-            minutes,
+            signals.minutes(session, since),
             signals.slices(session, wanted),
+            _LongWindows.read(session, rules, int(since.timestamp()) // 60, now),
             {each.flag: MigrationCounts.of(each, tally) for each in {rule.migration for rule in rules}},
         )
 
@@ -175,15 +203,24 @@ class Counters:
         """Return the counts in the rule's window that ends at `now`."""
         first = _first_slice(rule, now)
         if first not in self._windows:
-            following = _next_minute(first)
-            is_long = rule.window_seconds > signals.SLICES_KEPT_SECONDS
-            whole = following - 1 if is_long else following
-            counts = [(series, count) for (series, minute), count in self.minutes.items() if minute >= whole]
-            if not is_long:
-                begun = range(first, following * SLICES_PER_MINUTE)
-                counts += [(series, count) for (series, each), count in self.slices.items() if each in begun]
+            counts = self._in_long_window(first) if _is_long(rule) else self._in_short_window(first)
             self._windows[first] = CounterWindow.over(counts)
         return self._windows[first]
+
+    def _in_short_window(self, first: int) -> Iterator[tuple[SeriesKey, Count]]:
+        following = _next_minute(first)
+        begun = range(first, following * SLICES_PER_MINUTE)
+        yield from ((series, count) for (series, minute), count in self.minutes.items() if minute >= following)
+        yield from ((series, count) for (series, each), count in self.slices.items() if each in begun)
+
+    def _in_long_window(self, first: int) -> Iterator[tuple[SeriesKey, Count]]:
+        yield from self.long_windows.sums[first // SLICES_PER_MINUTE].items()
+        yield from ((series, count) for (series, _), count in self.minutes.items())
+
+
+def _is_long(rule: Rule) -> bool:
+    """Return whether the rule's window is counted in whole minutes: ten seconds are not kept for so long."""
+    return rule.window_seconds > signals.SLICES_KEPT_SECONDS
 
 
 def _first_slice(rule: Rule, now: datetime) -> int:

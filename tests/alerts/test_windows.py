@@ -56,6 +56,20 @@ def test_a_long_window_has_all_of_its_first_minute() -> None:
     assert seen("1d", MINUTE + timedelta(days=1, seconds=60)) == 0
 
 
+def test_a_long_window_beside_a_short_one_misses_nothing_and_counts_nothing_twice() -> None:
+    rules = parse(
+        f"alerts:\n  a: {{threshold: 1%, window: 1d, severity: info, metric: {SIGNAL}}}\n"
+        f"  b: {{threshold: 1%, window: 5m, severity: info, metric: {SIGNAL}}}\n"
+    )
+    for number in range(180):
+        at = MINUTE + timedelta(seconds=20 * number)
+        count(1, at)
+        with read_only() as session:
+            counters = Counters.read(session, rules, at)
+        assert counters.in_window(rules[0], at).of(rules[0]).total == number + 1
+        assert min(number + 1, 15) <= counters.in_window(rules[1], at).of(rules[1]).total <= 17
+
+
 def test_what_was_counted_before_the_minute_began_is_in_verdict_reason_and_rearm(desk: Desk) -> None:
     run_guard(MINUTE, 1)
     count(180, MINUTE + timedelta(seconds=50), bad=True, signal="credit_consumption_failure", engine="v2")

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
-from sqlalchemy import Executable, Table, bindparam, select
+from sqlalchemy import BigInteger, Executable, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db import database
@@ -50,6 +50,15 @@ MINUTES = CompiledStatement(
     select(*MINUTE.c["signal", "engine", "role", "minute", "bad", "total"])
     .where(MINUTE.c.minute >= bindparam("since"))
     .order_by(MINUTE.c.minute)
+)
+SUMS = CompiledStatement(
+    select(
+        *MINUTE.c["signal", "engine", "role"],
+        func.sum(MINUTE.c.bad, type_=BigInteger).label("bad"),
+        func.sum(MINUTE.c.total, type_=BigInteger).label("total"),
+    )
+    .where(MINUTE.c.minute >= bindparam("first"), MINUTE.c.minute < bindparam("end"))
+    .group_by(*MINUTE.c["signal", "engine", "role"])
 )
 SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
     SLICE.c.slice.in_(bindparam("wanted", expanding=True))
@@ -214,6 +223,12 @@ def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Co
         (SeriesKey(signal, engine, role), minute): Count(bad, total)
         for signal, engine, role, minute, bad, total in rows
     }
+
+
+def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
+    """Counts per series over the minutes of the epoch from `first` on, before `end`."""
+    rows = SUMS.fetch_all(session, {"first": first, "end": end})
+    return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
 
 
 def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
