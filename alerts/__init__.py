@@ -2,7 +2,17 @@
 
 from flask import Flask
 
-from alerts import api, gates, guard_job, prometheus_collector, sample_ratio, schemas, thresholds, verdict_snapshot
+from alerts import (
+    api,
+    checks,
+    gates,
+    guard_job,
+    prometheus_collector,
+    sample_ratio,
+    schemas,
+    thresholds,
+    verdict_snapshot,
+)
 from alerts.drill import cleanup
 from alerts.inbound import alertmanager, signals_api
 from alerts.notifications import api as notices_api
@@ -10,6 +20,7 @@ from alerts.notifications import outbox, sender
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
 from control_plane import rollouts
+from control_plane.checklists.checks import register_check
 from control_plane.platform.settings import SETTINGS
 
 
@@ -29,6 +40,7 @@ def init_app(app: Flask) -> None:
     notices_api.init_app(app)
     schemas.init_app(app)
     _register_with_rollouts()
+    _register_checks()
 
 
 def _register_with_rollouts() -> None:
@@ -40,3 +52,11 @@ def _register_with_rollouts() -> None:
     rollouts.register_rearm_gate("alertmanager", alertmanager.firing)
     rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)
     rollouts.on_change("notices", outbox.enqueue_change)
+
+
+def _register_checks() -> None:
+    """Register what checklists may ask the guard."""
+    register_check("alert", checks.alert_check)
+    register_check("below", checks.below_check)
+    register_check("guard-drill", checks.drill_check)
+    register_check("notification-target", checks.target_check)

@@ -6,6 +6,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from control_plane import api, migrations, schema_check, schemas
+from control_plane.checklists import application as checklists
 from control_plane.platform import problems
 from control_plane.platform.auth import accounts, authorization
 from control_plane.platform.db import database, pooler
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         api.init_app(app)
         schemas.init_app(app)
         schema_check.init_app(app)
+        checklists.init_app(app)
         for name in PACKAGES:
             import_module(name).init_app(app)
     proxies.init_app(app, settings)

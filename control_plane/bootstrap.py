@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts, store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, default_plan
+from control_plane.checklists.guide import guide_plan
+from control_plane.phases import FLAG
 from control_plane.platform.auth import accounts
 
 
@@ -23,6 +24,6 @@ def bootstrap(session: Session, now: datetime) -> BootstrapResult:
     """Make what is missing and leave everything else as it is."""
     planned = store.load(session, FLAG) is None
     if planned:
-        plan = default_plan(new_signups_after=now)
+        plan = guide_plan(new_signups_after=now)
         rollouts.plan(session, FLAG, plan, ChangeContext(now, "system", "The Credits v2 rollout guide."))
     return BootstrapResult(planned, accounts.ensure_first_owner(session, now))

@@ -21,8 +21,10 @@ from control_plane.accounts_cli import token, user
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
 from control_plane.change_context import ChangeContext
+from control_plane.checklists.cli import checklist_group
+from control_plane.checklists.guide import guide_plan
 from control_plane.gates import GateResult
-from control_plane.phases import FLAG, Rollout, default_plan
+from control_plane.phases import FLAG, Rollout
 from control_plane.platform import private_files, start_checks
 from control_plane.platform.db import database, errors, pooler
 from control_plane.platform.observability import prometheus_multiprocess
@@ -115,7 +117,7 @@ def plan_command(
         found = store.load(session, flag)
         if found is None:
             try:
-                wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else default_plan(after)
+                wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else guide_plan(after)
             except (ValidationError, yaml.YAMLError) as error:
                 raise CommandFailed(f"{path} is no plan: {error}") from error
             found = _changed(
@@ -215,6 +217,7 @@ def upgrade_command(*, as_json: bool) -> None:
 
 
 rollout.add_command(audit_group)
+rollout.add_command(checklist_group)
 rollout.add_command(token)
 rollout.add_command(user)
 

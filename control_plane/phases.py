@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 from control_plane.audiences.base import AudienceKind, audience_kind, known_audience
 from control_plane.audiences.constraint import Constraint
 from control_plane.audiences.exposure import PRODUCTION, Exposure
+from control_plane.checklists.checklist import Checklist, checklist_errors
 
 __all__ = [
     "FLAG",
@@ -86,6 +87,7 @@ class Plan:
 
     phases: tuple[Phase, ...]
     new_signups_after: datetime
+    checklists: tuple[Checklist, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -241,6 +243,7 @@ def plan_errors(plan: Plan) -> list[str]:
     mistakes += [f"Phase name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1]
     for phase in plan.phases:
         mistakes += _phase_errors(phase)
+    mistakes += checklist_errors(plan.checklists, names)
     if all(phase.steps for phase in plan.phases):
         mistakes += _idle_phases(plan)
     return mistakes

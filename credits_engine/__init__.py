@@ -3,6 +3,7 @@
 from flask import Flask
 
 from control_plane import blast_radius, rollouts, sample_ratio
+from control_plane.checklists.checks import register_check
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
 from control_plane.phases import FLAG
@@ -12,8 +13,10 @@ from credits_engine.api import card, schemas
 from credits_engine.api import operations as api
 from credits_engine.billing import schedule
 from credits_engine.billing import schemas as billing_schemas
+from credits_engine.billing.checks import webhooks_check
 from credits_engine.billing.entitlements.sync import sync_account
-from credits_engine.migration import advance_check_job, advance_gate
+from credits_engine.load_test.check import load_test_check
+from credits_engine.migration import advance_check_job, advance_gate, checks
 from credits_engine.operations import account_books, execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
@@ -39,6 +42,7 @@ def init_app(app: Flask) -> None:
     schemas.init_app(app)
     billing_schemas.init_app(app)
     _register_with_rollouts()
+    _register_checks()
 
 
 def _register_with_rollouts() -> None:
@@ -46,3 +50,14 @@ def _register_with_rollouts() -> None:
     rollouts.register_gate(advance_gate.GATE, advance_gate.gate)
     blast_radius.register_impact_query(FLAG, guard_queries.impact)
     sample_ratio.register_ratio_query(guard_queries.sample_ratio)
+
+
+def _register_checks() -> None:
+    """Register what checklists may ask the credits."""
+    register_check("books", checks.books_check)
+    register_check("credit-functions", checks.functions_check)
+    register_check("webhooks", webhooks_check)
+    register_check("everybody-migrated", checks.everybody_check, every=checks.LONG)
+    register_check("legacy-may-retire", checks.retirement_check)
+    register_check("load-test", load_test_check)
+    register_check("restore-test", checks.restore_test_check)

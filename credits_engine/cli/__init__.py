@@ -18,6 +18,7 @@ from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import Pack
 from credits_engine.engines.plans import UnknownPlanError
+from credits_engine.load_test.cli import load_test_command
 from credits_engine.operations import account_books
 from credits_engine.operations.routing import flag_lookup
 from credits_engine.reconciliation import scheduled
@@ -41,6 +42,7 @@ def register(group: click.Group) -> None:
     credits_group.add_command(after_rollback_group)
     group.add_command(credits_group)
     group.add_command(billing_group)
+    group.add_command(load_test_command)
 
 
 @credits_group.command("status")

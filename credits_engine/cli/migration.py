@@ -17,7 +17,7 @@ from credits_engine.migration import backup
 from credits_engine.migration.backfill import BackfillResult, backfill
 from credits_engine.migration.backup import CopyError
 from credits_engine.migration.restore import RestoreRefused, restore
-from credits_engine.migration.restore_test import restore_test
+from credits_engine.migration.restore_test import record, restore_test
 from credits_engine.migration.retirement import BACKUP_SUBJECT
 from credits_engine.reconciliation.verification import verify
 
@@ -141,7 +141,8 @@ def drill_command(*, as_json: bool) -> None:
                 click.echo(f"  {'ok    ' if step.passed else 'FAILED'} {step.name}: {step.detail}")
     except CopyError as error:
         raise CommandFailed(str(error)) from error
-    passed = all(step.passed for step in steps)
+    with transaction() as session:
+        passed = record(session, steps, now=datetime.now(UTC), actor=actor())
     document = {"passed": passed, "steps": [asdict(step) for step in steps]}
     echo_result(document, "Nothing is lost." if passed else "Something is lost.", as_json=as_json)
     sys.exit(0 if passed else 1)

@@ -1,9 +1,9 @@
 """The guide's recovery from corrupted data, played through on a copy: nothing that counts may be lost."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -11,8 +11,10 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine, create_engine, literal, make_url, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import audit
 from control_plane.platform.db import errors
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.settings import Settings
@@ -29,6 +31,7 @@ from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.tables import COUNTERS
 
 ACTOR = "drill"
+SUBJECT, ACTION = "credits:restore-test", "credits.restore_test"
 BATCH = 500
 
 
@@ -53,6 +56,14 @@ def restore_test(settings: Settings, now: datetime) -> Iterator[Step]:
         with app.app_context():
             yield from _recovered(copy, backup_path, now)
             db.engine.dispose()
+
+
+def record(session: Session, steps: Sequence[Step], *, now: datetime, actor: str) -> bool:
+    """Put into the audit trail how a test went, where checklists and gates find it; return whether it passed."""
+    passed = all(step.passed for step in steps)
+    after = {"passed": passed, "steps": [asdict(step) for step in steps]}
+    audit.record(session, ChangeContext(now, actor, "A restore test."), action=ACTION, subject=SUBJECT, after=after)
+    return passed
 
 
 def _recovered(copy: Settings, backup_path: Path, now: datetime) -> Iterator[Step]:

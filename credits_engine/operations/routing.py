@@ -14,6 +14,7 @@ from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import current
 from credits_engine.engines.decisions import EngineName
 from credits_engine.operations.consumption import Evaluate, FlagEvaluation
+from credits_engine.operations.test_accounts import is_test_account
 from credits_engine.store import accounts
 from credits_engine.store.accounts import Account
 from flags import snapshot
@@ -52,8 +53,10 @@ def note_route(engine: EngineName, user_id: str) -> None:
     """Tell the guard which engine serves, before anything else can go wrong.
 
     It holds what v2 was given against what was counted afterwards, and a request that fails around the engine is a
-    failure of the engine that served it.
+    failure of the engine that served it. A load test proves nothing about the release.
     """
+    if is_test_account(user_id):
+        return
     names = CREDITS.signals
     signals.record(ROUTED[engine is EngineName.V2])
     request_outcomes.set_arm(

@@ -37,6 +37,12 @@ def oldest_seconds(session: Session, now: datetime) -> float:
     return (now - oldest).total_seconds() if oldest else 0.0
 
 
+def applied(session: Session, *, since: datetime) -> int:
+    """Count the events received since then that had their effect."""
+    query = select(func.count()).where(EVENTS.c.state == State.APPLIED.value, EVENTS.c.received_at > since)
+    return session.scalar(query) or 0
+
+
 def recent(session: Session, now: datetime) -> list[tuple[str, str, int]]:
     """State, API version and number of the events received within a day."""
     query = (

@@ -1,0 +1,18 @@
+"""The checklists' part in the application."""
+
+from flask import Flask
+
+from control_plane import rollouts
+from control_plane.checklists import api, check_job, checks, gate, plan_check
+from control_plane.checklists.route import route_check
+from control_plane.checklists.schema import schema_check
+
+
+def init_app(app: Flask) -> None:
+    """Join the application; inside an application context."""
+    api.init_app(app)
+    check_job.init_app(app)
+    checks.register_check("schema", schema_check)
+    checks.register_check("route", route_check)
+    rollouts.register_gate(gate.GATE, gate.gate)
+    rollouts.register_plan_check("checklists", plan_check.unknown_checks)

@@ -1,0 +1,49 @@
+"""The checks by which items tick themselves; each package registers what it can see."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from control_plane.checklists.checklist import CheckResult, unknown
+from control_plane.phases import Rollout
+from control_plane.platform.extensions import AppState
+
+Check = Callable[[Session, Rollout, str, datetime], CheckResult]
+"""Looks at one thing: it is given the rollout, the argument after the colon, and the present."""
+OFTEN = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class _RegisteredCheck:
+    check: Check
+    every: timedelta
+
+
+CHECKS = AppState[dict[str, _RegisteredCheck]]("checklist_checks", dict)
+
+
+def register_check(kind: str, check: Check, *, every: timedelta = OFTEN) -> None:
+    """Let plans name `check` as `kind` or `kind:argument`; one that costs much is run less often."""
+    CHECKS.get()[kind] = _RegisteredCheck(check, every)
+
+
+def every(name: str) -> timedelta:
+    """Return how often the check of that name is run."""
+    found = CHECKS.get().get(name.partition(":")[0])
+    return found.every if found else OFTEN
+
+
+def is_known(name: str) -> bool:
+    """Return whether something is registered that answers the check of that name."""
+    return name.partition(":")[0] in CHECKS.get()
+
+
+def run(session: Session, rollout: Rollout, name: str, now: datetime) -> CheckResult:
+    """Return what the check of that name finds."""
+    kind, _, argument = name.partition(":")
+    found = CHECKS.get().get(kind)
+    if found is None:
+        return unknown(f"No check {kind!r} is known here.")
+    return found.check(session, rollout, argument, now)

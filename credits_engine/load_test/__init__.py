@@ -1,0 +1,1 @@
+"""The load test of an installation in which nobody is exposed yet."""
