@@ -42,6 +42,14 @@ STYLES = {
     "open": BadgeStyle("Open", Tone.GOOD, "check"),
     "closed": BadgeStyle("Closed", Tone.CAUTION, "lock"),
     "unknown": BadgeStyle("Can't tell yet", Tone.QUIET, "question"),
+    # items of checklists
+    "ticked": BadgeStyle("Done", Tone.GOOD, "check"),
+    "unsigned": BadgeStyle("To be signed", Tone.QUIET, "ring"),
+    "late": BadgeStyle("Late", Tone.CAUTION, "alarm"),
+    "checklist.sign": BadgeStyle("Item signed", Tone.GOOD, "check"),
+    "checklist.withdraw": BadgeStyle("Signature taken back", Tone.CAUTION, "back"),
+    "credits.load_test": BadgeStyle("Load test", Tone.QUIET, "question"),
+    "credits.restore_test": BadgeStyle("Restore test", Tone.QUIET, "question"),
     # the guard's verdicts
     "ok": BadgeStyle("Fine", Tone.GOOD, "check"),
     "insufficient": BadgeStyle("Too little traffic", Tone.QUIET, "ring"),

@@ -3,6 +3,7 @@
 from dashboards.views import (
     alerts,
     audit,
+    checklists,
     credit_books,
     explain,
     people,
@@ -18,6 +19,7 @@ from dashboards.views.blueprint import init_app
 __all__ = [
     "alerts",
     "audit",
+    "checklists",
     "credit_books",
     "explain",
     "init_app",

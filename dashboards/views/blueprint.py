@@ -37,7 +37,7 @@ SCREENS = (
 )
 FOR_OWNERS = ("pages.credits", "pages.people")
 BELONGS_TO = {
-    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
+    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation", "pages.checklists"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
 

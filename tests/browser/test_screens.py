@@ -13,6 +13,7 @@ SCREENS = {
     "list": "/",
     "rollout": f"/rollouts/{FLAG}",
     "action": f"/rollouts/{FLAG}/rollback",
+    "checklists": f"/rollouts/{FLAG}/checklists",
     "explain": "/explain?user=u-17",
     "users": "/users",
     "alerts": "/alerts",
