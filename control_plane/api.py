@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane import rollouts, store
 from control_plane.change_context import ChangeContext
+from control_plane.environment_variable import variable_notice
 from control_plane.gates import GateResult
 from control_plane.phases import Rollout
 from control_plane.platform.auth import audit
@@ -16,6 +17,7 @@ from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem, respond
+from control_plane.platform.settings import current
 from control_plane.transitions import Decision, Refusal
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
@@ -131,6 +133,7 @@ def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, object]:
         **rollouts.summary(rollout),
         "position": {"phase": rollout.position.phase, "step": rollout.position.step},
         "plan": store.plan_to_json(rollout.plan),
+        "environment_variable": variable_notice(rollout.flag, current()),
         "gates": [
             {"name": gate.name, "status": gate.status, "reason": gate.reason, "evidence": dict(gate.evidence)}
             for gate in gates

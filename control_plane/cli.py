@@ -23,6 +23,7 @@ from control_plane.audit_cli import audit_group
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.cli import checklist_group
 from control_plane.checklists.guide import guide_plan
+from control_plane.environment_variable import variable_notice
 from control_plane.gates import GateResult
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform import private_files, start_checks
@@ -38,7 +39,7 @@ from control_plane.platform.runtime.cli_support import (
     json_option,
     retry_while_locked,
 )
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.settings import Settings, SettingsError, current
 from control_plane.server import check_port, serve
 from control_plane.transitions import Decision, Refusal
 
@@ -62,7 +63,7 @@ def serve_command() -> None:
     try:
         app = create_app(settings)
         start_checks.run(app)
-        lines = _prepare(app)
+        lines = _prepare(app, settings)
     except OperationalError:
         if not any(settings.flags_backup_dir.glob("*")):
             raise
@@ -72,7 +73,7 @@ def serve_command() -> None:
     serve(settings)
 
 
-def _prepare(app: Flask) -> list[str]:
+def _prepare(app: Flask, settings: Settings) -> list[str]:
     """Make what a first start needs; returns what there is to tell."""
     with app.app_context():
         with database.transaction() as session:
@@ -81,7 +82,8 @@ def _prepare(app: Flask) -> list[str]:
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
     password = made.owner_password
     sign_in = f"Sign in   owner / {password}   (shown once; `rollout account add` makes more people)"
-    return [*([sign_in] if password else []), f"Rollout   {line}"]
+    notice = variable_notice(FLAG, settings)
+    return [*([sign_in] if password else []), f"Rollout   {line}", *([f"Note      {notice}"] if notice else [])]
 
 
 @rollout.command("status")
@@ -94,10 +96,14 @@ def status_command(*, flag: str, as_json: bool) -> None:
     with database.read_only() as session:
         found = rollouts.find(session, flag)
         gates = rollouts.gates(session, found, now)
+    notice = variable_notice(flag, current())
     document = rollouts.summary(found) | {
-        "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates]
+        "environment_variable": notice,
+        "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates],
     }
-    echo_result(document, "\n".join([_line(found), *map(_gate_line, gates)]), as_json=as_json)
+    echo_result(
+        document, "\n".join([_line(found), *([notice] if notice else []), *map(_gate_line, gates)]), as_json=as_json
+    )
 
 
 @rollout.command("plan")

@@ -40,6 +40,7 @@ class RolloutDetail(RolloutSummary):
 
     position: dict[str, int]
     plan: dict[str, object]
+    environment_variable: str | None
     gates: list[RolloutGate]
 
 

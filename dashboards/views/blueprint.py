@@ -9,9 +9,11 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.overrides.store import Override
+from control_plane.environment_variable import variable_notice
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.identity_types import Person, Role
+from control_plane.platform.settings import current
 from dashboards import actions, assets, filters
 from dashboards.badges import badge_style
 from dashboards.charts import Chart
@@ -78,6 +80,7 @@ def template_globals() -> dict[str, object]:
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
         "silenced": silenced_count,
+        "variable_notice": lambda flag: variable_notice(flag, current()),
         "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
         "rearming": lambda screen: actions.action(screen.rollout, "rearm", screen.migration),
     }
