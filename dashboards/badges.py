@@ -45,6 +45,7 @@ STYLES = {
     # items of checklists
     "ticked": BadgeStyle("Done", Tone.GOOD, "check"),
     "unsigned": BadgeStyle("To be signed", Tone.QUIET, "ring"),
+    "not_true": BadgeStyle("Not so yet", Tone.CAUTION, "alarm"),
     "late": BadgeStyle("Late", Tone.CAUTION, "alarm"),
     "checklist.sign": BadgeStyle("Item signed", Tone.GOOD, "check"),
     "checklist.withdraw": BadgeStyle("Signature taken back", Tone.CAUTION, "back"),

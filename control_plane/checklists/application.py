@@ -1,5 +1,7 @@
 """The checklists' part in the application."""
 
+from datetime import timedelta
+
 from flask import Flask
 
 from control_plane import rollouts
@@ -13,6 +15,6 @@ def init_app(app: Flask) -> None:
     api.init_app(app)
     check_job.init_app(app)
     checks.register_check("schema", schema_check)
-    checks.register_check("route", route_check)
+    checks.register_check("route", route_check, every=timedelta(minutes=5))
     rollouts.register_gate(gate.GATE, gate.gate)
     rollouts.register_plan_check("checklists", plan_check.unknown_checks)

@@ -36,6 +36,11 @@ class Progress:
         phases = (state for phase in plan.phases for state in self.in_phase(phase.name))
         return (*phases, *(self._state(each, "") for each in plan.checklists if each.after_complete is not None))
 
+    def is_current(self, state: ChecklistState) -> bool:
+        """Return whether this checklist is the one to work on now."""
+        is_complete = self.rollout.state is RolloutState.COMPLETE
+        return not state.phase if is_complete else state.phase == self.rollout.phase.name
+
     def in_phase(self, phase: str) -> tuple[ChecklistState, ...]:
         """Return the checklists that have to be done before `phase` is left."""
         return tuple(self._state(each, phase) for each in checklists_of_phase(self.rollout.plan.checklists, phase))

@@ -16,6 +16,8 @@ SECRET_KEYS = ("password", "secret", "authorization", "cookie", "api_key")
 PROCESSORS: list[Processor] = []
 ENCODER = json.JSONEncoder(default=str)
 QUIET_LIBRARIES = ("alembic", "apscheduler", "werkzeug", "UnleashClient")
+SCHEDULER = "apscheduler.scheduler"
+"""On a busy machine it warns of each run that coincides with the one before, which is what `coalesce` is for."""
 
 
 class StderrStream:
@@ -52,6 +54,7 @@ def configure(log_format: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(SCHEDULER).setLevel(logging.ERROR)
 
 
 def add_request_id(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
