@@ -19,6 +19,7 @@ from alerts.analysis.attribution import Arms
 from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
+from alerts.analysis.incident import incident_sentence, is_incident
 from alerts.analysis.no_data import DataGap, update_gap
 from alerts.analysis.rules import Action, NoData, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
@@ -69,7 +70,7 @@ def tick(
     for rollout in decided.rollouts:
         overridden = decided.overridden(rollout, now)
         verdicts = _judge_rollout(session, rollout, rules, counters, overridden=overridden, now=now, term=term)
-        decision = _act(session, rollout, verdicts, now) or blast_radius_guard.enforce(
+        decision = _act(session, rollout, verdicts, rules, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
         if isinstance(decision, Transition):
@@ -223,13 +224,17 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
         outbox.enqueue(session, message, now=verdict.at)
 
 
-def _act(session: Session, rollout: Rollout, verdicts: Sequence[Verdict], now: datetime) -> Decision | None:
+def _act(
+    session: Session, rollout: Rollout, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime
+) -> Decision | None:
     """Rollback first, whatever the state; then hold; then release the guard's own hold."""
     worst = max(verdicts, key=lambda verdict: list(Status).index(verdict.status), default=None)
     if worst is None or rollout.latched:
         return None
     act: Callable[..., Decision]
-    reason = f"{worst.alert}: {worst.reason}{contradictions(worst, verdicts)}"
+    migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
+    incident = f"{incident_sentence(worst, migration)} " if migration and is_incident(worst) else ""
+    reason = f"{worst.alert}: {incident}{worst.reason}{contradictions(worst, verdicts)}"
     match worst.status:
         case Status.ROLLBACK:
             act = partial(rollouts.roll_back, attempt=rollout.attempt)

@@ -23,6 +23,7 @@ from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import AuditEntry
 
+ROLLBACKS_READ = 10
 TABLE = cast(Table, AlertState.__table__)
 
 
@@ -113,6 +114,16 @@ def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:
     rows = session.execute(select(AuditEntry.before, AuditEntry.after).where(ours).order_by(AuditEntry.id))
     # An entry whose rollout was rolled back before adds a cause and is no rollback.
     return [_cause(after["evidence"]) for before, after in rows if before["state"] != RolloutState.ROLLED_BACK]
+
+
+def rollback_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdict]:
+    """Return the verdicts that ended this attempt of `flag`, the first to do so first; empty where a person did."""
+    ours = (AuditEntry.subject == f"rollout:{flag}") & (AuditEntry.action == "rollout.roll_back")
+    newest = select(AuditEntry.after).where(ours).order_by(AuditEntry.id.desc()).limit(ROLLBACKS_READ)
+    # A second alert that fired a moment later stands in an entry of its own.
+    entries = [after for after in session.scalars(newest) if after and after["attempt"] == attempt]
+    found = [each for after in reversed(entries) for each in after["evidence"].get("verdicts", [])]
+    return [verdicts.from_json(each) for each in found]
 
 
 def was_held_for(session: Session, flag: str, source: str, *, since: datetime) -> bool:

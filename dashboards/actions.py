@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.phases import Rollout, RolloutState
+from dashboards.filters import pluralize
 from dashboards.summaries import advance_label, step_back_label
 
 
@@ -32,13 +33,13 @@ def actions(rollout: Rollout, migration: Migration = CREDITS) -> tuple[UserActio
     return tuple(action(rollout, verb, migration) for verb in [*takeover, *verbs] if verb)
 
 
-def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserAction:
-    """The words for `verb`, whether or not it is possible now."""
+def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, entering: int | None = None) -> UserAction:
+    """The words for `verb`, whether or not it is possible now; `entering` known users get it by an advance."""
     control, candidate = migration.control, migration.candidate
     match verb:
         case "advance":
             label = advance_label(rollout)
-            text = f"Everybody who has {candidate} keeps it, and more people get it. The guard checks every second."
+            text = f"{_entering(entering)} Everybody who has {candidate} keeps it. The guard checks every second."
             return UserAction(verb, label, f"{label}?", text, f"{label}: done.")
         case "hold":
             text = "Everybody keeps the engine they have, and the rollout can't advance until somebody resumes it."
@@ -62,3 +63,11 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS) -> UserA
             )
             done = f"Rolled back: {control} serves everybody."
             return UserAction("rollback", "Roll back", f"Roll back to {control} now?", text, done, destructive=True)
+
+
+def _entering(entering: int | None) -> str:
+    if entering is None:
+        return "More people get it."
+    if not entering:
+        return "No known user gets it by this step."
+    return f"{pluralize(entering, 'more known user')} will get it."

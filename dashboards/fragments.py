@@ -13,7 +13,7 @@ from dashboards.view_models.rollouts import RolloutsScreen
 Fragments = Mapping[str, Markup]
 """Inner HTML by the id of the element that holds it."""
 
-ROLLOUT_PARTS = ("state", "remediation", "timeline", "next", "exposure", "guard", "changes", "dialogs")
+ROLLOUT_PARTS = ("state", "remediation", "timeline", "next", "exposure", "guard", "changes", "bar", "dialogs")
 
 
 def rollout_fragments(screen: RolloutScreen) -> Fragments:

@@ -44,6 +44,18 @@ class AlertView:
         return f"{self._what}in {span(self.rule.window_seconds)}, allowed {share(self.rule.threshold)}"
 
     @property
+    def order(self) -> int:
+        """Return the card's place: what needs attention first, what has nothing to show last."""
+        return len(WORST_FIRST) + 1 if self.idle else _urgency(self)
+
+    @property
+    def idle(self) -> bool:
+        """Return whether there is nothing to show but that nothing happened."""
+        measured = self.verdict is not None and self.verdict.counts.total > 0
+        is_silent = self.status is Status.INSUFFICIENT and not self.rule.tripwire
+        return is_silent and not measured and not any(line.last for line in self.chart.lines)
+
+    @property
     def status(self) -> Status:
         return self.verdict.status if self.verdict else Status.INSUFFICIENT
 
@@ -116,7 +128,7 @@ def alert_views(
         )
         for rule in rules
     ]
-    return tuple(sorted(views, key=_urgency))
+    return tuple(sorted(views, key=lambda view: view.order))
 
 
 def worst(views: Sequence[AlertView]) -> AlertView | None:

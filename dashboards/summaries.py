@@ -80,7 +80,7 @@ def status_sentence(
 ) -> str:
     """Describe the state of the rollout in one or two sentences."""
     here = reach(rollout.plan, rollout.position)
-    why = sentence_case(sentence(rollout.state_reason))
+    why = sentence_case(first_sentence(sentence(rollout.state_reason)))
     lasted = duration(now - rollout.state_changed_at)
     match rollout.state:
         case RolloutState.RUNNING:

@@ -4,6 +4,7 @@ const RETRY_MILLISECONDS = 5000;
 
 const waiting = new Map();
 
+for (const card of document.querySelectorAll(".alert")) place(card);
 follow(document.querySelector("[data-live]"));
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", closeMenus);
@@ -87,13 +88,23 @@ function swap(region, { html, mark }) {
   region.innerHTML = html;
   region.dataset.mark = mark;
   for (const details of region.querySelectorAll("details[id]")) details.open = open.has(details.id);
+  place(region);
   announce(region.querySelector("[data-version]"), version);
+}
+
+/** What needs attention comes first, as it would after a reload. */
+function place(region) {
+  const order = region.querySelector("[data-order]")?.dataset.order;
+  if (order !== undefined) region.style.order = order;
 }
 
 /** Tell those who can't see it that the rollout changed; that time passes is not worth their attention. */
 function announce(state, version) {
   if (!state || state.dataset.version === version) return;
   document.getElementById("announcement").textContent = state.innerText;
+  if (state.dataset.title) document.title = state.dataset.title;
+  const icon = state.dataset.icon;
+  if (icon) document.querySelector("link[rel=icon]").href = icon;
 }
 
 function onClick(event) {

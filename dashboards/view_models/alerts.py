@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from alerts import store as alert_store
 from alerts.analysis.rules import ErrorBudget, error_budgets
+from alerts.analysis.verdicts import Verdict
 from alerts.definitions import rules_file
 from alerts.definitions.explanation import ErrorsNeeded, errors_needed
 from alerts.guard import applicable
@@ -170,7 +171,17 @@ def views(
     session: Session, rollout: Rollout, minutes: guardrails.Minutes, *, now: datetime, frame: Frame
 ) -> tuple[AlertView, ...]:
     """The alerts that guard this rollout, the worst first, with its changes marked on their charts."""
-    verdicts = alert_store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    verdicts = verdicts_of(session, rollout)
     rules = applicable(rules_file.current().rules, rollout.flag)
     changes = [entry.at for entry in audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)]
     return guardrails.alert_views(rules, verdicts, minutes, now=now, changes=changes, frame=frame)
+
+
+def verdicts_of(session: Session, rollout: Rollout) -> list[Verdict]:
+    """The last verdicts; of a rollout that is rolled back, those that did it stay as they were then."""
+    latest = alert_store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    if not rollout.latched:
+        return latest
+    ended = alert_store.rollback_verdicts(session, rollout.flag, attempt=rollout.attempt)
+    names = {verdict.alert for verdict in ended}
+    return [*ended, *(verdict for verdict in latest if verdict.alert not in names)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from dashboards import guardrails, summaries
 from dashboards.charts import CARD
+from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView, EngineCounts
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard, remediation
@@ -24,6 +25,7 @@ from dashboards.view_models.guard import GuardView
 from dashboards.view_models.remediation import RemediationView
 
 ENTRIES_READ, ENTRIES_MAX = 100, 6
+OBSERVED = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class RolloutScreen:
     """Alerts that may only notify for now."""
     engines: tuple[EngineCounts, ...]
     """What each engine answered in the last hour; empty for a flag whose traffic nobody counts."""
+    observed: float | None
+    """The part of the answers that the candidate gave since the last change, in five minutes at most."""
     guard: GuardView
     entries: tuple[EntryView, ...]
     remediation: RemediationView | None
@@ -66,14 +70,16 @@ class RolloutScreen:
         return "nobody" if self.rollout.latched else summaries.reach(self.rollout.plan, self.rollout.position)
 
     @property
-    def candidate_share(self) -> float | None:
-        """The part of the last hour's answers that the candidate gave."""
-        return guardrails.served_share(self.engines)
-
-    @property
     def counts_damage(self) -> bool:
         """Return whether a report on the rollback is being prepared."""
         return self.rollout.latched and self.flag == FLAG and self.remediation is None
+
+    @property
+    def figures(self) -> str:
+        """Return the whole reason of a hold or a rollback, where the sentence says only the first part of it."""
+        reason = self.rollout.state_reason
+        told = self.rollout.latched or self.rollout.state is RolloutState.HELD
+        return reason if told and first_sentence(reason) != sentence(reason) else ""
 
     @property
     def running(self) -> bool:
@@ -91,6 +97,12 @@ class RolloutScreen:
     def rearm_closed(self) -> tuple[GateResult, ...]:
         """Return the gates that keep a new attempt from starting."""
         return _with(self.rearm_gates, GateStatus.CLOSED)
+
+    @property
+    def entering(self) -> int | None:
+        """Return how many known users the next step lets in, as the leader last counted; None where it did not."""
+        found = (gate.evidence.get("entering") for gate in self.gates)
+        return next((each for each in found if isinstance(each, int)), None)
 
     @property
     def may_advance(self) -> bool:
@@ -128,6 +140,7 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD),
         overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
         engines=_engines(flag, minutes, now),
+        observed=_observed(rollout, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
         remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
@@ -138,6 +151,17 @@ def _engines(flag: str, minutes: guardrails.Minutes, now: datetime) -> tuple[Eng
     """Return the counts of the flag's migration; what is served behind a flag without one is counted nowhere."""
     migration = migration_of(flag)
     return guardrails.engine_counts(_recent(minutes, now), migration) if migration else ()
+
+
+def _observed(rollout: Rollout, minutes: guardrails.Minutes, now: datetime) -> float | None:
+    migration = migration_of(rollout.flag)
+    if migration is None:
+        return None
+    # The minute of the change also holds answers from before it.
+    changed = int(max(rollout.entered_at, rollout.state_changed_at).timestamp()) // 60
+    first = max(changed + 1, int((now - OBSERVED).timestamp()) // 60)
+    since = [(key, count) for key, count in minutes if key[1] >= first]
+    return guardrails.served_share(guardrails.engine_counts(since, migration))
 
 
 def _recent(minutes: guardrails.Minutes, now: datetime) -> guardrails.Minutes:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from alerts import store as alert_store
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.guard import applicable
@@ -17,11 +16,13 @@ from control_plane.phases import Rollout, RolloutState
 from control_plane.platform.auth import audit
 from dashboards import summaries
 from dashboards.summaries import PhaseView
-from dashboards.view_models import audit_entry, guard
+from dashboards.view_models import alerts, audit_entry, guard
 from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
 
 SEVERITY = list(Status)
+CHANGE, ENTRIES_READ = "rollout.", 20
+"""What is said of a rollout besides, as a report on its damage, is no change of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ def read(session: Session, *, now: datetime, lease_seconds: float) -> RolloutsSc
 
 def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
     gates = rollouts.gates(session, rollout, now)
-    verdicts = alert_store.latest_verdicts(session, rollout.flag, attempt=rollout.attempt)
-    entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=1)
+    verdicts = alerts.verdicts_of(session, rollout)
+    entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=ENTRIES_READ)
+    changes = [entry for entry in entries if entry.action.startswith(CHANGE)]
     return RolloutLine(
         rollout=rollout,
         phases=summaries.timeline(rollout, {}),
@@ -75,7 +77,7 @@ def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),
         ready=_ready(rollout, gates),
-        last=audit_entry.entry_view(entries[0]) if entries else None,
+        last=audit_entry.entry_view(changes[0]) if changes else None,
     )
 
 

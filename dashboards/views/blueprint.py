@@ -82,7 +82,9 @@ def template_globals() -> dict[str, object]:
         "silenced": silenced_count,
         "variable_notice": lambda flag: variable_notice(flag, current()),
         "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
-        "rearming": lambda screen: actions.action(screen.rollout, "rearm", screen.migration),
+        "offered_action": lambda screen, verb: actions.action(
+            screen.rollout, verb, screen.migration, entering=screen.entering
+        ),
     }
 
 

@@ -56,7 +56,8 @@ def live_rollout(flag: str) -> ResponseReturnValue:
 def action(flag: str, verb: str) -> ResponseReturnValue:
     """An action's own page: what it will do, and the reason it needs."""
     screen = _screen(flag, datetime.now(UTC))
-    return render_template("action.html", screen=screen, action=actions.action(screen.rollout, verb, screen.migration))
+    action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
+    return render_template("action.html", screen=screen, action=action)
 
 
 @bp.post(f"/rollouts/<flag>/{VERB}")

@@ -11,7 +11,7 @@ from alerts import guard_job
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.phases import FLAG
+from control_plane.phases import FLAG, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
@@ -28,6 +28,7 @@ SPARE_FLAGS = (
     "HOVERED",
     "WRITTEN",
     "OPENED",
+    "TITLED",
     "WITHOUT_SCRIPT",
 )
 """One for each test that changes a rollout, so that none meets what another left behind."""
@@ -51,7 +52,8 @@ def _bring_to_new_signups(flag: str, now: datetime) -> None:
     moments = [now - timedelta(days=days, hours=3) for days in (17, 9, 2)]
     with transaction() as session:
         reason = "The Credits v2 rollout guide."
-        rollouts.plan(session, flag, guide_plan(moments[0]), ChangeContext(moments[0], "alice", reason))
+        plan = (guide_plan if flag == FLAG else default_plan)(moments[0])
+        rollouts.plan(session, flag, plan, ChangeContext(moments[0], "alice", reason))
         for version, (_, moment) in enumerate(pairwise(moments), start=1):
             approval = "Reviewed with support; the audience is too small for a proof."
             decision = rollouts.advance(

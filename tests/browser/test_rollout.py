@@ -34,8 +34,12 @@ def visit(open_page: OpenPage) -> Callable[..., Page]:
 
 def test_advancing_takes_nothing_but_the_keyboard(visit: Callable[..., Page]) -> None:
     page = visit("alice", "BY_KEYBOARD")
-    tab_to(page, page.get_by_label("Approve it all the same: why?"))
+    tab_to(page, page.get_by_role("link", name="Advance to 25 % of new signups…"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
     page.keyboard.type("Reviewed by hand.")
+    page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Advance to 25 % of new signups")).to_be_focused()
     page.keyboard.press("Enter")
@@ -55,6 +59,22 @@ def test_rolling_back_takes_nothing_but_the_keyboard(visit: Callable[..., Page])
     page.keyboard.press("Enter")
     expect(page.get_by_text("Rolled back: legacy serves everybody.")).to_be_visible()
     expect(page.locator("#state")).to_contain_text("Wrong balances.")
+
+
+def test_actions_stay_in_view_on_a_telephone_and_on_a_desk(visit: Callable[..., Page]) -> None:
+    for width, height in ((390, 844), (1280, 800)):
+        page = visit("alice", viewport={"width": width, "height": height})
+        for name in ("Roll back…", "Hold…", "Advance to"):
+            expect(page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name))).to_be_in_viewport()
+
+
+def test_the_tab_says_how_the_rollout_stands_and_follows_it(visit: Callable[..., Page]) -> None:
+    watching, acting = visit("victor", "TITLED"), visit("olga", "TITLED")
+    expect(watching).to_have_title("Running · TITLED · Rollout")
+    expect(watching.locator(".live-state")).to_have_text("Live")
+    hold(acting, "Weekend.")
+    expect(watching).to_have_title("Held · TITLED · Rollout")
+    assert "icon-caution" in (watching.locator("link[rel=icon]").get_attribute("href") or "")
 
 
 def test_escape_leaves_the_dialog_and_changes_nothing(visit: Callable[..., Page]) -> None:
@@ -95,6 +115,7 @@ def test_a_region_waits_until_nobody_is_about_to_click_in_it(visit: Callable[...
 def test_what_was_written_is_not_swept_away(visit: Callable[..., Page]) -> None:
     writing, acting = visit("alice", "WRITTEN"), visit("olga", "WRITTEN")
     expect(writing.locator(".live-state")).to_have_text("Live")
+    writing.get_by_role("link", name="Advance to").click()
     field = writing.get_by_label("Approve it all the same: why?")
     field.fill("Half a sent")
     field.blur()

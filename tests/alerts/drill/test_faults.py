@@ -15,11 +15,11 @@ from tests.alerts.drill.watching import watching
 pytestmark = pytest.mark.database("sqlite")
 
 REASONS = {
-    "candidate": "guard_drill_failure: Over its threshold, and candidate alone is to blame.",
-    "serving": "guard_drill_failure: Over its threshold, and candidate alone is to blame.",
+    "candidate": "Over its threshold, and candidate alone is to blame.",
+    "serving": "Over its threshold, and candidate alone is to blame.",
     "both": "but control fails as well, so going back would not help.",
-    "one-plan": "guard_drill_difference: Over its threshold",
-    "slow": "guard_drill_slow: Over its threshold",
+    "one-plan": "candidate answered",
+    "slow": "candidate was too slow in",
 }
 
 

@@ -78,7 +78,7 @@ def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: De
     assert {address for address, _, _ in post.taken} == {CHAT, PAGER}
     assert title == "ENABLE_CREDITS_V2 rolled back to legacy"
     for told in (
-        "by guard: credit_consumption_failure: Over its threshold",
+        "by guard: credit_consumption_failure: v2 failed 12 of 20 operations. Over its threshold",
         "Alert: credit_consumption_failure, allowed 1%.",
         "Observed: 12 of 20 (60%) since the attempt began, 12 of 20 (60%) in the last 5m.",
         "a rollback takes 10^2.",

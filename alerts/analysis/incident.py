@@ -1,0 +1,64 @@
+"""What an alert found, as a sentence for people who read no logs: in page, notification, audit trail and CLI. Pure."""
+
+from collections.abc import Mapping
+
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.evidence import Counts
+from alerts.analysis.verdicts import Status, Verdict
+from control_plane.experiments.migration import Migration
+
+PHRASES: Mapping[str, str] = {
+    "credit_drift": "{candidate} charges {rate} more or less than {control} on average",
+    "credit_refused_by_v2_only": "{candidate} refused {bad} of {total} operations that {control} grants",
+    "credit_allowed_by_v2_only": "{candidate} granted {bad} of {total} operations that {control} refuses",
+    "credit_outcome_mismatch": "{candidate} and {control} gave opposite answers to {bad} of {total} operations",
+    "credit_slower_by_v2_only": "{candidate} was slower than {control} in {bad} of {total} operations",
+    "credit_ledger_difference": "A book differs from the journal",
+    "credit_double_charge": "An operation was charged twice",
+    "credits_at_risk": "{candidate} charged differently from {control} by more credits than may be at stake",
+    "billing_applied_twice": "What Stripe told had its effect twice",
+    "billing_reset_twice": "Credits were reset twice in one billing period",
+    "billing_webhook_failure": "{bad} of {total} webhooks of Stripe failed",
+    "api_error_rate": "{bad} of {total} requests failed",
+    "database_query_slow": "{bad} of {total} statements of the database were too slow",
+    "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
+    "credit_api_slow": "{bad} of {total} requests for credits were too slow",
+}
+BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
+
+
+def is_incident(verdict: Verdict) -> bool:
+    """Return whether the candidate did something wrong, rather than that nobody counts or that the control fails."""
+    blamed = verdict.attribution in (Attribution.V2_ONLY, Attribution.UNKNOWN)
+    return blamed and verdict.status in (Status.HOLD, Status.ROLLBACK) and bool(_telling(verdict).bad)
+
+
+def incident_sentence(verdict: Verdict, migration: Migration) -> str:
+    """Say what was wrong, in how many of how many, and in whose name; the figures behind it are in the verdict."""
+    phrase = _phrases_of(migration).get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
+    counts = _telling(verdict)
+    sentence = phrase.format(
+        alert=verdict.alert,
+        candidate=migration.candidate,
+        control=migration.control,
+        bad=f"{counts.bad:,}",
+        total=f"{counts.total:,}",
+        rate=f"{counts.rate * 100:.3g} %",
+    )
+    return f"{sentence}."
+
+
+def _phrases_of(migration: Migration) -> Mapping[str, str]:
+    names = migration.signals
+    return {
+        names.failure: "{candidate} failed {bad} of {total} operations",
+        names.serving_failure: "{candidate} failed {bad} of the {total} operations that it served",
+        names.difference: "{candidate} answered {bad} of {total} operations differently from {control}",
+        names.failure_discordant: "{candidate} failed {bad} of {total} operations that one side alone failed",
+        names.slow: "{candidate} was too slow in {bad} of {total} operations",
+    }
+
+
+def _telling(verdict: Verdict) -> Counts:
+    """The window, where it is what is bad; else all since the attempt began."""
+    return verdict.window if verdict.window.bad else verdict.counts

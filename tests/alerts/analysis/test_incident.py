@@ -1,0 +1,63 @@
+"""What people are told that an alert found: in words, with the names of the migration, and only of the candidate."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from alerts.analysis.attribution import Attribution
+from alerts.analysis.evidence import Counts
+from alerts.analysis.incident import PHRASES, incident_sentence, is_incident
+from alerts.analysis.metrics import METRICS
+from alerts.analysis.verdicts import Status, Verdict
+from control_plane.experiments.credits import CREDITS
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+WINDOW = Counts(26, 7010)
+
+
+def verdict(
+    alert: str,
+    status: Status = Status.ROLLBACK,
+    attribution: Attribution = Attribution.V2_ONLY,
+    window: Counts = WINDOW,
+) -> Verdict:
+    return Verdict(alert, status, "", NOW, Counts(30, 9000), window, 300.0, 0.01, "1%", 5.0, 2.8, attribution)
+
+
+@pytest.mark.parametrize(
+    ("alert", "sentence"),
+    [
+        ("credit_variance", "v2 answered 26 of 7,010 operations differently from legacy."),
+        ("credit_consumption_failure", "v2 failed 26 of 7,010 operations."),
+        ("credit_serving_failure", "v2 failed 26 of the 7,010 operations that it served."),
+        ("credit_drift", "v2 charges 0.371 % more or less than legacy on average."),
+        ("credit_double_charge", "An operation was charged twice."),
+        ("an_alert_of_ours", "an_alert_of_ours is over its threshold: 26 of 7,010 were bad."),
+    ],
+)
+def test_it_says_what_was_wrong_and_how_often(alert: str, sentence: str) -> None:
+    assert incident_sentence(verdict(alert), CREDITS) == sentence
+
+
+def test_without_anything_bad_in_the_window_the_attempt_tells() -> None:
+    assert "30 of 9,000" in incident_sentence(verdict("api_error_rate", window=Counts()), CREDITS)
+
+
+@pytest.mark.parametrize(
+    ("status", "attribution", "expected"),
+    [
+        (Status.ROLLBACK, Attribution.V2_ONLY, True),
+        (Status.HOLD, Attribution.UNKNOWN, True),
+        (Status.HOLD, Attribution.LEGACY, False),
+        (Status.HOLD, Attribution.SHARED, False),
+        (Status.BLIND, Attribution.UNKNOWN, False),
+    ],
+)
+def test_nothing_is_said_of_the_candidate_that_it_did_not_do(
+    status: Status, attribution: Attribution, expected: bool
+) -> None:
+    assert is_incident(verdict("credit_variance", status, attribution)) is expected
+
+
+def test_every_phrase_is_about_a_metric_that_there_is() -> None:
+    assert set(PHRASES) <= set(METRICS)

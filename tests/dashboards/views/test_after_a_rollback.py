@@ -1,0 +1,78 @@
+"""After the guard has rolled back, every part of the pages says so, and who was at fault stays named."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from alerts.guard_job import run_guard
+from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
+from control_plane.phases import FLAG, Position, Rollout
+from control_plane.platform.auth import audit
+from control_plane.platform.observability import signals
+from control_plane.platform.observability.signals import Sample
+from tests.dashboards.browsing import changing, looking, words
+
+PAGE = f"/rollouts/{FLAG}"
+
+SignIn = Callable[[str], FlaskClient]
+
+
+@pytest.fixture
+def rolled_back(app: Flask, planned: Rollout) -> None:
+    """v2 failed while it served everybody, three minutes ago; since then the guard has looked again and again."""
+    began = datetime.now(UTC) - timedelta(minutes=3)
+    with changing(app) as session:
+        after = replace(planned, version=planned.version + 1, position=Position(3, 3))
+        assert store.compare_and_set(session, after, expected_version=planned.version)
+    with app.app_context():
+        run_guard(began, 1)
+        for number in range(60):
+            failed = Sample("credit_consumption_failure", bad=True, engine="v2", account=f"u-{number}")
+            alone = Sample("credit_failure_v2_only", bad=True, account=f"u-{number}")
+            signals.record(
+                failed, alone, Sample("credit_consumption_failure", bad=False, engine="legacy", role="shadow")
+            )
+        for second in range(1, 150, 10):
+            run_guard(began + timedelta(seconds=second), 1)
+    with changing(app) as session:
+        report = ChangeContext(began + timedelta(seconds=30), "credits", "What v2 served is counted.")
+        audit.record(session, report, action="credits.report_rollback", subject=f"rollout:{FLAG}")
+    with looking(app) as session:
+        assert rollouts.find(session, FLAG).latched
+
+
+def test_the_banner_says_what_was_wrong_in_a_sentence_and_keeps_the_figures_in_a_detail(
+    sign_in: SignIn, rolled_back: None
+) -> None:
+    html = sign_in("victor").get(PAGE).text
+    banner = html[html.index('class="state ') : html.index('id="remediation"')]
+    said, _, figures = banner.partition("<details")
+    assert "v2 failed 60 of 60 operations." in words(said)
+    assert "Evidence 10^" not in words(said)
+    assert "Evidence 10^" in words(figures)
+
+
+def test_the_alert_at_fault_stays_breached_and_first(sign_in: SignIn, rolled_back: None) -> None:
+    html = sign_in("victor").get(PAGE).text
+    first = words(html[html.index('id="alert-') :][:1500])
+    assert "Credit consumption failure Breached" in first
+
+
+def test_the_list_names_it_too_and_the_last_change_is_the_guards(sign_in: SignIn, rolled_back: None) -> None:
+    page = words(sign_in("victor").get("/").text)
+    assert "Guardrails Breached Credit consumption failure" in page
+    assert "Last change guard," in page
+
+
+def test_what_was_served_before_is_not_observed_now(app: Flask, sign_in: SignIn, rolled_back: None) -> None:
+    page = words(sign_in("victor").get(PAGE).text)
+    assert "Asked for nobody Observed no traffic since the last change" in page
+    with app.app_context():
+        signals.record(*[Sample("credit_consumption_failure", bad=False, engine="legacy")] * 5)
+        signals.flush(datetime.now(UTC))
+    assert "Observed 0 % by v2, in the last 5 min" in words(sign_in("victor").get(PAGE).text)
