@@ -36,12 +36,7 @@ REFUSALS = (UnknownUserError, UnknownPlanError, CorrectionRefused, KeyConflictEr
 @authorization.require_role("owner")
 def show_credits() -> ResponseReturnValue:
     """Both books and the journal of a user; without one, where the engines differed lately."""
-    user_id = request.args.get("user", "").strip()
-    before = request.args.get("before", type=row_id)
-    with read_only() as session:
-        screen = screens.read(session, user_id, before=before, now=datetime.now(UTC))
-    # The key comes with the form: a form that is sent twice adjusts once.
-    return render_template("credits.html", screen=screen, key=f"page:{secrets.token_urlsafe(12)}")
+    return _page(request.args.get("user", "").strip(), before=request.args.get("before", type=row_id))
 
 
 @bp.post(f"/credits/{VERB}")
@@ -56,7 +51,15 @@ def correct_credits(verb: str) -> ResponseReturnValue:
         flash(DONE[verb], "success")
     except REFUSALS as refusal:
         flash(f"Nothing was changed.\n{refusal}", "refusal")
+        return _page(user_id), 422  # with what was written still in the form
     return redirect(url_for("pages.credits", user=user_id), 303)
+
+
+def _page(user_id: str, *, before: int | None = None) -> str:
+    with read_only() as session:
+        screen = screens.read(session, user_id, before=before, now=datetime.now(UTC))
+    # The key comes with the form: a form that is sent twice adjusts once.
+    return render_template("credits.html", screen=screen, key=f"page:{secrets.token_urlsafe(12)}")
 
 
 def _correction(verb: str) -> Callable[[Session, str, datetime, str], object]:

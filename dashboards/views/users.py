@@ -1,5 +1,6 @@
 """Users by name: let in, kept out, on the beta allowlist. What exposes is for owners, what protects for operators."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,7 @@ from flags.store import Effect
 HOURS = {"1": "1 hour", "24": "1 day", "168": "7 days", "720": "30 days"}
 TO_PUT = {Effect.ALLOW: "owner", Effect.DENY: "operator"}
 TO_END = {Effect.ALLOW: "operator", Effect.DENY: "owner"}
+SEPARATORS = re.compile(r"[\s,;]+")
 EFFECT = f"<any({', '.join(repr(effect.value) for effect in Effect)}):effect>"
 
 Change = Callable[[Session, datetime], None]
@@ -29,9 +31,7 @@ Change = Callable[[Session, datetime], None]
 @authorization.require_role("viewer")
 def users() -> ResponseReturnValue:
     """Show the overrides and the beta allowlist."""
-    with read_only() as session:
-        screen = screens.read(session, flag=request.args.get("flag", ""), now=datetime.now(UTC))
-    return render_template("users.html", screen=screen, hours=HOURS)
+    return _page(request.args.get("flag", ""))
 
 
 @bp.post(f"/users/<flag>/overrides/{EFFECT}")
@@ -75,13 +75,18 @@ def end_override(flag: str, effect: str) -> ResponseReturnValue:
 def change_beta() -> ResponseReturnValue:
     """Put a user on the beta allowlist, or take one off it."""
     joining = request.form.get("beta") == "join"
-    user_id, plan = request.form.get("user", "").strip(), request.form.get("plan", "")
+    # Pasted from a list or a table: commas, semicolons and lines are between users, never in an id that one types.
+    user_ids = list(dict.fromkeys(SEPARATORS.split(request.form.get("user", "").strip(" ,;\r\n\t"))))
+    plan = request.form.get("plan", "")
 
     def enter(session: Session, now: datetime) -> None:
         attributes = {"beta": joining} | ({"plan": plan} if plan else {})
-        import_users(session, [UserChange(user_id, attributes)], actor=authorization.actor(), now=now)
+        changes = [UserChange(user_id, attributes) for user_id in user_ids]
+        import_users(session, changes, actor=authorization.actor(), now=now)
 
-    done = "On the beta allowlist." if joining else "No longer on the beta allowlist."
+    named = user_ids[0] if len(user_ids) == 1 else f"{len(user_ids):,} users"
+    verb = "is" if len(user_ids) == 1 else "are"
+    done = f"{named} {verb} {'on the beta allowlist' if joining else 'no longer on the beta allowlist'}."
     return _changed(enter, done, request.form.get("flag", ""))
 
 
@@ -92,7 +97,14 @@ def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
         flash(done, "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        return _page(flag), problem.status  # with what was written still in the form
     return redirect(url_for("pages.users", flag=flag or None), 303)
+
+
+def _page(flag: str) -> str:
+    with read_only() as session:
+        screen = screens.read(session, flag=flag, now=datetime.now(UTC))
+    return render_template("users.html", screen=screen, hours=HOURS)
 
 
 def _end(hours: str, now: datetime) -> datetime | None:

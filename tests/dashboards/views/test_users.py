@@ -61,10 +61,34 @@ def test_what_exposes_is_for_owners(app: Flask, sign_in: SignIn, planned: Rollou
 def test_what_can_not_be_stored_is_refused_with_its_reason(
     app: Flask, sign_in: SignIn, planned: Rollout, wrong: dict[str, str]
 ) -> None:
-    browser = sign_in("olga")
-    browser.post(f"/users/{FLAG}/overrides/deny", data=FORM | wrong)
-    assert "Nothing was changed." in words(browser.get("/users").get_data(as_text=True))
+    refused = sign_in("olga").post(f"/users/{FLAG}/overrides/deny", data=FORM | wrong)
+    assert refused.status_code == 422
+    assert "Nothing was changed." in words(refused.get_data(as_text=True))
     assert overrides(app) == []
+
+
+def test_a_refusal_keeps_what_was_written_in_its_own_form_alone(sign_in: SignIn, planned: Rollout) -> None:
+    form = {"form": "override", "user": "back\\", "reason": "He said <so>.", "hours": "24"}
+    page = sign_in("olga").post(f"/users/{FLAG}/overrides/deny", data=form).get_data(as_text=True)
+    assert page.count('value="back\\"') == 1
+    assert "He said &lt;so&gt;.</textarea>" in page
+    assert '<option value="24" selected>' in page
+
+
+def test_several_join_the_beta_at_once_however_they_are_pasted(sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("olga")
+    pasted = "a1, a2;a3\r\na1\n"
+    joined = browser.post("/users/beta", data={"user": pasted, "plan": "pro", "beta": "join"}, follow_redirects=True)
+    page = words(joined.get_data(as_text=True))
+    assert "3 users are on the beta allowlist." in page
+    assert "3 of 3 known users" in page
+
+
+def test_of_several_who_join_the_beta_all_do_or_none(sign_in: SignIn, planned: Rollout) -> None:
+    browser = sign_in("olga")
+    refused = browser.post("/users/beta", data={"user": "a1 back\\", "plan": "pro", "beta": "join"})
+    assert refused.status_code == 422
+    assert "Nobody is on the list" in words(browser.get("/users").get_data(as_text=True))
 
 
 def test_an_override_that_has_ended_says_so(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
@@ -85,9 +109,8 @@ def test_the_beta_allowlist_is_joined_and_left(app: Flask, sign_in: SignIn, plan
 
 
 def test_a_stranger_to_the_directory_needs_a_plan(sign_in: SignIn, planned: Rollout) -> None:
-    browser = sign_in("olga")
-    browser.post("/users/beta", data={"user": "u-9", "beta": "join"})
-    assert "say which plan they are on" in words(browser.get("/users").get_data(as_text=True))
+    refused = sign_in("olga").post("/users/beta", data={"user": "u-9", "beta": "join"})
+    assert "say which plan they are on" in words(refused.get_data(as_text=True))
 
 
 def test_viewers_only_look(sign_in: SignIn, planned: Rollout) -> None:
