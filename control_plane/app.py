@@ -11,7 +11,7 @@ from control_plane.platform import problems
 from control_plane.platform.auth import accounts, authorization
 from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
-from control_plane.platform.http import health, openapi, proxies, url_converters
+from control_plane.platform.http import compression, health, openapi, proxies, url_converters
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, jobs, pool_saturation
 from control_plane.platform.settings import SETTINGS, Settings
@@ -28,6 +28,7 @@ PLATFORM = (
     pool_saturation,
     accounts,
     openapi,
+    compression,
     pooler,
 )
 """What stands below every package, each part after those that it needs."""

@@ -1,5 +1,6 @@
 """A feature set with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
 
+import gzip
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +13,20 @@ from flags.client_features.results import FlagResults
 from flags.unleash.feature_payload import FeaturePayload, encode, inline_segments, join
 
 PROJECT = "default"
+LEVEL = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Payload:
     """A prepared body and its strong entity tag."""
 
     body: bytes
     etag: str
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """The body in gzip, made at the first use and kept for as long as nothing changes."""
+        return gzip.compress(self.body, LEVEL, mtime=0)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.prepared_payloads import features as payload_of
 from flags.client_features.refresher import refresher
 from flags.protocols import client_reports, requests, responses
-from flags.protocols.raw_response import RawResponse, not_modified_or, response, staleness
+from flags.protocols.raw_response import RawResponse, compressed_or, response, staleness
 from flags.protocols.sse import streams
 from flags.protocols.unleash_errors import BadRequest, error_response, parse_body, unleash_error_handler
 from flags.unleash.feature_payload import inline_segments
@@ -99,7 +99,7 @@ def features(headers: Headers, asker: Token, *, prefix: str = "") -> RawResponse
     payload = published.inlined if inline else published.features
     if prefix:
         payload = _only(published, prefix, inline=inline)
-    return not_modified_or(payload, headers.get("If-None-Match"), *staleness(), *_invitation(headers))
+    return compressed_or(payload, headers, *staleness(), *_invitation(headers))
 
 
 def init_app(app: Flask) -> None:

@@ -1,15 +1,22 @@
 """An answer as bytes, the same whether a view gives it or it is given before Flask is asked."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 from flask import Response
+from werkzeug.datastructures import Accept
+from werkzeug.http import parse_accept_header
 
 from flags.client_features.prepared_payloads import Payload
 from flags.client_features.refresher import refresher
+from flags.usage.connections import Headers
 
 JSON = "application/json"
 STALE_HEADER = "Rollout-Stale-Seconds"
+VARY = ("Vary", "Accept-Encoding")
+BYTES_MIN = 1024
+OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,18 @@ def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[s
     return RawResponse(200, (*headers, ("Content-Type", JSON), ("Content-Length", length)), payload.body)
 
 
+def compressed_or(payload: Payload, headers: Headers, *extra: tuple[str, str]) -> RawResponse:
+    """The payload in gzip for a caller who takes it, compressed once for all; or 304 for one who has it."""
+    plain = not_modified_or(payload, headers.get("If-None-Match"), *extra, VARY)
+    if plain.status != OK or len(payload.body) < BYTES_MIN or not _takes_gzip(headers.get("Accept-Encoding")):
+        return plain
+    body = payload.compressed
+    # The tag is weak: these are other bytes of the same content.
+    tagged = (("ETag", f"W/{payload.etag}"), ("Cache-Control", "no-cache"), *extra, VARY)
+    kind = (("Content-Type", JSON), ("Content-Encoding", "gzip"), ("Content-Length", str(len(body))))
+    return RawResponse(OK, (*tagged, *kind), body)
+
+
 def staleness() -> tuple[tuple[str, str], ...]:
     """The header that says for how long the database has not confirmed what is served; none while it does."""
     seconds = refresher().stale_seconds
@@ -52,3 +71,9 @@ def matches(if_none_match: str, etag: str) -> bool:
 def response(reply: RawResponse) -> Response:
     """The reply as Flask wants it."""
     return Response(reply.body, reply.status, reply.headers)
+
+
+@lru_cache(maxsize=256)
+def _takes_gzip(accept_encoding: str | None) -> bool:
+    accepted: float = parse_accept_header(accept_encoding, Accept)["gzip"]
+    return accepted > 0

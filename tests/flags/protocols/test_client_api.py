@@ -1,5 +1,6 @@
 """Unleash's client API, as its SDKs and its own tests expect it."""
 
+import gzip
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from control_plane.phases import FLAG
 from control_plane.platform.db.database import db
+from flags.protocols import raw_response
 from flags.store import UserAttributes
 from tests.billing_office import Office
 
@@ -35,6 +37,29 @@ def test_nothing_is_sent_again_to_who_has_it(call: Call, form: str) -> None:
     first = call("GET", PATH, kind="client", headers=NEW)
     again = call("GET", PATH, kind="client", headers=NEW | {"If-None-Match": form.format(first.headers["ETag"])})
     assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+
+
+def test_who_takes_gzip_gets_the_same_in_a_fraction_and_not_twice(
+    call: Call, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_response, "BYTES_MIN", 1)
+    plain = call("GET", PATH, kind="client", headers=NEW)
+    assert plain.headers["Vary"] == "Accept-Encoding"
+    packed = call("GET", PATH, kind="client", headers=NEW | {"Accept-Encoding": "gzip, deflate"})
+    assert (packed.status_code, packed.headers["Content-Encoding"]) == (200, "gzip")
+    assert gzip.decompress(packed.data) == plain.data
+    assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data)
+    known = NEW | {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+    assert call("GET", PATH, kind="client", headers=known).status_code == 304
+    office.move(3)
+    assert call("GET", PATH, kind="client", headers=known).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip;q=0", "br", ""])
+def test_who_takes_no_gzip_gets_none(call: Call, encoding: str) -> None:
+    answer = call("GET", PATH, kind="client", headers=NEW | {"Accept-Encoding": encoding})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.json["version"] == 2
 
 
 def test_a_change_changes_the_entity_tag(call: Call, office: Office) -> None:
