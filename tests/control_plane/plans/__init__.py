@@ -1,0 +1,1 @@
+"""Tests of plans as documents, and of their changes."""
