@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import yaml
 
 CHARACTERS_MAX = 200_000
+DEPTH_MAX = 20
 Place = tuple[str | int, ...]
 """Keys and indexes that lead to a value."""
 
@@ -43,7 +44,11 @@ def load(text: str) -> tuple[object, Mapping[Place, int]]:
     if len(text) > CHARACTERS_MAX:
         raise MalformedYAML(1, f"The file is longer than {CHARACTERS_MAX:,} characters.")
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH_MAX:
+                raise MalformedYAML(1, "It is nested too deeply to be a plan.")
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 1
                 raise MalformedYAML(line, "Write the value again instead of an alias.")

@@ -1,1 +1,0 @@
-"""Tests of plans as documents, and of their changes."""
