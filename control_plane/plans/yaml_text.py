@@ -19,6 +19,10 @@ class MalformedYAML(ValueError):  # noqa: N818 - the field's word
         self.line = line
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that either version of YAML would read as something else."""
+
+
 class _Loader(yaml.SafeLoader):
     """Reads 17:00 and 2026-12-07 as the text they are, where YAML 1.1 makes a number and a date of them."""
 
@@ -32,7 +36,8 @@ for tag, pattern, first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
+    for reader_or_writer in (_Loader, _Dumper):
+        reader_or_writer.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first))
 _Loader.yaml_constructors = {
     **yaml.SafeLoader.yaml_constructors,
     "tag:yaml.org,2002:int": lambda loader, node: int(loader.construct_scalar(node)),
@@ -74,7 +79,7 @@ def load(text: str) -> tuple[object, Mapping[Place, int]]:
 
 def dump(value: object) -> str:
     """Return `value` as YAML, in its own order."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _note(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:

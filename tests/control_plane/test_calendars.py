@@ -11,6 +11,7 @@ from control_plane.calendars import Calendar, Freeze, Weekday, nonexistent, to_i
 MADRID = "Europe/Madrid"
 WORKING_DAYS = tuple(Weekday)[:5]
 OFFICE = Calendar(MADRID, WORKING_DAYS, time(9), time(17))
+JANUARY = datetime.fromisoformat("2026-01-01")
 MINUTE = timedelta(minutes=1)
 CHANGES = (
     datetime(2026, 3, 28, 12, tzinfo=UTC),

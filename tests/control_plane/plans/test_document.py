@@ -167,6 +167,12 @@ def test_every_mistake_is_named_at_once() -> None:
     assert [each.line for each in found.value.mistakes] == [7, 8, 9]
 
 
+@pytest.mark.parametrize("text", ["1e3", "on", "17:00", "2026-12-07", "null", "0x1f", "1_000", "=", "- a", "a: b", "#"])
+def test_a_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    plan = replace(document.parse(GOOD).plan, owner=text)
+    assert document.parse(document.to_yaml(plan)).plan == plan
+
+
 def test_a_difference_is_told_line_by_line() -> None:
     plan = document.parse(GOOD).plan
     changed = replace(plan, owner="alice")
