@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from control_plane import store
 from control_plane.gates import GateResult
+from control_plane.moves import NextMove
 from control_plane.phases import Rollout
 from control_plane.platform.problems import Problem
 from control_plane.publication import summary
@@ -45,6 +46,11 @@ def gate_documents(gates: Sequence[GateResult]) -> list[dict[str, object]]:
         }
         for gate in gates
     ]
+
+
+def move_document(move: NextMove) -> dict[str, object]:
+    """The next move as JSON."""
+    return {"due": move.is_due, "at": move.at.isoformat() if move.at else None, "reason": move.sentence}
 
 
 def refused(refusal: Refusal) -> Problem:

@@ -7,11 +7,12 @@ from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane import approvals, archive, listing, rollouts, store
-from control_plane.answers import detail, gate_documents, listed, refused
+from control_plane import approvals, archive, listing, move_job, rollouts, store
+from control_plane.answers import detail, gate_documents, listed, move_document, refused
 from control_plane.change_context import ChangeContext
 from control_plane.environment_variable import variable_notice
 from control_plane.gates.approvals import Approval
+from control_plane.phase_dates import phase_dates
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.authentication import Principal, current_principal
 from control_plane.platform.auth.authorization import actor, require_role
@@ -20,6 +21,8 @@ from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.settings import current
 from control_plane.transitions import Decision, Refusal
+
+ENTRIES_MAX = 500
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 
@@ -62,8 +65,16 @@ def show(flag: str) -> ResponseReturnValue:
     """One rollout with its plan and what each gate says now."""
     with read_only() as session:
         rollout = rollouts.find(session, flag)
-        gates = rollouts.gates(session, rollout, datetime.now(UTC))
-    answer = {"environment_variable": variable_notice(flag, current()), "gates": gate_documents(gates)}
+        now = datetime.now(UTC)
+        gates = rollouts.gates(session, rollout, now)
+        move = move_job.planned_move(session, rollout, now, clocks_apart=move_job.clocks_apart(session))
+        phases = phase_dates(rollout, audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_MAX), now)
+    answer = {
+        "environment_variable": variable_notice(flag, current()),
+        "gates": gate_documents(gates),
+        "next_move": move_document(move),
+        "phases": phases,
+    }
     return jsonify({**detail(rollout), **answer})
 
 

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from control_plane import bootstrap, migrations, rollouts
+from control_plane import answers, bootstrap, migrations, move_job, rollouts
 from control_plane.accounts_cli import token, user
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
@@ -95,12 +95,14 @@ def status_command(*, flag: str, as_json: bool) -> None:
     with database.read_only() as session:
         found = rollouts.find(session, flag)
         gates = rollouts.gates(session, found, now)
+        move = move_job.planned_move(session, found, now, clocks_apart=move_job.clocks_apart(session))
     notice = variable_notice(flag, current())
     document = rollouts.summary(found) | {
         "environment_variable": notice,
         "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates],
+        "next_move": answers.move_document(move),
     }
-    lines = [line(found), *([notice] if notice else []), *map(_gate_line, gates)]
+    lines = [line(found), *([notice] if notice else []), *map(_gate_line, gates), f"Next      {move.sentence}"]
     echo_result(document, "\n".join(lines), as_json=as_json)
 
 

@@ -47,6 +47,23 @@ class RolloutGate(BaseModel):
     opens_at: str | None
 
 
+class RolloutMove(BaseModel):
+    """What the plan wants next, when it could happen at the earliest, and why not now."""
+
+    due: bool
+    at: str | None
+    reason: str
+
+
+class PhaseDates(BaseModel):
+    """When a phase was to begin, when it did in this attempt, and how many days it is or was late."""
+
+    name: str
+    planned_start: str | None
+    entered_at: str | None
+    days_late: int
+
+
 class RolloutWithPlan(ListedRollout):
     """A rollout with its plan."""
 
@@ -60,6 +77,8 @@ class RolloutDetail(RolloutWithPlan):
 
     environment_variable: str | None
     gates: list[RolloutGate]
+    next_move: RolloutMove
+    phases: list[PhaseDates]
 
 
 class PlanVersionSummary(BaseModel):
