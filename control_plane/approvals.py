@@ -16,7 +16,7 @@ from control_plane.models import ApprovalRow
 from control_plane.phase_gates import Approvals
 from control_plane.phases import Phase, Plan, Rollout
 from control_plane.platform.auth import accounts, audit
-from control_plane.platform.db.database import dialect_insert, rowcount_of
+from control_plane.platform.db.database import dialect_insert
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from control_plane.publication import TOPIC
@@ -116,4 +116,5 @@ def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str) -
         "reason": change.reason.strip(),
         "at": change.now,
     }
-    return rowcount_of(session, dialect_insert(session, ApprovalRow).values(row).on_conflict_do_nothing()) == 1
+    statement = dialect_insert(session, ApprovalRow).values(row).on_conflict_do_nothing().returning(ApprovalRow.actor)
+    return session.scalar(statement) is not None

@@ -108,8 +108,9 @@ def find(session: Session, flag: str) -> Rollout:
 
 def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, confirm_losing: bool = False) -> Decision:
     """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
+    if unnameable := [Reason("INVALID_FLAG_NAME", sentence) for sentence in flag_name_errors(flag)]:
+        return Refusal(Action.PLAN, tuple(unnameable))
     mistakes, evidence = losses.split_confirmed(plan_objections(session, flag, plan), confirm_losing=confirm_losing)
-    mistakes += [Reason("INVALID_FLAG_NAME", sentence) for sentence in flag_name_errors(flag)]
     if (existing := store.load(session, flag)) is not None:
         mistakes.append(_exists(existing))
     if mistakes:

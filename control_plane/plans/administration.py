@@ -8,7 +8,7 @@ from control_plane import approvals, losses, rollouts, store
 from control_plane.change_context import ChangeContext
 from control_plane.phases import Plan, Rollout
 from control_plane.plan_edits import decide_edit, with_plan
-from control_plane.plan_errors import flag_name_errors
+from control_plane.plan_errors import flag_name_errors, plan_errors
 from control_plane.plans.document import diff
 from control_plane.plans.previews import PlanPreview
 from control_plane.platform.problems import Problem
@@ -50,6 +50,9 @@ def propose(
     confirm_losing: bool,
 ) -> tuple[Decision, dict[str, object]]:
     """Decide on an edit without making it; returns what the audit trail keeps of it, too."""
+    if mistakes := plan_errors(plan):
+        reasons = (Reason("PLAN_INVALID", sentence) for sentence in mistakes)
+        return Refusal(Action.EDIT_PLAN, (*stale(before, expected_version), *reasons)), {}
     after = with_plan(before, plan, now=change.now)
     loss = None if before.latched else losses.loss_between(session, before, after, change.now)
     weaker = approvals.objections(session, before, plan, change.actor)
