@@ -15,7 +15,9 @@ from control_plane.platform.runtime.cli_support import actor, echo_result, in_ap
 
 @click.command("list")
 @click.option("--tag", default="", help="Only those with this tag.")
-@click.option("--state", type=click.Choice(list(ListedState)), default=None, help="Only those in this state.")
+@click.option(
+    "--state", type=click.Choice([each.value for each in ListedState]), default=None, help="Only those in this state."
+)
 @click.option("--search", "q", default="", help="Only those with this text in name, description, owner or a tag.")
 @json_option
 @in_application

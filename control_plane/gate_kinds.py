@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from control_plane import approvals, http_checks
 from control_plane.gates.calendar import calendar_gate
 from control_plane.gates.http_check import http_check_gate
-from control_plane.gates.recency import recency_gate
+from control_plane.gates.recency import LastRun, recency_gate
 from control_plane.gates.result import GateResult
 from control_plane.phases import Rollout
 from control_plane.platform.extensions import AppState
@@ -16,15 +16,15 @@ from control_plane.platform.extensions import AppState
 GateKind = Callable[[Session, Rollout, datetime, str], Iterable[GateResult]]
 """Answers for the plan of the present phase, given the present and who asks for the advance."""
 
-LastPassed = Callable[[Session], datetime | None]
-"""When something passed last, such as a drill; None where that is not recorded."""
+LastRunQuery = Callable[[Session], LastRun | None]
+"""The last run of something such as a drill; None where none is recorded."""
 
-LAST_PASSED = AppState[dict[str, LastPassed]]("last_passed", dict)
+LAST_RUNS = AppState[dict[str, LastRunQuery]]("last_runs", dict)
 
 
-def register_last_passed(name: str, query: LastPassed) -> None:
+def register_last_run(name: str, query: LastRunQuery) -> None:
     """Let plans ask that `name` passed lately; call it inside an application context."""
-    LAST_PASSED.get()[name] = query
+    LAST_RUNS.get()[name] = query
 
 
 def register_gate_kind(name: str, kind: GateKind) -> None:
@@ -54,7 +54,7 @@ def _recency(session: Session, rollout: Rollout, now: datetime, _asker: str) -> 
         ("restore_test", "A restore test", wanted.restore_test_days),
     ):
         if days is not None:
-            query = LAST_PASSED.get().get(name)
+            query = LAST_RUNS.get().get(name)
             yield recency_gate(name, what, days, query(session) if query else None, now)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from control_plane.audiences.exposure_changes import gained_cohorts
+from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.phases import (
     LOWEST,
     PRE_PRODUCTION,
@@ -56,13 +56,13 @@ def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
 def gains(before: Rollout, after: Rollout) -> Iterator[str]:
     """Name everybody who would be exposed by the edit itself, without an advance."""
     for environment in environments_of(before.plan, after.plan):
-        cohorts = gained_cohorts(
+        cohorts = cohorts_between(
             exposure(before, environment),
             exposure(after, environment),
-            cutover_before=before.plan.new_signups_after,
-            cutover_after=after.plan.new_signups_after,
+            cutover_of_smaller=before.plan.new_signups_after,
+            cutover_of_larger=after.plan.new_signups_after,
         )
-        yield from (f"In {environment}: {cohort}" for cohort in cohorts)
+        yield from (f"{environment}, {cohort.gained}" for cohort in cohorts)
 
 
 def decide_edit(

@@ -15,6 +15,7 @@ from control_plane.gate_kinds import plan_gates
 from control_plane.gates import GateResult, GateStatus, soak_gate
 from control_plane.phases import Plan, Rollout, new_rollout
 from control_plane.plan_errors import flag_name_errors, plan_errors
+from control_plane.platform.auth import audit
 from control_plane.platform.extensions import AppState
 from control_plane.publication import (
     TOPIC,
@@ -115,7 +116,7 @@ def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, conf
         mistakes.append(_exists(existing))
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
-    rollout = new_rollout(flag, plan, now=change.now, reason=change.reason)
+    rollout = _beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
     store.add(session, rollout)
     store.add_plan_version(session, rollout, change)
     publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
@@ -221,6 +222,15 @@ def latch_restored(session: Session, flag: str, replaced: Rollout | None, change
     decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
     apply(session, decision, change)
     return decision.after
+
+
+def _beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
+    """Count on from a deleted rollout of the same name: forms and evidence of that one say nothing about this one."""
+    entries = audit.latest(session, subject=f"rollout:{rollout.flag}")
+    deleted = next((entry.after for entry in entries if entry.action == f"rollout.{Action.DELETE}"), None)
+    if deleted is None:
+        return rollout
+    return replace(rollout, version=deleted["version"] + 1, attempt=deleted["attempt"] + 1)
 
 
 def _exists(rollout: Rollout) -> Reason:

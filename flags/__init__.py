@@ -23,6 +23,7 @@ def init_app(app: Flask) -> None:
     user_directory.init_app(app, settings)
     reporter.init_app(app)
     overrides.init_app(app)
+    rollouts.on_change("overrides", overrides.end_deleted)
     rollouts.register_plan_check("flags", plan_checks.plan_reasons)
     register_loss_query(losses.loss)
     register_change_query(changes.changes)

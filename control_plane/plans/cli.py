@@ -216,6 +216,6 @@ def _change_lines(changes: list[EnvironmentChange]) -> list[str]:
         return ["  Nobody gains or loses."]
     return [
         f"  {each.environment}: {each.users_gaining:,} known users gain, {each.users_losing:,} lose. "
-        f"{' '.join((*each.gains, *(f'Lost: {loss}' for loss in each.losses)))}"
+        f"{' '.join((*each.gains, *each.losses))}"
         for each in changes
     ]

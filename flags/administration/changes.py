@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.audiences.exposure import Exposure
-from control_plane.audiences.exposure_changes import gained_cohorts
+from control_plane.audiences.exposure_changes import Cohort, cohorts_between
 from control_plane.phases import Rollout, exposure
 from control_plane.plan_edits import environments_of
 from control_plane.plans.previews import EnvironmentChange
@@ -26,10 +26,11 @@ def changes(session: Session, before: Rollout | None, after: Rollout, now: datet
     """Compare the two in each environment in which somebody may gain or lose; without `before` nobody has the flag."""
     plans = [rollout.plan for rollout in (before, after) if rollout]
     pairs = {name: _pair(session, before, after, name) for name in environments_of(*plans)}
-    cohorts = {name: (tuple(_gained(*pair)), tuple(_gained(*reversed(pair)))) for name, pair in pairs.items()}
-    differing = {name: pairs[name] for name, (gains, losses) in cohorts.items() if gains or losses}
+    gains = {name: tuple(each.gained for each in _between(*pair)) for name, pair in pairs.items()}
+    losses = {name: tuple(each.lost for each in _between(*reversed(pair))) for name, pair in pairs.items()}
+    differing = {name: pair for name, pair in pairs.items() if gains[name] or losses[name]}
     gaining, losing = _count(session, differing, now)
-    return [EnvironmentChange(name, *cohorts[name], gaining[name], losing[name]) for name in differing]
+    return [EnvironmentChange(name, gains[name], losses[name], gaining[name], losing[name]) for name in differing]
 
 
 def _pair(session: Session, before: Rollout | None, after: Rollout, environment: str) -> Pair:
@@ -42,12 +43,12 @@ def _pair(session: Session, before: Rollout | None, after: Rollout, environment:
     return replace(later, exposure=earlier, new_signups_after=before.plan.new_signups_after), later
 
 
-def _gained(before: RolloutFlag, after: RolloutFlag) -> Iterator[str]:
-    return gained_cohorts(
-        before.exposure,
-        after.exposure,
-        cutover_before=before.new_signups_after,
-        cutover_after=after.new_signups_after,
+def _between(smaller: RolloutFlag, larger: RolloutFlag) -> Iterator[Cohort]:
+    return cohorts_between(
+        smaller.exposure,
+        larger.exposure,
+        cutover_of_smaller=smaller.new_signups_after,
+        cutover_of_larger=larger.new_signups_after,
     )
 
 

@@ -12,7 +12,8 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.phases import AudienceKind, Phase, Plan
 from control_plane.platform.db.database import read_only, transaction
-from flags import snapshot
+from flags import snapshot, store
+from flags.administration.overrides import put_override
 from flags.client_features.refresher import REFRESHER
 from flags.evaluation.rollout_flag import EvaluationContext
 
@@ -99,6 +100,19 @@ def test_its_name_is_free_only_once_it_is_deleted(app: Flask, alice: FlaskClient
     assert alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).status_code == 201
     versions = alice.get(f"/api/rollouts/{FLAG}/plan/versions").json["versions"]
     assert [each["number"] for each in versions] == [1]
+
+
+def test_another_flag_of_its_name_begins_without_what_was_said_of_it(app: Flask, alice: FlaskClient) -> None:
+    with app.app_context(), transaction() as session:
+        change = ChangeContext(datetime.now(UTC), "alice", "A friend.")
+        put_override(session, FLAG, "u1", store.Effect.ALLOW, change)
+    call(alice, "POST", "/archive", reason="Done.", expectedVersion=2, confirmLosing=True)
+    call(alice, "DELETE", "", reason="Unused.", expectedVersion=3)
+    body = {"flag": FLAG, "template": "kill-switch"}
+    made = alice.post("/api/rollouts", json=body, headers=SAME_ORIGIN).json
+    assert (made["version"], made["attempt"]) == (5, 2)
+    with app.app_context(), read_only() as session:
+        assert store.list_overrides(session, FLAG) == []
 
 
 @pytest.mark.parametrize(("path", "method"), [("/archive", "POST"), ("/revive", "POST"), ("", "DELETE")])

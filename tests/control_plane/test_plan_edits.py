@@ -88,7 +88,7 @@ def test_a_phase_before_the_step_that_would_let_others_in_is_refused_with_who_th
     wider = replace(GUIDE, phases=(*GUIDE.phases[:2], team, *GUIDE.phases[2:]))
     refused = edited(at(Position(2, 0)), wider)
     assert isinstance(refused, Refusal)
-    assert "In production: Everyone goes up from 0 % to 1 %." in refused.sentence
+    assert "production, Everyone: from 0 % to 1 %." in refused.sentence
 
 
 def test_a_higher_percentage_at_the_step_it_stands_on_waits_for_an_advance() -> None:

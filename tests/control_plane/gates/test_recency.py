@@ -5,20 +5,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from control_plane.gates import GateStatus
-from control_plane.gates.recency import recency_gate
+from control_plane.gates.recency import LastRun, recency_gate
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("passed_at", "status"),
+    ("last", "status"),
     [
         (None, GateStatus.UNKNOWN),
-        (NOW - timedelta(days=30), GateStatus.OPEN),
-        (NOW - timedelta(days=30, seconds=1), GateStatus.CLOSED),
+        (LastRun(NOW - timedelta(days=30), passed=True), GateStatus.OPEN),
+        (LastRun(NOW - timedelta(days=30, seconds=1), passed=True), GateStatus.CLOSED),
+        (LastRun(NOW, passed=False), GateStatus.CLOSED),
     ],
 )
-def test_it_is_as_old_as_the_last_one_that_passed(passed_at: datetime | None, status: GateStatus) -> None:
-    found = recency_gate("drill", "A drill of the guard", 30, passed_at, NOW)
+def test_it_is_as_old_as_the_last_one_that_passed(last: LastRun | None, status: GateStatus) -> None:
+    found = recency_gate("drill", "A drill of the guard", 30, last, NOW)
     assert (found.name, found.status) == ("drill", status)
     assert found.reason.startswith("A drill of the guard")

@@ -99,7 +99,7 @@ def test_what_would_let_users_in_without_an_advance_is_refused(session: Session,
     refused = edit(session, plan(now, phases=(before, *plan(now).phases)), now)
     assert isinstance(refused, Refusal)
     assert refused.reasons[0].code == "PLAN_GAINS_USERS"
-    assert "New signups go up from 50 % to 100 %." in refused.sentence
+    assert "production, New signups: from 50 % to 100 %." in refused.sentence
     assert rollouts.find(session, FLAG).plan == plan(now)
 
 

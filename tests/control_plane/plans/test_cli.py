@@ -69,7 +69,7 @@ def test_a_change_that_takes_the_flag_from_users_is_confirmed(rollout: Run, path
         in refused.stderr
     )
     dry = rollout("plan", "apply", str(path), "--dry-run").stdout
-    assert "production: 0 known users gain, 0 lose. Lost: Everyone goes up from 5 % to 10 %." in dry
+    assert "production: 0 known users gain, 0 lose. Everyone: from 10 % to 5 %." in dry
     assert "Refused: The edit takes the flag" in dry
     assert rollout("plan", "apply", str(path), "--reason", "Smaller.", "--confirm-losing").returncode == 0
 
