@@ -14,12 +14,13 @@ from alerts import (
     verdict_snapshot,
 )
 from alerts.drill import cleanup
+from alerts.drill import store as drills
 from alerts.inbound import alertmanager, signals_api
 from alerts.notifications import api as notices_api
 from alerts.notifications import outbox, sender
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
-from control_plane import rollouts
+from control_plane import gate_kinds, rollouts
 from control_plane.checklists.checks import register_check
 from control_plane.platform.settings import SETTINGS
 
@@ -48,6 +49,7 @@ def _register_with_rollouts() -> None:
     rollouts.register_gate("guardrails", gates.guardrails)
     rollouts.register_gate("safety", gates.safety)
     rollouts.register_gate("served", gates.served)
+    gate_kinds.register_last_run("drill", drills.last_run)
     rollouts.register_rearm_gate("firing", gates.firing)
     rollouts.register_rearm_gate("alertmanager", alertmanager.firing)
     rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)

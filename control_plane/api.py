@@ -7,18 +7,22 @@ from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane import rollouts, store
+from control_plane import approvals, archive, listing, move_job, rollouts, store
+from control_plane.answers import detail, gate_documents, listed, move_document, refused
 from control_plane.change_context import ChangeContext
 from control_plane.environment_variable import variable_notice
-from control_plane.gates import GateResult
-from control_plane.phases import Rollout
+from control_plane.gates.approvals import Approval
+from control_plane.phase_dates import phase_dates
 from control_plane.platform.auth import audit
+from control_plane.platform.auth.authentication import Principal, current_principal
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem, respond
 from control_plane.platform.settings import current
 from control_plane.transitions import Decision, Refusal
+
+ENTRIES_MAX = 500
 
 bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
 
@@ -38,12 +42,21 @@ class AdvanceRequest(Request):
     confirmLosing: bool = False  # noqa: N815 - the JSON name
 
 
+class ArchiveRequest(Request):
+    """The body of archiving."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
 @bp.get("")
 @require_role("viewer")
+@openapi_doc(query=listing.PARAMETERS)
 def index() -> ResponseReturnValue:
-    """Every rollout, by flag."""
+    """Rollouts by flag, those that are archived only where asked for."""
+    wanted = listing.Query.model_validate(request.args.to_dict())
     with read_only() as session:
-        return jsonify({"rollouts": [rollouts.summary(rollout) for rollout in store.load_all(session)]})
+        page, cursor = listing.page(store.load_all(session), wanted)
+    return jsonify({"rollouts": [listed(rollout) for rollout in page], "next": cursor})
 
 
 @bp.get("/<flag>")
@@ -52,7 +65,17 @@ def show(flag: str) -> ResponseReturnValue:
     """One rollout with its plan and what each gate says now."""
     with read_only() as session:
         rollout = rollouts.find(session, flag)
-        return jsonify(document(rollout, rollouts.gates(session, rollout, datetime.now(UTC))))
+        now = datetime.now(UTC)
+        gates = rollouts.gates(session, rollout, now)
+        move = move_job.planned_move(session, rollout, now, clocks_apart=move_job.clocks_apart(session))
+        phases = phase_dates(rollout, audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_MAX), now)
+    answer = {
+        "environment_variable": variable_notice(flag, current()),
+        "gates": gate_documents(gates),
+        "next_move": move_document(move),
+        "phases": phases,
+    }
+    return jsonify({**detail(rollout), **answer})
 
 
 @bp.get("/<flag>/audit")
@@ -127,25 +150,58 @@ def rearm(flag: str) -> ResponseReturnValue:
     return _change(rollouts.rearm, flag, body.reason, expected_version=body.expectedVersion)
 
 
-def document(rollout: Rollout, gates: list[GateResult]) -> dict[str, object]:
-    """A rollout as JSON, with plan and gates."""
-    return {
-        **rollouts.summary(rollout),
-        "position": {"phase": rollout.position.phase, "step": rollout.position.step},
-        "plan": store.plan_to_json(rollout.plan),
-        "environment_variable": variable_notice(rollout.flag, current()),
-        "gates": [
-            {"name": gate.name, "status": gate.status, "reason": gate.reason, "evidence": dict(gate.evidence)}
-            for gate in gates
-        ],
-    }
+@bp.get("/<flag>/approvals")
+@require_role("viewer")
+def approvals_view(flag: str) -> ResponseReturnValue:
+    """Those who approve the next step as the rollout and its plan stand."""
+    with read_only() as session:
+        return jsonify({"approvals": _approvals(approvals.given(session, rollouts.find(session, flag)))})
 
 
-def refused(refusal: Refusal) -> Problem:
-    """The problem that a refusal becomes: 422 where the request lacks something, 409 where the rollout does."""
-    code = refusal.reasons[0].code
-    reasons = [{"code": reason.code, "sentence": reason.sentence} for reason in refusal.reasons]
-    return Problem(422 if code == "REASON_REQUIRED" else 409, code, refusal.sentence, reasons=reasons)
+@bp.post("/<flag>/approve")
+@require_role("operator")
+@openapi_doc(body=Request)
+def approve(flag: str) -> ResponseReturnValue:
+    """An approval of the next step, by somebody who did not make the plan."""
+    body, role = _body(), _role()
+    with transaction() as session:
+        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        found = rollouts.find(session, flag)
+        given = approvals.approve(session, found, change, role=role, expected_version=body.expectedVersion)
+        return jsonify({"approvals": _approvals(given)})
+
+
+@bp.post("/<flag>/archive")
+@require_role("owner")
+@openapi_doc(body=ArchiveRequest)
+def archive_view(flag: str) -> ResponseReturnValue:
+    """Off everywhere and out of every SDK; the rollout is complete or rolled back before."""
+    body = ArchiveRequest.model_validate(request.get_json())
+    return _change(
+        archive.archive,
+        flag,
+        body.reason,
+        expected_version=body.expectedVersion,
+        confirm_losing=body.confirmLosing,
+    )
+
+
+@bp.post("/<flag>/revive")
+@require_role("owner")
+@openapi_doc(body=Request)
+def revive(flag: str) -> ResponseReturnValue:
+    """Back into SDKs, off until it is armed again."""
+    body = _body()
+    return _change(archive.revive, flag, body.reason, expected_version=body.expectedVersion)
+
+
+@bp.delete("/<flag>")
+@require_role("owner")
+@openapi_doc(body=Request)
+def delete(flag: str) -> ResponseReturnValue:
+    """An archived flag removed with its plans, so that its name is free."""
+    body = _body()
+    return _change(archive.delete, flag, body.reason, expected_version=body.expectedVersion)
 
 
 def init_app(app: Flask) -> None:
@@ -160,6 +216,17 @@ def _change(use_case: Callable[..., Decision], flag: str, reason: str = "", **op
         if isinstance(decision, Refusal):
             raise refused(decision)
         return jsonify(rollouts.summary(decision.after))
+
+
+def _approvals(given: list[Approval]) -> list[dict[str, object]]:
+    return [
+        {"actor": each.actor, "role": each.role, "reason": each.reason, "at": each.at.isoformat()} for each in given
+    ]
+
+
+def _role() -> str:
+    caller = current_principal()
+    return str(caller.role) if isinstance(caller, Principal) and caller.role else ""
 
 
 def _body() -> Request:

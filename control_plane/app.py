@@ -5,8 +5,9 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import api, migrations, schema_check, schemas
+from control_plane import api, http_checks, migrations, move_job, schema_check, schemas
 from control_plane.checklists import application as checklists
+from control_plane.plans import api as plans_api
 from control_plane.platform import problems
 from control_plane.platform.auth import accounts, authorization
 from control_plane.platform.db import database, pooler
@@ -53,6 +54,9 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     with app.app_context():
         _upgrade_schema(app, may_wait=schema_may_wait)
         api.init_app(app)
+        plans_api.init_app(app)
+        http_checks.init_app(app)
+        move_job.init_app(app)
         schemas.init_app(app)
         schema_check.init_app(app)
         checklists.init_app(app)

@@ -3,35 +3,39 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
 import click
-import yaml
 from flask import Flask
-from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from control_plane import bootstrap, migrations, rollouts, store
+from control_plane import answers, bootstrap, migrations, move_job, rollouts
 from control_plane.accounts_cli import token, user
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit_cli import audit_group
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.cli import checklist_group
-from control_plane.checklists.guide import guide_plan
+from control_plane.cli_options import (
+    accepted,
+    change_rollout,
+    confirm_losing_option,
+    flag_option,
+    line,
+    reason_option,
+)
 from control_plane.environment_variable import variable_notice
+from control_plane.flag_cli import approve_command, archive_command, delete_command, list_command, revive_command
 from control_plane.gates import GateResult
 from control_plane.phases import FLAG, Rollout
+from control_plane.plans.cli import plan_group
 from control_plane.platform import private_files, start_checks
 from control_plane.platform.db import database, errors, pooler
 from control_plane.platform.observability import prometheus_multiprocess
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import (
-    CommandFailed,
     actor,
     echo_result,
     in_application,
@@ -41,11 +45,6 @@ from control_plane.platform.runtime.cli_support import (
 )
 from control_plane.platform.settings import Settings, SettingsError, current
 from control_plane.server import check_port, serve
-from control_plane.transitions import Decision, Refusal
-
-flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
-confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Go on although users lose the flag by it.")
-reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
 @click.group()
@@ -78,12 +77,12 @@ def _prepare(app: Flask, settings: Settings) -> list[str]:
     with app.app_context():
         with database.transaction() as session:
             made = bootstrap.bootstrap(session, datetime.now(UTC))
-            line = _line(rollouts.find(session, FLAG))
+            stands = line(rollouts.find(session, FLAG))
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
     password = made.owner_password
     sign_in = f"Sign in   owner / {password}   (shown once; `rollout account add` makes more people)"
     notice = variable_notice(FLAG, settings)
-    return [*([sign_in] if password else []), f"Rollout   {line}", *([f"Note      {notice}"] if notice else [])]
+    return [*([sign_in] if password else []), f"Rollout   {stands}", *([f"Note      {notice}"] if notice else [])]
 
 
 @rollout.command("status")
@@ -96,43 +95,15 @@ def status_command(*, flag: str, as_json: bool) -> None:
     with database.read_only() as session:
         found = rollouts.find(session, flag)
         gates = rollouts.gates(session, found, now)
+        move = move_job.planned_move(session, found, now, clocks_apart=move_job.clocks_apart(session))
     notice = variable_notice(flag, current())
     document = rollouts.summary(found) | {
         "environment_variable": notice,
         "gates": [{"name": gate.name, "status": gate.status, "reason": gate.reason} for gate in gates],
+        "next_move": answers.move_document(move),
     }
-    echo_result(
-        document, "\n".join([_line(found), *([notice] if notice else []), *map(_gate_line, gates)]), as_json=as_json
-    )
-
-
-@rollout.command("plan")
-@flag_option
-@click.option("--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A plan as YAML.")
-@click.option("--new-signups-after", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="Default: now. UTC.")
-@confirm_losing_option
-@json_option
-@in_application
-def plan_command(
-    *, flag: str, path: Path | None, new_signups_after: datetime | None, confirm_losing: bool, as_json: bool
-) -> None:
-    """Show the plan of a rollout, or make the rollout if there is none: the guide's four phases, or FILE's."""
-    now = datetime.now(UTC)
-    after = (new_signups_after or now).replace(tzinfo=UTC)
-    with database.transaction() as session:
-        found = store.load(session, flag)
-        if found is None:
-            try:
-                wanted = store.plan_from_json(yaml.safe_load(path.read_text())) if path else guide_plan(after)
-            except (ValidationError, yaml.YAMLError) as error:
-                raise CommandFailed(f"{path} is no plan: {error}") from error
-            found = _changed(
-                rollouts.plan(
-                    session, flag, wanted, ChangeContext(now, actor(), "Planned."), confirm_losing=confirm_losing
-                )
-            )
-    lines = [_line(found)] + [f"  {p.name:14} {p.title}: {', '.join(map(str, p.steps))} %" for p in found.plan.phases]
-    echo_result(rollouts.summary(found) | {"plan": store.plan_to_json(found.plan)}, "\n".join(lines), as_json=as_json)
+    lines = [line(found), *([notice] if notice else []), *map(_gate_line, gates), f"Next      {move.sentence}"]
+    echo_result(document, "\n".join(lines), as_json=as_json)
 
 
 @rollout.command("advance")
@@ -148,7 +119,9 @@ def plan_command(
 @in_application
 def advance_command(*, flag: str, approval: str, confirm_losing: bool, as_json: bool) -> None:
     """One step up, if every gate is open."""
-    _change(flag, rollouts.advance, as_json=as_json, versioned=True, approval=approval, confirm_losing=confirm_losing)
+    change_rollout(
+        flag, rollouts.advance, as_json=as_json, versioned=True, approval=approval, confirm_losing=confirm_losing
+    )
 
 
 @rollout.command("hold")
@@ -158,7 +131,7 @@ def advance_command(*, flag: str, approval: str, confirm_losing: bool, as_json: 
 @in_application
 def hold_command(*, flag: str, reason: str, as_json: bool) -> None:
     """Keep the exposure and refuse to advance."""
-    _change(flag, rollouts.hold, as_json=as_json, reason=reason)
+    change_rollout(flag, rollouts.hold, as_json=as_json, reason=reason)
 
 
 @rollout.command("resume")
@@ -168,7 +141,7 @@ def hold_command(*, flag: str, reason: str, as_json: bool) -> None:
 @in_application
 def resume_command(*, flag: str, reason: str, as_json: bool) -> None:
     """End a hold."""
-    _change(flag, rollouts.resume, as_json=as_json, reason=reason)
+    change_rollout(flag, rollouts.resume, as_json=as_json, reason=reason)
 
 
 @rollout.command("step-back")
@@ -178,7 +151,7 @@ def resume_command(*, flag: str, reason: str, as_json: bool) -> None:
 @in_application
 def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
     """One step down; those added last leave first."""
-    _change(flag, rollouts.step_back, as_json=as_json, versioned=True, reason=reason)
+    change_rollout(flag, rollouts.step_back, as_json=as_json, versioned=True, reason=reason)
 
 
 @rollout.command("rollback")
@@ -192,10 +165,10 @@ def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
     def roll_back(session: Session) -> Rollout:
         decision = rollouts.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
         found = rollouts.find(session, flag)
-        return found if found.latched else _changed(decision)
+        return found if found.latched else accepted(decision)
 
     found = retry_while_locked(roll_back)
-    echo_result(rollouts.summary(found), _line(found), as_json=as_json)
+    echo_result(rollouts.summary(found), line(found), as_json=as_json)
 
 
 @rollout.command("rearm")
@@ -205,7 +178,7 @@ def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
 @in_application
 def rearm_command(*, flag: str, reason: str, as_json: bool) -> None:
     """A new attempt at the lowest step, after the cool-down."""
-    _change(flag, rollouts.rearm, as_json=as_json, versioned=True, reason=reason)
+    change_rollout(flag, rollouts.rearm, as_json=as_json, versioned=True, reason=reason)
 
 
 @rollout.group("db")
@@ -222,6 +195,9 @@ def upgrade_command(*, as_json: bool) -> None:
     echo_result({"version": head}, f"The database is at version {head}.", as_json=as_json)
 
 
+rollout.add_command(plan_group)
+for command in (list_command, approve_command, archive_command, revive_command, delete_command):
+    rollout.add_command(command)
 rollout.add_command(audit_group)
 rollout.add_command(checklist_group)
 rollout.add_command(token)
@@ -260,35 +236,6 @@ def main() -> None:
 def _fail(sentence: str) -> NoReturn:
     click.echo(f"Error: {sentence}", err=True)
     sys.exit(1)
-
-
-def _change(
-    flag: str,
-    use_case: Callable[..., Decision],
-    *,
-    as_json: bool,
-    reason: str = "",
-    versioned: bool = False,
-    **options: object,
-) -> None:
-    def change(session: Session) -> Rollout:
-        version = {"expected_version": rollouts.find(session, flag).version} if versioned else {}
-        context = ChangeContext(datetime.now(UTC), actor(), reason)
-        return _changed(use_case(session, flag, context, **version, **options))
-
-    found = retry_while_locked(change)
-    echo_result(rollouts.summary(found), _line(found), as_json=as_json)
-
-
-def _changed(decision: Decision) -> Rollout:
-    if isinstance(decision, Refusal):
-        raise CommandFailed(decision.sentence)
-    return decision.after
-
-
-def _line(found: Rollout) -> str:
-    where = f"{found.phase.title}, {found.percentage} %"
-    return f"{found.flag}: {where}, {found.state.replace('_', ' ')} since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _gate_line(gate: GateResult) -> str:

@@ -1,17 +1,18 @@
-"""What a step takes from users who have the flag: found by the package that evaluates flags, confirmed by a person."""
+"""What a change takes from users who have the flag: found by the package that evaluates flags; people confirm it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from control_plane.phases import Position, Rollout, position_after
+from control_plane.phases import Rollout, position_after
 from control_plane.platform.extensions import AppState
 from control_plane.transitions import LOSES_USERS, Loss, Reason
 
-LossQuery = Callable[[Session, Rollout, Position, datetime], Loss | None]
-"""Counts who would lose the flag by going to a position; None where it is certain that nobody does."""
+LossQuery = Callable[[Session, Rollout, Rollout, datetime], Loss | None]
+"""Counts who would lose the flag from one state of a rollout to another; None where it is certain that nobody does."""
 
 LOSS_QUERY = AppState[LossQuery | None]("loss_query", lambda: None)
 
@@ -23,8 +24,14 @@ def register_loss_query(query: LossQuery) -> None:
 
 def loss_by_advance(session: Session, rollout: Rollout, now: datetime) -> Loss | None:
     """Return the loss by the next step; None where nobody can lose."""
-    query, position = LOSS_QUERY.get(), position_after(rollout.plan, rollout.position)
-    return query(session, rollout, position, now) if query and position else None
+    position = position_after(rollout.plan, rollout.position)
+    return loss_between(session, rollout, replace(rollout, position=position), now) if position else None
+
+
+def loss_between(session: Session, before: Rollout, after: Rollout, now: datetime) -> Loss | None:
+    """Return the loss by a change of the position or the plan; None where nobody can lose."""
+    query = LOSS_QUERY.get()
+    return query(session, before, after, now) if query else None
 
 
 def split_confirmed(reasons: list[Reason], *, confirm_losing: bool) -> tuple[list[Reason], dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The tables of the rollout: one row per flag with a phase plan."""
+"""The tables of the rollout: one row per flag with a phase plan, and every plan that it has had."""
 
 from datetime import datetime
 
@@ -24,3 +24,45 @@ class RolloutRow(Base):
     state_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state_reason: Mapped[str] = mapped_column(Text)
     held_by_guard: Mapped[bool] = mapped_column(Boolean)
+    plan_version: Mapped[int] = mapped_column(Integer)
+    archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    stepped_back_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PlanVersionRow(Base):
+    """A plan as it was from one change to the next: who made it, when and why."""
+
+    __tablename__ = "rollout_plan_version"
+
+    flag: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plan: Mapped[dict[str, object]] = mapped_column(JSON)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+
+
+class ApprovalRow(Base):
+    """An approval of one advance: of this plan, from the step that was entered at this moment."""
+
+    __tablename__ = "rollout_approval"
+
+    flag: Mapped[str] = mapped_column(Text, primary_key=True)
+    plan_version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    entered_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    actor: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class HttpCheckRow(Base):
+    """What the address of a check answered last."""
+
+    __tablename__ = "rollout_http_check"
+
+    url: Mapped[str] = mapped_column(Text, primary_key=True)
+    status: Mapped[int] = mapped_column(Integer, primary_key=True)
+    passed: Mapped[bool] = mapped_column(Boolean)
+    sentence: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -3,19 +3,18 @@
 Pure values, no clock and no I/O. `transitions.py` decides how one rollout becomes the next.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from itertools import pairwise
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ConfigDict
 
 from control_plane.audiences.base import AudienceKind, audience_kind, known_audience
 from control_plane.audiences.constraint import Constraint
 from control_plane.audiences.exposure import PRODUCTION, Exposure
-from control_plane.checklists.checklist import Checklist, checklist_errors
+from control_plane.checklists.checklist import Checklist
+from control_plane.phase_gates import NO_GATES, AdvanceMode, OnBreach, PhaseGates, Schedule
 
 __all__ = [
     "FLAG",
@@ -24,6 +23,7 @@ __all__ = [
     "PRODUCTION",
     "AudienceKind",
     "Exposure",
+    "FlagType",
     "Phase",
     "Plan",
     "Position",
@@ -34,7 +34,6 @@ __all__ = [
     "exposure_at",
     "new_rollout",
     "phase_names",
-    "plan_errors",
     "position_after",
     "position_before",
     "positions",
@@ -42,7 +41,6 @@ __all__ = [
 
 FLAG = "ENABLE_CREDITS_V2"
 PRE_PRODUCTION = ("development", "staging")
-HIGHEST_RISK = 0.2
 
 
 class RolloutState(StrEnum):
@@ -54,12 +52,24 @@ class RolloutState(StrEnum):
     COMPLETE = "complete"
 
 
+class FlagType(StrEnum):
+    """What a flag is for, in Unleash's words."""
+
+    RELEASE = "release"
+    EXPERIMENT = "experiment"
+    OPERATIONAL = "operational"
+    KILL_SWITCH = "kill-switch"
+    PERMISSION = "permission"
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """One audience, opened in ascending percentages; each step soaks before the next may follow.
 
     `audience` names a kind that is registered in `control_plane/audiences/`.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     title: str
@@ -79,15 +89,30 @@ class Phase:
     """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
     constraints: tuple[Constraint, ...] = ()
     """What a customer has to be, in a phase of attributes: every one of these."""
+    planned_start: date | None = None
+    """The day on which the phase should begin; later than that is late."""
+    advance: AdvanceMode | Schedule = AdvanceMode.BY_HAND
+    """How its steps are left: by a person, at local times, or by themselves. Never past a gate that is not open."""
+    gates: PhaseGates = NO_GATES
+    unknown_may_be_approved: bool = True
+    """Whether a named person may pass a gate that can't tell yet."""
+    on_breach: OnBreach = OnBreach.ROLL_BACK
+    """What the guard does first about a breach that is the candidate's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Phases in order. `new_signups_after` is a fixed instant, so nobody ages out of the cohort."""
+    """Phases in order, and what people call the flag by. `new_signups_after` is fixed, so nobody ages out of it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     phases: tuple[Phase, ...]
     new_signups_after: datetime
     checklists: tuple[Checklist, ...] = ()
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    type: FlagType = FlagType.RELEASE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,6 +140,15 @@ class Rollout:
     state_changed_at: datetime
     state_reason: str
     held_by_guard: bool = False
+    plan_version: int = 1
+    """The number of the plan among all that the rollout has had."""
+    archived_at: datetime | None = None
+    stepped_back_at: datetime | None = None
+    """When the guard last stepped back instead of rolling back."""
+
+    @property
+    def archived(self) -> bool:
+        return self.archived_at is not None
 
     @property
     def phase(self) -> Phase:
@@ -232,53 +266,3 @@ def default_plan(new_signups_after: datetime) -> Plan:
         ),
         new_signups_after=new_signups_after,
     )
-
-
-def plan_errors(plan: Plan) -> list[str]:
-    """Every reason why `plan` can't be run, as sentences; empty when it can."""
-    mistakes = [] if plan.phases else ["A plan needs at least one phase."]
-    if plan.new_signups_after.tzinfo is None:
-        mistakes.append("new_signups_after needs a time zone; write it as 2026-01-01T00:00:00Z.")
-    names = [phase.name for phase in plan.phases]
-    mistakes += [f"Phase name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1]
-    for phase in plan.phases:
-        mistakes += _phase_errors(phase)
-    mistakes += checklist_errors(plan.checklists, names)
-    if all(phase.steps for phase in plan.phases):
-        mistakes += _idle_phases(plan)
-    return mistakes
-
-
-def _idle_phases(plan: Plan) -> Iterator[str]:
-    """Name each phase that would let nobody in: it would wait, and prove nothing."""
-    environments = {PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
-    for before, after in pairwise(positions(plan)):
-        phase = plan.phases[after.phase]
-        pairs = [(exposure_at(plan, before, each), exposure_at(plan, after, each)) for each in environments]
-        # One that takes somebody out is not idle, but a person has to confirm it.
-        if after.step == 0 and not any(new.adds_somebody_to(old) or old.adds_somebody_to(new) for old, new in pairs):
-            yield (
-                f"Phase {phase.name!r} adds nobody to the phases before it: audiences may follow in any "
-                "order in which exposure grows, each at most once but with more users."
-            )
-
-
-def _phase_errors(phase: Phase) -> list[str]:
-    mistakes = []
-    if not phase.steps or list(phase.steps) != sorted(set(phase.steps)):
-        mistakes.append(f"Phase {phase.name!r}: steps must ascend, each once.")
-    if any(not 1 <= step <= 100 for step in phase.steps):
-        mistakes.append(f"Phase {phase.name!r}: a step is a whole percentage from 1 to 100.")
-    mistakes += [f"Phase {phase.name!r}: {error}" for error in audience_kind(phase.audience).errors(phase)]
-    if PRODUCTION in phase.environments:
-        mistakes.append(
-            f"Phase {phase.name!r}: production can't be an environment here; its users come in by audiences."
-        )
-    caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)
-    if any(cap is not None and cap < 0 for cap in caps):
-        mistakes.append(f"Phase {phase.name!r}: a cap can't be negative.")
-    if phase.safety_risk is not None and not 0 < phase.safety_risk <= HIGHEST_RISK:
-        mistakes.append(f"Phase {phase.name!r}: safety_risk is above 0 and at most {HIGHEST_RISK}, a chance of 20 %.")
-    if phase.soak < timedelta(0):
-        mistakes.append(f"Phase {phase.name!r}: soak can't be negative.")
-    return mistakes

@@ -4,21 +4,52 @@ Each runs in the caller's transaction, so use cases compose and nothing is half 
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from control_plane import losses, store, transitions
-from control_plane.change_context import ChangeContext, Evidence
+from control_plane.change_context import ChangeContext
+from control_plane.gate_kinds import plan_gates
 from control_plane.gates import GateResult, GateStatus, soak_gate
-from control_plane.phases import Plan, Rollout, new_rollout, plan_errors
+from control_plane.phases import Plan, Rollout, new_rollout
+from control_plane.plan_errors import flag_name_errors, plan_errors
 from control_plane.platform.auth import audit
 from control_plane.platform.extensions import AppState
-from control_plane.platform.runtime import change_feed
+from control_plane.publication import (
+    TOPIC,
+    RolloutChanged,
+    apply,
+    on_change,
+    publish,
+    record,
+    register_audit_context,
+    summary,
+)
 from control_plane.transitions import Action, Decision, Reason, Refusal, Transition
 
-TOPIC = "rollout"
+__all__ = [
+    "TOPIC",
+    "RolloutChanged",
+    "advance",
+    "find",
+    "gates",
+    "hold",
+    "latch_restored",
+    "on_change",
+    "plan",
+    "rearm",
+    "rearm_gates",
+    "register_audit_context",
+    "register_gate",
+    "register_plan_check",
+    "register_rearm_gate",
+    "resume",
+    "roll_back",
+    "step_back",
+    "summary",
+]
 
 Gate = Callable[[Session, Rollout, datetime], GateResult]
 """Answers whether a rollout may advance; registered by the packages above through `register_gate`."""
@@ -27,26 +58,8 @@ PlanCheck = Callable[[Session, str, Plan], list[Reason]]
 """Reasons against a new plan for a flag; registered by the packages above through `register_plan_check`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutChanged:
-    """A change of a rollout, for the listeners in its transaction."""
-
-    action: Action
-    after: Rollout
-    context: ChangeContext
-
-
-ChangeListener = Callable[[Session, RolloutChanged], None]
-"""Told of every change in its own transaction; registered by the packages above through `on_change`."""
-
-
-AuditContextProvider = Callable[[Session, Rollout], Evidence]
-"""What is known of a rollout as it changes; registered by the packages above through `register_audit_context`."""
-
 ADVANCE_GATES = AppState[dict[str, Gate]]("advance_gates", dict)
 REARM_GATES = AppState[dict[str, Gate]]("rearm_gates", dict)
-CHANGE_LISTENERS = AppState[dict[str, ChangeListener]]("change_listeners", dict)
-AUDIT_CONTEXT_PROVIDERS = AppState[dict[str, AuditContextProvider]]("audit_context_providers", dict)
 PLAN_CHECKS = AppState[dict[str, PlanCheck]]("plan_checks", dict)
 
 
@@ -72,20 +85,13 @@ def register_plan_check(name: str, check: PlanCheck) -> None:
     PLAN_CHECKS.get()[name] = check
 
 
-def on_change(name: str, listener: ChangeListener) -> None:
-    """Let `listener` take part in the transaction of every change; what it raises undoes the change."""
-    CHANGE_LISTENERS.get()[name] = listener
-
-
-def register_audit_context(name: str, provider: AuditContextProvider) -> None:
-    """Let every change's audit entry carry what `provider` returns, under `name`."""
-    AUDIT_CONTEXT_PROVIDERS.get()[name] = provider
-
-
-def gates(session: Session, rollout: Rollout, now: datetime, *, but: Collection[str] = ()) -> list[GateResult]:
-    """Evaluate every gate of an advance, the soak time first; skip those named in `but`."""
+def gates(
+    session: Session, rollout: Rollout, now: datetime, *, but: Collection[str] = (), asker: str = ""
+) -> list[GateResult]:
+    """Evaluate every gate of an advance that `asker` asks for, the soak time first; skip those named in `but`."""
     evaluated = [gate for name, gate in ADVANCE_GATES.get().items() if name not in but]
-    return [soak_gate(rollout, now), *(gate(session, rollout, now) for gate in evaluated)]
+    planned = plan_gates(session, rollout, now, asker)
+    return [soak_gate(rollout, now), *planned, *(gate(session, rollout, now) for gate in evaluated)]
 
 
 def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
@@ -103,16 +109,25 @@ def find(session: Session, flag: str) -> Rollout:
 
 def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, confirm_losing: bool = False) -> Decision:
     """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
-    found = [Reason("PLAN_INVALID", sentence) for sentence in plan_errors(plan)] or _objections(session, flag, plan)
-    mistakes, evidence = losses.split_confirmed(found, confirm_losing=confirm_losing)
-    if store.load(session, flag) is not None:
-        mistakes.append(Reason("ROLLOUT_EXISTS", f"{flag} has a rollout already."))
+    if unnameable := [Reason("INVALID_FLAG_NAME", sentence) for sentence in flag_name_errors(flag)]:
+        return Refusal(Action.PLAN, tuple(unnameable))
+    mistakes, evidence = losses.split_confirmed(plan_objections(session, flag, plan), confirm_losing=confirm_losing)
+    if (existing := store.load(session, flag)) is not None:
+        mistakes.append(_exists(existing))
     if mistakes:
         return Refusal(Action.PLAN, tuple(mistakes))
-    rollout = new_rollout(flag, plan, now=change.now, reason=change.reason)
+    rollout = _beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
     store.add(session, rollout)
-    _publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
+    store.add_plan_version(session, rollout, change)
+    publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
     return Transition(Action.PLAN, rollout, rollout, change.reason)
+
+
+def plan_objections(session: Session, flag: str, plan: Plan) -> list[Reason]:
+    """Return everything that speaks against a plan for `flag`: its mistakes, else what the packages above object to."""
+    if mistakes := plan_errors(plan):
+        return [Reason("PLAN_INVALID", sentence) for sentence in mistakes]
+    return [reason for check in PLAN_CHECKS.get().values() for reason in check(session, flag, plan)]
 
 
 def advance(
@@ -140,7 +155,8 @@ def advance(
     # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
     # meanwhile.
     rollout = find(session, flag)
-    results, loss = gates(session, rollout, change.now), losses.loss_by_advance(session, rollout, change.now)
+    results = gates(session, rollout, change.now, asker=change.actor)
+    loss = losses.loss_by_advance(session, rollout, change.now)
     unconfirmed = None if confirm_losing else loss
     decision = transitions.decide_advance(
         rollout, results, now=change.now, expected_version=expected_version, approval=approval, unconfirmed=unconfirmed
@@ -150,7 +166,7 @@ def advance(
         evidence["approved_by"] = {"actor": change.actor, "reason": approval}
     if loss:
         evidence["confirmed_losing"] = {"actor": change.actor, **loss.documented}
-    return _apply(session, decision, replace(change, evidence=evidence))
+    return apply(session, decision, replace(change, evidence=evidence))
 
 
 def step_back(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
@@ -158,21 +174,21 @@ def step_back(session: Session, flag: str, change: ChangeContext, *, expected_ve
     decision = transitions.decide_step_back(
         find(session, flag), now=change.now, expected_version=expected_version, reason=change.reason
     )
-    return _apply(session, decision, change)
+    return apply(session, decision, change)
 
 
 def hold(session: Session, flag: str, change: ChangeContext, *, lasting: bool = False) -> Decision:
     """Stop advancing. With evidence it is the guard that holds and releases again, unless the hold is `lasting`."""
     by_guard = change.evidence is not None and not lasting
     decision = transitions.decide_hold(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
-    return _apply(session, decision, change)
+    return apply(session, decision, change)
 
 
 def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
     """End a hold; with evidence it is the guard that ends its own."""
     by_guard = change.evidence is not None
     decision = transitions.decide_resume(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
-    return _apply(session, decision, change)
+    return apply(session, decision, change)
 
 
 def roll_back(session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None) -> Decision:
@@ -181,8 +197,8 @@ def roll_back(session: Session, flag: str, change: ChangeContext, *, attempt: in
     decision = transitions.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt)
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
-        _record(session, Action.ROLL_BACK, rollout, rollout, change)
-    return _apply(session, decision, change)
+        record(session, Action.ROLL_BACK, rollout, rollout, change)
+    return apply(session, decision, change)
 
 
 def rearm(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
@@ -192,7 +208,7 @@ def rearm(session: Session, flag: str, change: ChangeContext, *, expected_versio
     decision = transitions.decide_rearm(
         rollout, results, now=change.now, expected_version=expected_version, reason=change.reason
     )
-    return _apply(session, decision, change)
+    return apply(session, decision, change)
 
 
 def latch_restored(session: Session, flag: str, replaced: Rollout | None, change: ChangeContext) -> Rollout:
@@ -204,61 +220,21 @@ def latch_restored(session: Session, flag: str, replaced: Rollout | None, change
     if store.load(session, flag) is None and replaced is not None:
         store.add(session, replaced)
     decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
-    _apply(session, decision, change)
+    apply(session, decision, change)
     return decision.after
 
 
-def summary(rollout: Rollout) -> dict[str, object]:
-    """Return the fields of a rollout that the audit trail and the API show."""
-    return {
-        "flag": rollout.flag,
-        "version": rollout.version,
-        "attempt": rollout.attempt,
-        "state": rollout.state.value,
-        "phase": rollout.phase.name,
-        "percentage": rollout.percentage,
-        "entered_at": rollout.entered_at.isoformat(),
-        "state_reason": rollout.state_reason,
-    }
+def _beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
+    """Count on from a deleted rollout of the same name: forms and evidence of that one say nothing about this one."""
+    entries = audit.latest(session, subject=f"rollout:{rollout.flag}")
+    deleted = next((entry.after for entry in entries if entry.action == f"rollout.{Action.DELETE}"), None)
+    if deleted is None:
+        return rollout
+    return replace(rollout, version=deleted["version"] + 1, attempt=deleted["attempt"] + 1)
 
 
-def _objections(session: Session, flag: str, plan: Plan) -> list[Reason]:
-    return [reason for check in PLAN_CHECKS.get().values() for reason in check(session, flag, plan)]
-
-
-def _apply(session: Session, decision: Decision, change: ChangeContext) -> Decision:
-    if isinstance(decision, Refusal):
-        return decision
-    before, after = decision.before, decision.after
-    if not store.compare_and_set(session, after, expected_version=before.version):
-        # Losing a race is a normal outcome: somebody else changed the rollout while we decided.
-        lost = Reason("VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
-        return Refusal(decision.action, (lost,))
-    _publish(session, decision.action, before, after, replace(change, reason=decision.reason))
-    return decision
-
-
-def _publish(session: Session, action: Action, before: Rollout | None, after: Rollout, change: ChangeContext) -> None:
-    # About the rollout as it was when somebody decided, although its row has changed by now.
-    change = replace(change, evidence={**(change.evidence or {}), **_audit_context(session, before or after)})
-    _record(session, action, before, after, change)
-    change_feed.publish(session, TOPIC, after.flag, now=change.now)
-    # In the same transaction: the notification that a listener queues exists exactly if the change does.
-    for listener in CHANGE_LISTENERS.get().values():
-        listener(session, RolloutChanged(action, after, change))
-
-
-def _audit_context(session: Session, rollout: Rollout) -> dict[str, object]:
-    """Collect what is known at the moment of a change, whoever makes it."""
-    return {name: dict(provider(session, rollout)) for name, provider in AUDIT_CONTEXT_PROVIDERS.get().items()}
-
-
-def _record(session: Session, action: Action, before: Rollout | None, after: Rollout, change: ChangeContext) -> None:
-    audit.record(
-        session,
-        change,
-        action=f"rollout.{action}",
-        subject=f"rollout:{after.flag}",
-        before=summary(before) if before else None,
-        after={**summary(after), "evidence": dict(change.evidence or {})},
-    )
+def _exists(rollout: Rollout) -> Reason:
+    if rollout.archived:
+        sentence = f"{rollout.flag} is archived; revive it, or delete it to use its name again."
+        return Reason("ROLLOUT_ARCHIVED", sentence)
+    return Reason("ROLLOUT_EXISTS", f"{rollout.flag} has a rollout already.")

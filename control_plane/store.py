@@ -1,16 +1,32 @@
-"""All SQL of the rollout."""
+"""All SQL of the rollout and its plans."""
 
 import typing
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Table, Text, bindparam, cast, select, update
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from control_plane.models import RolloutRow
+from control_plane.change_context import ChangeContext
+from control_plane.models import ApprovalRow, PlanVersionRow, RolloutRow
 from control_plane.phases import Plan, Position, Rollout, RolloutState
 from control_plane.platform.db.database import execute_core, rowcount_of
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVersion:
+    """A plan as it was from one change to the next."""
+
+    number: int
+    at: datetime
+    actor: str
+    reason: str
+    plan: Plan
+
 
 PLAN = TypeAdapter(Plan)
 TABLE = typing.cast(Table, RolloutRow.__table__)
@@ -48,6 +64,34 @@ def compare_and_set(session: Session, after: Rollout, *, expected_version: int) 
     return rowcount_of(session, statement) == 1
 
 
+def add_plan_version(session: Session, rollout: Rollout, change: ChangeContext) -> None:
+    """Keep the plan that `rollout` has from now on, with who made it and why."""
+    row = {"flag": rollout.flag, "number": rollout.plan_version, "plan": plan_to_json(rollout.plan)}
+    session.add(PlanVersionRow(**row, at=change.now, actor=change.actor, reason=change.reason))
+    session.flush()
+
+
+def plan_version(session: Session, flag: str, number: int) -> PlanVersion | None:
+    """Return one plan that the rollout has had."""
+    row = session.get(PlanVersionRow, (flag, number))
+    return PlanVersion(row.number, row.at, row.actor, row.reason, plan_from_json(row.plan)) if row else None
+
+
+def plan_versions(session: Session, flag: str) -> list[PlanVersion]:
+    """Return every plan that the rollout has had, the newest first."""
+    query = select(PlanVersionRow).where(PlanVersionRow.flag == flag).order_by(PlanVersionRow.number.desc())
+    return [
+        PlanVersion(row.number, row.at, row.actor, row.reason, plan_from_json(row.plan))
+        for row in session.scalars(query)
+    ]
+
+
+def delete(session: Session, flag: str) -> None:
+    """Remove a rollout with its plans and approvals."""
+    for row in (ApprovalRow, PlanVersionRow, RolloutRow):
+        session.execute(sql_delete(row).where(row.flag == flag))
+
+
 def plan_from_json(value: object) -> Plan:
     """A plan from its JSON form; pydantic's ValidationError names what is wrong."""
     return PLAN.validate_python(value)
@@ -59,7 +103,7 @@ def plan_to_json(plan: Plan) -> dict[str, object]:
     return encoded
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _known_plan(text: str) -> Plan:
     """A plan once validated, since the guard loads it every second and a plan hardly ever changes."""
     return PLAN.validate_json(text)
@@ -77,6 +121,9 @@ def _columns(rollout: Rollout) -> dict[str, object]:
         "state_changed_at": rollout.state_changed_at,
         "state_reason": rollout.state_reason,
         "held_by_guard": rollout.held_by_guard,
+        "plan_version": rollout.plan_version,
+        "archived_at": rollout.archived_at,
+        "stepped_back_at": rollout.stepped_back_at,
     }
 
 
@@ -92,4 +139,7 @@ def _rollout(row: Any) -> Rollout:
         state_changed_at=row.state_changed_at,
         state_reason=row.state_reason,
         held_by_guard=row.held_by_guard,
+        plan_version=row.plan_version,
+        archived_at=row.archived_at,
+        stepped_back_at=row.stepped_back_at,
     )

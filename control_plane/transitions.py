@@ -27,6 +27,10 @@ class Action(StrEnum):
     RESUME = "resume"
     ROLL_BACK = "roll_back"
     REARM = "rearm"
+    EDIT_PLAN = "edit_plan"
+    ARCHIVE = "archive"
+    REVIVE = "revive"
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,12 @@ class Loss:
 
     cohorts: tuple[str, ...]
     users: int
+    cause: str = "The next step"
 
     @property
     def reason(self) -> Reason:
-        """The refusal of a step that nobody confirmed."""
-        sentence = f"The next step takes the flag from {self.users:,} known users in production: "
+        """The refusal of a change that nobody confirmed."""
+        sentence = f"{self.cause} takes the flag from {self.users:,} known users in production: "
         return Reason(LOSES_USERS, f"{sentence}{' '.join(self.cohorts)} Confirm that users lose it if you want that.")
 
     @property
@@ -94,12 +99,15 @@ def decide_advance(
 
     `unconfirmed` is what users would lose by the step without anybody having confirmed it.
     """
-    reasons = _stale(rollout, expected_version) + _not_running(rollout)
+    reasons = stale(rollout, expected_version) + _not_running(rollout)
     if unconfirmed:
         reasons.append(unconfirmed.reason)
     for gate in gates:
         if gate.status is GateStatus.CLOSED:
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
+        elif gate.status is GateStatus.UNKNOWN and not rollout.phase.unknown_may_be_approved:
+            sentence = f"Gate {gate.name} can't tell yet, and the plan lets nobody pass it: {gate.reason}"
+            reasons.append(Reason("GATE_UNKNOWN", sentence))
         elif gate.status is GateStatus.UNKNOWN and not approval.strip():
             reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} can't tell yet: {gate.reason}"))
     if reasons:
@@ -113,7 +121,7 @@ def decide_advance(
 
 def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
     """One step down; those added last leave first."""
-    reasons = _stale(rollout, expected_version) + _needs_reason(reason) + _latched(rollout)
+    reasons = stale(rollout, expected_version) + needs_reason(reason) + _latched(rollout)
     previous = position_before(rollout.plan, rollout.position)
     if previous is None:
         reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
@@ -126,7 +134,7 @@ def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, 
 
 def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
     """Keep the exposure and refuse to advance. A person's hold is never weakened into the guard's."""
-    reasons = _needs_reason(reason) + _latched(rollout)
+    reasons = needs_reason(reason) + _latched(rollout)
     # A person may take over the guard's hold, which then no longer ends by itself; every other second hold changes
     # nothing.
     if rollout.state is RolloutState.HELD and (by_guard or not rollout.held_by_guard):
@@ -139,7 +147,7 @@ def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool 
 
 def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
     """End a hold. The guard ends only its own."""
-    reasons = _needs_reason(reason)
+    reasons = needs_reason(reason)
     if rollout.state is not RolloutState.HELD:
         reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state}, not held."))
     elif by_guard and not rollout.held_by_guard:
@@ -151,7 +159,7 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
 
 def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None) -> Decision:
     """Latch legacy for everybody, from every other state. A verdict on an earlier `attempt` changes nothing."""
-    reasons = _needs_reason(reason)
+    reasons = needs_reason(reason)
     if rollout.latched:
         reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
     # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new
@@ -191,7 +199,9 @@ def decide_rearm(
     rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, reason: str
 ) -> Decision:
     """A new attempt at the lowest step, after the cool-down and with no closed gate among `gates`."""
-    reasons = _stale(rollout, expected_version) + _needs_reason(reason)
+    reasons = stale(rollout, expected_version) + needs_reason(reason)
+    if rollout.archived:
+        reasons.append(Reason("ARCHIVED", f"{rollout.flag} is archived; revive it first."))
     if not rollout.latched:
         reasons.append(Reason("NOT_ROLLED_BACK", f"The rollout is {rollout.state}, not rolled back."))
     elif now < (ends := cool_down_ends(rollout)):
@@ -235,7 +245,8 @@ def _transition(
     return Transition(action, rollout, after, reason)
 
 
-def _stale(rollout: Rollout, expected_version: int) -> list[Reason]:
+def stale(rollout: Rollout, expected_version: int) -> list[Reason]:
+    """Return the refusal of whoever saw another version."""
     if rollout.version == expected_version:
         return []
     sentence = (
@@ -257,5 +268,6 @@ def _latched(rollout: Rollout) -> list[Reason]:
     return [Reason("ROLLED_BACK", "The rollout is rolled back; re-arm it first.")]
 
 
-def _needs_reason(reason: str) -> list[Reason]:
+def needs_reason(reason: str) -> list[Reason]:
+    """Return the refusal of a change without a reason."""
     return [] if reason.strip() else [Reason("REASON_REQUIRED", "Say why: a reason is required.")]

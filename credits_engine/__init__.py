@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from control_plane import blast_radius, rollouts, sample_ratio
+from control_plane import blast_radius, gate_kinds, rollouts, sample_ratio
 from control_plane.checklists.checks import register_check
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
@@ -16,7 +16,7 @@ from credits_engine.billing import schemas as billing_schemas
 from credits_engine.billing.checks import webhooks_check
 from credits_engine.billing.entitlements.sync import sync_account
 from credits_engine.load_test.check import load_test_check
-from credits_engine.migration import advance_check_job, advance_gate, checks
+from credits_engine.migration import advance_check_job, advance_gate, checks, restore_test
 from credits_engine.operations import account_books, execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
@@ -48,6 +48,7 @@ def init_app(app: Flask) -> None:
 def _register_with_rollouts() -> None:
     """Register all that a rollout asks the credits: before an advance, and of what v2 has served."""
     rollouts.register_gate(advance_gate.GATE, advance_gate.gate)
+    gate_kinds.register_last_run("restore_test", restore_test.last_run)
     blast_radius.register_impact_query(FLAG, guard_queries.impact)
     sample_ratio.register_ratio_query(guard_queries.sample_ratio)
 

@@ -4,9 +4,10 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.losses import register_loss_query
+from control_plane.plans.previews import register_change_query
 from control_plane.platform.settings import SETTINGS
 from flags import api, snapshot
-from flags.administration import losses, overrides, plan_checks
+from flags.administration import changes, losses, overrides, plan_checks
 from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory
 from flags.protocols import client_api, edge_api, frontend, ofrep, sse, streaming, wsgi_fast_path
 from flags.usage import reporter
@@ -22,8 +23,10 @@ def init_app(app: Flask) -> None:
     user_directory.init_app(app, settings)
     reporter.init_app(app)
     overrides.init_app(app)
+    rollouts.on_change("overrides", overrides.end_deleted)
     rollouts.register_plan_check("flags", plan_checks.plan_reasons)
     register_loss_query(losses.loss)
+    register_change_query(changes.changes)
     sse.init_app(app, settings)
     for routes in (api, client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)

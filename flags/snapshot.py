@@ -82,14 +82,20 @@ class Snapshots:
             self._leased = snapshot, guard_expires_at, leased
         return leased
 
-    def flags(self, session: Session, environment: str, revision: int) -> dict[str, RolloutFlag]:
-        """Every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it."""
+    def flags(
+        self, session: Session, environment: str, revision: int, *, archived: bool = True
+    ) -> dict[str, RolloutFlag]:
+        """Every flag under a rollout, read afresh but for the beta allowlist where nothing was announced of it.
+
+        Those that are `archived` are off for everybody; SDKs are not told of them.
+        """
         beta = self._members(session)
         return {
             rollout.flag: rollout_flag(
                 session, rollout, environment, revision=revision, beta=beta, override=self._override(rollout.flag)
             )
             for rollout in rollout_store.load_all(session)
+            if archived or not rollout.archived
         }
 
     def _load(self, session: Session, environment: str, revision: int) -> Snapshot:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.models import GuardDrill
+from control_plane.gates.recency import LastRun
 
 
 def add(
@@ -20,3 +21,9 @@ def add(
 def latest(session: Session, *, limit: int = 20) -> list[GuardDrill]:
     """The last drills, the newest first."""
     return list(session.scalars(select(GuardDrill).order_by(GuardDrill.id.desc()).limit(limit)))
+
+
+def last_run(session: Session) -> LastRun | None:
+    """Return when a drill was run last, and whether it passed; None before the first."""
+    found = next(iter(latest(session, limit=1)), None)
+    return LastRun(found.at, found.passed) if found else None

@@ -9,6 +9,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
+from pydantic import ConfigDict
+
 
 class Operator(StrEnum):
     """Unleash's operators."""
@@ -67,6 +69,8 @@ TEXT = {
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """One condition; several of a phase must all be met. A comparison takes exactly one of `values`."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     context_name: str
     operator: Operator

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from pydantic import ConfigDict
+
 CLOCK_SKEW = timedelta(minutes=1)
 """The leader's clock may be ahead of the one that reads the result."""
 
@@ -25,6 +27,8 @@ class ItemStatus(StrEnum):
 class ChecklistItem:
     """One thing to do. `check` names what looks by itself, as `kind` or `kind:argument`; empty where a person signs."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     name: str
     title: str
     check: str = ""
@@ -36,6 +40,8 @@ class Checklist:
 
     With `once` the signatures hold for every later attempt as well.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     title: str

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.gates.recency import LastRun
 from control_plane.platform.auth import audit
 from control_plane.platform.db import errors
 from control_plane.platform.db.database import db, read_only, transaction
@@ -64,6 +65,12 @@ def record(session: Session, steps: Sequence[Step], *, now: datetime, actor: str
     after = {"passed": passed, "steps": [asdict(step) for step in steps]}
     audit.record(session, ChangeContext(now, actor, "A restore test."), action=ACTION, subject=SUBJECT, after=after)
     return passed
+
+
+def last_run(session: Session) -> LastRun | None:
+    """Return when a test was run last, and whether it passed; None before the first."""
+    found = next(iter(audit.latest(session, subject=SUBJECT, limit=1)), None)
+    return LastRun(found.at, bool((found.after or {}).get("passed"))) if found else None
 
 
 def _recovered(copy: Settings, backup_path: Path, now: datetime) -> Iterator[Step]:

@@ -8,15 +8,14 @@ from itertools import pairwise
 from sqlalchemy.orm import Session
 
 from control_plane.phases import (
-    PRE_PRODUCTION,
     PRODUCTION,
-    Exposure,
     Plan,
     Position,
     Rollout,
     exposure_at,
     positions,
 )
+from control_plane.plan_edits import environments_of
 from control_plane.transitions import Loss
 from flags import store
 from flags.client_features.user_directory import USERS_MAX
@@ -32,36 +31,34 @@ ANY_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 def losing_steps(key: str, plan: Plan) -> Iterator[str]:
     """Name each step that would take the flag from somebody who has it after the step before, and the cohort."""
-    named = {environment for phase in plan.phases for environment in phase.environments}
     for before, after in pairwise(positions(plan)):
         phase = plan.phases[after.phase]
-        for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
+        for environment in environments_of(plan):
             here, there = (_flag_at(key, plan, position, environment) for position in (before, after))
             for sentence in violations(here, there, now=ANY_INSTANT):
                 yield f"{phase.title} at {phase.steps[after.step]} % would take {key} from users: {sentence}"
 
 
-def loss(session: Session, rollout: Rollout, position: Position, now: datetime) -> Loss | None:
-    """Return the cohorts that lose by going to `position` and how many users of the directory; None if none can.
+def loss(session: Session, before: Rollout, after: Rollout, now: datetime) -> Loss | None:
+    """Return the cohorts that lose from `before` to `after` and how many users of the directory; None if none can.
 
     The directory is read only if the proof fails for production: a million users take some seconds then.
     """
-    named = {name for phase in rollout.plan.phases for name in phase.environments}
     sentences, users = [], 0
-    for environment in sorted({PRODUCTION, *PRE_PRODUCTION, *named}):
-        here, there = (_flag_at(rollout.flag, rollout.plan, each, environment) for each in (rollout.position, position))
+    for environment in environments_of(before.plan, after.plan):
+        here, there = (_flag_at(each.flag, each.plan, each.position, environment) for each in (before, after))
         found = violations(here, there, now=now)
         sentences += found
         if found and environment == PRODUCTION:
-            users = _count(session, rollout, there.exposure, now)
+            users = _count(session, before, there, now)
     return Loss(tuple(sentences), users) if sentences else None
 
 
-def _count(session: Session, rollout: Rollout, there: Exposure, now: datetime) -> int:
+def _count(session: Session, rollout: Rollout, there: RolloutFlag, now: datetime) -> int:
     beta = store.beta_members(session)
     flag = rollout_flag(session, rollout, PRODUCTION, revision=0, beta=beta, override=None)
     before = replace(flag, guard_expires_at=None)  # as it is while the guard watches
-    after = replace(before, exposure=there)
+    after = replace(before, exposure=there.exposure, new_signups_after=there.new_signups_after)
     contexts = (
         known_context(user.user_id, KnownAttributes(user.plan, user.signed_up_at, user.beta))
         for user in store.users(session, None, limit=USERS_MAX)

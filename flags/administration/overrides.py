@@ -13,6 +13,8 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed, jobs
+from control_plane.rollouts import RolloutChanged
+from control_plane.transitions import Action
 from flags import store
 from flags.evaluation.bucketing import refused_user_id
 from flags.store import Effect, StoredOverride
@@ -65,6 +67,14 @@ def sweep(session: Session, now: datetime) -> int:
         store.delete_override(session, override.flag, override.user_id, override.effect)
         _publish(session, "expire", override, None, ChangeContext(now, SYSTEM, override.reason))
     return len(ended)
+
+
+def end_deleted(session: Session, changed: RolloutChanged) -> None:
+    """Remove the overrides of a flag that is deleted: another one of its name begins without them."""
+    if changed.action is Action.DELETE:
+        for override in store.list_overrides(session, changed.after.flag):
+            store.delete_override(session, override.flag, override.user_id, override.effect)
+            _publish(session, "end", override, None, replace(changed.context, evidence=None))
 
 
 def init_app(app: Flask) -> None:

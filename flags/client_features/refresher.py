@@ -196,7 +196,7 @@ def read_source(snapshots: Snapshots, session: Session, environment: str) -> Fea
         source = FeatureSource(
             environment=environment,
             revision=revision,
-            phased=snapshots.flags(session, environment, revision),
+            phased=snapshots.flags(session, environment, revision, archived=False),
             features=tuple(store.definitions(session, environment)),
             segments=tuple(store.segments(session, environment)),
         )

@@ -45,7 +45,7 @@ def test_a_rollout_is_planned_held_and_rolled_back(rollout: Run, program: Run) -
 
 
 def test_the_plan_of_the_documentation_is_made_as_it_stands_there(rollout: Run, tmp_path: Path) -> None:
-    (written,) = re.findall(r"```yaml\n(.+?)```", (ROOT / "docs" / "plans.md").read_text(encoding="utf-8"), re.DOTALL)
+    written = re.findall(r"```yaml\n(.+?)```", (ROOT / "docs" / "plans.md").read_text(encoding="utf-8"), re.DOTALL)[0]
     path = tmp_path / "plan.yaml"
     path.write_text(written)
     made = answer(rollout("plan", "--flag", "SEARCH", "--file", str(path), "--json"))

@@ -19,11 +19,11 @@ from control_plane.phases import (
     Position,
     default_plan,
     exposure_at,
-    plan_errors,
     position_after,
     position_before,
     positions,
 )
+from control_plane.plan_errors import plan_errors
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRO = Constraint("plan", Operator.IN, ("pro",))

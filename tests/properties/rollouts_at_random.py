@@ -11,9 +11,9 @@ from control_plane.phases import (
     Phase,
     Plan,
     exposure_at,
-    plan_errors,
     positions,
 )
+from control_plane.plan_errors import plan_errors
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
 from flags.evaluation.timestamps import format_timestamp
 from tests.flags.examples import CUTOVER, NOW, SECOND

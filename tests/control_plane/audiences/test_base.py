@@ -11,7 +11,8 @@ from yggdrasil_engine.engine import UnleashEngine
 from control_plane import store
 from control_plane.audiences.base import KINDS, ConstraintAudience, Opening, register_audience
 from control_plane.audiences.constraint import Constraint, Operator
-from control_plane.phases import PRODUCTION, Exposure, Plan, Position, exposure_at, plan_errors
+from control_plane.phases import PRODUCTION, Exposure, Plan, Position, exposure_at
+from control_plane.plan_errors import plan_errors
 from dashboards import summaries
 from flags.administration.losses import losing_steps
 from flags.administration.plan_checks import unreadable_constraints

@@ -1,0 +1,53 @@
+"""Whom one exposure admits and another does not, cohort by cohort, as sentences. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from control_plane.audiences.exposure import EVERYBODY, Exposure
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Users whom the larger exposure admits and the smaller does not; with shares where it is a part of them."""
+
+    name: str
+    smaller: str = "off"
+    larger: str = "on"
+
+    @property
+    def gained(self) -> str:
+        """Describe what they gain on the way to the larger exposure."""
+        return f"{self.name}: from {self.smaller} to {self.larger}."
+
+    @property
+    def lost(self) -> str:
+        """Describe what they lose on the way back."""
+        return f"{self.name}: from {self.larger} to {self.smaller}."
+
+
+def cohorts_between(
+    smaller: Exposure, larger: Exposure, *, cutover_of_smaller: datetime, cutover_of_larger: datetime
+) -> Iterator[Cohort]:
+    """Name each cohort of which `larger` admits somebody whom `smaller` does not; buckets are the same in both."""
+    if smaller.environment or smaller.everyone_percentage >= EVERYBODY:
+        return
+    if larger.environment:
+        yield Cohort("The environment as a whole")
+        return
+    if larger.allowlist and not smaller.allowlist:
+        yield Cohort("The beta allowlist")
+    reached = max(smaller.new_signups_percentage, smaller.everyone_percentage)
+    if larger.new_signups_percentage > reached:
+        yield _share("New signups", reached, larger.new_signups_percentage)
+    elif larger.new_signups_percentage > smaller.everyone_percentage and cutover_of_larger < cutover_of_smaller:
+        yield Cohort("New signups", f"those after {cutover_of_smaller}", f"those after {cutover_of_larger}")
+    for share in larger.shares:
+        if share.percentage > (old := smaller.percentage_of(share.constraints)):
+            yield _share(share.cohort.capitalize(), old, share.percentage)
+    if larger.everyone_percentage > smaller.everyone_percentage:
+        yield _share("Everyone", smaller.everyone_percentage, larger.everyone_percentage)
+
+
+def _share(name: str, smaller: int, larger: int) -> Cohort:
+    return Cohort(name, f"{smaller} %", f"{larger} %")

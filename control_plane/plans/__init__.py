@@ -1,0 +1,1 @@
+"""Plans as people write, keep and change them: files, templates, versions, previews."""

@@ -1,0 +1,159 @@
+"""A plan as a document: read from YAML or JSON, written back, described by a JSON Schema. One model for all. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches, unified_diff
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from control_plane.audiences.constraint import Constraint
+from control_plane.calendars import Calendar, Freeze
+from control_plane.checklists.checklist import Checklist, ChecklistItem
+from control_plane.phase_gates import Approvals, HttpCheck, PhaseGates, Schedule
+from control_plane.phases import Phase, Plan
+from control_plane.plan_errors import plan_errors
+from control_plane.plans import yaml_text
+from control_plane.plans.yaml_text import MalformedYAML, Place
+
+PLAN = TypeAdapter(Plan)
+FLAG = "flag"
+MODELS: tuple[type, ...] = (
+    *(Plan, Phase, Constraint, Checklist, ChecklistItem),
+    *(PhaseGates, Approvals, Schedule, HttpCheck, Calendar, Freeze),
+)
+KNOWN = sorted({field.name for model in MODELS for field in fields(model)})
+SENTENCES = {
+    "missing": "is missing; add it.",
+    "time_delta_parsing": "is no duration; write one like P7D, PT12H or P1DT6H.",
+    "time_delta_type": "is no duration; write one like P7D, PT12H or P1DT6H.",
+    "int_type": "is no whole number.",
+    "int_parsing": "is no whole number.",
+    "int_from_float": "is no whole number.",
+    "tuple_type": "is no list; write [a, b], or a line with a dash for each.",
+    "dataclass_type": "is no group of fields.",
+    "string_type": "is no text; put it in quotes.",
+    "timezone_naive": "takes a local time; leave out the offset.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with a document: where it stands, and what would be right."""
+
+    place: str
+    sentence: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"Line {self.line}, {self.place}" if self.line else self.place
+        return f"{where}: {self.sentence}"
+
+
+class InvalidPlan(ValueError):  # noqa: N818 - it carries every mistake, not one error
+    """The document is no plan; `mistakes` are all that is wrong with it."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__(" ".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDocument:
+    """A plan, and the flag it is for where the document names one."""
+
+    flag: str | None
+    plan: Plan
+
+
+def parse(text: str) -> PlanDocument:
+    """Return the plan in YAML or JSON. Raises InvalidPlan with every mistake and its line."""
+    try:
+        value, lines = yaml_text.load(text)
+    except MalformedYAML as broken:
+        raise InvalidPlan([Mistake("plan", str(broken), broken.line)]) from broken
+    return from_value(value, lines)
+
+
+def from_value(value: object, lines: Mapping[Place, int] | None = None) -> PlanDocument:
+    """Return the plan in a value of JSON. Raises InvalidPlan with every mistake."""
+    lines = lines or {}
+    if not isinstance(value, Mapping):
+        raise InvalidPlan([Mistake("plan", "is no group of fields; begin with `phases:`.", lines.get(()))])
+    flag = value.get(FLAG)
+    if flag is not None and not isinstance(flag, str):
+        raise InvalidPlan([Mistake(FLAG, "is no text; put it in quotes.", lines.get((FLAG,)))])
+    try:
+        plan = PLAN.validate_python({name: each for name, each in value.items() if name != FLAG})
+    except ValidationError as error:
+        raise InvalidPlan(_telling([_mistake(each, lines) for each in error.errors(include_url=False)])) from error
+    except (OverflowError, RecursionError) as error:
+        raise InvalidPlan([Mistake("plan", f"can't be read: {error}.")]) from error
+    if mistakes := [Mistake("plan", sentence) for sentence in plan_errors(plan)]:
+        raise InvalidPlan(mistakes)
+    return PlanDocument(flag, plan)
+
+
+def to_value(plan: Plan, flag: str | None = None) -> dict[str, object]:
+    """Return the plan as JSON has it, without what is as it would be anyway."""
+    named: dict[str, object] = {FLAG: flag} if flag else {}
+    written: dict[str, object] = PLAN.dump_python(plan, mode="json", exclude_defaults=True)
+    return named | written
+
+
+def to_yaml(plan: Plan, flag: str | None = None) -> str:
+    """Return the plan as YAML that `parse` reads as the same plan."""
+    return yaml_text.dump(to_value(plan, flag))
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a document."""
+    found = PLAN.json_schema()
+    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    found["properties"] = {FLAG: {"type": "string", "description": "The flag it is for."}, **found["properties"]}
+    return found
+
+
+def diff(before: Plan | None, after: Plan) -> list[str]:
+    """Return what changes from one plan to the other, line by line."""
+    old, new = ("" if plan is None else to_yaml(plan) for plan in (before, after))
+    return list(unified_diff(old.splitlines(), new.splitlines(), "now", "wanted", lineterm="", n=2))
+
+
+def _mistake(error: Any, lines: Mapping[Place, int]) -> Mistake:
+    # What pydantic calls the members of a union is no place in the document.
+    place: Place = tuple(
+        each for each in error["loc"] if isinstance(each, int) or each in KNOWN or each in _last(error)
+    )
+    near = next((place[:end] for end in range(len(place), -1, -1) if place[:end] in lines), None)
+    return Mistake(".".join(map(str, place)) or "plan", _sentence(error), None if near is None else lines[near])
+
+
+def _telling(mistakes: list[Mistake]) -> list[Mistake]:
+    """Leave out what only says that a value is not of the other form that its field may have."""
+    places = [mistake.place for mistake in mistakes]
+    return [
+        mistake
+        for index, mistake in enumerate(mistakes)
+        if mistake.place not in places[:index] and not any(each.startswith(f"{mistake.place}.") for each in places)
+    ]
+
+
+def _last(error: Any) -> tuple[object, ...]:
+    return error["loc"][-1:] if error["type"] in ("unexpected_keyword_argument", "extra_forbidden") else ()
+
+
+def _sentence(error: Any) -> str:
+    match error["type"]:
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            name = str(error["loc"][-1])
+            close = get_close_matches(name, KNOWN, 1)
+            return f"is no field here{f'; did you mean {close[0]}' if close else ''}."
+        case "enum":
+            return f"is not allowed; write {error['ctx']['expected']}."
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case kind if kind.startswith(("datetime", "date_", "time_")) and kind not in SENTENCES:
+            return "is no date or time; write 2026-12-07, 2026-12-07T09:00 or 2026-12-07T09:00:00Z."
+        case kind:
+            return SENTENCES.get(kind, f"can't be used: {error['msg']}.")

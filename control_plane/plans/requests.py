@@ -1,0 +1,83 @@
+"""The bodies that create, edit, preview and restore plans."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from control_plane.phases import Plan
+from control_plane.plans import document
+from control_plane.plans.document import InvalidPlan
+from control_plane.plans.templates import TEMPLATES
+from control_plane.platform.problems import Problem
+
+
+class PlanRequest(BaseModel):
+    """A plan, or the name of a template to make one from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plan: dict[str, Any] | None = None
+    template: str | None = Field(default=None, max_length=100)
+    newSignupsAfter: AwareDatetime | None = None  # noqa: N815 - the JSON name
+
+    def chosen(self, now: datetime) -> Plan:
+        """Return the plan. Raises Problem where it can't be one."""
+        if (self.plan is None) == (self.template is None):
+            raise Problem(422, "PLAN_REQUIRED", "Send `plan`, or the name of a `template`; one of them.")
+        if self.template is not None:
+            return from_template(self.template, self.newSignupsAfter or now)
+        return read_plan(self.plan)
+
+
+class ChangeRequest(BaseModel):
+    """Why, which version the caller saw, and whether users may lose the flag by it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=2000)
+    expectedVersion: int = Field(default=0, ge=0, strict=True)  # noqa: N815 - the JSON name
+    confirmLosing: bool = Field(default=False, strict=True)  # noqa: N815 - the JSON name
+
+
+class CreateRequest(PlanRequest):
+    """A flag and its rollout."""
+
+    flag: str = Field(max_length=200)
+    reason: str = Field(default="", max_length=2000)
+    confirmLosing: bool = Field(default=False, strict=True)  # noqa: N815 - the JSON name
+
+
+class EditRequest(ChangeRequest):
+    """The whole plan as it should be."""
+
+    plan: dict[str, Any]
+
+
+class PreviewRequest(PlanRequest):
+    """The plan to compare with today's."""
+
+
+def read_plan(value: object) -> Plan:
+    """Return the plan in a body. Raises Problem with every mistake."""
+    try:
+        return document.from_value(value).plan
+    except InvalidPlan as invalid:
+        errors = [{"field": each.place, "message": each.sentence} for each in invalid.mistakes]
+        raise Problem(422, "INVALID_PLAN", f"The plan can't be used. {invalid}"[:2000], errors=errors) from invalid
+
+
+def from_template(name: str, new_signups_after: datetime) -> Plan:
+    """Return a copy of a template. Raises Problem where there is none of that name."""
+    if name not in TEMPLATES:
+        raise Problem(422, "UNKNOWN_TEMPLATE", f"There is no template {name[:50]!r}; there are {', '.join(TEMPLATES)}.")
+    return TEMPLATES[name](new_signups_after.astimezone(UTC))
+
+
+def template_documents(now: datetime) -> list[Mapping[str, object]]:
+    """Return every template with its sentence and the plan that it makes now."""
+    return [
+        {"name": name, "description": (make.__doc__ or "").strip(), "plan": document.to_value(make(now))}
+        for name, make in TEMPLATES.items()
+    ]

@@ -1,0 +1,84 @@
+"""Plans to begin with. Each call makes a copy of its own, so that what becomes of one changes no other. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from control_plane.audiences.constraint import Constraint, Operator
+from control_plane.checklists.guide import guide_plan
+from control_plane.phase_gates import OnBreach
+from control_plane.phases import PRE_PRODUCTION, AudienceKind, FlagType, Phase, Plan
+
+DAY = timedelta(days=1)
+REGIONS = ("eu", "us", "apac")
+
+Template = Callable[[datetime], Plan]
+"""Makes a plan; new signups are those after the instant."""
+
+
+def guide(new_signups_after: datetime) -> Plan:
+    """Development and staging, beta, new signups, everyone: the guide's four weeks."""
+    return guide_plan(new_signups_after)
+
+
+def kill_switch(new_signups_after: datetime) -> Plan:
+    """On for everyone in one step, to be rolled back in one."""
+    return Plan((_everyone((100,), timedelta(0)),), new_signups_after, type=FlagType.KILL_SWITCH)
+
+
+def percentage_ramp(new_signups_after: datetime) -> Plan:
+    """Everyone, from 1 % to 100 %, a day for each step."""
+    return Plan((_pre_production(DAY), _everyone((1, 5, 10, 25, 50, 100), DAY)), new_signups_after)
+
+
+def new_users_only(new_signups_after: datetime) -> Plan:
+    """Those who sign up from now on, and nobody else."""
+    newcomers = Phase("new-signups", "New signups", AudienceKind.NEW_SIGNUPS, (10, 50, 100), 2 * DAY)
+    return Plan((_pre_production(DAY), newcomers), new_signups_after)
+
+
+def region_by_region(new_signups_after: datetime) -> Plan:
+    """One region after the other by the attribute `region`, then everyone."""
+    phases = [
+        Phase(
+            name=region,
+            title=f"Region {region}",
+            audience=AudienceKind.ATTRIBUTES,
+            steps=(10, 100),
+            soak=2 * DAY,
+            constraints=(Constraint("region", Operator.IN, (region,)),),
+        )
+        for region in REGIONS
+    ]
+    return Plan((_pre_production(DAY), *phases, _everyone((100,), 7 * DAY)), new_signups_after)
+
+
+def migration_with_shadow(new_signups_after: datetime) -> Plan:
+    """A week in shadow while nobody in production is served, then in small steps that the guard may take back."""
+    everyone = replace(_everyone((1, 5, 25, 50, 100), 2 * DAY), on_breach=OnBreach.STEP_BACK)
+    return Plan((_pre_production(7 * DAY), everyone), new_signups_after, type=FlagType.OPERATIONAL)
+
+
+TEMPLATES: Mapping[str, Template] = {
+    "guide": guide,
+    "kill-switch": kill_switch,
+    "percentage-ramp": percentage_ramp,
+    "new-users-only": new_users_only,
+    "region-by-region": region_by_region,
+    "migration-with-shadow": migration_with_shadow,
+}
+
+
+def _pre_production(soak: timedelta) -> Phase:
+    return Phase(
+        name="pre-production",
+        title="Development and staging",
+        audience=AudienceKind.ENVIRONMENTS,
+        steps=(100,),
+        soak=soak,
+        environments=PRE_PRODUCTION,
+    )
+
+
+def _everyone(steps: tuple[int, ...], soak: timedelta) -> Phase:
+    return Phase("everyone", "Everyone", AudienceKind.EVERYONE, steps, soak)
