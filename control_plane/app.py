@@ -5,11 +5,11 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import api, http_checks, migrations, move_job, schema_check, schemas
+from control_plane import api, audit_api, http_checks, migrations, move_job, schema_check, schemas
 from control_plane.checklists import application as checklists
 from control_plane.plans import api as plans_api
 from control_plane.platform import problems
-from control_plane.platform.auth import accounts, authorization
+from control_plane.platform.auth import accounts, audit_anchors, audit_check, authorization
 from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import compression, health, openapi, proxies, url_converters
@@ -28,6 +28,8 @@ PLATFORM = (
     jobs,
     pool_saturation,
     accounts,
+    audit_anchors,
+    audit_check,
     openapi,
     compression,
     pooler,
@@ -48,6 +50,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
     app = Flask("control_plane", static_folder=None)
     SETTINGS.set(app, settings)
     app.secret_key = settings.secret_key
+    app.config["SECRET_KEY_FALLBACKS"] = list(settings.secret_key_fallbacks)
     database.init_app(app, settings)
     for part in PLATFORM:
         part.init_app(app)
@@ -57,6 +60,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         plans_api.init_app(app)
         http_checks.init_app(app)
         move_job.init_app(app)
+        audit_api.init_app(app)
         schemas.init_app(app)
         schema_check.init_app(app)
         checklists.init_app(app)

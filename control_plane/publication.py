@@ -93,12 +93,17 @@ def _audit_context(session: Session, rollout: Rollout) -> dict[str, object]:
 
 
 def record(session: Session, action: Action, before: Rollout | None, after: Rollout, change: ChangeContext) -> None:
-    """Put a change into the audit trail."""
+    """Put a change into the audit trail: the plan itself too where it is another one, most changes only move in it."""
+    changed = before is None or before.plan != after.plan
     audit.record(
         session,
         change,
         action=f"rollout.{action}",
         subject=f"rollout:{after.flag}",
-        before=summary(before) if before else None,
-        after={**summary(after), "evidence": dict(change.evidence or {})},
+        before=_content(before, with_plan=changed) if before else None,
+        after={**_content(after, with_plan=changed), "evidence": dict(change.evidence or {})},
     )
+
+
+def _content(rollout: Rollout, *, with_plan: bool) -> dict[str, object]:
+    return summary(rollout) | ({"plan": store.plan_to_json(rollout.plan)} if with_plan else {})

@@ -182,6 +182,12 @@ class AuditEntryList(BaseModel):
     entries: list[AuditEntry]
 
 
+class AuditPage(AuditEntryList):
+    """A page of the audit trail, and what to ask for the next one with."""
+
+    next: str | None
+
+
 class Liveness(BaseModel):
     """The process answers."""
 

@@ -28,6 +28,11 @@ class AuditEntry(Base):
     previous_hash: Mapped[str] = mapped_column(Text)
     hash: Mapped[str] = mapped_column(Text)
 
+    __table_args__ = (
+        Index("ix_audit_entry_at", "at", "id"),
+        *(Index(f"ix_audit_entry_{column}_at", column, "at", "id") for column in ("actor", "subject", "action")),
+    )
+
 
 class AuditHead(Base):
     """The end of the audit trail: one row, sealed with a key that is not in the database."""
@@ -40,6 +45,18 @@ class AuditHead(Base):
     last_hash: Mapped[str] = mapped_column(Text)
     sealed_from: Mapped[int] = mapped_column(BigInteger)
     seal: Mapped[str] = mapped_column(Text)
+
+
+class AuditCheck(Base):
+    """The outcome of the last check of the whole trail: one row, for pages. Whoever doubts it checks again."""
+
+    __tablename__ = "audit_check"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    checked: Mapped[int] = mapped_column(BigInteger)
+    first_broken: Mapped[int | None] = mapped_column(BigInteger)
+    problem: Mapped[str] = mapped_column(Text)
 
 
 class Change(Base):

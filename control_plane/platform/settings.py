@@ -17,6 +17,7 @@ SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off"
 UPGRADE_URL = "/billing/upgrade"
 WEBHOOK_SECRET = re.compile(r"whsec_[!-~]{10,}")
 STRIPE_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]{10,}")
+ANCHOR = re.compile(r"file:/\S+|https?://[^\s/]+(/\S*)?")
 WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
@@ -34,6 +35,8 @@ class Settings:
     """`INSTANCE_DIR`: where the database, the secret key and flag snapshots of this installation live."""
     secret_key: str = ""
     """`SECRET_KEY`: signs sessions, seals the audit trail; without it one is made and kept in the instance folder."""
+    secret_key_fallbacks: tuple[str, ...] = ()
+    """`SECRET_KEY_FALLBACKS`: secrets that were replaced, comma separated; what they signed still counts."""
     environment: str = "production"
     """`ENVIRONMENT`: the flag environment in which this process consumes credits."""
     credits_v2_override: bool | None = None
@@ -86,6 +89,8 @@ class Settings:
     """`PROMETHEUS_URL`: where alerts with a query are answered, like http://prometheus:9090."""
     notify_urls: tuple[str, ...] = ()
     """`NOTIFY_URLS`: where notices go, comma separated."""
+    audit_anchors: tuple[str, ...] = ()
+    """`AUDIT_ANCHORS`: where the end of the audit trail is noted: log, file:/path, https://…; comma separated."""
     log_format: str = "console"
     """`LOG_FORMAT`: json or console."""
     sqlite_synchronous: str = "NORMAL"
@@ -100,6 +105,11 @@ class Settings:
         """The folder of the last good flags, for a start without the database."""
         return self.instance_dir / "flags"
 
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The secret that signs, then those whose signatures still count."""
+        return (self.secret_key, *self.secret_key_fallbacks)
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Settings of the process environment. Raises SettingsError for a value that can't be used."""
@@ -109,6 +119,7 @@ class Settings:
             database_url=_database_url(env, instance_dir),
             instance_dir=instance_dir,
             secret_key=_secret_key(env, instance_dir),
+            secret_key_fallbacks=_secrets(env, "SECRET_KEY_FALLBACKS"),
             environment=env.get("ENVIRONMENT", "production"),
             credits_v2_override=_switch(env, "ENABLE_CREDITS_V2"),
             alerts_file=Path(env.get("ALERTS_FILE", "alerts.yaml")),
@@ -138,6 +149,7 @@ class Settings:
             alertmanager_acting_alerts=_list(env, "ALERTMANAGER_ACTING_ALERTS"),
             prometheus_url=_web_address(env, "PROMETHEUS_URL"),
             notify_urls=_list(env, "NOTIFY_URLS"),
+            audit_anchors=tuple(_anchor(each) for each in _list(env, "AUDIT_ANCHORS")),
             log_format=_choice(env, "LOG_FORMAT", "console", ("console", "json")),
             sqlite_synchronous=_choice(env, "SQLITE_SYNCHRONOUS", "NORMAL", ("FULL", "NORMAL")),
             guard_lease_seconds=float(_integer(env, "GUARD_LEASE_SECONDS", 30, range(2, 3601))),
@@ -209,6 +221,19 @@ def _secret(env: Mapping[str, str], name: str) -> str:
         return secret_values.check(value) if value else ""
     except SecretError as error:
         raise SettingsError(f"{name} {error}") from None
+
+
+def _secrets(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    try:
+        return tuple(secret_values.check(each) for each in _list(env, name))
+    except SecretError as error:
+        raise SettingsError(f"One of {name} {error}") from None
+
+
+def _anchor(value: str) -> str:
+    if value != "log" and not ANCHOR.fullmatch(value):
+        raise SettingsError(f"AUDIT_ANCHORS has {value!r}; write log, file:/a/path or an https:// address.")
+    return value
 
 
 def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:

@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 from flask import Response
 
+from control_plane.platform.csv_cells import plain
 from credits_engine.api.serializers import Document, by_kind, instant
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.receipts import Columns
 from credits_engine.store.journal import OPERATIONS, Page
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 NEXT_HEADER = "X-Next-Cursor"
 PLAIN = ("used", "limit", "charged")
 
@@ -72,13 +72,6 @@ def sheet(
     if after is not None:
         headers[NEXT_HEADER] = quote(str(after))
     return Response(buffer.getvalue(), mimetype="text/csv", headers=headers)
-
-
-def plain(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return "" if value is None else value
 
 
 def flat(document: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from control_plane.platform import private_files
+from control_plane.platform.csv_cells import plain
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
 from credits_engine.api import review
-from credits_engine.api.journal_entries import plain
 from credits_engine.api.requests import AMOUNT_MAX
 from credits_engine.engines.switch_preview import SwitchSummary
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test

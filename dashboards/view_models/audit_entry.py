@@ -1,8 +1,9 @@
 """The audit trail as people read it, and what it says of the way a rollout came."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from control_plane.phases import Rollout
 from control_plane.platform.auth.audit import Entry
@@ -10,6 +11,9 @@ from dashboards.filters import moment, plain
 
 HIDDEN = ("evidence", "flag", "state_reason", "version")
 """Told elsewhere in the entry, or of no use to its reader."""
+
+CHANGES_MAX = 40
+CHARACTERS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,35 @@ def phases_entered(rollout: Rollout, entries: Iterable[Entry]) -> dict[str, date
 
 def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> Iterable[FieldChange]:
     for name in [*after, *(name for name in before if name not in after)]:
-        if name not in HIDDEN and before.get(name) != after.get(name):
-            yield FieldChange(plain(name), _format(name, before.get(name)), _format(name, after.get(name)))
+        if name not in HIDDEN:
+            yield from islice(_differences((name,), before.get(name), after.get(name)), CHANGES_MAX)
+
+
+def _differences(path: tuple[str, ...], before: object, after: object) -> Iterator[FieldChange]:
+    """Go down to the values that differ: a definition or a plan is long, and mostly the same on both sides."""
+    left, right = _children(before), _children(after)
+    if not left and not right:
+        if before != after:
+            yield FieldChange(plain(" ".join(path)), _format(path[-1], before), _format(path[-1], after))
+        return
+    for name in [*right, *(name for name in left if name not in right)]:
+        yield from _differences((*path, name), left.get(name), right.get(name))
+
+
+def _children(value: object) -> Mapping[str, object]:
+    if isinstance(value, Mapping):
+        return value
+    return {str(place): each for place, each in enumerate(value, start=1)} if isinstance(value, list) else {}
 
 
 def _format(name: str, value: object) -> str:
     """A stored value in words; instants were stored as ISO text."""
     if value is None:
         return "none"
-    return moment(datetime.fromisoformat(str(value))) if name.endswith("_at") else str(value).replace("_", " ")
+    text = str(value)[:CHARACTERS_MAX].replace("_", " ")
+    if not name.endswith("_at"):
+        return text
+    try:
+        return moment(datetime.fromisoformat(str(value)))
+    except ValueError:
+        return text

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 
-from flask import render_template, request
+from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.audit_api import FILTERS, audit_filter
 from control_plane.platform.auth import authorization
+from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.db.database import read_only
+from control_plane.platform.problems import Problem
 from dashboards.view_models import audit as screens
 from dashboards.views.blueprint import bp, row_id
 
@@ -15,13 +18,22 @@ from dashboards.views.blueprint import bp, row_id
 @authorization.require_role("viewer")
 def audit_trail() -> ResponseReturnValue:
     """Show the audit trail; filters and place are in the address."""
+    wanted = _wanted()
     with read_only() as session:
         screen = screens.read(
             session,
             screens.CHAIN_CHECK.get(),
-            subject=request.args.get("subject", ""),
-            actor=request.args.get("actor", ""),
+            wanted,
             before=request.args.get("before", type=row_id),
             now=datetime.now(UTC),
         )
     return render_template("audit.html", screen=screen)
+
+
+def _wanted() -> AuditFilter:
+    """Read the filter; one that can't be read is said, and shows everything."""
+    try:
+        return audit_filter({name: request.args[name] for name in FILTERS if name in request.args})
+    except Problem as problem:
+        flash(f"The filter can't be used, so everything is shown.\n{problem.detail}", "refusal")
+        return AuditFilter()

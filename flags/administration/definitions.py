@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
+from control_plane.platform.auth.audit import Subject
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from flags import store
@@ -20,7 +21,6 @@ from flags.unleash.compiler import Wire
 from flags.unleash.delta import MalformedEvent, apply_events
 
 FLAGS_MAX = 5000
-NAMED_MAX = 50
 
 
 def create_flag(
@@ -34,12 +34,14 @@ def create_flag(
     """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
     if store.definitions_of(session, name):
         raise Problem(409, "FLAG_EXISTS", f"There is a flag called {name!r} already.")
+    made = {}
     for environment, enabled in environments.items():
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
         taken = _canonical({"features": [raw]}, session)
         _check_room(session, environment, taken.features)
         store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
-    _publish(session, "create", name, change, after=dict(environments))
+        made[environment] = taken.features[0]
+    _publish(session, "create", name, change, after=made)
 
 
 def switch_flag(session: Session, name: str, environment: str, change: ChangeContext, *, enabled: bool) -> None:
@@ -60,7 +62,7 @@ def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
         raise _unknown(session, name, found)
     for environment in found:
         store.delete_definition(session, environment, name)
-    _publish(session, "delete", name, change, before=_switches(found))
+    _publish(session, "delete", name, change, before=found)
 
 
 def import_definitions(
@@ -74,16 +76,20 @@ def import_definitions(
     except MalformedEvent as malformed:
         raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
     taken = _canonical(raw, session)
-    before = len(store.definitions(session, environment))
+    before = _by_name(session, environment)
     if replace:
         store.clear(session, environment)
     _check_room(session, environment, taken.features)
     store.put_segments(session, environment, _segments(session, environment, raw, taken))
     store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
-    names = sorted(wire["name"] for wire in taken.features)
-    after = {"flags": len(names), "named": names[:NAMED_MAX], "replaced_all": replace}
-    subject = f"environment:{environment}"
-    audit.record(session, change, action="flag.import", subject=subject, before={"flags": before}, after=after)
+    after = _by_name(session, environment)
+    entry = Subject(
+        "flag.import",
+        f"environment:{environment}",
+        {"flags": len(before)},
+        {"flags": len(taken.features), "replaced_all": replace},
+    )
+    audit.record_each(session, change, [entry, *_content_changes(environment, before, after)])
     change_feed.publish(session, FLAG, environment, now=change.now)
     return taken
 
@@ -126,6 +132,24 @@ def _check_room(session: Session, environment: str, features: Iterable[Wire]) ->
         raise Problem(409, "TOO_MANY_FLAGS", detail)
 
 
+def _by_name(session: Session, environment: str) -> dict[str, Wire]:
+    return {wire["name"]: wire for wire in store.definitions(session, environment)}
+
+
+def _content_changes(environment: str, before: Mapping[str, Wire], after: Mapping[str, Wire]) -> list[Subject]:
+    """Return an entry for each flag whose definition differs, with all of it before and after."""
+    return [
+        Subject(
+            f"flag.{'update' if name in before and name in after else 'create' if name in after else 'delete'}",
+            f"flag:{name}",
+            {environment: before[name]} if name in before else None,
+            {environment: after[name]} if name in after else None,
+        )
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
 def _unknown(session: Session, name: str, found: Mapping[str, Wire]) -> Problem:
     if rollout_store.load(session, name) is not None:
         return _under_rollout(name)
@@ -138,18 +162,14 @@ def _under_rollout(name: str) -> Problem:
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
-def _switches(found: Mapping[str, Wire]) -> dict[str, bool]:
-    return {environment: bool(wire["enabled"]) for environment, wire in found.items()}
-
-
 def _publish(
     session: Session,
     verb: str,
     name: str,
     change: ChangeContext,
     *,
-    before: Mapping[str, bool] | None = None,
-    after: Mapping[str, bool] | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
 ) -> None:
     stripped = replace(change, reason=change.reason.strip())
     audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)

@@ -5,9 +5,10 @@ Where it must end is kept beside it, sealed with a key (`audit_head`): a chain a
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select
@@ -33,6 +34,7 @@ class Verification:
     first_broken: int | None
     problem: str = ""
     end: End = NOWHERE
+    anchors_lost: tuple[End, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -54,6 +56,16 @@ class Entry:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A thing that changed, and its content before and after: one entry of several that are written at once."""
+
+    action: str
+    name: str
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+
+
 def record(
     session: Session,
     change: ChangeContext,
@@ -64,37 +76,66 @@ def record(
     after: Mapping[str, object] | None = None,
 ) -> None:
     """Append one entry in the caller's transaction; nothing is recorded when that rolls back."""
+    record_each(session, change, [Subject(action, subject, before, after)])
+
+
+def record_each(session: Session, change: ChangeContext, subjects: Sequence[Subject]) -> None:
+    """Append one entry for each of these, in the caller's transaction."""
     lock_commit_order(session)  # two writers must not both continue from the same predecessor
     last_id, last_hash = _newest(session)
-    entry = AuditEntry(
-        at=change.now,
-        actor=change.actor,
-        action=action,
-        subject=subject,
-        before=_plain(before),
-        after=_plain(after),
-        reason=change.reason,
-        previous_hash=last_hash,
-    )
-    # The id is not sealed: it is not known before the flush, and the order is proved by the previous hash alone.
-    entry.hash = _seal(entry)
-    session.add(entry)
+    entries = list[AuditEntry]()
+    for each in subjects:
+        entry = AuditEntry(
+            at=change.now,
+            actor=change.actor,
+            action=each.action,
+            subject=each.name,
+            before=_plain(each.before),
+            after=_plain(each.after),
+            reason=change.reason,
+            previous_hash=entries[-1].hash if entries else last_hash,
+        )
+        # The id is not sealed: it is not known before the flush, and the order is proved by the previous hash alone.
+        entry.hash = _seal(entry)
+        entries.append(entry)
+    session.add_all(entries)
     session.flush()
-    audit_head.extend(session, entry, last_id)
+    if entries:
+        audit_head.extend(session, entries, last_id)
 
 
-def verify(session: Session) -> Verification:
+def verify(session: Session, anchors: Collection[End] = ()) -> Verification:
     """Recompute the whole chain, in batches, and hold its end against what was sealed beside it.
 
-    The first entry that was changed, removed or inserted is named.
+    The first entry that was changed, removed or inserted is named, and each of the `anchors` that is not met.
     """
-    checked, last_id, previous = 0, 0, GENESIS
-    for entry in every(session):
-        if entry.previous_hash != previous or entry.hash != _seal(entry):
-            return Verification(checked, entry.id, end=End(checked, last_id, previous))
-        checked, last_id, previous = checked + 1, entry.id, entry.hash
-    end = End(checked, last_id, previous)
-    return Verification(checked, None, audit_head.problem(session, end), end)
+    missing = {anchor.last_id: anchor for anchor in anchors}
+    end, broken = follow(session, NOWHERE, missing=missing)
+    problem = "" if broken else audit_head.problem(session, end)
+    while problem and not broken:
+        # On PostgreSQL each query sees its own instant: an entry written between the two is no damage.
+        further, broken = follow(session, end, missing=missing)
+        if further == end:
+            break
+        end, problem = further, audit_head.problem(session, further)
+    return Verification(end.entries, broken, "" if broken else problem, end, tuple(missing.values()))
+
+
+def follow(
+    session: Session, start: End, *, entries_max: int | None = None, missing: dict[int, End] | None = None
+) -> tuple[End, int | None]:
+    """Follow the chain from `start` while it fits; returns how far it goes and the first entry that does not fit.
+
+    An end that is met on the way is taken out of `missing`.
+    """
+    end = start
+    for entry in islice(every(session, after=start.last_id), entries_max):
+        if entry.previous_hash != end.last_hash or entry.hash != _seal(entry):
+            return end, entry.id
+        end = End(end.entries + 1, entry.id, entry.hash)
+        if missing and missing.get(entry.id) == end:
+            del missing[entry.id]
+    return end, None
 
 
 def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
@@ -109,9 +150,9 @@ def seal(session: Session, *, now: datetime, actor: str, reason: str) -> None:
     record(session, ChangeContext(now, actor, reason.strip()), action="audit.seal", subject="audit", after=after)
 
 
-def every(session: Session) -> Iterator[AuditEntry]:
-    """Every entry, oldest first, in batches."""
-    last_id = 0
+def every(session: Session, *, after: int = 0) -> Iterator[AuditEntry]:
+    """Every entry after the one with this id, oldest first, in batches."""
+    last_id = after
     while batch := session.scalars(
         select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
     ).all():
@@ -139,16 +180,6 @@ def latest(
     if before_id is not None:
         query = query.where(AuditEntry.id < before_id)
     return [Entry(*row) for row in session.execute(query)]
-
-
-def subjects(session: Session, *, limit: int) -> list[str]:
-    """Return the first subjects by name."""
-    return list(session.scalars(select(AuditEntry.subject).distinct().order_by(AuditEntry.subject).limit(limit)))
-
-
-def actors(session: Session, *, limit: int) -> list[str]:
-    """Return the first actors by name."""
-    return list(session.scalars(select(AuditEntry.actor).distinct().order_by(AuditEntry.actor).limit(limit)))
 
 
 def to_json(entry: Entry | AuditEntry) -> dict[str, object]:

@@ -6,9 +6,10 @@ people keep outside. A record whose seal does not fit is carried on without one,
 """
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.models import AuditEntry, AuditHead
@@ -17,10 +18,6 @@ from control_plane.platform.settings import current
 HEAD = 1
 PURPOSE = b"audit trail"
 UNSEALED = "unsealed"
-
-
-class AnchorError(ValueError):
-    """The text is no anchor of an audit trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +30,24 @@ class End:
 
     @property
     def anchor(self) -> str:
-        """The end as one word, to be kept where nobody who can write the database can write."""
+        """Return the end as one word, to be kept where nobody who can write the database can write."""
         return f"{self.entries}:{self.last_id}:{self.last_hash}"
 
 
-def extend(session: Session, entry: AuditEntry, last_id: int) -> None:
-    """Let the record end with `entry`, which the caller's transaction has just appended to the entry `last_id`."""
+def extend(session: Session, entries: Sequence[AuditEntry], last_id: int) -> None:
+    """Let the record end with `entries`, which the caller's transaction has just appended to the entry `last_id`."""
     head = session.get(AuditHead, HEAD, populate_existing=True)
     if head is None:
         return  # removed from outside; made again, it would hide that
-    fits = (last_id, entry.previous_hash) == (head.last_id, head.last_hash)
+    fits = (last_id, entries[0].previous_hash) == (head.last_id, head.last_hash)
     # A trail without a seal is sealed from this entry on. The head says from which, so a seal that was removed shows
     # too.
     if head.seal:
-        fits = fits and _is_sealed(head)
+        fits = fits and is_sealed(head)
     else:
-        head.sealed_from = entry.id
-    head.entries, head.last_id, head.last_hash = head.entries + 1, entry.id, entry.hash
+        head.sealed_from = entries[0].id
+    newest = entries[-1]
+    head.entries, head.last_id, head.last_hash = head.entries + len(entries), newest.id, newest.hash
     # A seal that did not fit is not repaired by the next honest entry; only `replace_seal` does that, by a person.
     head.seal = _seal(head) if fits else UNSEALED
     session.flush()
@@ -62,7 +60,7 @@ def problem(session: Session, found: End) -> str:
         return "The record of how the trail ends was removed."
     if not head.seal:
         return "It is not sealed yet, which its next entry does; of one that was sealed before, the seal was removed."
-    if not _is_sealed(head):
+    if not is_sealed(head):
         return (
             "The record of how the trail ends is not sealed with this installation's SECRET_KEY: "
             "it was changed from outside, or something was written with another key."
@@ -77,15 +75,10 @@ def sealed_from(session: Session) -> int:
     return session.scalar(select(AuditHead.sealed_from)) or 0
 
 
-def holds(session: Session, anchor: str) -> bool:
-    """Return whether the trail still has the end that `anchor` names. Raises AnchorError."""
-    entries, _, rest = anchor.strip().partition(":")
-    last_id, _, last_hash = rest.partition(":")
-    if not (entries.isdecimal() and last_id.isdecimal() and last_hash):
-        raise AnchorError("An anchor has the form ENTRIES:ID:HASH; `rollout audit verify` prints one.")
-    until = select(func.count()).select_from(AuditEntry).where(AuditEntry.id <= int(last_id))
-    found = session.scalar(select(AuditEntry.hash).where(AuditEntry.id == int(last_id)))
-    return found == last_hash and session.scalar(until) == int(entries)
+def read(session: Session) -> End | None:
+    """The end as the record has it; None where it was removed."""
+    head = session.get(AuditHead, HEAD, populate_existing=True)
+    return _end(head) if head else None
 
 
 def replace_seal(session: Session, found: End) -> None:
@@ -102,12 +95,17 @@ def _end(head: AuditHead) -> End:
     return End(head.entries, head.last_id, head.last_hash)
 
 
-def _is_sealed(head: AuditHead) -> bool:
-    return hmac.compare_digest(head.seal, _seal(head))
+def is_sealed(head: AuditHead) -> bool:
+    """Return whether the record was sealed with this installation's key, or with one that was replaced since."""
+    return any(hmac.compare_digest(head.seal, _seal(head, secret)) for secret in current().secret_keys)
 
 
-def _seal(head: AuditHead) -> str:
-    content = f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}"
+def sign(content: str, secret: str = "") -> str:
+    """Sign what only this installation may say of its trail; with its newest secret, unless another is given."""
     # A key of its own, derived from SECRET_KEY: nothing else that is signed with that one can pass for a seal.
-    key = hmac.digest(current().secret_key.encode(), PURPOSE, "sha256")
+    key = hmac.digest((secret or current().secret_key).encode(), PURPOSE, "sha256")
     return hmac.new(key, content.encode(), "sha256").hexdigest()
+
+
+def _seal(head: AuditHead, secret: str = "") -> str:
+    return sign(f"{head.entries} {head.last_id} {head.last_hash} {head.sealed_from}", secret)

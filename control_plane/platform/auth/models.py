@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -34,6 +34,18 @@ class PersonSessionRow(Base):
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     person_id: Mapped[int] = mapped_column(RowId, ForeignKey("person.id"))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SignInFailureRow(Base):
+    """The failures to sign in of one minute, by what they count against: an account or a network."""
+
+    __tablename__ = "sign_in_failure"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    minute: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    failures: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_sign_in_failure_minute", "minute"),)
 
 
 class ApiTokenRow(Base):

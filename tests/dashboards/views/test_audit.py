@@ -11,6 +11,7 @@ from sqlalchemy import update
 from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
+from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.models import AuditEntry
 from dashboards.view_models import audit as screens
 from dashboards.view_models.audit import VALID, ChainCheck
@@ -49,7 +50,7 @@ def test_pages_follow_each_other_without_a_gap(app: Flask, written: int) -> None
     before: int | None = None
     with looking(app) as session:
         while True:
-            screen = screens.read(session, ChainCheck(), subject="", actor="", before=before, now=datetime.now(UTC))
+            screen = screens.read(session, ChainCheck(), AuditFilter(), before=before, now=datetime.now(UTC))
             seen += [entry.id for entry in screen.entries]
             if (before := screen.older) is None:
                 break
@@ -60,7 +61,11 @@ def test_pages_follow_each_other_without_a_gap(app: Flask, written: int) -> None
 def test_filters_narrow_by_person_and_by_subject(app: Flask, written: int, planned: Rollout) -> None:
     with looking(app) as session:
         screen = screens.read(
-            session, ChainCheck(), subject=f"rollout:{FLAG}", actor="guard", before=None, now=datetime.now(UTC)
+            session,
+            ChainCheck(),
+            AuditFilter(subject=f"rollout:{FLAG}", actor="guard"),
+            before=None,
+            now=datetime.now(UTC),
         )
     assert {entry.actor for entry in screen.entries} == {"guard"}
     assert set(screen.actors) == {"guard", "olga", "system"}

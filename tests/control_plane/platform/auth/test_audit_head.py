@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth import audit, audit_head
+from control_plane.platform.auth import audit, audit_anchors, audit_head
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.settings import SETTINGS
 from tests import tampering
@@ -37,7 +37,7 @@ def verified() -> audit.Verification:
 
 def holds(anchor: str) -> bool:
     with read_only() as session:
-        return audit_head.holds(session, anchor)
+        return not audit.verify(session, [audit_anchors.parse(anchor)]).anchors_lost
 
 
 def run(statement: str) -> None:
@@ -118,7 +118,7 @@ def test_an_anchor_holds_while_the_trail_grows(now: datetime) -> None:
     anchor = verified().end.anchor
     write(now, 3)
     assert holds(anchor)
-    with pytest.raises(audit_head.AnchorError):
+    with pytest.raises(audit_anchors.AnchorError):
         holds("nonsense")
 
 
