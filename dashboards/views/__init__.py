@@ -1,6 +1,7 @@
 """The HTML screens: GET renders a read model, POST calls one use case and answers 303."""
 
 from dashboards.views import (
+    account,
     alerts,
     audit,
     checklists,
@@ -17,6 +18,7 @@ from dashboards.views import (
 from dashboards.views.blueprint import init_app
 
 __all__ = [
+    "account",
     "alerts",
     "audit",
     "checklists",

@@ -75,13 +75,31 @@ def end_sessions(person_id: int) -> ResponseReturnValue:
     )
 
 
+@bp.get("/people/<int:person_id>/lock")
+@authorization.require_role("owner")
+def ask_lock(person_id: int) -> ResponseReturnValue:
+    """Ask before somebody is locked out, or let in again."""
+    with read_only() as session:
+        return render_template("lock.html", person=accounts.find_person(session, person_id))
+
+
 @bp.post("/people/<int:person_id>/lock")
 @authorization.require_role("owner")
 def lock_out(person_id: int) -> ResponseReturnValue:
     """Lock somebody out and end their sessions."""
     return _changed(
-        lambda session, now: accounts.disable_person(session, person_id, now=now, actor=authorization.actor()),
+        lambda session, now: accounts.disable_person(session, person_id, now=now, **_who_and_why()),
         "Locked out, everywhere and at once.",
+    )
+
+
+@bp.post("/people/<int:person_id>/unlock")
+@authorization.require_role("owner")
+def unlock(person_id: int) -> ResponseReturnValue:
+    """Let somebody who was locked out sign in again."""
+    return _changed(
+        lambda session, now: accounts.enable_person(session, person_id, now=now, **_who_and_why()),
+        "Unlocked: they sign in with the password and the role from before.",
     )
 
 
@@ -116,6 +134,10 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
         accounts.revoke_token(session, token_id, now=now, actor=authorization.actor(), reason=reason)
 
     return _changed(revoke, "Revoked: whoever holds the token is refused within a second.")
+
+
+def _who_and_why() -> dict[str, str]:
+    return {"actor": authorization.actor(), "reason": request.form.get("reason", "")[:2000]}
 
 
 def _changed(change: Change, done: str) -> ResponseReturnValue:

@@ -36,9 +36,11 @@ __all__ = [
     "create_person",
     "create_token",
     "disable_person",
+    "enable_person",
     "end_session",
     "end_sessions",
     "ensure_first_owner",
+    "find_person",
     "init_app",
     "is_in_force",
     "list_people",
@@ -46,7 +48,10 @@ __all__ = [
     "people_behind",
     "person_of_session",
     "prove",
+    "record_sign_in",
+    "record_sign_out",
     "revoke_token",
+    "session_version",
 ]
 
 FIRST_OWNER = "owner"
@@ -116,9 +121,26 @@ def person_of_session(session: Session, session_id: str) -> Person | None:
     return account_store.person_of_session(session, session_id)
 
 
-def end_session(session: Session, session_id: str) -> None:
-    """End one session, in every process."""
+def end_session(session: Session, session_id: str) -> Person | None:
+    """End one session, in every process; returns whose it was, None where it had ended."""
+    person = account_store.person_of_session(session, session_id)
     account_store.remove_session(session, session_id)
+    return person
+
+
+def record_sign_in(session: Session, person: Person, *, address: str, method: str, now: datetime) -> None:
+    """Note in the audit trail that somebody has signed in, from where and how."""
+    _audit(session, "sign_in", person, now=now, actor=person.username, after={"address": address, "method": method})
+
+
+def record_sign_out(session: Session, person: Person, *, address: str, now: datetime) -> None:
+    """Note in the audit trail that somebody has signed out."""
+    _audit(session, "sign_out", person, now=now, actor=person.username, after={"address": address})
+
+
+def session_version(session: Session, person_id: int) -> int:
+    """Return what a cookie of this person must say to count."""
+    return find_person(session, person_id).session_version
 
 
 def list_people(session: Session) -> list[Person]:
@@ -128,32 +150,41 @@ def list_people(session: Session) -> list[Person]:
 
 def change_password(session: Session, person_id: int, *, password: str, now: datetime, actor: str) -> None:
     """Give somebody a new password and end their sessions."""
-    person = _known(session, person_id)
+    person = find_person(session, person_id)
     account_store.change_person(session, person_id, password_hash=hash_password(password, username=person.username))
     _audit(session, "change_password", person, now=now, actor=actor)
 
 
 def change_role(session: Session, person_id: int, *, role: Role | str, now: datetime, actor: str) -> None:
     """Give somebody another role and end their sessions. The last owner remains one."""
-    person, wanted = _known(session, person_id), _role(role)
+    person, wanted = find_person(session, person_id), _role(role)
     if wanted is not Role.OWNER:
         _require_an_owner(session, person)
     account_store.change_person(session, person_id, role=wanted)
-    changed = {"before": {"role": person.role}, "after": {"role": wanted}}
-    _audit(session, "change_role", person, now=now, actor=actor, **changed)
+    before, after = {"role": person.role}, {"role": wanted}
+    _audit(session, "change_role", person, now=now, actor=actor, before=before, after=after)
 
 
-def disable_person(session: Session, person_id: int, *, now: datetime, actor: str) -> None:
+def disable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
     """Lock somebody out and end their sessions. The last owner can't be locked out."""
-    person = _known(session, person_id)
+    person = find_person(session, person_id)
     _require_an_owner(session, person)
     account_store.change_person(session, person_id, disabled_at=now)
-    _audit(session, "disable", person, now=now, actor=actor)
+    _audit(session, "disable", person, now=now, actor=actor, reason=reason)
+
+
+def enable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
+    """Let somebody who was locked out sign in again, with the password and the role from before."""
+    person = find_person(session, person_id)
+    if person.disabled_at is None:
+        raise Problem(409, "NOT_LOCKED", f"{person.username} is not locked out.")
+    account_store.change_person(session, person_id, disabled_at=None)
+    _audit(session, "enable", person, now=now, actor=actor, reason=reason)
 
 
 def end_sessions(session: Session, person_id: int, *, now: datetime, actor: str) -> None:
     """Sign somebody out everywhere."""
-    person = _known(session, person_id)
+    person = find_person(session, person_id)
     account_store.change_person(session, person_id)
     _audit(session, "end_sessions", person, now=now, actor=actor)
 
@@ -173,7 +204,8 @@ def _role(role: Role | str) -> Role:
         raise Problem(422, "UNKNOWN_ROLE", f"There is no role {role[:40]!r}; use {', '.join(Role)}.") from None
 
 
-def _known(session: Session, person_id: int) -> Person:
+def find_person(session: Session, person_id: int) -> Person:
+    """Return the person with this id. Raises a 404 Problem."""
     person = account_store.person(session, person_id)
     if person is None:
         raise Problem(404, "PERSON_NOT_FOUND", f"There is nobody with the id {person_id}.")
@@ -186,6 +218,8 @@ def _require_an_owner(session: Session, person: Person) -> None:
         raise Problem(409, "LAST_OWNER", f"{person.username} is the last owner; make somebody else owner first.")
 
 
-def _audit(session: Session, verb: str, person: Person, *, now: datetime, actor: str, **changed: Any) -> None:
-    subject = f"person:{person.username}"
-    audit.record(session, ChangeContext(now, actor), action=f"person.{verb}", subject=subject, **changed)
+def _audit(
+    session: Session, verb: str, person: Person, *, now: datetime, actor: str, reason: str = "", **changed: Any
+) -> None:
+    subject, change = f"person:{person.username}", ChangeContext(now, actor, reason.strip())
+    audit.record(session, change, action=f"person.{verb}", subject=subject, **changed)

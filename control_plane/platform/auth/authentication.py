@@ -11,7 +11,8 @@ from flask import Flask, Request, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from control_plane.platform import settings
-from control_plane.platform.auth import accounts, passwords, rate_limit
+from control_plane.platform.auth import accounts, passwords, rate_limit, sign_in_failures
+from control_plane.platform.auth.sign_in_failures import Limit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role, Token, TokenRefusal, TokenType
 from control_plane.platform.observability.telemetry import ACTOR
@@ -39,7 +40,12 @@ class Principal:
 
 
 class SessionCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, marked secure wherever the request came over HTTPS."""
+    """Flask's signed cookie; over HTTPS marked secure, and named so that browsers let no other host set it."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """Return the name: `__Host-` makes browsers insist on Secure, on this host alone and on the whole of it."""
+        name = super().get_cookie_name(app)
+        return f"__Host-{name}" if request.is_secure else name
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Flask makes a signer before it looks for a cookie, and callers of the API send none."""
@@ -110,22 +116,56 @@ def cached_principal() -> Principal | TokenRefusal | None:
 def sign_in(username: str, password: str, *, now: datetime) -> Person:
     """Start a session. Raises Problem: 401 for credentials that don't fit, 429 after too many, 503 in a crowd."""
     account = accounts.account_name(username)[:ACCOUNT_CHARACTERS]
-    limits = (rate_limit.SIGN_IN, rate_limit.network(address())), (rate_limit.ACCOUNT, f"the account {account!r}")
-    with rate_limit.attempt(*limits) as made:
+    network = rate_limit.network(address())
+    # This process's own memory first: it turns a flood away without a word to the database, which counts for all.
+    local = (rate_limit.SIGN_IN, network), (rate_limit.ACCOUNT, f"the account {account!r}")
+    shared = (
+        Limit(f"{sign_in_failures.ACCOUNT}{account}", rate_limit.ACCOUNT.amount),
+        Limit(f"{sign_in_failures.NETWORK}{network}", rate_limit.SIGN_IN.amount),
+    )
+    with rate_limit.attempt(*local) as made, sign_in_failures.attempt(shared, made, now):
         found = _proved(username, password, made)
         if found is None:
             log.warning("person.sign_in_failed", address=address())
             raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
+    start_session(found, now=now)
+    return found
+
+
+def start_session(found: Person, *, now: datetime, method: str = "password") -> None:
+    """Begin a session of somebody who has proved who they are, in this browser and in the audit trail."""
     with transaction() as database_session:
         session_id = accounts.begin_session(database_session, found, now=now, lifetime=SESSION_LIFETIME)
+        accounts.record_sign_in(database_session, found, address=address(), method=method, now=now)
+    remember(found, session_id, now=now)
+    log.info("person.signed_in", person=found.username, address=address(), method=method)
+
+
+def remember(found: Person, session_id: str, *, now: datetime) -> None:
+    """Give this browser the cookie of a session."""
     # Nothing of an earlier session survives a sign-in, so that no cookie planted before it gains its rights.
     session.clear()
     session.permanent = True
     began = now.timestamp()
     session.update(id=session_id, version=found.session_version, signed_in_at=began, seen_at=began)
     request.environ.pop(PRINCIPAL, None)
-    log.info("person.signed_in", person=found.username, address=address())
-    return found
+
+
+def change_own_password(found: Person, present: str, password: str, *, now: datetime) -> None:
+    """Give the person signed in a password of their choice. This session goes on, all others of theirs end.
+
+    Raises Problem: 403 where the present password is wrong, 422 for one that is weak, 429 after too many tries.
+    """
+    limit = Limit(f"{sign_in_failures.ACCOUNT}{found.username}", rate_limit.ACCOUNT.amount)
+    local = rate_limit.SIGN_IN, rate_limit.network(address())
+    with rate_limit.attempt(local) as made, sign_in_failures.attempt((limit,), made, now):
+        if _proved(found.username, present, made) is None:
+            raise Problem(403, "WRONG_PASSWORD", "The present password is wrong; nothing was changed.")
+    if password == present:
+        raise Problem(422, "WEAK_PASSWORD", "The new password is the present one; choose another.")
+    with transaction() as database_session:
+        accounts.change_password(database_session, found.id, password=password, now=now, actor=found.username)
+        session["version"] = accounts.session_version(database_session, found.id)
 
 
 def sign_out() -> None:
@@ -133,7 +173,9 @@ def sign_out() -> None:
     session_id = session.get("id")
     if isinstance(session_id, str):
         with transaction() as database_session:
-            accounts.end_session(database_session, session_id)
+            ended = accounts.end_session(database_session, session_id)
+            if ended is not None:
+                accounts.record_sign_out(database_session, ended, address=address(), now=datetime.now(UTC))
     session.clear()
     request.environ.pop(PRINCIPAL, None)
 

@@ -10,14 +10,31 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from control_plane.platform import settings
 from control_plane.platform.auth import authentication, rate_limit
-from control_plane.platform.auth.authentication import Principal, presented_token, sign_in, sign_out
+from control_plane.platform.auth.authentication import (
+    Principal,
+    change_own_password,
+    presented_token,
+    sign_in,
+    sign_out,
+)
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
 from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
 
-__all__ = ["actor", "init_app", "local_path", "person", "require_role", "require_token", "sign_in", "sign_out", "token"]
+__all__ = [
+    "actor",
+    "change_own_password",
+    "init_app",
+    "local_path",
+    "person",
+    "require_role",
+    "require_token",
+    "sign_in",
+    "sign_out",
+    "token",
+]
 
 SIGN_IN_PATH = "/sign-in"
 BODY_BYTES_MAX = 1024 * 1024
@@ -26,11 +43,13 @@ CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+HSTS = "max-age=31536000"
 PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     # Not no-referrer: it makes browsers hide the origin of our own forms from the cross-origin check.
     "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Frame-Options": "DENY",
 }
 UNLEASH_MISSING = (
@@ -135,6 +154,9 @@ def _check_request() -> None:
 def _add_headers(response: Response) -> Response:
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.is_secure:
+        # Said over HTTPS alone: over plain HTTP browsers must ignore it, and `make run` has no other.
+        headers.setdefault("Strict-Transport-Security", HSTS)
     if response.mimetype == "text/html":
         for name, value in PAGE_HEADERS.items():
             headers.setdefault(name, value)

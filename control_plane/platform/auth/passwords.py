@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -10,6 +11,10 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from control_plane.platform.problems import Problem
 
 CHARACTERS = range(12, 1025)
+DIFFERENT_MIN = 5
+BESIDE_NAME_MIN = 8
+GUESSED_MAX = 64
+"""Nobody guesses longer ones by a rule."""
 # A real hash of a password nobody knows: checking a stranger costs what checking a person costs.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$iNAeqLcoQSZmJ4C4UOMFdg$n04JXV18rrMxnqUb2ZsGU6o1KeeddOsa3x3Bh5q+Sbo"
 
@@ -36,14 +41,31 @@ def queue(places: int) -> Iterator[None]:
 
 
 def hash_password(password: str, *, username: str) -> str:
-    """The text to store. Raises Problem for a password that is too short, too long or the username itself."""
+    """The text to store. Raises Problem for a password that is too short, too long or guessed among the first."""
     if len(password) not in CHARACTERS:
         limits = f"{CHARACTERS[0]} to {CHARACTERS[-1]} characters"
         raise Problem(422, "WEAK_PASSWORD", f"The password has {len(password)} characters; use {limits}.")
-    if password.lower() == username:
-        raise Problem(422, "WEAK_PASSWORD", "The password is the username; choose another.")
+    weakness = _weakness(password.lower(), username) if len(password) <= GUESSED_MAX else ""
+    if weakness:
+        raise Problem(422, "WEAK_PASSWORD", f"The password {weakness}; choose another.")
     with _hashing:
         return hasher.hash(password)
+
+
+def _weakness(password: str, username: str) -> str:
+    """Say why a long password is guessed among the first all the same; empty if it is not."""
+    if password == username:
+        return "is the username"
+    if len(password.replace(username, "")) < BESIDE_NAME_MIN:
+        return "is little more than the username"
+    if len(set(password)) < DIFFERENT_MIN:
+        return f"has fewer than {DIFFERENT_MIN} different characters"
+    if len({ord(right) - ord(left) for left, right in pairwise(password)}) == 1:
+        return "is a row of neighbouring characters"
+    # A word written twice lies within its own double, not only at both ends.
+    if password in (password + password)[1:-1]:
+        return "is the same word again and again"
+    return ""
 
 
 def is_password(password_hash: str, password: str) -> bool:

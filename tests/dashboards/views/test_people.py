@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, audit
 from control_plane.platform.identity_types import Person, Role
 from tests.dashboards.browsing import looking, words
+from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -100,3 +101,28 @@ def secret_in(page: str) -> str:
     found = re.search(r'id="secret"[^>]* value="([^"]+)"', page)
     assert found
     return found[1]
+
+
+def test_locking_out_asks_first_and_can_be_undone(
+    sign_in: SignIn, client: FlaskClient, cast: Mapping[str, Person], app: Flask
+) -> None:
+    browser, olga = sign_in("alice"), cast["olga"].id
+    assert "Lock olga out?" in words(browser.get(f"/people/{olga}/lock").get_data(as_text=True))
+    browser.post(f"/people/{olga}/lock", data={"reason": "Lost her key."})
+    assert client.post("/sign-in", data={"username": "olga", "password": PASSWORD}).status_code == 401
+    assert "Let olga in again?" in words(browser.get(f"/people/{olga}/lock").get_data(as_text=True))
+    browser.post(f"/people/{olga}/unlock", data={"reason": "Found it."})
+    assert client.post("/sign-in", data={"username": "olga", "password": PASSWORD}).status_code == 303
+    with looking(app) as session:
+        entries = audit.latest(session, subject="person:olga")
+    assert [(entry.action, entry.reason) for entry in entries if entry.action.endswith("able")] == [
+        ("person.enable", "Found it."),
+        ("person.disable", "Lost her key."),
+    ]
+
+
+def test_whoever_is_not_locked_out_is_not_unlocked(sign_in: SignIn, cast: Mapping[str, Person]) -> None:
+    browser = sign_in("alice")
+    browser.post(f"/people/{cast['olga'].id}/unlock")
+    assert "olga is not locked out." in words(browser.get("/people").get_data(as_text=True))
+    assert browser.get("/people/999/lock").status_code == 404

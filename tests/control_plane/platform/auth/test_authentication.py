@@ -83,7 +83,26 @@ def test_the_cookie_is_secure_where_the_connection_is(app: Flask, people: dict[s
     response = app.test_client().post(
         "/door", data={"username": "alice", "password": PASSWORD}, base_url="https://rollout.example"
     )
-    assert "Secure" in response.headers["Set-Cookie"]
+    cookie = response.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-rollout_session=")
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+    assert "Domain" not in cookie
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_over_plain_http_nothing_is_promised_about_https(client: FlaskClient) -> None:
+    assert "Strict-Transport-Security" not in client.get("/page", headers=BROWSER).headers
+
+
+def test_a_cookie_of_plain_http_opens_nothing_over_https(app: Flask, people: dict[str, int]) -> None:
+    client = app.test_client()
+    enter(client, "alice")
+    kept = client.get_cookie("rollout_session")
+    assert kept is not None
+    headers = {"Cookie": f"rollout_session={kept.value}"}
+    answer = app.test_client().get("/api/test/viewer", base_url="https://rollout.example", headers=headers)
+    assert answer.status_code == 401
 
 
 def test_signing_in_starts_a_session_with_nothing_of_the_one_before(

@@ -56,3 +56,23 @@ def test_who_finds_the_queue_full_is_told_to_come_back() -> None:
         assert int(refusal.value.headers["Retry-After"]) >= 1
     with passwords.queue(1):
         pass
+
+
+@pytest.mark.parametrize(
+    ("password", "weakness"),
+    [
+        ("aaaaaaaaaaaaaaaa", "fewer than 5 different"),
+        ("abcdefghijklmnop", "neighbouring"),
+        ("98765432109876", ""),
+        ("ponmlkjihgfedcba", "neighbouring"),
+        ("passwordPassword", "again and again"),
+        ("MargaretMargaret1", "little more than the username"),
+        ("I am Margaret, really", ""),
+    ],
+)
+def test_what_is_guessed_first_is_refused_however_long_it_is(password: str, weakness: str) -> None:
+    if not weakness:
+        assert hash_password(password, username="margaret")
+        return
+    with pytest.raises(Problem, match=weakness):
+        hash_password(password, username="margaret")
