@@ -1,14 +1,21 @@
 """`rollout account` and `rollout token`: who may sign in, and which services may call."""
 
-from datetime import UTC, datetime
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
+from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
 from control_plane.platform.auth import accounts
-from control_plane.platform.db.database import transaction
-from control_plane.platform.identity_types import TokenType
-from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.identity_types import Person, Role, Token, TokenType
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
+
+ROLES = click.Choice([role.value for role in Role])
+reason_option = click.option("--reason", default="", help="Why; kept in the audit trail.")
 
 
 @click.group("account")
@@ -16,9 +23,20 @@ def user() -> None:
     """People who may sign in."""
 
 
+@user.command("list")
+@json_option
+@in_application
+def user_list(*, as_json: bool) -> None:
+    """Show everybody with what they may do."""
+    with read_only() as session:
+        people = accounts.list_people(session)
+    documents = [accounts.person_document(person) for person in people]
+    echo_result({"people": documents}, "\n".join(map(_line, people)) or "Nobody yet.", as_json=as_json)
+
+
 @user.command("add")
 @click.argument("username")
-@click.option("--role", type=click.Choice(["viewer", "operator", "owner"]), default="viewer", show_default=True)
+@click.option("--role", type=ROLES, default="viewer", show_default=True, help="What they may do everywhere.")
 @json_option
 @in_application
 def user_add(*, username: str, role: str, as_json: bool) -> None:
@@ -27,6 +45,71 @@ def user_add(*, username: str, role: str, as_json: bool) -> None:
         password = accounts.add_person(session, username, role, now=datetime.now(UTC), actor=actor())
     text = f"{username} may sign in as {role} with the password {password}   (shown once)"
     echo_result({"username": username, "role": role, "password": password}, text, as_json=as_json)
+
+
+@user.command("role")
+@click.argument("username")
+@click.argument("role", type=ROLES)
+@json_option
+@in_application
+def user_role(*, username: str, role: str, as_json: bool) -> None:
+    """Give USERNAME another ROLE everywhere; they sign in again."""
+    _change(username, accounts.change_role, as_json=as_json, role=role)
+
+
+@user.command("grants")
+@click.argument("username")
+@click.argument("grants", nargs=-1)
+@reason_option
+@json_option
+@in_application
+def user_grants(*, username: str, grants: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Give USERNAME these GRANTS besides their role, each ROLE:FLAG:ENVIRONMENT with * for every one; none ends all."""
+    wanted = [accounts.parse_grant(each) for each in grants]
+    _change(username, accounts.change_grants, as_json=as_json, grants=wanted, reason=reason)
+
+
+@user.command("password")
+@click.argument("username")
+@json_option
+@in_application
+def user_password(*, username: str, as_json: bool) -> None:
+    """Give USERNAME a new password, printed once, and end their sessions."""
+    password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
+    with transaction() as session:
+        person = _named(session, username)
+        accounts.change_password(session, person.id, password=password, now=datetime.now(UTC), actor=actor())
+    text = f"The password of {person.username} is {password}   (shown once)"
+    echo_result({"username": person.username, "password": password}, text, as_json=as_json)
+
+
+@user.command("lock")
+@click.argument("username")
+@reason_option
+@json_option
+@in_application
+def user_lock(*, username: str, reason: str, as_json: bool) -> None:
+    """Lock USERNAME out and end their sessions."""
+    _change(username, accounts.disable_person, as_json=as_json, reason=reason)
+
+
+@user.command("unlock")
+@click.argument("username")
+@reason_option
+@json_option
+@in_application
+def user_unlock(*, username: str, reason: str, as_json: bool) -> None:
+    """Let USERNAME sign in again."""
+    _change(username, accounts.enable_person, as_json=as_json, reason=reason)
+
+
+@user.command("sign-out")
+@click.argument("username")
+@json_option
+@in_application
+def user_sign_out(*, username: str, as_json: bool) -> None:
+    """End every session of USERNAME."""
+    _change(username, accounts.end_sessions, as_json=as_json)
 
 
 @click.group("token")
@@ -38,6 +121,9 @@ def token() -> None:
 @click.argument("name")
 @click.option("--type", "kind", type=click.Choice(["client", "frontend", "admin", "service"]), required=True)
 @click.option("--environment", help="The environment it is for. Default: that of this installation.")
+@click.option("--role", type=ROLES, help="What an admin token may do; default: everything.")
+@click.option("--flag", "flags", multiple=True, help="A flag that an admin token is held to; repeatable.")
+@click.option("--days", type=click.IntRange(min=1), help="In how many days it ends; default: when it is revoked.")
 @click.option(
     "--trust",
     "trusted",
@@ -46,16 +132,78 @@ def token() -> None:
 )
 @json_option
 @in_application
-def token_create(*, name: str, kind: str, environment: str | None, trusted: tuple[str, ...], as_json: bool) -> None:
+def token_create(
+    *,
+    name: str,
+    kind: str,
+    environment: str | None,
+    role: str | None,
+    flags: tuple[str, ...],
+    days: int | None,
+    trusted: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Make a token called NAME; prints it once."""
+    now = datetime.now(UTC)
     with transaction() as session:
         secret = accounts.create_token(
             session,
             name,
             kind,
             environment=environment or settings.current().environment,
-            now=datetime.now(UTC),
+            now=now,
             actor=actor(),
+            expires_at=now + timedelta(days=days) if days else None,
             trusted_attributes=trusted or TokenType(kind).trusted_by_default,
+            role=role or "",
+            flags=flags,
         )
     echo_result({"name": name, "type": kind, "token": secret}, f"{secret}   (shown once)", as_json=as_json)
+
+
+@token.command("list")
+@json_option
+@in_application
+def token_list(*, as_json: bool) -> None:
+    """Show every token, without what would open anything."""
+    with read_only() as session:
+        tokens = accounts.list_tokens(session)
+    lines = [f"{each.id:>5}  {each.name}  {each.type}  {each.environment}  {_state(each)}" for each in tokens]
+    documents = [{"id": each.id, "name": each.name, "type": each.type, "state": _state(each)} for each in tokens]
+    echo_result({"tokens": documents}, "\n".join(lines) or "No token yet.", as_json=as_json)
+
+
+@token.command("revoke")
+@click.argument("token_id", type=click.IntRange(min=1))
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@json_option
+@in_application
+def token_revoke(*, token_id: int, reason: str, as_json: bool) -> None:
+    """End the token with the number TOKEN_ID, everywhere within a second."""
+    with transaction() as session:
+        accounts.revoke_token(session, token_id, now=datetime.now(UTC), actor=actor(), reason=reason)
+    echo_result({"revoked": token_id}, f"The token {token_id} is revoked.", as_json=as_json)
+
+
+def _change(username: str, use_case: Callable[..., None], *, as_json: bool, **options: Any) -> None:
+    with transaction() as session:
+        person = _named(session, username)
+        use_case(session, person.id, now=datetime.now(UTC), actor=actor(), **options)
+        changed = accounts.find_person(session, person.id)
+    echo_result(accounts.person_document(changed), _line(changed), as_json=as_json)
+
+
+def _named(session: Session, username: str) -> Person:
+    person, _ = accounts.claimed(session, username)
+    if person is None:
+        raise CommandFailed(f"There is nobody called {username[:64]!r}; `rollout account list` names everybody.")
+    return person
+
+
+def _line(person: Person) -> str:
+    places = [f"{each.role}:{each.flag}:{each.environment}" for each in person.grants]
+    return "  ".join([person.username, person.role, *places, *(["locked out"] if person.disabled_at else [])])
+
+
+def _state(found: Token) -> str:
+    return "revoked" if found.revoked_at else "in force"

@@ -5,7 +5,7 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import api, audit_api, http_checks, migrations, move_job, schema_check, schemas
+from control_plane import api, audit_api, http_checks, migrations, move_job, people_api, schema_check, schemas
 from control_plane.checklists import application as checklists
 from control_plane.plans import api as plans_api
 from control_plane.platform import problems
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None, *, schema_may_wait: bool = Fals
         http_checks.init_app(app)
         move_job.init_app(app)
         audit_api.init_app(app)
+        people_api.init_app(app)
         schemas.init_app(app)
         schema_check.init_app(app)
         checklists.init_app(app)

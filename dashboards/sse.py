@@ -13,8 +13,7 @@ import structlog
 from flask import Flask, Response, request, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.platform.auth import authentication
-from control_plane.platform.auth.authentication import Principal
+from control_plane.platform.auth import authentication, authorization
 from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -122,8 +121,8 @@ def _updates(render: Render, role: str, revision: int, sent: dict[str, str]) -> 
 
 def _role() -> str:
     """The watcher's role, looked up afresh, or empty: a session that was ended must not go on watching."""
-    caller = authentication.reload_principal()
-    return str(caller.role or "") if isinstance(caller, Principal) else ""
+    authentication.reload_principal()
+    return str(authorization.role_here() or "")
 
 
 def _event(name: str, value: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The people of the tests: alice owns, olga operates, victor looks on. All have the same password."""
+"""The people of the tests: alice is admin, olga operates, victor looks on. All have the same password."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from control_plane.platform.auth import account_store, accounts, authentication
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person, Role
 
-CAST = {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.VIEWER}
+CAST = {"alice": Role.ADMIN, "olga": Role.OPERATOR, "victor": Role.VIEWER}
 PASSWORD = "the same for everybody here"
 # Hashed as weakly as can be: the hash itself says how it is checked, so signing in costs the tests nothing.
 PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,11 +12,17 @@ TOKEN_TEXT = re.compile(r"(?P<scope>[^\s.]{1,80})\.v2_(?P<selector>[A-Za-z0-9_-]
 
 
 class Role(StrEnum):
-    """The rights of a person; each role includes the ones before it."""
+    """The rights of a person; each role includes the ones before it.
+
+    Viewers look. Operators make a rollout safer, approvers pass its gates by name, owners expose it further, admins
+    decide who may do all that.
+    """
 
     VIEWER = "viewer"
     OPERATOR = "operator"
+    APPROVER = "approver"
     OWNER = "owner"
+    ADMIN = "admin"
 
     @property
     def rank(self) -> int:
@@ -25,6 +32,30 @@ class Role(StrEnum):
     def includes(self, needed: "Role") -> bool:
         """Return whether this role may do what `needed` may."""
         return self.rank >= needed.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role for one flag in one environment; `*` stands for every one."""
+
+    role: Role
+    flag: str = EVERY
+    environment: str = EVERY
+
+    def covers(self, flag: str, environment: str) -> bool:
+        """Return whether it counts there; what concerns every flag needs a grant for every flag."""
+        return self.flag in (EVERY, flag) and self.environment in (EVERY, environment)
+
+    def includes(self, other: "Grant") -> bool:
+        """Return whether whoever has this one has the other already."""
+        return self.role.includes(other.role) and self.covers(other.flag, other.environment)
+
+
+def role_on(grants: Iterable[Grant], flag: str, environment: str) -> Role | None:
+    """Return the highest role that these grants give there; None where they give none."""
+    return max(
+        (grant.role for grant in grants if grant.covers(flag, environment)), key=lambda role: role.rank, default=None
+    )
 
 
 class TokenType(StrEnum):
@@ -56,6 +87,14 @@ class Person:
     session_version: int
     created_at: datetime
     disabled_at: datetime | None
+    grants: tuple[Grant, ...] = ()
+    has_second_factor: bool = False
+    identity: str | None = None
+
+    @property
+    def all_grants(self) -> tuple[Grant, ...]:
+        """Return what they may everywhere, then what they may in places."""
+        return (Grant(self.role), *self.grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +113,15 @@ class Token:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_seen_at: datetime | None
+    role: Role | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Return what it may do in place of a person; nothing without a role."""
+        if self.role is None:
+            return ()
+        return tuple(Grant(self.role, flag, self.environment) for flag in self.flags or (EVERY,))
 
     def trusts(self, attribute: str) -> bool:
         """Return whether the caller's value of this user attribute outweighs the directory's."""

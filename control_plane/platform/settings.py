@@ -55,6 +55,8 @@ class Settings:
     """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
     session_idle_minutes: int = 120
     """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
+    token_days_max: int = 0
+    """`TOKEN_DAYS_MAX`: how many days a new token may last at most; 0 lets it last until it is revoked."""
     request_body_seconds: int = 20
     """`REQUEST_BODY_SECONDS`: how long the body of a request may take to arrive."""
     trusted_proxies: int = 0
@@ -129,6 +131,7 @@ class Settings:
             threads=_integer(env, "THREADS", 128, range(4, 4097)),
             streams=_integer(env, "STREAMS", 500, range(1, 4097)),
             session_idle_minutes=_integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
+            token_days_max=_integer(env, "TOKEN_DAYS_MAX", 0, range(3651)),
             request_body_seconds=_integer(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
             trusted_proxies=_integer(env, "TRUSTED_PROXIES", 0, range(11)),
             user_jwt_secret=_secret(env, "USER_JWT_SECRET"),

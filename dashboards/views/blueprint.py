@@ -12,7 +12,7 @@ from alerts.overrides.store import Override
 from control_plane.environment_variable import variable_notice
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
-from control_plane.platform.identity_types import Person, Role
+from control_plane.platform.identity_types import Person, Role, role_on
 from control_plane.platform.settings import current
 from dashboards import actions, assets, filters
 from dashboards.badges import badge_style
@@ -37,7 +37,7 @@ SCREENS = (
     ("pages.people", "People"),
     ("pages.system", "System"),
 )
-FOR_OWNERS = ("pages.credits", "pages.people")
+NEEDED = {"pages.credits": "owner", "pages.people": "admin"}
 BELONGS_TO = {
     "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation", "pages.checklists"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
@@ -76,7 +76,7 @@ def template_globals() -> dict[str, object]:
         "me": me(),
         "may": may,
         "theme": theme(),
-        "screens": [each for each in SCREENS if each[0] not in FOR_OWNERS or may("owner")],
+        "screens": [each for each in SCREENS if may(NEEDED.get(each[0], "viewer"))],
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
         "silenced": silenced_count,
@@ -123,10 +123,14 @@ def theme() -> str:
     return chosen if chosen in THEMES else ""
 
 
-def may(role: str) -> bool:
-    """Return whether the person signed in has at least this role."""
+def may(role: str, flag: str = "") -> bool:
+    """Return whether the person signed in has at least this role on `flag`, or on what the page is about."""
     person = me()
-    return person is not None and person.role.includes(Role(role))
+    if person is None:
+        return False
+    here, environment = authorization.scope()
+    held = role_on(person.all_grants, flag or here, environment)
+    return held is not None and held.includes(Role(role))
 
 
 def row_id(text: str) -> int:

@@ -1,4 +1,4 @@
-"""People and tokens, for owners. A secret is shown in the answer to the form that made it, and nowhere else."""
+"""People and tokens, for admins. A secret is shown in the answer to the form that made it, and nowhere else."""
 
 import secrets
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Change = Callable[[Session, datetime], object]
 
 
 @bp.get("/people")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def people() -> ResponseReturnValue:
     """Everybody who may sign in, and every token."""
     with read_only() as session:
@@ -30,7 +30,7 @@ def people() -> ResponseReturnValue:
 
 
 @bp.post("/people")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def add_person() -> ResponseReturnValue:
     """Let somebody sign in; their password is shown once."""
     username, role = request.form.get("username", ""), request.form.get("role", "")
@@ -42,7 +42,7 @@ def add_person() -> ResponseReturnValue:
 
 
 @bp.post("/people/<int:person_id>/password")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def renew_password(person_id: int) -> ResponseReturnValue:
     """Give somebody a new password, shown once, and end their sessions."""
     password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
@@ -55,7 +55,7 @@ def renew_password(person_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/people/<int:person_id>/role")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def change_role(person_id: int) -> ResponseReturnValue:
     """Give somebody another role and end their sessions."""
     role = request.form.get("role", "")
@@ -65,8 +65,21 @@ def change_role(person_id: int) -> ResponseReturnValue:
     )
 
 
+@bp.post("/people/<int:person_id>/grants")
+@authorization.require_role("admin")
+def change_grants(person_id: int) -> ResponseReturnValue:
+    """Give somebody roles for single flags and environments, in place of those that they have."""
+    lines = [line.split() for line in request.form.get("grants", "").splitlines() if line.strip()]
+
+    def change(session: Session, now: datetime) -> None:
+        grants = [accounts.parse_grant(":".join(words)) for words in lines]
+        accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
+
+    return _changed(change, "The roles were changed, and the person was signed out.")
+
+
 @bp.post("/people/<int:person_id>/sign-out")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def end_sessions(person_id: int) -> ResponseReturnValue:
     """Sign somebody out everywhere."""
     return _changed(
@@ -76,7 +89,7 @@ def end_sessions(person_id: int) -> ResponseReturnValue:
 
 
 @bp.get("/people/<int:person_id>/lock")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def ask_lock(person_id: int) -> ResponseReturnValue:
     """Ask before somebody is locked out, or let in again."""
     with read_only() as session:
@@ -84,7 +97,7 @@ def ask_lock(person_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/people/<int:person_id>/lock")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def lock_out(person_id: int) -> ResponseReturnValue:
     """Lock somebody out and end their sessions."""
     return _changed(
@@ -94,7 +107,7 @@ def lock_out(person_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/people/<int:person_id>/unlock")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def unlock(person_id: int) -> ResponseReturnValue:
     """Let somebody who was locked out sign in again."""
     return _changed(
@@ -104,7 +117,7 @@ def unlock(person_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/tokens")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def add_token() -> ResponseReturnValue:
     """Make a token; its text is shown once."""
     form = request.form
@@ -116,6 +129,8 @@ def add_token() -> ResponseReturnValue:
             form.get("name", ""),
             form.get("type", ""),
             environment=form.get("environment", ""),
+            role=form.get("role", ""),
+            flags=form.get("flags", "").split(),
             now=now,
             actor=authorization.actor(),
             expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
@@ -125,7 +140,7 @@ def add_token() -> ResponseReturnValue:
 
 
 @bp.post("/tokens/<int:token_id>/revoke")
-@authorization.require_role("owner")
+@authorization.require_role("admin")
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """End a token."""
     reason = request.form.get("reason", "")[:2000]

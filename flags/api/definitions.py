@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.auth.authorization import actor, require_role, require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
@@ -50,6 +50,7 @@ def index() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Make a flag that is on or off for everybody in each environment."""
     wanted = parse_body(FlagRequest)
+    require_role_on("owner", wanted.name, wanted.environments)
     with transaction() as session:
         create_flag(
             session,
@@ -79,6 +80,7 @@ def delete(flag: str) -> ResponseReturnValue:
     """Remove a flag without a rollout from every environment."""
     wanted = parse_body(ReasonRequest)
     with transaction() as session:
+        require_role_on("owner", flag, store.definitions_of(session, flag))
         delete_flag(session, flag, ChangeContext(datetime.now(UTC), actor(), wanted.reason))
     return "", 204
 

@@ -69,13 +69,18 @@ class UsersRequest(RequestModel):
 
 
 class TokenRequest(RequestModel):
-    """A new token; `trustedAttributes` are those of a user for which its caller's word outweighs our directory."""
+    """A new token; `trustedAttributes` are those of a user for which its caller's word outweighs our directory.
+
+    `role` and `flags` hold an admin token to less than everything.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     type: Annotated[str, Field(max_length=40)]
     environment: Environment | None = None
     expires_at: Instant | None = None
     trusted_attributes: list[Name] | None = None
+    role: Annotated[str, Field(max_length=40)] = ""
+    flags: Annotated[list[Name], Field(max_length=100)] = []
 
 
 class ImportRequest(RequestModel):

@@ -128,6 +128,8 @@ class Token(ResponseModel):
     expires_at: str | None
     revoked_at: str | None
     last_seen_at: str | None
+    role: str | None
+    flags: list[str]
 
 
 class CreatedToken(Token):

@@ -20,7 +20,7 @@ bp = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
 
 @bp.get("")
-@require_role("owner")
+@require_role("admin")
 @openapi_doc(answers={200: responses.TokenList})
 def index() -> ResponseReturnValue:
     """Every token, the newest first, without what would open anything."""
@@ -29,7 +29,7 @@ def index() -> ResponseReturnValue:
 
 
 @bp.post("")
-@require_role("owner")
+@require_role("admin")
 @openapi_doc(body=TokenRequest, answers={201: responses.CreatedToken})
 def create() -> ResponseReturnValue:
     """Make a token; the answer alone ever holds its text."""
@@ -44,13 +44,15 @@ def create() -> ResponseReturnValue:
             actor=actor(),
             expires_at=wanted.expires_at,
             trusted_attributes=_trusted(wanted),
+            role=wanted.role,
+            flags=wanted.flags,
         )
         made = next(token for token in accounts.list_tokens(session) if token.selector == token_selector(text))
     return jsonify({**_document(made), "token": text}), 201
 
 
 @bp.delete("/<int:token_id>")
-@require_role("owner")
+@require_role("admin")
 @openapi_doc(body=ReasonRequest, answers={204: None})
 def revoke(token_id: int) -> ResponseReturnValue:
     """End a token, everywhere within a second. Repeating it changes nothing."""
@@ -81,6 +83,8 @@ def _document(token: Token) -> dict[str, object]:
         "expiresAt": _to_json(token.expires_at),
         "revokedAt": _to_json(token.revoked_at),
         "lastSeenAt": _to_json(token.last_seen_at),
+        "role": token.role,
+        "flags": list(token.flags),
     }
 
 

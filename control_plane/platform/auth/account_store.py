@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform.auth.models import ApiTokenRow, PersonRow, PersonSessionRow
 from control_plane.platform.db import database
-from control_plane.platform.identity_types import Person, Role, Token, TokenType
+from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenType
 
 # What another process changed meanwhile counts, even where this session has seen the row before.
 PEOPLE = select(PersonRow).execution_options(populate_existing=True)
@@ -49,10 +49,10 @@ def is_empty(session: Session) -> bool:
     return session.scalar(select(PersonRow.id).limit(1)) is None
 
 
-def active_owners(session: Session) -> set[int]:
-    """Return the ids of enabled owners and lock their rows, so that two owners can't remove each other at once."""
-    owners = select(PersonRow.id).where(PersonRow.role == Role.OWNER, PersonRow.disabled_at.is_(None))
-    return set(session.scalars(owners.order_by(PersonRow.id).with_for_update()))
+def active_admins(session: Session) -> set[int]:
+    """Return the ids of enabled admins and lock their rows, so that two admins can't remove each other at once."""
+    admins = select(PersonRow.id).where(PersonRow.role == Role.ADMIN, PersonRow.disabled_at.is_(None))
+    return set(session.scalars(admins.order_by(PersonRow.id).with_for_update()))
 
 
 def change_person(session: Session, person_id: int, **columns: object) -> None:
@@ -130,6 +130,9 @@ def _person(row: PersonRow) -> Person:
         session_version=row.session_version,
         created_at=row.created_at,
         disabled_at=row.disabled_at,
+        grants=tuple(Grant(Role(each["role"]), each["flag"], each["environment"]) for each in row.grants),
+        has_second_factor=row.totp_secret is not None,
+        identity=row.identity,
     )
 
 
@@ -147,4 +150,6 @@ def _token(row: ApiTokenRow) -> Token:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_seen_at=row.last_seen_at,
+        role=Role(row.role) if row.role else None,
+        flags=tuple(row.flags),
     )

@@ -5,6 +5,7 @@ Tokens are made and checked in `tokens.py`; this is the door to both.
 
 import re
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import account_store, audit
+from control_plane.platform.auth.grants import check_grants, grant_document, parse_grant, parse_role, person_document
 from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
 from control_plane.platform.auth.tokens import (
     check_token,
@@ -22,13 +24,14 @@ from control_plane.platform.auth.tokens import (
     people_behind,
     revoke_token,
 )
-from control_plane.platform.identity_types import Person, Role
+from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.problems import Problem
 
 __all__ = [
     "account_name",
     "add_person",
     "begin_session",
+    "change_grants",
     "change_password",
     "change_role",
     "check_token",
@@ -41,11 +44,14 @@ __all__ = [
     "end_sessions",
     "ensure_first_owner",
     "find_person",
+    "grant_document",
     "init_app",
     "is_in_force",
     "list_people",
     "list_tokens",
+    "parse_grant",
     "people_behind",
+    "person_document",
     "person_of_session",
     "prove",
     "record_sign_in",
@@ -61,14 +67,17 @@ USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 
 
 def create_person(
-    session: Session, username: str, *, password: str, role: Role | str, now: datetime, actor: str = "system"
+    session: Session, username: str, *, password: str | None, role: Role | str, now: datetime, actor: str = "system"
 ) -> Person:
-    """Let somebody sign in. Raises Problem for a name that can't be used or is taken, and for a weak password."""
+    """Let somebody sign in. Raises Problem for a name that can't be used or is taken, and for a weak password.
+
+    Without a password nobody signs in as them by one, until they are given one.
+    """
     name = account_name(username)
     if not USERNAME.fullmatch(name):
         rule = "2 to 64 letters, digits and . _ @ + -, a letter or digit first"
         raise Problem(422, "INVALID_USERNAME", f"The username {username[:64]!r} can't be used; write {rule}.")
-    person = _add(session, name, password, _role(role), now=now, actor=actor)
+    person = _add(session, name, password, parse_role(role), now=now, actor=actor)
     if person is None:
         raise Problem(409, "USERNAME_TAKEN", f"There is somebody called {name} already; choose another name.")
     return person
@@ -87,7 +96,7 @@ def ensure_first_owner(session: Session, now: datetime) -> str | None:
         return None
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     # Of two processes that start together one makes the owner, and only its password is true.
-    return password if _add(session, FIRST_OWNER, password, Role.OWNER, now=now, actor="system") else None
+    return password if _add(session, FIRST_OWNER, password, Role.ADMIN, now=now, actor="system") else None
 
 
 def claimed(session: Session, username: str) -> tuple[Person | None, str]:
@@ -156,19 +165,38 @@ def change_password(session: Session, person_id: int, *, password: str, now: dat
 
 
 def change_role(session: Session, person_id: int, *, role: Role | str, now: datetime, actor: str) -> None:
-    """Give somebody another role and end their sessions. The last owner remains one."""
-    person, wanted = find_person(session, person_id), _role(role)
-    if wanted is not Role.OWNER:
-        _require_an_owner(session, person)
+    """Give somebody another role everywhere and end their sessions. The last admin remains one."""
+    person, wanted = find_person(session, person_id), parse_role(role)
+    if wanted is not Role.ADMIN:
+        _require_an_admin(session, person)
     account_store.change_person(session, person_id, role=wanted)
     before, after = {"role": person.role}, {"role": wanted}
     _audit(session, "change_role", person, now=now, actor=actor, before=before, after=after)
 
 
+def change_grants(
+    session: Session, person_id: int, *, grants: Collection[Grant], now: datetime, actor: str, reason: str = ""
+) -> None:
+    """Let these be what somebody may in places, besides their role everywhere, and end their sessions."""
+    person, documents = find_person(session, person_id), [grant_document(grant) for grant in check_grants(grants)]
+    account_store.change_person(session, person_id, grants=documents)
+    before = {"grants": [grant_document(grant) for grant in person.grants]}
+    _audit(
+        session,
+        "change_grants",
+        person,
+        now=now,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after={"grants": documents},
+    )
+
+
 def disable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
-    """Lock somebody out and end their sessions. The last owner can't be locked out."""
+    """Lock somebody out and end their sessions. The last admin can't be locked out."""
     person = find_person(session, person_id)
-    _require_an_owner(session, person)
+    _require_an_admin(session, person)
     account_store.change_person(session, person_id, disabled_at=now)
     _audit(session, "disable", person, now=now, actor=actor, reason=reason)
 
@@ -189,19 +217,14 @@ def end_sessions(session: Session, person_id: int, *, now: datetime, actor: str)
     _audit(session, "end_sessions", person, now=now, actor=actor)
 
 
-def _add(session: Session, username: str, password: str, role: Role, *, now: datetime, actor: str) -> Person | None:
-    password_hash = hash_password(password, username=username)
+def _add(
+    session: Session, username: str, password: str | None, role: Role, *, now: datetime, actor: str
+) -> Person | None:
+    password_hash = NOBODY if password is None else hash_password(password, username=username)
     person = account_store.add_person(session, username=username, password_hash=password_hash, role=role, now=now)
     if person is not None:
         _audit(session, "create", person, now=now, actor=actor, after={"role": role})
     return person
-
-
-def _role(role: Role | str) -> Role:
-    try:
-        return Role(role)
-    except ValueError:
-        raise Problem(422, "UNKNOWN_ROLE", f"There is no role {role[:40]!r}; use {', '.join(Role)}.") from None
 
 
 def find_person(session: Session, person_id: int) -> Person:
@@ -212,10 +235,10 @@ def find_person(session: Session, person_id: int) -> Person:
     return person
 
 
-def _require_an_owner(session: Session, person: Person) -> None:
-    others = account_store.active_owners(session) - {person.id}
-    if person.role is Role.OWNER and not others:
-        raise Problem(409, "LAST_OWNER", f"{person.username} is the last owner; make somebody else owner first.")
+def _require_an_admin(session: Session, person: Person) -> None:
+    others = account_store.active_admins(session) - {person.id}
+    if person.role is Role.ADMIN and not others:
+        raise Problem(409, "LAST_ADMIN", f"{person.username} is the last admin; make somebody else admin first.")
 
 
 def _audit(

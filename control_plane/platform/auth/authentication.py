@@ -14,7 +14,7 @@ from control_plane.platform import settings
 from control_plane.platform.auth import accounts, passwords, rate_limit, sign_in_failures
 from control_plane.platform.auth.sign_in_failures import Limit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.identity_types import Person, Role, Token, TokenRefusal, TokenType
+from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenRefusal, role_on
 from control_plane.platform.observability.telemetry import ACTOR
 from control_plane.platform.problems import Problem
 
@@ -31,12 +31,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody known: the name for the audit trail, the role, and what proved it."""
+    """Somebody known: the name for the audit trail, what they may, and what proved it."""
 
     name: str
-    role: Role | None = None
+    grants: tuple[Grant, ...] = ()
     person: Person | None = None
     token: Token | None = None
+
+    def role_on(self, flag: str, environment: str) -> Role | None:
+        """Return the role there, `*` for what concerns every flag or environment; None for no rights at all."""
+        return role_on(self.grants, flag, environment)
 
 
 class SessionCookie(SecureCookieSessionInterface):
@@ -196,8 +200,7 @@ def _token_principal(text: str) -> Principal | TokenRefusal:
     token = accounts.check_token(text, datetime.now(UTC))
     if isinstance(token, TokenRefusal):
         return token
-    role = Role.OWNER if token.type is TokenType.ADMIN else None
-    return Principal(f"token:{token.name}", role=role, token=token)
+    return Principal(f"token:{token.name}", grants=token.grants, token=token)
 
 
 def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | None:
@@ -228,7 +231,7 @@ def _session_principal() -> Principal | None:
     # Each write sends the cookie again; once a minute is enough to tell idle from busy.
     if now - session["seen_at"] > TOUCH_SECONDS:
         session["seen_at"] = now
-    return Principal(found.username, role=found.role, person=found)
+    return Principal(found.username, grants=found.all_grants, person=found)
 
 
 def _is_over(now: float) -> bool:

@@ -1,6 +1,6 @@
 """Check roles and tokens in front of the views, and set the headers that protect pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Never, ParamSpec, TypeVar
 from urllib.parse import urlencode
@@ -30,7 +30,10 @@ __all__ = [
     "local_path",
     "person",
     "require_role",
+    "require_role_on",
     "require_token",
+    "role_here",
+    "scope",
     "sign_in",
     "sign_out",
     "token",
@@ -79,7 +82,10 @@ def larger_bodies(app: Flask) -> dict[str, int]:
 
 
 def require_role(role: Role | str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let in people with at least this role, and admin tokens. Others are sent to sign in, or get 401 or 403."""
+    """Let in people and admin tokens that have at least this role there. Others are sent to sign in, or get 401 or 403.
+
+    "There" is what the address names as `<flag>` and `<environment>`: see `scope`.
+    """
     needed = Role(role)
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -166,13 +172,36 @@ def _add_headers(response: Response) -> Response:
     return response
 
 
-def _require_role(needed: Role) -> None:
+def scope() -> tuple[str, str]:
+    """Return the flag and the environment that this request is about.
+
+    No flag in the address means every flag; no environment means this installation's.
+    """
+    named = request.view_args or {}
+    return named.get("flag", EVERY), named.get("environment", settings.current().environment)
+
+
+def role_here() -> Role | None:
+    """Return the caller's role on what this request is about."""
+    caller = authentication.current_principal()
+    return caller.role_on(*scope()) if isinstance(caller, Principal) else None
+
+
+def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) -> None:
+    """Let go on who has this role on a flag in each of these environments, which the address does not name."""
+    for environment in environments:
+        _require_role(Role(role), (flag, environment))
+
+
+def _require_role(needed: Role, place: tuple[str, str] | None = None) -> None:
+    # Who may do what is decided for all places at once, so no place is enough for it.
+    place = (EVERY, EVERY) if needed is Role.ADMIN else place or scope()
     match authentication.current_principal():
-        case Principal(name=name, role=Role() as role) if role.includes(needed):
-            request_outcomes.prove(name)
-        case Principal(name=name, role=role):
-            held = f"{name} is {role}" if role else f"{name} has no role"
-            raise Problem(403, "ROLE_REQUIRED", f"This needs the role {needed}, and {held}; ask an owner.")
+        case Principal() as caller:
+            role = caller.role_on(*place)
+            if role is None or not role.includes(needed):
+                raise _role_problem(caller.name, role, needed, place)
+            request_outcomes.prove(caller.name)
         case TokenRefusal(reason):
             _refuse(reason, failed=True)
         case None if wants_page():
@@ -181,11 +210,25 @@ def _require_role(needed: Role) -> None:
             _refuse("Sign in, or send an admin token in the Authorization header.", failed=False)
 
 
+def _role_problem(name: str, role: Role | None, needed: Role, place: tuple[str, str]) -> Problem:
+    held = f"{name} is {role} {_place(*place)}".rstrip() if role else f"{name} has no role {_place(*place)}".rstrip()
+    return Problem(403, "ROLE_REQUIRED", f"This needs the role {needed}, and {held}; ask an admin.")
+
+
+def _place(flag: str, environment: str) -> str:
+    """Return where a role counts, in words; nothing for everywhere."""
+    words = [] if flag == EVERY else [f"on {flag}"]
+    return " ".join([*words, *([] if environment == EVERY else [f"in {environment}"])])
+
+
 def _require_token(allowed: frozenset[TokenType], *, unleash: bool) -> None:
     match authentication.token_principal():
         case Principal(token=Token() as held):
             if held.type not in allowed:
                 _refuse_type(held, allowed, unleash=unleash)
+            if held.type is TokenType.ADMIN:
+                # Here it stands in for every other type of token, which takes more than a role of looking on.
+                _require_role(Role.VIEWER if request.method in SAFE_METHODS else Role.OWNER)
             if held.type.is_secret:
                 request_outcomes.prove(f"token:{held.name}")
         case TokenRefusal(reason):

@@ -11,7 +11,10 @@ from control_plane.platform.models import RowId
 
 
 class PersonRow(Base):
-    """A person. The username is stored in lower case; the hash is Argon2id's own text."""
+    """A person. The username is stored in lower case; the hash is Argon2id's own text, empty where there is none.
+
+    `role` counts everywhere, `grants` in places. `totp_step` is the last one used, so that no code counts twice.
+    """
 
     __tablename__ = "person"
 
@@ -22,8 +25,16 @@ class PersonRow(Base):
     session_version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    grants: Mapped[list[dict[str, str]]] = mapped_column(JSON, server_default="[]")
+    totp_secret: Mapped[str | None] = mapped_column(Text)
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)
+    recovery_codes: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
+    identity: Mapped[str | None] = mapped_column(Text)
 
-    __table_args__ = (CheckConstraint(f"role IN ({', '.join(map(repr, map(str, Role)))})", name="ck_person_role"),)
+    __table_args__ = (
+        Index("ix_person_identity", "identity", unique=True),
+        CheckConstraint(f"role IN ({', '.join(map(repr, map(str, Role)))})", name="ck_person_role"),
+    )
 
 
 class PersonSessionRow(Base):
@@ -62,6 +73,8 @@ class ApiTokenRow(Base):
     trusted_attributes: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by: Mapped[str] = mapped_column(Text)
+    role: Mapped[str | None] = mapped_column(Text)
+    flags: Mapped[list[str]] = mapped_column(JSON, server_default="[]")
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -4,7 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hmac import compare_digest
 from typing import Protocol
@@ -20,6 +20,7 @@ from control_plane.platform.db.database import after_commit, read_only, transact
 from control_plane.platform.extensions import AppState
 from control_plane.platform.identity_types import (
     EVERY,
+    Role,
     Token,
     TokenRefusal,
     TokenType,
@@ -31,6 +32,8 @@ from control_plane.platform.problems import Problem, is_transient
 from control_plane.platform.runtime import jobs
 
 ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
+FLAG = re.compile(r"[!-~]{1,200}")
+FLAGS_MAX = 100
 NAME_CHARACTERS = range(1, 101)
 WRITE_SECONDS = 60
 ACTOR_PREFIX = "token:"
@@ -64,30 +67,31 @@ def create_token(
     actor: str = "system",
     expires_at: datetime | None = None,
     trusted_attributes: Collection[str] = (),
+    role: Role | str = "",
+    flags: Collection[str] = (),
 ) -> str:
     """Store a new token and return its text, which can't be shown again. Raises Problem for what can't be used.
 
-    An admin token opens every environment, whichever is given. `trusted_attributes` are the user attributes that
-    its caller may assert over our own directory; "*" stands for all.
+    Only admin tokens have a role, that of an admin unless `role` says less; such a token opens every environment,
+    whichever is given. One with less may be held to `flags` and its environment, or `*`. `trusted_attributes` are the
+    user attributes that its caller may assert over our own directory; "*" stands for all.
     """
     kind = _kind(kind)
-    environment = EVERY if kind is TokenType.ADMIN else _environment(environment)
+    held = _scope(kind, role, flags)
+    environment = EVERY if held is Role.ADMIN or (held and environment == EVERY) else _environment(environment)
     _check(name.strip(), expires_at, now=now)
     selector = secrets.token_urlsafe(16)
     text = token_text(kind, environment, selector, secrets.token_urlsafe(32))
-    token = account_store.add_token(
-        session,
-        name=name.strip(),
-        type=kind,
-        environment=environment,
-        selector=selector,
-        digest=token_digest(text),
-        trusted_attributes=sorted(trusted_attributes),
-        created_at=now,
-        created_by=actor,
-        expires_at=expires_at,
-    )
-    scope = {"type": kind, "environment": environment, "expires_at": expires_at}
+    scope = {
+        "type": kind,
+        "environment": environment,
+        "expires_at": expires_at,
+        "trusted_attributes": sorted(trusted_attributes),
+        "role": held,
+        "flags": sorted(set(flags)),
+    }
+    names = {"name": name.strip(), "selector": selector, "digest": token_digest(text)}
+    token = account_store.add_token(session, created_at=now, created_by=actor, **names, **scope)
     _audit(session, "create", token, ChangeContext(now, actor), after=scope)
     return text
 
@@ -221,9 +225,29 @@ def _environment(environment: str) -> str:
     return environment
 
 
+def _scope(kind: TokenType, role: Role | str, flags: Collection[str]) -> Role | None:
+    if kind is not TokenType.ADMIN:
+        if role or flags:
+            raise Problem(422, "INVALID_TOKEN_ROLE", "Only tokens of type admin have a role or flags; leave them out.")
+        return None
+    if role and role not in set(Role):
+        raise Problem(422, "UNKNOWN_ROLE", f"There is no role {role[:40]!r}; use {', '.join(Role)}.")
+    held = Role(role or Role.ADMIN)
+    if held is Role.ADMIN and flags:
+        detail = "An admin decides who may do what, everywhere; name a lesser role, or no flags."
+        raise Problem(422, "INVALID_TOKEN_ROLE", detail)
+    if len(flags) > FLAGS_MAX or not all(FLAG.fullmatch(flag) for flag in flags):
+        raise Problem(422, "INVALID_TOKEN_ROLE", f"Name at most {FLAGS_MAX} flags, without blanks.")
+    return held
+
+
 def _check(name: str, expires_at: datetime | None, *, now: datetime) -> None:
     if len(name) not in NAME_CHARACTERS or not name.isprintable():
         raise Problem(422, "INVALID_TOKEN_NAME", f"The token name {name[:40]!r} can't be used; write 1 to 100 letters.")
     if expires_at is not None and expires_at <= now:
         detail = f"The expiry {expires_at.astimezone(UTC).isoformat()} has passed already; choose a later time."
+        raise Problem(422, "INVALID_EXPIRY", detail)
+    days = settings.current().token_days_max
+    if days and (expires_at is None or expires_at > now + timedelta(days=days)):
+        detail = f"A token lasts at most {days} days here (TOKEN_DAYS_MAX); choose an earlier end."
         raise Problem(422, "INVALID_EXPIRY", detail)

@@ -10,9 +10,11 @@ url_safe = st.characters(categories=[], include_characters="ABCXYZabcxyz0189_-")
 
 def test_each_role_covers_the_ones_below_it() -> None:
     assert [[role.includes(needed) for needed in Role] for role in Role] == [
-        [True, False, False],
-        [True, True, False],
-        [True, True, True],
+        [True, False, False, False, False],
+        [True, True, False, False, False],
+        [True, True, True, False, False],
+        [True, True, True, True, False],
+        [True, True, True, True, True],
     ]
 
 

@@ -1,4 +1,4 @@
-"""People and tokens: owners make and end them, and a secret is shown once."""
+"""People and tokens: admins make and end them, and a secret is shown once."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,13 +21,13 @@ SignIn = Callable[[str], FlaskClient]
 
 def test_it_lists_everybody_with_role_and_marks_who_looks(sign_in: SignIn) -> None:
     page = words(sign_in("alice").get("/people").get_data(as_text=True))
-    assert "alice you Owner" in page
+    assert "alice you Admin" in page
     assert "olga Operator" in page
     assert "No token yet" in page
 
 
 @pytest.mark.parametrize("name", ["olga", "victor"])
-def test_only_owners_see_it(sign_in: SignIn, name: str) -> None:
+def test_only_admins_see_it(sign_in: SignIn, name: str) -> None:
     browser = sign_in(name)
     assert browser.get("/people", headers=HTML).status_code == 403
     assert 'href="/people"' not in browser.get("/").get_data(as_text=True)
@@ -62,7 +62,7 @@ def test_signing_out_and_locking_out_work_at_once(sign_in: SignIn, cast: Mapping
     assert olga.get("/", headers=HTML).status_code == 303
 
 
-def test_a_role_can_be_changed_but_the_last_owner_remains(
+def test_a_role_can_be_changed_but_the_last_admin_remains(
     app: Flask, sign_in: SignIn, cast: Mapping[str, Person]
 ) -> None:
     browser = sign_in("alice")
@@ -71,7 +71,7 @@ def test_a_role_can_be_changed_but_the_last_owner_remains(
     assert "Nothing was changed." in words(browser.get("/people").get_data(as_text=True))
     with looking(app) as session:
         roles = {person.username: person.role for person in accounts.list_people(session)}
-    assert roles == {"alice": Role.OWNER, "olga": Role.OPERATOR, "victor": Role.OPERATOR}
+    assert roles == {"alice": Role.ADMIN, "olga": Role.OPERATOR, "victor": Role.OPERATOR}
 
 
 def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -> None:

@@ -1,4 +1,4 @@
-"""People: made, proved, changed and locked out, always leaving an owner and a trace."""
+"""People: made, proved, changed and locked out, always leaving an admin and a trace."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -25,7 +25,7 @@ def session(app: Flask) -> Iterator[Session]:
 
 @pytest.fixture
 def alice(session: Session, now: datetime) -> Person:
-    return accounts.create_person(session, "alice", password=PASSWORD, role="owner", now=now)
+    return accounts.create_person(session, "alice", password=PASSWORD, role="admin", now=now)
 
 
 def refused(act: Callable[[], object]) -> str:
@@ -38,7 +38,7 @@ def refused(act: Callable[[], object]) -> str:
 def test_somebody_who_was_made_can_be_proved(session: Session, alice: Person) -> None:
     assert authenticate(session, "alice", PASSWORD) == alice
     assert authenticate(session, " ALICE ", PASSWORD) == alice
-    assert alice.role is Role.OWNER
+    assert alice.role is Role.ADMIN
 
 
 def test_nobody_else_is(session: Session, alice: Person) -> None:
@@ -83,7 +83,7 @@ def test_the_first_owner_is_made_once(session: Session, now: datetime) -> None:
     assert password is not None
     owner = authenticate(session, accounts.FIRST_OWNER, password)
     assert owner is not None
-    assert owner.role is Role.OWNER
+    assert owner.role is Role.ADMIN
     assert accounts.ensure_first_owner(session, now) is None
 
 
@@ -125,17 +125,17 @@ def test_somebody_locked_out_is_proved_no_more(session: Session, alice: Person, 
     assert authenticate(session, "bob", PASSWORD) is None
 
 
-def test_the_last_owner_stays_one(session: Session, alice: Person, now: datetime) -> None:
-    accounts.add_person(session, "bob", "operator", now=now)
-    assert refused(lambda: accounts.disable_person(session, alice.id, now=now, actor="alice")) == "LAST_OWNER"
+def test_the_last_admin_stays_one(session: Session, alice: Person, now: datetime) -> None:
+    accounts.add_person(session, "bob", "owner", now=now)
+    assert refused(lambda: accounts.disable_person(session, alice.id, now=now, actor="alice")) == "LAST_ADMIN"
     demote = refused(lambda: accounts.change_role(session, alice.id, role="viewer", now=now, actor="alice"))
-    assert demote == "LAST_OWNER"
+    assert demote == "LAST_ADMIN"
 
 
-def test_an_owner_who_is_locked_out_does_not_count_as_one(session: Session, alice: Person, now: datetime) -> None:
-    bob = accounts.create_person(session, "bob", password=PASSWORD, role="owner", now=now)
+def test_an_admin_who_is_locked_out_does_not_count_as_one(session: Session, alice: Person, now: datetime) -> None:
+    bob = accounts.create_person(session, "bob", password=PASSWORD, role="admin", now=now)
     accounts.disable_person(session, bob.id, now=now, actor="alice")
-    assert refused(lambda: accounts.change_role(session, alice.id, role="viewer", now=now, actor="a")) == "LAST_OWNER"
+    assert refused(lambda: accounts.change_role(session, alice.id, role="viewer", now=now, actor="a")) == "LAST_ADMIN"
 
 
 def test_whoever_does_not_exist_is_named_so(session: Session, now: datetime) -> None:
