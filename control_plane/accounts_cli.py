@@ -9,7 +9,7 @@ import click
 from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, second_factor
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role, Token, TokenType
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -81,6 +81,20 @@ def user_password(*, username: str, as_json: bool) -> None:
         accounts.change_password(session, person.id, password=password, now=datetime.now(UTC), actor=actor())
     text = f"The password of {person.username} is {password}   (shown once)"
     echo_result({"username": person.username, "password": password}, text, as_json=as_json)
+
+
+@user.command("reset-second-factor")
+@click.argument("username")
+@reason_option
+@json_option
+@in_application
+def user_reset_second_factor(*, username: str, reason: str, as_json: bool) -> None:
+    """Let the password alone sign USERNAME in, who has lost their device."""
+
+    def reset(session: Session, person_id: int, **context: Any) -> None:
+        second_factor.remove(session, accounts.find_person(session, person_id), **context)
+
+    _change(username, reset, as_json=as_json, reason=reason)
 
 
 @user.command("lock")

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from control_plane.platform.auth import accounts
+from control_plane.platform.auth import accounts, second_factor
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -126,6 +126,18 @@ def lock(person_id: int) -> ResponseReturnValue:
         if accounts.find_person(session, person_id).disabled_at is None:
             now = datetime.now(UTC)
             accounts.disable_person(session, person_id, now=now, actor=actor(), reason=wanted.reason)
+    return "", 204
+
+
+@bp.delete("/<int:person_id>/second-factor")
+@require_role("admin")
+@openapi_doc(body=ReasonBody, body_is_optional=True, answers={204: None})
+def reset_second_factor(person_id: int) -> ResponseReturnValue:
+    """Let the password alone sign somebody in who has lost their device."""
+    wanted = _body(ReasonBody) if request.data else ReasonBody()
+    with transaction() as session:
+        person = accounts.find_person(session, person_id)
+        second_factor.remove(session, person, now=datetime.now(UTC), actor=actor(), reason=wanted.reason)
     return "", 204
 
 

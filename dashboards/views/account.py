@@ -1,21 +1,28 @@
-"""One's own account: a password of one's choice."""
+"""One's own account: a password of one's choice, and a second factor beside it."""
 
 from datetime import UTC, datetime
 
-from flask import flash, redirect, render_template, request, url_for
+import segno
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask import session as cookie
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
-from control_plane.platform.auth import authorization
+from control_plane.platform.auth import authorization, second_factor
+from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
 from dashboards.views.blueprint import bp
+
+SETUP = "second_factor_setup"
+"""Where a secret waits in the cookie until its device has proved itself; only its reader has the cookie."""
 
 
 @bp.get("/account")
 @authorization.require_role("viewer")
 def account() -> ResponseReturnValue:
     """Show one's own account and the forms that change it."""
-    return render_template("account.html", person=authorization.person())
+    return render_template("account.html", person=_person())
 
 
 @bp.post("/account/password")
@@ -23,17 +30,73 @@ def account() -> ResponseReturnValue:
 def change_own_password() -> ResponseReturnValue:
     """Take a new password, where the present one proves who asks."""
     try:
-        _change_password(authorization.person())
+        _change_password(_person())
         flash("Your password was changed.\nEverywhere else you were signed out.", "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
     return redirect(url_for("pages.account"), 303)
 
 
-def _change_password(person: Person | None) -> None:
+@bp.post("/account/second-factor/begin")
+@authorization.require_role("viewer")
+def begin_second_factor() -> ResponseReturnValue:
+    """Show a new secret for a device to read; it counts once a code of the device has proved that it did."""
+    person = _person()
+    secret = cookie[SETUP] = second_factor.new_secret()
+    address = second_factor.address(person, secret)
+    picture = Markup(segno.make(address).svg_inline(scale=5, light="white"))  # noqa: S704 - drawn here
+    return _unstored(render_template("second_factor.html", secret=secret, address=address, picture=picture))
+
+
+@bp.post("/account/second-factor")
+@authorization.require_role("viewer")
+def enable_second_factor() -> ResponseReturnValue:
+    """Ask for codes from now on, if this one fits; the recovery codes are shown once."""
+    person, form, now = _person(), request.form, datetime.now(UTC)
+    try:
+        authorization.check_password(person, form.get("present", ""), now=now)
+        with transaction() as database_session:
+            secret = str(cookie.get(SETUP, ""))
+            codes = second_factor.enable(database_session, person, secret, form.get("code", ""), now=now)
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+        return redirect(url_for("pages.account"), 303)
+    cookie.pop(SETUP, None)
+    return _unstored(render_template("recovery_codes.html", codes=codes))
+
+
+@bp.post("/account/second-factor/remove")
+@authorization.require_role("viewer")
+def remove_second_factor() -> ResponseReturnValue:
+    """Ask for the password alone again, where password and code prove who wants that."""
+    person, form, now = _person(), request.form, datetime.now(UTC)
+    try:
+        authorization.check_password(person, form.get("present", ""), now=now)
+        authorization.check_code(person, form.get("code", ""), now=now)
+        with transaction() as database_session:
+            second_factor.remove(database_session, person, now=now, actor=person.username)
+        flash("Your password alone signs you in from now on.", "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.account"), 303)
+
+
+def _change_password(person: Person) -> None:
     form = request.form
-    if person is None:
-        raise Problem(403, "PERSON_REQUIRED", "Only a person who has signed in has a password.")
     if form.get("password") != form.get("again"):
         raise Problem(422, "PASSWORDS_DIFFER", "The new password was typed in two ways; type the same twice.")
     authorization.change_own_password(person, form.get("present", ""), form.get("password", ""), now=datetime.now(UTC))
+
+
+def _person() -> Person:
+    """The person signed in. Raises a 403 Problem for a token, which has no account of its own."""
+    person = authorization.person()
+    if person is None:
+        raise Problem(403, "PERSON_REQUIRED", "Only a person who has signed in has an account here.")
+    return person
+
+
+def _unstored(html: str) -> Response:
+    page = Response(html)
+    page.headers["Cache-Control"] = "no-store"
+    return page

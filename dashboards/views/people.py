@@ -8,7 +8,7 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from control_plane.platform.auth import accounts, authorization
+from control_plane.platform.auth import accounts, authorization, second_factor
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role, TokenType
 from control_plane.platform.problems import Problem
@@ -76,6 +76,18 @@ def change_grants(person_id: int) -> ResponseReturnValue:
         accounts.change_grants(session, person_id, grants=grants, now=now, actor=authorization.actor())
 
     return _changed(change, "The roles were changed, and the person was signed out.")
+
+
+@bp.post("/people/<int:person_id>/second-factor/reset")
+@authorization.require_role("admin")
+def reset_second_factor(person_id: int) -> ResponseReturnValue:
+    """Let the password alone sign somebody in who has lost their device."""
+
+    def reset(session: Session, now: datetime) -> None:
+        person = accounts.find_person(session, person_id)
+        second_factor.remove(session, person, now=now, **_who_and_why())
+
+    return _changed(reset, "The password alone signs them in; they set up a new device on their account.")
 
 
 @bp.post("/people/<int:person_id>/sign-out")

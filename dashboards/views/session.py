@@ -28,9 +28,28 @@ def sign_in() -> ResponseReturnValue:
     target = authorization.local_path(request.form.get("next"))
     username = request.form.get("username", "")
     try:
-        authorization.sign_in(username, request.form.get("password", ""), now=datetime.now(UTC))
+        found = authorization.sign_in(username, request.form.get("password", ""), now=datetime.now(UTC))
     except Problem as problem:
         return _form(target, username=username, refusal=problem.detail), problem.status, problem.headers
+    return redirect(url_for("pages.code_page", next=target) if found.has_second_factor else target, 303)
+
+
+@bp.get("/sign-in/code")
+def code_page() -> ResponseReturnValue:
+    """The second form, for those whose password alone is not enough."""
+    return _code_form(authorization.local_path(request.args.get("next")))
+
+
+@bp.post("/sign-in/code")
+def confirm() -> ResponseReturnValue:
+    """Start the session, or say why not."""
+    target = authorization.local_path(request.form.get("next"))
+    try:
+        authorization.confirm(request.form.get("code", ""), now=datetime.now(UTC))
+    except Problem as problem:
+        if problem.code == "SIGN_IN_AGAIN":
+            return _form(target, refusal=problem.detail), problem.status, problem.headers
+        return _code_form(target, refusal=problem.detail), problem.status, problem.headers
     return redirect(target, 303)
 
 
@@ -51,6 +70,12 @@ def choose_theme() -> AnyResponse:
     else:
         response.delete_cookie(THEME_COOKIE)
     return response
+
+
+def _code_form(target: str, *, refusal: str = "") -> Response:
+    page = Response(render_template("sign_in_code.html", next=target, refusal=refusal))
+    page.headers["Cache-Control"] = "no-store"
+    return page
 
 
 def _form(target: str, *, username: str = "", refusal: str = "") -> Response:

@@ -6,6 +6,7 @@ TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
+viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show
@@ -21,6 +22,7 @@ owner     definitions.delete definitions.import_view overrides.allow overrides.e
 owner     pages.correct_credits pages.credits pages.override_alert pages.remediation rollouts.advance rollouts.rearm
 admin     pages.add_person pages.add_token pages.ask_lock pages.change_grants pages.change_role pages.end_sessions
 admin     pages.lock_out pages.people pages.renew_password pages.revoke_token pages.unlock people.change people.create
+admin     pages.reset_second_factor people.reset_second_factor
 admin     people.index people.lock people.renew_password people.show people.sign_out tokens.create tokens.index
 admin     tokens.revoke
 """
@@ -62,7 +64,7 @@ tests/control_plane/platform/http/test_health.py     health.metrics
 OPEN_TABLE = """
 open  credits.config_view credits_card.static edge_api.validate_view frontend_api.preflight_view health.alive
 open  health.ready ofrep.preflight_view openapi.show pages.asset pages.choose_theme pages.sign_in pages.sign_in_page
-open  pages.sign_out
+open  pages.sign_out pages.code_page pages.confirm
 """
 """Routes that anybody may call: they tell nothing that is anybody's, or only end one's own session."""
 

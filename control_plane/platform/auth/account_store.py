@@ -1,6 +1,7 @@
 """All SQL of people and tokens."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import delete, or_, select, update
@@ -13,6 +14,41 @@ from control_plane.platform.identity_types import Grant, Person, Role, Token, To
 # What another process changed meanwhile counts, even where this session has seen the row before.
 PEOPLE = select(PersonRow).execution_options(populate_existing=True)
 TOKENS = select(ApiTokenRow).execution_options(populate_existing=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactor:
+    """A second factor as it is stored: the secret sealed, the last step used, the digests of recovery codes."""
+
+    secret: str
+    step: int
+    recovery_codes: tuple[str, ...]
+
+    def used(self, step: int) -> "SecondFactor":
+        """Return it after a code of this step."""
+        return replace(self, step=step)
+
+    def without(self, digest: str) -> "SecondFactor":
+        """Return it after a recovery code."""
+        return replace(self, recovery_codes=tuple(each for each in self.recovery_codes if each != digest))
+
+
+def second_factor(session: Session, person_id: int) -> SecondFactor | None:
+    """Return somebody's second factor and lock their row, so that of two uses of one code one is the first."""
+    row = session.scalars(PEOPLE.where(PersonRow.id == person_id).with_for_update()).one_or_none()
+    if row is None or row.totp_secret is None:
+        return None
+    return SecondFactor(row.totp_secret, row.totp_step or 0, tuple(row.recovery_codes))
+
+
+def set_second_factor(session: Session, person_id: int, found: SecondFactor | None) -> None:
+    """Store a second factor, or that there is none."""
+    values = {
+        "totp_secret": found.secret if found else None,
+        "totp_step": found.step if found else None,
+        "recovery_codes": list(found.recovery_codes) if found else [],
+    }
+    session.execute(update(PersonRow).where(PersonRow.id == person_id).values(values))
 
 
 def add_person(session: Session, *, username: str, password_hash: str, role: Role, now: datetime) -> Person | None:

@@ -53,6 +53,7 @@ __all__ = [
     "people_behind",
     "person_document",
     "person_of_session",
+    "person_with",
     "prove",
     "record_sign_in",
     "record_sign_out",
@@ -225,6 +226,12 @@ def _add(
     if person is not None:
         _audit(session, "create", person, now=now, actor=actor, after={"role": role})
     return person
+
+
+def person_with(session: Session, person_id: int) -> Person | None:
+    """Return the person with this id, unless they are locked out."""
+    person = account_store.person(session, person_id)
+    return person if person and person.disabled_at is None else None
 
 
 def find_person(session: Session, person_id: int) -> Person:

@@ -11,7 +11,7 @@ from flask import Flask, Request, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from control_plane.platform import settings
-from control_plane.platform.auth import accounts, passwords, rate_limit, sign_in_failures
+from control_plane.platform.auth import accounts, passwords, rate_limit, second_factor, sign_in_failures
 from control_plane.platform.auth.sign_in_failures import Limit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenRefusal, role_on
@@ -23,6 +23,9 @@ SESSION_LIFETIME = timedelta(hours=12)
 TOUCH_SECONDS = 60
 """How old the note of the last use may become before the cookie is written again."""
 ACCOUNT_CHARACTERS = 64
+CODES_A_MINUTE = 5
+CONFIRM_SECONDS = 300
+"""How long after the password its code may come."""
 QUEUE_SHARE = 1 / 16
 """The part of a worker's threads that may wait for a hash: two are made at a time."""
 
@@ -118,7 +121,10 @@ def cached_principal() -> Principal | TokenRefusal | None:
 
 
 def sign_in(username: str, password: str, *, now: datetime) -> Person:
-    """Start a session. Raises Problem: 401 for credentials that don't fit, 429 after too many, 503 in a crowd."""
+    """Start a session; where the person has a second factor, `confirm` starts it.
+
+    Raises Problem: 401 for credentials that don't fit, 429 after too many, 503 in a crowd.
+    """
     account = accounts.account_name(username)[:ACCOUNT_CHARACTERS]
     network = rate_limit.network(address())
     # This process's own memory first: it turns a flood away without a word to the database, which counts for all.
@@ -132,8 +138,43 @@ def sign_in(username: str, password: str, *, now: datetime) -> Person:
         if found is None:
             log.warning("person.sign_in_failed", address=address())
             raise Problem(401, "INVALID_CREDENTIALS", "The username or the password is wrong; try again.")
-    start_session(found, now=now)
+    if found.has_second_factor:
+        session.clear()
+        session.update(proved=found.id, version=found.session_version, proved_at=now.timestamp())
+    else:
+        start_session(found, now=now)
     return found
+
+
+def confirm(code: str, *, now: datetime) -> None:
+    """Start the session of somebody whose password was proved a moment ago, by the code of their second factor.
+
+    Raises Problem: 401 for a wrong code or after too long, 429 after too many.
+    """
+    number, proved_at = session.get("proved"), session.get("proved_at", 0.0)
+    with read_only() as database_session:
+        found = accounts.person_with(database_session, number) if isinstance(number, int) else None
+    is_late = now.timestamp() - proved_at > CONFIRM_SECONDS
+    if found is None or is_late or found.session_version != session.get("version"):
+        session.clear()
+        raise Problem(401, "SIGN_IN_AGAIN", "That took too long; sign in again.")
+    check_code(found, code, now=now)
+    start_session(found, now=now, method="password and code")
+
+
+def check_code(found: Person, code: str, *, now: datetime) -> None:
+    """Use up a code of somebody's second factor. Raises Problem: 401 for a wrong one, 429 after too many."""
+    limits = (
+        Limit(f"{sign_in_failures.CODE}{found.username}", CODES_A_MINUTE),
+        Limit(f"{sign_in_failures.NETWORK}{rate_limit.network(address())}", rate_limit.SIGN_IN.amount),
+    )
+    made = rate_limit.Attempt()
+    with sign_in_failures.attempt(limits, made, now):
+        with transaction() as database_session:
+            made.failed = not second_factor.check(database_session, found, code, now=now)
+        if made.failed:
+            log.warning("person.code_failed", person=found.username, address=address())
+            raise Problem(401, "WRONG_CODE", "The code is wrong, or was used already; wait for the next one.")
 
 
 def start_session(found: Person, *, now: datetime, method: str = "password") -> None:
@@ -160,16 +201,21 @@ def change_own_password(found: Person, present: str, password: str, *, now: date
 
     Raises Problem: 403 where the present password is wrong, 422 for one that is weak, 429 after too many tries.
     """
-    limit = Limit(f"{sign_in_failures.ACCOUNT}{found.username}", rate_limit.ACCOUNT.amount)
-    local = rate_limit.SIGN_IN, rate_limit.network(address())
-    with rate_limit.attempt(local) as made, sign_in_failures.attempt((limit,), made, now):
-        if _proved(found.username, present, made) is None:
-            raise Problem(403, "WRONG_PASSWORD", "The present password is wrong; nothing was changed.")
+    check_password(found, present, now=now)
     if password == present:
         raise Problem(422, "WEAK_PASSWORD", "The new password is the present one; choose another.")
     with transaction() as database_session:
         accounts.change_password(database_session, found.id, password=password, now=now, actor=found.username)
         session["version"] = accounts.session_version(database_session, found.id)
+
+
+def check_password(found: Person, password: str, *, now: datetime) -> None:
+    """Ask somebody who is signed in who they are. Raises Problem: 403 for a wrong password, 429 after too many."""
+    limit = Limit(f"{sign_in_failures.ACCOUNT}{found.username}", rate_limit.ACCOUNT.amount)
+    local = rate_limit.SIGN_IN, rate_limit.network(address())
+    with rate_limit.attempt(local) as made, sign_in_failures.attempt((limit,), made, now):
+        if _proved(found.username, password, made) is None:
+            raise Problem(403, "WRONG_PASSWORD", "The present password is wrong; nothing was changed.")
 
 
 def sign_out() -> None:

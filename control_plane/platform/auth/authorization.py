@@ -13,6 +13,9 @@ from control_plane.platform.auth import authentication, rate_limit
 from control_plane.platform.auth.authentication import (
     Principal,
     change_own_password,
+    check_code,
+    check_password,
+    confirm,
     presented_token,
     sign_in,
     sign_out,
@@ -26,6 +29,9 @@ from control_plane.platform.problems import Problem, wants_page
 __all__ = [
     "actor",
     "change_own_password",
+    "check_code",
+    "check_password",
+    "confirm",
     "init_app",
     "local_path",
     "person",

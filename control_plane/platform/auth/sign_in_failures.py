@@ -22,7 +22,7 @@ from control_plane.platform.db.database import dialect_insert, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import jobs
 
-ACCOUNT, NETWORK = "account:", "network:"
+ACCOUNT, CODE, NETWORK = "account:", "code:", "network:"
 MINUTE = 60
 RECORD_SECONDS = 60.0
 NAMED_MAX = 20
@@ -101,7 +101,7 @@ def _count(session: Session, limit: Limit, minute: int, now: datetime) -> None:
     if total > limit.amount:
         seconds = math.ceil(MINUTE - elapsed) + math.ceil(MINUTE / limit.amount)
         kind, _, name = limit.key.partition(":")
-        whose = f"the account {name!r}" if kind == "account" else name
+        whose = name if kind == "network" else f"the account {name!r}"
         detail = f"Too many failures from {whose}; try again in {seconds} seconds."
         raise Problem(429, "TOO_MANY_FAILURES", detail, headers={"Retry-After": str(seconds)})
 
@@ -113,6 +113,8 @@ def _take_back(session: Session, key: str, minute: int) -> None:
 
 def _record(session: Session, counts: Mapping[str, int], minutes: tuple[int, int], now: datetime) -> None:
     accounts = _largest(counts, ACCOUNT)
+    for name, number in _largest(counts, CODE).items():
+        accounts[name] = accounts.get(name, 0) + number
     # Somebody may have typed a password for a username, so a name is written only if it is one.
     known = set(session.scalars(select(PersonRow.username).where(PersonRow.username.in_(accounts))))
     named = {name: number for name, number in accounts.items() if name in known}
