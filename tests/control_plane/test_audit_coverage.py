@@ -1,0 +1,261 @@
+"""Every route and command that changes something leaves an entry in the audit trail, or stands here with a reason.
+
+New ones fail the first test until they are in one of the lists.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.cli import command_line
+from control_plane.phases import FLAG
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.db.database import read_only
+from flags.store import UserAttributes
+from tests.billing_office import Office
+from tests.control_plane.conftest import Run
+from tests.people import PASSWORD
+
+pytestmark = pytest.mark.database("sqlite")
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+WHY = {"reason": "A test."}
+ANN = {"userId": "ann", "reason": "A test."}
+THIRD = {"version": 1, "features": [{"name": "third", "enabled": True, "strategies": [{"name": "default"}]}]}
+NEW = "four words nobody says"
+IN_A_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+
+STEPS: list[tuple[str, str, str, Any]] = [
+    ("users.enter", "POST", "/api/users", {"users": [{"userId": "ann", "plan": "free", "beta": True}]}),
+    ("definitions.create", "POST", "/api/flags", {"name": "other", "environments": {"production": True}}),
+    (
+        "definitions.switch",
+        "PUT",
+        "/api/flags/other/environments/production",
+        {"enabled": False, "reason": "A test."},
+    ),
+    (
+        "definitions.import_view",
+        "POST",
+        "/api/environments/production/import",
+        THIRD,
+    ),
+    ("definitions.delete", "DELETE", "/api/flags/other", WHY),
+    ("overrides.allow", "PUT", f"/api/flags/{FLAG}/overrides/allow/ann", WHY),
+    ("overrides.end_allow", "DELETE", f"/api/flags/{FLAG}/overrides/allow/ann", WHY),
+    ("overrides.deny", "PUT", f"/api/flags/{FLAG}/overrides/deny/ann", WHY),
+    ("overrides.end_deny", "DELETE", f"/api/flags/{FLAG}/overrides/deny/ann", WHY),
+    ("alert_overrides.grant", "POST", f"/api/alerts/{FLAG}/database_query_slow/override", WHY),
+    ("alert_overrides.end", "DELETE", f"/api/alerts/{FLAG}/database_query_slow/override", WHY),
+    ("credits_admin.adjust_view", "POST", "/api/admin/credits/adjust", {**ANN, "analysis": -1}),
+    ("credits_admin.reset_view", "POST", "/api/admin/credits/reset", ANN),
+    (
+        "credits_admin.top_up_view",
+        "POST",
+        "/api/admin/credits/top-ups",
+        {**ANN, "creditType": "analysis", "amount": 5, "expiresAt": IN_A_MONTH},
+    ),
+    ("credits_admin.revoke_view", "POST", "/api/admin/credits/top-ups/revoke", {"packId": 1, "reason": "A test."}),
+    ("credits_admin.freeze_view", "POST", "/api/admin/credits/freeze", ANN),
+    ("credits_admin.unfreeze_view", "POST", "/api/admin/credits/unfreeze", ANN),
+    ("pages.override_alert", "POST", f"/alerts/{FLAG}/database_query_slow/override", {"reason": "x", "minutes": "5"}),
+    ("pages.end_alert_override", "POST", f"/alerts/{FLAG}/database_query_slow/override/end", WHY),
+    ("rollouts.hold", "POST", f"/api/rollouts/{FLAG}/hold", WHY),
+    ("rollouts.resume", "POST", f"/api/rollouts/{FLAG}/resume", WHY),
+    ("rollouts.roll_back", "POST", f"/api/rollouts/{FLAG}/rollback", WHY),
+    ("people.create", "POST", "/api/people", {"username": "nina"}),
+    ("people.change", "PATCH", "/api/people/{nina}", {"role": "operator"}),
+    ("people.sign_out", "POST", "/api/people/{nina}/sign-out", None),
+    ("people.renew_password", "POST", "/api/people/{nina}/password", None),
+    ("people.lock", "DELETE", "/api/people/{nina}", None),
+    ("tokens.create", "POST", "/api/tokens", {"name": "x", "type": "service"}),
+    ("tokens.revoke", "DELETE", "/api/tokens/1", WHY),
+    ("pages.change_beta", "POST", "/users/beta", {"user": "bob", "beta": "join", "plan": "free"}),
+    ("pages.override", "POST", f"/users/{FLAG}/overrides/deny", {"user": "ann", "reason": "A test."}),
+    ("pages.end_override", "POST", f"/users/{FLAG}/overrides/deny/end", {"user": "ann", "reason": "A test."}),
+    ("pages.correct_credits", "POST", "/credits/freeze", {"user": "ann", "reason": "A test."}),
+    ("pages.act", "POST", f"/rollouts/{FLAG}/rollback", WHY),
+    ("pages.add_person", "POST", "/people", {"username": "oscar", "role": "viewer"}),
+    ("pages.change_role", "POST", "/people/{oscar}/role", {"role": "operator"}),
+    ("pages.change_grants", "POST", "/people/{oscar}/grants", {"grants": "owner F production"}),
+    ("pages.renew_password", "POST", "/people/{oscar}/password", {}),
+    ("pages.end_sessions", "POST", "/people/{oscar}/sign-out", {}),
+    ("pages.lock_out", "POST", "/people/{oscar}/lock", {}),
+    ("pages.unlock", "POST", "/people/{oscar}/unlock", {}),
+    ("pages.add_token", "POST", "/tokens", {"name": "y", "type": "service", "environment": "production"}),
+    ("pages.revoke_token", "POST", "/tokens/2/revoke", {}),
+    ("pages.change_own_password", "POST", "/account/password", {"present": PASSWORD, "password": NEW, "again": NEW}),
+    ("pages.sign_out", "POST", "/sign-out", {}),
+]
+"""Requests that change something, in an order in which each of them can; forms for pages, JSON for the rest."""
+
+ROUTES_ELSEWHERE: Mapping[str, str] = {
+    "billing.link_view": "tests/credits_engine/billing/test_api.py",
+    "billing.reconcile_view": "tests/credits_engine/billing/test_reconciliation.py",
+    "billing.replay_view": "tests/credits_engine/billing/test_api.py",
+    "billing.replay_all_view": "tests/credits_engine/billing/test_api.py",
+    "credits_remediation.approve": "tests/credits_engine/remediation/test_remediation.py",
+    "pages.approve_corrections": "tests/credits_engine/remediation/test_remediation.py",
+    "people.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
+    "pages.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
+    "pages.enable_second_factor": "tests/dashboards/views/test_second_factor.py",
+    "pages.remove_second_factor": "tests/dashboards/views/test_second_factor.py",
+    "pages.sign_in": "tests/control_plane/platform/auth/test_sign_in_failures.py",
+    "pages.confirm": "tests/control_plane/platform/auth/test_sign_in_failures.py",
+    "rollouts.advance": "tests/control_plane/test_rollouts.py",
+    "rollouts.rearm": "tests/control_plane/test_rollouts.py",
+    "rollouts.step_back": "tests/control_plane/test_rollouts.py",
+}
+"""Routes whose entry takes a longer way, and the test that goes it."""
+
+ROUTES_WITHOUT: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("credits.commit_view", "credits.consume_view", "credits.release_view", "credits.reserve_view"),
+        "an operation of the product: the journal of credits is its record",
+    ),
+    **dict.fromkeys(
+        ("client_api.bulk_view", "client_api.edge_metrics_view", "client_api.metrics_view", "client_api.register_view"),
+        "a report of an SDK about itself: decides nothing",
+    ),
+    **dict.fromkeys(("frontend_api.metrics_view", "frontend_api.register_view"), "the same, of a browser"),
+    **dict.fromkeys(("alertmanager.post", "signals.post"), "evidence for the guard, whose decision is audited with it"),
+    "stripe_webhook.receive": "stored word for word in the inbox",
+    **dict.fromkeys(
+        ("frontend_api.ask_view", "ofrep.all_view", "ofrep.one_view", "explanations.many", "edge_api.validate_view"),
+        "POST for the sake of its body: changes nothing",
+    ),
+    "credits_user.check_view": "the same",
+    "pages.begin_second_factor": "shows a secret that does not count yet",
+    "pages.choose_theme": "a cookie of one's own browser",
+}
+"""Routes that change nothing that anybody decides, each with the reason."""
+
+CHANGES: list[tuple[str, ...]] = [
+    ("plan",),
+    ("hold", "--reason", "x"),
+    ("resume", "--reason", "x"),
+    ("directory", "import", "users.csv"),
+    ("override", "allow", "ann", "--reason", "x"),
+    ("override", "end", "allow", "ann", "--reason", "x"),
+    ("override", "deny", "ann", "--reason", "x"),
+    ("alerts", "override", "database_query_slow", "--reason", "x"),
+    ("rollback", "--reason", "x"),
+    ("token", "create", "x", "--type", "service"),
+    ("token", "revoke", "1", "--reason", "x"),
+    ("account", "add", "nina"),
+    ("account", "role", "nina", "operator"),
+    ("account", "grants", "nina", "owner:F:production"),
+    ("account", "password", "nina"),
+    ("account", "lock", "nina"),
+    ("account", "unlock", "nina"),
+    ("account", "sign-out", "nina"),
+    ("flags", "create", "other", "--on", "production"),
+    ("flags", "switch", "other", "off", "--reason", "x"),
+    ("flags", "import", "flags.json"),
+    ("credits", "adjust", "ann", "--analysis=-1", "--reason", "x"),
+    ("credits", "reset", "ann", "--reason", "x"),
+    ("credits", "freeze", "ann", "--reason", "x"),
+    ("credits", "unfreeze", "ann", "--reason", "x"),
+    ("credits", "top-up", "ann", "analysis", "5", "--days", "30", "--reason", "x"),
+    ("credits", "revoke-pack", "1", "--reason", "x"),
+    ("credits", "backup", "copy.backup"),
+    ("audit", "seal", "--reason", "x"),
+]
+"""Commands that change something, in an order in which each of them can."""
+
+COMMANDS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/test_rollouts.py"),
+    "account reset-second-factor": "tests/dashboards/views/test_second_factor.py",
+    "credits restore": "tests/credits_engine/restoring/test_restoring.py",
+    "credits retire-legacy": "tests/credits_engine/migration/test_retirement.py",
+    "credits remediation approve": "tests/credits_engine/remediation/test_remediation.py",
+    **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
+    "billing reconcile": "tests/credits_engine/billing/test_reconciliation.py",
+    "guard drill": "tests/alerts/drill",
+}
+READING = """
+serve, status, relay, explain, replay, demo, db upgrade
+audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
+credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
+credits remediation list, credits remediation show, credits backfill, billing events, billing show
+alerts check, alerts show, alerts explain, alerts test, alerts export-prometheus, guard drills
+"""
+COMMANDS_WITHOUT = frozenset(re.findall(r"[a-z]+(?:[ -][a-z]+)*", READING))
+"""Commands that read, or work on a database of their own; `credits backfill` repeats what the journal then says."""
+
+
+def trail() -> int:
+    with read_only() as session:
+        found = audit.latest(session, limit=1)
+    return found[0].id if found else 0
+
+
+@pytest.fixture
+def alice(app: Flask, sign_in: Callable[[str], FlaskClient]) -> FlaskClient:
+    """An admin's browser on an installation with a rollout and a user."""
+    office = Office(app)
+    office.plan()
+    office.users(UserAttributes("ann", "free"))
+    return sign_in("alice")
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name
+
+
+def test_every_changing_route_is_in_one_of_the_lists(app: Flask) -> None:
+    changing = {rule.endpoint for rule in app.url_map.iter_rules() if (rule.methods or set()) - SAFE}
+    shown = [endpoint for endpoint, *_ in STEPS]
+    assert sorted([*shown, *ROUTES_ELSEWHERE, *ROUTES_WITHOUT]) == sorted(changing)
+
+
+def test_every_command_is_in_one_of_the_lists() -> None:
+    known = set(commands(command_line()))
+    shown = {name for name in known for words in CHANGES if " ".join(words).startswith(f"{name} ") or words == (name,)}
+    assert shown | set(COMMANDS_ELSEWHERE) | COMMANDS_WITHOUT == known
+    assert len(shown) == len(CHANGES)
+
+
+def test_every_test_that_is_named_exists() -> None:
+    root, places = Path(__file__).parents[2], {*ROUTES_ELSEWHERE.values(), *COMMANDS_ELSEWHERE.values()}
+    assert [place for place in places if not (root / place).exists()] == []
+
+
+def test_every_route_that_changes_something_leaves_an_entry(app: Flask, alice: FlaskClient) -> None:
+    silent = []
+    for endpoint, method, path, body in STEPS:
+        with app.app_context(), read_only() as session:
+            ids = {person.username: person.id for person in accounts.list_people(session)}
+            before = trail()
+        is_page = endpoint.startswith("pages.")
+        content = {"data": body} if is_page else {"json": body} if body is not None else {}
+        answer = alice.open(path.format(**ids), method=method, **content)
+        with app.app_context():
+            if answer.status_code >= 400 or trail() == before:
+                silent.append((endpoint, answer.status_code, answer.get_data(as_text=True)[:200]))
+    assert not silent, silent
+
+
+def test_every_command_that_changes_something_leaves_an_entry(rollout: Run, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user_id,plan,beta\nann,free,true\n")
+    (tmp_path / "flags.json").write_text(json.dumps(THIRD))
+    silent, before = [], 0
+    for words in CHANGES:
+        done = rollout(*words)
+        number = len(json.loads(rollout("audit", "list", "--limit", "500", "--json").stdout)["entries"])
+        if done.returncode or number == before:
+            silent.append((words, done.returncode, done.stderr))
+        before = number
+    assert not silent, silent
