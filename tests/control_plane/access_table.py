@@ -6,10 +6,12 @@ TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
+viewer    checklists.index pages.checklists
 viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show
+operator  checklists.sign checklists.withdraw pages.sign_item
 operator  alert_overrides.end billing.event_view billing.replay_all_view billing.replay_view definitions.switch
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back

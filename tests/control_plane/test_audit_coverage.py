@@ -104,6 +104,9 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "billing.replay_all_view": "tests/credits_engine/billing/test_api.py",
     "credits_remediation.approve": "tests/credits_engine/remediation/test_remediation.py",
     "pages.approve_corrections": "tests/credits_engine/remediation/test_remediation.py",
+    **dict.fromkeys(
+        ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
+    ),
     "people.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.enable_second_factor": "tests/dashboards/views/test_second_factor.py",
@@ -180,9 +183,10 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     "billing reconcile": "tests/credits_engine/billing/test_reconciliation.py",
     "guard drill": "tests/alerts/drill",
+    **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """
-serve, status, relay, explain, replay, demo, db upgrade
+serve, status, relay, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
 credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing show
