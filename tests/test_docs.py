@@ -52,3 +52,10 @@ def _commands(group: click.Group, prefix: str = "") -> Iterator[str]:
             yield from _commands(command, f"{prefix}{name} ")
         else:
             yield prefix + name
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert sorted(name for name in named if f"def {name}(" not in source) == []

@@ -7,9 +7,10 @@ within five minutes in the instance folder, and wherever `AUDIT_ANCHORS` says.
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -27,6 +28,8 @@ from control_plane.platform.models import AuditEntry
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
 
+KEPT_IN, KEPT_SHA256 = "audit_kept_in", "audit_kept_sha256"
+"""Where the entry of a restore says which file has the trail that was replaced."""
 FILE_NAME = "audit-anchors.jsonl"
 EXPORT_SECONDS = 300.0
 SEND_SECONDS = 5.0
@@ -89,19 +92,21 @@ def export(now: datetime) -> None:
 def explained(session: Session, lost: Collection[End]) -> dict[End, str]:
     """Say of each of these anchors which restore cut its entry off, where the trail says so and the file it names fits.
 
-    The file of the replaced trail is believed only if its content has the hash that the sealed trail records.
+    The file of a replaced trail is believed only if its content has the hash that the sealed trail records; what it
+    says of restores before it then counts too.
     """
     found: dict[End, str] = {}
     wanted = {end.last_hash: end for end in lost}
-    kept = AuditEntry.after["audit_kept_in"].as_string()
-    restores = select(AuditEntry.id, AuditEntry.at, AuditEntry.after).where(kept.is_not(None)).order_by(AuditEntry.id)
-    for number, at, after in session.execute(restores) if wanted else ():
-        name = str(after["audit_kept_in"])
-        for value in _hashes(current().instance_dir / Path(name).name, str(after.get("audit_kept_sha256"))):
-            if value in wanted:
-                found[wanted[value]] = (
-                    f"cut off by the restore of {at:%Y-%m-%d %H:%M} UTC (entry {number}), kept in {name}"
-                )
+    name = AuditEntry.after[KEPT_IN].as_string()
+    query = select(AuditEntry.at, AuditEntry.after).where(name.is_not(None)).order_by(AuditEntry.id)
+    restores = [(at.isoformat(), after) for at, after in session.execute(query)] if wanted else []
+    while restores:
+        at, after = restores.pop()
+        for entry in _replaced_entries(str(after[KEPT_IN]), str(after.get(KEPT_SHA256))):
+            if entry["hash"] in wanted:
+                found[wanted[entry["hash"]]] = f"cut off by the restore of {at[:16]}, kept in {after[KEPT_IN]}"
+            if KEPT_IN in (entry["after"] or {}):
+                restores.append((entry["at"], entry["after"]))
     return found
 
 
@@ -154,14 +159,14 @@ def _line(text: str, number: int, path: Path) -> End | None:
     return parse(anchor)
 
 
-def _hashes(path: Path, sha256: str) -> Iterable[str]:
+def _replaced_entries(name: str, sha256: str) -> list[dict[str, Any]]:
     try:
-        content = path.read_bytes()
+        content = (current().instance_dir / Path(name).name).read_bytes()
     except OSError:
         return []
     if hashlib.sha256(content).hexdigest() != sha256:
         return []
-    return [str(json.loads(line)["hash"]) for line in content.splitlines()]
+    return [json.loads(line) for line in content.splitlines()]
 
 
 def _is_number(text: str) -> bool:

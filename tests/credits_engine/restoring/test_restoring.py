@@ -11,7 +11,7 @@ import pytest
 from control_plane import migrations, rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG
-from control_plane.platform.auth import audit
+from control_plane.platform.auth import audit, audit_anchors
 from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
@@ -53,6 +53,25 @@ def test_the_trail_says_what_was_replaced_and_keeps_it(office: Office, back: Res
     assert (tmp_path / entry.after["audit_kept_in"]).stat().st_mode & 0o077 == 0
     with read_only() as session:
         assert audit.verify(session).intact
+
+
+def test_anchors_of_what_restores_cut_off_are_explained_and_no_others(
+    office: Office, database_url: str, back: Restore, tmp_path: Path
+) -> None:
+    def lost() -> tuple[int, int]:
+        with read_only() as session:
+            gone = audit.verify(session, audit_anchors.read_file(audit_anchors.own_file())).anchors_lost
+            return len(gone), len(audit_anchors.explained(session, gone))
+
+    office.roll_back()
+    audit_anchors.export(datetime.now(UTC))
+    done = back()
+    assert lost() == (1, 1)
+    audit_anchors.export(datetime.now(UTC))
+    back()
+    assert lost() == (2, 2), "also what the first restore cut off, of which only the file of the second tells"
+    (tmp_path / done.document["audit_kept_in"]).write_text("")
+    assert lost() == (2, 1), "a file that somebody changed explains nothing"
 
 
 def test_no_revision_comes_twice(office: Office, back: Restore) -> None:

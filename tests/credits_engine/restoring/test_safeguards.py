@@ -3,15 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyotp
 import pytest
 from sqlalchemy import text
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, RolloutState
-from control_plane.platform.auth import account_store, accounts
+from control_plane.platform.auth import account_store, accounts, second_factor
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.identity_types import Person, Role
+from control_plane.platform.identity_types import Grant, Person, Role, Token
 from credits_engine.administration import corrections
 from credits_engine.migration import backup
 from credits_engine.store.accounts import EVERYBODY, frozen_because
@@ -107,6 +108,31 @@ def test_access_is_given_back_to_nobody(
         assert people[BOB] == late
         newest = accounts.create_person(session, "nina", password="nina's long password", role="viewer", now=now)
         assert newest.id not in {each.id for each in people.values()}
+
+
+def test_roles_in_places_and_second_factors_are_those_of_the_last_moment(
+    office: Office, database_url: str, tmp_path: Path, cast: dict[str, Person], now: datetime
+) -> None:
+    olga, victor, secret = cast["olga"], cast["victor"], second_factor.new_secret()
+    with transaction() as session:
+        accounts.change_grants(session, olga.id, grants=[Grant(Role.OWNER, FLAG)], now=now, actor="alice")
+    backup.backup(database_url, tmp_path / "other.backup")
+    with transaction() as session:
+        accounts.change_grants(session, olga.id, grants=[], now=now, actor="alice")
+        accounts.change_grants(session, victor.id, grants=[Grant(Role.OPERATOR, FLAG)], now=now, actor="alice")
+        second_factor.enable(session, victor, secret, pyotp.TOTP(secret).at(now), now=now)
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
+    limited = office.token("admin", role="viewer", flags=[FLAG])
+    put_back(tmp_path / "other.backup")
+    with transaction() as session:
+        people = {each.username: each for each in accounts.list_people(session)}
+        assert people["olga"].grants == ()
+        assert people["victor"].grants == (Grant(Role.OPERATOR, FLAG),)
+        assert people["victor"].has_second_factor
+        assert not second_factor.check(session, victor, pyotp.TOTP(secret).at(now), now=now), "a code counts once"
+        token = accounts.check_token(limited, now)
+        assert isinstance(token, Token)
+        assert (token.role, token.flags) == (Role.VIEWER, (FLAG,))
 
 
 def test_a_session_that_was_ended_since_the_backup_stays_ended(
