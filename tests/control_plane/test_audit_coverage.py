@@ -107,6 +107,13 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
     ),
+    **dict.fromkeys(
+        ("plans.create", "plans.edit", "plans.restore"), "tests/control_plane/plans/test_administration.py"
+    ),
+    "rollouts.approve": "tests/control_plane/test_approvals.py",
+    **dict.fromkeys(
+        ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/test_archive.py"
+    ),
     "people.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.enable_second_factor": "tests/dashboards/views/test_second_factor.py",
@@ -132,7 +139,14 @@ ROUTES_WITHOUT: Mapping[str, str] = {
     **dict.fromkeys(("alertmanager.post", "signals.post"), "evidence for the guard, whose decision is audited with it"),
     "stripe_webhook.receive": "stored word for word in the inbox",
     **dict.fromkeys(
-        ("frontend_api.ask_view", "ofrep.all_view", "ofrep.one_view", "explanations.many", "edge_api.validate_view"),
+        (
+            "frontend_api.ask_view",
+            "ofrep.all_view",
+            "ofrep.one_view",
+            "explanations.many",
+            "edge_api.validate_view",
+            "plans.preview_view",
+        ),
         "POST for the sake of its body: changes nothing",
     ),
     "credits_user.check_view": "the same",
@@ -183,13 +197,17 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     "billing reconcile": "tests/credits_engine/billing/test_reconciliation.py",
     "guard drill": "tests/alerts/drill",
+    **dict.fromkeys(("plan apply", "plan restore"), "tests/control_plane/plans/test_administration.py"),
+    **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/test_archive.py"),
+    "approve": "tests/control_plane/test_approvals.py",
     **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """
-serve, status, relay, checklist show, load-test, explain, replay, demo, db upgrade
+serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
 credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing show
+plan versions, plan template, plan diff, plan schema, plan export
 alerts check, alerts show, alerts explain, alerts test, alerts export-prometheus, guard drills
 """
 COMMANDS_WITHOUT = frozenset(re.findall(r"[a-z]+(?:[ -][a-z]+)*", READING))
@@ -215,7 +233,7 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[str]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix}{name} ")
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             yield prefix + name
 
 
