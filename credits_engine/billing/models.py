@@ -73,6 +73,16 @@ class BillingFact(Base):
     customer_id: Mapped[str | None] = mapped_column(Text)
     event_id: Mapped[str] = mapped_column(Text)
     document: Mapped[str] = mapped_column(Text)
+    payment_intent: Mapped[str | None] = mapped_column(Text)
+
+
+HAS_PAYMENT = BillingFact.payment_intent.is_not(None)
+Index(
+    "ix_billing_fact_payment",
+    BillingFact.payment_intent,
+    sqlite_where=HAS_PAYMENT,
+    postgresql_where=HAS_PAYMENT,
+)
 
 
 class BillingCustomer(Base):

@@ -12,9 +12,9 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
+from credits_engine.billing.entitlements.history import histories
 from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
-from credits_engine.billing.entitlements.subscriptions import histories
-from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_api.client import StripeGateway
@@ -134,7 +134,7 @@ def _compare_periods(session: Session, snapshot: Snapshot) -> None:
 def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Discrepancy | None:
     account = accounts.show_account(session, user_id)
     try:
-        found = entitlement_at(histories(known), now, CATALOGUE)
+        found = entitlement_at(histories(known, dispute_policy()), now, CATALOGUE)
     except UnmappedPriceError as error:
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, name, user_id, str(error))
     if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):

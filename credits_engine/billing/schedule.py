@@ -16,9 +16,9 @@ from credits_engine.billing import api, metrics
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.prices import check_prices, is_mapped
 from credits_engine.billing.inbox import webhook
-from credits_engine.billing.inbox.handler import PRICE, STRIPE
+from credits_engine.billing.inbox.handler import PAYMENT, PRICE, STRIPE
 from credits_engine.billing.inbox.worker import StripeLookup, Worker, without_lookup
-from credits_engine.billing.store import inbox, inbox_queries
+from credits_engine.billing.store import facts, inbox, inbox_queries
 from credits_engine.billing.stripe_api import client
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY
 from credits_engine.engines.plans import CATALOGUE
@@ -41,7 +41,7 @@ def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
-    gateway = client.connect(key) if key else None
+    gateway = client.connect(key, base_url=settings.current().stripe_api_url or None) if key else None
     deliveries = webhook.InboxWriter(webhook.write)
     webhook.INBOX_WRITER.set(app, deliveries)
     STRIPE_GATEWAY.set(app, gateway)
@@ -83,6 +83,7 @@ def tidy(now: datetime) -> None:
     release_priced(now)
     if STRIPE_GATEWAY.get() is not None:
         release_pointers(now)
+    release_payers(now)
     purge_payloads(now)
     period_rollover.check_limits(now)
 
@@ -92,6 +93,14 @@ def release_priced(now: datetime) -> int:
     with transaction() as session:
         awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), CATALOGUE)]
         return sum(inbox.release(session, name, now=now) for name in awaited)
+
+
+def release_payers(now: datetime) -> int:
+    """Let events go on that waited for whoever made a payment; returns how many."""
+    with transaction() as session:
+        names = [name.removeprefix(PAYMENT) for name in inbox.awaited(session, PAYMENT)]
+        known = [name for name in names if facts.payer_of(session, name)]
+        return sum(inbox.release(session, f"{PAYMENT}{name}", now=now) for name in known)
 
 
 def release_pointers(now: datetime) -> int:

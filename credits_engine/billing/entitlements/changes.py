@@ -4,13 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from credits_engine.billing.entitlements.history import History
 from credits_engine.billing.entitlements.prices import highest, rank
-from credits_engine.billing.entitlements.subscriptions import (
-    History,
-    SubscriptionEntitlement,
-    best_plan,
-    entitlement_of,
-)
+from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -109,14 +105,14 @@ def limits(
     if now not in row.period:
         return None
     # A plan that was higher within this period keeps its limits to the period's end.
-    within = plan_within(row.period, histories, catalogue) if found.is_live else None
+    within = plan_within(row.period, histories, catalogue, now) if found.is_live else None
     wanted = highest([found.plan, within], catalogue) if within else found.plan
     return None if row.plan == wanted.name else ChangeLimits(row.period, wanted)
 
 
-def plan_within(span: Period, histories: Iterable[History], catalogue: Catalogue) -> CreditPlan | None:
-    """The highest plan that any subscription granted within `span`; None where none did."""
-    plans = [plan for history in histories if (plan := best_plan(history, span, catalogue))]
+def plan_within(span: Period, histories: Iterable[History], catalogue: Catalogue, now: datetime) -> CreditPlan | None:
+    """The highest plan that any subscription granted within `span`, as of `now`; None where none did."""
+    plans = [plan for history in histories if (plan := best_plan(history, span, catalogue, now))]
     return highest(plans, catalogue) if plans else None
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
+from control_plane.platform import settings
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
@@ -20,8 +21,10 @@ from credits_engine.billing.entitlements.changes import (
     reschedule,
     truncate_at,
 )
+from credits_engine.billing.entitlements.given_back import DisputePolicy
+from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.entitlements.subscriptions import FREE, History, histories
+from credits_engine.billing.entitlements.subscriptions import FREE
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
@@ -81,6 +84,11 @@ class _Run:
         return reason
 
 
+def dispute_policy() -> DisputePolicy:
+    """Return the effect of an open dispute, as the settings say."""
+    return DisputePolicy(settings.current().stripe_disputes)
+
+
 def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> SyncState:
     """Bring everything about one user up to the facts and the clock, in the caller's transaction.
 
@@ -90,7 +98,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
     run = _Run(session, account, now, cause)
     stated = facts.of_user(session, user_id)
-    known = histories(stated)
+    known = histories(stated, dispute_policy())
     entitlement = entitlement_at(known, now, CATALOGUE)
     if entitlement is None:
         return SyncState(tuple(known), None, ())
@@ -148,7 +156,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
         metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
     ended = Period(crossed.period.start, at)
-    plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(run.account.original_plan)
+    plan = plan_within(ended, known, CATALOGUE, run.now) or CATALOGUE.plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
         accounts.move_period(session, user_id, period, place)

@@ -12,7 +12,16 @@ from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import SyncState, sync_user
-from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
+from credits_engine.billing.facts import (
+    Dispute,
+    Fact,
+    InvoicePaid,
+    Link,
+    PackPaid,
+    RefundFailed,
+    Snapshot,
+    Source,
+)
 from credits_engine.billing.inbox.verification import check_origin
 from credits_engine.billing.store import accounts, inbox
 from credits_engine.billing.store import facts as fact_rows
@@ -23,6 +32,7 @@ from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 CUSTOMER = "customer:"
 PRICE = "price:"
 STRIPE = "stripe:"
+PAYMENT = "payment:"
 UNKNOWN_QUANTITY = (
     "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
     "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
@@ -80,9 +90,8 @@ def _handle(
         return left
     customer_id = _customer(session, stated)
     if customer_id is None:
-        for fact in stated:
-            fact_rows.add(session, fact, event_id=claim.event_id)
-        return Outcome(State.APPLIED, "Stored; it takes effect once its invoice is known.")
+        return _without_customer(session, claim, stated, now)
+    stated = [_of_customer(fact, customer_id) for fact in stated]
     user_id = _user(session, customer_id, stated, now=now, by=claim.event_id)
     if user_id is None:
         sentence = (
@@ -96,6 +105,7 @@ def _handle(
     if not fresh and claim.attempt == 1:
         _report_duplicates(session, claim, stated)
         return Outcome(State.APPLIED, "An earlier event said the same.")
+    _release_payments(session, fresh, now)
     metrics.report_money(session, fresh)
     state = sync_user(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
@@ -128,14 +138,35 @@ def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -
 
 
 def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
-    """Return the customer of the facts. A payment names only its invoice, which may still be on its way."""
+    """Return the customer of the facts; some name only a payment, and whoever made it may not be known yet."""
     for fact in stated:
-        if not isinstance(fact, Payment):
-            return fact.customer_id
-        for invoice in fact_rows.by_identity(session, [f"{fact.invoice_id}:paid"]):
-            assert isinstance(invoice, InvoicePaid)
-            return invoice.customer_id
+        if customer_id := getattr(fact, "customer_id", None) or fact_rows.payer(session, fact):
+            return str(customer_id)
     return None
+
+
+def _of_customer(fact: Fact, customer_id: str) -> Fact:
+    return replace(fact, customer_id=customer_id) if isinstance(fact, RefundFailed | Dispute) else fact
+
+
+def _without_customer(session: Session, claim: Claim, stated: Sequence[Fact], now: datetime) -> Outcome:
+    """Store payments until their invoice comes; let what was asked back of one wait in the inbox."""
+    for fact in stated:
+        if isinstance(fact, RefundFailed | Dispute):
+            sentence = "Nothing that we know was bought with this payment; it takes effect once that is known."
+            name = fact_rows.reference(session, fact.payment_intent) if fact.payment_intent else fact.charge_id
+            return Outcome(State.PARKED, sentence, f"{PAYMENT}{name}")
+        fact_rows.add(session, fact, event_id=claim.event_id)
+    _release_payments(session, stated, now)
+    return Outcome(State.APPLIED, "Stored; it takes effect once its invoice is known.")
+
+
+def _release_payments(session: Session, fresh: Sequence[Fact], now: datetime) -> None:
+    """Let events go on that waited for one of these payments or invoices."""
+    names = {name for fact in fresh if (name := getattr(fact, "payment_intent", None))}
+    names |= {fact.invoice_id for fact in fresh if isinstance(fact, InvoicePaid)}
+    for name in sorted(names):
+        inbox.release(session, f"{PAYMENT}{name}", now=now)
 
 
 def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:

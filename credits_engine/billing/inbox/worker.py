@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import metrics
+from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.entitlements.subscriptions import History, histories
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
 from credits_engine.billing.inbox import handler
 from credits_engine.billing.inbox.handler import THIN_TYPES, LinkConflictError, LostClaimError

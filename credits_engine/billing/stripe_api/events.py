@@ -9,8 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from credits_engine.billing.facts import TERMINAL, Fact, Item, Link, PackPaid, Snapshot, Source, Status
-from credits_engine.billing.stripe_api import invoices
+from credits_engine.billing.facts import (
+    TERMINAL,
+    Fact,
+    Item,
+    Link,
+    PackPaid,
+    Pause,
+    PauseBehavior,
+    Snapshot,
+    Source,
+    Status,
+)
+from credits_engine.billing.stripe_api import invoices, refunds
 from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
@@ -71,6 +82,7 @@ def snapshot(subscription: Json, *, at: datetime, source: Source, identity: str)
         ended_at=instant(subscription.get("ended_at")) or (at if status in TERMINAL else None),
         user_id=named_user(subscription),
         is_partial=value_at(subscription, "items").get("has_more") is True,
+        pause=_pause(subscription),
     )
 
 
@@ -131,6 +143,18 @@ def _status(subscription: Json) -> Status:
     except ValueError:
         raise UnreadableEventError(
             "unknown_status", f"Subscription {subscription.get('id')} has the status {subscription.get('status')!r}."
+        ) from None
+
+
+def _pause(subscription: Json) -> Pause | None:
+    stated = value_at(subscription, "pause_collection")
+    if not stated:
+        return None
+    try:
+        return Pause(PauseBehavior(str(stated.get("behavior"))), instant(stated.get("resumes_at")))
+    except ValueError:
+        raise UnreadableEventError(
+            "unknown_pause", f"Subscription {subscription.get('id')} is paused by {stated.get('behavior')!r}."
         ) from None
 
 
@@ -235,10 +259,21 @@ OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
     "invoice.marked_uncollectible": invoices.failed,
     "invoice.voided": invoices.voided,
     "invoice_payment.paid": invoices.payment,
-    "charge.refunded": invoices.refund,
-    "credit_note.created": invoices.credit_note,
-    "credit_note.updated": invoices.credit_note,
-    "credit_note.voided": invoices.credit_note,
+    "invoiceitem.created": invoices.item,
+    "invoiceitem.updated": invoices.item,
+    "invoiceitem.deleted": invoices.item,
+    "charge.refunded": refunds.refund,
+    "charge.refund.updated": refunds.refund_failed,
+    "refund.updated": refunds.refund_failed,
+    "refund.failed": refunds.refund_failed,
+    "charge.dispute.created": refunds.dispute,
+    "charge.dispute.updated": refunds.dispute,
+    "charge.dispute.closed": refunds.dispute,
+    "charge.dispute.funds_withdrawn": refunds.dispute,
+    "charge.dispute.funds_reinstated": refunds.dispute,
+    "credit_note.created": refunds.credit_note,
+    "credit_note.updated": refunds.credit_note,
+    "credit_note.voided": refunds.credit_note,
     "checkout.session.completed": _checkout,
     "checkout.session.async_payment_succeeded": _checkout,
     "customer.created": _customer,
