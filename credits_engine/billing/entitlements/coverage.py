@@ -173,7 +173,7 @@ def _unpaid(granting: list[Snapshot], payments: Payments) -> set[datetime]:
         first.setdefault(each.period_start, each)
     # While collecting is paused the invoice of a period is a draft, or void, or a gift.
     paused = {start for start, each in first.items() if start and each.pause}
-    return (payments.unpaid | failing | paused) - paid
+    return {*payments.unpaid, *failing, *paused} - paid
 
 
 def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:

@@ -101,7 +101,9 @@ def _unpaid(
     """The invoices that nobody paid, failed and voided, without those that Stripe was told to ask no money for."""
     paid = {each.invoice_id for each in facts if isinstance(each, InvoicePaid)}
     voided = [each for each in facts if isinstance(each, InvoiceVoided) and each.invoice_id not in paid]
-    free = {each.invoice_id for each in facts if isinstance(each, InvoiceFailed) and _is_free(each, snapshots)}
+    tried = {each.invoice_id for each in facts if isinstance(each, InvoiceFailed) and not each.is_final}
+    # What was tried before is given up; while collection is paused in this way nothing is tried.
+    free = {each.invoice_id for each in facts if isinstance(each, InvoiceFailed) and _is_free(each, snapshots)} - tried
     closed = {*paid, *free, *(each.invoice_id for each in voided)}
     failed = (each for each in facts if isinstance(each, InvoiceFailed) and each.invoice_id not in closed)
     return tuple(failed), tuple(voided)

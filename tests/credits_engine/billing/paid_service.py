@@ -86,15 +86,13 @@ class PaidService(VirtualStripe):
         return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
 
     def _is_refused(self, plan: str, now: datetime) -> bool:
-        """Whether an invoice for just this cannot be expected to be paid any more."""
+        """Whether the last invoice for just this cannot be expected to be paid any more."""
         begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
-        return any(
-            each.paid_at > now and (each.failed_at + GRACE <= now or each.given_up_at <= now)
-            if each.lost_at > now
-            else True
-            for each in self.charges
-            if each.plan == plan and begun <= each.start <= now < each.end
-        )
+        for each in reversed(self.charges):
+            if each.plan == plan and begun <= each.start <= now < each.end:
+                is_failed = each.failed_at + GRACE <= now or each.given_up_at <= now
+                return each.lost_at <= now or (is_failed and each.paid_at > now)
+        return False
 
     # The hooks: each says in one line what has just happened.
 

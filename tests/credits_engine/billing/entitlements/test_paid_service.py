@@ -5,7 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from credits_engine.billing import schedule
+from credits_engine.billing.store.inbox import State
 from credits_engine.engines.plans import CATALOGUE
+from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.paid_service import PaidService, random_money
 from tests.credits_engine.billing.stories import created, stands
 from tests.credits_engine.billing.stripe_objects import GENERATIONS
@@ -47,3 +50,20 @@ def test_credits_never_exceed_nor_fall_below_what_is_paid(part: int) -> None:
 def test_credits_never_exceed_nor_fall_below_what_is_paid_in_ten_thousand_histories() -> None:
     for seed in range(HISTORIES_LONG):
         check(seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_books_follow_in_any_order(office: Office, seed: int) -> None:
+    choose = random.Random(seed)
+    stripe = random_money(seed, GENERATIONS[seed % len(GENERATIONS)])
+    deliveries = [event for event in stripe.events for _ in range(choose.choice((1, 1, 2)))]
+    choose.shuffle(deliveries)
+    office.tell(deliveries, at=stripe.now)
+    schedule.tidy(stripe.now)
+    office.work(at=stripe.now + timedelta(hours=1))
+    assert set(office.states().values()) <= {State.APPLIED, State.SUPERSEDED}
+    plan = "free" if office.account("ada")["blocked"] else office.user("ada")[0]
+    now = office.now
+    assert stripe.floor(now) <= [each.name for each in CATALOGUE].index(plan) <= stripe.ceiling(now)
+    (limited_as,) = [name for start, end, name in office.periods("ada") if start <= now < end]
+    assert office.account("ada")["blocked"] or limited_as == plan
