@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from credits_engine.billing import schemas
 from credits_engine.billing.inbox import commands
-from credits_engine.billing.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.reconciliation import corrections
+from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
 from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, ReconcileRequest
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
@@ -117,6 +119,32 @@ def reconcile_view() -> ResponseReturnValue:
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later; what was corrected stays so.") from error
     return jsonify(schemas.report(findings, compared))
+
+
+@bp.get("/findings")
+@require_role("viewer")
+def findings_view() -> ResponseReturnValue:
+    """Return what differs from Stripe and nobody has closed, and when was compared last."""
+    with read_only() as session:
+        return jsonify(schemas.findings_page(session, limit=PAGE_MAX))
+
+
+@bp.post("/findings/<int:finding_id>/apply")
+@require_role("owner")
+def apply_view(finding_id: int) -> ResponseReturnValue:
+    """Correct one finding from Stripe's word."""
+    body = EventReasonRequest.model_validate(request.get_json())
+    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    return jsonify(schemas.correction(corrections.apply(stripe_gateway(), finding_id, change)))
+
+
+@bp.post("/findings/<int:finding_id>/dismiss")
+@require_role("owner")
+def dismiss_view(finding_id: int) -> ResponseReturnValue:
+    """Close one finding without a correction."""
+    body = EventReasonRequest.model_validate(request.get_json())
+    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    return jsonify(schemas.correction(corrections.dismiss(finding_id, change)))
 
 
 def stripe_gateway() -> StripeGateway:

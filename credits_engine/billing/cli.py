@@ -2,21 +2,26 @@
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.billing import schemas
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
-from credits_engine.billing.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.reconciliation import corrections
+from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
+from credits_engine.billing.reconciliation.corrections import Correction
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
 
+FINDINGS_MAX = 200
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
@@ -123,6 +128,48 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
     lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
     echo_result(schemas.report(findings, compared), "\n".join(lines), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
+
+
+@billing_group.command("findings")
+@json_option
+@in_application
+def findings_command(*, as_json: bool) -> None:
+    """List what differs from Stripe and nobody has closed. Compared daily and after an outage, with STRIPE_API_KEY."""
+    with read_only() as session:
+        document = schemas.findings_page(session, limit=FINDINGS_MAX)
+    lines = [f"{len(document['findings'])} open; compared at {document['comparedAt'] or 'no time yet'}."]
+    lines += [f"Broken off: {document['error']}"] if document["error"] else []
+    for each in document["findings"]:
+        lines.append(f"  {each['id']}  {each['kind']}  {each['userId'] or '?'}  {each['sentence']}")
+    echo_result(document, "\n".join(lines), as_json=as_json)
+
+
+@billing_group.command("apply")
+@click.argument("finding_id", metavar="FINDING", type=int)
+@reason_option
+@json_option
+@in_application
+def apply_command(*, finding_id: int, reason: str, as_json: bool) -> None:
+    """Correct FINDING from Stripe's word."""
+    _close(lambda change: corrections.apply(stripe_gateway(), finding_id, change), reason, as_json=as_json)
+
+
+@billing_group.command("dismiss")
+@click.argument("finding_id", metavar="FINDING", type=int)
+@reason_option
+@json_option
+@in_application
+def dismiss_command(*, finding_id: int, reason: str, as_json: bool) -> None:
+    """Close FINDING without a correction; the next comparison opens it again where it still holds."""
+    _close(lambda change: corrections.dismiss(finding_id, change), reason, as_json=as_json)
+
+
+def _close(order: Callable[[ChangeContext], Correction], reason: str, *, as_json: bool) -> None:
+    try:
+        done = order(ChangeContext(datetime.now(UTC), actor(), reason))
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    echo_result(schemas.correction(done), done.sentence, as_json=as_json)
 
 
 def _fate(finding: Discrepancy) -> str:

@@ -18,6 +18,7 @@ from credits_engine.billing.entitlements.prices import check_prices, is_mapped
 from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.handler import PAYMENT, PRICE, STRIPE
 from credits_engine.billing.inbox.worker import StripeLookup, Worker, without_lookup
+from credits_engine.billing.reconciliation.jobs import check_when_due
 from credits_engine.billing.store import facts, inbox, inbox_queries
 from credits_engine.billing.stripe_api import client
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY
@@ -33,6 +34,7 @@ BREAKER_OPEN = "billing_breaker_open"
 BREAKER_SECONDS = 5.0
 WAITING, WAITING_SECONDS = "billing_waiting_long", 600.0
 WAITING_LOOK_SECONDS = 15.0
+CHECK_LOOK_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -61,6 +63,7 @@ def _put_on_schedule(app: Flask, worker: Worker) -> None:
     schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(rollover, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
     schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
+    schedule.run_on_leader(CHECK_LOOK_SECONDS, "billing-check", lambda now, _term: check(now))
     schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
 
 
@@ -86,6 +89,11 @@ def tidy(now: datetime) -> None:
     release_payers(now)
     purge_payloads(now)
     period_rollover.check_limits(now)
+
+
+def check(now: datetime) -> None:
+    """Compare with Stripe where a day has passed or something was down."""
+    check_when_due(STRIPE_GATEWAY.get(), now)
 
 
 def release_priced(now: datetime) -> int:

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from control_plane.platform import json_provider
 from control_plane.platform.http import openapi
 from control_plane.platform.http.openapi import Documentation, ResponseModel
-from credits_engine.billing.reconciliation import Discrepancy
-from credits_engine.billing.store import accounts, inbox_queries
+from credits_engine.billing.reconciliation.comparison import Discrepancy
+from credits_engine.billing.reconciliation.corrections import Correction
+from credits_engine.billing.store import accounts, findings, inbox_queries
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.store.tables import ResultRow
 
@@ -141,6 +142,32 @@ class BillingReport(ResponseModel):
     findings: list[BillingFinding]
 
 
+class BillingOpenFinding(ResponseModel):
+    """A difference that is kept until it is gone or closed."""
+
+    id: int
+    kind: str
+    object: str
+    user_id: str | None
+    sentence: str
+    found_at: str
+
+
+class BillingFindings(ResponseModel):
+    """The open findings, the newest first, and the state of the comparison."""
+
+    findings: list[BillingOpenFinding]
+    compared_at: str | None
+    error: str | None
+
+
+class BillingCorrection(ResponseModel):
+    """The outcome of a finding."""
+
+    id: int
+    sentence: str
+
+
 class BillingPeriod(ResponseModel):
     """A service period of Stripe's."""
 
@@ -173,6 +200,9 @@ ROUTES = {
     "billing.replay_all_view": Documentation(body=EventReasonRequest, answers={202: BillingReplay}),
     "billing.user_view": Documentation(answers={200: BillingAccountDetail}),
     "billing.link_view": Documentation(body=LinkRequest, answers={200: BillingLink}),
+    "billing.findings_view": Documentation(answers={200: BillingFindings}),
+    "billing.apply_view": Documentation(body=EventReasonRequest, answers={200: BillingCorrection}),
+    "billing.dismiss_view": Documentation(body=EventReasonRequest, answers={200: BillingCorrection}),
     "billing.reconcile_view": Documentation(body=ReconcileRequest, answers={200: BillingReport}),
 }
 
@@ -267,6 +297,31 @@ def report(findings: Sequence[Discrepancy], compared: int) -> Document:
             for each in findings
         ],
     }
+
+
+def findings_page(session: Session, *, limit: int) -> Document:
+    """Serialize the open findings and when Stripe was asked last."""
+    state = findings.check(session)
+    return {
+        "findings": [
+            {
+                "id": each.id,
+                "kind": each.kind,
+                "object": each.object_id,
+                "userId": each.user_id,
+                "sentence": each.sentence,
+                "foundAt": _moment(each.found_at),
+            }
+            for each in findings.listed(session, limit=limit)
+        ],
+        "comparedAt": _moment(state.finished_at) if state else None,
+        "error": state.error if state else None,
+    }
+
+
+def correction(done: Correction) -> Document:
+    """Serialize what became of a finding."""
+    return {"id": done.finding_id, "sentence": done.sentence}
 
 
 def _body_text(body: bytes) -> object:

@@ -37,7 +37,6 @@ UNKNOWN_QUANTITY = (
     "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
     "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
 )
-THIN_TYPES = "v1.customer.subscription."
 
 
 class LinkConflictError(ValueError):
@@ -62,12 +61,12 @@ def decode(claim: Claim) -> tuple[Fact, ...]:
 
 
 def handle(
-    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] = ()
+    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None = None
 ) -> Outcome:
     """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
 
-    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnmappedPriceError and
-    LostClaimError; then nothing may be committed.
+    `fetched` are facts that settle a doubt about this event; None where nobody could be asked.
+    Raises LinkConflictError, UnmappedPriceError and LostClaimError; then nothing may be committed.
     """
     outcome = _handle(session, claim, stated, now=now, fetched=fetched)
     if not inbox.finish(session, claim, outcome, now=now):
@@ -81,12 +80,13 @@ def parked_for(error: UnmappedPriceError) -> Outcome:
 
 
 def _handle(
-    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact]
+    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None
 ) -> Outcome:
-    if not stated and claim.type.startswith(THIN_TYPES):
+    was_asked, fetched = fetched is not None, fetched or ()
+    if not stated and events.thin_type(claim.type):
         stated, fetched = fetched, ()
     stated = _with_quantities(stated, fetched)
-    if left := _without_effect(claim, stated):
+    if left := _without_effect(claim, stated, was_asked=was_asked):
         return left
     customer_id = _customer(session, stated)
     if customer_id is None:
@@ -114,13 +114,13 @@ def _handle(
     return _outcome(stated, state, user_id)
 
 
-def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
+def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) -> Outcome | None:
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
         return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
     if stated:
         return None
-    if claim.type.startswith(THIN_TYPES):
+    if events.thin_type(claim.type) and not was_asked:
         return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 

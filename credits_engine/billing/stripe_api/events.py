@@ -40,6 +40,8 @@ from credits_engine.billing.stripe_api.json_fields import (
 from credits_engine.engines.periods import Period
 
 THIN = "v2.core.event"
+THIN_PREFIX = "v1."
+SUBSCRIPTION_PREFIX = "customer.subscription."
 SUBSCRIPTION = {
     "customer.subscription.created": Source.CREATED,
     "customer.subscription.updated": Source.UPDATED,
@@ -280,3 +282,16 @@ OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
     "customer.updated": _customer,
 }
 """The other types of event that state something; whatever is in neither table is stored and ignored."""
+
+TYPES = frozenset({*SUBSCRIPTION, *OTHERS})
+"""Every type of event that states something."""
+
+
+def thin_type(kind: str) -> str | None:
+    """Return what a thin event of this type tells of, as a type of its snapshot; None for what we don't depend on."""
+    name = kind.removeprefix(THIN_PREFIX)
+    if kind == name:
+        return None
+    if name.startswith(SUBSCRIPTION_PREFIX):
+        return "customer.subscription.updated"
+    return name if name in TYPES else None
