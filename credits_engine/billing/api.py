@@ -10,10 +10,10 @@ from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from credits_engine.billing import schemas
-from credits_engine.billing.inbox import commands
+from credits_engine.billing.inbox import commands, merges
 from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
-from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, ReconcileRequest
+from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, MergeRequest, ReconcileRequest
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.client import (
@@ -90,6 +90,17 @@ def user_view(user_id: str) -> ResponseReturnValue:
         if found is None:
             raise Problem(404, "NO_BILLING", f"No event from Stripe has been about user {user_id[:80]!r}.")
         return jsonify(schemas.account(session, found))
+
+
+@bp.post("/users/<user_id>/merge")
+@require_role("owner")
+def merge_view(user_id: str) -> ResponseReturnValue:
+    """Make the customers of one user those of another one."""
+    body = MergeRequest.model_validate(request.get_json())
+    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    with transaction() as session:
+        changes = merges.merge(session, user_id, body.into, change)
+    return jsonify({"userId": user_id, "into": body.into, "changes": changes})
 
 
 @bp.post("/customers/<customer_id>/link")

@@ -13,7 +13,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.billing import schemas
 from credits_engine.billing.api import stripe_gateway
-from credits_engine.billing.inbox import commands
+from credits_engine.billing.inbox import commands, merges
 from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
 from credits_engine.billing.reconciliation.corrections import Correction
@@ -103,6 +103,23 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     echo_result(
         document, f"Linked {customer_id} to {user_id}; {released} waiting events will be applied.", as_json=as_json
     )
+
+
+@billing_group.command("merge")
+@click.argument("user_id", metavar="USER")
+@click.argument("into", metavar="INTO")
+@reason_option
+@json_option
+@in_application
+def merge_command(*, user_id: str, into: str, reason: str, as_json: bool) -> None:
+    """Make every customer of USER one of INTO: subscriptions, packs and what was used of them move along."""
+    try:
+        with transaction() as session:
+            changes = merges.merge(session, user_id, into, ChangeContext(datetime.now(UTC), actor(), reason))
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    document = {"userId": user_id, "into": into, "changes": changes}
+    echo_result(document, " ".join((f"{user_id} is part of {into} now.", *changes)), as_json=as_json)
 
 
 @billing_group.command("reconcile")

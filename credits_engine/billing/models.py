@@ -97,6 +97,17 @@ class BillingCustomer(Base):
     linked_by: Mapped[str | None] = mapped_column(Text)
 
 
+class BillingMerge(Base):
+    """A user who became part of another one; metadata at Stripe goes on naming the first."""
+
+    __tablename__ = "billing_merge"
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    into_user_id: Mapped[str] = mapped_column(Text)
+    merged_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    merged_by: Mapped[str] = mapped_column(Text)
+
+
 class BillingOpening(Base):
     """A period that a payment opened. Once per subscription and start, whatever is delivered how often."""
 
@@ -148,6 +159,7 @@ ATTEMPTS = cast(Table, BillingAttempt.__table__)
 FACTS = cast(Table, BillingFact.__table__)
 CUSTOMERS = cast(Table, BillingCustomer.__table__)
 ACCOUNTS = BILLING
+MERGES = cast(Table, BillingMerge.__table__)
 FINDINGS = cast(Table, BillingFinding.__table__)
 CHECKS = cast(Table, BillingCheck.__table__)
 OPENINGS = cast(Table, BillingOpening.__table__)

@@ -36,6 +36,12 @@ class LinkRequest(EventReasonRequest):
     userId: str = Field(min_length=1, max_length=255)  # noqa: N815 - the JSON name
 
 
+class MergeRequest(EventReasonRequest):
+    """Which user the other one becomes part of."""
+
+    into: str = Field(min_length=1, max_length=255)
+
+
 class ReconcileRequest(BaseModel):
     """Whether to correct differences."""
 
@@ -125,6 +131,14 @@ class BillingLink(ResponseModel):
     released: int
 
 
+class BillingMergeResult(ResponseModel):
+    """A user who became part of another, and what changed for that one."""
+
+    user_id: str
+    into: str
+    changes: list[str]
+
+
 class BillingFinding(ResponseModel):
     """A difference between Stripe and us."""
 
@@ -200,6 +214,7 @@ ROUTES = {
     "billing.replay_all_view": Documentation(body=EventReasonRequest, answers={202: BillingReplay}),
     "billing.user_view": Documentation(answers={200: BillingAccountDetail}),
     "billing.link_view": Documentation(body=LinkRequest, answers={200: BillingLink}),
+    "billing.merge_view": Documentation(body=MergeRequest, answers={200: BillingMergeResult}),
     "billing.findings_view": Documentation(answers={200: BillingFindings}),
     "billing.apply_view": Documentation(body=EventReasonRequest, answers={200: BillingCorrection}),
     "billing.dismiss_view": Documentation(body=EventReasonRequest, answers={200: BillingCorrection}),

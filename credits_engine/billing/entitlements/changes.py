@@ -21,7 +21,7 @@ class Entitlement:
     reason: str
     due_at: datetime | None
     """When the clock alone may change this."""
-    subscription_id: str
+    subscription_id: str | None
     period: Period | None
     opened_at: datetime | None
     is_live: bool
@@ -63,6 +63,21 @@ def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catal
         period=best.period,
         opened_at=best.opened_at,
         is_live=not best.has_ended,
+    )
+
+
+def without_subscription(plan: CreditPlan) -> Entitlement:
+    """The entitlement of a user whose last subscription became another's: the plan from before the first."""
+    return Entitlement(
+        plan=plan,
+        anchor=None,
+        blocked=None,
+        reason="No subscription is theirs any more.",
+        due_at=None,
+        subscription_id=None,
+        period=None,
+        opened_at=None,
+        is_live=False,
     )
 
 

@@ -20,6 +20,7 @@ from credits_engine.billing.entitlements.changes import (
     plan_within,
     reschedule,
     truncate_at,
+    without_subscription,
 )
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
@@ -100,6 +101,8 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     stated = facts.of_user(session, user_id)
     known = histories(stated, dispute_policy())
     entitlement = entitlement_at(known, now, CATALOGUE)
+    if entitlement is None and account.subscription_id is not None:
+        entitlement = without_subscription(CATALOGUE.plan(account.original_plan))
     if entitlement is None:
         return SyncState(tuple(known), None, ())
     # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
@@ -142,7 +145,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
     """End the period that reaches across a moved and paid anchor, once per paid period."""
     session, user_id, start = run.session, run.account.user_id, entitlement.opened_at
     crossed = overlap_at(rows, start) if start else None
-    if start is None or crossed is None:
+    if start is None or crossed is None or entitlement.subscription_id is None:
         return []
     # A use after the anchor, before we knew of it, has its place in the old period: the cut comes after it.
     at = truncate_at(crossed.period, start, last_used_at=accounts.last_used_at(session, user_id), now=run.now)

@@ -23,7 +23,7 @@ from credits_engine.billing.facts import (
     Source,
 )
 from credits_engine.billing.inbox.verification import check_origin
-from credits_engine.billing.store import accounts, inbox
+from credits_engine.billing.store import accounts, inbox, merges
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
 from credits_engine.billing.stripe_api import events
@@ -173,13 +173,14 @@ def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: da
     """Return the user of the customer, linking them where the facts say so; events that waited for it go on."""
     # The customer is locked first, then the account, then the books: the order of every transaction of billing.
     known = accounts.lock_customer(session, customer_id)
-    user_ids: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    named = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    user_ids = {merges.current(session, name) for name in named}
     if not user_ids:
         return known
     if len(user_ids) > 1 or known not in (None, *user_ids):
         raise LinkConflictError(
             f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(user_ids))}; "
-            "correct the metadata in Stripe or link the customer again."
+            "correct the metadata in Stripe, or `rollout billing merge` the users."
         )
     (user_id,) = user_ids
     if known is None:

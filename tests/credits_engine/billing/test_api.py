@@ -50,6 +50,7 @@ def test_nobody_reads_billing_without_a_role(office: Office) -> None:
         "/replay/dead",
         "/customers/cus_1/link",
         "/reconcile",
+        "/users/ada/merge",
         "/findings/1/apply",
         "/findings/1/dismiss",
     ):
@@ -190,3 +191,17 @@ def test_an_owner_corrects_a_finding_and_dismisses_another(
     assert cast["alice"].post(f"{path}/dismiss", json={"reason": "Known."}).status_code == 200
     again = cast["alice"].post(f"{path}/apply", json={"reason": "Again."})
     assert (again.status_code, again.json and again.json["code"]) == (404, "FINDING_NOT_FOUND")
+
+
+def test_an_owner_merges_two_users(filled: Office, cast: dict[str, FlaskClient]) -> None:
+    stripe = VirtualStripe(name="eve")
+    stripe.checkout("eve", "starter_monthly")
+    filled.tell(stripe.events, at=START)
+    body = {"into": "eve", "reason": "One person."}
+    for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
+        answer = cast[name].post("/api/billing/users/ada/merge", json=body)
+        assert answer.status_code == status, name
+    assert answer.json is not None
+    assert (answer.json["userId"], answer.json["into"]) == ("ada", "eve")
+    assert filled.user("eve")[0] == "pro"
+    assert cast["alice"].post("/api/billing/users/ada/merge", json=body).status_code == 404

@@ -131,3 +131,12 @@ def test_what_broke_off_the_comparison_is_said(office: Office, run: Run, api: Fa
     api.statuses = [401]
     check(gateway, START)
     assert "Broken off: AuthenticationError" in run("findings").output
+
+
+def test_users_are_merged(filled: Office, run: Run) -> None:
+    run("link", "cus_stranger", "grace", "--reason", "Asked support.")
+    filled.work(at=datetime.now(UTC))
+    result = run("merge", "ada", "grace", "--reason", "One person.")
+    assert (result.exit_code, result.output.startswith("ada is part of grace now.")) == (0, True)
+    again = run("merge", "ada", "grace", "--reason", "One person.")
+    assert (again.exit_code, "no customer of Stripe's" in again.output) == (1, True)
