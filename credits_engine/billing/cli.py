@@ -11,7 +11,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.billing import schemas
+from credits_engine.billing import serializers
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands, merges
 from credits_engine.billing.reconciliation import corrections
@@ -38,9 +38,9 @@ def billing_group() -> None:
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
     """List the newest events, and count those that wait."""
     with read_only() as session:
-        summary = schemas.summary(session, datetime.now(UTC))
+        summary = serializers.summary(session, datetime.now(UTC))
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
-    events = [schemas.event(row) for row in rows]
+    events = [serializers.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
     lines = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
     echo_result(summary | {"events": events}, "\n".join(lines), as_json=as_json)
@@ -56,9 +56,9 @@ def show_command(*, name: str, as_json: bool) -> None:
         row = inbox_queries.event(session, name)
         account = None if row else accounts.show_account(session, name)
         if row is not None:
-            document = schemas.event_in_full(session, row)
+            document = serializers.event_in_full(session, row)
         elif account is not None:
-            document = schemas.account(session, account)
+            document = serializers.account(session, account)
         else:
             raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user whom one is about.")
     echo_result(document, _age_text(document), as_json=as_json)
@@ -143,7 +143,7 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
         raise CommandFailed(f"{error} {compared} subscriptions were compared before that.") from error
     lines = [f"{compared} subscriptions compared, {len(findings)} differ."]
     lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(schemas.report(findings, compared), "\n".join(lines), as_json=as_json)
+    echo_result(serializers.report(findings, compared), "\n".join(lines), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
 
 
@@ -153,7 +153,7 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
 def findings_command(*, as_json: bool) -> None:
     """List what differs from Stripe and nobody has closed. Compared daily and after an outage, with STRIPE_API_KEY."""
     with read_only() as session:
-        document = schemas.findings_page(session, limit=FINDINGS_MAX)
+        document = serializers.findings_page(session, limit=FINDINGS_MAX)
     lines = [f"{len(document['findings'])} open; compared at {document['comparedAt'] or 'no time yet'}."]
     lines += [f"Broken off: {document['error']}"] if document["error"] else []
     for each in document["findings"]:
@@ -186,20 +186,20 @@ def _close(order: Callable[[ChangeContext], Correction], reason: str, *, as_json
         done = order(ChangeContext(datetime.now(UTC), actor(), reason))
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
-    echo_result(schemas.correction(done), done.sentence, as_json=as_json)
+    echo_result(serializers.correction(done), done.sentence, as_json=as_json)
 
 
 def _fate(finding: Discrepancy) -> str:
     return f"{finding.sentence} Corrected." if finding.is_corrected else finding.sentence
 
 
-def _line(event: schemas.Document) -> str:
+def _line(event: serializers.Document) -> str:
     about = event["customer"] or event["object"] or ""
     columns = (event["receivedAt"][:19], event["eventId"], event["type"], about, event["state"], event["reason"])
     return f"  {'  '.join(columns)}"
 
 
-def _age_text(document: schemas.Document) -> str:
+def _age_text(document: serializers.Document) -> str:
     """Names and values, one to a line; lists and objects as JSON below them."""
     lines = []
     for name, value in document.items():

@@ -119,7 +119,7 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
 
 
 def _difference(ours: Snapshot | None, theirs: Snapshot) -> str:
-    """What Stripe has otherwise, with both values of each."""
+    """Name what Stripe has otherwise, with both values of each."""
     if ours is None:
         return f"Stripe has it as {theirs.status}, we know it not at all."
     parts = [
