@@ -29,7 +29,7 @@ from credits_engine.billing.entitlements.subscriptions import FREE
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
-from credits_engine.engines.periods import Period, PeriodRow
+from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import period_rollover
@@ -113,7 +113,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     rows = accounts.lock_periods(session, user_id, since) if changes else rows
     changes += _correct_ended(run, stated, rows)
     changes += _update_directory(run, entitlement)
-    running = _running(rows, now)
+    running = _aligned(run, entitlement, _running(rows, now))
     if running is None:
         # Only now: the period to open is counted from the plan and the anchor that the directory has just been given.
         running = _open(session, user_id, now)
@@ -195,6 +195,20 @@ def _correct_ended(run: _Run, stated: Sequence[Fact], rows: Sequence[PeriodRow])
 
 def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
     return next((row for row in rows if now in row.period), None)
+
+
+def _aligned(run: _Run, entitlement: Entitlement, row: PeriodRow | None) -> PeriodRow | None:
+    """Let the calendar month that the sweep had opened for a first subscriber end with their billing period.
+
+    Only where nothing counts in it: so it does not depend on the sweep, and nobody gets a second allowance.
+    """
+    if row is None or row.is_used or run.account.anchor is not None or entitlement.anchor is None:
+        return row
+    wanted = billing_period(entitlement.anchor, run.now)
+    period = Period(max(wanted.start, row.period.start), wanted.end)
+    if period != row.period:
+        accounts.move_period(run.session, run.account.user_id, row.period, period)
+    return PeriodRow(period, row.plan)
 
 
 def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:

@@ -37,6 +37,8 @@ UNKNOWN_QUANTITY = (
     "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
     "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
 )
+NO_PACK = "This checkout names no pack that is on sale."
+NOT_ASKED = "With STRIPE_API_KEY its lines would have been asked for as well."
 
 
 class LinkConflictError(ValueError):
@@ -83,7 +85,7 @@ def _handle(
     session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None
 ) -> Outcome:
     was_asked, fetched = fetched is not None, fetched or ()
-    if not stated and events.thin_type(claim.type):
+    if not stated:
         stated, fetched = fetched, ()
     stated = _with_quantities(stated, fetched)
     if left := _without_effect(claim, stated, was_asked=was_asked):
@@ -122,6 +124,8 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
         return None
     if events.thin_type(claim.type) and not was_asked:
         return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
+    if events.is_sale(json.loads(claim.body or b"{}")):
+        return Outcome(State.IGNORED, NO_PACK if was_asked else f"{NO_PACK} {NOT_ASKED}")
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 
 

@@ -28,6 +28,7 @@ from credits_engine.billing.stripe_api import events
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
 from credits_engine.billing.stripe_api.lists import follow
+from credits_engine.engines.pack_prices import find_offer
 
 LEASE = timedelta(seconds=60)
 ATTEMPTS_MAX = 12
@@ -188,12 +189,15 @@ class StripeLookup:
         return found
 
     def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
-        """The packs of a checkout with how many of them were bought, where the event does not say."""
-        if not any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
-            return ()
+        """The packs of a checkout and how many of them were bought, where the event does not say."""
         event = json.loads(claim.body or b"{}")
+        is_untold = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
+        if not is_untold and (stated or not events.is_sale(event)):
+            return ()
         try:
-            return self.gateway.checkout(event)
+            found = self.gateway.checkout(event)
+            # Where the session named no pack it may be for anything: only what is on sale here counts.
+            return [fact for fact in found if is_untold or (isinstance(fact, PackPaid) and find_offer(fact.price))]
         except (StripeUnavailableError, BreakerOpenError) as error:
             log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
             return ()

@@ -192,6 +192,13 @@ def _checkout(event: Json) -> Iterator[Link | PackPaid]:
             yield from _packs(event, session)
 
 
+def is_sale(event: Json) -> bool:
+    """Return whether the event tells of a one-off checkout that is paid, whatever it sold."""
+    session = value_at(event, "data", "object")
+    is_checkout = OTHERS.get(str(event.get("type"))) is _checkout
+    return is_checkout and session.get("mode") == "payment" and session.get("payment_status") in PAID
+
+
 def _link(event: Json, session: Json) -> Iterator[Link]:
     user_id, customer_id = _user(session), identifier(session.get("customer"))
     if user_id and customer_id:
