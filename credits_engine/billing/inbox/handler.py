@@ -26,7 +26,7 @@ from credits_engine.billing.inbox.verification import check_origin
 from credits_engine.billing.store import accounts, inbox, merges
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 
 CUSTOMER = "customer:"
@@ -124,7 +124,7 @@ def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) ->
         return None
     if events.thin_type(claim.type) and not was_asked:
         return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
-    if events.is_sale(json.loads(claim.body or b"{}")):
+    if checkouts.is_sale(json.loads(claim.body or b"{}")):
         return Outcome(State.IGNORED, NO_PACK if was_asked else f"{NO_PACK} {NOT_ASKED}")
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 

@@ -24,7 +24,7 @@ from credits_engine.billing.inbox.handler import LinkConflictError, LostClaimErr
 from credits_engine.billing.inbox.verification import ForeignEventError
 from credits_engine.billing.store import facts, inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
 from credits_engine.billing.stripe_api.lists import follow
@@ -192,7 +192,7 @@ class StripeLookup:
         """The packs of a checkout and how many of them were bought, where the event does not say."""
         event = json.loads(claim.body or b"{}")
         is_untold = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
-        if not is_untold and (stated or not events.is_sale(event)):
+        if not is_untold and (stated or not checkouts.is_sale(event)):
             return ()
         try:
             found = self.gateway.checkout(event)
