@@ -95,6 +95,7 @@ METRICS = {
     "billing_waiting_long": Metric("billing_waiting_long", Unit.DURATION, engine_unknown=True),
     "billing_breaker_open": Metric("billing_breaker_open", engine_unknown=True),
     "billing_missed": Metric("billing_missed", engine_unknown=True),
+    "billing_event_missed": Metric("billing_event_missed", notifies_only=True),
     "billing_refund": Metric("billing_refund", engine_unknown=True),
     "credit_reset_late": Metric("credit_reset_late", Unit.DURATION, engine_unknown=True),
     "credit_reset_skipped": Metric("credit_reset_skipped", engine_unknown=True),

@@ -85,6 +85,10 @@ class Settings:
     """`STRIPE_ACCOUNTS`: accounts of others whose events count as well, as acct_…, comma separated."""
     stripe_livemode: bool | None = None
     """`STRIPE_LIVEMODE`: whether live events count or test ones; unset: live in production, both elsewhere."""
+    stripe_disputes: str = "freeze"
+    """`STRIPE_DISPUTES`: whether an open dispute freezes the credits that its payment bought (freeze) or not (keep)."""
+    stripe_api_url: str = ""
+    """`STRIPE_API_URL`: the address of Stripe's API, for a proxy or a mock server; unset, Stripe's own."""
     alertmanager_acting_alerts: tuple[str, ...] = ()
     """`ALERTMANAGER_ACTING_ALERTS`: Alertmanager's alerts that act though alerts.yaml lacks them."""
     prometheus_url: str = ""
@@ -149,6 +153,8 @@ class Settings:
             stripe_api_key=_shaped("STRIPE_API_KEY", env.get("STRIPE_API_KEY", ""), STRIPE_KEY, "rk_live_…"),
             stripe_accounts=_list(env, "STRIPE_ACCOUNTS"),
             stripe_livemode=_switch(env, "STRIPE_LIVEMODE"),
+            stripe_disputes=_choice(env, "STRIPE_DISPUTES", "freeze", ("freeze", "keep")),
+            stripe_api_url=_web_address(env, "STRIPE_API_URL"),
             alertmanager_acting_alerts=_list(env, "ALERTMANAGER_ACTING_ALERTS"),
             prometheus_url=_web_address(env, "PROMETHEUS_URL"),
             notify_urls=_list(env, "NOTIFY_URLS"),

@@ -91,6 +91,13 @@ def take_back(session: Session, pack_id: int, amount: int, change: ChangeContext
     return _lower(session, pack, amount, EntryType.PACK_REVOKE, change)
 
 
+def restore(session: Session, pack_id: int, amount: int, expires_at: datetime, change: ChangeContext) -> TopUp:
+    """Put credits back that were taken out of a pack, as after a refund that failed. Raises UnknownPackError."""
+    pack = _locked(session, pack_id)
+    packs.end(session, pack_id, expires_at)
+    return _lower(session, pack, -amount, EntryType.PACK_REVOKE, change)
+
+
 def expire(session: Session, pack_id: int, *, now: datetime) -> TopUp | None:
     """Journal what an expired pack still held; None when it holds nothing or has time left."""
     pack = _locked(session, pack_id)

@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from credits_engine.billing import schemas
-from credits_engine.billing.inbox import commands
-from credits_engine.billing.reconciliation import Discrepancy, reconcile
-from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, ReconcileRequest
+from credits_engine.billing import serializers
+from credits_engine.billing.inbox import commands, merges
+from credits_engine.billing.reconciliation import corrections
+from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
+from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, MergeRequest, ReconcileRequest
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.client import (
@@ -31,7 +33,7 @@ bp = Blueprint("billing", __name__, url_prefix="/api/billing")
 def summary_view() -> ResponseReturnValue:
     """Return the backlog, its age, and the events of the last day."""
     with read_only() as session:
-        return jsonify(schemas.summary(session, datetime.now(UTC)))
+        return jsonify(serializers.summary(session, datetime.now(UTC)))
 
 
 @bp.get("/events")
@@ -44,7 +46,7 @@ def events_view() -> ResponseReturnValue:
         rows = inbox_queries.page(session, state=state, before_id=before or None, limit=min(limit, PAGE_MAX) + 1)
     rows_of_page = rows[: min(limit, PAGE_MAX)]
     more = rows_of_page[-1].id if len(rows) > len(rows_of_page) and rows_of_page else None
-    return jsonify({"events": [schemas.event(row) for row in rows_of_page], "next": more})
+    return jsonify({"events": [serializers.event(row) for row in rows_of_page], "next": more})
 
 
 @bp.get("/events/<event_id>")
@@ -55,7 +57,7 @@ def event_view(event_id: str) -> ResponseReturnValue:
         row = inbox_queries.event(session, event_id)
         if row is None:
             raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
-        return jsonify(schemas.event_in_full(session, row))
+        return jsonify(serializers.event_in_full(session, row))
 
 
 @bp.post("/events/<event_id>/replay")
@@ -87,7 +89,18 @@ def user_view(user_id: str) -> ResponseReturnValue:
         found = accounts.show_account(session, user_id)
         if found is None:
             raise Problem(404, "NO_BILLING", f"No event from Stripe has been about user {user_id[:80]!r}.")
-        return jsonify(schemas.account(session, found))
+        return jsonify(serializers.account(session, found))
+
+
+@bp.post("/users/<user_id>/merge")
+@require_role("owner")
+def merge_view(user_id: str) -> ResponseReturnValue:
+    """Make the customers of one user those of another one."""
+    body = MergeRequest.model_validate(request.get_json())
+    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    with transaction() as session:
+        changes = merges.merge(session, user_id, body.into, change)
+    return jsonify({"userId": user_id, "into": body.into, "changes": changes})
 
 
 @bp.post("/customers/<customer_id>/link")
@@ -116,7 +129,33 @@ def reconcile_view() -> ResponseReturnValue:
                 compared += each
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later; what was corrected stays so.") from error
-    return jsonify(schemas.report(findings, compared))
+    return jsonify(serializers.report(findings, compared))
+
+
+@bp.get("/findings")
+@require_role("viewer")
+def findings_view() -> ResponseReturnValue:
+    """Return what differs from Stripe and nobody has closed, and when was compared last."""
+    with read_only() as session:
+        return jsonify(serializers.findings_page(session, limit=PAGE_MAX))
+
+
+@bp.post("/findings/<int:finding_id>/apply")
+@require_role("owner")
+def apply_view(finding_id: int) -> ResponseReturnValue:
+    """Correct one finding from Stripe's word."""
+    body = EventReasonRequest.model_validate(request.get_json())
+    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    return jsonify(serializers.correction(corrections.apply(stripe_gateway(), finding_id, change)))
+
+
+@bp.post("/findings/<int:finding_id>/dismiss")
+@require_role("owner")
+def dismiss_view(finding_id: int) -> ResponseReturnValue:
+    """Close one finding without a correction."""
+    body = EventReasonRequest.model_validate(request.get_json())
+    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    return jsonify(serializers.correction(corrections.dismiss(finding_id, change)))
 
 
 def stripe_gateway() -> StripeGateway:

@@ -2,21 +2,26 @@
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import click
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.billing import schemas
+from credits_engine.billing import serializers
 from credits_engine.billing.api import stripe_gateway
-from credits_engine.billing.inbox import commands
-from credits_engine.billing.reconciliation import Discrepancy, reconcile
+from credits_engine.billing.inbox import commands, merges
+from credits_engine.billing.reconciliation import corrections
+from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
+from credits_engine.billing.reconciliation.corrections import Correction
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeUnavailableError
 
+FINDINGS_MAX = 200
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
@@ -33,9 +38,9 @@ def billing_group() -> None:
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
     """List the newest events, and count those that wait."""
     with read_only() as session:
-        summary = schemas.summary(session, datetime.now(UTC))
+        summary = serializers.summary(session, datetime.now(UTC))
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
-    events = [schemas.event(row) for row in rows]
+    events = [serializers.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
     lines = [f"{waiting}; the oldest waits for {summary['oldestUnappliedSeconds']} s.", *map(_line, events)]
     echo_result(summary | {"events": events}, "\n".join(lines), as_json=as_json)
@@ -51,9 +56,9 @@ def show_command(*, name: str, as_json: bool) -> None:
         row = inbox_queries.event(session, name)
         account = None if row else accounts.show_account(session, name)
         if row is not None:
-            document = schemas.event_in_full(session, row)
+            document = serializers.event_in_full(session, row)
         elif account is not None:
-            document = schemas.account(session, account)
+            document = serializers.account(session, account)
         else:
             raise CommandFailed(f"{name!r} is neither an event in the inbox nor a user whom one is about.")
     echo_result(document, _age_text(document), as_json=as_json)
@@ -100,6 +105,23 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     )
 
 
+@billing_group.command("merge")
+@click.argument("user_id", metavar="USER")
+@click.argument("into", metavar="INTO")
+@reason_option
+@json_option
+@in_application
+def merge_command(*, user_id: str, into: str, reason: str, as_json: bool) -> None:
+    """Make every customer of USER one of INTO: subscriptions, packs and what was used of them move along."""
+    try:
+        with transaction() as session:
+            changes = merges.merge(session, user_id, into, ChangeContext(datetime.now(UTC), actor(), reason))
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    document = {"userId": user_id, "into": into, "changes": changes}
+    echo_result(document, " ".join((f"{user_id} is part of {into} now.", *changes)), as_json=as_json)
+
+
 @billing_group.command("reconcile")
 @click.option("--apply", "correct", is_flag=True, help="Correct what differs, from Stripe's word.")
 @json_option
@@ -121,21 +143,63 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
         raise CommandFailed(f"{error} {compared} subscriptions were compared before that.") from error
     lines = [f"{compared} subscriptions compared, {len(findings)} differ."]
     lines += [f"  {each.subscription_id}  {each.kind}  {each.user_id or '?'}  {_fate(each)}" for each in findings]
-    echo_result(schemas.report(findings, compared), "\n".join(lines), as_json=as_json)
+    echo_result(serializers.report(findings, compared), "\n".join(lines), as_json=as_json)
     sys.exit(0 if all(each.is_corrected for each in findings) else 1)
+
+
+@billing_group.command("findings")
+@json_option
+@in_application
+def findings_command(*, as_json: bool) -> None:
+    """List what differs from Stripe and nobody has closed. Compared daily and after an outage, with STRIPE_API_KEY."""
+    with read_only() as session:
+        document = serializers.findings_page(session, limit=FINDINGS_MAX)
+    lines = [f"{len(document['findings'])} open; compared at {document['comparedAt'] or 'no time yet'}."]
+    lines += [f"Broken off: {document['error']}"] if document["error"] else []
+    for each in document["findings"]:
+        lines.append(f"  {each['id']}  {each['kind']}  {each['userId'] or '?'}  {each['sentence']}")
+    echo_result(document, "\n".join(lines), as_json=as_json)
+
+
+@billing_group.command("apply")
+@click.argument("finding_id", metavar="FINDING", type=int)
+@reason_option
+@json_option
+@in_application
+def apply_command(*, finding_id: int, reason: str, as_json: bool) -> None:
+    """Correct FINDING from Stripe's word."""
+    _close(lambda change: corrections.apply(stripe_gateway(), finding_id, change), reason, as_json=as_json)
+
+
+@billing_group.command("dismiss")
+@click.argument("finding_id", metavar="FINDING", type=int)
+@reason_option
+@json_option
+@in_application
+def dismiss_command(*, finding_id: int, reason: str, as_json: bool) -> None:
+    """Close FINDING without a correction; the next comparison opens it again where it still holds."""
+    _close(lambda change: corrections.dismiss(finding_id, change), reason, as_json=as_json)
+
+
+def _close(order: Callable[[ChangeContext], Correction], reason: str, *, as_json: bool) -> None:
+    try:
+        done = order(ChangeContext(datetime.now(UTC), actor(), reason))
+    except Problem as problem:
+        raise CommandFailed(problem.detail) from problem
+    echo_result(serializers.correction(done), done.sentence, as_json=as_json)
 
 
 def _fate(finding: Discrepancy) -> str:
     return f"{finding.sentence} Corrected." if finding.is_corrected else finding.sentence
 
 
-def _line(event: schemas.Document) -> str:
+def _line(event: serializers.Document) -> str:
     about = event["customer"] or event["object"] or ""
     columns = (event["receivedAt"][:19], event["eventId"], event["type"], about, event["state"], event["reason"])
     return f"  {'  '.join(columns)}"
 
 
-def _age_text(document: schemas.Document) -> str:
+def _age_text(document: serializers.Document) -> str:
     """Names and values, one to a line; lists and objects as JSON below them."""
     lines = []
     for name, value in document.items():

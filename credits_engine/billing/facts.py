@@ -49,6 +49,27 @@ class Item:
     price_id: str
     lookup_key: str | None
     period: Period | None
+    former_keys: tuple[str, ...] = ()
+    """Other lookup keys that the price is known by; no event says so itself."""
+
+
+class PauseBehavior(StrEnum):
+    """What Stripe does with the invoices of a subscription whose collection is paused, and what that means."""
+
+    KEEP_AS_DRAFT = "keep_as_draft"
+    """Paid later: the service goes on."""
+    MARK_UNCOLLECTIBLE = "mark_uncollectible"
+    """Never paid: the service goes on for nothing."""
+    VOID = "void"
+    """No service, so there is nothing to pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Collecting is paused, at most until `resumes_at`."""
+
+    behavior: PauseBehavior
+    resumes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +93,7 @@ class Snapshot:
     """Whether the object had more items than it showed."""
     replaces: str | None = None
     """The `content` that an update says it changed: tells the order of two updates within one second."""
+    pause: Pause | None = None
 
     @property
     def period_start(self) -> datetime | None:
@@ -82,7 +104,9 @@ class Snapshot:
     def content(self) -> str:
         """Everything that billing depends on, as one comparable text."""
         items = sorted(f"{item.price_id} {item.period.start} {item.period.end}" for item in self.items if item.period)
-        return f"{self.status} {items} {self.anchor} {self.cancel_at} {self.ends_with_period}"
+        content = f"{self.status} {items} {self.anchor} {self.cancel_at} {self.ends_with_period}"
+        # Only where there is one: texts of before pauses were read are stored in `replaces`, and must stay comparable.
+        return f"{content} {self.pause.behavior} {self.pause.resumes_at}" if self.pause else content
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +146,9 @@ class InvoiceFailed:
     at: datetime
     period: Period | None
     user_id: str | None = None
+    lines: tuple[InvoiceLine, ...] = ()
+    is_final: bool = False
+    """Whether nobody tries any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +162,23 @@ class InvoiceVoided:
     at: datetime
     user_id: str | None = None
     period: Period | None = None
+    lines: tuple[InvoiceLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceItem:
+    """A proration that waits for the next invoice, or was taken off it again.
+
+    A customer who left gets no next invoice, so nothing else tells what was credited to them.
+    """
+
+    identity: str
+    item_id: str
+    subscription_id: str
+    customer_id: str
+    at: datetime
+    line: InvoiceLine
+    is_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +208,41 @@ class Refund:
     def is_full(self) -> bool:
         """Return whether all of the charge was refunded."""
         return self.amount_refunded >= self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFailed:
+    """A refund did not reach the customer, or was cancelled, and the money stays with us."""
+
+    identity: str
+    refund_id: str
+    customer_id: str | None
+    at: datetime
+    amount: int
+    charge_id: str | None = None
+    payment_intent: str | None = None
+
+
+class DisputeStatus(StrEnum):
+    """How a dispute stands. An inquiry takes no money, so it is none."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A customer asked their bank for a payment's money back, and how that stands."""
+
+    identity: str
+    dispute_id: str
+    customer_id: str | None
+    at: datetime
+    status: DisputeStatus
+    amount: int
+    charge_id: str | None = None
+    payment_intent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +284,17 @@ class Link:
     at: datetime
 
 
-Fact = Snapshot | InvoicePaid | InvoiceFailed | InvoiceVoided | Payment | Refund | CreditNote | PackPaid | Link
+Fact = (
+    Snapshot
+    | InvoicePaid
+    | InvoiceFailed
+    | InvoiceVoided
+    | InvoiceItem
+    | Payment
+    | Refund
+    | RefundFailed
+    | Dispute
+    | CreditNote
+    | PackPaid
+    | Link
+)

@@ -30,6 +30,7 @@ RESET_SKIPPED = "credit_reset_skipped"
 PLAN_LATE, PLAN_LATE_SECONDS = "plan_limits_late", 60.0
 REFUNDED = "billing_refund"
 MISSED = "billing_missed"
+EVENT_MISSED = "billing_event_missed"
 LOGGED = 10
 ENDED = (State.APPLIED, State.SUPERSEDED, State.IGNORED, State.REFUSED, State.DEAD)
 SECONDS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0, 86_400.0)
@@ -104,6 +105,15 @@ def report_behind(user_ids: Sequence[str]) -> None:
     if user_ids:
         log.error("billing.limits_behind", users=user_ids[:LOGGED], found=len(user_ids))
     signals.record(*(Sample(PLAN_LATE, bad=True, account=user_id) for user_id in user_ids))
+
+
+def report_missed_events(event_ids: Sequence[str]) -> None:
+    """Tell the guard, and people through it, which events of Stripe's list no delivery brought."""
+    if event_ids:
+        log.error("billing.events_missed", events=event_ids[:LOGGED], found=len(event_ids))
+    signals.record(*(Sample(EVENT_MISSED, bad=True, account=event_id) for event_id in event_ids))
+    if not event_ids:
+        signals.record(Sample(EVENT_MISSED, bad=False))
 
 
 def trip(session: Session, tripwire: str, **fields: str) -> None:

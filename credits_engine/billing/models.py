@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Boolean, Index, Integer, LargeBinary, Table, Text, literal_column
+from sqlalchemy import Boolean, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -73,6 +73,16 @@ class BillingFact(Base):
     customer_id: Mapped[str | None] = mapped_column(Text)
     event_id: Mapped[str] = mapped_column(Text)
     document: Mapped[str] = mapped_column(Text)
+    payment_intent: Mapped[str | None] = mapped_column(Text)
+
+
+HAS_PAYMENT = BillingFact.payment_intent.is_not(None)
+Index(
+    "ix_billing_fact_payment",
+    BillingFact.payment_intent,
+    sqlite_where=HAS_PAYMENT,
+    postgresql_where=HAS_PAYMENT,
+)
 
 
 class BillingCustomer(Base):
@@ -87,6 +97,17 @@ class BillingCustomer(Base):
     linked_by: Mapped[str | None] = mapped_column(Text)
 
 
+class BillingMerge(Base):
+    """A user who became part of another one; metadata at Stripe goes on naming the first."""
+
+    __tablename__ = "billing_merge"
+
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    into_user_id: Mapped[str] = mapped_column(Text)
+    merged_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    merged_by: Mapped[str] = mapped_column(Text)
+
+
 class BillingOpening(Base):
     """A period that a payment opened. Once per subscription and start, whatever is delivered how often."""
 
@@ -99,11 +120,48 @@ class BillingOpening(Base):
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class BillingFinding(Base):
+    """A difference between Stripe and us, once for each object, open until it is gone or somebody closes it."""
+
+    __tablename__ = "billing_finding"
+    __table_args__ = (UniqueConstraint("kind", "object_id"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    object_id: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(Text)
+    sentence: Mapped[str] = mapped_column(Text)
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    closed_by: Mapped[str | None] = mapped_column(Text)
+
+
+class BillingCheck(Base):
+    """How the comparison with Stripe goes: when it ended, and until when Stripe's events were read.
+
+    `seen_at` is written at each look of the job; a gap in it is an outage of ours.
+    """
+
+    __tablename__ = "billing_check"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    tried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    read_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    compared: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
 EVENTS = cast(Table, BillingEvent.__table__)
 ATTEMPTS = cast(Table, BillingAttempt.__table__)
 FACTS = cast(Table, BillingFact.__table__)
 CUSTOMERS = cast(Table, BillingCustomer.__table__)
 ACCOUNTS = BILLING
+MERGES = cast(Table, BillingMerge.__table__)
+FINDINGS = cast(Table, BillingFinding.__table__)
+CHECKS = cast(Table, BillingCheck.__table__)
 OPENINGS = cast(Table, BillingOpening.__table__)
 
 # Written into the SQL as constants: with parameters in their place no database would see that its partial index fits.

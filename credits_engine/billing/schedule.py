@@ -16,9 +16,10 @@ from credits_engine.billing import api, metrics
 from credits_engine.billing.entitlements import period_rollover
 from credits_engine.billing.entitlements.prices import check_prices, is_mapped
 from credits_engine.billing.inbox import webhook
-from credits_engine.billing.inbox.handler import PRICE, STRIPE
+from credits_engine.billing.inbox.handler import PAYMENT, PRICE, STRIPE
 from credits_engine.billing.inbox.worker import StripeLookup, Worker, without_lookup
-from credits_engine.billing.store import inbox, inbox_queries
+from credits_engine.billing.reconciliation.jobs import check_when_due
+from credits_engine.billing.store import facts, inbox, inbox_queries
 from credits_engine.billing.stripe_api import client
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY
 from credits_engine.engines.plans import CATALOGUE
@@ -33,6 +34,7 @@ BREAKER_OPEN = "billing_breaker_open"
 BREAKER_SECONDS = 5.0
 WAITING, WAITING_SECONDS = "billing_waiting_long", 600.0
 WAITING_LOOK_SECONDS = 15.0
+CHECK_LOOK_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -41,7 +43,7 @@ def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
     key = settings.current().stripe_api_key
-    gateway = client.connect(key) if key else None
+    gateway = client.connect(key, base_url=settings.current().stripe_api_url or None) if key else None
     deliveries = webhook.InboxWriter(webhook.write)
     webhook.INBOX_WRITER.set(app, deliveries)
     STRIPE_GATEWAY.set(app, gateway)
@@ -61,6 +63,7 @@ def _put_on_schedule(app: Flask, worker: Worker) -> None:
     schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(rollover, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
     schedule.run_on_leader(WAITING_LOOK_SECONDS, "billing-waiting", check_backlog)
+    schedule.run_on_leader(CHECK_LOOK_SECONDS, "billing-check", lambda now, _term: check(now))
     schedule.run_on_leader(TIDY_SECONDS, "billing-tidy", lambda now, _term: tidy(now))
 
 
@@ -83,8 +86,14 @@ def tidy(now: datetime) -> None:
     release_priced(now)
     if STRIPE_GATEWAY.get() is not None:
         release_pointers(now)
+    release_payers(now)
     purge_payloads(now)
     period_rollover.check_limits(now)
+
+
+def check(now: datetime) -> None:
+    """Compare with Stripe where a day has passed or something was down."""
+    check_when_due(STRIPE_GATEWAY.get(), now)
 
 
 def release_priced(now: datetime) -> int:
@@ -92,6 +101,14 @@ def release_priced(now: datetime) -> int:
     with transaction() as session:
         awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), CATALOGUE)]
         return sum(inbox.release(session, name, now=now) for name in awaited)
+
+
+def release_payers(now: datetime) -> int:
+    """Let events go on that waited for whoever made a payment; returns how many."""
+    with transaction() as session:
+        names = [name.removeprefix(PAYMENT) for name in inbox.awaited(session, PAYMENT)]
+        known = [name for name in names if facts.payer_of(session, name)]
+        return sum(inbox.release(session, f"{PAYMENT}{name}", now=now) for name in known)
 
 
 def release_pointers(now: datetime) -> int:

@@ -4,13 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from credits_engine.billing.entitlements.history import History
 from credits_engine.billing.entitlements.prices import highest, rank
-from credits_engine.billing.entitlements.subscriptions import (
-    History,
-    SubscriptionEntitlement,
-    best_plan,
-    entitlement_of,
-)
+from credits_engine.billing.entitlements.subscriptions import SubscriptionEntitlement, best_plan, entitlement_of
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -25,7 +21,7 @@ class Entitlement:
     reason: str
     due_at: datetime | None
     """When the clock alone may change this."""
-    subscription_id: str
+    subscription_id: str | None
     period: Period | None
     opened_at: datetime | None
     is_live: bool
@@ -70,6 +66,21 @@ def entitlement_at(histories: Iterable[History], now: datetime, catalogue: Catal
     )
 
 
+def without_subscription(plan: CreditPlan) -> Entitlement:
+    """The entitlement of a user whose last subscription became another's: the plan from before the first."""
+    return Entitlement(
+        plan=plan,
+        anchor=None,
+        blocked=None,
+        reason="No subscription is theirs any more.",
+        due_at=None,
+        subscription_id=None,
+        period=None,
+        opened_at=None,
+        is_live=False,
+    )
+
+
 def overlap_at(rows: Sequence[PeriodRow], start: datetime) -> PeriodOverlap | None:
     """Find the period that reaches across the start of a paid one; None where one begins there already.
 
@@ -109,14 +120,14 @@ def limits(
     if now not in row.period:
         return None
     # A plan that was higher within this period keeps its limits to the period's end.
-    within = plan_within(row.period, histories, catalogue) if found.is_live else None
+    within = plan_within(row.period, histories, catalogue, now) if found.is_live else None
     wanted = highest([found.plan, within], catalogue) if within else found.plan
     return None if row.plan == wanted.name else ChangeLimits(row.period, wanted)
 
 
-def plan_within(span: Period, histories: Iterable[History], catalogue: Catalogue) -> CreditPlan | None:
-    """The highest plan that any subscription granted within `span`; None where none did."""
-    plans = [plan for history in histories if (plan := best_plan(history, span, catalogue))]
+def plan_within(span: Period, histories: Iterable[History], catalogue: Catalogue, now: datetime) -> CreditPlan | None:
+    """The highest plan that any subscription granted within `span`, as of `now`; None where none did."""
+    plans = [plan for history in histories if (plan := best_plan(history, span, catalogue, now))]
     return highest(plans, catalogue) if plans else None
 
 

@@ -5,24 +5,12 @@ or the highest plan could be had for nothing by switching to it for a minute.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from credits_engine.billing.entitlements.prices import bought, plan_of, service_period
-from credits_engine.billing.facts import (
-    GOOD,
-    CreditNote,
-    Fact,
-    InvoiceFailed,
-    InvoiceLine,
-    InvoicePaid,
-    InvoiceVoided,
-    Item,
-    Payment,
-    Refund,
-    Snapshot,
-)
+from credits_engine.billing.facts import FAILING, GOOD, InvoiceItem, InvoiceLine, InvoicePaid, Item, Snapshot
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan
 
@@ -43,14 +31,20 @@ class Payments:
     """The known invoices of one subscription."""
 
     paid: tuple[InvoicePaid, ...] = ()
+    items: tuple[InvoiceItem, ...] = ()
+    """Prorations that wait for an invoice."""
     unpaid: frozenset[datetime] = frozenset()
     """Starts of periods whose invoice nobody paid: it failed, or was voided, and no payment came."""
-    given_back: Mapping[str, Fraction] | None = None
+    given_back: Mapping[str, Fraction] = field(default_factory=dict)
     """Which share of which invoice was given back, where any was."""
+    lost: Mapping[str, datetime] = field(default_factory=dict)
+    """The invoices whose payment was lost in a dispute, and when."""
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The lookup keys by which each price was known."""
 
     def paid_share_of(self, invoice: InvoicePaid) -> Fraction:
         """Return the share of the payment that was not given back."""
-        return 1 - (self.given_back or {}).get(invoice.invoice_id, Fraction(0))
+        return 1 - self.given_back.get(invoice.invoice_id, Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,89 +57,64 @@ class _Charge:
     paid_share: Fraction
 
 
-def payments_of(subscription_id: str, known: Iterable[Fact], given_back: Mapping[str, Fraction]) -> Payments:
-    """The payments of one subscription among all facts."""
-    facts = [each for each in known if getattr(each, "subscription_id", None) == subscription_id]
-    paid = tuple(each for each in facts if isinstance(each, InvoicePaid))
-    closed = {each.invoice_id for each in paid}
-    open_ = (
-        each for each in facts if isinstance(each, InvoiceFailed | InvoiceVoided) and each.invoice_id not in closed
-    )
-    return Payments(paid, frozenset(each.period.start for each in open_ if each.period), given_back)
-
-
-def given_back(known: Iterable[Fact]) -> dict[str, Fraction]:
-    """Which share of which invoice was given back: by refunds of its charges, and by credit notes beside those."""
-    facts = list(known)
-    shares = {invoice_id: _share(refunds) for invoice_id, refunds in _refunds(facts).items()}
-    totals = {each.invoice_id: each.total for each in facts if isinstance(each, InvoicePaid)}
-    notes = [each for each in facts if isinstance(each, CreditNote)]
-    void = {note.credit_note_id for note in notes if note.is_void}
-    for note in notes:
-        if note.credit_note_id not in void and (total := totals.get(note.invoice_id, 0)) > 0:
-            # What a note gives back by a refund is not in its amount (`_credited`), so nothing is counted twice.
-            share = shares.get(note.invoice_id, Fraction(0)) + Fraction(note.amount, total)
-            shares[note.invoice_id] = min(Fraction(1), share)
-    return shares
-
-
 def coverages(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> list[Coverage]:
     """Everything that is paid for. A service period ends early where the anchor moved and the next one began."""
-    starts = sorted({period.start for each in granting if (period := service_period(each, catalogue))})
+    # A period that nobody paid ends none that was paid: the customer still has what they bought before it.
+    starts = sorted(
+        {period.start for each in granting if (period := service_period(each, catalogue))} - _unpaid(granting, payments)
+    )
     found = [*_invoiced(granting, payments, catalogue), *_taken_as_paid(granting, payments, catalogue)]
     return [replace(each, period=own) for each in found if (own := _within_its_period(each.period, starts))]
 
 
-def _refunds(facts: Iterable[Fact]) -> dict[str, list[Refund]]:
-    """The latest word on each refunded charge by invoice, which it names itself or shares a payment with."""
-    known = list(facts)
-    invoices = {each.payment_intent: each.invoice_id for each in known if isinstance(each, InvoicePaid)}
-    invoices |= {each.payment_intent: each.invoice_id for each in known if isinstance(each, Payment)}
-    latest: dict[str, Refund] = {}
-    for refund in (each for each in known if isinstance(each, Refund)):
-        before = latest.get(refund.charge_id)
-        # Stripe states the total refunded of a charge, so the largest is the latest, in whatever order they arrive.
-        if before is None or before.amount_refunded < refund.amount_refunded:
-            latest[refund.charge_id] = refund
-    found: dict[str, list[Refund]] = {}
-    for refund in latest.values():
-        invoice_id = refund.invoice_id or (invoices.get(refund.payment_intent) if refund.payment_intent else None)
-        if invoice_id:
-            found.setdefault(invoice_id, []).append(refund)
-    return found
-
-
-def _share(refunds: Sequence[Refund]) -> Fraction:
-    """The refunded share, by one cent more than was refunded: a share of days has no exact amount of cents."""
-    amount, refunded = sum(each.amount for each in refunds), sum(each.amount_refunded for each in refunds)
-    if refunded <= 0 or amount <= 0:
-        return Fraction(0)
-    return min(Fraction(1), Fraction(refunded + 1, amount))
+def plan_of_line(line: InvoiceLine, keys: Mapping[str, tuple[str, ...]], catalogue: Catalogue) -> CreditPlan | None:
+    """The plan that a line is for; lines of newer generations name only the price's id."""
+    return bought(Item(line.price_id, line.lookup_key, None, keys.get(line.price_id, ())), catalogue)
 
 
 def _invoiced(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
-    items = {item.price_id: item for each in granting for item in each.items}
     charged: dict[str, list[_Charge]] = {}
     for invoice in payments.paid:
-        known = [(line, plan) for line in invoice.lines if (plan := _plan(line, items, catalogue))]
+        lines = [(line, plan_of_line(line, payments.keys, catalogue)) for line in invoice.lines if line.amount]
+        known = [(line, plan) for line, plan in lines if plan]
         for line, plan in known:
             charged.setdefault(plan.name, []).append(
                 _Charge(invoice.invoice_id, line, plan, payments.paid_share_of(invoice))
             )
         if not known and (inferred := _inferred(invoice, granting, payments, catalogue)):
             yield inferred
-    for charges in charged.values():
-        yield from _charged(charges)
+    waiting = _credited_by_items(payments, catalogue)
+    for name, charges in charged.items():
+        yield from _charged(charges, waiting.get(name))
 
 
-def _charged(charges: Sequence[_Charge]) -> Iterator[Coverage]:
+def _charged(charges: Sequence[_Charge], waiting: datetime | None) -> Iterator[Coverage]:
     """Yield the coverage left of one plan: to a line's end, to a later credit for the rest, or as a refund left it."""
-    credited = _credited(charges)
+    credited = [*_credited(charges), *([waiting] if waiting else [])]
     for each in charges:
         period = each.line.period
         end = min([period.end, *(at for at in credited if period.start <= at)])
         if each.line.amount > 0 and (left := _shortened(period, each.paid_share, end)):
             yield Coverage(each.plan, left, is_cut=left.end < period.end)
+
+
+def _credited_by_items(payments: Payments, catalogue: Catalogue) -> dict[str, datetime]:
+    """From when on prorations that wait for an invoice give back the rest of a plan, where they do so in sum."""
+    latest: dict[str, InvoiceItem] = {}
+    for item in sorted(payments.items, key=lambda each: (each.is_deleted, each.at, each.identity)):
+        latest[item.item_id] = item
+    sums: dict[str, int] = {}
+    found: dict[str, datetime] = {}
+    for item in sorted(latest.values(), key=lambda each: (each.line.period.start, each.line.amount)):
+        plan = None if item.is_deleted else plan_of_line(item.line, payments.keys, catalogue)
+        if plan is None:
+            continue
+        before, sums[plan.name] = sums.get(plan.name, 0), sums.get(plan.name, 0) + item.line.amount
+        if before >= 0 > sums[plan.name]:
+            found[plan.name] = item.line.period.start
+        elif sums[plan.name] >= 0:
+            found.pop(plan.name, None)
+    return found
 
 
 def _credited(charges: Iterable[_Charge]) -> list[datetime]:
@@ -168,7 +137,8 @@ def _inferred(
     period = invoice.period
     if period is None and (served := service_period(snapshot, catalogue)) and invoice.at < served.end:
         period = Period(invoice.at, served.end)
-    shortened = _shortened(period, payments.paid_share_of(invoice), period.end) if period else None
+    share = payments.paid_share_of(invoice)
+    shortened = _shortened(period, share, period.end) if period else None
     if period is None or shortened is None:
         return None
     return Coverage(plan_of(snapshot, catalogue), shortened, is_cut=shortened.end < period.end)
@@ -176,7 +146,8 @@ def _inferred(
 
 def _taken_as_paid(granting: list[Snapshot], payments: Payments, catalogue: Catalogue) -> Iterator[Coverage]:
     """Periods that cost nothing, or of whose invoice nothing is known: the plan they began with in good standing."""
-    known = {each.period.start for each in payments.paid if each.period and not _is_free(each)} | payments.unpaid
+    known = {each.period.start for each in payments.paid if each.period and not _is_free(each)}
+    known |= _unpaid(granting, payments)
     first: dict[datetime, tuple[Snapshot, Period]] = {}
     for each in granting:
         period = service_period(each, catalogue)
@@ -193,12 +164,16 @@ def _is_free(invoice: InvoicePaid) -> bool:
     return invoice.total == 0 and bool(invoice.lines) and all(line.amount == 0 for line in invoice.lines)
 
 
-def _plan(line: InvoiceLine, items: Mapping[str, Item], catalogue: Catalogue) -> CreditPlan | None:
-    """The plan that a line is for; lines of newer generations name only the price's id."""
-    if line.amount == 0:
-        return None
-    known = items.get(line.price_id)
-    return bought(Item(line.price_id, line.lookup_key or (known.lookup_key if known else None), None), catalogue)
+def _unpaid(granting: list[Snapshot], payments: Payments) -> set[datetime]:
+    """Starts of periods that nobody paid: their invoice says so, or the state they were left in."""
+    paid = {each.period.start for each in payments.paid if each.period}
+    failing = {each.period_start for each in granting if each.status in FAILING and each.period_start}
+    first: dict[datetime | None, Snapshot] = {}
+    for each in granting:
+        first.setdefault(each.period_start, each)
+    # While collecting is paused the invoice of a period is a draft, or void, or a gift.
+    paused = {start for start, each in first.items() if start and each.pause}
+    return {*payments.unpaid, *failing, *paused} - paid
 
 
 def _shortened(period: Period, paid_share: Fraction, end: datetime) -> Period | None:

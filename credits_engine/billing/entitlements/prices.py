@@ -47,8 +47,9 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
 
 def bought(item: Item, catalogue: Catalogue) -> CreditPlan | None:
     """The plan that one item buys; None where it is none of the catalogue's."""
-    by_key = _find(item.lookup_key, catalogue) if item.lookup_key else None
-    return by_key or _find(item.price_id, catalogue)
+    # A lookup key moves on to the price's successor; whoever bought before goes on with the price that lost it.
+    names = (item.lookup_key, item.price_id, *item.former_keys)
+    return next((plan for name in names if name and (plan := _find(name, catalogue))), None)
 
 
 def highest(plans: list[CreditPlan], catalogue: Catalogue) -> CreditPlan:

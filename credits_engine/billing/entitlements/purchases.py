@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
+from credits_engine.billing.entitlements.given_back import GivenBack, charges_given_back
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.facts import Fact, PackPaid, Refund
+from credits_engine.billing.entitlements.sync import dispute_policy
+from credits_engine.billing.facts import Dispute, Fact, PackPaid, Refund, RefundFailed
 from credits_engine.billing.store import facts
 from credits_engine.engines.pack_prices import PackPrice, find_offer
 from credits_engine.engines.packs import Pack
@@ -23,7 +25,7 @@ ACTOR = "billing"
 
 def concerns(stated: Iterable[Fact]) -> bool:
     """Return whether any of these facts can change a pack."""
-    return any(isinstance(fact, PackPaid | Refund) for fact in stated)
+    return any(isinstance(fact, PackPaid | Refund | RefundFailed | Dispute) for fact in stated)
 
 
 def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> list[str]:
@@ -33,6 +35,7 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
     """
     stated = facts.of_user(session, user_id)
     changes: list[str] = []
+    charges = charges_given_back(stated, dispute_policy())
     bought = [each for each in stated if isinstance(each, PackPaid)]
     for paid in sorted(bought, key=lambda each: (each.at, each.identity)):
         pack = facts.lock_packs(session, user_id, key_of(paid))
@@ -40,7 +43,11 @@ def sync_packs(session: Session, user_id: str, *, now: datetime, cause: str) -> 
             pack, sentence = _granted(session, user_id, paid, now=now, cause=cause)
             changes.append(sentence)
         if pack is not None:
-            changes += _revoked(session, pack, refunds_of(paid, stated), now=now, cause=cause)
+            given_back = [
+                each for each in charges if each.payment_intent and each.payment_intent == paid.payment_intent
+            ]
+            changes += _restored(session, pack, paid, given_back, now=now, cause=cause)
+            changes += _revoked(session, pack, given_back, now=now, cause=cause)
     return changes
 
 
@@ -49,23 +56,10 @@ def key_of(paid: PackPaid) -> str:
     return f"stripe:{paid.identity}"
 
 
-def refunds_of(paid: PackPaid, stated: Sequence[Fact]) -> list[Refund]:
-    """Return the refunds of the payment behind a pack; none where nothing had to be paid."""
-    intent = paid.payment_intent
-    return [each for each in stated if isinstance(each, Refund) and intent and each.payment_intent == intent]
-
-
-def to_take_back(amount: int, refunds: Iterable[Refund]) -> int:
-    """Return the number of `amount` credits to revoke: the share of the money refunded, rounded down.
-
-    Each refund says how much was given back in all, so the highest one counts and not their sum.
-    """
-    return max((_share(amount, each) for each in refunds), default=0)
-
-
-def _share(amount: int, refund: Refund) -> int:
+def to_take_back(amount: int, given_back: Iterable[GivenBack]) -> int:
+    """Return the number of `amount` credits to revoke: the share of the money given back, rounded down."""
     # Whole credits, rounded down in the customer's favour: a part of a credit is not taken back.
-    return amount if refund.is_full else amount * refund.amount_refunded // refund.amount
+    return max((int(amount * each.exact_share) for each in given_back), default=0)
 
 
 def _granted(session: Session, user_id: str, paid: PackPaid, *, now: datetime, cause: str) -> tuple[Pack | None, str]:
@@ -87,8 +81,21 @@ def _offer(paid: PackPaid) -> PackPrice:
     return offer
 
 
-def _revoked(session: Session, pack: Pack, refunds: Sequence[Refund], *, now: datetime, cause: str) -> list[str]:
-    wanted = to_take_back(pack.amount, refunds)
+def _restored(
+    session: Session, pack: Pack, paid: PackPaid, given_back: Sequence[GivenBack], *, now: datetime, cause: str
+) -> list[str]:
+    """Put back what was taken for a refund that failed or a dispute that was won."""
+    offer = find_offer(paid.price)
+    back = facts.revoked(session, pack.id, actor=ACTOR) - to_take_back(pack.amount, given_back)
+    if back <= 0 or offer is None or paid.at + offer.valid <= now:
+        return []
+    reason = f"The money was not given back after all, told by {cause}."
+    top_ups.restore(session, pack.id, back, paid.at + offer.valid, ChangeContext(now, ACTOR, reason))
+    return [f"{back} {pack.kind} of pack {pack.id} are put back: the money was not given back after all."]
+
+
+def _revoked(session: Session, pack: Pack, given_back: Sequence[GivenBack], *, now: datetime, cause: str) -> list[str]:
+    wanted = to_take_back(pack.amount, given_back)
     # An expired pack holds nothing that anybody could spend, so there is nothing to take.
     if wanted == 0 or pack.expires_at <= now:
         return []

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
+from control_plane.platform import settings
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import (
     Entitlement,
@@ -19,13 +20,16 @@ from credits_engine.billing.entitlements.changes import (
     plan_within,
     reschedule,
     truncate_at,
+    without_subscription,
 )
+from credits_engine.billing.entitlements.given_back import DisputePolicy
+from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.entitlements.subscriptions import FREE, History, histories
+from credits_engine.billing.entitlements.subscriptions import FREE
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
-from credits_engine.engines.periods import Period, PeriodRow
+from credits_engine.engines.periods import Period, PeriodRow, billing_period
 from credits_engine.engines.plans import CATALOGUE, CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import period_rollover
@@ -81,6 +85,11 @@ class _Run:
         return reason
 
 
+def dispute_policy() -> DisputePolicy:
+    """Return the effect of an open dispute, as the settings say."""
+    return DisputePolicy(settings.current().stripe_disputes)
+
+
 def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLOCK) -> SyncState:
     """Bring everything about one user up to the facts and the clock, in the caller's transaction.
 
@@ -90,8 +99,10 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     account = accounts.lock_account(session, user_id, now=now, default_plan=FREE)
     run = _Run(session, account, now, cause)
     stated = facts.of_user(session, user_id)
-    known = histories(stated)
+    known = histories(stated, dispute_policy())
     entitlement = entitlement_at(known, now, CATALOGUE)
+    if entitlement is None and account.subscription_id is not None:
+        entitlement = without_subscription(CATALOGUE.plan(account.original_plan))
     if entitlement is None:
         return SyncState(tuple(known), None, ())
     # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
@@ -102,7 +113,7 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     rows = accounts.lock_periods(session, user_id, since) if changes else rows
     changes += _correct_ended(run, stated, rows)
     changes += _update_directory(run, entitlement)
-    running = _running(rows, now)
+    running = _aligned(run, entitlement, _running(rows, now))
     if running is None:
         # Only now: the period to open is counted from the plan and the anchor that the directory has just been given.
         running = _open(session, user_id, now)
@@ -134,7 +145,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
     """End the period that reaches across a moved and paid anchor, once per paid period."""
     session, user_id, start = run.session, run.account.user_id, entitlement.opened_at
     crossed = overlap_at(rows, start) if start else None
-    if start is None or crossed is None:
+    if start is None or crossed is None or entitlement.subscription_id is None:
         return []
     # A use after the anchor, before we knew of it, has its place in the old period: the cut comes after it.
     at = truncate_at(crossed.period, start, last_used_at=accounts.last_used_at(session, user_id), now=run.now)
@@ -148,7 +159,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
         metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
     ended = Period(crossed.period.start, at)
-    plan = plan_within(ended, known, CATALOGUE) or CATALOGUE.plan(run.account.original_plan)
+    plan = plan_within(ended, known, CATALOGUE, run.now) or CATALOGUE.plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
         accounts.move_period(session, user_id, period, place)
@@ -184,6 +195,20 @@ def _correct_ended(run: _Run, stated: Sequence[Fact], rows: Sequence[PeriodRow])
 
 def _running(rows: Sequence[PeriodRow], now: datetime) -> PeriodRow | None:
     return next((row for row in rows if now in row.period), None)
+
+
+def _aligned(run: _Run, entitlement: Entitlement, row: PeriodRow | None) -> PeriodRow | None:
+    """Let the calendar month that the sweep had opened for a first subscriber end with their billing period.
+
+    Only where nothing counts in it: so it does not depend on the sweep, and nobody gets a second allowance.
+    """
+    if row is None or row.is_used or run.account.anchor is not None or entitlement.anchor is None:
+        return row
+    wanted = billing_period(entitlement.anchor, run.now)
+    period = Period(max(wanted.start, row.period.start), wanted.end)
+    if period != row.period:
+        accounts.move_period(run.session, run.account.user_id, row.period, period)
+    return PeriodRow(period, row.plan)
 
 
 def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:

@@ -12,22 +12,33 @@ from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import SyncState, sync_user
-from credits_engine.billing.facts import Fact, InvoicePaid, Link, PackPaid, Payment, Snapshot, Source
+from credits_engine.billing.facts import (
+    Dispute,
+    Fact,
+    InvoicePaid,
+    Link,
+    PackPaid,
+    RefundFailed,
+    Snapshot,
+    Source,
+)
 from credits_engine.billing.inbox.verification import check_origin
-from credits_engine.billing.store import accounts, inbox
+from credits_engine.billing.store import accounts, inbox, merges
 from credits_engine.billing.store import facts as fact_rows
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
 
 CUSTOMER = "customer:"
 PRICE = "price:"
 STRIPE = "stripe:"
+PAYMENT = "payment:"
 UNKNOWN_QUANTITY = (
     "How many packs were paid for is not known, since the event shows no line items. Set STRIPE_API_KEY, so that we "
     "can ask Stripe, or put the price of one into the metadata (credit_pack_unit_amount)."
 )
-THIN_TYPES = "v1.customer.subscription."
+NO_PACK = "This checkout names no pack that is on sale."
+NOT_ASKED = "With STRIPE_API_KEY its lines would have been asked for as well."
 
 
 class LinkConflictError(ValueError):
@@ -52,12 +63,12 @@ def decode(claim: Claim) -> tuple[Fact, ...]:
 
 
 def handle(
-    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] = ()
+    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None = None
 ) -> Outcome:
     """Store the facts, settle the user they are about and finish the event, in the caller's transaction.
 
-    `fetched` are facts that settle a doubt about this event. Raises LinkConflictError, UnmappedPriceError and
-    LostClaimError; then nothing may be committed.
+    `fetched` are facts that settle a doubt about this event; None where nobody could be asked.
+    Raises LinkConflictError, UnmappedPriceError and LostClaimError; then nothing may be committed.
     """
     outcome = _handle(session, claim, stated, now=now, fetched=fetched)
     if not inbox.finish(session, claim, outcome, now=now):
@@ -71,18 +82,18 @@ def parked_for(error: UnmappedPriceError) -> Outcome:
 
 
 def _handle(
-    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact]
+    session: Session, claim: Claim, stated: Sequence[Fact], *, now: datetime, fetched: Sequence[Fact] | None
 ) -> Outcome:
-    if not stated and claim.type.startswith(THIN_TYPES):
+    was_asked, fetched = fetched is not None, fetched or ()
+    if not stated:
         stated, fetched = fetched, ()
     stated = _with_quantities(stated, fetched)
-    if left := _without_effect(claim, stated):
+    if left := _without_effect(claim, stated, was_asked=was_asked):
         return left
     customer_id = _customer(session, stated)
     if customer_id is None:
-        for fact in stated:
-            fact_rows.add(session, fact, event_id=claim.event_id)
-        return Outcome(State.APPLIED, "Stored; it takes effect once its invoice is known.")
+        return _without_customer(session, claim, stated, now)
+    stated = [_of_customer(fact, customer_id) for fact in stated]
     user_id = _user(session, customer_id, stated, now=now, by=claim.event_id)
     if user_id is None:
         sentence = (
@@ -96,6 +107,7 @@ def _handle(
     if not fresh and claim.attempt == 1:
         _report_duplicates(session, claim, stated)
         return Outcome(State.APPLIED, "An earlier event said the same.")
+    _release_payments(session, fresh, now)
     metrics.report_money(session, fresh)
     state = sync_user(session, user_id, now=now, cause=claim.event_id)
     if purchases.concerns(stated):
@@ -104,14 +116,16 @@ def _handle(
     return _outcome(stated, state, user_id)
 
 
-def _without_effect(claim: Claim, stated: Sequence[Fact]) -> Outcome | None:
+def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) -> Outcome | None:
     """Return the outcome of an event that states nothing, or not enough; None for one that has effects."""
     if any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
         return Outcome(State.PARKED, UNKNOWN_QUANTITY, STRIPE)
     if stated:
         return None
-    if claim.type.startswith(THIN_TYPES):
+    if events.thin_type(claim.type) and not was_asked:
         return Outcome(State.PARKED, "A thin event is only a pointer; STRIPE_API_KEY lets us follow it.", STRIPE)
+    if checkouts.is_sale(json.loads(claim.body or b"{}")):
+        return Outcome(State.IGNORED, NO_PACK if was_asked else f"{NO_PACK} {NOT_ASKED}")
     return Outcome(State.IGNORED, f"Credits do not depend on {claim.type}.")
 
 
@@ -128,27 +142,49 @@ def _report_duplicates(session: Session, claim: Claim, stated: Sequence[Fact]) -
 
 
 def _customer(session: Session, stated: Sequence[Fact]) -> str | None:
-    """Return the customer of the facts. A payment names only its invoice, which may still be on its way."""
+    """Return the customer of the facts; some name only a payment, and whoever made it may not be known yet."""
     for fact in stated:
-        if not isinstance(fact, Payment):
-            return fact.customer_id
-        for invoice in fact_rows.by_identity(session, [f"{fact.invoice_id}:paid"]):
-            assert isinstance(invoice, InvoicePaid)
-            return invoice.customer_id
+        if customer_id := getattr(fact, "customer_id", None) or fact_rows.payer(session, fact):
+            return str(customer_id)
     return None
+
+
+def _of_customer(fact: Fact, customer_id: str) -> Fact:
+    return replace(fact, customer_id=customer_id) if isinstance(fact, RefundFailed | Dispute) else fact
+
+
+def _without_customer(session: Session, claim: Claim, stated: Sequence[Fact], now: datetime) -> Outcome:
+    """Store payments until their invoice comes; let what was asked back of one wait in the inbox."""
+    for fact in stated:
+        if isinstance(fact, RefundFailed | Dispute):
+            sentence = "Nothing that we know was bought with this payment; it takes effect once that is known."
+            name = fact_rows.reference(session, fact.payment_intent) if fact.payment_intent else fact.charge_id
+            return Outcome(State.PARKED, sentence, f"{PAYMENT}{name}")
+        fact_rows.add(session, fact, event_id=claim.event_id)
+    _release_payments(session, stated, now)
+    return Outcome(State.APPLIED, "Stored; it takes effect once its invoice is known.")
+
+
+def _release_payments(session: Session, fresh: Sequence[Fact], now: datetime) -> None:
+    """Let events go on that waited for one of these payments or invoices."""
+    names = {name for fact in fresh if (name := getattr(fact, "payment_intent", None))}
+    names |= {fact.invoice_id for fact in fresh if isinstance(fact, InvoicePaid)}
+    for name in sorted(names):
+        inbox.release(session, f"{PAYMENT}{name}", now=now)
 
 
 def _user(session: Session, customer_id: str, stated: Sequence[Fact], *, now: datetime, by: str) -> str | None:
     """Return the user of the customer, linking them where the facts say so; events that waited for it go on."""
     # The customer is locked first, then the account, then the books: the order of every transaction of billing.
     known = accounts.lock_customer(session, customer_id)
-    user_ids: set[str] = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    named = {name for fact in stated if (name := getattr(fact, "user_id", None))}
+    user_ids = {merges.current(session, name) for name in named}
     if not user_ids:
         return known
     if len(user_ids) > 1 or known not in (None, *user_ids):
         raise LinkConflictError(
             f"Customer {customer_id} is user {known}, and the event names {', '.join(sorted(user_ids))}; "
-            "correct the metadata in Stripe or link the customer again."
+            "correct the metadata in Stripe, or `rollout billing merge` the users."
         )
     (user_id,) = user_ids
     if known is None:

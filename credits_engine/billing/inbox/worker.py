@@ -16,17 +16,19 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import metrics
+from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.entitlements.subscriptions import History, histories
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
 from credits_engine.billing.inbox import handler
-from credits_engine.billing.inbox.handler import THIN_TYPES, LinkConflictError, LostClaimError
+from credits_engine.billing.inbox.handler import LinkConflictError, LostClaimError
 from credits_engine.billing.inbox.verification import ForeignEventError
 from credits_engine.billing.store import facts, inbox
 from credits_engine.billing.store.inbox import Claim, Outcome, State
-from credits_engine.billing.stripe_api import events
+from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
-from credits_engine.billing.stripe_api.json_fields import UnreadableEventError
+from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
+from credits_engine.billing.stripe_api.lists import follow
+from credits_engine.engines.pack_prices import find_offer
 
 LEASE = timedelta(seconds=60)
 ATTEMPTS_MAX = 12
@@ -35,15 +37,14 @@ AGAIN_SECONDS = 2.0
 BATCH = 20
 
 Clock = Callable[[], datetime]
-Lookup = Callable[[Claim, Sequence[Fact]], Sequence[Fact]]
-"""Facts that settle a doubt about an event, asked for before its transaction; none where nothing is doubtful."""
+Lookup = Callable[[Claim, Sequence[Fact]], Sequence[Fact] | None]
+"""Facts that settle a doubt about an event, asked for before its transaction; None where nobody can be asked."""
 
 log = structlog.get_logger()
 
 
-def without_lookup(_claim: Claim, _stated: Sequence[Fact]) -> Sequence[Fact]:
+def without_lookup(_claim: Claim, _stated: Sequence[Fact]) -> None:
     """Believe the events as they are."""
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +177,9 @@ class StripeLookup:
 
     def __call__(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
         """The facts that settle what this event leaves open; a thin event can't do without."""
-        pointer = thin_event_subject(claim)
-        if pointer is not None:
-            return self.gateway.subscription(pointer)
+        thin = thin_event(claim)
+        if thin is not None:
+            return follow(self.gateway, thin)
         found: list[Fact] = list(self._quantities(claim, stated))
         for subscription_id in sorted(ambiguous(stated, _known_facts(stated))):
             try:
@@ -188,22 +189,24 @@ class StripeLookup:
         return found
 
     def _quantities(self, claim: Claim, stated: Sequence[Fact]) -> Sequence[Fact]:
-        """The packs of a checkout with how many of them were bought, where the event does not say."""
-        if not any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated):
-            return ()
+        """The packs of a checkout and how many of them were bought, where the event does not say."""
         event = json.loads(claim.body or b"{}")
+        is_untold = any(isinstance(fact, PackPaid) and not fact.quantity for fact in stated)
+        if not is_untold and (stated or not checkouts.is_sale(event)):
+            return ()
         try:
-            return self.gateway.checkout(event)
+            found = self.gateway.checkout(event)
+            # Where the session named no pack it may be for anything: only what is on sale here counts.
+            return [fact for fact in found if is_untold or (isinstance(fact, PackPaid) and find_offer(fact.price))]
         except (StripeUnavailableError, BreakerOpenError) as error:
             log.warning("billing.doubt_left", stripe_event=claim.event_id, reason=str(error))
             return ()
 
 
-def thin_event_subject(claim: Claim) -> str | None:
-    """The subscription that a thin event points at; None for events that carry their object."""
-    event = json.loads(claim.body) if claim.body and claim.type.startswith(THIN_TYPES) else {}
-    is_thin = isinstance(event, dict) and event.get("object") == events.THIN
-    return events.subject(event)[1] if is_thin else None
+def thin_event(claim: Claim) -> Json | None:
+    """The thin event that a claim is for; None for events that carry their object."""
+    event = json.loads(claim.body) if claim.body and events.thin_type(claim.type) else {}
+    return event if isinstance(event, dict) and event.get("object") == events.THIN else None
 
 
 def ambiguous(stated: Sequence[Fact], known: Sequence[Fact]) -> set[str]:

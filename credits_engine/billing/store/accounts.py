@@ -134,6 +134,11 @@ def user_of(session: Session, customer_id: str) -> str | None:
     return session.scalar(select(CUSTOMERS.c.user_id).where(CUSTOMERS.c.customer_id == customer_id))
 
 
+def is_known(session: Session, user_id: str) -> bool:
+    """Return whether the directory has a user."""
+    return session.scalar(select(USERS.c.user_id).where(USERS.c.user_id == user_id)) is not None
+
+
 def live_subscriptions(session: Session) -> dict[str, str]:
     """The subscriptions that somebody's rights rest on, with that user."""
     query = select(ACCOUNTS.c.subscription_id, ACCOUNTS.c.user_id).where(ACCOUNTS.c.service_end.is_not(None))

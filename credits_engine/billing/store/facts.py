@@ -9,14 +9,17 @@ from sqlalchemy.orm import Session
 
 from credits_engine.billing.facts import (
     CreditNote,
+    Dispute,
     Fact,
     InvoiceFailed,
+    InvoiceItem,
     InvoicePaid,
     InvoiceVoided,
     Link,
     PackPaid,
     Payment,
     Refund,
+    RefundFailed,
     Snapshot,
 )
 from credits_engine.billing.models import CUSTOMERS, FACTS
@@ -27,7 +30,20 @@ from credits_engine.store.tables import JOURNAL, KEYS, PACK_ENTRIES, ResultRow, 
 
 KINDS: Mapping[str, type[Any]] = {
     each.__name__: each
-    for each in (Snapshot, InvoicePaid, InvoiceFailed, InvoiceVoided, Payment, Refund, CreditNote, PackPaid, Link)
+    for each in (
+        Snapshot,
+        InvoicePaid,
+        InvoiceFailed,
+        InvoiceVoided,
+        InvoiceItem,
+        Payment,
+        Refund,
+        RefundFailed,
+        Dispute,
+        CreditNote,
+        PackPaid,
+        Link,
+    )
 }
 CODECS: Mapping[str, TypeAdapter[Any]] = {name: TypeAdapter(each) for name, each in KINDS.items()}
 ADD = insert_if_absent(FACTS)
@@ -39,6 +55,7 @@ OF_USER = (
 OF_CUSTOMER = select(FACTS.c.kind, FACTS.c.document).where(FACTS.c.customer_id == bindparam("customer_id"))
 IS_NAMED = FACTS.c.identity.in_(bindparam("identities", expanding=True))
 BY_IDENTITY = select(FACTS.c.kind, FACTS.c.document).where(IS_NAMED)
+OF_PAYMENT = select(FACTS.c.kind, FACTS.c.document).where(FACTS.c.payment_intent == bindparam("payment_intent"))
 SOURCES = select(FACTS.c.event_id).where(IS_NAMED).distinct()
 
 
@@ -51,6 +68,7 @@ def add(session: Session, fact: Fact, *, event_id: str) -> bool:
         "customer_id": getattr(fact, "customer_id", None),
         "event_id": event_id,
         "document": CODECS[kind].dump_json(fact).decode(),
+        "payment_intent": getattr(fact, "payment_intent", None),
     }
     return inserted(session, ADD, row)
 
@@ -58,8 +76,9 @@ def add(session: Session, fact: Fact, *, event_id: str) -> bool:
 def of_user(session: Session, user_id: str) -> list[Fact]:
     """Everything known about a user's customers, with the payments that tell which invoice a refund is about."""
     found = [_read(row) for row in execute_core(session, OF_USER, {"user_id": user_id})]
-    refunds = [each for each in found if isinstance(each, Refund) and each.invoice_id is None and each.payment_intent]
-    return found + by_identity(session, [f"payment:{refund.payment_intent}" for refund in refunds])
+    returned = [each for each in found if isinstance(each, Refund | RefundFailed | Dispute) and each.payment_intent]
+    intents = {each.payment_intent for each in returned if getattr(each, "invoice_id", None) is None}
+    return found + by_identity(session, [f"payment:{intent}" for intent in sorted(filter(None, intents))])
 
 
 def of_customer(session: Session, customer_id: str) -> list[Fact]:
@@ -72,6 +91,35 @@ def by_identity(session: Session, identities: Sequence[str]) -> list[Fact]:
     if not identities:
         return []
     return [_read(row) for row in execute_core(session, BY_IDENTITY, {"identities": list(identities)})]
+
+
+def payer(session: Session, fact: Fact) -> str | None:
+    """The customer whose payment a fact is about; None while that is not known."""
+    if isinstance(fact, Payment):
+        return _customer_of_invoice(session, fact.invoice_id)
+    intent = getattr(fact, "payment_intent", None)
+    return payer_of(session, intent) if intent else None
+
+
+def reference(session: Session, payment_intent: str) -> str:
+    """The name under which a payment becomes known next: its invoice's once that is known, else its own."""
+    known = by_identity(session, [f"payment:{payment_intent}"])
+    return next((each.invoice_id for each in known if isinstance(each, Payment)), payment_intent)
+
+
+def payer_of(session: Session, payment_intent: str) -> str | None:
+    """The customer of a payment, or of an invoice; None while nothing that was bought with it is known."""
+    known = [_read(row) for row in execute_core(session, OF_PAYMENT, {"payment_intent": payment_intent})]
+    found = [name for each in known if (name := getattr(each, "customer_id", None))]
+    found += [
+        name for each in known if isinstance(each, Payment) and (name := _customer_of_invoice(session, each.invoice_id))
+    ]
+    return found[0] if found else _customer_of_invoice(session, payment_intent)
+
+
+def _customer_of_invoice(session: Session, invoice_id: str) -> str | None:
+    paid = by_identity(session, [f"{invoice_id}:paid"])
+    return next((each.customer_id for each in paid if isinstance(each, InvoicePaid)), None)
 
 
 def sources(session: Session, identities: Sequence[str]) -> set[str]:
@@ -102,6 +150,7 @@ def lock_packs(session: Session, user_id: str, key: str) -> Pack | None:
     return None if pack_id is None else packs.lock(session, pack_id)
 
 
-def revoked(session: Session, pack_id: int) -> int:
-    """Return the number of credits revoked from a pack by refunds."""
-    return int(execute_core(session, TAKEN_BACK, {"pack_id": pack_id}).scalar_one())
+def revoked(session: Session, pack_id: int, *, actor: str | None = None) -> int:
+    """Return the number of credits revoked from a pack and not put back, by anybody or by one actor."""
+    query = TAKEN_BACK if actor is None else TAKEN_BACK.where(JOURNAL.c.actor == actor)
+    return int(execute_core(session, query, {"pack_id": pack_id}).scalar_one())

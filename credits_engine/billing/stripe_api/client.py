@@ -92,7 +92,7 @@ class StripeGateway:
         Raises StripeUnavailableError and BreakerOpenError.
         """
         try:
-            found = self._ask(lambda: self.client.v1.subscriptions.retrieve(subscription_id, {"expand": [EXPAND]}))
+            found = self.ask(lambda: self.client.v1.subscriptions.retrieve(subscription_id, {"expand": [EXPAND]}))
         except stripe.InvalidRequestError as error:
             if error.code == "resource_missing":
                 return ()
@@ -103,7 +103,7 @@ class StripeGateway:
         """Return the facts of a checkout once its line items are fetched, which events don't show. Raises likewise."""
         session = value_at(event, "data", "object")
         lines = self.client.v1.checkout.sessions.line_items
-        found = [page for page, _ in self._listed(partial(lines.list, str(session.get("id"))), {})]
+        found = [page for page, _ in self.listed(partial(lines.list, str(session.get("id"))), {})]
         with_lines = {**session, "line_items": {"data": [each for page in found for each in page]}}
         try:
             return events.facts({**event, "data": {"object": with_lines}})
@@ -113,21 +113,21 @@ class StripeGateway:
     def pages(self) -> Iterator[list[tuple[Fact, ...]]]:
         """Every subscription there is, ended ones too, a page at a time. Raises as `subscription` does."""
         wanted = {"status": "all", "expand": [f"data.{EXPAND}"]}
-        for page, at in self._listed(self.client.v1.subscriptions.list, wanted):
+        for page, at in self.listed(self.client.v1.subscriptions.list, wanted):
             yield [facts_of(each, at=at) for each in page]
 
     def prices(self) -> Iterator[Json]:
         """Every price that a subscription can be sold at now. Raises as `subscription` does."""
-        for page, _ in self._listed(self.client.v1.prices.list, {"active": True, "type": "recurring"}):
+        for page, _ in self.listed(self.client.v1.prices.list, {"active": True, "type": "recurring"}):
             yield from page
 
-    def _listed(self, ask: Callable[[Any], Any], wanted: Json) -> Iterator[tuple[list[Json], datetime]]:
+    def listed(self, ask: Callable[[Any], Any], wanted: Json) -> Iterator[tuple[list[Json], datetime]]:
         """The pages of a list, each with the moment of its answer."""
         after: dict[str, str] = {}
         while True:
             params = {"limit": PAGE, **wanted, **after}
             try:
-                page = self._ask(partial(ask, params))
+                page = self.ask(partial(ask, params))
             except stripe.InvalidRequestError as error:
                 raise StripeUnavailableError(str(error)) from error
             objects = [each.to_dict() for each in page.data]
@@ -136,7 +136,8 @@ class StripeGateway:
                 return
             after = {"starting_after": objects[-1]["id"]}
 
-    def _ask(self, call: Callable[[], Any]) -> Any:
+    def ask(self, call: Callable[[], Any]) -> Any:
+        """Return the answer. Raises stripe.InvalidRequestError, StripeUnavailableError and BreakerOpenError."""
         self.breaker.enter()
         try:
             answer = call()

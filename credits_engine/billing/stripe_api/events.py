@@ -4,23 +4,30 @@ Stripe moved the service period from the subscription to its items and the subsc
 with 2025-03-31.basil. A payload has the version of its endpoint, which outlives upgrades of the account.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from credits_engine.billing.facts import TERMINAL, Fact, Item, Link, PackPaid, Snapshot, Source, Status
-from credits_engine.billing.stripe_api import invoices
+from credits_engine.billing.facts import (
+    TERMINAL,
+    Fact,
+    Item,
+    Link,
+    Pause,
+    PauseBehavior,
+    Snapshot,
+    Source,
+    Status,
+)
+from credits_engine.billing.stripe_api import checkouts, invoices, refunds
 from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
     created,
-    guest,
     identifier,
     instant,
     list_at,
     named_user,
-    object_at,
     required_id,
     required_object,
     span,
@@ -29,6 +36,8 @@ from credits_engine.billing.stripe_api.json_fields import (
 from credits_engine.engines.periods import Period
 
 THIN = "v2.core.event"
+THIN_PREFIX = "v1."
+SUBSCRIPTION_PREFIX = "customer.subscription."
 SUBSCRIPTION = {
     "customer.subscription.created": Source.CREATED,
     "customer.subscription.updated": Source.UPDATED,
@@ -71,6 +80,7 @@ def snapshot(subscription: Json, *, at: datetime, source: Source, identity: str)
         ended_at=instant(subscription.get("ended_at")) or (at if status in TERMINAL else None),
         user_id=named_user(subscription),
         is_partial=value_at(subscription, "items").get("has_more") is True,
+        pause=_pause(subscription),
     )
 
 
@@ -134,98 +144,23 @@ def _status(subscription: Json) -> Status:
         ) from None
 
 
+def _pause(subscription: Json) -> Pause | None:
+    stated = value_at(subscription, "pause_collection")
+    if not stated:
+        return None
+    try:
+        return Pause(PauseBehavior(str(stated.get("behavior"))), instant(stated.get("resumes_at")))
+    except ValueError:
+        raise UnreadableEventError(
+            "unknown_pause", f"Subscription {subscription.get('id')} is paused by {stated.get('behavior')!r}."
+        ) from None
+
+
 def _customer(event: Json) -> Iterator[Link]:
     customer = required_object(event)
     if user_id := named_user(customer):
         customer_id = required_id(customer, "id")
         yield Link(f"{customer_id}:link", customer_id, user_id, created(event))
-
-
-PAID = ("paid", "no_payment_required")
-PACK_KEY = "credit_pack"
-"""Under this name a session's metadata says which pack it sells: events show no line items."""
-UNIT_AMOUNT_KEY = "credit_pack_unit_amount"
-"""And under this one what one pack costs, in the currency's smallest unit: how many were bought follows from it."""
-QUANTITY_MAX = 10_000
-UNIT_AMOUNT = re.compile(r"[1-9]\d{0,11}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    price: str
-    quantity: int
-
-
-def _checkout(event: Json) -> Iterator[Link | PackPaid]:
-    """Yield the facts of a checkout; both of its events state the same payment, which may be paid only later."""
-    session = required_object(event)
-    match session.get("mode"):
-        case "subscription":
-            yield from _link(event, session)
-        case "payment" if session.get("payment_status") in PAID:
-            yield from _packs(event, session)
-
-
-def _link(event: Json, session: Json) -> Iterator[Link]:
-    user_id, customer_id = _user(session), identifier(session.get("customer"))
-    if user_id and customer_id:
-        yield Link(f"{customer_id}:link", customer_id, user_id, created(event))
-
-
-def _packs(event: Json, session: Json) -> Iterator[PackPaid]:
-    session_id, intent = required_id(session, "id"), identifier(session.get("payment_intent"))
-    for number, line in enumerate(_lines(session)):
-        yield PackPaid(
-            identity=f"{session_id}:pack:{number}",
-            customer_id=identifier(session.get("customer")) or guest(intent or session_id),
-            # The session's own time is the same in every event about it, so what it buys ends at one instant.
-            at=instant(session.get("created")) or created(event),
-            price=line.price,
-            quantity=line.quantity,
-            payment_intent=intent,
-            user_id=_user(session),
-        )
-
-
-def _lines(session: Json) -> Iterator[_Line]:
-    pack = value_at(session, "metadata").get(PACK_KEY)
-    if isinstance(pack, str) and pack:
-        yield _Line(pack, _quantity(session, pack))
-        return
-    for item in list_at(session.get("line_items")):
-        price, quantity = item.get("price"), item.get("quantity")
-        name = object_at(price, "lookup_key", None) or identifier(price)
-        if not isinstance(name, str) or type(quantity) is not int or not 1 <= quantity <= QUANTITY_MAX:
-            raise UnreadableEventError("no_price", f"A line of checkout {session.get('id')} names no price and number.")
-        yield _Line(name, quantity)
-
-
-def _quantity(session: Json, pack: str) -> int:
-    """Return the number of packs bought, by the lines or by the amount; 0 where neither tells.
-
-    A payment link may let the buyer choose how many, and its metadata stays the same.
-    """
-    items = list(list_at(session.get("line_items")))
-    if items:
-        of_it = [item for item in items if len(items) == 1 or pack in _names(item.get("price"))]
-        quantities = [item.get("quantity") for item in of_it]
-        total = sum(each for each in quantities if type(each) is int and each > 0)
-        return total if total <= QUANTITY_MAX else 0
-    unit = value_at(session, "metadata").get(UNIT_AMOUNT_KEY)
-    amount = session.get("amount_subtotal", session.get("amount_total"))
-    if type(amount) is not int or not isinstance(unit, str) or not UNIT_AMOUNT.fullmatch(unit):
-        return 0
-    quantity, rest = divmod(amount, int(unit))
-    return quantity if rest == 0 and 1 <= quantity <= QUANTITY_MAX else 0
-
-
-def _names(price: object) -> tuple[object, ...]:
-    return object_at(price, "lookup_key", None), identifier(price)
-
-
-def _user(session: Json) -> str | None:
-    reference = session.get("client_reference_id")
-    return reference if isinstance(reference, str) and reference else named_user(session)
 
 
 OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
@@ -235,13 +170,37 @@ OTHERS: Mapping[str, Callable[[Json], Iterable[Fact]]] = {
     "invoice.marked_uncollectible": invoices.failed,
     "invoice.voided": invoices.voided,
     "invoice_payment.paid": invoices.payment,
-    "charge.refunded": invoices.refund,
-    "credit_note.created": invoices.credit_note,
-    "credit_note.updated": invoices.credit_note,
-    "credit_note.voided": invoices.credit_note,
-    "checkout.session.completed": _checkout,
-    "checkout.session.async_payment_succeeded": _checkout,
+    "invoiceitem.created": invoices.item,
+    "invoiceitem.updated": invoices.item,
+    "invoiceitem.deleted": invoices.item,
+    "charge.refunded": refunds.refund,
+    "charge.refund.updated": refunds.refund_failed,
+    "refund.updated": refunds.refund_failed,
+    "refund.failed": refunds.refund_failed,
+    "charge.dispute.created": refunds.dispute,
+    "charge.dispute.updated": refunds.dispute,
+    "charge.dispute.closed": refunds.dispute,
+    "charge.dispute.funds_withdrawn": refunds.dispute,
+    "charge.dispute.funds_reinstated": refunds.dispute,
+    "credit_note.created": refunds.credit_note,
+    "credit_note.updated": refunds.credit_note,
+    "credit_note.voided": refunds.credit_note,
+    "checkout.session.completed": checkouts.checkout,
+    "checkout.session.async_payment_succeeded": checkouts.checkout,
     "customer.created": _customer,
     "customer.updated": _customer,
 }
 """The other types of event that state something; whatever is in neither table is stored and ignored."""
+
+TYPES = frozenset({*SUBSCRIPTION, *OTHERS})
+"""Every type of event that states something."""
+
+
+def thin_type(kind: str) -> str | None:
+    """Return what a thin event of this type tells of, as a type of its snapshot; None for what we don't depend on."""
+    name = kind.removeprefix(THIN_PREFIX)
+    if kind == name:
+        return None
+    if name.startswith(SUBSCRIPTION_PREFIX):
+        return "customer.subscription.updated"
+    return name if name in TYPES else None

@@ -1,22 +1,20 @@
-"""Facts out of invoices, payments and refunds of every API generation."""
+"""Facts out of invoices and what settles them, of every API generation."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from credits_engine.billing.facts import (
-    CreditNote,
     InvoiceFailed,
+    InvoiceItem,
     InvoiceLine,
     InvoicePaid,
     InvoiceVoided,
     Payment,
-    Refund,
 )
 from credits_engine.billing.stripe_api.json_fields import (
     Json,
     UnreadableEventError,
     created,
-    guest,
     identifier,
     instant,
     integer,
@@ -51,7 +49,14 @@ def failed(event: Json) -> Iterator[InvoiceFailed]:
     invoice = required_object(event)
     for common in _of_subscription(invoice):
         identity = f"{required_id(event, 'id')}:failed"
-        yield InvoiceFailed(identity=identity, at=created(event), period=_served_period(invoice), **common)
+        yield InvoiceFailed(
+            identity=identity,
+            at=created(event),
+            period=_served_period(invoice),
+            lines=tuple(_lines(invoice)),
+            is_final=event.get("type") == "invoice.marked_uncollectible",
+            **common,
+        )
 
 
 def voided(event: Json) -> Iterator[InvoiceVoided]:
@@ -59,7 +64,8 @@ def voided(event: Json) -> Iterator[InvoiceVoided]:
     invoice = required_object(event)
     for common in _of_subscription(invoice):
         identity = f"{common['invoice_id']}:voided"
-        yield InvoiceVoided(identity=identity, at=created(event), period=_latest(_own(invoice)), **common)
+        period, lines = _latest(_own(invoice)), tuple(_lines(invoice))
+        yield InvoiceVoided(identity=identity, at=created(event), period=period, lines=lines, **common)
 
 
 def payment(event: Json) -> Iterator[Payment]:
@@ -71,58 +77,24 @@ def payment(event: Json) -> Iterator[Payment]:
         yield Payment(identity=identity, invoice_id=invoice_id, payment_intent=intent, at=created(event))
 
 
-def refund(event: Json) -> Iterator[Refund]:
-    """Yield the total refunded of a charge."""
-    charge = required_object(event)
-    intent = identifier(charge.get("payment_intent"))
-    customer_id = identifier(charge.get("customer")) or (intent and guest(intent))
-    if not customer_id:
+def item(event: Json) -> Iterator[InvoiceItem]:
+    """A proration for a subscription that waits for the next invoice; nothing for what is paid once."""
+    stated = required_object(event)
+    details = value_at(stated, "parent", "subscription_details")
+    subscription_id = identifier(stated.get("subscription")) or identifier(details.get("subscription"))
+    if subscription_id is None or stated.get("proration") is not True:
         return
-    charge_id, refunded = required_id(charge, "id"), integer(charge.get("amount_refunded"))
-    yield Refund(
-        identity=f"{charge_id}:{refunded}",
-        charge_id=charge_id,
-        customer_id=customer_id,
-        at=created(event),
-        amount=integer(charge.get("amount")),
-        amount_refunded=refunded,
-        invoice_id=identifier(charge.get("invoice")),
-        payment_intent=intent,
-    )
-
-
-def credit_note(event: Json) -> Iterator[CreditNote]:
-    """By how much a credit note lowers a paid invoice, beside what refunds of the charge tell themselves."""
-    note = required_object(event)
-    customer_id, amount = identifier(note.get("customer")), _credited(note)
-    if customer_id and amount:
-        note_id, is_void = required_id(note, "id"), note.get("status") == "void"
-        yield CreditNote(
-            identity=f"{note_id}:{'void' if is_void else amount}",
-            credit_note_id=note_id,
-            invoice_id=required_id(note, "invoice"),
-            customer_id=customer_id,
+    is_deleted, item_id = event.get("type") == "invoiceitem.deleted", required_id(stated, "id")
+    for line in _priced([stated]):
+        yield InvoiceItem(
+            identity=f"{required_id(event, 'id')}:item",
+            item_id=item_id,
+            subscription_id=subscription_id,
+            customer_id=required_id(stated, "customer"),
             at=created(event),
-            amount=amount,
-            is_void=is_void,
+            line=line,
+            is_deleted=is_deleted,
         )
-
-
-def _credited(note: Json) -> int:
-    """Return the amount given back other than by a refund; 0 if unknown, or if the invoice was still open."""
-    after_payment = note.get("post_payment_amount")
-    if after_payment is None and note.get("type") == "post_payment":
-        after_payment = note.get("amount")
-    if after_payment is None:
-        return 0
-    refunds = note.get("refunds")
-    if isinstance(refunds, list):
-        refunded = sum(integer(each.get("amount_refunded")) for each in refunds if isinstance(each, Mapping))
-    elif note.get("refund"):
-        return 0
-    else:
-        refunded = 0
-    return max(0, integer(after_payment) - refunded)
 
 
 def _of_subscription(invoice: Json) -> Iterator[dict[str, Any]]:
@@ -168,7 +140,11 @@ def _latest(lines: Iterable[Json]) -> Period | None:
 def _lines(invoice: Json) -> Iterator[InvoiceLine]:
     """The lines for prices of the subscription, prorations and credits too."""
     prorations = [line for line in _of_its_subscription(invoice) if _is_proration(line)]
-    for line in (*_own(invoice), *prorations):
+    return _priced([*_own(invoice), *prorations])
+
+
+def _priced(lines: Iterable[Json]) -> Iterator[InvoiceLine]:
+    for line in lines:
         price = line.get("price") or line.get("plan") or value_at(line, "pricing", "price_details").get("price")
         price_id, period, amount = identifier(price), span(line.get("period"), "start", "end"), line.get("amount")
         if price_id and period and type(amount) is int:

@@ -98,7 +98,7 @@ def test_a_tripwire_on_what_cannot_tell_the_engines_apart_holds() -> None:
 
 def test_each_measurement_of_the_platform_and_of_billing_is_known_not_to_tell_the_engines_apart() -> None:
     ours = [name for name in METRICS if name.startswith(("api_", "database_", "billing_", "plan_", "credit_reset_"))]
-    notifying = {"billing_delivery_failure", "billing_signature_failure"}
+    notifying = {"billing_delivery_failure", "billing_event_missed", "billing_signature_failure"}
     tells = {"billing_applied_twice", "billing_reset_twice", *notifying}
     assert {name for name in ours if not METRICS[name].engine_unknown} == tells
     assert all(METRICS[name].notifies_only for name in notifying), "strangers can send deliveries that nobody signed"

@@ -39,17 +39,51 @@ class FakeApi:
         if key != f"Bearer {KEY}":
             return 401, _error("invalid_request_error", "Invalid API Key provided")
         if found := re.fullmatch(r"/v1/subscriptions/(\w+)", parts.path):
-            subscription = self.stripe.subscriptions.get(found[1])
-            if subscription is None:
-                return 404, _error("invalid_request_error", f"No such subscription: '{found[1]}'", "resource_missing")
-            return 200, self._object(subscription)
+            return self._subscription(found[1])
         if parts.path == "/v1/subscriptions":
             return 200, self._page(parse_qs(parts.query))
+        if found := re.fullmatch(r"/v1/(events|invoices|charges|refunds|checkout/sessions)(?:/(\w+))?", parts.path):
+            return self._stated(found[1], found[2], parse_qs(parts.query))
         listed = {f"/v1/checkout/sessions/{session}/line_items": lines for session, lines in self.lines.items()}
         listed["/v1/prices"] = [{"id": f"price_{key}", "object": "price", "lookup_key": key} for key in self.prices]
         if parts.path in listed:
             return 200, {"object": "list", "url": parts.path, "has_more": False, "data": listed[parts.path]}
         return 404, _error("invalid_request_error", f"Unrecognized request URL ({path})")
+
+    def _subscription(self, name: str) -> tuple[int, Json]:
+        subscription = self.stripe.subscriptions.get(name)
+        if subscription is None:
+            return 404, _error("invalid_request_error", f"No such subscription: '{name}'", "resource_missing")
+        return 200, self._object(subscription)
+
+    def _stated(self, kind: str, name: str | None, query: dict[str, list[str]]) -> tuple[int, Json]:
+        """What the events so far say of these objects, as far as they are that old."""
+        objects = {each["id"]: each for each in self._of(kind)}
+        if name is not None:
+            missing = _error("invalid_request_error", f"No such object: {name!r}", "resource_missing")
+            return (200, objects[name]) if name in objects else (404, missing)
+        since = int(query.get("created[gte]", ["0"])[0])
+        newest = [each for each in reversed(objects.values()) if each["created"] >= since]
+        after = query.get("starting_after", [""])[0]
+        start = next((place + 1 for place, each in enumerate(newest) if each["id"] == after), 0)
+        limit = int(query.get("limit", ["10"])[0])
+        page = {"data": newest[start : start + limit], "has_more": start + limit < len(newest)}
+        return 200, {"object": "list", "url": f"/v1/{kind}", **page}
+
+    def _of(self, kind: str) -> list[Json]:
+        if kind == "events":
+            return self.stripe.events
+        type_, id_ = {
+            "invoices": ("invoice.paid", "{id}"),
+            "charges": ("charge.refunded", "{id}"),
+            "refunds": ("charge.refunded", "re_{id}_{amount_refunded}"),
+            "checkout/sessions": ("checkout.session.completed", "{id}"),
+        }[kind]
+        told = [each for each in self.stripe.events if each["type"] == type_]
+        objects = [{"created": each["created"], **each["data"]["object"]} for each in told]
+        if kind == "refunds":
+            return [{**each, "id": id_.format(**each), "object": "refund", "charge": each} for each in objects]
+        return objects
 
     def _page(self, query: dict[str, list[str]]) -> Json:
         everything = list(reversed(self.stripe.subscriptions.values()))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from credits_engine.billing.entitlements.changes import Entitlement, entitlement_at
-from credits_engine.billing.entitlements.subscriptions import histories
+from credits_engine.billing.entitlements.history import histories
 from credits_engine.billing.facts import Fact
 from credits_engine.billing.stripe_api import events
 from credits_engine.engines.plans import CATALOGUE

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+OLD_GENERATIONS = ("2022-11-15", "2024-06-20", "2025-02-24.acacia")
+"""Before 2025-03-31.basil, with which the period moved to the items and the subscription under the invoice's parent."""
 GENERATIONS = (
-    "2025-02-24.acacia",
+    *OLD_GENERATIONS,
     "2025-03-31.basil",
     "2025-09-30.clover",
     "2026-03-25.dahlia",
     "2026-10-28.endive",
 )
-OLD, NEW = GENERATIONS[0], GENERATIONS[-1]
+OLD, NEW = OLD_GENERATIONS[-1], GENERATIONS[-1]
 CENTS = {"free": 0, "galaxy": 19900, "starter": 900, "pro": 2900, "plus": 9900, "custom": 49900}
 
 Json = dict[str, Any]
@@ -37,6 +39,9 @@ class Subscription:
     open_invoice: Json | None = None
     last_invoice: Json | None = None
     metadata: Json = field(default_factory=dict)
+    pause: Json | None = None
+    retired_prices: set[str] = field(default_factory=set)
+    """Prices whose lookup key went to a successor."""
 
     @property
     def months(self) -> int:
@@ -59,7 +64,11 @@ class Objects:
                 "id": f"si_{held.id}_{number}",
                 "object": "subscription_item",
                 "quantity": 1,
-                "price": {"id": f"price_{price}", "object": "price", "lookup_key": price},
+                "price": {
+                    "id": f"price_{price}",
+                    "object": "price",
+                    "lookup_key": None if price in held.retired_prices else price,
+                },
                 **({} if self._is_old else bounds),
             }
             for number, price in enumerate((held.price, *held.extra_prices))
@@ -74,6 +83,7 @@ class Objects:
             "cancel_at": seconds(held.end) if held.ends_with_period else None,
             "cancel_at_period_end": held.ends_with_period,
             "ended_at": seconds(held.ended_at),
+            "pause_collection": held.pause,
             "metadata": held.metadata,
             "items": {"object": "list", "data": items, "has_more": False, "url": "/v1/subscription_items"},
             **(bounds if self._is_old else {}),
@@ -169,7 +179,7 @@ class Objects:
 
     @property
     def _is_old(self) -> bool:
-        return self.generation == OLD
+        return self.generation in OLD_GENERATIONS
 
 
 def seconds(moment: datetime | None) -> int | None:

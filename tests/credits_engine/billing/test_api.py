@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -8,6 +8,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import telemetry
 from credits_engine.billing.models import EVENTS
+from credits_engine.billing.reconciliation.jobs import check
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests import people
 from tests.credits_engine.billing import fake_api
@@ -42,9 +43,17 @@ def api(office: Office) -> Iterator[FakeApi]:
 
 def test_nobody_reads_billing_without_a_role(office: Office) -> None:
     stranger = office.app.test_client()
-    for path in ("", "/events", "/events/evt_1", "/users/ada"):
+    for path in ("", "/events", "/events/evt_1", "/users/ada", "/findings"):
         assert stranger.get(f"/api/billing{path}").status_code == 401
-    for path in ("/events/evt_1/replay", "/replay/dead", "/customers/cus_1/link", "/reconcile"):
+    for path in (
+        "/events/evt_1/replay",
+        "/replay/dead",
+        "/customers/cus_1/link",
+        "/reconcile",
+        "/users/ada/merge",
+        "/findings/1/apply",
+        "/findings/1/dismiss",
+    ):
         assert stranger.post(f"/api/billing{path}", json={"reason": "x"}).status_code == 401
 
 
@@ -159,3 +168,40 @@ def test_the_metrics_tell_what_waits_and_what_ended(filled: Office) -> None:
     assert 'rollout_billing_finished_total{state="applied"}' in text
     assert "rollout_billing_lag_seconds_bucket" in text
     assert 'rollout_billing_deliveries_total{answer="bad_signature"}' in text
+
+
+def test_an_owner_corrects_a_finding_and_dismisses_another(
+    office: Office, cast: dict[str, FlaskClient], api: FakeApi
+) -> None:
+    subscription = api.stripe.checkout("ada", "pro_monthly")
+    office.tell(api.stripe.events, at=START)
+    api.stripe.cancel(subscription, at_once=True)
+    api.stripe.refund(subscription)
+    check(STRIPE_GATEWAY.get(), START + timedelta(hours=1))
+    document = cast["victor"].get("/api/billing/findings").json
+    assert document is not None
+    ids = {each["kind"]: each["id"] for each in document["findings"]}
+    assert {"missed_event", "missed_state"} <= set(ids)
+    assert document["comparedAt"] == (START + timedelta(hours=1)).isoformat()
+    for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
+        path = f"/api/billing/findings/{ids['missed_state']}/apply"
+        assert cast[name].post(path, json={"reason": "Lost."}).status_code == status, name
+    path = f"/api/billing/findings/{ids['missed_event']}"
+    assert cast["alice"].post(f"{path}/dismiss", json={}).status_code == 422
+    assert cast["alice"].post(f"{path}/dismiss", json={"reason": "Known."}).status_code == 200
+    again = cast["alice"].post(f"{path}/apply", json={"reason": "Again."})
+    assert (again.status_code, again.json and again.json["code"]) == (404, "FINDING_NOT_FOUND")
+
+
+def test_an_owner_merges_two_users(filled: Office, cast: dict[str, FlaskClient]) -> None:
+    stripe = VirtualStripe(name="eve")
+    stripe.checkout("eve", "starter_monthly")
+    filled.tell(stripe.events, at=START)
+    body = {"into": "eve", "reason": "One person."}
+    for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
+        answer = cast[name].post("/api/billing/users/ada/merge", json=body)
+        assert answer.status_code == status, name
+    assert answer.json is not None
+    assert (answer.json["userId"], answer.json["into"]) == ("ada", "eve")
+    assert filled.user("eve")[0] == "pro"
+    assert cast["alice"].post("/api/billing/users/ada/merge", json=body).status_code == 404

@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from control_plane.platform.runtime import cli_support
 from credits_engine.billing.cli import billing_group
+from credits_engine.billing.reconciliation.jobs import check
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
@@ -87,7 +88,10 @@ def test_reconciling_says_what_differs_by_its_exit_code(filled: Office, run: Run
     api.stripe.pass_time(START + timedelta(minutes=1))
     result = run("reconcile")
     assert result.exit_code == 1
-    assert "1 subscriptions compared, 1 differ.\n  sub_1  missed_state  ada  Stripe has it as active" in result.output
+    assert (
+        "1 subscriptions compared, 1 differ.\n  sub_1  missed_state  ada  Stripe has prices plus_monthly"
+        in result.output
+    )
     assert run("reconcile", "--apply").exit_code == 0
     assert run("reconcile").exit_code == 0
     api.statuses = [400]
@@ -101,3 +105,38 @@ def test_reconciling_without_a_key_says_what_to_set(filled: Office, run: Run) ->
         1,
         "Error: Set STRIPE_API_KEY to a restricted key that may read subscriptions.\n",
     )
+
+
+def test_findings_are_listed_corrected_and_dismissed(office: Office, run: Run, api: FakeApi) -> None:
+    assert "no time yet" in run("findings").output
+    subscription = api.stripe.checkout("ada", "pro_monthly")
+    office.tell(api.stripe.events, at=START)
+    api.stripe.cancel(subscription, at_once=True)
+    gateway = STRIPE_GATEWAY.get(office.app)
+    assert gateway is not None
+    check(gateway, START + timedelta(hours=1))
+    document = json.loads(run("findings", "--json").output)
+    ids = {each["kind"]: str(each["id"]) for each in document["findings"]}
+    assert "Stripe has status canceled instead of active" in run("findings").output
+    assert "Corrected." not in run("apply", ids["missed_state"], "--reason", "Lost.").output
+    assert run("dismiss", ids["missed_event"], "--reason", "Corrected already.").exit_code == 0
+    refused = run("apply", ids["missed_event"], "--reason", "Again.")
+    assert (refused.exit_code, "is open" in refused.output) == (1, True)
+    assert run("findings").output.startswith("0 open;")
+
+
+def test_what_broke_off_the_comparison_is_said(office: Office, run: Run, api: FakeApi) -> None:
+    gateway = STRIPE_GATEWAY.get(office.app)
+    assert gateway is not None
+    api.statuses = [401]
+    check(gateway, START)
+    assert "Broken off: AuthenticationError" in run("findings").output
+
+
+def test_users_are_merged(filled: Office, run: Run) -> None:
+    run("link", "cus_stranger", "grace", "--reason", "Asked support.")
+    filled.work(at=datetime.now(UTC))
+    result = run("merge", "ada", "grace", "--reason", "One person.")
+    assert (result.exit_code, result.output.startswith("ada is part of grace now.")) == (0, True)
+    again = run("merge", "ada", "grace", "--reason", "One person.")
+    assert (again.exit_code, "no customer of Stripe's" in again.output) == (1, True)

@@ -10,7 +10,7 @@ from control_plane.platform.db.database import transaction
 from control_plane.platform.observability.signals import BUFFER, SeriesKey
 from credits_engine.billing import metrics
 from credits_engine.billing.models import ACCOUNTS
-from credits_engine.billing.reconciliation import reconcile
+from credits_engine.billing.reconciliation.comparison import reconcile
 from credits_engine.billing.stripe_api.client import connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office, sign

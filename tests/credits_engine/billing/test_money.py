@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from credits_engine.billing.entitlements.changes import Entitlement, plan_within
-from credits_engine.billing.entitlements.subscriptions import histories
+from credits_engine.billing.entitlements.history import histories
 from credits_engine.billing.facts import InvoicePaid
 from credits_engine.billing.stripe_api import events
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import CATALOGUE
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stories import stands, told
-from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD, Json, seconds
+from tests.credits_engine.billing.stripe_objects import GENERATIONS, OLD_GENERATIONS, Json, seconds
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -36,7 +36,7 @@ def at(stripe: VirtualStripe, moment: datetime) -> Entitlement:
 def plan(stripe: VirtualStripe) -> str:
     """The plan, which is the one of the limits as well where the change is not before the next period."""
     found = at(stripe, stripe.now)
-    within = plan_within(Period(START, START + 30 * DAY), histories(told(stripe.events)), CATALOGUE)
+    within = plan_within(Period(START, START + 30 * DAY), histories(told(stripe.events)), CATALOGUE, stripe.now)
     assert within is None or not found.is_live or within.name == found.plan.name or stripe.now > START + 30 * DAY
     return found.plan.name
 
@@ -45,7 +45,7 @@ def one_off(generation: str, subscription: str, moment: datetime, **changes: Any
     """A setup fee: its period begins and ends in the same second."""
     instant = seconds(moment)
     line: Json = {"id": "il_once", "object": "line_item", "amount": 4900, "period": {"start": instant, "end": instant}}
-    if generation == OLD:
+    if generation in OLD_GENERATIONS:
         line |= {"type": "invoiceitem", "proration": False, "price": {"id": "price_setup", "object": "price"}}
     else:
         details = {"invoice_item": "ii_1", "proration": False, "subscription": subscription}
@@ -91,7 +91,7 @@ def test_lines_of_another_subscription_count_for_nothing(stripe: VirtualStripe) 
     (own,) = event["data"]["object"]["lines"]["data"]
     other = copy.deepcopy(own)
     other["period"] = {name: value + 5 * 86_400 for name, value in own["period"].items()}
-    if event["api_version"] == OLD:
+    if event["api_version"] in OLD_GENERATIONS:
         other["subscription"] = "sub_other"
     else:
         other["parent"]["subscription_item_details"]["subscription"] = "sub_other"

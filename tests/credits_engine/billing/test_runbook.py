@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from control_plane.platform.runtime import cli_support
+from credits_engine.billing import schedule
 from credits_engine.billing.cli import billing_group
+from credits_engine.billing.models import FINDINGS
 from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
 from tests.credits_engine.billing import fake_api
 from tests.credits_engine.billing.conftest import Office
@@ -97,6 +99,21 @@ def test_a_lost_event_is_found_and_corrected(operator: Operator, api: FakeApi) -
     assert "Credits reset for ada" in operator.run("rollout billing reconcile --apply")
     assert "0 differ" in operator.run("rollout billing reconcile")
     assert [plan for _, _, plan in operator.office.periods("ada")] == ["starter", "pro"]
+
+
+def test_a_gap_is_a_finding_and_filled(operator: Operator, api: FakeApi) -> None:
+    subscription = api.stripe.checkout("ada", "starter_monthly")
+    operator.office.tell(api.stripe.events, at=MONTH_AGO)
+    api.stripe.pass_time(MONTH_AGO + timedelta(days=3))
+    api.stripe.change_price(subscription, "pro_monthly")
+    schedule.check(datetime.now(UTC))
+    assert "no delivery brought it" in operator.run("rollout billing findings")
+    ids = [row["id"] for row in operator.office.rows(FINDINGS, kind="missed_event")]
+    for finding_id in ids:
+        line = 'rollout billing apply FINDING --reason "Lost while the proxy was down"'
+        assert "is in the inbox" in operator.run(line, FINDING=str(finding_id))
+    operator.office.work(at=datetime.now(UTC))
+    assert operator.office.user("ada")[0] == "pro"
 
 
 def test_every_line_of_the_page_that_calls_us_is_played_here() -> None:

@@ -23,6 +23,7 @@ class VirtualStripe:
         self.now = now
         self.events: list[Json] = []
         self.subscriptions: dict[str, Subscription] = {}
+        self.invoices: list[Json] = []
         self._name = name
         self._numbers = count(1)
 
@@ -171,11 +172,22 @@ class VirtualStripe:
         self, subscription: Subscription, reason: str, *, proration: bool = False, move_anchor: bool = False
     ) -> None:
         invoice = self._invoice(subscription, reason, proration=proration, move_anchor=move_anchor)
+        self.invoices.append(invoice)
+        if subscription.pause is not None:
+            self._set_aside(invoice, subscription.pause["behavior"])
+            return
         if subscription.card_works:
             self._settle(subscription, invoice)
         else:
             subscription.open_invoice = invoice
             self._send("invoice.payment_failed", {**invoice, "status": "open"})
+
+    def _set_aside(self, invoice: Json, behavior: str) -> None:
+        """While collection is paused: a draft tells nothing."""
+        if behavior == "void":
+            self._send("invoice.voided", {**invoice, "status": "void"})
+        elif behavior == "mark_uncollectible":
+            self._send("invoice.marked_uncollectible", {**invoice, "status": "uncollectible"})
 
     def _settle(self, subscription: Subscription, invoice: Json) -> None:
         subscription.open_invoice = None

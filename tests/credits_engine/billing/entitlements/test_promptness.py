@@ -11,7 +11,7 @@ from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import BUFFER
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import period_rollover, sync
-from credits_engine.billing.reconciliation import reconcile
+from credits_engine.billing.reconciliation.comparison import reconcile
 from credits_engine.billing.store import accounts
 from credits_engine.billing.stripe_api.client import connect
 from credits_engine.engines.amounts import Amounts

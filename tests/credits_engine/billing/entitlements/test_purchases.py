@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from control_plane.platform.db.database import transaction
 from credits_engine.billing import schedule
 from credits_engine.billing.entitlements import prices, purchases
+from credits_engine.billing.entitlements.given_back import GivenBack
 from credits_engine.billing.entitlements.purchases import to_take_back
-from credits_engine.billing.facts import Refund
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.pack_prices import YEAR, PackPrice, PackPrices, offers, pack_price_errors
 from credits_engine.engines.plans import CATALOGUE, ROAST, CatalogueError
@@ -213,11 +213,11 @@ def test_a_sale_told_after_its_pack_would_have_ended_grants_nothing(office: Offi
 def test_the_share_taken_back_never_exceeds_the_pack_and_grows_with_the_money(
     amount: int, cents: int, back: list[int]
 ) -> None:
-    refunds = [Refund(str(each), "ch", "cus", START, cents, min(each, cents)) for each in back]
+    refunds = [GivenBack(None, None, cents, refunded=min(each, cents)) for each in back]
     taken = to_take_back(amount, refunds)
     assert 0 <= taken <= amount
     assert taken == max((to_take_back(amount, [each]) for each in refunds), default=0)
-    assert (taken == amount) or not any(each.is_full for each in refunds)
+    assert (taken == amount) or not any(each.refunded >= cents for each in refunds)
 
 
 def test_packs_on_sale_contradict_neither_each_other_nor_the_plans() -> None:

@@ -1,6 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import delete
 
 from control_plane.platform.db.database import transaction
 from credits_engine.billing.entitlements import period_rollover
@@ -9,6 +10,7 @@ from credits_engine.billing.models import EVENTS, OPENINGS
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from credits_engine.reconciliation.journal import reconcile
+from credits_engine.store.tables import COUNTERS
 from tests.credits_engine.billing.conftest import Office
 from tests.credits_engine.billing.stripe_objects import GENERATIONS
 from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
@@ -49,6 +51,46 @@ def test_a_first_payment_opens_a_period_with_nothing_used(office: Office, genera
     assert office.periods("ada") == [(MONTH[0], START, "free"), (START, NEXT, "pro")]
     assert office.used("ada") == Amounts(0, 0)
     assert set(office.states().values()) <= {"applied", "superseded", "ignored"}
+
+
+@pytest.mark.parametrize("swept", [True, False], ids=["swept", "not swept"])
+@pytest.mark.parametrize("used", [0, 60])
+def test_a_trials_first_period_does_not_depend_on_the_sweep(office: Office, *, swept: bool, used: int) -> None:
+    known_user(office, "ada", at=START - DAY)
+    if not swept:
+        with transaction() as session:
+            session.execute(delete(COUNTERS))
+    if used:
+        take(office, "ada", "k1", used, START - HOUR)
+    stripe = VirtualStripe()
+    stripe.try_out("ada", "pro_monthly", days=14)
+    office.tell(stripe.events, at=START + HOUR)
+    (running,) = [end for start, end, _ in office.periods("ada") if start <= office.now < end]
+    assert running == (MONTH[1] if used else START + 14 * DAY)
+    assert office.used("ada") == Amounts(used, 0), "a trial gives no second allowance"
+    with transaction() as session:
+        assert reconcile(session).clean
+
+
+def test_a_weekly_price_has_a_months_credits_once_a_month(office: Office) -> None:
+    stripe = VirtualStripe()
+    subscription = stripe.checkout("ada", "pro_monthly")
+    stripe.events.clear()
+    stripe.subscriptions.clear()
+    subscription.end = START + 7 * DAY
+    stripe._tell(subscription, "created")
+    stripe._send("checkout.session.completed", stripe._objects.checkout(subscription, "ada"))
+    for week in range(5):
+        subscription.start, subscription.end = START + 7 * week * DAY, START + 7 * (week + 1) * DAY
+        stripe.now = subscription.start
+        stripe._change(subscription)
+        stripe._bill(subscription, "subscription_cycle")
+        office.tell(stripe.events, at=stripe.now + HOUR)
+        take(office, "ada", f"k{week}", 100, stripe.now + HOUR)
+    assert [(start, end) for start, end, _ in office.periods("ada")] == [
+        (START, NEXT),
+    ]
+    assert office.used("ada") == Amounts(500, 0)
 
 
 def test_the_same_events_again_change_nothing(office: Office) -> None:

@@ -78,6 +78,36 @@ def test_what_nobody_tells_waits_where_people_see_it(office: Office, changes: Js
     assert granted(office) == []
 
 
+def asked(office: Office, stripe: VirtualStripe, *lines: Json) -> None:
+    """Work off a checkout while Stripe answers which lines it has."""
+    with fake_api.serving(stripe) as api:
+        api.lines[stripe.events[0]["data"]["object"]["id"]] = list(lines)
+        office.now = START
+        office.deliver(*stripe.events)
+        office.work(doubts=StripeLookup(connect(KEY, base_url=api.url)))
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_checkout_without_metadata_is_asked_for_its_lines(office: Office, generation: str) -> None:
+    stripe = checkout(generation, metadata={"credit_pack": ""})
+    asked(office, stripe, line(2), line(5, "shipping"))
+    assert granted(office) == [200]
+    assert set(office.states().values()) == {"applied"}
+
+
+def test_a_checkout_of_something_else_is_ignored_and_says_whether_it_was_asked_for(office: Office) -> None:
+    stripe = checkout(GENERATIONS[-1], metadata={"credit_pack": ""})
+    office.tell(stripe.events, at=START)
+    (event,) = stripe.events
+    assert "STRIPE_API_KEY" in office.event(event["id"])["reason"]
+    other = {**event, "id": "evt_other"}
+    stripe.events[:] = [other]
+    asked(office, stripe, line(1, "a_mug"))
+    assert office.event("evt_other")["state"] == "ignored"
+    assert office.event("evt_other")["reason"] == "This checkout names no pack that is on sale."
+    assert granted(office) == []
+
+
 def test_stripe_is_asked_where_the_event_does_not_tell(office: Office) -> None:
     stripe = checkout(GENERATIONS[-1])
     with fake_api.serving(stripe) as api:

@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from credits_engine.billing.reconciliation import Discrepancy, DiscrepancyKind, reconcile
+from credits_engine.billing.reconciliation.comparison import Discrepancy, DiscrepancyKind, reconcile
 from credits_engine.billing.stripe_api import client
 from credits_engine.billing.stripe_api.client import StripeGateway, connect
 from credits_engine.store.tables import USERS

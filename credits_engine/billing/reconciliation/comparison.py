@@ -12,9 +12,9 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
+from credits_engine.billing.entitlements.history import histories
 from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
-from credits_engine.billing.entitlements.subscriptions import histories
-from credits_engine.billing.entitlements.sync import sync_user
+from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_api.client import StripeGateway
@@ -34,6 +34,8 @@ class DiscrepancyKind(StrEnum):
     GONE = "gone"
 
 
+UNCORRECTABLE = (DiscrepancyKind.UNKNOWN_CUSTOMER, DiscrepancyKind.UNKNOWN_PRICE, DiscrepancyKind.GONE)
+"""What Stripe's word alone does not settle: somebody has to link a customer, or to sell the price."""
 MISSED = (DiscrepancyKind.MISSED_STATE, DiscrepancyKind.MISSED_PAYMENT)
 """What an event should have told us."""
 
@@ -67,11 +69,7 @@ def reconcile(
                 finding = compare(session, snapshot, fetched, now=now)
                 _compare_periods(session, snapshot)
             metrics.report_comparison(snapshot.subscription_id, missed=finding is not None and finding.kind in MISSED)
-            if (
-                finding
-                and correct
-                and finding.kind not in (DiscrepancyKind.UNKNOWN_CUSTOMER, DiscrepancyKind.UNKNOWN_PRICE)
-            ):
+            if finding and correct and finding.kind not in UNCORRECTABLE:
                 yield _corrected(finding, snapshot, fetched, now=now, actor=actor)
             elif finding:
                 yield finding
@@ -109,8 +107,7 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
     known = facts.of_user(session, user_id)
     own = next((history for history in histories(known) if history.subscription_id == name), None)
     if own is None or own.newest.content != snapshot.content:
-        before = f"as {own.newest.status} of {own.newest.at:%Y-%m-%dT%H:%M:%SZ}" if own else "not at all"
-        sentence = f"Stripe has it as {snapshot.status}, we know it {before}; an event was missed or is on its way."
+        sentence = f"{_difference(own.newest if own else None, snapshot)} An event was missed or is on its way."
         return Discrepancy(DiscrepancyKind.MISSED_STATE, name, user_id, sentence)
     identities = {fact.identity for fact in known}
     for fact in fetched:
@@ -119,6 +116,54 @@ def compare(session: Session, snapshot: Snapshot, fetched: tuple[Fact, ...], *, 
                 DiscrepancyKind.MISSED_PAYMENT, name, user_id, f"Invoice {fact.invoice_id} is paid, and we do not know."
             )
     return _wrong_plan(session, name, user_id, known, now=now)
+
+
+def _difference(ours: Snapshot | None, theirs: Snapshot) -> str:
+    """Name what Stripe has otherwise, with both values of each."""
+    if ours is None:
+        return f"Stripe has it as {theirs.status}, we know it not at all."
+    parts = [
+        f"{name} {_text(their_value)} instead of {_text(our_value)}"
+        for name, our_value, their_value in (
+            ("status", ours.status, theirs.status),
+            ("prices", _prices(ours), _prices(theirs)),
+            ("period until", _period_end(ours), _period_end(theirs)),
+            ("anchor", ours.anchor, theirs.anchor),
+            ("cancelled for", ours.cancel_at, theirs.cancel_at),
+            ("ends with its period", ours.ends_with_period, theirs.ends_with_period),
+            ("collection paused by", ours.pause and ours.pause.behavior, theirs.pause and theirs.pause.behavior),
+        )
+        if our_value != their_value
+    ]
+    return f"Stripe has {', '.join(parts) or 'another period'}, and we know it as of {_text(ours.at)}."
+
+
+def _prices(snapshot: Snapshot) -> str:
+    return ", ".join(sorted(item.lookup_key or item.price_id for item in snapshot.items))
+
+
+def _period_end(snapshot: Snapshot) -> datetime | None:
+    return max((item.period.end for item in snapshot.items if item.period), default=None)
+
+
+def _text(value: object) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else str(value or "none")
+
+
+def correct_one(gateway: StripeGateway, subscription_id: str, *, now: datetime, actor: str) -> Discrepancy | None:
+    """Settle one subscription from Stripe's word; None where nothing differs any more.
+
+    Raises StripeUnavailableError and BreakerOpenError.
+    """
+    fetched = gateway.subscription(subscription_id)
+    snapshot = next((fact for fact in fetched if isinstance(fact, Snapshot)), None)
+    if snapshot is None:
+        return None
+    with read_only() as session:
+        finding = compare(session, snapshot, fetched, now=now)
+    if finding is None or finding.kind in UNCORRECTABLE:
+        return finding
+    return _corrected(finding, snapshot, fetched, now=now, actor=actor)
 
 
 def _compare_periods(session: Session, snapshot: Snapshot) -> None:
@@ -134,7 +179,7 @@ def _compare_periods(session: Session, snapshot: Snapshot) -> None:
 def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Discrepancy | None:
     account = accounts.show_account(session, user_id)
     try:
-        found = entitlement_at(histories(known), now, CATALOGUE)
+        found = entitlement_at(histories(known, dispute_policy()), now, CATALOGUE)
     except UnmappedPriceError as error:
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, name, user_id, str(error))
     if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):

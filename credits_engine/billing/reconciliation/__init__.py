@@ -1,0 +1,1 @@
+"""Our word against Stripe's: compared daily and on demand, and kept where they differ."""

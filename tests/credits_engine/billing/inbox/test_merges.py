@@ -1,0 +1,116 @@
+"""One person with two accounts: merging moves what was bought and what was used of it, and grants nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
+from credits_engine.billing.inbox import merges
+from credits_engine.engines.amounts import Amounts
+from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
+from credits_engine.store.tables import PACKS
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.virtual_shop import give_back, sell
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+from tests.faults.ledger import assert_whole
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+V2_SERVES = FlagEvaluation(enabled=True, reason="test", revision=1)
+
+
+def take(office: Office, user_id: str, key: str, analysis: int = 0, roast: int = 0) -> bool:
+    operation = Operation(user_id, key, Amounts(analysis, roast), actor="test")
+    with transaction() as session:
+        return consume(session, operation, now=office.now, evaluate=lambda _: V2_SERVES).granted
+
+
+def merge(office: Office, user_id: str, into: str) -> list[str]:
+    with transaction() as session:
+        return merges.merge(session, user_id, into, ChangeContext(office.now, "alice", "One person."))
+
+
+def two_accounts(office: Office) -> VirtualStripe:
+    """ada pays for pro, and old ada bought starter once."""
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_monthly")
+    stripe.checkout("old", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    return stripe
+
+
+def test_the_plan_moves_and_what_was_used_of_it_counts_on(office: Office) -> None:
+    two_accounts(office)
+    assert take(office, "ada", "k1", 9_000)
+    merge(office, "ada", "old")
+    assert (office.user("old"), office.user("ada")) == (("pro", START), ("free", None))
+    assert office.used("old") == Amounts(9_000, 0)
+    assert not take(office, "old", "k2", 1_001), "a merge gives no second allowance"
+    assert take(office, "old", "k3", 1_000)
+    assert not take(office, "ada", "k4", 1), "what was used stays used where it was"
+    assert_whole(office.app)
+
+
+def test_packs_move_with_what_is_left_and_their_refunds_find_them(office: Office) -> None:
+    stripe = two_accounts(office)
+    sale = sell(stripe, "ada", "pack_analysis_100", customer="cus_ada")
+    office.tell(stripe.events, at=START + HOUR)
+    assert take(office, "ada", "k1", 10_030)
+    merge(office, "ada", "old")
+    left = {row["user_id"]: row["remaining"] for row in office.rows(PACKS)}
+    assert left == {"ada": 0, "old": 70}
+    stripe.now += DAY
+    give_back(stripe, sale)
+    office.tell(stripe.events, at=stripe.now)
+    assert {row["user_id"]: row["remaining"] for row in office.rows(PACKS)} == {"ada": 0, "old": 0}
+    assert_whole(office.app)
+
+
+def test_metadata_that_names_the_merged_user_means_the_other_one(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.open("cus_1", "starter_monthly", metadata={"user_id": "ada"})
+    office.tell(stripe.events, at=START)
+    told = len(stripe.events)
+    subscription = stripe.open("cus_1", "pro_monthly", metadata={"user_id": "new"})
+    office.tell(stripe.events[told:], at=START)
+    assert "dead" in office.states().values()
+    sell(stripe, "new", "pack_roast_100", customer="cus_2")
+    office.tell(stripe.events[-1:], at=START)
+    merge(office, "ada", "new")
+    office.work(at=START + HOUR)
+    assert set(office.states().values()) <= {"applied", "superseded"}
+    assert office.user("new")[0] == "pro"
+    stripe.pass_time(subscription.end + DAY)
+    office.tell(stripe.events, at=stripe.now)
+    assert set(office.states().values()) <= {"applied", "superseded"}
+
+
+def test_a_chain_of_merges_ends_at_the_last(office: Office) -> None:
+    stripe = two_accounts(office)
+    stripe.checkout("third", "starter_monthly")
+    office.tell(stripe.events, at=START)
+    merge(office, "ada", "old")
+    merge(office, "old", "third")
+    stripe.open("cus_ada", "plus_monthly", metadata={"user_id": "ada"})
+    office.tell(stripe.events, at=START)
+    assert set(office.states().values()) <= {"applied", "superseded"}
+    assert office.user("third")[0] == "plus"
+
+
+def test_a_merge_is_audited_and_refused_where_it_makes_no_sense(office: Office) -> None:
+    two_accounts(office)
+    for user_id, into, code in (
+        ("ada", "ada", "SAME_USER"),
+        ("nobody", "ada", "NO_BILLING"),
+        ("ada", "typo", "UNKNOWN_USER"),
+    ):
+        with pytest.raises(Problem) as refusal:
+            merge(office, user_id, into)
+        assert refusal.value.code == code
+    merge(office, "ada", "old")
+    with pytest.raises(Problem, match="no customer"):
+        merge(office, "ada", "old")
+    with read_only() as session:
+        assert [each.actor for each in audit.every(session) if each.action == "billing.merge"] == ["alice"]

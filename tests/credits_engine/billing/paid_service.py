@@ -1,0 +1,222 @@
+"""What a customer has paid for, counted beside a virtual Stripe while its money moves, by rules that fit on a page.
+
+`floor` is what must be granted: paid, not given back, not traded in. `ceiling` is what may be granted: that, and what
+is asked for while its payment is still to be expected: for five days after it failed, and not at all once it is void.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tests.credits_engine.billing.stripe_objects import Json, Subscription
+from tests.credits_engine.billing.virtual_collection import dispute, give_up, pause, unpause
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+GRACE = timedelta(days=5)
+PLANS = ("free", "starter", "pro", "plus")
+PRICES = ("starter_monthly", "pro_monthly", "plus_monthly", "pro_yearly")
+FAR = START.replace(year=9000)
+
+
+@dataclass
+class Charge:
+    """One line of an invoice: so much for a plan from `start` to `end`."""
+
+    invoice: str
+    plan: str
+    start: datetime
+    end: datetime
+    opens_period: bool
+    paid_at: datetime = FAR
+    given_for_nothing_at: datetime = FAR
+    failed_at: datetime = FAR
+    given_up_at: datetime = FAR
+    lost_at: datetime = FAR
+    traded_in_at: datetime = FAR
+    cents: int = 0
+    returned: list[tuple[datetime, int]] = field(default_factory=list)
+
+    def paid_until(self, now: datetime, *, extra_cents: int) -> datetime:
+        """To when the money pays that is not given back by `now`; a cut of a cent may fall either way."""
+        returned = max((cents for at, cents in self.returned if at <= now), default=0)
+        share = 1 - min(1.0, (returned + extra_cents) / self.cents) if returned else 1.0
+        until = self.start + (self.end - self.start) * share
+        return min(until, self.traded_in_at if self.traded_in_at <= now else FAR)
+
+
+class PaidService(VirtualStripe):
+    """A virtual Stripe that notes for one subscription what is asked for, paid, failed, given up and given back."""
+
+    def __init__(self, generation: str, now: datetime) -> None:
+        super().__init__(generation, now, name="p")
+        self.charges: list[Charge] = []
+        self.asked: list[tuple[datetime, str]] = []
+        self.leaves: list[tuple[datetime, datetime]] = []
+        """When it was said, and from when on the subscription is over; FAR takes it back."""
+        self.disputes: list[tuple[datetime, datetime]] = []
+        self.disputed: set[str] = set()
+
+    def floor(self, now: datetime) -> int:
+        """The rank of the plan that has to be granted."""
+        if any(start <= now < end for start, end in self.disputes):
+            return 0
+        paid = self._paid(now, extra_cents=2)
+        return max((PLANS.index(each.plan) for each in paid), default=0)
+
+    def ceiling(self, now: datetime) -> int:
+        """The rank of the plan that may be granted."""
+        if any(start <= now < end for start, end in self.disputes):
+            return 0
+        allowed = [PLANS.index(each.plan) for each in self._paid(now, extra_cents=0)]
+        allowed += [PLANS.index(each.plan) for each in self.charges if each.given_for_nothing_at <= now < each.end]
+        plan = [plan for at, plan in self.asked if at <= now][-1]
+        if now < self._leaves_at(now) and not self._is_refused(plan, now):
+            allowed.append(PLANS.index(plan))
+        return max(allowed, default=0)
+
+    def _paid(self, now: datetime, *, extra_cents: int) -> list[Charge]:
+        return [
+            each
+            for each in self.charges
+            if each.paid_at <= now < each.lost_at and each.start <= now < each.paid_until(now, extra_cents=extra_cents)
+        ]
+
+    def _leaves_at(self, now: datetime) -> datetime:
+        return next((end for at, end in reversed(self.leaves) if at <= now), FAR)
+
+    def _is_refused(self, plan: str, now: datetime) -> bool:
+        """Whether the last invoice for just this cannot be expected to be paid any more."""
+        begun = max(each.start for each in self.charges if each.opens_period and each.start <= now)
+        for each in reversed(self.charges):
+            if each.plan == plan and begun <= each.start <= now < each.end:
+                is_failed = each.failed_at + GRACE <= now or each.given_up_at <= now
+                return each.lost_at <= now or (is_failed and each.paid_at > now)
+        return False
+
+    # The hooks: each says in one line what has just happened.
+
+    def _change(self, subscription: Subscription, kind: str = "updated", **changes: object) -> None:
+        super()._change(subscription, kind, **changes)
+        if "price" in changes:
+            self.asked.append((self.now, subscription.price.partition("_")[0]))
+        if kind == "deleted":
+            self.leaves.append((self.now, self.now))
+        elif kind == "updated":
+            self.leaves.append((self.now, subscription.end if subscription.ends_with_period else FAR))
+
+    def _invoice(self, subscription: Subscription, reason: str, *, proration: bool, move_anchor: bool) -> Json:
+        invoice = super()._invoice(subscription, reason, proration=proration, move_anchor=move_anchor)
+        plan = subscription.price.partition("_")[0]
+        start = self.now if proration else subscription.start
+        charge = Charge(invoice["id"], plan, start, subscription.end, opens_period=not proration)
+        charge.cents = invoice["total"]
+        self.charges.append(charge)
+        return invoice
+
+    def _settle(self, subscription: Subscription, invoice: Json) -> None:
+        super()._settle(subscription, invoice)
+        paid = self.charge(invoice)
+        paid.paid_at = self.now
+        for each in self.charges:
+            # A new period that is paid takes the place of whatever ran before it.
+            if paid.opens_period and each.start < paid.start < each.end:
+                each.traded_in_at = min(each.traded_in_at, paid.paid_at)
+
+    def _bill(
+        self, subscription: Subscription, reason: str, *, proration: bool = False, move_anchor: bool = False
+    ) -> None:
+        super()._bill(subscription, reason, proration=proration, move_anchor=move_anchor)
+        charge = self.charges[-1]
+        if subscription.pause is not None:
+            if subscription.pause["behavior"] == "void":
+                charge.given_up_at = self.now
+            if subscription.pause["behavior"] == "mark_uncollectible":
+                charge.given_for_nothing_at = self.now
+        elif not subscription.card_works:
+            charge.failed_at = self.now
+
+    def charge(self, invoice: Json) -> Charge:
+        """What an invoice asks for."""
+        return next(each for each in self.charges if each.invoice == invoice["id"])
+
+
+def random_money(seed: int, generation: str) -> PaidService:
+    """A customer whose money moves in every way, for three months or until they are gone."""
+    choose = random.Random(seed)
+    stripe = PaidService(generation, START + timedelta(seconds=choose.randrange(86_400)))
+    price = choose.choice(PRICES)
+    stripe.asked.append((stripe.now, price.partition("_")[0]))
+    held = stripe.checkout("ada", price)
+    end = stripe.now + timedelta(days=90)
+    while stripe.now < end and held.status != "canceled":
+        stripe.pass_time(stripe.now + timedelta(days=choose.uniform(0.05, 9)))
+        if held.status != "canceled":
+            _act(choose, stripe, held)
+    return stripe
+
+
+def _act(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
+    if held.open_invoice is not None and choose.random() < 0.5:
+        _settle_open(choose, stripe, held)
+        return
+    other = choose.choice(
+        [price for price in PRICES if price.endswith(held.price[-3:]) and price != held.price] or [held.price]
+    )
+    acts: dict[str, Callable[[], object]] = {
+        "change": lambda: stripe.change_price(held, other),
+        "flip": lambda: _flip(stripe, held, other),
+        "new anchor": lambda: held.open_invoice is None and stripe.change_price(held, other, move_anchor=True),
+        "card": lambda: setattr(held, "card_works", not held.card_works),
+        "refund": lambda: _refund(stripe, held, choose.choice((0.25, 0.5, 1.0))),
+        "leave": lambda: (stripe.stay if held.ends_with_period else stripe.cancel)(held),
+        "leave at once": lambda: stripe.cancel(held, at_once=True),
+        "pause": lambda: pause(stripe, held, choose.choice(("void", "mark_uncollectible", "keep_as_draft"))),
+        "unpause": lambda: held.pause and unpause(stripe, held),
+        "dispute": lambda: _dispute(choose, stripe, held),
+        "nothing": lambda: None,
+    }
+    acts[choose.choice(list(acts))]()
+
+
+def _settle_open(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
+    invoice = held.open_invoice
+    assert invoice is not None
+    if choose.random() < 0.6:
+        stripe.pay_open_invoice(held)
+    else:
+        stripe.charge(invoice).given_up_at = stripe.now
+        give_up(stripe, held, choose.choice(("voided", "marked_uncollectible")))
+
+
+def _flip(stripe: PaidService, held: Subscription, other: str) -> None:
+    """To another price for a minute, without any invoice."""
+    before = held.price
+    stripe._change(held, price=other)
+    stripe.now += timedelta(minutes=1)
+    stripe._change(held, price=before)
+
+
+def _refund(stripe: PaidService, held: Subscription, share: float) -> None:
+    if held.last_invoice is None:
+        return
+    charge, cents = stripe.charge(held.last_invoice), int(held.last_invoice["amount_paid"] * share)
+    if cents > max((before for _, before in charge.returned), default=0):
+        stripe.refund(held, share)
+        charge.returned.append((stripe.now, cents))
+
+
+def _dispute(choose: random.Random, stripe: PaidService, held: Subscription) -> None:
+    """Opened, and decided two days later."""
+    invoice = held.last_invoice
+    if invoice is None or invoice["id"] in stripe.disputed:
+        return
+    stripe.disputed.add(invoice["id"])
+    opened_at = stripe.now
+    dispute(stripe, invoice, "needs_response", opened_at)
+    stripe.pass_time(stripe.now + timedelta(days=2))
+    stripe.disputes.append((opened_at, stripe.now))
+    status = choose.choice(("won", "lost"))
+    dispute(stripe, invoice, status, opened_at)
+    if status == "lost":
+        stripe.charge(invoice).lost_at = stripe.now
