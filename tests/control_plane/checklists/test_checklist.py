@@ -19,7 +19,7 @@ from control_plane.checklists.checklist import (
     unknown,
 )
 from control_plane.checklists.guide import guide_plan
-from control_plane.phases import plan_errors
+from control_plane.plan_errors import plan_errors
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SIGNED = Signature("alice", NOW, "Done in the meeting.")
