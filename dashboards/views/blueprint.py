@@ -80,7 +80,7 @@ def template_globals() -> dict[str, object]:
         "here": lambda endpoint: BELONGS_TO.get(endpoint, (endpoint,)),
         "static_url": assets.static_url,
         "silenced": silenced_count,
-        "kept": kept,
+        "form_value": form_value,
         "variable_notice": lambda flag: variable_notice(flag, current()),
         "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
         "offered_action": lambda screen, verb: actions.action(
@@ -103,8 +103,8 @@ def me() -> Person | None:
         return None
 
 
-def kept(form: str, name: str, default: str = "") -> str:
-    """What was written into a field of a form that was refused, where the page is shown again for it."""
+def form_value(form: str, name: str, default: str = "") -> str:
+    """Return what was written into a field of a form that was refused, where the page is shown again for it."""
     posted = request.form if request.method == "POST" and request.form.get("form") == form else {}
     return str(posted.get(name, default))
 
