@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from alerts import blast_radius_guard, state_cache
 from alerts import store as alert_store
 from alerts.analysis.agreement import Case, contradictions, judge_together
-from alerts.analysis.attribution import Arms
+from alerts.analysis.attribution import Arms, Attribution
 from alerts.analysis.bursts import Bursts, learn, weigh
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
@@ -224,6 +224,13 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
         outbox.enqueue(session, message, now=verdict.at)
 
 
+def _are_candidates(verdicts: Sequence[Verdict], rules: Sequence[Rule]) -> bool:
+    """Return whether everything that asks for a rollback is certainly the candidate's, and nothing a tripwire."""
+    tripwires = {rule.name for rule in rules if rule.tripwire}
+    breached = [verdict for verdict in verdicts if verdict.status is Status.ROLLBACK]
+    return all(each.attribution is Attribution.V2_ONLY and each.alert not in tripwires for each in breached)
+
+
 def _act(
     session: Session, rollout: Rollout, verdicts: Sequence[Verdict], rules: Sequence[Rule], now: datetime
 ) -> Decision | None:
@@ -237,7 +244,8 @@ def _act(
     reason = f"{worst.alert}: {incident}{worst.reason}{contradictions(worst, verdicts)}"
     match worst.status:
         case Status.ROLLBACK:
-            act = partial(rollouts.roll_back, attempt=rollout.attempt)
+            is_candidates = _are_candidates(verdicts, rules)
+            act = partial(rollouts.answer_breach, attempt=rollout.attempt, is_candidates=is_candidates)
         case Status.HOLD | Status.BLIND if rollout.state is RolloutState.RUNNING:
             act = rollouts.hold
         case Status.OK | Status.INSUFFICIENT | Status.WATCH if rollout.held_by_guard:

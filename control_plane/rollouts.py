@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import losses, store, transitions
+from control_plane.breaches import decide_breach
 from control_plane.change_context import ChangeContext
 from control_plane.gate_kinds import plan_gates
 from control_plane.gates import GateResult, GateStatus, soak_gate
@@ -33,6 +34,7 @@ __all__ = [
     "TOPIC",
     "RolloutChanged",
     "advance",
+    "answer_breach",
     "find",
     "gates",
     "hold",
@@ -198,6 +200,17 @@ def roll_back(session: Session, flag: str, change: ChangeContext, *, attempt: in
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
         record(session, Action.ROLL_BACK, rollout, rollout, change)
+    return apply(session, decision, change)
+
+
+def answer_breach(session: Session, flag: str, change: ChangeContext, *, attempt: int, is_candidates: bool) -> Decision:
+    """Step back or roll back, as the plan says, because of what an alert found in this attempt."""
+    rollout = find(session, flag)
+    decision = decide_breach(
+        rollout, now=change.now, reason=change.reason, attempt=attempt, is_candidates=is_candidates
+    )
+    if decision.action is Action.ROLL_BACK:
+        return roll_back(session, flag, change, attempt=attempt)
     return apply(session, decision, change)
 
 

@@ -114,9 +114,9 @@ def decide_advance(
         return Refusal(Action.ADVANCE, tuple(reasons))
     next_position = position_after(rollout.plan, rollout.position)
     if next_position is None:
-        return _transition(Action.ADVANCE, rollout, "The last soak time is over.", now=now, state=RolloutState.COMPLETE)
+        return transition(Action.ADVANCE, rollout, "The last soak time is over.", now=now, state=RolloutState.COMPLETE)
     reason = approval.strip() or "Every gate is open."
-    return _transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
+    return transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
 
 
 def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
@@ -129,7 +129,7 @@ def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, 
         return Refusal(Action.STEP_BACK, tuple(reasons))
     # A step back reopens a completed rollout. A hold stays a hold: stepping back is no permission to advance again.
     state = RolloutState.RUNNING if rollout.state is RolloutState.COMPLETE else rollout.state
-    return _transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=state)
+    return transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=state)
 
 
 def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
@@ -141,7 +141,7 @@ def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool 
         reasons.append(Reason("ALREADY_HELD", f"The rollout is held already: {rollout.state_reason}"))
     if reasons:
         return Refusal(Action.HOLD, tuple(reasons))
-    held = _transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD)
+    held = transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD)
     return replace(held, after=replace(held.after, held_by_guard=by_guard))
 
 
@@ -154,7 +154,7 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
         reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
     if reasons:
         return Refusal(Action.RESUME, tuple(reasons))
-    return _transition(Action.RESUME, rollout, reason, now=now, state=RolloutState.RUNNING)
+    return transition(Action.RESUME, rollout, reason, now=now, state=RolloutState.RUNNING)
 
 
 def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None) -> Decision:
@@ -173,7 +173,7 @@ def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: in
         )
     if reasons:
         return Refusal(Action.ROLL_BACK, tuple(reasons))
-    return _transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
+    return transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
 
 
 def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
@@ -211,7 +211,7 @@ def decide_rearm(
             reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
     if reasons:
         return Refusal(Action.REARM, tuple(reasons))
-    return _transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)
+    return transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)
 
 
 def cool_down_ends(rollout: Rollout) -> datetime:
@@ -221,7 +221,7 @@ def cool_down_ends(rollout: Rollout) -> datetime:
     return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
 
 
-def _transition(
+def transition(
     action: Action,
     rollout: Rollout,
     reason: str,
@@ -230,6 +230,7 @@ def _transition(
     state: RolloutState | None = None,
     position: Position | None = None,
 ) -> Transition:
+    """Return the rollout in another state or position, one version on."""
     after = replace(
         rollout,
         version=rollout.version + 1,

@@ -28,7 +28,7 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[GateResult]], None]
     """Let the gates say something else."""
 
     def say(results: list[GateResult]) -> None:
-        monkeypatch.setattr(rollouts, "gates", lambda *_: results)
+        monkeypatch.setattr(rollouts, "gates", lambda *_, **__: results)
 
     return say
 
