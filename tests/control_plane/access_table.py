@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
+viewer    billing.findings_view checklists.index pages.checklists
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
 viewer    plans.schema plans.show plans.templates plans.version plans.versions rollouts.approvals_view
-viewer    checklists.index pages.checklists
+
 viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
@@ -18,6 +19,7 @@ operator  alert_overrides.end billing.event_view billing.replay_all_view billing
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
+owner     billing.apply_view billing.dismiss_view billing.merge_view
 owner     alert_overrides.grant billing.link_view billing.reconcile_view credits_admin.adjust_view
 owner     credits_admin.freeze_view credits_admin.reset_view credits_admin.revoke_view credits_admin.top_up_view
 owner     credits_admin.unfreeze_view credits_admin.user_view credits_admin.variances_view credits_remediation.approve

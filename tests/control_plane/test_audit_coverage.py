@@ -98,8 +98,12 @@ STEPS: list[tuple[str, str, str, Any]] = [
 """Requests that change something, in an order in which each of them can; forms for pages, JSON for the rest."""
 
 ROUTES_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("billing.apply_view", "billing.dismiss_view"), "tests/credits_engine/billing/reconciliation/test_jobs.py"
+    ),
+    "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
-    "billing.reconcile_view": "tests/credits_engine/billing/test_reconciliation.py",
+    "billing.reconcile_view": "tests/credits_engine/billing/reconciliation/test_comparison.py",
     "billing.replay_view": "tests/credits_engine/billing/test_api.py",
     "billing.replay_all_view": "tests/credits_engine/billing/test_api.py",
     "credits_remediation.approve": "tests/credits_engine/remediation/test_remediation.py",
@@ -195,7 +199,9 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     "credits retire-legacy": "tests/credits_engine/migration/test_retirement.py",
     "credits remediation approve": "tests/credits_engine/remediation/test_remediation.py",
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
-    "billing reconcile": "tests/credits_engine/billing/test_reconciliation.py",
+    **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
+    "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
+    "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
     "guard drill": "tests/alerts/drill",
     **dict.fromkeys(("plan apply", "plan restore"), "tests/control_plane/plans/test_administration.py"),
     **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/test_archive.py"),
@@ -206,7 +212,7 @@ READING = """
 serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
 credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
-credits remediation list, credits remediation show, credits backfill, billing events, billing show
+credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
 plan versions, plan template, plan diff, plan schema, plan export
 alerts check, alerts show, alerts explain, alerts test, alerts export-prometheus, guard drills
 """
