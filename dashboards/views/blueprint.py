@@ -39,7 +39,10 @@ SCREENS = (
 )
 NEEDED = {"pages.credits": "owner", "pages.people": "admin"}
 BELONGS_TO = {
-    "pages.rollouts": ("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation", "pages.checklists"),
+    "pages.rollouts": (
+        *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
+        *("pages.checklists", "pages.plan", "pages.new_rollout"),
+    ),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
 

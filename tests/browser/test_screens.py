@@ -14,6 +14,8 @@ SCREENS = {
     "rollout": f"/rollouts/{FLAG}",
     "action": f"/rollouts/{FLAG}/rollback",
     "checklists": f"/rollouts/{FLAG}/checklists",
+    "plan": f"/rollouts/{FLAG}/plan",
+    "new-rollout": "/new-rollout",
     "explain": "/explain?user=u-17",
     "users": "/users",
     "alerts": "/alerts",

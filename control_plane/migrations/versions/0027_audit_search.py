@@ -9,7 +9,7 @@ from alembic import op
 from control_plane.platform.db.database import UtcDateTime
 
 revision = "0027"
-down_revision = "0034"
+down_revision = "0024"
 
 SEARCHED = ("actor", "subject", "action")
 

@@ -1,0 +1,89 @@
+"""The page of a plan: the text that somebody edits, what is wrong with it, and what it would change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts, store
+from control_plane.change_context import ChangeContext
+from control_plane.phases import Plan, Rollout
+from control_plane.plans import administration, document
+from control_plane.plans.document import InvalidPlan
+from control_plane.plans.previews import EnvironmentChange, preview
+from control_plane.plans.templates import TEMPLATES
+from control_plane.store import PlanVersion
+from control_plane.transitions import LOSES_USERS
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewView:
+    """What a plan would change, and why it would be refused."""
+
+    now: Sequence[EnvironmentChange]
+    complete: Sequence[EnvironmentChange]
+    diff: Sequence[str]
+    refusals: Sequence[str]
+    loses: bool
+    """Whether it is refused for taking the flag from users alone, which a person may confirm."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanScreen:
+    """A plan being written. `rollout` is None for a flag that has none yet."""
+
+    now: datetime
+    flag: str
+    text: str
+    rollout: Rollout | None = None
+    versions: Sequence[PlanVersion] = ()
+    templates: Sequence[tuple[str, str]] = ()
+    mistakes: Sequence[str] = ()
+    preview: PreviewView | None = None
+
+
+def new(flag: str, template: str, now: datetime) -> PlanScreen:
+    """A plan for a new flag, from a template."""
+    text = document.to_yaml(TEMPLATES[template](now)) if template in TEMPLATES else ""
+    return PlanScreen(now, flag, text, templates=_templates())
+
+
+def read(session: Session, flag: str, now: datetime) -> PlanScreen:
+    """The plan of a rollout as it is; raises UnknownRolloutError."""
+    found = rollouts.find(session, flag)
+    return PlanScreen(now, flag, document.to_yaml(found.plan), found, store.plan_versions(session, flag))
+
+
+def tried(session: Session, flag: str, text: str, change: ChangeContext) -> PlanScreen:
+    """The plan that somebody has written, with its mistakes, or with what it would change."""
+    found = store.load(session, flag) if flag else None
+    versions = store.plan_versions(session, flag) if found else ()
+    screen = PlanScreen(change.now, flag, text, found, versions, () if found else _templates())
+    try:
+        plan = document.parse(text).plan
+    except InvalidPlan as invalid:
+        return _with(screen, mistakes=[str(mistake) for mistake in invalid.mistakes])
+    return _with(screen, preview=_preview(session, flag, found, plan, change))
+
+
+def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, change: ChangeContext) -> PreviewView:
+    reasons = administration.refusals(session, flag, plan, change)
+    found = preview(session, flag, before, plan, change.now)
+    return PreviewView(
+        now=found.now,
+        complete=found.complete,
+        diff=() if before is None else document.diff(before.plan, plan),
+        refusals=[reason.sentence for reason in reasons],
+        loses=bool(reasons) and all(reason.code == LOSES_USERS for reason in reasons),
+    )
+
+
+def _with(screen: PlanScreen, *, mistakes: Sequence[str] = (), preview: PreviewView | None = None) -> PlanScreen:
+    return PlanScreen(
+        screen.now, screen.flag, screen.text, screen.rollout, screen.versions, screen.templates, mistakes, preview
+    )
+
+
+def _templates() -> list[tuple[str, str]]:
+    return [(name, (make.__doc__ or "").strip()) for name, make in TEMPLATES.items()]

@@ -1,0 +1,107 @@
+"""Plans on pages: a new rollout from a template, and the plan of a rollout edited, previewed and restored."""
+
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.plans import administration, document
+from control_plane.plans.document import InvalidPlan
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.transitions import Decision, Refusal
+from dashboards.view_models import plans as screens
+from dashboards.view_models.plans import PlanScreen
+from dashboards.views.blueprint import bp
+
+TEXT_MAX = 200_000
+FIRST_TEMPLATE = "guide"
+
+
+@bp.get("/new-rollout")
+@authorization.require_role("owner")
+def new_rollout() -> ResponseReturnValue:
+    """Begin with a template."""
+    template = request.args.get("template", FIRST_TEMPLATE)
+    return _page(screens.new(request.args.get("flag", ""), template, datetime.now(UTC)))
+
+
+@bp.post("/new-rollout")
+@authorization.require_role("owner")
+def create_rollout() -> ResponseReturnValue:
+    """Make the flag with its rollout, or only say what that would mean."""
+    return _changed(request.form.get("flag", "").strip()[:200])
+
+
+@bp.get("/rollouts/<flag>/plan")
+@authorization.require_role("viewer")
+def plan(flag: str) -> ResponseReturnValue:
+    """Show the plan of a rollout, for owners to edit."""
+    with read_only() as session:
+        return _page(screens.read(session, flag, datetime.now(UTC)))
+
+
+@bp.post("/rollouts/<flag>/plan")
+def edit_plan(flag: str) -> ResponseReturnValue:
+    """Put another plan in its place, or only say what that would mean."""
+    return authorization.require_role("owner")(_changed)(flag)
+
+
+@bp.post("/rollouts/<flag>/plan/versions/<int:number>")
+def restore_plan(flag: str, number: int) -> ResponseReturnValue:
+    """Make an earlier plan the plan again."""
+    return authorization.require_role("owner")(_restored)(flag, number)
+
+
+def _restored(flag: str, number: int) -> ResponseReturnValue:
+    with transaction() as session:
+        version = request.form.get("version", 0, type=int)
+        decision = administration.restore(session, flag, number, _change(), expected_version=version)
+    _flash(decision, f"Version {number} is the plan again.")
+    return redirect(url_for("pages.plan", flag=flag), 303)
+
+
+def _changed(flag: str) -> ResponseReturnValue:
+    text = request.form.get("text", "")[:TEXT_MAX]
+    if request.form.get("do") == "preview":
+        return _tried(flag, text), 200
+    try:
+        decision = _decide(flag, text)
+    except InvalidPlan:
+        return _tried(flag, text), 422
+    _flash(decision, f"{flag} has this plan now.")
+    if isinstance(decision, Refusal):
+        return _tried(flag, text), 409
+    return redirect(url_for("pages.rollout", flag=flag), 303)
+
+
+def _decide(flag: str, text: str) -> Decision:
+    wanted, confirmed = document.parse(text).plan, request.form.get("confirm") == "yes"
+    version = request.form.get("version", 0, type=int)
+    with transaction() as session:
+        if not version:
+            return rollouts.plan(session, flag, wanted, _change("Planned."), confirm_losing=confirmed)
+        return administration.edit(session, flag, wanted, _change(), expected_version=version, confirm_losing=confirmed)
+
+
+def _tried(flag: str, text: str) -> str:
+    with read_only() as session:
+        return _page(screens.tried(session, flag, text, _change("A preview.")))
+
+
+def _page(screen: PlanScreen) -> str:
+    return render_template("plan.html", screen=screen)
+
+
+def _change(otherwise: str = "") -> ChangeContext:
+    return ChangeContext(datetime.now(UTC), authorization.actor(), request.form.get("reason", "")[:2000] or otherwise)
+
+
+def _flash(decision: Decision, done: str) -> None:
+    if isinstance(decision, Refusal):
+        reasons = "\n".join(reason.sentence for reason in decision.reasons)
+        flash(f"Nothing was changed.\n{reasons}", "refusal")
+    else:
+        flash(done, "success")

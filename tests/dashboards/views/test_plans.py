@@ -1,0 +1,95 @@
+"""Plans on pages: a new rollout from a template, an edit with what it would change, and an earlier plan restored."""
+
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane import rollouts
+from control_plane.phases import FLAG, Rollout
+from control_plane.plans import document
+from tests.dashboards.browsing import looking, words
+
+SignIn = Callable[[str], FlaskClient]
+PAGE = f"/rollouts/{FLAG}/plan"
+HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+RAMP = """
+new_signups_after: 2026-07-01T00:00:00Z
+phases:
+  - {name: everyone, title: Everyone, audience: everyone, steps: [10, 100], soak: P1D}
+"""
+
+
+def text_of(page: str) -> str:
+    """The plan in the text field of a page."""
+    return unescape(page.partition('aria-describedby="text-hint">')[2].partition("</textarea>")[0])
+
+
+def test_a_rollout_is_made_from_a_template_without_a_command_line(app: Flask, sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    assert 'href="/new-rollout"' in alice.get("/").text
+    page = alice.get("/new-rollout?template=percentage-ramp").text
+    form = {"flag": "SEARCH_V2", "text": text_of(page), "do": "save"}
+    made = alice.post("/new-rollout", data=form, headers=HEADERS, follow_redirects=True)
+    assert "SEARCH_V2 has this plan now." in words(made.text)
+    with looking(app) as session:
+        assert rollouts.find(session, "SEARCH_V2").plan.phases[-1].steps == (1, 5, 10, 25, 50, 100)
+
+
+def test_a_preview_changes_nothing_and_says_who_gains(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    form = {"flag": "SEARCH_V2", "text": RAMP, "do": "preview"}
+    page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
+    assert page.status_code == 200
+    assert "It can be taken as it is." in words(page.text)
+    assert "Once every phase is done production: gain it" in words(page.text)
+    with looking(app) as session, pytest.raises(rollouts.UnknownRolloutError):
+        rollouts.find(session, "SEARCH_V2")
+
+
+def test_every_mistake_is_named_with_its_line_and_the_text_stays(sign_in: SignIn) -> None:
+    wrong = RAMP.replace("steps: [10, 100]", "steps: [ten]").replace("soak", "sok")
+    form = {"flag": "SEARCH_V2", "text": wrong, "do": "save"}
+    page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS)
+    assert page.status_code == 422
+    assert "did you mean soak" in words(page.text)
+    assert "Line 4, phases.0.steps.0: is no whole number." in words(page.text)
+    assert "steps: [ten]" in text_of(page.text)
+
+
+def test_a_plan_is_edited_with_a_reason_and_an_earlier_one_restored(
+    app: Flask, sign_in: SignIn, planned: Rollout
+) -> None:
+    alice = sign_in("alice")
+    text = text_of(alice.get(PAGE).text).replace("served_minimum: 100", "served_minimum: 500")
+    unreasoned = alice.post(PAGE, data={"text": text, "version": "1", "do": "save"}, headers=HEADERS)
+    assert unreasoned.status_code == 409
+    assert "a reason is required" in words(unreasoned.text)
+    form = {"text": text, "version": "1", "reason": "More traffic.", "do": "save"}
+    assert alice.post(PAGE, data=form, headers=HEADERS).status_code == 303
+    with looking(app) as session:
+        assert rollouts.find(session, FLAG).plan.phases[1].served_minimum == 500
+    page = alice.get(PAGE).text
+    assert "Version 1" in words(page)
+    back = {"version": "2", "reason": "It was enough."}
+    restored = alice.post(f"{PAGE}/versions/1", data=back, headers=HEADERS, follow_redirects=True)
+    assert "Version 1 is the plan again." in words(restored.text)
+    with looking(app) as session:
+        assert rollouts.find(session, FLAG).plan == planned.plan
+
+
+def test_somebody_who_was_faster_is_said(sign_in: SignIn, planned: Rollout) -> None:
+    form = {"text": document.to_yaml(planned.plan), "version": "7", "reason": "Late.", "do": "save"}
+    page = sign_in("alice").post(PAGE, data=form, headers=HEADERS)
+    assert page.status_code == 409
+    assert "The rollout has changed since you saw it" in words(page.text)
+
+
+@pytest.mark.parametrize("name", ["olga", "victor"])
+def test_others_read_a_plan_and_do_not_write_it(sign_in: SignIn, planned: Rollout, name: str) -> None:
+    browser = sign_in(name)
+    assert "<form method" not in browser.get(PAGE).text.partition("<main")[2]
+    assert browser.post(PAGE, data={"text": RAMP, "do": "save"}, headers=HEADERS).status_code == 403
+    assert browser.get("/new-rollout", headers=HEADERS).status_code == 403
+    assert browser.post("/new-rollout", data={"text": RAMP}, headers=HEADERS).status_code == 403
