@@ -23,7 +23,7 @@ def alert_check(_session: Session, rollout: Rollout, argument: str, _now: dateti
     missing = [name for name in argument.split(",") if name not in known]
     if missing:
         return failed(f"alerts.yaml has no {' and no '.join(missing)} for {rollout.flag}.")
-    return passed(f"{argument.replace(',', ' and ')} watches it.")
+    return passed(f"Watched by {argument.replace(',', ' and ')}.")
 
 
 def below_check(session: Session, rollout: Rollout, argument: str, _now: datetime) -> CheckResult:

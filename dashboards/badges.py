@@ -134,6 +134,17 @@ STYLES = {
     "silent": BadgeStyle("Silent", Tone.BAD, "alarm"),
     "ready": BadgeStyle("Ready", Tone.GOOD, "check"),
     "failing": BadgeStyle("Failing", Tone.BAD, "alarm"),
+    # events of Stripe
+    "event.new": BadgeStyle("New", Tone.ACCENT, "dot"),
+    "event.claimed": BadgeStyle("Being applied", Tone.ACCENT, "play"),
+    "event.parked": BadgeStyle("Waits", Tone.CAUTION, "pause"),
+    "event.dead": BadgeStyle("Given up", Tone.BAD, "alarm"),
+    "event.applied": BadgeStyle("Applied", Tone.GOOD, "check"),
+    "event.superseded": BadgeStyle("Superseded", Tone.QUIET, "ring"),
+    "event.ignored": BadgeStyle("Not ours", Tone.QUIET, "ring"),
+    "event.refused": BadgeStyle("Refused", Tone.BAD, "lock"),
+    "spike": BadgeStyle("Jump", Tone.CAUTION, "alarm"),
+    "drop": BadgeStyle("Fall", Tone.CAUTION, "back"),
     # what became of a request
     "success": BadgeStyle("Done", Tone.GOOD, "check"),
     "refusal": BadgeStyle("Not possible now", Tone.BAD, "alarm"),

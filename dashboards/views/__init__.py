@@ -4,7 +4,9 @@ from dashboards.views import (
     account,
     alerts,
     audit,
+    billing,
     checklists,
+    connections,
     credit_books,
     explain,
     people,
@@ -14,6 +16,7 @@ from dashboards.views import (
     rollouts,
     session,
     system,
+    usage,
     users,
 )
 from dashboards.views.blueprint import init_app
@@ -22,7 +25,9 @@ __all__ = [
     "account",
     "alerts",
     "audit",
+    "billing",
     "checklists",
+    "connections",
     "credit_books",
     "explain",
     "init_app",
@@ -33,5 +38,6 @@ __all__ = [
     "rollouts",
     "session",
     "system",
+    "usage",
     "users",
 ]

@@ -43,6 +43,8 @@ BELONGS_TO = {
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
     ),
+    "pages.credits": ("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
+    "pages.system": ("pages.system", "pages.connections"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
 

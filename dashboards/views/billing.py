@@ -1,0 +1,59 @@
+"""Stripe's events on pages: the inbox by state, one event in full, and applying it once more."""
+
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from control_plane.platform.auth import authorization
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
+from credits_engine.billing.inbox import commands
+from credits_engine.billing.store.inbox import State
+from dashboards.view_models import billing as screens
+from dashboards.views.blueprint import bp, row_id
+
+REASON_CHARACTERS = 300
+
+
+@bp.get("/billing")
+@authorization.require_role("operator")
+def billing() -> ResponseReturnValue:
+    """Show the inbox, of one state or of all."""
+    asked = request.args.get("state", "")
+    state = State(asked) if asked in tuple(State) else None
+    before = request.args.get("before", type=row_id)
+    with read_only() as session:
+        screen = screens.read(session, state=state, before=before, now=datetime.now(UTC))
+    return render_template("billing.html", screen=screen, states=screens.STATES)
+
+
+@bp.get("/billing/<event_id>")
+@authorization.require_role("operator")
+def billing_event(event_id: str) -> ResponseReturnValue:
+    """Show one event with its body, which holds customers' data."""
+    with read_only() as session:
+        screen = screens.read_event(session, event_id, datetime.now(UTC))
+    if screen is None:
+        raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
+    return render_template("billing_event.html", screen=screen)
+
+
+@bp.post("/billing/<event_id>/replay")
+@authorization.require_role("operator")
+def replay_event(event_id: str) -> ResponseReturnValue:
+    """Apply an event once more."""
+    reason, now = request.form.get("reason", "").strip()[:REASON_CHARACTERS], datetime.now(UTC)
+    try:
+        _require(reason)
+        with transaction() as session:
+            commands.replay(session, event_id, now=now, actor=authorization.actor(), reason=reason)
+        flash("It is applied once more within seconds.", "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.billing_event", event_id=event_id), 303)
+
+
+def _require(reason: str) -> None:
+    if not reason:
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")

@@ -1,0 +1,80 @@
+"""Stripe's events on pages: what waits, why, and applying one that was given up once more."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.platform.auth import audit
+from credits_engine.billing.inbox import webhook
+from credits_engine.billing.store import inbox
+from credits_engine.billing.store.inbox import State
+from dashboards.badges import STYLES
+from tests.dashboards.browsing import changing, looking, words
+
+SignIn = Callable[[str], FlaskClient]
+HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+
+
+def event(number: int) -> bytes:
+    document = {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": "invoice.paid",
+        "api_version": "2025-03-31.basil",
+        "created": 1_700_000_000 + number,
+        "livemode": False,
+        "data": {"object": {"id": f"in_{number}", "object": "invoice", "customer": "cus_<b>1</b>"}},
+    }
+    return json.dumps(document).encode()
+
+
+@pytest.fixture(autouse=True)
+def delivered(app: Flask) -> None:
+    now = datetime.now(UTC)
+    with changing(app) as session:
+        inbox.add_delivery(session, [webhook.parse(event(number), now) for number in range(60)])
+
+
+def test_the_inbox_is_listed_in_pages_and_by_state(sign_in: SignIn) -> None:
+    olga = sign_in("olga")
+    first = olga.get("/billing").text
+    assert first.count("/billing/evt_") == 50
+    assert "cus_&lt;b&gt;1&lt;/b&gt;" in first
+    assert "Older events" in words(first)
+    assert "Stripe has sent nothing that is dead." in words(olga.get("/billing?state=dead").text)
+    assert olga.get("/billing?state=no-such&before=x").text.count("/billing/evt_") == 50
+
+
+def test_an_event_is_shown_in_full_and_applied_once_more_with_a_reason(app: Flask, sign_in: SignIn) -> None:
+    olga = sign_in("olga")
+    page = olga.get("/billing/evt_7").text
+    assert "invoice.paid" in words(page)
+    assert "in_7" in page
+    refused = olga.post("/billing/evt_7/replay", data={"reason": " "}, headers=HEADERS, follow_redirects=True)
+    assert "a reason is required" in words(refused.text)
+    data = {"reason": "Stripe was repaired."}
+    done = olga.post("/billing/evt_7/replay", data=data, headers=HEADERS, follow_redirects=True)
+    assert "It is applied once more within seconds." in words(done.text)
+    assert "Replay ordered: Stripe was repaired." in words(done.text)
+    with looking(app) as session:
+        (entry,) = audit.latest(session, subject="stripe:evt_7")
+    assert (entry.action, entry.actor) == ("billing.replay", "olga")
+
+
+def test_an_event_that_is_not_there_is_said(sign_in: SignIn) -> None:
+    assert sign_in("olga").get("/billing/evt_none", headers=HEADERS).status_code == 404
+
+
+def test_a_body_is_for_operators(sign_in: SignIn) -> None:
+    victor = sign_in("victor")
+    assert victor.get("/billing", headers=HEADERS).status_code == 403
+    assert victor.get("/billing/evt_1", headers=HEADERS).status_code == 403
+    assert victor.post("/billing/evt_1/replay", data={"reason": "x"}, headers=HEADERS).status_code == 403
+
+
+def test_every_state_has_a_face() -> None:
+    assert {f"event.{state.value}" for state in State} <= set(STYLES)
