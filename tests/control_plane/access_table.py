@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
-viewer    billing.findings_view checklists.index pages.checklists
+viewer    billing.findings_view checklists.index pages.checklists pages.connections pages.plan
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
 viewer    plans.schema plans.show plans.templates plans.version plans.versions rollouts.approvals_view
@@ -13,11 +13,12 @@ viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_seco
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
 viewer    pages.explain pages.live_alerts pages.live_rollout pages.live_rollouts pages.rollout pages.rollouts
 viewer    pages.system pages.users rollouts.history rollouts.index rollouts.show
-operator  plans.preview_view rollouts.approve
+operator  plans.preview_view rollouts.approve pages.billing pages.billing_event pages.replay_event
 operator  checklists.sign checklists.withdraw pages.sign_item
 operator  alert_overrides.end billing.event_view billing.replay_all_view billing.replay_view definitions.switch
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
+owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
 owner     billing.apply_view billing.dismiss_view billing.merge_view
 owner     alert_overrides.grant billing.link_view billing.reconcile_view credits_admin.adjust_view

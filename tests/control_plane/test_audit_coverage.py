@@ -109,6 +109,10 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "credits_remediation.approve": "tests/credits_engine/remediation/test_remediation.py",
     "pages.approve_corrections": "tests/credits_engine/remediation/test_remediation.py",
     **dict.fromkeys(
+        ("pages.create_rollout", "pages.edit_plan", "pages.restore_plan"), "tests/dashboards/views/test_plans.py"
+    ),
+    "pages.replay_event": "tests/dashboards/views/test_billing.py",
+    **dict.fromkeys(
         ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
     ),
     **dict.fromkeys(

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from control_plane import rollouts
 from control_plane.phases import FLAG, Rollout
 from control_plane.plans import document
+from control_plane.platform.auth import audit
 from tests.dashboards.browsing import looking, words
 
 SignIn = Callable[[str], FlaskClient]
@@ -77,6 +78,8 @@ def test_a_plan_is_edited_with_a_reason_and_an_earlier_one_restored(
     assert "Version 1 is the plan again." in words(restored.text)
     with looking(app) as session:
         assert rollouts.find(session, FLAG).plan == planned.plan
+        changes = [(entry.actor, entry.action) for entry in audit.latest(session, subject=f"rollout:{FLAG}")]
+    assert changes[:2] == [("alice", "rollout.edit_plan")] * 2
 
 
 def test_somebody_who_was_faster_is_said(sign_in: SignIn, planned: Rollout) -> None:
