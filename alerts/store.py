@@ -16,7 +16,7 @@ from alerts.analysis.bursts import Bursts, bursts_from_json, bursts_to_json
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
-from alerts.analysis.verdicts import Verdict
+from alerts.analysis.verdicts import GRAVITY, Status, Verdict
 from alerts.models import AlertState
 from control_plane.phases import RolloutState
 from control_plane.platform.db.database import execute_core, per_dialect
@@ -106,6 +106,19 @@ def latest_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verdic
         .order_by(AlertState.alert)
     )
     return [verdicts.from_json(row) for row in rows if row]
+
+
+def alarms(session: Session) -> dict[tuple[str, int], tuple[str, Status]]:
+    """Return the gravest alarm of each flag and attempt, in one query; nothing where all is quiet."""
+    status = AlertState.verdict["status"].as_string()
+    graver = [each.value for each in Status if each not in (Status.OK, Status.INSUFFICIENT)]
+    query = select(AlertState.flag, AlertState.attempt, AlertState.alert, status).where(status.in_(graver))
+    found: dict[tuple[str, int], tuple[str, Status]] = {}
+    for flag, attempt, alert, word in session.execute(query):
+        known = found.get((flag, attempt))
+        if known is None or GRAVITY[Status(word)] > GRAVITY[known[1]]:
+            found[flag, attempt] = alert, Status(word)
+    return found
 
 
 def rollback_causes(session: Session, flag: str) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ STYLES = {
     "held": BadgeStyle("Held", Tone.CAUTION, "pause"),
     "rolled_back": BadgeStyle("Rolled back", Tone.BAD, "back"),
     "complete": BadgeStyle("Complete", Tone.GOOD, "check"),
+    "archived": BadgeStyle("Archived", Tone.QUIET, "lock"),
     # its phases and steps
     "done": BadgeStyle("Done", Tone.GOOD, "check"),
     "current": BadgeStyle("Now", Tone.ACCENT, "dot"),

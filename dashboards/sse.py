@@ -109,7 +109,7 @@ def _updates(render: Render, role: str, revision: int, sent: dict[str, str]) -> 
         return now, render(now)
 
     # Those who see the same address in the same role see the same: it is read and rendered once for all of them.
-    at, regions = streams().shared.get((request.path, role), revision, age_seconds=TICK_SECONDS / 2, make=make)
+    at, regions = streams().shared.get((request.full_path, role), revision, age_seconds=TICK_SECONDS / 2, make=make)
     for name, html in regions.items():
         # Only what changed is sent again; the browser keeps the rest, and with it the reader's place and focus.
         content = etag(html)

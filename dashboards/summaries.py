@@ -76,15 +76,21 @@ def step_back_label(rollout: Rollout) -> str | None:
 
 
 def status_sentence(
-    rollout: Rollout, gates: Sequence[GateResult], now: datetime, migration: Migration = CREDITS
+    rollout: Rollout,
+    gates: Sequence[GateResult],
+    now: datetime,
+    migration: Migration = CREDITS,
+    *,
+    gates_known: bool = True,
 ) -> str:
-    """Describe the state of the rollout in one or two sentences."""
+    """Describe the state of the rollout in one or two sentences; without its gates where nobody asked them."""
     here = reach(rollout.plan, rollout.position)
     why = sentence_case(first_sentence(sentence(rollout.state_reason)))
     lasted = duration(now - rollout.state_changed_at)
     match rollout.state:
         case RolloutState.RUNNING:
-            return f"{_capital(here)} for {duration(now - rollout.entered_at)}. {gates_sentence(gates)}"
+            lasts = f"{_capital(here)} for {duration(now - rollout.entered_at)}."
+            return f"{lasts} {gates_sentence(gates)}" if gates_known else lasts
         case RolloutState.HELD:
             holder = "the guard" if rollout.held_by_guard else "a person"
             return f"Held by {holder} at {here} for {lasted}: {why}"

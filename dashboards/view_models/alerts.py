@@ -15,7 +15,7 @@ from alerts.guard import applicable
 from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
 from alerts.overrides.approval import ASKED_FOR
-from alerts.overrides.store import Override, PendingOverride, active, pending
+from alerts.overrides.store import Override, PendingOverride, active, pending, unexpired
 from control_plane import store
 from control_plane.phases import Rollout
 from control_plane.platform.auth import audit
@@ -136,12 +136,10 @@ def _notices(session: Session) -> tuple[NoticeView, ...]:
 
 def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:
     """Every alert that may only notify now."""
-    rollouts = store.load_all(session)
-    return tuple(
-        override
-        for rollout in rollouts
-        for override in active(session, rollout.flag, attempt=rollout.attempt, now=now).values()
-    )
+    found = unexpired(session, now=now)
+    attempts = {rollout.flag: rollout.attempt for rollout in store.load_all(session)} if found else {}
+    newest = {(each.flag, each.alert): each for each in found if attempts.get(each.flag) == each.attempt}
+    return tuple(newest.values())
 
 
 def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float) -> AlertScreen | None:

@@ -1,17 +1,19 @@
 """The list of rollouts: what needs attention comes first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from alerts import store as alert_store
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.guard import applicable
-from control_plane import rollouts, store
+from control_plane import listing, rollouts, store
 from control_plane.experiments.registry import names_of
 from control_plane.gates import GateResult, GateStatus
+from control_plane.listing import Query
 from control_plane.phases import Rollout, RolloutState
 from control_plane.platform.auth import audit
 from dashboards import summaries
@@ -21,6 +23,8 @@ from dashboards.view_models.audit_entry import EntryView
 from dashboards.view_models.guard import GuardView
 
 SEVERITY = list(Status)
+CARDS_MAX, ROWS_MAX = 6, 50
+"""With more than six flags the list is a table: a card of each takes six queries for its gates, and a screen."""
 CHANGE, ENTRIES_READ = "rollout.", 20
 """What is said of a rollout besides, as a report on its damage, is no change of it."""
 
@@ -48,19 +52,61 @@ class RolloutLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutRow:
+    """One rollout of many, by what is stored of it: no gate is asked."""
+
+    rollout: Rollout
+    sentence: str
+    alarm: tuple[str, Status] | None
+
+    @property
+    def urgency(self) -> tuple[bool, bool, str]:
+        """Sorts ascending: stopped or alarmed, held, then by name."""
+        stopped = self.rollout.latched or self.alarm is not None
+        return not stopped, self.rollout.state is not RolloutState.HELD, self.rollout.flag
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutsScreen:
-    """Every rollout, as of `now`."""
+    """Every rollout, as of `now`: few of them as cards, more as a table, a page at a time."""
 
     now: datetime
     guard: GuardView
     lines: tuple[RolloutLine, ...]
+    rows: tuple[RolloutRow, ...]
+    wanted: Query
+    page: int
+    pages: int
+    total: int
+
+    @property
+    def searched(self) -> bool:
+        """Return whether only some of the rollouts were asked for."""
+        return bool(self.wanted.q or self.wanted.tag or self.wanted.state)
 
 
-def read(session: Session, *, now: datetime, lease_seconds: float) -> RolloutsScreen:
+def read(
+    session: Session, wanted: Query | None = None, *, page: int = 1, now: datetime, lease_seconds: float
+) -> RolloutsScreen:
     """The list, the urgent first."""
-    lines = [_line(session, rollout, now) for rollout in store.load_all(session)]
+    wanted = wanted or Query()
+    everything = store.load_all(session)
+    found, _ = listing.page(everything, wanted)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
-    return RolloutsScreen(now, watching, tuple(sorted(lines, key=lambda line: line.urgency)))
+    if len(everything) <= CARDS_MAX:
+        lines = sorted((_line(session, rollout, now) for rollout in found), key=lambda line: line.urgency)
+        return RolloutsScreen(now, watching, tuple(lines), (), wanted, 1, 1, len(found))
+    alarms = alert_store.alarms(session)
+    rows = sorted((_row(rollout, alarms, now) for rollout in found), key=lambda row: row.urgency)
+    pages = max(1, -(-len(rows) // ROWS_MAX))
+    page = min(max(page, 1), pages)
+    shown = rows[(page - 1) * ROWS_MAX : page * ROWS_MAX]
+    return RolloutsScreen(now, watching, (), tuple(shown), wanted, page, pages, len(rows))
+
+
+def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime) -> RolloutRow:
+    sentence = summaries.status_sentence(rollout, (), now, names_of(rollout.flag), gates_known=False)
+    return RolloutRow(rollout, sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
 def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:

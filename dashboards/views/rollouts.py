@@ -1,10 +1,12 @@
 """The list of rollouts, which is the front page."""
 
 from datetime import UTC, datetime
+from functools import partial
 
-from flask import render_template
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.listing import ListedState, Query
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
@@ -12,28 +14,39 @@ from dashboards import sse
 from dashboards.fragments import Fragments, rollouts_fragments
 from dashboards.view_models import rollouts as screens
 from dashboards.view_models.rollouts import RolloutsScreen
-from dashboards.views.blueprint import bp
+from dashboards.views.blueprint import bp, row_id
 
 
 @bp.get("/")
 @authorization.require_role("viewer")
 def rollouts() -> ResponseReturnValue:
     """Every rollout, the urgent first."""
-    screen = _screen(datetime.now(UTC))
-    return render_template("rollouts.html", screen=screen, regions=rollouts_fragments(screen))
+    screen = _screen(_wanted(), _page(), datetime.now(UTC))
+    return render_template("rollouts.html", screen=screen, regions=rollouts_fragments(screen), states=list(ListedState))
 
 
 @bp.get("/live/rollouts")
 @authorization.require_role("viewer")
 def live_rollouts() -> ResponseReturnValue:
     """Stream the page as it changes."""
-    return sse.stream(_regions)
+    return sse.stream(partial(_regions, _wanted(), _page()))
 
 
-def _regions(now: datetime) -> Fragments:
-    return rollouts_fragments(_screen(now))
+def _regions(wanted: Query, page: int, now: datetime) -> Fragments:
+    return rollouts_fragments(_screen(wanted, page, now))
 
 
-def _screen(now: datetime) -> RolloutsScreen:
+def _screen(wanted: Query, page: int, now: datetime) -> RolloutsScreen:
+    lease_seconds = settings.current().guard_lease_seconds
     with read_only() as session:
-        return screens.read(session, now=now, lease_seconds=settings.current().guard_lease_seconds)
+        return screens.read(session, wanted, page=page, now=now, lease_seconds=lease_seconds)
+
+
+def _wanted() -> Query:
+    asked = request.args
+    state = ListedState(asked["state"]) if asked.get("state") in tuple(ListedState) else None
+    return Query(q=asked.get("q", "")[:200], tag=asked.get("tag", "")[:100], state=state)
+
+
+def _page() -> int:
+    return request.args.get("page", 1, type=row_id)

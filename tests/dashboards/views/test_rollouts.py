@@ -1,6 +1,7 @@
 """The list of rollouts: what needs attention first, and a way to start when there is nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.phases import FLAG, Rollout, default_plan
 from dashboards.view_models import rollouts as screens
 from tests.dashboards.browsing import changing, looking, words
+from tests.statements import noted
 
 SignIn = Callable[[str], FlaskClient]
 
@@ -45,3 +47,42 @@ def test_rolling_back_is_one_click_away_for_those_who_may(sign_in: SignIn, plann
     address = f'href="/rollouts/{FLAG}/rollback"'
     assert address in sign_in("olga").get("/").get_data(as_text=True)
     assert address not in sign_in("victor").get("/").get_data(as_text=True)
+
+
+@pytest.fixture
+def many(app: Flask) -> None:
+    """A hundred and twenty flags, one of them held and one tagged."""
+    now = datetime.now(UTC)
+    with changing(app) as session:
+        for number in range(120):
+            tags = ("search",) if number == 7 else ()
+            plan = replace(default_plan(now), tags=tags, owner=f"team-{number % 3}")
+            rollouts.plan(session, f"FLAG_{number:03}", plan, ChangeContext(now, "alice", "Planned."))
+        rollouts.hold(session, "FLAG_119", ChangeContext(now, "alice", "Weekend."))
+
+
+def test_many_rollouts_are_a_table_by_pages_the_urgent_first(sign_in: SignIn, many: None) -> None:
+    victor = sign_in("victor")
+    first = victor.get("/").text
+    assert first.count('<th scope="row">') == 50
+    assert words(first).index("FLAG_119") < words(first).index("FLAG_000")
+    assert "120 rollouts, page 1 of 3" in words(first)
+    last = victor.get("/?page=3").text
+    assert "FLAG_118" in last
+    assert "FLAG_118" in victor.get("/?page=999999").text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("q=flag_11", 10), ("tag=search", 1), ("state=held", 1), ("q=team-1", 40), ("q=no-such", 0)]
+)
+def test_many_rollouts_are_searched(sign_in: SignIn, many: None, query: str, found: int) -> None:
+    page = sign_in("victor").get(f"/?{query}").text
+    assert page.count('<th scope="row">') == found
+    assert (found == 0) == ("No rollout like that" in page)
+
+
+def test_a_list_of_many_takes_few_queries(app: Flask, sign_in: SignIn, many: None) -> None:
+    victor = sign_in("victor")
+    with app.app_context(), noted() as statements:
+        victor.get("/")
+    assert len(statements) <= 12, statements
