@@ -73,6 +73,8 @@ class AlertsScreen:
     guard: GuardView
     problem: str | None
     flags: tuple[tuple[Rollout, tuple[AlertView, ...]], ...]
+    unguarded: tuple[str, ...]
+    """Flags about which no alert is."""
     received: tuple[ReceivedView, ...]
     """What Alertmanager sent last, the newest first."""
     notices: tuple[NoticeView, ...]
@@ -98,11 +100,13 @@ class AlertScreen:
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
     """All alerts."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
-    flags = tuple(
-        (rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in store.load_all(session)
-    )
+    in_use = [rollout for rollout in store.load_all(session) if not rollout.archived]
+    guarded = [rollout for rollout in in_use if applicable(rules_file.current().rules, rollout.flag)]
+    flags = tuple((rollout, views(session, rollout, minutes, now=now, frame=CARD)) for rollout in guarded)
+    unguarded = tuple(rollout.flag for rollout in in_use if rollout not in guarded)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
-    return AlertsScreen(now, watching, rules_file.current().problem, flags, _received(session), _notices(session))
+    problem = rules_file.current().problem
+    return AlertsScreen(now, watching, problem, flags, unguarded, _received(session), _notices(session))
 
 
 def _received(session: Session) -> tuple[ReceivedView, ...]:
