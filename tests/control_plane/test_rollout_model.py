@@ -14,7 +14,14 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy.orm import Session
 
 from control_plane import approvals, archive, move_job, rollouts, store, transitions
@@ -38,6 +45,7 @@ HOUR = timedelta(hours=1)
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
 WORKDAYS = Calendar("Europe/Madrid", tuple(Weekday)[:5], time(9), time(17))
 NUMBERS = count(1)
+OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 EXPOSING = ("advance", "schedule", "rearm")
 
 
@@ -46,12 +54,10 @@ def phases(draw: st.DrawFn, number: int) -> Phase:
     """Any phase of a plan."""
     audience = draw(st.sampled_from((AudienceKind.ALLOWLIST, AudienceKind.NEW_SIGNUPS, AudienceKind.EVERYONE)))
     steps = (100,) if audience is AudienceKind.ALLOWLIST else tuple(draw(STEPS))
-    times = tuple(
-        (START + HOUR * each).replace(tzinfo=None)
-        for each in sorted(draw(st.sets(st.integers(1, 99), min_size=1, max_size=4)))
-    )
+    hours = draw(st.sets(st.integers(1, 99), min_size=1, max_size=4).map(sorted))
+    times = tuple((START + HOUR * each).replace(tzinfo=None) for each in hours)
     gates = PhaseGates(
-        calendar=draw(st.sampled_from((None, None, WORKDAYS))),
+        calendar=draw(st.sampled_from((None, None, None, WORKDAYS))),
         approvals=draw(st.sampled_from((None, None, Approvals(1), Approvals(2)))),
     )
     return Phase(
@@ -59,7 +65,7 @@ def phases(draw: st.DrawFn, number: int) -> Phase:
         title=audience,
         audience=audience,
         steps=steps,
-        soak=draw(st.sampled_from((timedelta(0), HOUR, 5 * HOUR))),
+        soak=draw(st.sampled_from((timedelta(0), timedelta(0), HOUR))),
         advance=draw(st.sampled_from((*AdvanceMode, Schedule(times, "UTC")))),
         gates=gates,
         unknown_may_be_approved=draw(st.booleans()),
@@ -91,20 +97,21 @@ class RolloutModel(RuleBasedStateMachine):
         self.author = author
         for app in self.workers:
             with app.app_context():
-                rollouts.ADVANCE_GATES.set(
-                    app, {"fake": lambda *_: GateResult("fake", self.status, "As the model says.")}
-                )
+                rollouts.ADVANCE_GATES.set(app, {"fake": self._gate})
                 rollouts.REARM_GATES.set(app, {})
         with self._session() as session:
             change = ChangeContext(self.now, author, "Planned.")
             while not isinstance(rollouts.plan(session, self.flag, plan, change, confirm_losing=True), Transition):
                 plan = replace(plan, phases=plan.phases[:-1])
 
-    @rule(hours=st.sampled_from((0.2, 1, 5, 24, 100)))
+    def _gate(self, *_: object) -> GateResult:
+        return GateResult("fake", self.status, "As the model says.")
+
+    @rule(hours=st.sampled_from((0.1, 0.2, 1, 5, 24, 100)))
     def time_goes_on(self, hours: float) -> None:
         self.now += HOUR * hours
 
-    @rule(status=st.sampled_from(GateStatus))
+    @rule(status=st.sampled_from((*[GateStatus.OPEN] * 4, *GateStatus)))
     def gate_changes(self, status: GateStatus) -> None:
         self.status = status
 
@@ -141,8 +148,12 @@ class RolloutModel(RuleBasedStateMachine):
             if isinstance(advance, Schedule):
                 assert any(before.entered_at < each <= self.now for each in advance.instants())
 
-    @rule(who=PEOPLE)
-    def approve(self, who: str) -> None:
+    @rule(people=st.sampled_from((("alice",), ("bob",), ("alice", "bob", "carol"), ("alice", "bob", "carol"))))
+    def approve(self, people: tuple[str, ...]) -> None:
+        for who in people:
+            self._approve(who)
+
+    def _approve(self, who: str) -> None:
         with self._session() as session:
             found = rollouts.find(session, self.flag)
             change = ChangeContext(self.now, who, "Read it.")
@@ -152,10 +163,16 @@ class RolloutModel(RuleBasedStateMachine):
                 return
         self.approved.add(who)
 
-    @rule(
-        who=PEOPLE, action=st.sampled_from(("hold", "resume", "roll_back", "step_back", "rearm", "archive", "revive"))
-    )
+    @rule(who=PEOPLE, action=OFTEN)
     def person_acts(self, who: str, action: str) -> None:
+        self._act(who, action)
+
+    @precondition(lambda self: self.now.minute % 3 == 0)
+    @rule(who=PEOPLE, action=st.sampled_from(("roll_back", "roll_back", "archive")))
+    def person_ends_it(self, who: str, action: str) -> None:
+        self._act(who, action)
+
+    def _act(self, who: str, action: str) -> None:
         use_case: Callable[..., Decision] = getattr(archive if action in ("archive", "revive") else rollouts, action)
         versioned = action not in ("hold", "resume", "roll_back")
 
@@ -165,8 +182,15 @@ class RolloutModel(RuleBasedStateMachine):
 
         self._do(action, who, act)
 
-    @rule(is_candidates=st.booleans(), action=st.sampled_from(("hold", "resume", "breach", "breach")))
+    @rule(
+        is_candidates=st.sampled_from((True, True, True, False)), action=st.sampled_from(("hold", "resume", "breach"))
+    )
     def guard_acts(self, is_candidates: bool, action: str) -> None:
+        with self._session() as session:
+            steps_back = rollouts.find(session, self.flag).phase.on_breach is OnBreach.STEP_BACK
+        if action == "breach" and not steps_back and self.now.minute % 3:
+            return
+
         def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
             if action == "breach":
                 return rollouts.answer_breach(
