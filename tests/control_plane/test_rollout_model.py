@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -153,6 +152,15 @@ class RolloutModel(RuleBasedStateMachine):
         for who in people:
             self._approve(who)
 
+    @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
+    def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
+        """Once or twice: an approval is for one step, and nobody's own."""
+        for who in people[:approving]:
+            self._approve(who)
+        for _ in range(presses):
+            self.now += HOUR * 2
+            self.advance(who=people[0], approval="Sure.", behind=0)
+
     def _approve(self, who: str) -> None:
         with self._session() as session:
             found = rollouts.find(session, self.flag)
@@ -167,10 +175,10 @@ class RolloutModel(RuleBasedStateMachine):
     def person_acts(self, who: str, action: str) -> None:
         self._act(who, action)
 
-    @precondition(lambda self: self.now.minute % 3 == 0)
-    @rule(who=PEOPLE, action=st.sampled_from(("roll_back", "roll_back", "archive")))
-    def person_ends_it(self, who: str, action: str) -> None:
-        self._act(who, action)
+    @rule(who=PEOPLE, action=st.sampled_from(("roll_back", "archive")), seldom=st.integers(1, 4))
+    def person_ends_it(self, who: str, action: str, seldom: int) -> None:
+        if seldom == 1:
+            self._act(who, action)
 
     def _act(self, who: str, action: str) -> None:
         use_case: Callable[..., Decision] = getattr(archive if action in ("archive", "revive") else rollouts, action)
@@ -182,29 +190,36 @@ class RolloutModel(RuleBasedStateMachine):
 
         self._do(action, who, act)
 
-    @rule(
-        is_candidates=st.sampled_from((True, True, True, False)), action=st.sampled_from(("hold", "resume", "breach"))
-    )
-    def guard_acts(self, is_candidates: bool, action: str) -> None:
-        with self._session() as session:
-            steps_back = rollouts.find(session, self.flag).phase.on_breach is OnBreach.STEP_BACK
-        if action == "breach" and not steps_back and self.now.minute % 3:
-            return
-
-        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
-            if action == "breach":
-                return rollouts.answer_breach(
-                    session, self.flag, change, attempt=before.attempt, is_candidates=is_candidates
-                )
+    @rule(action=st.sampled_from(("hold", "resume")))
+    def guard_holds(self, action: str) -> None:
+        def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision:
             return getattr(rollouts, action)(session, self.flag, change)  # type: ignore[no-any-return]
 
-        before, after = self._do(action, "guard", act)
+        self._do(action, "guard", act)
+
+    @rule(is_candidates=st.sampled_from((True, True, True, False)), again_after=st.sampled_from((None, 0.1, 0.4, 2)))
+    def candidate_fails(self, is_candidates: bool, again_after: float | None) -> None:
+        """Where the guard may step back, and seldom where it may not, as that ends the attempt."""
+        with self._session() as session:
+            steps_back = rollouts.find(session, self.flag).phase.on_breach is OnBreach.STEP_BACK
+        if steps_back or again_after == 2:
+            self._breach(is_candidates=is_candidates)
+            if again_after:
+                self.now += HOUR * again_after
+                self._breach(is_candidates=is_candidates)
+
+    def _breach(self, *, is_candidates: bool) -> None:
+        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
+            attempt = before.attempt
+            return rollouts.answer_breach(session, self.flag, change, attempt=attempt, is_candidates=is_candidates)
+
+        before, after = self._do("breach", "guard", act)
         if after.attempt > before.attempt:
             assert is_candidates
             assert before.phase.on_breach is OnBreach.STEP_BACK
             pause = max(before.phase.soak, COOL_DOWN_MINIMUM)
             assert before.stepped_back_at is None or self.now - before.stepped_back_at >= pause
-        elif action == "breach" and not before.latched:
+        elif not before.latched:
             assert after.latched
 
     @rule(who=PEOPLE, plan=PLANS, confirm=st.booleans())
