@@ -81,6 +81,7 @@ STYLES = {
     "rollout.roll_back": BadgeStyle("Rolled back", Tone.BAD, "back"),
     "rollout.rearm": BadgeStyle("Re-armed", Tone.ACCENT, "forward"),
     "rollout.edit_plan": BadgeStyle("Plan changed", Tone.QUIET, "dot"),
+    "rollout.approve": BadgeStyle("Approved", Tone.ACCENT, "check"),
     "rollout.archive": BadgeStyle("Archived", Tone.QUIET, "lock"),
     "rollout.revive": BadgeStyle("Revived", Tone.ACCENT, "play"),
     "rollout.delete": BadgeStyle("Deleted", Tone.CAUTION, "alarm"),

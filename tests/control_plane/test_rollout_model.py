@@ -1,0 +1,343 @@
+"""A rollout under everything that may happen to it, in any order, held against what must always be so.
+
+Never past a gate that is not open; nobody exposed by anything but an advance or a re-arming; a latch ends only by
+re-arming, after its cool-down; a rollback is possible in every state, in one step; each change is one version.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from itertools import count
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy.orm import Session
+
+from control_plane import approvals, archive, move_job, rollouts, store, transitions
+from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.calendars import Calendar, Weekday
+from control_plane.change_context import ChangeContext
+from control_plane.gates import GateResult, GateStatus
+from control_plane.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
+from control_plane.phases import AudienceKind, Phase, Plan, Rollout, RolloutState, exposure
+from control_plane.plan_edits import environments_of
+from control_plane.plans import administration
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.settings import Settings
+from control_plane.transitions import COOL_DOWN_MINIMUM, Decision, Transition, cool_down_ends
+from tests.applications import application
+
+START = datetime(2026, 3, 26, 9, 30, tzinfo=UTC)  # a Thursday; the clocks of Madrid change on Sunday
+HOUR = timedelta(hours=1)
+PEOPLE = st.sampled_from(("alice", "bob", "carol"))
+WORKDAYS = Calendar("Europe/Madrid", tuple(Weekday)[:5], time(9), time(17))
+NUMBERS = count(1)
+OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
+EXPOSING = ("advance", "schedule", "rearm")
+
+
+@st.composite
+def phases(draw: st.DrawFn, number: int) -> Phase:
+    """Any phase of a plan."""
+    audience = draw(st.sampled_from((AudienceKind.ALLOWLIST, AudienceKind.NEW_SIGNUPS, AudienceKind.EVERYONE)))
+    steps = (100,) if audience is AudienceKind.ALLOWLIST else tuple(draw(STEPS))
+    hours = draw(st.sets(st.integers(1, 99), min_size=1, max_size=4).map(sorted))
+    times = tuple((START + HOUR * each).replace(tzinfo=None) for each in hours)
+    gates = PhaseGates(
+        calendar=draw(st.sampled_from((None, None, None, WORKDAYS))),
+        approvals=draw(st.sampled_from((None, None, Approvals(1), Approvals(2)))),
+    )
+    return Phase(
+        name=f"{audience}-{number}",
+        title=audience,
+        audience=audience,
+        steps=steps,
+        soak=draw(st.sampled_from((timedelta(0), timedelta(0), HOUR))),
+        advance=draw(st.sampled_from((*AdvanceMode, Schedule(times, "UTC")))),
+        gates=gates,
+        unknown_may_be_approved=draw(st.booleans()),
+        on_breach=draw(st.sampled_from(OnBreach)),
+    )
+
+
+STEPS = st.sets(st.sampled_from((1, 10, 25, 50, 100)), min_size=1, max_size=3).map(sorted)
+PLANS = st.tuples(phases(1), phases(2), phases(3), st.integers(1, 3), st.integers(-2, 2)).map(
+    lambda drawn: Plan(drawn[:3][: drawn[3]], START + timedelta(days=drawn[4]))
+)
+
+
+class RolloutModel(RuleBasedStateMachine):
+    """One flag of its own, two workers that act on it, and a clock that only goes on."""
+
+    workers: tuple[Flask, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flag, self.now = f"F{next(NUMBERS)}", START
+        self.status = GateStatus.OPEN
+        self.worker = 0
+        self.approved: set[str] = set()
+        self.author = ""
+
+    @initialize(plan=PLANS, author=PEOPLE)
+    def make(self, plan: Plan, author: str) -> None:
+        self.author = author
+        for app in self.workers:
+            with app.app_context():
+                rollouts.ADVANCE_GATES.set(app, {"fake": self._gate})
+                rollouts.REARM_GATES.set(app, {})
+        with self._session() as session:
+            change = ChangeContext(self.now, author, "Planned.")
+            while not isinstance(rollouts.plan(session, self.flag, plan, change, confirm_losing=True), Transition):
+                plan = replace(plan, phases=plan.phases[:-1])
+
+    def _gate(self, *_: object) -> GateResult:
+        return GateResult("fake", self.status, "As the model says.")
+
+    @rule(hours=st.sampled_from((0.1, 0.2, 1, 5, 24, 100)))
+    def time_goes_on(self, hours: float) -> None:
+        self.now += HOUR * hours
+
+    @rule(status=st.sampled_from((*[GateStatus.OPEN] * 4, *GateStatus)))
+    def gate_changes(self, status: GateStatus) -> None:
+        self.status = status
+
+    @rule()
+    def restart(self) -> None:
+        """Let the other worker go on, with new connections."""
+        self.worker = 1 - self.worker
+        with self.workers[self.worker].app_context():
+            db.engine.dispose()
+
+    @rule(who=PEOPLE, approval=st.sampled_from(("", "Sure.")), behind=st.sampled_from((0, 0, 0, 1)))
+    def advance(self, who: str, approval: str, behind: int) -> None:
+        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
+            version = before.version - behind
+            return rollouts.advance(
+                session, self.flag, change, expected_version=version, approval=approval, confirm_losing=True
+            )
+
+        before, after = self._do("advance", who, act)
+        if after != before:
+            assert not behind
+            self._gates_were_open(before, who, approval)
+
+    @rule()
+    def schedule_looks(self) -> None:
+        def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision | None:
+            return move_job.move(session, self.flag, change.now)
+
+        before, after = self._do("schedule", move_job.ACTOR, act)
+        if after != before:
+            self._gates_were_open(before, move_job.ACTOR, "")
+            advance = before.phase.advance
+            assert advance is not AdvanceMode.BY_HAND
+            if isinstance(advance, Schedule):
+                assert any(before.entered_at < each <= self.now for each in advance.instants())
+
+    @rule(people=st.sampled_from((("alice",), ("bob",), ("alice", "bob", "carol"), ("alice", "bob", "carol"))))
+    def approve(self, people: tuple[str, ...]) -> None:
+        for who in people:
+            self._approve(who)
+
+    @rule(people=st.permutations(("alice", "bob", "carol")), approving=st.integers(1, 3), presses=st.integers(1, 2))
+    def approve_and_press(self, people: list[str], approving: int, presses: int) -> None:
+        """Once or twice: an approval is for one step, and nobody's own."""
+        for who in people[:approving]:
+            self._approve(who)
+        for _ in range(presses):
+            self.now += HOUR * 2
+            self.advance(who=people[0], approval="Sure.", behind=0)
+
+    def _approve(self, who: str) -> None:
+        with self._session() as session:
+            found = rollouts.find(session, self.flag)
+            change = ChangeContext(self.now, who, "Read it.")
+            try:
+                approvals.approve(session, found, change, role="owner", expected_version=found.version)
+            except Problem:
+                return
+        self.approved.add(who)
+
+    @rule(who=PEOPLE, action=OFTEN)
+    def person_acts(self, who: str, action: str) -> None:
+        self._act(who, action)
+
+    @rule(who=PEOPLE, action=st.sampled_from(("roll_back", "archive")), seldom=st.integers(1, 4))
+    def person_ends_it(self, who: str, action: str, seldom: int) -> None:
+        if seldom == 1:
+            self._act(who, action)
+
+    def _act(self, who: str, action: str) -> None:
+        use_case: Callable[..., Decision] = getattr(archive if action in ("archive", "revive") else rollouts, action)
+        versioned = action not in ("hold", "resume", "roll_back")
+
+        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
+            options = {"expected_version": before.version} if versioned else {}
+            return use_case(session, self.flag, change, **options)
+
+        self._do(action, who, act)
+
+    @rule(action=st.sampled_from(("hold", "resume")))
+    def guard_holds(self, action: str) -> None:
+        def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision:
+            return getattr(rollouts, action)(session, self.flag, change)  # type: ignore[no-any-return]
+
+        self._do(action, "guard", act)
+
+    @rule(is_candidates=st.sampled_from((True, True, True, False)), again_after=st.sampled_from((None, 0.1, 0.4, 2)))
+    def candidate_fails(self, is_candidates: bool, again_after: float | None) -> None:
+        """Where the guard may step back, and seldom where it may not, as that ends the attempt."""
+        with self._session() as session:
+            steps_back = rollouts.find(session, self.flag).phase.on_breach is OnBreach.STEP_BACK
+        if steps_back or again_after == 2:
+            self._breach(is_candidates=is_candidates)
+            if again_after:
+                self.now += HOUR * again_after
+                self._breach(is_candidates=is_candidates)
+
+    def _breach(self, *, is_candidates: bool) -> None:
+        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
+            attempt = before.attempt
+            return rollouts.answer_breach(session, self.flag, change, attempt=attempt, is_candidates=is_candidates)
+
+        before, after = self._do("breach", "guard", act)
+        if after.attempt > before.attempt:
+            assert is_candidates
+            assert before.phase.on_breach is OnBreach.STEP_BACK
+            pause = max(before.phase.soak, COOL_DOWN_MINIMUM)
+            assert before.stepped_back_at is None or self.now - before.stepped_back_at >= pause
+        elif not before.latched:
+            assert after.latched
+
+    @rule(who=PEOPLE, plan=PLANS, confirm=st.booleans())
+    def edit(self, who: str, plan: Plan, confirm: bool) -> None:
+        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision:
+            return administration.edit(
+                session, self.flag, plan, change, expected_version=before.version, confirm_losing=confirm
+            )
+
+        self._edit(who, act)
+
+    @rule(who=PEOPLE, number=st.integers(1, 4))
+    def restore(self, who: str, number: int) -> None:
+        def act(session: Session, before: Rollout, change: ChangeContext) -> Decision | None:
+            try:
+                return administration.restore(
+                    session, self.flag, number, change, expected_version=before.version, confirm_losing=True
+                )
+            except Problem:
+                return None
+
+        self._edit(who, act)
+
+    @invariant()
+    def a_rollback_is_one_step_away(self) -> None:
+        with self._session() as session:
+            found = store.load(session, self.flag)
+        if found and not found.latched:
+            decision = transitions.decide_rollback(found, now=self.now, reason="Now.")
+            assert isinstance(decision, Transition)
+            assert all(exposure(decision.after, each).empty for each in environments_of(found.plan))
+
+    def _edit(self, who: str, act: Callable[[Session, Rollout, ChangeContext], Decision | None]) -> None:
+        _, after = self._do("edit", who, act)
+        with self._session() as session:
+            version = store.plan_version(session, self.flag, after.plan_version)
+        assert version is not None
+        assert version.plan == after.plan
+        self.author = version.actor
+
+    def _do(
+        self, action: str, who: str, act: Callable[[Session, Rollout, ChangeContext], Decision | None]
+    ) -> tuple[Rollout, Rollout]:
+        with self._session() as session:
+            before = rollouts.find(session, self.flag)
+            act(session, before, ChangeContext(self.now, who, "Because.", {} if who == "guard" else None))
+            after = rollouts.find(session, self.flag)
+        self._compare(action, before, after)
+        if (after.plan_version, after.entered_at) != (before.plan_version, before.entered_at):
+            self.approved_before, self.approved = self.approved, set()
+        else:
+            self.approved_before = self.approved
+        return before, after
+
+    def _compare(self, action: str, before: Rollout, after: Rollout) -> None:
+        assert after.version - before.version == (after != before)
+        if action not in EXPOSING:
+            assert self._gained(before, after) == []
+        if before.latched and not after.latched:
+            assert action == "rearm"
+            assert self.now >= cool_down_ends(before)
+            assert not before.archived
+        if after.latched:
+            assert all(exposure(after, each).empty for each in environments_of(after.plan))
+
+    def _gained(self, before: Rollout, after: Rollout) -> list[str]:
+        return [
+            cohort.gained
+            for environment in environments_of(before.plan, after.plan)
+            for cohort in cohorts_between(
+                exposure(before, environment),
+                exposure(after, environment),
+                cutover_of_smaller=before.plan.new_signups_after,
+                cutover_of_larger=after.plan.new_signups_after,
+            )
+        ]
+
+    def _gates_were_open(self, before: Rollout, who: str, approval: str) -> None:
+        phase = before.phase
+        assert before.state is RolloutState.RUNNING
+        assert self.now - before.entered_at >= phase.soak
+        assert self.status is GateStatus.OPEN or (
+            self.status is GateStatus.UNKNOWN and approval and phase.unknown_may_be_approved
+        )
+        if phase.gates.calendar:
+            assert phase.gates.calendar.objection(self.now) is None
+        if phase.gates.approvals:
+            assert len(self.approved_before - {who, self.author}) >= phase.gates.approvals.quorum
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self.workers[self.worker].app_context(), transaction() as session:
+            yield session
+
+
+@pytest.fixture
+def model(settings: Settings, app: Flask) -> Iterator[type[RolloutModel]]:
+    """The model on a database with two workers; afterwards the audit trail is as it was written."""
+    with application(settings) as other:
+
+        class Model(RolloutModel):
+            workers = (app, other)
+
+        yield Model
+        with app.app_context(), read_only() as session:
+            assert audit.verify(session).intact
+
+
+def run(model: type[RolloutModel], runs: int, steps: int) -> None:
+    unhurried = settings(max_examples=runs, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(model, settings=unhurried)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.database("sqlite")
+def test_whatever_happens_to_a_rollout_the_promises_hold(model: type[RolloutModel]) -> None:
+    run(model, runs=30, steps=30)
+
+
+@pytest.mark.long
+def test_whatever_happens_to_a_rollout_for_long_the_promises_hold(model: type[RolloutModel]) -> None:
+    run(model, runs=500, steps=60)
