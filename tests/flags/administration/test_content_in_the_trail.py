@@ -1,4 +1,4 @@
-"""What changed about a flag stands in the audit trail: its whole definition, before and after, whichever way it came."""
+"""What changed about a flag stands in the audit trail: its whole definition, before and after, however it came."""
 
 from datetime import datetime
 from typing import Any
