@@ -9,7 +9,7 @@ from control_plane import api, audit_api, http_checks, migrations, move_job, peo
 from control_plane.checklists import application as checklists
 from control_plane.plans import api as plans_api
 from control_plane.platform import problems
-from control_plane.platform.auth import accounts, audit_anchors, audit_check, authorization, sign_in_failures
+from control_plane.platform.auth import accounts, audit_anchors, audit_check, authorization, oidc, sign_in_failures
 from control_plane.platform.db import database, pooler
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http import compression, health, openapi, proxies, url_converters
@@ -31,6 +31,7 @@ PLATFORM = (
     audit_anchors,
     audit_check,
     sign_in_failures,
+    oidc,
     openapi,
     compression,
     pooler,

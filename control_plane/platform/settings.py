@@ -3,14 +3,17 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from control_plane.platform import secret_values
+from control_plane.platform import provider_settings, secret_values
 from control_plane.platform.extensions import AppState
+from control_plane.platform.group_roles import GroupRoles
+from control_plane.platform.provider_settings import ProviderSettingsError
 from control_plane.platform.secret_values import SecretError
 
 SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False, "": None}
@@ -55,6 +58,16 @@ class Settings:
     """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
     session_idle_minutes: int = 120
     """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
+    oidc_issuer: str = ""
+    """`OIDC_ISSUER`: the identity provider by which people may sign in too, like https://login.example.com."""
+    oidc_client_id: str = ""
+    """`OIDC_CLIENT_ID`: how that provider knows this program."""
+    oidc_client_secret: str = ""
+    """`OIDC_CLIENT_SECRET`: what proves that to it; `OIDC_CLIENT_SECRET_FILE` names a file that holds it."""
+    oidc_groups_claim: str = "groups"
+    """`OIDC_GROUPS_CLAIM`: the claim that lists the groups of a person."""
+    oidc_roles: GroupRoles = field(default_factory=dict)
+    """`OIDC_ROLES`: what a group gives, as group=role or group=role:flag:environment, comma separated."""
     token_days_max: int = 0
     """`TOKEN_DAYS_MAX`: how many days a new token may last at most; 0 lets it last until it is revoked."""
     request_body_seconds: int = 20
@@ -135,6 +148,7 @@ class Settings:
             threads=_integer(env, "THREADS", 128, range(4, 4097)),
             streams=_integer(env, "STREAMS", 500, range(1, 4097)),
             session_idle_minutes=_integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
+            **_oidc(env),
             token_days_max=_integer(env, "TOKEN_DAYS_MAX", 0, range(3651)),
             request_body_seconds=_integer(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
             trusted_proxies=_integer(env, "TRUSTED_PROXIES", 0, range(11)),
@@ -243,6 +257,13 @@ def _anchor(value: str) -> str:
     if value != "log" and not ANCHOR.fullmatch(value):
         raise SettingsError(f"AUDIT_ANCHORS has {value!r}; write log, file:/a/path or an https:// address.")
     return value
+
+
+def _oidc(env: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return provider_settings.read(env, _web_address(env, "OIDC_ISSUER"))
+    except ProviderSettingsError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _secret_key(env: Mapping[str, str], instance_dir: Path) -> str:

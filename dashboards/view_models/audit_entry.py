@@ -1,5 +1,6 @@
 """The audit trail as people read it, and what it says of the way a rollout came."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,10 +75,16 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
     left, right = _children(before), _children(after)
     if not left and not right:
         if before != after:
-            yield FieldChange(plain(" ".join(path)), _format(path[-1], before), _format(path[-1], after))
+            shown = _format if len(path) == 1 else _content
+            yield FieldChange(plain(" ".join(path)), shown(path[-1], before), shown(path[-1], after))
         return
     for name in [*right, *(name for name in left if name not in right)]:
         yield from _differences((*path, name), left.get(name), right.get(name))
+
+
+def _content(_name: str, value: object) -> str:
+    """A value of a definition or a plan as it stands there: the names of flags keep their underscores."""
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)[:CHARACTERS_MAX].strip('"')
 
 
 def _children(value: object) -> Mapping[str, object]:

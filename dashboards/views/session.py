@@ -3,13 +3,16 @@
 from datetime import UTC, datetime
 
 from flask import Response, redirect, render_template, request, url_for
+from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as AnyResponse
 
-from control_plane.platform.auth import authorization
+from control_plane.platform.auth import authorization, oidc
 from control_plane.platform.problems import Problem
 from dashboards.views.blueprint import THEME_COOKIE, THEMES, bp
 
+NEXT = "next"
+"""In the cookie, the page that was wanted before the provider was asked."""
 YEAR_SECONDS = 31_536_000
 
 
@@ -53,11 +56,39 @@ def confirm() -> ResponseReturnValue:
     return redirect(target, 303)
 
 
+@bp.get("/sign-in/provider")
+def go_to_provider() -> AnyResponse:
+    """Let the identity provider say who this is."""
+    response = oidc.send_to_provider(url_for("pages.come_from_provider", _external=True))
+    cookie[NEXT] = authorization.local_path(request.args.get("next"))
+    return response
+
+
+@bp.get("/sign-in/provider/done")
+def come_from_provider() -> ResponseReturnValue:
+    """Start the session of whoever the identity provider says this is, or say why not."""
+    target = authorization.local_path(cookie.get(NEXT))
+    try:
+        oidc.finish(now=datetime.now(UTC))
+    except Problem as problem:
+        return _form(target, refusal=problem.detail), problem.status, problem.headers
+    return redirect(target, 303)
+
+
+@bp.get("/sign-out/provider")
+def leave_provider() -> AnyResponse:
+    """Sign out of the identity provider as well: otherwise its next sign-in asks for nothing."""
+    back = url_for("pages.sign_in_page", _external=True)
+    return redirect(oidc.sign_out_address(back) or back, 303)
+
+
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """End the session of this browser."""
+    by_provider = bool(cookie.get(oidc.USED))
     authorization.sign_out()
-    return redirect(url_for("pages.sign_in_page"), 303)
+    # Not sent there at once: browsers let no form lead to another site under our policy.
+    return redirect(url_for("pages.sign_in_page", left="provider" if by_provider else None), 303)
 
 
 @bp.post("/theme")
@@ -79,6 +110,7 @@ def _code_form(target: str, *, refusal: str = "") -> Response:
 
 
 def _form(target: str, *, username: str = "", refusal: str = "") -> Response:
-    page = Response(render_template("sign_in.html", next=target, username=username, refusal=refusal))
+    words = {"next": target, "username": username, "refusal": refusal}
+    page = Response(render_template("sign_in.html", **words, provider=oidc.is_configured()))
     page.headers["Cache-Control"] = "no-store"
     return page

@@ -76,7 +76,7 @@ def import_definitions(
     except MalformedEvent as malformed:
         raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
     taken = _canonical(raw, session)
-    before = _by_name(session, environment)
+    before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if replace:
         store.clear(session, environment)
     _check_room(session, environment, taken.features)
@@ -89,7 +89,11 @@ def import_definitions(
         {"flags": len(before)},
         {"flags": len(taken.features), "replaced_all": replace},
     )
-    audit.record_each(session, change, [entry, *_content_changes(environment, before, after)])
+    changes = [
+        *_content_changes("segment", environment, segments_before, _segments_by_id(session, environment)),
+        *_content_changes("flag", environment, before, after),
+    ]
+    audit.record_each(session, change, [entry, *changes])
     change_feed.publish(session, FLAG, environment, now=change.now)
     return taken
 
@@ -136,12 +140,18 @@ def _by_name(session: Session, environment: str) -> dict[str, Wire]:
     return {wire["name"]: wire for wire in store.definitions(session, environment)}
 
 
-def _content_changes(environment: str, before: Mapping[str, Wire], after: Mapping[str, Wire]) -> list[Subject]:
-    """Return an entry for each flag whose definition differs, with all of it before and after."""
+def _segments_by_id(session: Session, environment: str) -> dict[str, Wire]:
+    return {str(wire["id"]): wire for wire in store.segments(session, environment)}
+
+
+def _content_changes(
+    kind: str, environment: str, before: Mapping[str, Wire], after: Mapping[str, Wire]
+) -> list[Subject]:
+    """Return an entry for each flag or segment that differs, with all of it before and after."""
     return [
         Subject(
-            f"flag.{'update' if name in before and name in after else 'create' if name in after else 'delete'}",
-            f"flag:{name}",
+            f"{kind}.{'update' if name in before and name in after else 'create' if name in after else 'delete'}",
+            f"{kind}:{name}",
             {environment: before[name]} if name in before else None,
             {environment: after[name]} if name in after else None,
         )

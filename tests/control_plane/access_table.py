@@ -72,6 +72,7 @@ tests/control_plane/platform/http/test_health.py     health.metrics
 OPEN_TABLE = """
 open  credits.config_view credits_card.static edge_api.validate_view frontend_api.preflight_view health.alive
 open  health.ready ofrep.preflight_view openapi.show pages.asset pages.choose_theme pages.sign_in pages.sign_in_page
+open  pages.go_to_provider pages.come_from_provider pages.leave_provider
 open  pages.sign_out pages.code_page pages.confirm
 """
 """Routes that anybody may call: they tell nothing that is anybody's, or only end one's own session."""

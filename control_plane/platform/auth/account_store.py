@@ -8,6 +8,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.auth.models import ApiTokenRow, PersonRow, PersonSessionRow
+from control_plane.platform.auth.passwords import NOBODY
 from control_plane.platform.db import database
 from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenType
 
@@ -73,6 +74,24 @@ def credentials(session: Session, username: str) -> tuple[Person, str] | None:
     """The person with this username and their password hash."""
     row = session.scalars(PEOPLE.where(PersonRow.username == username)).one_or_none()
     return (_person(row), row.password_hash) if row else None
+
+
+def person_by_identity(session: Session, identity: str) -> Person | None:
+    """Return the person whom an identity provider knows by this."""
+    row = session.scalars(PEOPLE.where(PersonRow.identity == identity)).one_or_none()
+    return _person(row) if row else None
+
+
+def person_without_proof(session: Session, username: str) -> Person | None:
+    """Return the person with this username if they can't prove themselves yet: no password, no identity."""
+    unproved = PersonRow.username == username, PersonRow.identity.is_(None), PersonRow.password_hash == NOBODY
+    row = session.scalars(PEOPLE.where(*unproved)).one_or_none()
+    return _person(row) if row else None
+
+
+def set_identity(session: Session, person_id: int, identity: str) -> None:
+    """Let this be how an identity provider knows somebody."""
+    session.execute(update(PersonRow).where(PersonRow.id == person_id).values(identity=identity))
 
 
 def people(session: Session) -> list[Person]:

@@ -47,6 +47,7 @@ __all__ = [
     "grant_document",
     "init_app",
     "is_in_force",
+    "link_identity",
     "list_people",
     "list_tokens",
     "parse_grant",
@@ -192,6 +193,12 @@ def change_grants(
         before=before,
         after={"grants": documents},
     )
+
+
+def link_identity(session: Session, person: Person, identity: str, *, now: datetime, actor: str) -> None:
+    """Let an identity provider say from now on who this is."""
+    account_store.set_identity(session, person.id, identity)
+    _audit(session, "link_identity", person, now=now, actor=actor, after={"identity": identity})
 
 
 def disable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
