@@ -58,7 +58,14 @@ def reconcile(
 
     With `correct` each is settled from Stripe's word, in a transaction of its own. Raises StripeUnavailableError.
     """
-    yield from _unmapped(gateway)
+    yield from unmapped_prices(gateway)
+    yield from compare_subscriptions(gateway, now=now, actor=actor, correct=correct)
+
+
+def compare_subscriptions(
+    gateway: StripeGateway, *, now: datetime, actor: str, correct: bool = False
+) -> Iterator[Discrepancy | int]:
+    """Compare every subscription that Stripe has, as `reconcile` does."""
     compared: set[str] = set()
     for page in gateway.pages():
         for fetched in page:
@@ -86,7 +93,7 @@ def reconcile(
             )
 
 
-def _unmapped(gateway: StripeGateway) -> Iterator[Discrepancy]:
+def unmapped_prices(gateway: StripeGateway) -> Iterator[Discrepancy]:
     """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
     for price in gateway.prices():
         names = [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
