@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0032"
-down_revision = "0024"
+down_revision = "0028"
 
 SQLITE = "UPDATE billing_fact SET payment_intent = json_extract(document, '$.payment_intent')"
 POSTGRESQL = "UPDATE billing_fact SET payment_intent = document::json ->> 'payment_intent'"

@@ -7,7 +7,7 @@ from control_plane.platform.db.database import UtcDateTime
 from control_plane.platform.models import RowId
 
 revision = "0035"
-down_revision = "0028"
+down_revision = "0034"
 
 
 def upgrade() -> None:
