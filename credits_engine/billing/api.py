@@ -9,11 +9,17 @@ from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from credits_engine.billing import serializers
+from credits_engine.billing import prices, serializers
 from credits_engine.billing.inbox import commands, merges
 from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
-from credits_engine.billing.schemas import EventReasonRequest, LinkRequest, MergeRequest, ReconcileRequest
+from credits_engine.billing.schemas import (
+    EventReasonRequest,
+    LinkRequest,
+    MergeRequest,
+    PricesRequest,
+    ReconcileRequest,
+)
 from credits_engine.billing.store import accounts, inbox_queries
 from credits_engine.billing.store.inbox import State
 from credits_engine.billing.stripe_api.client import (
@@ -156,6 +162,40 @@ def dismiss_view(finding_id: int) -> ResponseReturnValue:
     body = EventReasonRequest.model_validate(request.get_json())
     change = ChangeContext(datetime.now(UTC), actor(), body.reason)
     return jsonify(serializers.correction(corrections.dismiss(finding_id, change)))
+
+
+@bp.get("/prices")
+@require_role("viewer")
+def prices_view() -> ResponseReturnValue:
+    """Return the prices that were added, as YAML."""
+    with read_only() as session:
+        return jsonify({"prices": prices.exported(session)})
+
+
+@bp.post("/prices/preview")
+@require_role("viewer")
+def prices_preview_view() -> ResponseReturnValue:
+    """Say what applying these prices would do; Stripe is asked which of them it sells, with an API key."""
+    body = PricesRequest.model_validate(request.get_json())
+    try:
+        with read_only() as session:
+            found = prices.difference(
+                session, prices.parsed(body.prices), datetime.now(UTC), gateway=STRIPE_GATEWAY.get()
+            )
+    except (StripeUnavailableError, BreakerOpenError) as error:
+        raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later.") from error
+    return jsonify(serializers.prices_difference(found))
+
+
+@bp.post("/prices")
+@require_role("owner")
+def prices_apply_view() -> ResponseReturnValue:
+    """Add the prices that are new."""
+    body = PricesRequest.model_validate(request.get_json())
+    with transaction() as session:
+        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        found = prices.apply(session, prices.parsed(body.prices), change)
+    return jsonify(serializers.prices_difference(found))
 
 
 def stripe_gateway() -> StripeGateway:

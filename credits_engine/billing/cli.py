@@ -14,6 +14,7 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 from credits_engine.billing import serializers
 from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands, merges
+from credits_engine.billing.prices_cli import prices_group
 from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.reconciliation.comparison import Discrepancy, reconcile
 from credits_engine.billing.reconciliation.corrections import Correction
@@ -28,6 +29,9 @@ reason_option = click.option("--reason", required=True, help="Why; kept in the a
 @click.group("billing")
 def billing_group() -> None:
     """Stripe's events, what became of them, and whether our plans agree with Stripe's."""
+
+
+billing_group.add_command(prices_group)
 
 
 @billing_group.command("events")

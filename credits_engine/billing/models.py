@@ -108,6 +108,22 @@ class BillingMerge(Base):
     merged_by: Mapped[str] = mapped_column(Text)
 
 
+class BillingPrice(Base):
+    """A price that was added to the catalogue: it buys a plan, or a pack of so many credits of a kind."""
+
+    __tablename__ = "billing_price"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    price: Mapped[str] = mapped_column(Text, unique=True)
+    plan: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[str | None] = mapped_column(Text)
+    amount: Mapped[int | None] = mapped_column(Integer)
+    days: Mapped[int | None] = mapped_column(Integer)
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_by: Mapped[str] = mapped_column(Text)
+
+
 class BillingOpening(Base):
     """A period that a payment opened. Once per subscription and start, whatever is delivered how often."""
 
@@ -160,6 +176,7 @@ FACTS = cast(Table, BillingFact.__table__)
 CUSTOMERS = cast(Table, BillingCustomer.__table__)
 ACCOUNTS = BILLING
 MERGES = cast(Table, BillingMerge.__table__)
+PRICES = cast(Table, BillingPrice.__table__)
 FINDINGS = cast(Table, BillingFinding.__table__)
 CHECKS = cast(Table, BillingCheck.__table__)
 OPENINGS = cast(Table, BillingOpening.__table__)

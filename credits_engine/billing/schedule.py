@@ -12,8 +12,9 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
-from credits_engine.billing import api, metrics
+from credits_engine.billing import api, metrics, prices
 from credits_engine.billing.entitlements import period_rollover
+from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList, catalogue
 from credits_engine.billing.entitlements.prices import check_prices, is_mapped
 from credits_engine.billing.inbox import webhook
 from credits_engine.billing.inbox.handler import PAYMENT, PRICE, STRIPE
@@ -25,6 +26,7 @@ from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY
 from credits_engine.engines.plans import CATALOGUE
 
 WORK_SECONDS = 0.5
+PRICES_SECONDS = 2.0
 SHIFT = timedelta(seconds=2)
 SWEEP_SECONDS = 2.0
 TIDY_SECONDS = 300.0
@@ -42,6 +44,7 @@ log = structlog.get_logger()
 def init_app(app: Flask) -> None:
     """Mount the webhook, and let every process work off the inbox and the leader sweep."""
     check_prices(CATALOGUE)
+    PRICE_LIST.set(app, PriceList())
     key = settings.current().stripe_api_key
     gateway = client.connect(key, base_url=settings.current().stripe_api_url or None) if key else None
     deliveries = webhook.InboxWriter(webhook.write)
@@ -59,6 +62,7 @@ def init_app(app: Flask) -> None:
 def _put_on_schedule(app: Flask, worker: Worker) -> None:
     rollover = period_rollover.PeriodRollover()
     schedule = jobs.jobs_of(app)
+    schedule.run_on_all(PRICES_SECONDS, "billing-prices", reload_prices)
     schedule.run_on_all(WORK_SECONDS, "billing-work", lambda now: work(worker, now))
     schedule.run_on_leader(SWEEP_SECONDS, "billing-sweep", lambda now, _term: sweep_tables(rollover, now))
     schedule.run_on_all(BREAKER_SECONDS, "billing-breaker", check_breaker)
@@ -96,10 +100,16 @@ def check(now: datetime) -> None:
     check_when_due(STRIPE_GATEWAY.get(), now)
 
 
+def reload_prices(now: datetime) -> None:
+    """Bring this process up to the prices that were added, and let the events go on that waited for them."""
+    if prices.reload(now):
+        release_priced(now)
+
+
 def release_priced(now: datetime) -> int:
     """Let events go on that waited for a price which the catalogue has by now; returns how many."""
     with transaction() as session:
-        awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), CATALOGUE)]
+        awaited = [name for name in inbox.awaited(session, PRICE) if is_mapped(name.removeprefix(PRICE), catalogue())]
         return sum(inbox.release(session, name, now=now) for name in awaited)
 
 

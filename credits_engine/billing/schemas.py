@@ -27,6 +27,12 @@ class MergeRequest(EventReasonRequest):
     into: str = Field(min_length=1, max_length=255)
 
 
+class PricesRequest(EventReasonRequest):
+    """Prices as YAML, as the command line applies them."""
+
+    prices: str = Field(max_length=200_000)
+
+
 class ReconcileRequest(BaseModel):
     """Whether to correct differences."""
 
@@ -124,6 +130,21 @@ class BillingMergeResult(ResponseModel):
     changes: list[str]
 
 
+class BillingPrices(ResponseModel):
+    """What was added to the built-in prices, as YAML that can be applied again."""
+
+    prices: str
+
+
+class BillingPricesDifference(ResponseModel):
+    """What applying adds, what only we have, the events that wait for each price, and what Stripe does not sell."""
+
+    added: list[dict[str, object]]
+    missing: list[str]
+    waiting: dict[str, int]
+    not_at_stripe: list[str]
+
+
 class BillingFinding(ResponseModel):
     """A difference between Stripe and us."""
 
@@ -200,6 +221,9 @@ ROUTES = {
     "billing.user_view": Documentation(answers={200: BillingAccountDetail}),
     "billing.link_view": Documentation(body=LinkRequest, answers={200: BillingLink}),
     "billing.merge_view": Documentation(body=MergeRequest, answers={200: BillingMergeResult}),
+    "billing.prices_view": Documentation(answers={200: BillingPrices}),
+    "billing.prices_preview_view": Documentation(body=PricesRequest, answers={200: BillingPricesDifference}),
+    "billing.prices_apply_view": Documentation(body=PricesRequest, answers={200: BillingPricesDifference}),
     "billing.findings_view": Documentation(answers={200: BillingFindings}),
     "billing.apply_view": Documentation(body=EventReasonRequest, answers={200: BillingCorrection}),
     "billing.dismiss_view": Documentation(body=EventReasonRequest, answers={200: BillingCorrection}),

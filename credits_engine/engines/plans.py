@@ -64,9 +64,15 @@ class CatalogueError(ValueError):
 class Catalogue:
     """Plans in ascending order of what they cost, found by name, alias or price."""
 
-    def __init__(self, plans: Iterable[CreditPlan]) -> None:
+    def __init__(
+        self,
+        plans: Iterable[CreditPlan],
+        kinds: tuple[CreditKind, ...] = (),
+        further_prices: Mapping[str, CreditPlan] = MappingProxyType({}),
+    ) -> None:
         """Raise CatalogueError with all mistakes at once."""
-        self.kinds: tuple[CreditKind, ...] = ()
+        self.kinds = kinds
+        self._further_prices = further_prices
         self._index(tuple(plans))
 
     def _index(self, plans: tuple[CreditPlan, ...]) -> None:
@@ -74,7 +80,8 @@ class Catalogue:
             raise CatalogueError(" ".join(mistakes))
         self.plans = plans
         self._named = _index((name, plan) for plan in self.plans for name in (plan.name, *plan.aliases))
-        self._priced = _index((key, plan) for plan in self.plans for key in plan.price_keys)
+        priced = [(key, plan) for plan in self.plans for key in plan.price_keys]
+        self._priced = _index([*priced, *self._further_prices.items()])
         self._rank = {plan.name: rank for rank, plan in enumerate(self.plans)}
 
     def __iter__(self) -> Iterator[CreditPlan]:
@@ -113,6 +120,14 @@ class Catalogue:
             raise UnknownPriceError(
                 f"Price lookup key {lookup_key!r} maps to no plan; add it to one plan of the catalogue."
             ) from None
+
+    def has_price(self, lookup_key: str) -> bool:
+        """Return whether a Stripe price buys one of the plans."""
+        return lookup_key in self._priced
+
+    def with_prices(self, prices: Mapping[str, str]) -> "Catalogue":
+        """The same plans, which further prices buy too, by the name of the plan. Raises UnknownPlanError."""
+        return Catalogue(self.plans, self.kinds, {key: self.plan(name) for key, name in prices.items()})
 
     def declares(self, plan: CreditPlan, kind: Kind, difference: LimitDifference) -> bool:
         """Return whether `plan` is wanted to have just this difference in its limits of `kind`."""

@@ -101,6 +101,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("billing.apply_view", "billing.dismiss_view"), "tests/credits_engine/billing/reconciliation/test_jobs.py"
     ),
+    "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
     "billing.reconcile_view": "tests/credits_engine/billing/reconciliation/test_comparison.py",
@@ -154,6 +155,7 @@ ROUTES_WITHOUT: Mapping[str, str] = {
             "explanations.many",
             "edge_api.validate_view",
             "plans.preview_view",
+            "billing.prices_preview_view",
         ),
         "POST for the sake of its body: changes nothing",
     ),
@@ -204,6 +206,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     "credits remediation approve": "tests/credits_engine/remediation/test_remediation.py",
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
+    "billing prices apply": "tests/credits_engine/billing/test_prices.py",
     "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
     "guard drill": "tests/alerts/drill",
@@ -217,6 +220,7 @@ serve, status, list, relay, checklist show, load-test, explain, replay, demo, db
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
 credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
+billing prices export, billing prices diff
 plan versions, plan template, plan diff, plan schema, plan export
 alerts check, alerts show, alerts explain, alerts test, alerts export-prometheus, guard drills
 """

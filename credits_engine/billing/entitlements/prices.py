@@ -1,7 +1,7 @@
 """Which plan the prices of a subscription buy."""
 
+from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.facts import Item, Snapshot, Status
-from credits_engine.engines.pack_prices import find_offer
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 

@@ -13,11 +13,12 @@ from control_plane.change_context import ChangeContext
 from credits_engine.administration import top_ups
 from credits_engine.administration.top_ups import Purchase
 from credits_engine.billing.entitlements.given_back import GivenBack, charges_given_back
+from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.sync import dispute_policy
 from credits_engine.billing.facts import Dispute, Fact, PackPaid, Refund, RefundFailed
 from credits_engine.billing.store import facts
-from credits_engine.engines.pack_prices import PackPrice, find_offer
+from credits_engine.engines.pack_prices import PackPrice
 from credits_engine.engines.packs import Pack
 
 ACTOR = "billing"

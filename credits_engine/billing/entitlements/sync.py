@@ -24,13 +24,14 @@ from credits_engine.billing.entitlements.changes import (
 )
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
+from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.entitlements.subscriptions import FREE
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
 from credits_engine.engines.periods import Period, PeriodRow, billing_period
-from credits_engine.engines.plans import CATALOGUE, CreditPlan
+from credits_engine.engines.plans import CreditPlan
 from credits_engine.engines.receipts import EntryType
 from credits_engine.operations import period_rollover
 from credits_engine.operations.period_rollover import OpenedPeriods
@@ -100,9 +101,9 @@ def sync_user(session: Session, user_id: str, *, now: datetime, cause: str = CLO
     run = _Run(session, account, now, cause)
     stated = facts.of_user(session, user_id)
     known = histories(stated, dispute_policy())
-    entitlement = entitlement_at(known, now, CATALOGUE)
+    entitlement = entitlement_at(known, now, catalogue())
     if entitlement is None and account.subscription_id is not None:
-        entitlement = without_subscription(CATALOGUE.plan(account.original_plan))
+        entitlement = without_subscription(catalogue().plan(account.original_plan))
     if entitlement is None:
         return SyncState(tuple(known), None, ())
     # An event may be as late as Stripe retries it, so periods that ended meanwhile are locked and corrected too.
@@ -159,7 +160,7 @@ def _close(run: _Run, entitlement: Entitlement, known: Sequence[History], rows: 
         metrics.trip(session, metrics.RESET_TWICE, user=user_id, stripe_event=run.cause)
         return []
     ended = Period(crossed.period.start, at)
-    plan = plan_within(ended, known, CATALOGUE, run.now) or CATALOGUE.plan(run.account.original_plan)
+    plan = plan_within(ended, known, catalogue(), run.now) or catalogue().plan(run.account.original_plan)
     # What the clock opened since knew only the older anchor. Nothing counts there, so it begins where it belongs.
     for period, place in {crossed.period: ended, **places}.items():
         accounts.move_period(session, user_id, period, place)
@@ -188,7 +189,7 @@ def _correct_ended(run: _Run, stated: Sequence[Fact], rows: Sequence[PeriodRow])
             # Judged as of its last instant: a fact of the next period says nothing about the limits of this one.
             last = row.period.end - INSTANT
             known = histories(fact for fact in stated if fact.at <= last)
-            entitlement = entitlement_at(known, last, CATALOGUE)
+            entitlement = entitlement_at(known, last, catalogue())
             changes += _limit(replace(run, now=last), entitlement, known, row) if entitlement else []
     return changes
 
@@ -221,7 +222,7 @@ def _open(session: Session, user_id: str, now: datetime) -> PeriodRow:
 
 def _limit(run: _Run, entitlement: Entitlement, known: Sequence[History], row: PeriodRow) -> list[str]:
     """Raise or correct the limits of a period."""
-    change = limits(row, entitlement, known, now=run.now, catalogue=CATALOGUE)
+    change = limits(row, entitlement, known, now=run.now, catalogue=catalogue())
     if change is None:
         return []
     book_rows.change_limits(run.session, run.account.user_id, change.period, change.plan)

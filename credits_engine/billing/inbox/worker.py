@@ -17,6 +17,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import is_transient
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.history import History, histories
+from credits_engine.billing.entitlements.price_list import find_offer
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
 from credits_engine.billing.facts import Fact, InvoicePaid, PackPaid, Snapshot, Source
 from credits_engine.billing.inbox import handler
@@ -28,7 +29,6 @@ from credits_engine.billing.stripe_api import checkouts, events
 from credits_engine.billing.stripe_api.client import BreakerOpenError, StripeGateway, StripeUnavailableError
 from credits_engine.billing.stripe_api.json_fields import Json, UnreadableEventError
 from credits_engine.billing.stripe_api.lists import follow
-from credits_engine.engines.pack_prices import find_offer
 
 LEASE = timedelta(seconds=60)
 ATTEMPTS_MAX = 12

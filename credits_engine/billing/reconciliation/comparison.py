@@ -13,12 +13,12 @@ from control_plane.platform.db.database import read_only, transaction
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements.changes import entitlement_at
 from credits_engine.billing.entitlements.history import histories
+from credits_engine.billing.entitlements.price_list import catalogue
 from credits_engine.billing.entitlements.prices import UnmappedPriceError, is_mapped, service_period
 from credits_engine.billing.entitlements.sync import dispute_policy, sync_user
 from credits_engine.billing.facts import TERMINAL, Fact, InvoicePaid, Snapshot
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.stripe_api.client import StripeGateway
-from credits_engine.engines.plans import CATALOGUE
 
 CAUSE = "reconcile"
 
@@ -58,7 +58,14 @@ def reconcile(
 
     With `correct` each is settled from Stripe's word, in a transaction of its own. Raises StripeUnavailableError.
     """
-    yield from _unmapped(gateway)
+    yield from unmapped_prices(gateway)
+    yield from compare_subscriptions(gateway, now=now, actor=actor, correct=correct)
+
+
+def compare_subscriptions(
+    gateway: StripeGateway, *, now: datetime, actor: str, correct: bool = False
+) -> Iterator[Discrepancy | int]:
+    """Compare every subscription that Stripe has, as `reconcile` does."""
     compared: set[str] = set()
     for page in gateway.pages():
         for fetched in page:
@@ -86,11 +93,11 @@ def reconcile(
             )
 
 
-def _unmapped(gateway: StripeGateway) -> Iterator[Discrepancy]:
+def unmapped_prices(gateway: StripeGateway) -> Iterator[Discrepancy]:
     """Prices on sale at Stripe that buy no plan; whoever subscribed to one would be parked."""
     for price in gateway.prices():
         names = [name for name in (price.get("lookup_key"), price.get("id")) if isinstance(name, str)]
-        if not any(is_mapped(name, CATALOGUE) for name in names):
+        if not any(is_mapped(name, catalogue()) for name in names):
             sentence = f"Price {' or '.join(names)} is on sale at Stripe and buys no plan of the catalogue."
             yield Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, "", None, sentence)
 
@@ -172,14 +179,14 @@ def _compare_periods(session: Session, snapshot: Snapshot) -> None:
     account = accounts.show_account(session, user_id) if user_id else None
     if account is None or account.service_end is None or account.subscription_id != snapshot.subscription_id:
         return
-    if period := service_period(snapshot, CATALOGUE):
+    if period := service_period(snapshot, catalogue()):
         metrics.report_period(snapshot.subscription_id, ours=account.service_end, theirs=period.end)
 
 
 def _wrong_plan(session: Session, name: str, user_id: str, known: list[Fact], *, now: datetime) -> Discrepancy | None:
     account = accounts.show_account(session, user_id)
     try:
-        found = entitlement_at(histories(known, dispute_policy()), now, CATALOGUE)
+        found = entitlement_at(histories(known, dispute_policy()), now, catalogue())
     except UnmappedPriceError as error:
         return Discrepancy(DiscrepancyKind.UNKNOWN_PRICE, name, user_id, str(error))
     if found is None or (account and (account.plan, account.anchor) == (found.plan.name, found.anchor)):

@@ -22,8 +22,8 @@ MISSED_EVENT, EVENTS_GONE = "missed_event", "events_gone"
 MISSED_OBJECT = {INVOICE: "missed_invoice", CHARGE: "missed_refund", CHECKOUT: "missed_pack"}
 
 
-def missed_since(gateway: StripeGateway, since: datetime | None, *, now: datetime) -> Iterator[Finding]:
-    """Everything that was missed since a moment; since the oldest event that Stripe still lists where none was read.
+def missed_events(gateway: StripeGateway, since: datetime | None, *, now: datetime) -> Iterator[Finding]:
+    """Every event that was missed since a moment; since the oldest that Stripe still lists where none was read.
 
     Raises StripeUnavailableError and BreakerOpenError.
     """
@@ -31,12 +31,15 @@ def missed_since(gateway: StripeGateway, since: datetime | None, *, now: datetim
     if since is not None and since < oldest:
         sentence = f"Stripe lists events for 30 days; those from {since:%Y-%m-%d} to {oldest:%Y-%m-%d} were not read."
         yield Finding(EVENTS_GONE, f"{since:%Y-%m-%dT%H:%M:%SZ}", None, sentence)
-    start = max(since or oldest, oldest)
-    for page in created_since(gateway, EVENT, start):
+    for page in created_since(gateway, EVENT, max(since or oldest, oldest)):
         yield from _events(page, now)
-    for kind in MISSED_OBJECT:
-        for page in created_since(gateway, kind, start):
-            yield from _objects(kind, [_charge(each) if kind == CHARGE else each for each in page], now)
+
+
+def missed_objects(gateway: StripeGateway, kind: str, since: datetime | None, *, now: datetime) -> Iterator[Finding]:
+    """Every paid invoice, refund or sale since a moment that we do not know. Raises likewise."""
+    oldest = now - EVENTS_KEPT
+    for page in created_since(gateway, kind, max(since or oldest, oldest)):
+        yield from _objects(kind, [_charge(each) if kind == CHARGE else each for each in page], now)
 
 
 def _events(page: Sequence[Json], now: datetime) -> Iterator[Finding]:

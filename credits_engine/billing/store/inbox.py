@@ -176,6 +176,16 @@ def awaited(session: Session, prefix: str) -> list[str]:
     return [name for name in session.scalars(query) if name]
 
 
+def count_waiting(session: Session, names: Sequence[str]) -> dict[str, int]:
+    """Count the parked events that wait for each of these."""
+    query = (
+        select(EVENTS.c.waiting_for, func.count())
+        .where(IS_STUCK, EVENTS.c.state == State.PARKED.value, EVENTS.c.waiting_for.in_(names))
+        .group_by(EVENTS.c.waiting_for)
+    )
+    return {str(name): number for name, number in session.execute(query)}
+
+
 def replay(session: Session, event_id: str, *, now: datetime, attempts: int) -> bool:
     """Let an event be applied once more from the start; False while it is being worked on or has lost its body.
 

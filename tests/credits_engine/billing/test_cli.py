@@ -130,7 +130,7 @@ def test_what_broke_off_the_comparison_is_said(office: Office, run: Run, api: Fa
     assert gateway is not None
     api.statuses = [401]
     check(gateway, START)
-    assert "Broken off: AuthenticationError" in run("findings").output
+    assert "Broken off: Subscriptions: AuthenticationError" in run("findings").output
 
 
 def test_users_are_merged(filled: Office, run: Run) -> None:

@@ -176,6 +176,25 @@ def test_a_state_that_differs_is_named_and_corrected(office: Office, api: FakeAp
     assert [entry.actor for entry in entries] == ["olga"]
 
 
+def test_what_stripe_does_not_answer_about_one_part_keeps_no_other_from_it(
+    office: Office, api: FakeApi, truth: StripeGateway
+) -> None:
+    subscription = api.stripe.checkout("ada", "pro_monthly")
+    lose(api, office, lambda _: False)
+    api.stripe.cancel(subscription, at_once=True)
+    office.now = api.stripe.now = api.stripe.now + HOUR
+    api.statuses = [400]
+    check(truth, office.now)
+    assert "missed_event" in found(office)
+    assert "missed_state" not in found(office), "the subscriptions were not listed"
+    (state,) = office.rows(CHECKS)
+    assert state["error"].startswith("Subscriptions: ")
+    assert state["read_until"] is None, "so the same is read again"
+    check(truth, office.now + HOUR)
+    assert "missed_state" in found(office)
+    assert office.rows(CHECKS)[0]["error"] is None
+
+
 def test_more_than_stripe_lists_is_said_and_never_taken_for_compared(
     office: Office, api: FakeApi, truth: StripeGateway
 ) -> None:

@@ -1,0 +1,184 @@
+"""A price is an entry of a file: what is sold, from when on, without a release."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from flask.testing import FlaskClient
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import cli_support
+from credits_engine.billing import prices, schedule
+from credits_engine.billing.cli import billing_group
+from credits_engine.billing.stripe_api.client import STRIPE_GATEWAY, connect
+from credits_engine.store.tables import PACKS
+from tests import people
+from tests.credits_engine.billing import fake_api
+from tests.credits_engine.billing.conftest import Office
+from tests.credits_engine.billing.fake_api import KEY
+from tests.credits_engine.billing.virtual_shop import sell
+from tests.credits_engine.billing.virtual_stripe import START, VirtualStripe
+
+Run = Callable[..., Result]
+HOUR = timedelta(hours=1)
+QUARTERLY = "prices: [{price: pro_quarterly, plan: pro}]"
+PACK = "prices: [{price: pack_roast_500, pack: {kind: roast, amount: 500, days: 30}}]"
+
+
+@pytest.fixture
+def run(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run `rollout billing prices …`; a text of YAML stands for its file."""
+    monkeypatch.setattr(cli_support, "application", lambda **_: office.app)
+
+    def run(*arguments: str) -> Result:
+        path = tmp_path / "prices.yaml"
+        words = []
+        for word in arguments:
+            if word.startswith("prices:"):
+                path.write_text(word)
+            words.append(str(path) if word.startswith("prices:") else word)
+        return CliRunner().invoke(billing_group, ["prices", *words])
+
+    return run
+
+
+def apply(office: Office, text: str) -> prices.Difference:
+    with transaction() as session:
+        return prices.apply(session, prices.parsed(text), ChangeContext(office.now, "alice", "A new offer."))
+
+
+def test_a_new_price_of_a_plan_lets_those_go_on_who_bought_it(office: Office) -> None:
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_quarterly")
+    office.tell(stripe.events, at=START)
+    assert "parked" in office.states().values()
+    with read_only() as session:
+        found = prices.difference(session, prices.parsed(QUARTERLY), office.now)
+    assert found.waiting["pro_quarterly"] >= 1
+    apply(office, QUARTERLY)
+    schedule.reload_prices(office.now)
+    office.work(at=START + HOUR)
+    assert office.user("ada") == ("pro", START)
+    assert set(office.states().values()) <= {"applied", "superseded"}
+    assert not prices.reload(office.now), "nothing has changed since"
+
+
+def test_a_new_pack_is_granted_for_as_long_as_it_says(office: Office) -> None:
+    apply(office, PACK)
+    schedule.reload_prices(office.now)
+    stripe = VirtualStripe()
+    sell(stripe, "ada", "pack_roast_500")
+    office.tell(stripe.events, at=START)
+    (row,) = office.rows(PACKS)
+    assert (row["kind"], row["remaining"], row["expires_at"]) == ("roast", 500, START + timedelta(days=30))
+
+
+def test_a_price_counts_from_its_start_on(office: Office) -> None:
+    starts = START + timedelta(days=3)
+    apply(office, f"prices: [{{price: pro_quarterly, plan: pro, starts: {starts:%Y-%m-%dT%H:%M:%SZ}}}]")
+    stripe = VirtualStripe()
+    stripe.checkout("ada", "pro_quarterly")
+    schedule.reload_prices(START)
+    office.tell(stripe.events, at=START)
+    assert "parked" in office.states().values()
+    schedule.reload_prices(starts - timedelta(seconds=1))
+    office.work(at=starts - timedelta(seconds=1))
+    assert "parked" in office.states().values()
+    schedule.reload_prices(starts)
+    office.work(at=starts)
+    assert office.user("ada")[0] == "pro"
+
+
+def test_applying_again_changes_nothing_and_the_export_says_the_same(office: Office) -> None:
+    assert len(apply(office, QUARTERLY).added) == 1
+    apply(office, PACK)
+    with read_only() as session:
+        text = prices.exported(session)
+    again = apply(office, text)
+    assert (again.added, again.missing) == ((), ())
+    assert apply(office, PACK).missing == ("pro_quarterly",)
+    with read_only() as session:
+        assert prices.exported(session) == text
+        entries = [each.subject for each in audit.every(session) if each.action == "billing.price"]
+    assert entries == ["stripe:pro_quarterly", "stripe:pack_roast_500"]
+
+
+def test_a_price_that_somebody_else_adds_meanwhile_is_refused_in_words(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(office, QUARTERLY)
+    monkeypatch.setattr(prices, "known", lambda _: [])
+    with pytest.raises(Problem) as refusal:
+        apply(office, QUARTERLY.replace("plan: pro", "plan: plus"))
+    assert (refusal.value.status, refusal.value.code) == (409, "PRICE_ADDED")
+
+
+WRONG = {
+    "prices: [{price: a, plan: galaxy}]": "no plan 'galaxy'",
+    "prices: [{price: a, pack: {kind: gold, amount: 1}}]": "no kind 'gold'",
+    "prices: [{price: a, pack: {kind: roast, amount: 0}}]": "at least one credit",
+    "prices: [{price: a, pack: {kind: roast, amount: 1, days: 0}}]": "valid for 1 to",
+    "prices: [{price: a}]": "a plan or a pack",
+    "prices: [{price: a, plan: pro, pack: {kind: roast, amount: 1}}]": "a plan or a pack",
+    "prices: [{price: a, plan: pro}, {price: a, plan: pro}]": "twice",
+    "prices: [{price: ' a', plan: pro}]": "blank",
+    "prices: [{price: pro_monthly, plan: starter}]": "built in",
+    "prices: [{price: pack_roast_100, plan: starter}]": "built in",
+    "prices: [{price: pro_quarterly, plan: plus}]": "something else already",
+    "prices: [{price: pro_quarterly, plan: plus": "no YAML",
+    "prices: 7": "prices: Input should be a valid list",
+    "prices: [{price: a, plan: pro, colour: red}]": "colour",
+    "prices: [{price: a, plan: pro, starts: soon}]": "starts",
+    "prices: [&a {price: a, plan: *a}]": "prices.0.plan",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_named_and_nothing_is_added(office: Office, text: str) -> None:
+    apply(office, QUARTERLY)
+    with pytest.raises(Problem) as refusal:
+        apply(office, text)
+    assert refusal.value.status == 422
+    assert WRONG[text] in refusal.value.detail
+    with read_only() as session:
+        assert len(prices.known(session)) == 1
+
+
+def test_a_file_is_compared_with_what_stripe_sells_and_applied(office: Office, run: Run) -> None:
+    with fake_api.serving(VirtualStripe()) as api:
+        STRIPE_GATEWAY.set(office.app, connect(KEY, base_url=api.url))
+        assert "pro_quarterly is not on sale at Stripe." in run("diff", QUARTERLY).output
+        api.prices = ("pro_quarterly",)
+        assert "not on sale" not in run("diff", QUARTERLY).output
+        api.statuses = [401]
+        assert run("diff", QUARTERLY).exit_code == 1
+    assert run("export").output == "prices: []\n"
+    done = run("apply", QUARTERLY, "--reason", "A new offer.", "--json")
+    assert [each["price"] for each in json.loads(done.output)["added"]] == ["pro_quarterly"]
+    assert "price: pro_quarterly" in run("export").output
+    assert "goes on" in run("apply", PACK, "--reason", "Another.").output
+    refused = run("apply", "prices: [{price: a, plan: galaxy}]", "--reason", "A typo.")
+    assert (refused.exit_code, "no plan 'galaxy'" in refused.output) == (1, True)
+
+
+def test_owners_add_prices_over_http_and_everybody_who_signed_in_reads_them(office: Office) -> None:
+    people.invite(office.app, office.now)
+    cast: dict[str, FlaskClient] = {name: people.signed_in(office.app, name) for name in people.CAST}
+    assert office.app.test_client().get("/api/billing/prices").status_code == 401
+    body = {"prices": QUARTERLY, "reason": "A new offer."}
+    preview = cast["victor"].post("/api/billing/prices/preview", json=body)
+    assert preview.json is not None
+    assert [each["price"] for each in preview.json["added"]] == ["pro_quarterly"]
+    for name, status in (("victor", 403), ("olga", 403), ("alice", 200)):
+        assert cast[name].post("/api/billing/prices", json=body).status_code == status, name
+    document = cast["victor"].get("/api/billing/prices").json
+    assert document is not None
+    assert "pro_quarterly" in document["prices"]
+    wrong = cast["alice"].post("/api/billing/prices", json={**body, "prices": "prices: [{price: a}]"})
+    assert (wrong.status_code, wrong.json and wrong.json["code"]) == (422, "INVALID_PRICES")
