@@ -1,6 +1,6 @@
 """Evaluation for clients without an engine of their own: browsers and OpenFeature providers.
 
-Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own words by its official engine.
+Flags under a rollout are evaluated by us, with reasons; flags in Unleash's own words as functions, or by its engine.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from flags.evaluation.fast_evaluator import FastEvaluator, fast_evaluator
 from flags.evaluation.rollout_flag import RolloutFlag
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import encode
-from flags.unleash.imported_flag import ImportedFlag, imported_flags
+from flags.unleash.imported_flag import AskedContext, ImportedFlag, imported_flags
 
 NO_VARIANT = {"name": "disabled", "enabled": False}
 REASON_TEXT = {
@@ -48,7 +48,7 @@ class FlagResults:
             feature_set.contents, [name for name in features if name not in feature_set.phased]
         )
         self._deciders = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
-        self._needs_context = bool(self._defined) or any(each.shares for each in self._deciders.values())
+        self._needs_written = any(each.shares for each in self._deciders.values())
         self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag]] = [
             (encode(_toggle(item.wire, NO_VARIANT)), self._deciders.get(name) or self._defined[name])
             for name, item in features.items()
@@ -65,34 +65,35 @@ class FlagResults:
         if phased is not None:
             return _evaluated(phased, context, now)
         defined = self._defined.get(key)
-        return _result(key, defined, self._encode(context, now)) if defined else None
+        return _result(key, defined, self._asked(context, now)) if defined else None
 
     def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
         """The answer of every flag, by name."""
-        written = self._encode(context, now)
+        asked = self._asked(context, now)
         for key in self._feature_set.contents.features:
             phased = self._feature_set.phased.get(key)
-            yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], written)
+            yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], asked)
 
     def toggles(self, context: Context, now: datetime) -> bytes:
         """The body of the frontend API: the flags that are on for this user."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
-        written = self._encode(context, now) if self._needs_context else b""
+        asked = self._asked(context, now)
+        written = asked.written if self._needs_written else b""
         on = []
         for toggle, evaluator in self._toggles:
             if isinstance(evaluator, FastEvaluator):
                 if evaluator.evaluate(user_id, signed_up_at, written):
                     on.append(toggle)
-            elif evaluator.is_on(written):
-                on.append(self._with_variant(evaluator, written) if evaluator.has_variants else toggle)
+            elif evaluator.is_on(asked):
+                on.append(self._with_variant(evaluator, asked) if evaluator.has_variants else toggle)
         return b'{"toggles":[' + b",".join(on) + b"]}"
 
-    def _with_variant(self, evaluator: ImportedFlag, written: bytes) -> bytes:
+    def _with_variant(self, evaluator: ImportedFlag, asked: AskedContext) -> bytes:
         wire = self._feature_set.contents.features[evaluator.name.decode()].wire
-        return encode(_toggle(wire, evaluator.variant(written) or NO_VARIANT))
+        return encode(_toggle(wire, evaluator.variant(asked) or NO_VARIANT))
 
-    def _encode(self, context: Context, now: datetime) -> bytes:
-        return encode(context.to_json(self._feature_set.environment, now))
+    def _asked(self, context: Context, now: datetime) -> AskedContext:
+        return AskedContext(context.to_json(self._feature_set.environment, now))
 
 
 def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult:
@@ -100,10 +101,10 @@ def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult
     return FlagResult(flag.key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
 
 
-def _result(key: str, flag: ImportedFlag, written: bytes) -> FlagResult:
-    value = flag.is_on(written)
+def _result(key: str, flag: ImportedFlag, asked: AskedContext) -> FlagResult:
+    value = flag.is_on(asked)
     reason = flag.reason(value=value)
-    return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(written))
+    return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(asked))
 
 
 def _toggle(wire: Wire, variant: Mapping[str, object]) -> Wire:

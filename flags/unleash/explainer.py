@@ -6,7 +6,7 @@ flag of its own in a state beside the one that is served. What it says of those 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flags.evaluation.bucketing import bucket
 from flags.evaluation.contexts import Context
@@ -16,7 +16,7 @@ from flags.evaluation.unleash_engine import Engine
 from flags.unleash import probes
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import FeaturePayload, encode, join
-from flags.unleash.imported_flag import ImportedFlag, imported_flags
+from flags.unleash.imported_flag import AskedContext, ImportedFlag, imported_flags
 from flags.unleash.probes import Probe, Question
 
 STICKY_TO_USERS = ("userId", "default", "")
@@ -55,13 +55,13 @@ class FlagExplainer:
         self._parts = tuple(probes.probes_of(self._wire))
         self._engine = Engine(_state(contents, self._wire, self._parts))
 
-    def explain(self, context: Context, document: Mapping[str, object]) -> FlagExplanation:
+    def explain(self, context: Context, document: Mapping[str, Any]) -> FlagExplanation:
         """The answer for this user and how it came about; `document` is the context as engines read it."""
-        written = encode(document)
+        asked = AskedContext(document)
         # The answer is the whole flag's; the parts only say why, and never decide it.
-        value = self._flag.is_on(written)
-        variant = self._flag.variant(written) or {}
-        met = {part.name: self._engine.is_enabled(part.name.encode(), written) for part in self._parts}
+        value = self._flag.is_on(asked)
+        variant = self._flag.variant(asked) or {}
+        met = {part.name: self._engine.is_enabled(part.name.encode(), asked.written) for part in self._parts}
         entry = min(self._entries(context, met), default=None)
         return FlagExplanation(
             value=value,

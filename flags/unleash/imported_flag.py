@@ -1,28 +1,48 @@
-"""Flags in Unleash's own words, answered by its official engine."""
+"""Flags in Unleash's own words, answered as functions where they can be, else by its official engine."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from flags.evaluation.evaluator import Reason
 from flags.evaluation.unleash_engine import Engine, engine
+from flags.unleash.compiled_rules import Strategy, compile_rules, context_fields
 from flags.unleash.compiler import Wire
-from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, join
+from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, encode, join
+
+
+class AskedContext:
+    """A context as flags are asked with it: by its fields, or as the JSON that engines read, written when needed."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self.fields = context_fields(document)
+
+    @cached_property
+    def written(self) -> bytes:
+        """The context as JSON."""
+        return encode(self._document)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedFlag:
-    """A flag ready to be asked. `settled` is its answer for everybody where no context can change it."""
+    """A flag ready to be asked. `constant` is its answer for everybody where no context can change it."""
 
     name: bytes
     constant: bool | None
     has_variants: bool
     reason_when_on: Reason
     engine: Engine
+    rules: Strategy | None
+    """The flag as a function, where it can be one."""
 
-    def is_on(self, context: bytes) -> bool:
-        """Return whether the flag is on for this context, in the JSON of Unleash's engines."""
-        return self.engine.is_enabled(self.name, context) if self.constant is None else self.constant
+    def is_on(self, context: AskedContext) -> bool:
+        """Return whether the flag is on for this context."""
+        if self.constant is not None:
+            return self.constant
+        answer = self.rules(context.fields) if self.rules else None
+        return self.engine.is_enabled(self.name, context.written) if answer is None else answer
 
     def reason(self, *, value: bool) -> Reason:
         """Return the reason of this value."""
@@ -30,9 +50,9 @@ class ImportedFlag:
             return self.reason_when_on
         return Reason.DISABLED if self.constant is False else Reason.DEFAULT
 
-    def variant(self, context: bytes) -> Mapping[str, Any] | None:
+    def variant(self, context: AskedContext) -> Mapping[str, Any] | None:
         """The variant in the engine's words; None for a flag that has none."""
-        return self.engine.variant(self.name, context) if self.has_variants else None
+        return self.engine.variant(self.name, context.written) if self.has_variants else None
 
 
 def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, ImportedFlag]:
@@ -41,10 +61,11 @@ def imported_flags(contents: FeaturePayload, names: Iterable[str]) -> dict[str, 
     if not wires:
         return {}
     unleash = engine(_state(contents, wires))
-    return {name: _flag(wire, unleash) for name, wire in wires.items()}
+    segments = {number: segment.wire["constraints"] for number, segment in contents.segments.items()}
+    return {name: _flag(wire, unleash, segments) for name, wire in wires.items()}
 
 
-def _flag(wire: Wire, unleash: Engine) -> ImportedFlag:
+def _flag(wire: Wire, unleash: Engine, segments: Mapping[int, Sequence[Wire]]) -> ImportedFlag:
     has_variants = bool(wire.get("variants")) or any(strategy.get("variants") for strategy in wire["strategies"])
     return ImportedFlag(
         name=wire["name"].encode(),
@@ -52,6 +73,7 @@ def _flag(wire: Wire, unleash: Engine) -> ImportedFlag:
         has_variants=has_variants,
         reason_when_on=_reason_when_on(wire, has_variants=has_variants),
         engine=unleash,
+        rules=compile_rules(wire, segments),
     )
 
 
