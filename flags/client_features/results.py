@@ -12,6 +12,7 @@ from flags.evaluation.contexts import Context
 from flags.evaluation.evaluator import EvaluationContext, Reason, evaluate
 from flags.evaluation.fast_evaluator import FastEvaluator, fast_evaluator
 from flags.evaluation.rollout_flag import RolloutFlag
+from flags.unleash.compiled_rules import Strategy
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import encode
 from flags.unleash.imported_flag import AskedContext, ImportedFlag, imported_flags
@@ -49,9 +50,10 @@ class FlagResults:
         )
         self._deciders = {name: fast_evaluator(flag, now) for name, flag in feature_set.phased.items()}
         self._needs_written = any(each.shares for each in self._deciders.values())
-        self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag]] = [
-            (encode(_toggle(item.wire, NO_VARIANT)), self._deciders.get(name) or self._defined[name])
+        self._toggles: list[tuple[bytes, FastEvaluator | ImportedFlag, Strategy | None]] = [
+            (encode(_toggle(item.wire, NO_VARIANT)), *self._evaluator(name))
             for name, item in features.items()
+            if name in self._deciders or self._defined[name].constant is not False
         ]
 
     def needs_user(self, key: str) -> bool:
@@ -79,14 +81,25 @@ class FlagResults:
         user_id, signed_up_at = context.user_id, context.signed_up_at
         asked = self._asked(context, now)
         written = asked.written if self._needs_written else b""
-        on = []
-        for toggle, evaluator in self._toggles:
-            if isinstance(evaluator, FastEvaluator):
+        on, fields = [], asked.fields
+        for toggle, evaluator, rules in self._toggles:
+            # Spelled out: hundreds of flags are asked, and a call less for each is a third of the time.
+            if rules is not None and (answer := rules(fields)) is not None:
+                if answer:
+                    on.append(toggle)
+            elif isinstance(evaluator, FastEvaluator):
                 if evaluator.evaluate(user_id, signed_up_at, written):
                     on.append(toggle)
             elif evaluator.is_on(asked):
                 on.append(self._with_variant(evaluator, asked) if evaluator.has_variants else toggle)
         return b'{"toggles":[' + b",".join(on) + b"]}"
+
+    def _evaluator(self, name: str) -> tuple[FastEvaluator | ImportedFlag, Strategy | None]:
+        decider = self._deciders.get(name)
+        if decider is not None:
+            return decider, None
+        flag = self._defined[name]
+        return flag, flag.rules if flag.constant is None else None
 
     def _with_variant(self, evaluator: ImportedFlag, asked: AskedContext) -> bytes:
         wire = self._feature_set.contents.features[evaluator.name.decode()].wire

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flags.evaluation.bucketing import bucket
+from flags.evaluation.bucketing import bucket_test
 from flags.unleash.compiler import Wire
 
 Fields = Mapping[str, str]
@@ -88,6 +88,9 @@ def _strategy(wire: Wire, segments: Mapping[int, Sequence[Wire]]) -> Strategy:
     strategy = chosen(wire.get("parameters") or {})
     if not rules:
         return strategy
+    if len(rules) == 1:
+        (only,) = rules
+        return lambda fields: strategy(fields) if only(fields) else False
     return lambda fields: strategy(fields) if all(rule(fields) for rule in rules) else False
 
 
@@ -100,10 +103,11 @@ def _flexible(parameters: Wire) -> Strategy:
     if stickiness == "random" or not stickiness:
         raise NotCompiled
     if stickiness == "default":
+        is_in = bucket_test(group, percentage)
 
         def of_whoever(fields: Fields) -> bool | None:
             who = fields.get(USER) or fields.get(SESSION)
-            return None if who is None else bucket(group, who) <= percentage
+            return None if who is None else is_in(who)
 
         return of_whoever
     return _share_by(stickiness, group, percentage)
@@ -114,11 +118,13 @@ def _gradual(field: str) -> Callable[[Wire], Strategy]:
 
 
 def _share_by(field: str, group: str, percentage: int) -> Strategy:
-    def is_in(fields: Fields) -> bool:
-        who = fields.get(field)
-        return who is not None and bucket(group, who) <= percentage
+    is_in = bucket_test(group, percentage)
 
-    return is_in
+    def of_field(fields: Fields) -> bool:
+        who = fields.get(field)
+        return who is not None and is_in(who)
+
+    return of_field
 
 
 def _listed(parameters: Wire) -> Strategy:
