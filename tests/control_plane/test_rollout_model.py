@@ -141,7 +141,7 @@ class RolloutModel(RuleBasedStateMachine):
 
         before, after = self._do("schedule", move_job.ACTOR, act)
         if after != before:
-            self._gates_were_open(before, move_job.ACTOR, "")
+            self._gates_were_open(before, move_job.ACTOR, "Sure." if self.approved_before else "")
             advance = before.phase.advance
             assert advance is not AdvanceMode.BY_HAND
             if isinstance(advance, Schedule):
