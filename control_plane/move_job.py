@@ -10,7 +10,7 @@ import structlog
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store
+from control_plane import approvals, rollouts, store
 from control_plane.change_context import ChangeContext
 from control_plane.moves import NextMove, next_move
 from control_plane.phase_gates import AdvanceMode
@@ -54,7 +54,8 @@ def move(session: Session, flag: str, now: datetime, *, clocks_apart: timedelta 
         return None
     # The gates are asked once more by the advance itself, which also refuses what users would lose by it.
     change = ChangeContext(now, ACTOR, "By the plan's schedule.")
-    return rollouts.advance(session, flag, change, expected_version=rollout.version)
+    approval = _approval(session, rollout)
+    return rollouts.advance(session, flag, change, expected_version=rollout.version, approval=approval)
 
 
 def planned_move(
@@ -62,7 +63,8 @@ def planned_move(
 ) -> NextMove:
     """Say what the plan wants of the rollout now, and why it waits."""
     gates = rollouts.gates(session, rollout, now, asker=ACTOR) if _moves_by_itself(rollout) else []
-    return next_move(rollout, gates, now=now, clocks_apart=clocks_apart)
+    approval = _approval(session, rollout)
+    return next_move(rollout, gates, now=now, clocks_apart=clocks_apart, is_approved=bool(approval))
 
 
 def clocks_apart(session: Session) -> timedelta:
@@ -73,6 +75,12 @@ def clocks_apart(session: Session) -> timedelta:
 def init_app(app: Flask) -> None:
     """Put the moves on the leader's schedule."""
     jobs.run_on_leader(app, LOOK_SECONDS, "move-rollouts", _move)
+
+
+def _approval(session: Session, rollout: Rollout) -> str:
+    """Name everybody who approves the step, with their reasons; empty where nobody does."""
+    given = approvals.given(session, rollout)
+    return " ".join(f"Approved by {each.actor}: {each.reason}" for each in given)
 
 
 def _move(now: datetime, _term: int) -> None:

@@ -25,9 +25,17 @@ class NextMove:
 
 
 def next_move(
-    rollout: Rollout, gates: Sequence[GateResult], *, now: datetime, clocks_apart: timedelta = timedelta(0)
+    rollout: Rollout,
+    gates: Sequence[GateResult],
+    *,
+    now: datetime,
+    clocks_apart: timedelta = timedelta(0),
+    is_approved: bool = False,
 ) -> NextMove:
-    """Say what the plan wants now. Nothing that is held, not open or in doubt about the time ever moves."""
+    """Say what the plan wants now. Nothing that is held, not open or in doubt about the time ever moves.
+
+    With `is_approved` a named person passes the gates that can't tell, where the plan allows that.
+    """
     schedule = rollout.phase.advance
     if schedule is AdvanceMode.BY_HAND:
         return NextMove("A person advances it; the plan leaves that to nobody else.")
@@ -39,9 +47,12 @@ def next_move(
         return NextMove(f"{sentence} Set them right.")
     if isinstance(schedule, Schedule) and (waiting := _waits_for_time(rollout, schedule, now)):
         return waiting
-    if shut := [gate for gate in gates if gate.status is not GateStatus.OPEN]:
+    passes_unknown = is_approved and rollout.phase.unknown_may_be_approved
+    if shut := [gate for gate in gates if not _lets_pass(gate, passes_unknown=passes_unknown)]:
         names = ", ".join(f"{gate.name} ({gate.status})" for gate in shut)
         sentence = f"It moves by itself as soon as every gate is open; not yet open: {names}."
+        if rollout.phase.unknown_may_be_approved and any(gate.status is GateStatus.UNKNOWN for gate in shut):
+            sentence += " Those that can't tell are passed once somebody approves the step."
         return NextMove(sentence, _opens_at(shut))
     return NextMove("Every gate is open, and the plan says to move.", now, is_due=True)
 
@@ -55,6 +66,10 @@ def _waits_for_time(rollout: Rollout, schedule: Schedule, now: datetime) -> Next
         sentence = f"It moves at {counting[0]:%Y-%m-%d %H:%M} UTC, or as soon after that as every gate is open."
         return NextMove(sentence, counting[0])
     return None
+
+
+def _lets_pass(gate: GateResult, *, passes_unknown: bool) -> bool:
+    return gate.status is GateStatus.OPEN or (passes_unknown and gate.status is GateStatus.UNKNOWN)
 
 
 def _opens_at(shut: Sequence[GateResult]) -> datetime | None:

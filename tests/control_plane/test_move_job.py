@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 
-from control_plane import move_job, rollouts, store
+from control_plane import approvals, move_job, rollouts, store
 from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult, GateStatus
 from control_plane.phase_gates import AdvanceMode, Schedule
 from control_plane.phases import AudienceKind, Phase, Plan, RolloutState
+from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import jobs
 from control_plane.transitions import Transition
 
@@ -75,6 +77,41 @@ def test_no_gate_that_is_not_open_is_passed_and_the_last_step_completes(app: Fla
         assert [len(move_job.move_all(now)) for _ in range(3)] == [1, 1, 0]
         with read_only() as session:
             assert rollouts.find(session, "SEARCH").state is RolloutState.COMPLETE
+
+
+def test_a_named_person_lets_a_move_pass_what_cannot_tell_and_nothing_that_is_closed(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        make("SEARCH", now)
+        status = [GateStatus.UNKNOWN]
+        rollouts.register_gate("served", lambda *_: GateResult("served", status[0], "No traffic is known."))
+        assert move_job.move_all(now) == []
+        with transaction() as session:
+            found = rollouts.find(session, "SEARCH")
+            assert "once somebody approves the step" in move_job.planned_move(session, found, now).sentence
+            change = ChangeContext(now, "alice", "Seen by hand.")
+            with pytest.raises(Problem, match="approved by the role owner"):
+                approvals.approve(session, found, change, role="operator", expected_version=1)
+            approvals.approve(session, found, change, role="owner", expected_version=1)
+        status[0] = GateStatus.CLOSED
+        assert move_job.move_all(now) == []
+        status[0] = GateStatus.UNKNOWN
+        (moved,) = move_job.move_all(now + timedelta(minutes=1))
+        assert moved.reason == "Approved by alice: Seen by hand."
+        assert move_job.move_all(now + timedelta(minutes=2)) == []  # it was for that step alone
+
+
+def test_where_the_plan_lets_nobody_pass_what_cannot_tell_nothing_moves(app: Flask, now: datetime) -> None:
+    with app.app_context():
+        make("SEARCH", now)
+        rollouts.register_gate("served", lambda *_: GateResult("served", GateStatus.UNKNOWN, "No traffic is known."))
+        with transaction() as session:
+            found = rollouts.find(session, "SEARCH")
+            plan = replace(found.plan, phases=(replace(found.phase, unknown_may_be_approved=False),))
+            change = ChangeContext(now, "alice", "Strict.")
+            administration.edit(session, "SEARCH", plan, change, expected_version=1)
+            found = rollouts.find(session, "SEARCH")
+            approvals.approve(session, found, change, role="owner", expected_version=2)
+        assert move_job.move_all(now) == []
 
 
 def test_nothing_moves_by_a_clock_that_is_not_the_databases(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import count
 
+import hypothesis
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
@@ -31,6 +32,7 @@ from control_plane.gates import GateResult, GateStatus
 from control_plane.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
 from control_plane.phases import AudienceKind, Phase, Plan, Rollout, RolloutState, exposure
 from control_plane.plan_edits import environments_of
+from control_plane.plan_errors import plan_errors
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only, transaction
@@ -44,6 +46,7 @@ HOUR = timedelta(hours=1)
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
 WORKDAYS = Calendar("Europe/Madrid", tuple(Weekday)[:5], time(9), time(17))
 NUMBERS = count(1)
+EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
 EXPOSING = ("advance", "schedule", "rearm")
 
@@ -57,7 +60,7 @@ def phases(draw: st.DrawFn, number: int) -> Phase:
     times = tuple((START + HOUR * each).replace(tzinfo=None) for each in hours)
     gates = PhaseGates(
         calendar=draw(st.sampled_from((None, None, None, WORKDAYS))),
-        approvals=draw(st.sampled_from((None, None, Approvals(1), Approvals(2)))),
+        approvals=draw(st.sampled_from((None, None, None, Approvals(1), Approvals(2)))),
     )
     return Phase(
         name=f"{audience}-{number}",
@@ -73,8 +76,10 @@ def phases(draw: st.DrawFn, number: int) -> Phase:
 
 
 STEPS = st.sets(st.sampled_from((1, 10, 25, 50, 100)), min_size=1, max_size=3).map(sorted)
-PLANS = st.tuples(phases(1), phases(2), phases(3), st.integers(1, 3), st.integers(-2, 2)).map(
-    lambda drawn: Plan(drawn[:3][: drawn[3]], START + timedelta(days=drawn[4]))
+PLANS = (
+    st.tuples(phases(1), phases(2), phases(3), st.integers(1, 3), st.integers(-2, 2))
+    .map(lambda drawn: Plan(drawn[:3][: drawn[3]], START + timedelta(days=drawn[4])))
+    .filter(lambda plan: not plan_errors(plan))
 )
 
 
@@ -100,8 +105,7 @@ class RolloutModel(RuleBasedStateMachine):
                 rollouts.REARM_GATES.set(app, {})
         with self._session() as session:
             change = ChangeContext(self.now, author, "Planned.")
-            while not isinstance(rollouts.plan(session, self.flag, plan, change, confirm_losing=True), Transition):
-                plan = replace(plan, phases=plan.phases[:-1])
+            assert isinstance(rollouts.plan(session, self.flag, plan, change, confirm_losing=True), Transition)
 
     def _gate(self, *_: object) -> GateResult:
         return GateResult("fake", self.status, "As the model says.")
@@ -134,6 +138,12 @@ class RolloutModel(RuleBasedStateMachine):
             assert not behind
             self._gates_were_open(before, who, approval)
 
+    @rule(people=st.lists(PEOPLE, min_size=2, max_size=5))
+    def climb(self, people: list[str]) -> None:
+        for who in people:
+            self.now += HOUR * 2
+            self.advance(who=who, approval="Sure.", behind=0)
+
     @rule()
     def schedule_looks(self) -> None:
         def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision | None:
@@ -141,7 +151,7 @@ class RolloutModel(RuleBasedStateMachine):
 
         before, after = self._do("schedule", move_job.ACTOR, act)
         if after != before:
-            self._gates_were_open(before, move_job.ACTOR, "")
+            self._gates_were_open(before, move_job.ACTOR, "Sure." if self.approved_before else "")
             advance = before.phase.advance
             assert advance is not AdvanceMode.BY_HAND
             if isinstance(advance, Schedule):
@@ -230,6 +240,25 @@ class RolloutModel(RuleBasedStateMachine):
             )
 
         self._edit(who, act)
+
+    @rule(who=PEOPLE, changed=st.sampled_from(EDITS), steps=STEPS, added=phases(9), at=st.integers(0, 2))
+    def edit_a_part(self, who: str, changed: str, steps: list[int], added: Phase, at: int) -> None:
+        with self._session() as session:
+            plan = rollouts.find(session, self.flag).plan
+        at = min(at, len(plan.phases) - 1)
+        phase = plan.phases[at]
+        others = plan.phases[:at], plan.phases[at + 1 :]
+        parts = {
+            "owner": (phase,),
+            "soak": (replace(phase, soak=added.soak, on_breach=added.on_breach),),
+            "advance": (replace(phase, advance=added.advance),),
+            "gates": (replace(phase, gates=added.gates),),
+            "steps": (replace(phase, steps=tuple(steps)),),
+            "removed": (),
+            "added": (phase, added),
+        }[changed]
+        wanted = replace(plan, owner=f"{who} {self.now}", phases=(*others[0], *parts, *others[1]))
+        self.edit(who=who, plan=wanted, confirm=True)
 
     @rule(who=PEOPLE, number=st.integers(1, 4))
     def restore(self, who: str, number: int) -> None:
@@ -329,7 +358,11 @@ def model(settings: Settings, app: Flask) -> Iterator[type[RolloutModel]]:
 
 
 def run(model: type[RolloutModel], runs: int, steps: int) -> None:
-    unhurried = settings(max_examples=runs, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    # Not made smaller: each try is a life in a database, and the first one that fails says what it did.
+    kinds = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
+    unhurried = settings(
+        max_examples=runs, stateful_step_count=steps, suppress_health_check=list(HealthCheck), phases=kinds
+    )
     run_state_machine_as_test(model, settings=unhurried)  # type: ignore[no-untyped-call]
 
 
