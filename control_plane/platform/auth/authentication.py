@@ -23,7 +23,6 @@ SESSION_LIFETIME = timedelta(hours=12)
 TOUCH_SECONDS = 60
 """How old the note of the last use may become before the cookie is written again."""
 ACCOUNT_CHARACTERS = 64
-CODES_A_MINUTE = 5
 CONFIRM_SECONDS = 300
 """How long after the password its code may come."""
 QUEUE_SHARE = 1 / 16
@@ -165,7 +164,7 @@ def confirm(code: str, *, now: datetime) -> None:
 def check_code(found: Person, code: str, *, now: datetime) -> None:
     """Use up a code of somebody's second factor. Raises Problem: 401 for a wrong one, 429 after too many."""
     limits = (
-        Limit(f"{sign_in_failures.CODE}{found.username}", CODES_A_MINUTE),
+        Limit(f"{sign_in_failures.CODE}{found.username}", sign_in_failures.CODES_A_MINUTE),
         Limit(f"{sign_in_failures.NETWORK}{rate_limit.network(address())}", rate_limit.SIGN_IN.amount),
     )
     made = rate_limit.Attempt()
