@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -49,6 +49,12 @@ class Grant:
     def includes(self, other: "Grant") -> bool:
         """Return whether whoever has this one has the other already."""
         return self.role.includes(other.role) and self.covers(other.flag, other.environment)
+
+
+def below(grants: Iterable[Grant], least: Role) -> tuple[Grant, ...]:
+    """Return these grants with no role of `least` or more: each of those counts as the one below it."""
+    highest = list(Role)[least.rank - 1]
+    return tuple(replace(each, role=highest) if each.role.includes(least) else each for each in grants)
 
 
 def role_on(grants: Iterable[Grant], flag: str, environment: str) -> Role | None:

@@ -20,6 +20,8 @@ SWITCH = {"true": True, "1": True, "on": True, "false": False, "0": False, "off"
 UPGRADE_URL = "/billing/upgrade"
 WEBHOOK_SECRET = re.compile(r"whsec_[!-~]{10,}")
 STRIPE_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]{10,}")
+NO_ROLE = "none"
+RISKY = (NO_ROLE, "approver", "owner", "admin")
 ANCHOR = re.compile(r"file:/\S+|https?://[^\s/]+(/\S*)?")
 WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
@@ -58,6 +60,8 @@ class Settings:
     """`STREAMS`: SDKs that can follow one worker at once, each on a thread of its own."""
     session_idle_minutes: int = 120
     """`SESSION_IDLE_MINUTES`: how long a person's session lasts without any use; none lasts longer than 12 hours."""
+    second_factor_from: str = NO_ROLE
+    """`SECOND_FACTOR_FROM`: the least role that takes a second factor: approver, owner or admin; or none."""
     oidc_issuer: str = ""
     """`OIDC_ISSUER`: the identity provider by which people may sign in too, like https://login.example.com."""
     oidc_client_id: str = ""
@@ -148,6 +152,7 @@ class Settings:
             threads=_integer(env, "THREADS", 128, range(4, 4097)),
             streams=_integer(env, "STREAMS", 500, range(1, 4097)),
             session_idle_minutes=_integer(env, "SESSION_IDLE_MINUTES", 120, range(1, 721)),
+            second_factor_from=_choice(env, "SECOND_FACTOR_FROM", NO_ROLE, RISKY),
             **_oidc(env),
             token_days_max=_integer(env, "TOKEN_DAYS_MAX", 0, range(3651)),
             request_body_seconds=_integer(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),

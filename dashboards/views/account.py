@@ -8,7 +8,7 @@ from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from control_plane.platform.auth import authorization, second_factor
+from control_plane.platform.auth import authentication, authorization, second_factor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem
@@ -22,7 +22,8 @@ SETUP = "second_factor_setup"
 @authorization.require_role("viewer")
 def account() -> ResponseReturnValue:
     """Show one's own account and the forms that change it."""
-    return render_template("account.html", person=_person())
+    person = _person()
+    return render_template("account.html", person=person, required=authentication.lacks_second_factor(person))
 
 
 @bp.post("/account/password")

@@ -12,7 +12,7 @@ from alerts.overrides.store import Override
 from control_plane.environment_variable import variable_notice
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
-from control_plane.platform.identity_types import Person, Role, role_on
+from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.settings import current
 from dashboards import actions, assets, filters
 from dashboards.badges import badge_style
@@ -130,11 +130,7 @@ def theme() -> str:
 
 def may(role: str, flag: str = "") -> bool:
     """Return whether the person signed in has at least this role on `flag`, or on what the page is about."""
-    person = me()
-    if person is None:
-        return False
-    here, environment = authorization.scope()
-    held = role_on(person.all_grants, flag or here, environment)
+    held = None if me() is None else authorization.role_here(flag)
     return held is not None and held.includes(Role(role))
 
 

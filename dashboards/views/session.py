@@ -7,7 +7,7 @@ from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as AnyResponse
 
-from control_plane.platform.auth import authorization, oidc
+from control_plane.platform.auth import authentication, authorization, oidc
 from control_plane.platform.problems import Problem
 from dashboards.views.blueprint import THEME_COOKIE, THEMES, bp
 
@@ -85,7 +85,7 @@ def leave_provider() -> AnyResponse:
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """End the session of this browser."""
-    by_provider = bool(cookie.get(oidc.USED))
+    by_provider = bool(cookie.get(authentication.BY_PROVIDER))
     authorization.sign_out()
     # Not sent there at once: browsers let no form lead to another site under our policy.
     return redirect(url_for("pages.sign_in_page", left="provider" if by_provider else None), 303)

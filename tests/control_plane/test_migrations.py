@@ -1,5 +1,6 @@
 """The schema: up, down and up again on both databases, equal to the models, and a newer database refused."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import pytest
@@ -15,8 +16,10 @@ from control_plane.phases import FLAG
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db import database
 from control_plane.platform.db.database import Base, db
+from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
 from flags.store import UserAttributes, upsert_users, user
+from tests import people
 
 
 def tables(app: Flask) -> set[str]:
@@ -39,6 +42,31 @@ def test_going_down_and_up_again_loses_nothing(app: Flask, now: datetime) -> Non
             assert audit.verify(session).first_broken is None
             assert user(session, "u1") is not None
             assert len(accounts.list_people(session)) == 1
+
+
+def test_owners_of_before_become_admins_and_going_back_gives_nobody_more(
+    app: Flask, cast: Mapping[str, Person], now: datetime
+) -> None:
+    people.signed_in(app, "victor")
+    with app.app_context():
+        with database.transaction() as session:
+            accounts.create_person(session, "oscar", password=None, role="owner", now=now)
+            accounts.change_grants(session, cast["victor"].id, grants=[Grant(Role.OWNER, "F")], now=now, actor="alice")
+            for name, role in (("everything", "admin"), ("little", "viewer")):
+                accounts.create_token(session, name, "admin", environment="production", now=now, role=role)
+        migrations.downgrade("0027")
+        with db.engine.connect() as connection:
+            found = connection.execute(text("SELECT username, role FROM person ORDER BY username"))
+            roles = {"alice": "owner", "olga": "operator", "oscar": "operator", "victor": "viewer"}
+            assert dict(row for row in found) == roles, "an owner of before could do what oscar may not"
+            ended = connection.execute(text("SELECT name FROM api_token WHERE revoked_at IS NOT NULL"))
+            assert list(ended.scalars()) == ["little"]
+        migrations.upgrade()
+        with database.read_only() as session:
+            after = {each.username: each for each in accounts.list_people(session)}
+            assert after["alice"].role is Role.ADMIN
+            assert after["victor"].all_grants == (Grant(Role.VIEWER),)
+            assert session.scalar(text("SELECT count(*) FROM person_session")) == 1, "nobody is signed out by it"
 
 
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:

@@ -65,6 +65,9 @@ __all__ = [
 FIRST_OWNER = "owner"
 PASSWORD_BYTES = 15
 SESSION_ID_BYTES = 24
+PARTS = ("anonymous", "guard", "identity-provider", "middleware", "rehearsal", "schedule", "system")
+RESERVED = frozenset((*PARTS, "backfill", "billing", "credits", "drill"))
+"""The actors that are no people. Nobody may leave entries under their names."""
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
 
 
@@ -76,6 +79,9 @@ def create_person(
     Without a password nobody signs in as them by one, until they are given one.
     """
     name = account_name(username)
+    if name in RESERVED:
+        detail = f"{name} is what a part of this program is called in the audit trail; choose another name."
+        raise Problem(422, "INVALID_USERNAME", detail)
     if not USERNAME.fullmatch(name):
         rule = "2 to 64 letters, digits and . _ @ + -, a letter or digit first"
         raise Problem(422, "INVALID_USERNAME", f"The username {username[:64]!r} can't be used; write {rule}.")

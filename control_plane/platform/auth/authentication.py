@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from flask import Flask, Request, request, session
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, request, session
 
 from control_plane.platform import settings
 from control_plane.platform.auth import accounts, passwords, rate_limit, second_factor, sign_in_failures
+from control_plane.platform.auth.session_cookie import SessionCookie
 from control_plane.platform.auth.sign_in_failures import Limit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenRefusal, role_on
+from control_plane.platform.identity_types import Grant, Person, Role, Token, TokenRefusal, below, role_on
 from control_plane.platform.observability.telemetry import ACTOR
 from control_plane.platform.problems import Problem
 
 PRINCIPAL = "rollout.caller"
+BY_PROVIDER = "by_provider"
+"""In the cookie of a session that an identity provider began."""
 SESSION_LIFETIME = timedelta(hours=12)
 TOUCH_SECONDS = 60
 """How old the note of the last use may become before the cookie is written again."""
 ACCOUNT_CHARACTERS = 64
-CODES_A_MINUTE = 5
 CONFIRM_SECONDS = 300
 """How long after the password its code may come."""
 QUEUE_SHARE = 1 / 16
@@ -44,25 +45,6 @@ class Principal:
     def role_on(self, flag: str, environment: str) -> Role | None:
         """Return the role there, `*` for what concerns every flag or environment; None for no rights at all."""
         return role_on(self.grants, flag, environment)
-
-
-class SessionCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie; over HTTPS marked secure, and named so that browsers let no other host set it."""
-
-    def get_cookie_name(self, app: Flask) -> str:
-        """Return the name: `__Host-` makes browsers insist on Secure, on this host alone and on the whole of it."""
-        name = super().get_cookie_name(app)
-        return f"__Host-{name}" if request.is_secure else name
-
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Flask makes a signer before it looks for a cookie, and callers of the API send none."""
-        if self.get_cookie_name(app) not in request.cookies:
-            return self.session_class()
-        return super().open_session(app, request)
-
-    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
-        """Not a setting: `make run` serves plain HTTP on loopback, where a secure cookie would never come back."""
-        return request.is_secure
 
 
 def init_app(app: Flask) -> None:
@@ -165,7 +147,7 @@ def confirm(code: str, *, now: datetime) -> None:
 def check_code(found: Person, code: str, *, now: datetime) -> None:
     """Use up a code of somebody's second factor. Raises Problem: 401 for a wrong one, 429 after too many."""
     limits = (
-        Limit(f"{sign_in_failures.CODE}{found.username}", CODES_A_MINUTE),
+        Limit(f"{sign_in_failures.CODE}{found.username}", sign_in_failures.CODES_A_MINUTE),
         Limit(f"{sign_in_failures.NETWORK}{rate_limit.network(address())}", rate_limit.SIGN_IN.amount),
     )
     made = rate_limit.Attempt()
@@ -216,6 +198,23 @@ def check_password(found: Person, password: str, *, now: datetime) -> None:
     with rate_limit.attempt(local) as made, sign_in_failures.attempt((limit,), made, now):
         if _proved(found.username, password, made) is None:
             raise Problem(403, "WRONG_PASSWORD", "The present password is wrong; nothing was changed.")
+
+
+def least_role_with_second_factor() -> Role | None:
+    """Return the role from which on a second factor is taken here; None where none is."""
+    name = settings.current().second_factor_from
+    return None if name == settings.NO_ROLE else Role(name)
+
+
+def lacks_second_factor(found: Person) -> bool:
+    """Return whether a role of somebody's does not count until they set up a second factor.
+
+    Whoever comes from an identity provider was asked there.
+    """
+    least = least_role_with_second_factor()
+    if least is None or found.has_second_factor or session.get(BY_PROVIDER):
+        return False
+    return any(grant.role.includes(least) for grant in found.all_grants)
 
 
 def sign_out() -> None:
@@ -277,7 +276,10 @@ def _session_principal() -> Principal | None:
     # Each write sends the cookie again; once a minute is enough to tell idle from busy.
     if now - session["seen_at"] > TOUCH_SECONDS:
         session["seen_at"] = now
-    return Principal(found.username, grants=found.all_grants, person=found)
+    # Not shut out: making a rollout safer must stay possible, and no role that does only that takes a second factor.
+    least = least_role_with_second_factor()
+    held = below(found.all_grants, least) if least and lacks_second_factor(found) else found.all_grants
+    return Principal(found.username, grants=held, person=found)
 
 
 def _is_over(now: float) -> bool:

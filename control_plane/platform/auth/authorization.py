@@ -22,7 +22,7 @@ from control_plane.platform.auth.authentication import (
 )
 from control_plane.platform.auth.csrf import SAFE_METHODS, refuse_cross_origin
 from control_plane.platform.extensions import AppState
-from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType
+from control_plane.platform.identity_types import EVERY, Person, Role, Token, TokenRefusal, TokenType, role_on
 from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, wants_page
 
@@ -187,10 +187,10 @@ def scope() -> tuple[str, str]:
     return named.get("flag", EVERY), named.get("environment", settings.current().environment)
 
 
-def role_here() -> Role | None:
-    """Return the caller's role on what this request is about."""
-    caller = authentication.current_principal()
-    return caller.role_on(*scope()) if isinstance(caller, Principal) else None
+def role_here(flag: str = "") -> Role | None:
+    """Return the caller's role on `flag`, or on what this request is about."""
+    caller, (here, environment) = authentication.current_principal(), scope()
+    return caller.role_on(flag or here, environment) if isinstance(caller, Principal) else None
 
 
 def require_role_on(role: Role | str, flag: str, environments: Iterable[str]) -> None:
@@ -206,7 +206,7 @@ def _require_role(needed: Role, place: tuple[str, str] | None = None) -> None:
         case Principal() as caller:
             role = caller.role_on(*place)
             if role is None or not role.includes(needed):
-                raise _role_problem(caller.name, role, needed, place)
+                raise _role_problem(caller, role, needed, place)
             request_outcomes.prove(caller.name)
         case TokenRefusal(reason):
             _refuse(reason, failed=True)
@@ -216,9 +216,15 @@ def _require_role(needed: Role, place: tuple[str, str] | None = None) -> None:
             _refuse("Sign in, or send an admin token in the Authorization header.", failed=False)
 
 
-def _role_problem(name: str, role: Role | None, needed: Role, place: tuple[str, str]) -> Problem:
-    held = f"{name} is {role} {_place(*place)}".rstrip() if role else f"{name} has no role {_place(*place)}".rstrip()
-    return Problem(403, "ROLE_REQUIRED", f"This needs the role {needed}, and {held}; ask an admin.")
+def _role_problem(caller: Principal, role: Role | None, needed: Role, place: tuple[str, str]) -> Problem:
+    if caller.person is not None and authentication.lacks_second_factor(caller.person):
+        whole = role_on(caller.person.all_grants, *place)
+        if whole is not None and whole.includes(needed):
+            detail = f"Your role {whole} takes a second factor here; set up a device on your account first."
+            return Problem(403, "SECOND_FACTOR_REQUIRED", detail)
+    held = f"{caller.name} is {role}" if role else f"{caller.name} has no role"
+    where = " ".join([held, *([_place(*place)] if _place(*place) else [])])
+    return Problem(403, "ROLE_REQUIRED", f"This needs the role {needed}, and {where}; ask an admin.")
 
 
 def _place(flag: str, environment: str) -> str:

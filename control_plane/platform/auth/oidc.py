@@ -33,9 +33,6 @@ SCOPE = "openid profile email"
 WAIT_SECONDS = 10
 NAMES = ("preferred_username", "email")
 """The claims that may be a username here, the first that there is."""
-USED = "by_provider"
-"""In the cookie of a session that the provider began."""
-
 CLIENT = AppState[Any]("oidc_client", lambda: None)
 
 log = structlog.get_logger()
@@ -79,7 +76,7 @@ def finish(*, now: datetime) -> Person:
     with transaction() as database_session:
         found = _person_of(database_session, claims, now)
     authentication.start_session(found, now=now, method=METHOD)
-    session[USED] = True
+    session[authentication.BY_PROVIDER] = True
     return found
 
 

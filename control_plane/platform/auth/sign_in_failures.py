@@ -5,17 +5,17 @@ further than one of them. It is taken back when it succeeds.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flask import Flask
-from sqlalchemy import delete, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth import audit
+from control_plane.platform.auth import audit, rate_limit
 from control_plane.platform.auth.models import PersonRow, SignInFailureRow
 from control_plane.platform.auth.rate_limit import Attempt
 from control_plane.platform.db.database import dialect_insert, transaction
@@ -23,6 +23,9 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import jobs
 
 ACCOUNT, CODE, NETWORK = "account:", "code:", "network:"
+CODES_A_MINUTE = 5
+LIMITS = {ACCOUNT: rate_limit.ACCOUNT.amount, CODE: CODES_A_MINUTE, NETWORK: rate_limit.SIGN_IN.amount}
+"""How many failures a minute hold off an account, its codes, or a network."""
 MINUTE = 60
 RECORD_SECONDS = 60.0
 NAMED_MAX = 20
@@ -67,7 +70,7 @@ def record_failures(now: datetime) -> None:
     with transaction() as session:
         # The last whole minute still counts for the limits.
         before = int(now.timestamp()) // MINUTE - 1
-        rows = session.execute(
+        rows: Sequence[Row[str, int, int]] = session.execute(
             delete(SignInFailureRow)
             .where(SignInFailureRow.minute < before)
             .returning(SignInFailureRow.key, SignInFailureRow.minute, SignInFailureRow.failures)
@@ -78,7 +81,8 @@ def record_failures(now: datetime) -> None:
         counts = {key: number for key, number in counts.items() if number > 0}
         if counts:
             minutes = [minute for _, minute, _ in rows]
-            _record(session, counts, (min(minutes), max(minutes) + 1), now)
+            limited = sorted({key for key, _, failures in rows if failures >= LIMITS[key.partition(":")[0] + ":"]})
+            _record(session, counts, limited, (min(minutes), max(minutes) + 1), now)
 
 
 def init_app(app: Flask) -> None:
@@ -111,7 +115,9 @@ def _take_back(session: Session, key: str, minute: int) -> None:
     session.execute(update(SignInFailureRow).where(*row).values(failures=SignInFailureRow.failures - 1))
 
 
-def _record(session: Session, counts: Mapping[str, int], minutes: tuple[int, int], now: datetime) -> None:
+def _record(
+    session: Session, counts: Mapping[str, int], limited: Sequence[str], minutes: tuple[int, int], now: datetime
+) -> None:
     accounts = _largest(counts, ACCOUNT)
     for name, number in _largest(counts, CODE).items():
         accounts[name] = accounts.get(name, 0) + number
@@ -126,10 +132,15 @@ def _record(session: Session, counts: Mapping[str, int], minutes: tuple[int, int
         "accounts": named,
         "of_no_account": failures - sum(named.values()),
         "addresses": _largest(counts, NETWORK),
+        "locked_out": [each for each in limited if _is_known(each, known)][:NAMED_MAX],
     }
     subject = f"person:{next(iter(named))}" if len(named) == 1 else SUBJECT
     context = ChangeContext(now, ANONYMOUS)
     audit.record(session, context, action="person.sign_in_failed", subject=subject, after=after)
+
+
+def _is_known(key: str, accounts: Set[str]) -> bool:
+    return key.startswith(NETWORK) or key.partition(":")[2] in accounts
 
 
 def _largest(counts: Mapping[str, int], prefix: str) -> dict[str, int]:

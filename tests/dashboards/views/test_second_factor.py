@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyotp
@@ -9,9 +10,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.phases import FLAG
 from control_plane.platform.auth import accounts
-from control_plane.platform.identity_types import Person
-from tests.dashboards.browsing import looking, words
+from control_plane.platform.identity_types import Grant, Person, Role
+from control_plane.platform.settings import SETTINGS
+from tests.billing_office import Office
+from tests.dashboards.browsing import changing, looking, words
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")
@@ -120,3 +124,34 @@ def test_setting_it_up_takes_the_password_and_a_code_of_that_device(app: Flask, 
 def test_a_token_has_no_device(client: FlaskClient, make_token: Callable[..., str]) -> None:
     headers = {"Authorization": make_token("admin")}
     assert client.post("/account/second-factor/begin", headers=headers).status_code == 403
+
+
+def test_a_role_that_takes_it_counts_as_the_one_below_until_it_is_set_up(app: Flask, sign_in: SignIn) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), second_factor_from="owner"))
+    Office(app).plan()
+    browser = sign_in("alice")
+    for path in ("/api/people", "/api/admin/credits/aa-test"):
+        refused = browser.get(path)
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "SECOND_FACTOR_REQUIRED")
+    assert 'href="/people"' not in browser.get("/").get_data(as_text=True)
+    assert "Your role takes a second factor" in browser.get("/account").get_data(as_text=True)
+    rolled_back = browser.post(f"/api/rollouts/{FLAG}/rollback", json={"reason": "Off needs no approval."})
+    assert rolled_back.status_code == 200, "making it safer is always open"
+    set_up(browser)
+    assert browser.get("/api/people").status_code == 200
+    assert "Your role takes" not in browser.get("/account").get_data(as_text=True)
+
+
+def test_a_grant_for_one_flag_takes_it_too_and_a_token_does_not(
+    app: Flask, sign_in: SignIn, cast: Mapping[str, Person], make_token: Callable[..., str], client: FlaskClient
+) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), second_factor_from="owner"))
+    with changing(app) as session:
+        grants, now = [Grant(Role.OWNER, "F")], datetime.now(UTC)
+        accounts.change_grants(session, cast["olga"].id, grants=grants, now=now, actor="alice")
+    olga = sign_in("olga")
+    refused = olga.post("/api/rollouts/F/rearm", json={})
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "SECOND_FACTOR_REQUIRED")
+    other = olga.post("/api/rollouts/G/rearm", json={})
+    assert (other.status_code, other.get_json()["code"]) == (403, "ROLE_REQUIRED")
+    assert client.get("/api/people", headers={"Authorization": make_token("admin")}).status_code == 200

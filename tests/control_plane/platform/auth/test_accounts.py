@@ -1,5 +1,6 @@
 """People: made, proved, changed and locked out, always leaving an admin and a trace."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
@@ -13,6 +14,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.problems import Problem
 from tests.people import authenticate
+from tests.test_house import PRODUCT, ROOT
 
 PASSWORD = "correct horse battery"
 
@@ -58,6 +60,19 @@ def test_a_name_that_cannot_be_used_is_refused(session: Session, now: datetime) 
     for username in ("", "a", "-alice", "al ice", "ali\nce", "a" * 65, "al\x00ice", "<b>", "ålice"):
         make = partial(accounts.create_person, session, username, password=PASSWORD, role="viewer", now=now)
         assert refused(make) == "INVALID_USERNAME"
+
+
+def test_nobody_is_called_like_a_part_of_the_program(session: Session, now: datetime) -> None:
+    for username in ("guard", " System ", "ANONYMOUS", "identity-provider"):
+        make = partial(accounts.create_person, session, username, password=PASSWORD, role="viewer", now=now)
+        assert refused(make) == "INVALID_USERNAME"
+
+
+def test_every_actor_of_the_program_is_a_reserved_name() -> None:
+    source = "\n".join(path.read_text() for package in PRODUCT for path in (ROOT / package).rglob("*.py"))
+    actors = set(re.findall(r'(?:ACTOR|SYSTEM|ANONYMOUS) = "([a-z-]+)"', source))
+    assert {"guard", "system", "anonymous"} <= actors
+    assert actors <= accounts.RESERVED
 
 
 def test_a_name_is_taken_in_any_spelling(session: Session, alice: Person, now: datetime) -> None:

@@ -116,8 +116,22 @@ def test_a_flood_leaves_one_entry_that_names_accounts_but_no_typed_passwords(app
     assert entry.after is not None
     assert (entry.after["failures"], entry.after["accounts"], entry.after["of_no_account"]) == (207, {"alice": 7}, 200)
     assert entry.subject == "person:alice"
+    assert entry.after["locked_out"] == ["network:10.0.0.1"], "eleven in a minute"
     assert len(entry.after["addresses"]) == sign_in_failures.NAMED_MAX
     assert "s3cret" not in str(entry)
+
+
+def test_whoever_was_held_off_is_named(app: Flask) -> None:
+    with app.app_context():
+        with transaction() as session:
+            accounts.create_person(session, "alice", password=endpoints.PASSWORD, role="owner", now=AT)
+        for number in range(31):
+            fail(Limit("account:alice", 30), Limit(f"network:10.0.0.{number}", 10))
+            fail(Limit("account:nobody", 30), Limit("network:10.0.9.9", 10))
+        sign_in_failures.record_failures(AT + timedelta(seconds=150))
+        (entry,) = entries()
+    assert entry.after is not None
+    assert entry.after["locked_out"] == ["account:alice", "network:10.0.9.9"]
 
 
 def test_signing_in_and_out_leaves_a_trace(app: Flask) -> None:
