@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from credits_engine.billing.api import stripe_gateway
 from credits_engine.billing.inbox import commands
+from credits_engine.billing.reconciliation import corrections
 from credits_engine.billing.store.inbox import State
 from dashboards.view_models import billing as screens
 from dashboards.views.blueprint import bp, row_id
@@ -26,6 +29,24 @@ def billing() -> ResponseReturnValue:
     with read_only() as session:
         screen = screens.read(session, state=state, before=before, now=datetime.now(UTC))
     return render_template("billing.html", screen=screen, states=screens.STATES)
+
+
+@bp.post("/billing/findings/<int:finding_id>")
+@authorization.require_role("owner")
+def close_finding(finding_id: int) -> ResponseReturnValue:
+    """Correct a finding from Stripe's word, or dismiss it."""
+    reason = request.form.get("reason", "").strip()[:REASON_CHARACTERS]
+    change = ChangeContext(datetime.now(UTC), authorization.actor(), reason)
+    try:
+        _require(reason)
+        if request.form.get("order") == "dismiss":
+            done = corrections.dismiss(finding_id, change)
+        else:
+            done = corrections.apply(stripe_gateway(), finding_id, change)
+        flash(done.sentence, "success")
+    except Problem as problem:
+        flash(f"Nothing was changed.\n{problem.detail}", "refusal")
+    return redirect(url_for("pages.billing"), 303)
 
 
 @bp.get("/billing/<event_id>")

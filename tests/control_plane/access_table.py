@@ -21,7 +21,7 @@ operator  overrides.deny overrides.end_allow pages.action pages.change_beta page
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
-owner     billing.apply_view billing.dismiss_view billing.merge_view billing.prices_apply_view
+owner     billing.apply_view billing.dismiss_view billing.merge_view billing.prices_apply_view pages.close_finding
 owner     alert_overrides.grant billing.link_view billing.reconcile_view credits_admin.adjust_view
 owner     credits_admin.freeze_view credits_admin.reset_view credits_admin.revoke_view credits_admin.top_up_view
 owner     credits_admin.unfreeze_view credits_admin.user_view credits_admin.variances_view credits_remediation.approve

@@ -102,6 +102,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         ("billing.apply_view", "billing.dismiss_view"), "tests/credits_engine/billing/reconciliation/test_jobs.py"
     ),
     "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
+    "pages.close_finding": "tests/dashboards/views/test_billing.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
     "billing.reconcile_view": "tests/credits_engine/billing/reconciliation/test_comparison.py",

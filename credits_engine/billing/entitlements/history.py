@@ -170,5 +170,7 @@ def _named(fact: Fact) -> Iterator[Item | InvoiceLine]:
 
 
 def _with_former_keys(snapshot: Snapshot, keys: Mapping[str, tuple[str, ...]]) -> Snapshot:
+    if all(keys.get(item.price_id, ()) in ((), (item.lookup_key,)) for item in snapshot.items):
+        return snapshot
     items = tuple(replace(item, former_keys=keys.get(item.price_id, ())) for item in snapshot.items)
     return replace(snapshot, items=items)

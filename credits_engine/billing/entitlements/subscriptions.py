@@ -44,7 +44,7 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     name = history.subscription_id
     period = _current_period(history, catalogue)
     paid = _paid_for(history, catalogue)
-    end = ends_at(history, catalogue)
+    end = _ends_at(history, period, paid)
     if end is not None and now >= end:
         reason = f"Subscription {name} ended at {end:%Y-%m-%dT%H:%M:%SZ}."
         return SubscriptionEntitlement(name, catalogue.plan(FREE), reason, has_ended=True)
@@ -71,11 +71,9 @@ def entitlement_of(history: History, now: datetime, catalogue: Catalogue) -> Sub
     )
 
 
-def ends_at(history: History, catalogue: Catalogue) -> datetime | None:
+def _ends_at(history: History, period: Period, paid: list[Coverage]) -> datetime | None:
     """When its rights end: with the period where that was paid for, at the cancellation itself where it was not."""
     newest = history.newest
-    period = _current_period(history, catalogue)
-    paid = _paid_for(history, catalogue)
     if newest.status in TERMINAL:
         return max([newest.ended_at or newest.at, *(each.period.end for each in paid)])
     end = newest.cancel_at or (period.end if newest.ends_with_period else None)
@@ -96,17 +94,18 @@ def _is_given_back(history: History, period: Period) -> bool:
 
 def best_plan(history: History, span: Period, catalogue: Catalogue, now: datetime) -> CreditPlan | None:
     """The highest plan in force within `span`, as of `now`; None where none was. Raises UnmappedPriceError."""
-    end = ends_at(history, catalogue) if history.grants else None
-    if not history.grants or (end is not None and end <= span.start):
+    if not history.grants:
+        return None
+    paid = _paid_for(history, catalogue)
+    end = _ends_at(history, _current_period(history, catalogue), paid)
+    if end is not None and end <= span.start:
         return None
     dated = _dated(history, catalogue)
     during = [each for each, period in dated if period.end > span.start and _effective_at(each, period) < span.end]
     earlier = [each for each, period in dated if period.end <= span.start]
     # What was given back lowers the limits when it ends; what ran out by itself only with the next period.
     paid_for = [
-        each.plan
-        for each in _paid_for(history, catalogue)
-        if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
+        each.plan for each in paid if _overlap(each.period, span) and not (each.is_cut and each.period.end < span.end)
     ]
     # After an end, what was paid for alone counts: the last state may be an upgrade that nobody paid.
     if not (history.newest.status in TERMINAL and paid_for) and (granting := during or earlier):

@@ -74,6 +74,13 @@ def test_it_reads_the_four_alerts_of_the_guide() -> None:
     }
 
 
+def test_deliveries_of_stripes_that_never_came_in_tell_people_and_move_no_rollout() -> None:
+    rules = {each.name: each for each in parse(SHIPPED)}
+    for name in ("billing_signature_failure", "billing_delivery_failure", "billing_event_missed"):
+        assert rules[name].action is Action.NOTIFY, name
+    assert rules["billing_event_missed"].tripwire, "one missing event is proof"
+
+
 def test_it_reads_the_shipped_variance_alert_as_paired() -> None:
     variance = next(each for each in parse(SHIPPED) if each.name == "credit_variance")
 

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from control_plane.platform.auth import audit
 from credits_engine.billing.inbox import webhook
-from credits_engine.billing.store import inbox
+from credits_engine.billing.store import findings, inbox
+from credits_engine.billing.store.findings import Finding
 from credits_engine.billing.store.inbox import State
 from dashboards.badges import STYLES
 from tests.dashboards.browsing import changing, looking, words
@@ -63,6 +64,30 @@ def test_an_event_is_shown_in_full_and_applied_once_more_with_a_reason(app: Flas
     with looking(app) as session:
         (entry,) = audit.latest(session, subject="stripe:evt_7")
     assert (entry.action, entry.actor) == ("billing.replay", "olga")
+
+
+def test_a_finding_is_dismissed_by_owners_alone_and_corrected_with_a_key(app: Flask, sign_in: SignIn) -> None:
+    now = datetime.now(UTC)
+    with changing(app) as session:
+        findings.add(session, [Finding("missed_event", "evt_lost", "ada", "No delivery brought <b>it</b>.")], now=now)
+    with looking(app) as session:
+        (finding,) = findings.listed(session, limit=9)
+    path, alice = f"/billing/findings/{finding.id}", sign_in("alice")
+    assert "No delivery brought &lt;b&gt;it&lt;/b&gt;." in alice.get("/billing").text
+    assert "Owners correct or dismiss it." in words(sign_in("olga").get("/billing").text)
+    data = {"reason": "Known.", "order": "dismiss"}
+    assert sign_in("olga").post(path, data=data, headers=HEADERS).status_code == 403
+    assert alice.post(path, data=data, headers={**HEADERS, "Sec-Fetch-Site": "cross-site"}).status_code == 403
+    refused = alice.post(path, data={**data, "reason": " "}, headers=HEADERS, follow_redirects=True)
+    assert "a reason is required" in words(refused.text)
+    refused = alice.post(path, data={**data, "order": "apply"}, headers=HEADERS, follow_redirects=True)
+    assert "STRIPE_API_KEY" in words(refused.text)
+    done = alice.post(path, data=data, headers=HEADERS, follow_redirects=True)
+    assert "Closed without a correction." in words(done.text)
+    assert "No delivery" not in alice.get("/billing").text
+    with looking(app) as session:
+        (entry,) = audit.latest(session, subject="stripe:evt_lost")
+    assert (entry.action, entry.actor) == ("billing.finding", "alice")
 
 
 def test_an_event_that_is_not_there_is_said(sign_in: SignIn) -> None:

@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from credits_engine.billing import schedule
+from credits_engine.billing.entitlements.price_list import PRICE_LIST, PriceList
 from credits_engine.billing.store import inbox
 from credits_engine.engines.plans import CATALOGUE, Catalogue, CreditPlan
 from tests.credits_engine.billing.conftest import Office
@@ -69,8 +70,7 @@ def test_an_unknown_price_waits_for_the_catalogue_and_is_no_free_plan(
     assert schedule.release_priced(office.now) == 0
     plus = CATALOGUE.plan("plus")
     galaxy = CreditPlan("galaxy", "Galaxy", v2=plus.v2, legacy=plus.legacy, price_keys=("galaxy_monthly",))
-    for module in ("entitlements.sync", "schedule"):
-        monkeypatch.setattr(f"credits_engine.billing.{module}.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
+    PRICE_LIST.set(office.app, PriceList(Catalogue((*CATALOGUE, galaxy))))
     monkeypatch.setattr("credits_engine.operations.account_books.CATALOGUE", Catalogue((*CATALOGUE, galaxy)))
     assert schedule.release_priced(office.now) == 1
     office.work()
