@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from control_plane.phase_gates import OnBreach
-from control_plane.phases import Rollout, RolloutState, position_before
+from control_plane.phases import Rollout, RolloutState, position_below
 from control_plane.transitions import COOL_DOWN_MINIMUM, Action, Decision, decide_rollback, transition
 
 
@@ -13,7 +13,7 @@ def may_step_back(rollout: Rollout, now: datetime) -> bool:
     if rollout.phase.on_breach is not OnBreach.STEP_BACK or rollout.latched:
         return False
     last, pause = rollout.stepped_back_at, max(rollout.phase.soak, COOL_DOWN_MINIMUM)
-    return position_before(rollout.plan, rollout.position) is not None and (last is None or now - last >= pause)
+    return position_below(rollout.plan, rollout.position) is not None and (last is None or now - last >= pause)
 
 
 def decide_breach(rollout: Rollout, *, now: datetime, reason: str, attempt: int, is_candidates: bool) -> Decision:
@@ -22,7 +22,7 @@ def decide_breach(rollout: Rollout, *, now: datetime, reason: str, attempt: int,
     A step back begins a new attempt: what was shown of the step that failed is no evidence about the one below. So a
     second breach is one that happened there, and within one soak time it latches.
     """
-    previous = position_before(rollout.plan, rollout.position)
+    previous = position_below(rollout.plan, rollout.position)
     if not is_candidates or previous is None or attempt != rollout.attempt or not may_step_back(rollout, now):
         return decide_rollback(rollout, now=now, reason=reason, attempt=attempt)
     moved = transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=RolloutState.HELD)

@@ -36,6 +36,7 @@ __all__ = [
     "phase_names",
     "position_after",
     "position_before",
+    "position_below",
     "positions",
 ]
 
@@ -218,6 +219,19 @@ def position_before(plan: Plan, position: Position) -> Position | None:
         return Position(position.phase, position.step - 1)
     if position.phase > 0:
         return Position(position.phase - 1, len(plan.phases[position.phase - 1].steps) - 1)
+    return None
+
+
+def position_below(plan: Plan, position: Position) -> Position | None:
+    """The highest position below that admits nobody who is not admitted now; None where there is none.
+
+    It is the step before, unless a step of the plan takes the flag from users: back there they would have it again.
+    """
+    environments = {PRODUCTION, *PRE_PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
+    now = {name: exposure_at(plan, position, name) for name in environments}
+    for each in reversed([lower for lower in positions(plan) if lower < position]):
+        if not any(exposure_at(plan, each, name).adds_somebody_to(now[name]) for name in environments):
+            return each
     return None
 
 

@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import LOWEST, Position, Rollout, RolloutState, position_after, position_before
+from control_plane.phases import (
+    LOWEST,
+    Position,
+    Rollout,
+    RolloutState,
+    position_after,
+    position_before,
+    position_below,
+)
 
 COOL_DOWN_MINIMUM = timedelta(minutes=30)
 COOL_DOWN_BASE = timedelta(minutes=15)
@@ -122,9 +130,12 @@ def decide_advance(
 def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
     """One step down; those added last leave first."""
     reasons = stale(rollout, expected_version) + needs_reason(reason) + _latched(rollout)
-    previous = position_before(rollout.plan, rollout.position)
-    if previous is None:
+    previous = position_below(rollout.plan, rollout.position)
+    if position_before(rollout.plan, rollout.position) is None:
         reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
+    elif previous is None:
+        sentence = "Every step below lets in users who don't have the flag now; roll back instead."
+        reasons.append(Reason("STEP_ADMITS_USERS", sentence))
     if reasons or previous is None:
         return Refusal(Action.STEP_BACK, tuple(reasons))
     # A step back reopens a completed rollout. A hold stays a hold: stepping back is no permission to advance again.

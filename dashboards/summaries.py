@@ -15,7 +15,7 @@ from control_plane.phases import (
     Rollout,
     RolloutState,
     position_after,
-    position_before,
+    position_below,
 )
 from dashboards.filters import ago, day, duration, first_sentence, percentage, pluralize, sentence, sentence_case
 
@@ -71,7 +71,7 @@ def advance_label(rollout: Rollout) -> str:
 
 def step_back_label(rollout: Rollout) -> str | None:
     """Return the label for stepping back; None at the lowest step."""
-    position = position_before(rollout.plan, rollout.position)
+    position = position_below(rollout.plan, rollout.position)
     return f"Step back to {reach(rollout.plan, position)}" if position else None
 
 

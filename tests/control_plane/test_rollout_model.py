@@ -5,10 +5,7 @@ re-arming, after its cool-down; a rollback is possible in every state, in one st
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
-from itertools import count
 
 import hypothesis
 import pytest
@@ -16,85 +13,34 @@ from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
-    invariant,
     rule,
     run_state_machine_as_test,
 )
 from sqlalchemy.orm import Session
 
-from control_plane import approvals, archive, move_job, rollouts, store, transitions
-from control_plane.audiences.exposure_changes import cohorts_between
-from control_plane.calendars import Calendar, Weekday
+from control_plane import approvals, archive, move_job, rollouts, store
 from control_plane.change_context import ChangeContext
 from control_plane.gates import GateResult, GateStatus
-from control_plane.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
-from control_plane.phases import AudienceKind, Phase, Plan, Rollout, RolloutState, exposure
-from control_plane.plan_edits import environments_of
-from control_plane.plan_errors import plan_errors
+from control_plane.phase_gates import AdvanceMode, OnBreach, Schedule
+from control_plane.phases import Phase, Plan, Rollout
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
-from control_plane.platform.db.database import db, read_only, transaction
+from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
-from control_plane.transitions import COOL_DOWN_MINIMUM, Decision, Transition, cool_down_ends
+from control_plane.transitions import COOL_DOWN_MINIMUM, Decision, Transition
 from tests.applications import application
+from tests.control_plane.held_to_promises import HeldToPromises
+from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
 
-START = datetime(2026, 3, 26, 9, 30, tzinfo=UTC)  # a Thursday; the clocks of Madrid change on Sunday
-HOUR = timedelta(hours=1)
 PEOPLE = st.sampled_from(("alice", "bob", "carol"))
-WORKDAYS = Calendar("Europe/Madrid", tuple(Weekday)[:5], time(9), time(17))
-NUMBERS = count(1)
 EDITS = ("owner", "soak", "advance", "gates", "steps", "removed", "added")
 OFTEN = st.sampled_from(("hold", "resume", "resume", "step_back", "rearm", "rearm", "revive"))
-EXPOSING = ("advance", "schedule", "rearm")
 
 
-@st.composite
-def phases(draw: st.DrawFn, number: int) -> Phase:
-    """Any phase of a plan."""
-    audience = draw(st.sampled_from((AudienceKind.ALLOWLIST, AudienceKind.NEW_SIGNUPS, AudienceKind.EVERYONE)))
-    steps = (100,) if audience is AudienceKind.ALLOWLIST else tuple(draw(STEPS))
-    hours = draw(st.sets(st.integers(1, 99), min_size=1, max_size=4).map(sorted))
-    times = tuple((START + HOUR * each).replace(tzinfo=None) for each in hours)
-    gates = PhaseGates(
-        calendar=draw(st.sampled_from((None, None, None, WORKDAYS))),
-        approvals=draw(st.sampled_from((None, None, None, Approvals(1), Approvals(2)))),
-    )
-    return Phase(
-        name=f"{audience}-{number}",
-        title=audience,
-        audience=audience,
-        steps=steps,
-        soak=draw(st.sampled_from((timedelta(0), timedelta(0), HOUR))),
-        advance=draw(st.sampled_from((*AdvanceMode, Schedule(times, "UTC")))),
-        gates=gates,
-        unknown_may_be_approved=draw(st.booleans()),
-        on_breach=draw(st.sampled_from(OnBreach)),
-    )
-
-
-STEPS = st.sets(st.sampled_from((1, 10, 25, 50, 100)), min_size=1, max_size=3).map(sorted)
-PLANS = (
-    st.tuples(phases(1), phases(2), phases(3), st.integers(1, 3), st.integers(-2, 2))
-    .map(lambda drawn: Plan(drawn[:3][: drawn[3]], START + timedelta(days=drawn[4])))
-    .filter(lambda plan: not plan_errors(plan))
-)
-
-
-class RolloutModel(RuleBasedStateMachine):
+class RolloutModel(HeldToPromises):
     """One flag of its own, two workers that act on it, and a clock that only goes on."""
-
-    workers: tuple[Flask, ...] = ()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flag, self.now = f"F{next(NUMBERS)}", START
-        self.status = GateStatus.OPEN
-        self.worker = 0
-        self.approved: set[str] = set()
-        self.author = ""
 
     @initialize(plan=PLANS, author=PEOPLE)
     def make(self, plan: Plan, author: str) -> None:
@@ -272,15 +218,6 @@ class RolloutModel(RuleBasedStateMachine):
 
         self._edit(who, act)
 
-    @invariant()
-    def a_rollback_is_one_step_away(self) -> None:
-        with self._session() as session:
-            found = store.load(session, self.flag)
-        if found and not found.latched:
-            decision = transitions.decide_rollback(found, now=self.now, reason="Now.")
-            assert isinstance(decision, Transition)
-            assert all(exposure(decision.after, each).empty for each in environments_of(found.plan))
-
     def _edit(self, who: str, act: Callable[[Session, Rollout, ChangeContext], Decision | None]) -> None:
         _, after = self._do("edit", who, act)
         with self._session() as session:
@@ -288,60 +225,6 @@ class RolloutModel(RuleBasedStateMachine):
         assert version is not None
         assert version.plan == after.plan
         self.author = version.actor
-
-    def _do(
-        self, action: str, who: str, act: Callable[[Session, Rollout, ChangeContext], Decision | None]
-    ) -> tuple[Rollout, Rollout]:
-        with self._session() as session:
-            before = rollouts.find(session, self.flag)
-            act(session, before, ChangeContext(self.now, who, "Because.", {} if who == "guard" else None))
-            after = rollouts.find(session, self.flag)
-        self._compare(action, before, after)
-        if (after.plan_version, after.entered_at) != (before.plan_version, before.entered_at):
-            self.approved_before, self.approved = self.approved, set()
-        else:
-            self.approved_before = self.approved
-        return before, after
-
-    def _compare(self, action: str, before: Rollout, after: Rollout) -> None:
-        assert after.version - before.version == (after != before)
-        if action not in EXPOSING:
-            assert self._gained(before, after) == []
-        if before.latched and not after.latched:
-            assert action == "rearm"
-            assert self.now >= cool_down_ends(before)
-            assert not before.archived
-        if after.latched:
-            assert all(exposure(after, each).empty for each in environments_of(after.plan))
-
-    def _gained(self, before: Rollout, after: Rollout) -> list[str]:
-        return [
-            cohort.gained
-            for environment in environments_of(before.plan, after.plan)
-            for cohort in cohorts_between(
-                exposure(before, environment),
-                exposure(after, environment),
-                cutover_of_smaller=before.plan.new_signups_after,
-                cutover_of_larger=after.plan.new_signups_after,
-            )
-        ]
-
-    def _gates_were_open(self, before: Rollout, who: str, approval: str) -> None:
-        phase = before.phase
-        assert before.state is RolloutState.RUNNING
-        assert self.now - before.entered_at >= phase.soak
-        assert self.status is GateStatus.OPEN or (
-            self.status is GateStatus.UNKNOWN and approval and phase.unknown_may_be_approved
-        )
-        if phase.gates.calendar:
-            assert phase.gates.calendar.objection(self.now) is None
-        if phase.gates.approvals:
-            assert len(self.approved_before - {who, self.author}) >= phase.gates.approvals.quorum
-
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with self.workers[self.worker].app_context(), transaction() as session:
-            yield session
 
 
 @pytest.fixture

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.gates import GateResult, GateStatus, soak_gate
-from control_plane.phases import LOWEST, Position, Rollout, RolloutState, default_plan, positions
+from control_plane.phases import (
+    LOWEST,
+    AudienceKind,
+    Phase,
+    Plan,
+    Position,
+    Rollout,
+    RolloutState,
+    default_plan,
+    new_rollout,
+    positions,
+)
 from control_plane.transitions import (
     Decision,
     Refusal,
@@ -184,3 +195,20 @@ def _decide(move: str, rollout: Rollout, now: datetime) -> Decision:
             return decide_rollback(rollout, now=now, reason="r")
         case _:
             return decide_rearm(rollout, [], now=now, expected_version=version, reason="r")
+
+
+def test_a_step_back_never_goes_where_others_have_the_flag() -> None:
+    """Where a plan took the flag from staging on the way to qa, the step before would give it back to staging."""
+    phases = [
+        Phase(name, name, AudienceKind.ENVIRONMENTS, (100,), timedelta(0), environments=names)
+        for name, names in (("both", ("staging", "qa")), ("staging", ("staging",)), ("qa", ("qa",)))
+    ]
+    plan = Plan(tuple(phases), NOW)
+    rollout = replace(new_rollout("FLAG", plan, now=NOW, reason="x"), position=Position(2, 0))
+    refused = decide_step_back(rollout, now=NOW, expected_version=1, reason="Errors.")
+    assert isinstance(refused, Refusal)
+    assert refused.reasons[0].code == "STEP_ADMITS_USERS"
+    narrower = replace(plan, phases=(phases[2], phases[1], phases[0]))
+    moved = decide_step_back(replace(rollout, plan=narrower), now=NOW, expected_version=1, reason="Errors.")
+    assert isinstance(moved, Transition)
+    assert moved.after.position == Position(1, 0)

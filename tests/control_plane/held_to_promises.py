@@ -1,0 +1,98 @@
+"""A flag of its own whose every change is held against what must always be so."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from flask import Flask
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts, store, transitions
+from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.change_context import ChangeContext
+from control_plane.gates import GateStatus
+from control_plane.phases import Rollout, RolloutState, exposure
+from control_plane.plan_edits import environments_of
+from control_plane.platform.db.database import transaction
+from control_plane.transitions import Decision, Transition, cool_down_ends
+from tests.control_plane.plans_at_random import START
+
+NUMBERS = count(1)
+EXPOSING = ("advance", "schedule", "rearm")
+Act = Callable[[Session, Rollout, ChangeContext], Decision | None]
+
+
+class HeldToPromises(RuleBasedStateMachine):
+    """Two workers that act on one flag, and a clock that only goes on."""
+
+    workers: tuple[Flask, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flag, self.now = f"F{next(NUMBERS)}", START
+        self.status = GateStatus.OPEN
+        self.worker = 0
+        self.approved: set[str] = set()
+        self.author = ""
+
+    @invariant()
+    def a_rollback_is_one_step_away(self) -> None:
+        with self._session() as session:
+            found = store.load(session, self.flag)
+        if found and not found.latched:
+            decision = transitions.decide_rollback(found, now=self.now, reason="Now.")
+            assert isinstance(decision, Transition)
+            assert all(exposure(decision.after, each).empty for each in environments_of(found.plan))
+
+    def _do(self, action: str, who: str, act: Act) -> tuple[Rollout, Rollout]:
+        with self._session() as session:
+            before = rollouts.find(session, self.flag)
+            act(session, before, ChangeContext(self.now, who, "Because.", {} if who == "guard" else None))
+            after = rollouts.find(session, self.flag)
+        self._compare(action, before, after)
+        if (after.plan_version, after.entered_at) != (before.plan_version, before.entered_at):
+            self.approved_before, self.approved = self.approved, set()
+        else:
+            self.approved_before = self.approved
+        return before, after
+
+    def _compare(self, action: str, before: Rollout, after: Rollout) -> None:
+        assert after.version - before.version == (after != before)
+        if action not in EXPOSING:
+            assert self._gained(before, after) == []
+        if before.latched and not after.latched:
+            assert action == "rearm"
+            assert self.now >= cool_down_ends(before)
+            assert not before.archived
+        if after.latched:
+            assert all(exposure(after, each).empty for each in environments_of(after.plan))
+
+    def _gained(self, before: Rollout, after: Rollout) -> list[str]:
+        return [
+            cohort.gained
+            for environment in environments_of(before.plan, after.plan)
+            for cohort in cohorts_between(
+                exposure(before, environment),
+                exposure(after, environment),
+                cutover_of_smaller=before.plan.new_signups_after,
+                cutover_of_larger=after.plan.new_signups_after,
+            )
+        ]
+
+    def _gates_were_open(self, before: Rollout, who: str, approval: str) -> None:
+        phase = before.phase
+        assert before.state is RolloutState.RUNNING
+        assert self.now - before.entered_at >= phase.soak
+        assert self.status is GateStatus.OPEN or (
+            self.status is GateStatus.UNKNOWN and approval and phase.unknown_may_be_approved
+        )
+        if phase.gates.calendar:
+            assert phase.gates.calendar.objection(self.now) is None
+        if phase.gates.approvals:
+            assert len(self.approved_before - {who, self.author}) >= phase.gates.approvals.quorum
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self.workers[self.worker].app_context(), transaction() as session:
+            yield session
