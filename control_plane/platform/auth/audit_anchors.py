@@ -73,7 +73,8 @@ def own_file() -> Path:
 def export(now: datetime) -> None:
     """Note the end of the trail at every target that has not taken it yet; a target that fails gets it next time."""
     with read_only() as session:
-        end = audit_head.read(session)
+        end = audit_head.sealed_end(session)
+    # An end without our seal is nobody's word: an anchor of it would give it one.
     if end is None or not end.entries:
         return
     text = json.dumps(_document(end, now))

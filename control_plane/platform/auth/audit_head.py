@@ -81,6 +81,12 @@ def read(session: Session) -> End | None:
     return _end(head) if head else None
 
 
+def sealed_end(session: Session) -> End | None:
+    """The end as the record has it, if its seal says that nobody but this program wrote it."""
+    head = session.get(AuditHead, HEAD, populate_existing=True)
+    return _end(head) if head and is_sealed(head) else None
+
+
 def replace_seal(session: Session, found: End) -> None:
     """Seal the trail as it is, after somebody has decided that it may be believed from here on."""
     head = session.get(AuditHead, HEAD, populate_existing=True) or AuditHead(id=HEAD)

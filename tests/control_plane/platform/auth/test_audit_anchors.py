@@ -80,6 +80,14 @@ def test_the_end_is_noted_once_and_again_after_each_change(now: datetime) -> Non
     assert audit_anchors.own_file().stat().st_mode & 0o077 == 0
 
 
+def test_an_end_that_somebody_else_wrote_is_not_noted(now: datetime) -> None:
+    tampering.allow()
+    tampering.cut_off(2)
+    tampering.rewrite_head(entries=4, last_id=4)
+    audit_anchors.export(now)
+    assert [each.entries for each in audit_anchors.read_file(audit_anchors.own_file())] == [6]
+
+
 def test_targets_get_it_and_one_that_fails_gets_it_next_time(
     app: Flask, now: datetime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
