@@ -15,7 +15,7 @@ from flags.evaluation.rollout_flag import RolloutFlag
 from flags.unleash.compiled_rules import Strategy
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import encode
-from flags.unleash.imported_flag import AskedContext, ImportedFlag, imported_flags
+from flags.unleash.imported_flag import EngineContext, ImportedFlag, imported_flags
 
 NO_VARIANT = {"name": "disabled", "enabled": False}
 REASON_TEXT = {
@@ -67,11 +67,11 @@ class FlagResults:
         if phased is not None:
             return _evaluated(phased, context, now)
         defined = self._defined.get(key)
-        return _result(key, defined, self._asked(context, now)) if defined else None
+        return _result(key, defined, self._context(context, now)) if defined else None
 
     def all(self, context: Context, now: datetime) -> Iterator[FlagResult]:
         """The answer of every flag, by name."""
-        asked = self._asked(context, now)
+        asked = self._context(context, now)
         for key in self._feature_set.contents.features:
             phased = self._feature_set.phased.get(key)
             yield _evaluated(phased, context, now) if phased else _result(key, self._defined[key], asked)
@@ -79,7 +79,7 @@ class FlagResults:
     def toggles(self, context: Context, now: datetime) -> bytes:
         """The body of the frontend API: the flags that are on for this user."""
         user_id, signed_up_at = context.user_id, context.signed_up_at
-        asked = self._asked(context, now)
+        asked = self._context(context, now)
         written = asked.written if self._needs_written else b""
         on, fields = [], asked.fields
         for toggle, evaluator, rules in self._toggles:
@@ -101,12 +101,12 @@ class FlagResults:
         flag = self._defined[name]
         return flag, flag.rules if flag.constant is None else None
 
-    def _with_variant(self, evaluator: ImportedFlag, asked: AskedContext) -> bytes:
+    def _with_variant(self, evaluator: ImportedFlag, asked: EngineContext) -> bytes:
         wire = self._feature_set.contents.features[evaluator.name.decode()].wire
         return encode(_toggle(wire, evaluator.variant(asked) or NO_VARIANT))
 
-    def _asked(self, context: Context, now: datetime) -> AskedContext:
-        return AskedContext(context.to_json(self._feature_set.environment, now))
+    def _context(self, context: Context, now: datetime) -> EngineContext:
+        return EngineContext(context.to_json(self._feature_set.environment, now))
 
 
 def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult:
@@ -114,7 +114,7 @@ def _evaluated(flag: RolloutFlag, context: Context, now: datetime) -> FlagResult
     return FlagResult(flag.key, evaluation.value, evaluation.reason, evaluation.sentence, evaluation.phase)
 
 
-def _result(key: str, flag: ImportedFlag, asked: AskedContext) -> FlagResult:
+def _result(key: str, flag: ImportedFlag, asked: EngineContext) -> FlagResult:
     value = flag.is_on(asked)
     reason = flag.reason(value=value)
     return FlagResult(key, value, reason, REASON_TEXT[reason], variant=flag.variant(asked))

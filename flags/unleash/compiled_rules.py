@@ -105,11 +105,11 @@ def _flexible(parameters: Wire) -> Strategy:
     if stickiness == "default":
         is_in = bucket_test(group, percentage)
 
-        def of_whoever(fields: Fields) -> bool | None:
+        def by_default(fields: Fields) -> bool | None:
             who = fields.get(USER) or fields.get(SESSION)
             return None if who is None else is_in(who)
 
-        return of_whoever
+        return by_default
     return _share_by(stickiness, group, percentage)
 
 

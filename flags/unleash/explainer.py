@@ -16,7 +16,7 @@ from flags.evaluation.unleash_engine import Engine
 from flags.unleash import probes
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import FeaturePayload, encode, join
-from flags.unleash.imported_flag import AskedContext, ImportedFlag, imported_flags
+from flags.unleash.imported_flag import EngineContext, ImportedFlag, imported_flags
 from flags.unleash.probes import Probe, Question
 
 STICKY_TO_USERS = ("userId", "default", "")
@@ -57,7 +57,7 @@ class FlagExplainer:
 
     def explain(self, context: Context, document: Mapping[str, Any]) -> FlagExplanation:
         """The answer for this user and how it came about; `document` is the context as engines read it."""
-        asked = AskedContext(document)
+        asked = EngineContext(document)
         # The answer is the whole flag's; the parts only say why, and never decide it.
         value = self._flag.is_on(asked)
         variant = self._flag.variant(asked) or {}

@@ -12,8 +12,8 @@ from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, encode, join
 
 
-class AskedContext:
-    """A context as flags are asked with it: by its fields, or as the JSON that engines read, written when needed."""
+class EngineContext:
+    """A context as a flag reads it: by its fields, or as the JSON of engines, written when needed."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -37,7 +37,7 @@ class ImportedFlag:
     rules: Strategy | None
     """The flag as a function, where it can be one."""
 
-    def is_on(self, context: AskedContext) -> bool:
+    def is_on(self, context: EngineContext) -> bool:
         """Return whether the flag is on for this context."""
         if self.constant is not None:
             return self.constant
@@ -50,7 +50,7 @@ class ImportedFlag:
             return self.reason_when_on
         return Reason.DISABLED if self.constant is False else Reason.DEFAULT
 
-    def variant(self, context: AskedContext) -> Mapping[str, Any] | None:
+    def variant(self, context: EngineContext) -> Mapping[str, Any] | None:
         """The variant in the engine's words; None for a flag that has none."""
         return self.engine.variant(self.name, context.written) if self.has_variants else None
 
