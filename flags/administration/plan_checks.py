@@ -12,6 +12,7 @@ from control_plane.phases import PRODUCTION, Plan, exposure_at, positions
 from control_plane.transitions import LOSES_USERS, Reason
 from flags.administration.losses import losing_steps
 from flags.evaluation.conditions import wire_constraints
+from flags.store.definitions import definitions_of
 from flags.unleash.canonical.constraints import canonical_constraint
 from flags.unleash.canonical.issues import Issues
 from flags.unleash.compiler import conflicting_key
@@ -20,9 +21,19 @@ from flags.unleash.compiler import conflicting_key
 def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
     """Return everything that the flags have against this plan for this flag."""
     reasons = [Reason(LOSES_USERS, sentence) for sentence in losing_steps(key, plan)]
+    reasons += [Reason("FLAG_EXISTS", sentence) for sentence in definition_conflicts(session, key)]
     reasons += [Reason("CONSTRAINT_INVALID", sentence) for sentence in unreadable_constraints(plan)]
     others = (rollout.flag for rollout in rollout_store.load_all(session))
     return reasons + [Reason("SEGMENT_IDS_CONFLICT", sentence) for sentence in segment_conflicts(key, others)]
+
+
+def definition_conflicts(session: Session, key: str) -> Iterator[str]:
+    """Say where a flag of that name is defined without a rollout: its strategies would be passed over without a word."""
+    if environments := sorted(definitions_of(session, key)):
+        yield (
+            f"{key} is a flag without a rollout already, in {', '.join(environments)}. Delete that one first, or choose "
+            "another name: under a rollout its strategies no longer count."
+        )
 
 
 def unreadable_constraints(plan: Plan) -> Iterator[str]:
