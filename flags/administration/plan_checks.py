@@ -28,11 +28,11 @@ def plan_reasons(session: Session, key: str, plan: Plan) -> list[Reason]:
 
 
 def definition_conflicts(session: Session, key: str) -> Iterator[str]:
-    """Say where a flag of that name is defined without a rollout: its strategies would be passed over without a word."""
+    """Say where a flag of that name is defined without a rollout: its strategies would silently count no more."""
     if environments := sorted(definitions_of(session, key)):
         yield (
-            f"{key} is a flag without a rollout already, in {', '.join(environments)}. Delete that one first, or choose "
-            "another name: under a rollout its strategies no longer count."
+            f"{key} is a flag without a rollout already, in {', '.join(environments)}. Delete that one first, or "
+            "choose another name: under a rollout its strategies no longer count."
         )
 
 
