@@ -5,8 +5,10 @@ a rollback is in force for every consumption that begins after its commit.
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -17,7 +19,7 @@ from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SETTINGS, Settings
 from flags import store
 from flags.evaluation.evaluator import Evaluation, evaluate
-from flags.evaluation.rollout_flag import EvaluationContext, RolloutFlag
+from flags.evaluation.rollout_flag import EvaluationContext, Override, RolloutFlag
 from flags.store import Effect
 
 RoutingState = tuple[int, datetime | None]
@@ -89,14 +91,15 @@ class Snapshots:
 
         Those that are `archived` are off for everybody; SDKs are not told of them.
         """
-        beta = self._members(session)
-        return {
-            rollout.flag: rollout_flag(
-                session, rollout, environment, revision=revision, beta=beta, override=self._override(rollout.flag)
-            )
-            for rollout in rollout_store.load_all(session)
-            if archived or not rollout.archived
-        }
+        beta, overrides = self._members(session), store.overrides_by_flag(session)
+        found = {}
+        for rollout in rollout_store.load_all(session):
+            if archived or not rollout.archived:
+                denied, allowed = (overrides.get((rollout.flag, each), {}) for each in (Effect.DENY, Effect.ALLOW))
+                people = _NamedPeople(beta, denied, allowed)
+                flag = _flag(rollout, environment, revision, people)
+                found[rollout.flag] = replace(flag, override_variable=self._override(rollout.flag))
+        return found
 
     def _load(self, session: Session, environment: str, revision: int) -> Snapshot:
         # The revision was read first: what is loaded now is at least that new, and the next look reloads if newer.
@@ -126,22 +129,36 @@ class Snapshots:
 SNAPSHOTS = AppState[Snapshots]("flag_snapshots")
 
 
+class _NamedPeople(NamedTuple):
+    """The people whom a flag treats by name."""
+
+    beta: frozenset[str]
+    denied: Mapping[str, Override]
+    allowed: Mapping[str, Override]
+
+
 def rollout_flag(
     session: Session, rollout: Rollout, environment: str, *, revision: int, beta: frozenset[str], override: bool | None
 ) -> RolloutFlag:
     """A rollout with the people it treats by name, ready to evaluate."""
+    denied, allowed = (store.overrides(session, rollout.flag, each) for each in (Effect.DENY, Effect.ALLOW))
+    flag = _flag(rollout, environment, revision, _NamedPeople(beta, denied, allowed))
+    return replace(flag, override_variable=override)
+
+
+def _flag(rollout: Rollout, environment: str, revision: int, people: _NamedPeople) -> RolloutFlag:
     return RolloutFlag(
         key=rollout.flag,
         environment=environment,
         revision=revision,
         exposure=exposure_at(rollout.plan, rollout.position, environment),  # the latch decides by itself
         new_signups_after=rollout.plan.new_signups_after,
-        override_variable=override,
+        override_variable=None,
         latched=rollout.state_reason if rollout.latched else None,
         guard_expires_at=NEVER_BEATEN if environment == PRODUCTION else None,
-        denied=store.overrides(session, rollout.flag, Effect.DENY),
-        allowed=store.overrides(session, rollout.flag, Effect.ALLOW),
-        beta=beta,
+        denied=people.denied,
+        allowed=people.allowed,
+        beta=people.beta,
         phase_names=phase_names(rollout.plan, rollout.position),
     )
 

@@ -34,6 +34,7 @@ from flags.store.overrides import (
     find_override,
     list_overrides,
     overrides,
+    overrides_by_flag,
     put_override,
 )
 from flags.store.revisions import (
@@ -80,6 +81,7 @@ __all__ = [
     "list_overrides",
     "measurements",
     "overrides",
+    "overrides_by_flag",
     "put_connections",
     "put_definitions",
     "put_override",

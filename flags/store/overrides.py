@@ -43,6 +43,15 @@ def overrides(session: Session, flag: str, effect: Effect) -> dict[str, Override
     return {user_id: Override(reason, expires_at) for user_id, reason, expires_at in rows}
 
 
+def overrides_by_flag(session: Session) -> dict[tuple[str, Effect], dict[str, Override]]:
+    """The same of every flag, in one query."""
+    columns = FlagOverride.flag, FlagOverride.effect, FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at
+    found: dict[tuple[str, Effect], dict[str, Override]] = {}
+    for flag, effect, user_id, reason, expires_at in session.execute(select(*columns)):
+        found.setdefault((flag, Effect(effect)), {})[user_id] = Override(reason, expires_at)
+    return found
+
+
 def list_overrides(session: Session, flag: str) -> list[StoredOverride]:
     """Every override of `flag`, by user."""
     query = select(FlagOverride).where(FlagOverride.flag == flag).order_by(FlagOverride.user_id, FlagOverride.effect)
