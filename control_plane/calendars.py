@@ -91,6 +91,9 @@ class Calendar:
 
     def errors(self) -> Iterator[str]:
         """Yield every reason why the calendar can't be used."""
+        if any(each.tzinfo for each in (self.opens, self.closes or self.opens)):
+            yield "a calendar opens and closes by local time; leave out the offset, and name the zone."
+            return
         if not self.days:
             yield "a calendar needs at least one day."
         if self.closes is not None and self.closes <= self.opens:
@@ -126,6 +129,15 @@ def nonexistent(local: datetime, zone: str) -> bool:
     """Return whether the clocks of `zone` skip `local`, as they do for an hour in spring."""
     aware = local.replace(tzinfo=ZoneInfo(zone))
     return aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local
+
+
+def is_out_of_range(local: datetime, zone: str) -> bool:
+    """Return whether `local` is so near to the first or last year that other zones have no date for it."""
+    try:
+        to_instant(local, zone).astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return True
+    return False
 
 
 def to_instant(local: datetime, zone: str) -> datetime:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, NaiveDatetime
 
-from control_plane.calendars import Calendar, Zone, nonexistent, to_instant
+from control_plane.calendars import Calendar, Zone, is_out_of_range, nonexistent, to_instant
 
 STRICT = ConfigDict(extra="forbid")
 QUORUM_MAX = 20
@@ -69,7 +69,9 @@ class Schedule:
         if any(later <= earlier for earlier, later in pairwise(self.at)):
             yield "the times of a schedule ascend, each once."
         for each in self.at:
-            if nonexistent(each, self.zone):
+            if is_out_of_range(each, self.zone):
+                yield f"{each:%d %B %Y} is no date at which anything could move."
+            elif nonexistent(each, self.zone):
                 yield f"{each:%d %B %Y %H:%M} does not exist in {self.zone}: the clocks skip it. Write another time."
 
 

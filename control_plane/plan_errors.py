@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from control_plane.audiences.base import audience_kind
-from control_plane.checklists.checklist import checklist_errors
+from control_plane.checklists.checklist import TITLE_MAX, checklist_errors
 from control_plane.phase_gates import Schedule
 from control_plane.phases import PRODUCTION, Phase, Plan, exposure_at, positions
 
@@ -17,6 +17,7 @@ TAGS_MAX = 20
 TEXT_MAX = {"description": 2000, "owner": 100}
 TAG_MAX = 50
 NAME_MAX = 100
+CAP_MAX = 10**12
 SOAK_MAX = timedelta(days=3650)
 
 
@@ -31,6 +32,8 @@ def plan_errors(plan: Plan) -> list[str]:
     mistakes = [] if plan.phases else ["A plan needs at least one phase."]
     if plan.new_signups_after.tzinfo is None:
         mistakes.append("new_signups_after needs a time zone; write it as 2026-01-01T00:00:00Z.")
+    elif _is_out_of_range(plan.new_signups_after):
+        mistakes.append("new_signups_after is no date that every time zone has.")
     names = [phase.name for phase in plan.phases]
     mistakes += [f"Phase name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1]
     for phase in plan.phases:
@@ -42,6 +45,14 @@ def plan_errors(plan: Plan) -> list[str]:
     if all(phase.steps for phase in plan.phases):
         mistakes += _idle_phases(plan)
     return mistakes
+
+
+def _is_out_of_range(instant: datetime) -> bool:
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:
+        return True
+    return False
 
 
 def _text_errors(plan: Plan) -> Iterator[str]:
@@ -84,14 +95,22 @@ def _phase_errors(phase: Phase) -> list[str]:
             f"Phase {phase.name!r}: production can't be an environment here; its users come in by audiences."
         )
     caps = (phase.users_maximum, phase.operations_maximum, phase.credits_maximum)
-    if any(cap is not None and cap < 0 for cap in caps):
-        mistakes.append(f"Phase {phase.name!r}: a cap can't be negative.")
+    if any(cap is not None and not 0 <= cap <= CAP_MAX for cap in caps):
+        mistakes.append(f"Phase {phase.name!r}: a cap is 0 to {CAP_MAX:,}.")
     if phase.safety_risk is not None and not 0 < phase.safety_risk <= HIGHEST_RISK:
         mistakes.append(f"Phase {phase.name!r}: safety_risk is above 0 and at most {HIGHEST_RISK}, a chance of 20 %.")
     if not timedelta(0) <= phase.soak <= SOAK_MAX:
         mistakes.append(f"Phase {phase.name!r}: soak can't be negative, or longer than {SOAK_MAX.days} days.")
-    if not 1 <= len(phase.name) <= NAME_MAX or not phase.name.isprintable():
-        mistakes.append(f"A phase has a name of 1 to {NAME_MAX} characters, not {phase.name[:NAME_MAX]!r}.")
+    mistakes += _name_errors(phase)
     schedule = phase.advance.errors() if isinstance(phase.advance, Schedule) else ()
     mistakes += [f"Phase {phase.name!r}: {error}" for error in (*schedule, *phase.gates.errors())]
     return mistakes
+
+
+def _name_errors(phase: Phase) -> Iterator[str]:
+    if not 1 <= len(phase.name) <= NAME_MAX or not phase.name.isprintable():
+        yield f"A phase has a name of 1 to {NAME_MAX} characters, not {phase.name[:NAME_MAX]!r}."
+    if len(phase.title) > TITLE_MAX:
+        yield f"Phase {phase.name[:NAME_MAX]!r}: a title has at most {TITLE_MAX} characters."
+    if any(not 1 <= len(name) <= NAME_MAX or not name.isprintable() for name in phase.environments):
+        yield f"Phase {phase.name[:NAME_MAX]!r}: an environment has a name of 1 to {NAME_MAX} characters."

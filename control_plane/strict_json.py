@@ -28,10 +28,15 @@ def loads(source: str | bytes) -> object:
     return value
 
 
+def is_storable(text: str) -> bool:
+    """Return whether every database takes the text: without a NUL, or half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _refuse_unstorable(value: object) -> None:
     match value:
         case str():
-            if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            if not is_storable(value):
                 raise MalformedJSON("a text holds a NUL or half of a surrogate pair, which can't be stored")
         case list():
             for element in value:

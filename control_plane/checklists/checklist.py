@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from pydantic import ConfigDict
 
+NAME_MAX, TITLE_MAX, CHECK_MAX = 100, 200, 500
+AFTER_COMPLETE_MAX = timedelta(days=3650)
 CLOCK_SKEW = timedelta(minutes=1)
 """The leader's clock may be ahead of the one that reads the result."""
 
@@ -158,16 +160,30 @@ def checklist_errors(checklists: Sequence[Checklist], phases: Sequence[str]) -> 
     names = [each.name for each in checklists]
     yield from (f"Checklist name {name!r} is used twice." for name in sorted(set(names)) if names.count(name) > 1)
     for checklist in checklists:
-        place = f"Checklist {checklist.name!r}"
+        place = f"Checklist {checklist.name[:NAME_MAX]!r}"
         yield from (f"{place}: the plan has no phase {name!r}." for name in checklist.phases if name not in phases)
         if bool(checklist.phases) == (checklist.after_complete is not None):
             yield f"{place}: say either `phases`, before whose end it is due, or `after_complete`, a time."
-        if checklist.after_complete is not None and checklist.after_complete < timedelta(0):
-            yield f"{place}: after_complete can't be negative."
+        if checklist.after_complete is not None and not timedelta(0) <= checklist.after_complete <= AFTER_COMPLETE_MAX:
+            yield f"{place}: after_complete can't be negative, or longer than {AFTER_COMPLETE_MAX.days} days."
         items = [each.name for each in checklist.items]
         yield from (f"{place}: item {name!r} is there twice." for name in sorted(set(items)) if items.count(name) > 1)
         if not items:
             yield f"{place}: it needs at least one item."
+        yield from _text_errors(checklist)
+
+
+def _text_errors(checklist: Checklist) -> Iterator[str]:
+    called = [(checklist.name, checklist.title), *((item.name, item.title) for item in checklist.items)]
+    for name, title in called:
+        if not 1 <= len(name) <= NAME_MAX or not name.isprintable() or "/" in name:
+            rule = f"a name of 1 to {NAME_MAX} characters without /"
+            yield f"A checklist or item has {rule}, not {name[:NAME_MAX]!r}."
+        if len(title) > TITLE_MAX:
+            yield f"Checklist or item {name[:NAME_MAX]!r}: a title has at most {TITLE_MAX} characters."
+    for item in checklist.items:
+        if len(item.check) > CHECK_MAX or not item.check.isprintable():
+            yield f"Item {item.name[:NAME_MAX]!r}: a check has at most {CHECK_MAX} characters."
 
 
 def _untold(stored: StoredResult | None, fresh: CheckResult | None) -> str:

@@ -1,9 +1,11 @@
-"""YAML as plans are written in it: YAML 1.2's scalars, no aliases, every key once, and the line of each value. Pure."""
+"""YAML as plans are written in it: 1.2's scalars, no alias, no tag, every key once, the line of each value. Pure."""
 
 import re
 from collections.abc import Mapping
 
 import yaml
+
+from control_plane.strict_json import is_storable
 
 CHARACTERS_MAX = 200_000
 DEPTH_MAX = 20
@@ -54,9 +56,7 @@ def load(text: str) -> tuple[object, Mapping[Place, int]]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEPTH_MAX:
                 raise MalformedYAML(1, "It is nested too deeply to be a plan.")
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                raise MalformedYAML(line, "Write the value again instead of an alias.")
+            _refuse_event(event)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -80,6 +80,18 @@ def load(text: str) -> tuple[object, Mapping[Place, int]]:
 def dump(value: object) -> str:
     """Return `value` as YAML, in its own order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _refuse_event(event: yaml.Event) -> None:
+    """Refuse what a plan has no use for. Raises MalformedYAML."""
+    line = event.start_mark.line + 1 if event.start_mark else 1
+    if isinstance(event, yaml.AliasEvent):
+        raise MalformedYAML(line, "Write the value again instead of an alias.")
+    if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+        sentence = f"This is not the YAML of plans: leave out the tag {event.tag[:40]}."
+        raise MalformedYAML(line, sentence)
+    if isinstance(event, yaml.ScalarEvent) and not is_storable(event.value):
+        raise MalformedYAML(line, "A text holds a NUL or half of a surrogate pair, which can't be stored.")
 
 
 def _note(node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:

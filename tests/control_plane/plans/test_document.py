@@ -162,6 +162,40 @@ def test_a_mistake_is_named_with_its_place_and_what_would_be_right(text: str, mi
         document.parse(text)
 
 
+CALENDAR = "    gates: {calendar: {zone: Asia/Tokyo, opens: %s}}\n"
+CHECKLIST = "checklists: [{name: %s, title: C, %s, items: [{name: i, title: I}]}]\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("description: !!bool maybe\n", "leave out the tag"),
+        ("description: !!float ''\n", "leave out the tag"),
+        ("description: !!timestamp soon\n", "leave out the tag"),
+        ('description: "\\0"\n', "can't be stored"),
+        ('"\\ud800": x\n', "can't be stored"),
+        (CALENDAR % '"09:00+02:00", closes: "17:00"', "leave out the offset"),
+        (CALENDAR % '"09:00Z"', "leave out the offset"),
+        ("    advance: {at: 9999-12-31T23:59:59, zone: America/New_York}\n", "no date at which anything could move"),
+        ("    advance: {at: 0001-01-01T00:00:00, zone: Asia/Tokyo}\n", "no date at which anything could move"),
+        (f"    users_maximum: {'9' * 400}\n", "a cap is 0 to"),
+        ("    environments: ['']\n", "an environment has a name"),
+        (CHECKLIST % ("c", "after_complete: P999999D"), "longer than 3650 days"),
+        (CHECKLIST % ("a/b", "phases: [everyone]"), "without /"),
+        (CHECKLIST % ("x" * 5000, "phases: [everyone]"), "a name of 1 to 100 characters"),
+    ],
+)
+def test_what_would_break_pages_and_jobs_later_is_refused_now(more: str, sentence: str) -> None:
+    with pytest.raises(InvalidPlan, match=re.escape(sentence)):
+        document.parse(GOOD + more)
+
+
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_cut_over_that_no_clock_shows_is_refused(instant: str) -> None:
+    with pytest.raises(InvalidPlan, match="every time zone has"):
+        document.parse(GOOD.replace("2026-07-01T00:00:00Z", instant))
+
+
 def test_every_mistake_is_named_at_once() -> None:
     with pytest.raises(InvalidPlan) as found:
         document.parse(GOOD.replace("P1D", "soon").replace("[5, 100]", "5") + "    sook: 1\n")
