@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane import store
+from control_plane.approval_paths import is_weaker, opened_with_fewer
 from control_plane.change_context import ChangeContext
 from control_plane.gates.approvals import Approval, approvals_gate
 from control_plane.gates.result import GateResult, GateStatus
@@ -70,16 +71,20 @@ def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str) -> G
     return approvals_gate(wanted, given(session, rollout), excluded=excluded)
 
 
-def objections(session: Session, rollout: Rollout, plan: Plan, asker: str) -> list[Reason]:
+def objections(session: Session, rollout: Rollout, after: Rollout, asker: str) -> list[Reason]:
     """Refuse an edit that asks for fewer approvals than the plan does, unless as many as it asks for want it so."""
     wanted = _strongest(rollout.plan.phases)
-    if wanted is None or not list(_weaker(rollout, plan, wanted)):
+    if wanted is None:
+        return []
+    weaker = dict.fromkeys([*_weaker(rollout, after.plan, wanted), *opened_with_fewer(rollout, after)])
+    if not weaker:
         return []
     found = gate(session, rollout, wanted, asker)
     if found.status is GateStatus.OPEN:
         return []
-    phases = ", ".join(_weaker(rollout, plan, wanted))
-    sentence = f"The edit asks for fewer approvals than the plan does ({phases}), which takes approvals itself."
+    sentence = (
+        f"The edit asks for fewer approvals than the plan does ({', '.join(weaker)}), which takes approvals itself."
+    )
     return [Reason("APPROVAL_REQUIRED", f"{sentence} {found.reason}")]
 
 
@@ -88,16 +93,12 @@ def _weaker(rollout: Rollout, plan: Plan, strongest: Approvals) -> Iterator[str]
     known = {_audience(phase): phase.gates.approvals for phase in rollout.plan.phases}
     for phase in plan.phases:
         needed = known.get(_audience(phase), strongest)
-        if needed is not None and _is_weaker(phase.gates.approvals, needed):
+        if needed is not None and is_weaker(phase.gates.approvals, needed):
             yield phase.name
 
 
 def _audience(phase: Phase) -> tuple[object, ...]:
     return phase.name, phase.audience, phase.steps, phase.environments, phase.constraints
-
-
-def _is_weaker(new: Approvals | None, old: Approvals) -> bool:
-    return new is None or new.quorum < old.quorum or not {*new.roles} <= {*old.roles}
 
 
 def _strongest(phases: tuple[Phase, ...]) -> Approvals | None:

@@ -135,6 +135,77 @@ def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: dateti
     assert isinstance(administration.edit(session, FLAG, wanted, change, expected_version=1), Transition)
 
 
+DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))
+BETA = Phase("beta", "Beta", AudienceKind.ALLOWLIST, (100,), timedelta(0))
+ALL = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0))
+
+
+def asked(phase: Phase) -> Phase:
+    return replace(phase, gates=PhaseGates(approvals=TWO))
+
+
+NEW = Phase("new", "New", AudienceKind.NEW_SIGNUPS, (10, 100), timedelta(0))
+QA = Phase("qa", "QA", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("qa",))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((DEVELOPMENT, asked(BETA), ALL), (DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, asked(BETA), NEW), (DEVELOPMENT, NEW, asked(BETA))),
+        ((DEVELOPMENT, asked(BETA), ALL), (asked(QA), DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, asked(ALL)), (DEVELOPMENT, asked(replace(ALL, steps=(100,))))),
+    ],
+    ids=["left out", "put behind", "put where nobody passes any more", "one step instead of two"],
+)
+def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
+    session: Session, now: datetime, before: tuple[Phase, ...], after: tuple[Phase, ...]
+) -> None:
+    """What a phase asks for stands before the phases behind it: another order would lead around it."""
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan(before, now), change)
+    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_an_earlier_cut_over_opens_nobody_by_a_way_that_takes_fewer(session: Session, now: datetime) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    phases = (DEVELOPMENT, replace(NEW, steps=(100,)), asked(BETA), ALL)
+    rollouts.plan(session, "OTHER", Plan(phases, now), change)
+    edited = administration.edit(session, "OTHER", Plan(phases, now - timedelta(days=9999)), change, expected_version=1)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_attempt(
+    session: Session, now: datetime
+) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), asked(ALL)), now), change)
+    rollouts.roll_back(session, "OTHER", change)
+    edited = administration.edit(session, "OTHER", Plan((asked(ALL),), now), change, expected_version=2)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (asked(DEVELOPMENT), asked(BETA), ALL),
+        (DEVELOPMENT, replace(asked(BETA), soak=timedelta(days=1)), ALL),
+        (DEVELOPMENT, asked(BETA)),
+        (DEVELOPMENT, asked(BETA), ALL, replace(DEVELOPMENT, name="qa", environments=("development", "qa"))),
+    ],
+)
+def test_an_edit_that_takes_as_many_is_free(session: Session, now: datetime, after: tuple[Phase, ...]) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), ALL), now), change)
+    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
+    wanted = "qa" in [phase.name for phase in after]
+    assert isinstance(edited, Refusal if wanted else Transition), edited
+
+
 def test_the_schedule_waits_for_them_as_well(session: Session, now: datetime) -> None:
     automatic = plan(now, advance=AdvanceMode.WHEN_GATES_OPEN)
     change = ChangeContext(now, "paula", "By itself.")
