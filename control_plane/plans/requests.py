@@ -72,7 +72,10 @@ def from_template(name: str, new_signups_after: datetime) -> Plan:
     """Return a copy of a template. Raises Problem where there is none of that name."""
     if name not in TEMPLATES:
         raise Problem(422, "UNKNOWN_TEMPLATE", f"There is no template {name[:50]!r}; there are {', '.join(TEMPLATES)}.")
-    return TEMPLATES[name](new_signups_after.astimezone(UTC))
+    try:
+        return TEMPLATES[name](new_signups_after.astimezone(UTC))
+    except OverflowError as error:
+        raise Problem(422, "INVALID_PLAN", "newSignupsAfter is no date that every time zone has.") from error
 
 
 def template_documents(now: datetime) -> list[Mapping[str, object]]:

@@ -141,6 +141,7 @@ def test_a_plan_with_mistakes_is_refused_field_by_field(alice: FlaskClient, plan
         {"flag": "X", "plan": PLAN, "template": "guide"},
         {"flag": "X", "plan": []},
         {"flag": "X", "template": "guide", "newSignupsAfter": "2026-07-01"},
+        {"flag": "X", "template": "guide", "newSignupsAfter": "0001-01-01T00:00:00+14:00"},
         {"flag": "", "plan": PLAN},
         {"flag": "a b", "plan": PLAN},
         {"flag": "X", "plan": PLAN, "surprise": 1},
