@@ -53,6 +53,11 @@ def add(session: Session, rollout: Rollout) -> None:
     session.flush()
 
 
+def lock(session: Session, flag: str) -> int | None:
+    """Keep everybody else from changing the rollout until the transaction ends; returns its version."""
+    return session.scalar(select(RolloutRow.version).where(RolloutRow.flag == flag).with_for_update())
+
+
 def compare_and_set(session: Session, after: Rollout, *, expected_version: int) -> bool:
     """Store `after` if nobody changed the rollout since `expected_version`; False when somebody did."""
     statement = (

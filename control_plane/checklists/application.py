@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Flask
 
 from control_plane import rollouts
-from control_plane.checklists import api, check_job, checks, gate, plan_check
+from control_plane.checklists import api, check_job, checks, gate, outdated_signatures, plan_check
 from control_plane.checklists.route import route_check
 from control_plane.checklists.schema import schema_check
 
@@ -16,5 +16,6 @@ def init_app(app: Flask) -> None:
     check_job.init_app(app)
     checks.register_check("schema", schema_check)
     checks.register_check("route", route_check, every=timedelta(minutes=5))
+    rollouts.on_change("checklists", outdated_signatures.on_change)
     rollouts.register_gate(gate.GATE, gate.gate)
     rollouts.register_plan_check("checklists", plan_check.unknown_checks)

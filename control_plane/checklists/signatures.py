@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.orm import Session
 
+from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import progress, store
 from control_plane.checklists.checklist import ChecklistState, ItemState, ItemStatus, Signature
@@ -27,6 +28,7 @@ class ItemAddress:
 
 def sign(session: Session, rollout: Rollout, address: ItemAddress, change: ChangeContext, *, link: str) -> ItemState:
     """Sign an item, with `change.reason` as its note. Raises Problem where it can't be signed."""
+    _lock(session, rollout)
     state, found = _find(session, rollout, address, change)
     if found.status is ItemStatus.FAILING:
         raise Problem(
@@ -50,14 +52,27 @@ def sign(session: Session, rollout: Rollout, address: ItemAddress, change: Chang
 
 def withdraw(session: Session, rollout: Rollout, address: ItemAddress, change: ChangeContext) -> None:
     """Take a signature back. Raises Problem where there is none."""
+    _lock(session, rollout)
     state, found = _find(session, rollout, address, change)
     if found.signature is None:
         raise Problem(409, "NOT_SIGNED", f"Nobody has signed {found.item.title!r}.")
     if not change.reason.strip():
         raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
     key = progress.signature_key(rollout, state.checklist, state.phase, address.item)
+    remove(session, rollout, key, found.signature, change)
+
+
+def remove(session: Session, rollout: Rollout, key: SignatureKey, signature: Signature, change: ChangeContext) -> None:
+    """Remove a signature, with an entry in the audit trail."""
     store.remove(session, rollout.flag, key)
-    _record(session, rollout, "withdraw", key, change, before=found.signature, after=None)
+    _record(session, rollout, "withdraw", key, change, before=signature, after=None)
+
+
+def _lock(session: Session, rollout: Rollout) -> None:
+    """Let nobody else edit or sign meanwhile. Raises Problem where somebody just did."""
+    # The lock comes after the rollout was read: a plan that was put in its place in between asks for something else.
+    if rollout_store.lock(session, rollout.flag) != rollout.version:
+        raise Problem(409, "VERSION_CONFLICT", "Somebody else changed the rollout at the same moment; look again.")
 
 
 def _find(

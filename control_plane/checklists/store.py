@@ -20,11 +20,11 @@ class SignatureKey:
     item: str
 
 
-def signatures(session: Session, flag: str, *, attempt: int) -> Mapping[SignatureKey, Signature]:
-    """Return the signatures that count in this attempt of `flag`."""
-    ours = select(ChecklistSignature).where(
-        ChecklistSignature.flag == flag, ChecklistSignature.attempt.in_((0, attempt))
-    )
+def signatures(session: Session, flag: str, *, attempt: int | None = None) -> Mapping[SignatureKey, Signature]:
+    """Return the signatures that count in this attempt of `flag`, or in any."""
+    ours = select(ChecklistSignature).where(ChecklistSignature.flag == flag)
+    if attempt is not None:
+        ours = ours.where(ChecklistSignature.attempt.in_((0, attempt)))
     return {
         SignatureKey(row.attempt, row.phase, row.checklist, row.item): Signature(row.actor, row.at, row.note, row.link)
         for row in session.scalars(ours)
@@ -61,6 +61,12 @@ def remove(session: Session, flag: str, key: SignatureKey) -> None:
             ChecklistSignature.item == key.item,
         )
     )
+
+
+def remove_all(session: Session, flag: str) -> None:
+    """Remove everything that is kept for the checklists of `flag`."""
+    for row in (ChecklistSignature, ChecklistResult):
+        session.execute(delete(row).where(row.flag == flag))
 
 
 def results(session: Session, flag: str) -> dict[str, StoredResult]:

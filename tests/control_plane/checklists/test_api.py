@@ -1,23 +1,28 @@
 """Checklists over HTTP and in the gate: ticked by checks, signed by people, and asked for at the end of a phase."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane import rollouts
+from control_plane import archive, rollouts
 from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.checklists import check_job, checks, gate
+from control_plane.checklists import check_job, checks, gate, signatures
 from control_plane.checklists.checklist import Checklist, ChecklistItem, failed, passed, unknown
+from control_plane.checklists.signatures import ItemAddress
 from control_plane.gates import GateStatus
 from control_plane.phases import FLAG, Rollout, default_plan
+from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
 from control_plane.transitions import Refusal
 
 SignIn = Callable[[str], FlaskClient]
@@ -205,3 +210,70 @@ def test_a_plan_that_names_an_unknown_check_is_refused() -> None:
         decision = rollouts.plan(session, "OTHER", plan, ChangeContext(datetime.now(UTC), "alice", "x"))
     assert isinstance(decision, Refusal)
     assert "no check 'no-such-check:1' is known" in decision.sentence
+
+
+def edited(checklists: tuple[Checklist, ...]) -> None:
+    with transaction() as session:
+        found = rollouts.find(session, FLAG)
+        change = ChangeContext(datetime.now(UTC), "alice", "Another item.")
+        plan = replace(found.plan, checklists=checklists)
+        decision = administration.edit(session, FLAG, plan, change, expected_version=found.version)
+        assert not isinstance(decision, Refusal)
+
+
+def signed_items(client: FlaskClient) -> list[str]:
+    return [item["name"] for each in client.get(PATH).json["checklists"] for item in each["items"] if item["signedBy"]]
+
+
+@pytest.mark.parametrize(
+    "item", [ChecklistItem("tests", "The security review is done"), ChecklistItem("tests", "The tests pass", "ours:1")]
+)
+def test_nobody_has_signed_an_item_that_says_something_else_now(sign_in: SignIn, item: ChecklistItem) -> None:
+    client = sign_in("alice")
+    for name in ("before/tests", "always/told"):
+        answer_of = client.put(f"{PATH}/{name}/signature", json={"note": "Done."}, headers=SAME_ORIGIN)
+        assert answer_of.status_code == 200
+    edited((replace(CHECKLISTS[0], items=(item,)), *CHECKLISTS[1:]))
+    assert signed_items(client) == ["told"]
+    edited(CHECKLISTS)
+    assert signed_items(client) == ["told"]
+    with read_only() as session:
+        withdrawn = [each for each in audit.latest(session) if each.action == "checklist.withdraw"]
+    assert [(each.actor, each.reason) for each in withdrawn] == [("alice", "Another item.")]
+
+
+def test_a_signature_meets_the_plan_that_was_read_or_none() -> None:
+    with transaction() as session:
+        seen = rollouts.find(session, FLAG)
+    edited((replace(CHECKLISTS[0], title="Another title"), *CHECKLISTS[1:]))
+    change, address = ChangeContext(datetime.now(UTC), "bob", "Done."), ItemAddress("before", "tests")
+    with transaction() as session, pytest.raises(Problem, match="at the same moment"):
+        signatures.sign(session, seen, address, change, link="")
+
+
+def test_two_who_sign_at_once_both_get_an_answer(app: Flask) -> None:
+    together = Barrier(4)
+
+    def sign(actor: str) -> str:
+        with app.app_context():
+            together.wait()
+            with transaction() as session:
+                found, change = rollouts.find(session, FLAG), ChangeContext(datetime.now(UTC), actor, "Done.")
+                return signatures.sign(session, found, ItemAddress("before", "tests"), change, link="").status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(sign, ("a1", "a2", "a3", "a4"))) == ["ticked"] * 4
+
+
+def test_a_deleted_flag_leaves_no_signature_to_a_later_one_of_its_name(sign_in: SignIn) -> None:
+    client, change = sign_in("alice"), ChangeContext(datetime.now(UTC), "alice", "Over.")
+    edited(tuple(replace(each, once=bool(each.phases)) for each in CHECKLISTS))
+    client.put(f"{PATH}/before/tests/signature", json={"note": "Done."}, headers=SAME_ORIGIN)
+    assert signed_items(client) == ["tests"]
+    with transaction() as session:
+        plan = rollouts.find(session, FLAG).plan
+        rollouts.roll_back(session, FLAG, change)
+        archive.archive(session, FLAG, change, expected_version=3)
+        archive.delete(session, FLAG, change, expected_version=4)
+        rollouts.plan(session, FLAG, plan, change)
+    assert signed_items(client) == []
