@@ -22,7 +22,7 @@ from control_plane.platform import settings
 from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import TokenType
-from credits_engine.load_test.report import Answer, Report, report
+from credits_engine.load_test.report import ANSWERED, Answer, Report, report
 from credits_engine.operations.test_accounts import PREFIX
 from flags.administration.users import UserChange, import_users
 
@@ -46,6 +46,7 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
     Raises LoadTestRefused where v2 serves anybody in production, or nothing answers at `url`.
     """
     now = datetime.now(UTC)
+    _refuse_address(url)
     with read_only() as session:
         _refuse_exposed(session)
     with transaction() as session:
@@ -53,8 +54,7 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
         import_users(session, users, actor=actor, now=now)
     with _token(actor, seconds) as text:
         caller = _Caller(url, text)
-        if caller.send(READ_EVERY - 1, time.monotonic()).status == 0:
-            raise LoadTestRefused(f"Nothing answers at {url}; start the server, or name its address with --url.")
+        _refuse_stranger(url, caller.send(READ_EVERY - 1, time.monotonic()).status)
         started = time.monotonic()
         answers = _send_all(caller, per_second, seconds, started)
         found = report(answers, asked_per_second=per_second, seconds=time.monotonic() - started)
@@ -63,6 +63,25 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
         change = ChangeContext(datetime.now(UTC), actor, "A load test.")
         audit.record(session, change, action=ACTION, subject=SUBJECT, after=after)
     return found
+
+
+def _refuse_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise LoadTestRefused(f"{url[:200]!r} is no address; write one like http://127.0.0.1:8000.")
+
+
+def _refuse_stranger(url: str, status: int) -> None:
+    """Refuse an address that has no answer for the first request: the checklist would have a failure of no meaning."""
+    if status == 0:
+        raise LoadTestRefused(f"Nothing answers at {url}; start the server, or name its address with --url.")
+    if status not in ANSWERED:
+        sentence = f"{url} answers {status} to a request of the load test"
+        raise LoadTestRefused(f"{sentence}; name the address of this installation with --url.")
 
 
 def _refuse_exposed(session: Session) -> None:
@@ -95,19 +114,23 @@ def _token(actor: str, seconds: int) -> Iterator[str]:
 
 def _send_all(caller: "_Caller", per_second: int, seconds: int, started: float) -> list[Answer]:
     """Send each request when it is due; one that waits for a thread counts from then, as its caller would."""
-    numbers = count()
+    numbers, interrupted = count(), threading.Event()
 
     def work(_: int) -> list[Answer]:
         answers = []
         while (number := next(numbers)) < per_second * seconds:
             due = started + number / per_second
-            time.sleep(max(0.0, due - time.monotonic()))
+            if interrupted.wait(max(0.0, due - time.monotonic())):
+                break
             answers.append(caller.send(number, due))
         return answers
 
     threads = min(THREADS_MAX, per_second)
     with ThreadPoolExecutor(threads) as pool:
-        return [answer for answers in pool.map(work, range(threads)) for answer in answers]
+        try:
+            return [answer for answers in pool.map(work, range(threads)) for answer in answers]
+        finally:
+            interrupted.set()  # the pool waits for its threads, and they would send on until the end
 
 
 class _Caller:

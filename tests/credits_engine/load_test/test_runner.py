@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
+from threading import Semaphore, Thread
 from typing import Any
 
 import pytest
@@ -66,3 +69,55 @@ def test_it_is_refused_where_nothing_answers(app: Any) -> None:
         runner.run("http://127.0.0.1:9", per_second=1, seconds=1, actor="alice")
     with app.app_context(), read_only() as session:
         assert [each for each in tokens.list_tokens(session) if each.revoked_at is None] == []
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9", "http://[x", "http://127.0.0.1:99999", "ftp://127.0.0.1"])
+def test_it_is_refused_before_it_makes_anything_where_the_address_is_none(app: Any, url: str) -> None:
+    with app.app_context(), pytest.raises(runner.LoadTestRefused, match="is no address"):
+        runner.run(url, per_second=1, seconds=1, actor="alice")
+    with app.app_context(), read_only() as session:
+        assert tokens.list_tokens(session) == []
+
+
+def test_another_server_is_no_failed_load_test(app: Any) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:  # it knows no method, and answers 501
+        Thread(target=other.serve_forever, daemon=True).start()
+        with app.app_context(), pytest.raises(runner.LoadTestRefused, match="answers 501"):
+            runner.run(f"http://127.0.0.1:{other.server_port}", per_second=1, seconds=1, actor="alice")
+        other.shutdown()
+    with app.app_context(), read_only() as session:
+        assert audit.latest(session, subject=runner.SUBJECT, limit=1) == []
+
+
+def test_one_that_is_interrupted_ends_soon_without_a_token_or_a_result(tmp_path: Path) -> None:
+    asked = Semaphore(0)
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.release()
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the protocol's name
+
+    environment = {**os.environ, "INSTANCE_DIR": str(tmp_path), "ALERTS_FILE": str(ROOT / "alerts.yaml")}
+    subprocess.run([str(COMMAND), "db", "upgrade"], env=environment, capture_output=True, check=True, timeout=60)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        command = [str(COMMAND), "load-test", "--url", url, "--rate", "2", "--seconds", "600"]
+        begun = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            assert asked.acquire(timeout=30)
+            assert asked.acquire(timeout=30)
+            begun.send_signal(signal.SIGINT)
+            begun.communicate(timeout=30)
+        finally:
+            begun.kill()
+            server.shutdown()
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'rollout.db'}", instance_dir=tmp_path, background=False)
+    with application(settings) as app, app.app_context(), read_only() as session:
+        assert begun.returncode != 0
+        assert [each.revoked_at is None for each in tokens.list_tokens(session)] == [False]
+        assert audit.latest(session, subject=runner.SUBJECT, limit=1) == []
