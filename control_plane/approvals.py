@@ -3,7 +3,7 @@
 An approval holds for one plan and one entry into a step. Any move and any edit makes it void, without a trace to clean.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,8 +18,10 @@ from control_plane.phase_gates import AdvanceMode, Approvals
 from control_plane.phases import Phase, Plan, Rollout
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import dialect_insert
+from control_plane.platform.identity_types import Role, role_on
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.platform.settings import current
 from control_plane.publication import TOPIC
 from control_plane.transitions import Reason, stale
 
@@ -59,10 +61,29 @@ def given(session: Session, rollout: Rollout) -> list[Approval]:
         ApprovalRow.plan_version == rollout.plan_version,
         ApprovalRow.entered_at == rollout.entered_at,
     )
-    return [
+    found = [
         Approval(row.actor, accounts.people_behind(session, row.actor), row.role, row.reason, row.at)
         for row in session.scalars(query.order_by(ApprovalRow.at))
     ]
+    if not found:
+        return []
+    # Somebody who was locked out, or has another role by now, approves nothing any more.
+    roles = _present_roles(session, rollout.flag)
+    return [each for each in found if all(_still_has(roles, name, each.role) for name in each.people)]
+
+
+def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:
+    environment = current().environment
+    return {
+        person.username: None if person.disabled_at else role_on(person.all_grants, flag, environment)
+        for person in accounts.list_people(session)
+    }
+
+
+def _still_has(roles: Mapping[str, Role | None], name: str, role: str) -> bool:
+    """Return whether somebody still has the role they approved in; a console and what is no person's name has."""
+    present = roles.get(name, Role(role))
+    return present is not None and present.includes(Role(role))
 
 
 def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str) -> GateResult:

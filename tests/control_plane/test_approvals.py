@@ -63,6 +63,20 @@ def test_it_takes_a_quorum_of_others(session: Session, now: datetime) -> None:
     assert kept == ["tom", "ruth"]
 
 
+@pytest.mark.parametrize("loss", ["locked", "demoted"])
+def test_whoever_loses_the_role_approves_nothing_any_more(session: Session, now: datetime, loss: str) -> None:
+    ruth = accounts.create_person(session, "ruth", password="a long one for tests 1", role="owner", now=now)
+    approve(session, "token:rb", now)
+    approve(session, "tom", now)
+    if loss == "locked":
+        accounts.disable_person(session, ruth.id, now=now, actor="alice")
+    else:
+        accounts.change_role(session, ruth.id, role="operator", now=now, actor="alice")
+    refused = advance(session, "paula", now)
+    assert isinstance(refused, Refusal)
+    assert "1 of 2 approvals (by tom)" in refused.sentence
+
+
 def test_whoever_asks_for_the_step_does_not_approve_it(session: Session, now: datetime) -> None:
     approve(session, "ruth", now)
     approve(session, "tom", now)
