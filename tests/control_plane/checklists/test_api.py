@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import ProgrammingError
 
 from control_plane import archive, rollouts
 from control_plane import store as rollout_store
@@ -194,9 +195,10 @@ def test_viewers_read_and_do_not_sign(sign_in: SignIn, client: FlaskClient) -> N
     assert client.get(PATH).status_code == 401
 
 
-def test_a_check_that_breaks_can_not_tell_and_leaves_the_others_alone(sign_in: SignIn) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ProgrammingError("SELECT 1/", {}, Exception())])
+def test_a_check_that_breaks_can_not_tell_and_leaves_the_others_alone(sign_in: SignIn, error: Exception) -> None:
     def broken(*_: object) -> Any:
-        raise ZeroDivisionError
+        raise error
 
     checks.register_check("ours", broken)
     check_job.refresh(datetime.now(UTC))
