@@ -15,7 +15,8 @@ from flags.usage.connections import Headers
 JSON = "application/json"
 STALE_HEADER = "Rollout-Stale-Seconds"
 VARY = ("Vary", "Accept-Encoding")
-BYTES_MIN = 1024
+BYTES_MIN = 4096
+"""Less than this leaves in the first packets either way."""
 OK = 200
 
 
