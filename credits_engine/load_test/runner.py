@@ -23,7 +23,7 @@ from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import TokenType
 from credits_engine.load_test.report import ANSWERED, Answer, Report, report
-from credits_engine.operations.test_accounts import PREFIX
+from credits_engine.operations.load_test_accounts import PREFIX
 from flags.administration.users import UserChange, import_users
 
 ACCOUNTS = 100

@@ -15,9 +15,9 @@ from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, LostRaceError, Operation, consume
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals, retry_signal
+from credits_engine.operations.load_test_accounts import is_load_test_account
 from credits_engine.operations.reservations import reserve
 from credits_engine.operations.routing import evaluate_flag
-from credits_engine.operations.test_accounts import is_test_account
 
 ATTEMPTS = 3
 ENGINE_POLICY = AppState[EnginePolicy]("engine_policy")
@@ -68,7 +68,7 @@ def _run(decide: Callable[[], Receipt]) -> Receipt:
         except LostRaceError:
             if attempt == ATTEMPTS - 1:
                 raise
-    if is_test_account(receipt.user_id):
+    if is_load_test_account(receipt.user_id):
         return receipt
     served, *others = outcome_signals(receipt) or (None,)
     request_outcomes.count_served(FLAG, served)

@@ -14,7 +14,7 @@ from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import current
 from credits_engine.engines.decisions import EngineName
 from credits_engine.operations.consumption import Evaluate, FlagEvaluation
-from credits_engine.operations.test_accounts import is_test_account
+from credits_engine.operations.load_test_accounts import is_load_test_account
 from credits_engine.store import accounts
 from credits_engine.store.accounts import Account
 from flags import snapshot
@@ -55,7 +55,7 @@ def note_route(engine: EngineName, user_id: str) -> None:
     It holds what v2 was given against what was counted afterwards, and a request that fails around the engine is a
     failure of the engine that served it. A load test proves nothing about the release.
     """
-    if is_test_account(user_id):
+    if is_load_test_account(user_id):
         return
     names = CREDITS.signals
     signals.record(ROUTED[engine is EngineName.V2])

@@ -55,7 +55,7 @@ def read(session: Session, flag: str, now: datetime) -> PlanScreen:
     return PlanScreen(now, flag, document.to_yaml(found.plan), found, store.plan_versions(session, flag))
 
 
-def tried(session: Session, flag: str, text: str, change: ChangeContext) -> PlanScreen:
+def preview_text(session: Session, flag: str, text: str, change: ChangeContext) -> PlanScreen:
     """The plan that somebody has written, with its mistakes, or with what it would change."""
     found = store.load(session, flag) if flag else None
     versions = store.plan_versions(session, flag) if found else ()

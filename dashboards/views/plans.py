@@ -66,14 +66,14 @@ def _restored(flag: str, number: int) -> ResponseReturnValue:
 def _changed(flag: str) -> ResponseReturnValue:
     text = request.form.get("text", "")[:TEXT_MAX]
     if request.form.get("do") == "preview":
-        return _tried(flag, text), 200
+        return _preview(flag, text), 200
     try:
         decision = _decide(flag, text)
     except InvalidPlan:
-        return _tried(flag, text), 422
+        return _preview(flag, text), 422
     _flash(decision, f"{flag} has this plan now.")
     if isinstance(decision, Refusal):
-        return _tried(flag, text), 409
+        return _preview(flag, text), 409
     return redirect(url_for("pages.rollout", flag=flag), 303)
 
 
@@ -86,9 +86,9 @@ def _decide(flag: str, text: str) -> Decision:
         return administration.edit(session, flag, wanted, _change(), expected_version=version, confirm_losing=confirmed)
 
 
-def _tried(flag: str, text: str) -> str:
+def _preview(flag: str, text: str) -> str:
     with read_only() as session:
-        return _page(screens.tried(session, flag, text, _change("A preview.")))
+        return _page(screens.preview_text(session, flag, text, _change("A preview.")))
 
 
 def _page(screen: PlanScreen) -> str:

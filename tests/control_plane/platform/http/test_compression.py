@@ -7,6 +7,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.platform.http.compression import BYTES_MIN
+
 SignIn = Callable[[str], FlaskClient]
 PAGE = "/sign-in"
 TAKEN = {"Accept-Encoding": "gzip, br"}
@@ -41,5 +43,7 @@ def test_who_takes_no_gzip_gets_none(client: FlaskClient, encoding: str) -> None
 def test_what_is_small_or_answers_a_form_goes_as_it_is(app: Flask, client: FlaskClient, sign_in: SignIn) -> None:
     assert "Content-Encoding" not in client.get("/healthz", headers=TAKEN).headers
     form = {"name": "ci", "type": "client", "environment": "production"}
-    made = sign_in("alice").post("/people/tokens", data=form, headers=TAKEN | {"Sec-Fetch-Site": "same-origin"})
+    made = sign_in("alice").post("/tokens", data=form, headers=TAKEN | {"Sec-Fetch-Site": "same-origin"})
+    assert made.status_code == 200
+    assert len(made.data) > BYTES_MIN
     assert "Content-Encoding" not in made.headers

@@ -3,6 +3,6 @@
 PREFIX = "load-test-"
 
 
-def is_test_account(user_id: str) -> bool:
+def is_load_test_account(user_id: str) -> bool:
     """Return whether the guard leaves out what is done for this account."""
     return user_id.startswith(PREFIX)
