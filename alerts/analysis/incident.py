@@ -24,6 +24,8 @@ PHRASES: Mapping[str, str] = {
     "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
     "credit_api_slow": "{bad} of {total} requests for credits were too slow",
 }
+TELLING_MIN = 10
+"""At four requests a minute a window holds one or two: "1 of 1" would say too much."""
 BY_ITSELF = "{alert} is over its threshold: {bad} of {total} were bad"
 
 
@@ -60,5 +62,5 @@ def _phrases_of(migration: Migration) -> Mapping[str, str]:
 
 
 def _telling(verdict: Verdict) -> Counts:
-    """The window, where it is what is bad; else all since the attempt began."""
-    return verdict.window if verdict.window.bad else verdict.counts
+    """The window, where it holds something bad among enough to speak of; else all since the attempt began."""
+    return verdict.window if verdict.window.bad and verdict.window.total >= TELLING_MIN else verdict.counts

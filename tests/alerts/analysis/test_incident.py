@@ -39,8 +39,9 @@ def test_it_says_what_was_wrong_and_how_often(alert: str, sentence: str) -> None
     assert incident_sentence(verdict(alert), CREDITS) == sentence
 
 
-def test_without_anything_bad_in_the_window_the_attempt_tells() -> None:
-    assert "30 of 9,000" in incident_sentence(verdict("api_error_rate", window=Counts()), CREDITS)
+@pytest.mark.parametrize("window", [Counts(), Counts(1, 1), Counts(0, 500)])
+def test_where_the_window_holds_nothing_bad_or_hardly_anything_the_attempt_tells(window: Counts) -> None:
+    assert "30 of 9,000" in incident_sentence(verdict("api_error_rate", window=window), CREDITS)
 
 
 @pytest.mark.parametrize(
