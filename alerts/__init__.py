@@ -20,9 +20,10 @@ from alerts.notifications import api as notices_api
 from alerts.notifications import outbox, sender
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
-from control_plane import gate_kinds, rollouts
+from control_plane import rollouts
 from control_plane.checklists.checks import register_check
 from control_plane.platform.settings import SETTINGS
+from control_plane.rollouts import gate_kinds
 
 
 def init_app(app: Flask) -> None:

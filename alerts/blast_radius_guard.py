@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts import store
-from control_plane import blast_radius, rollouts
-from control_plane.blast_radius import BlastRadius
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
+from control_plane.core.transitions import Decision
 from control_plane.platform.extensions import AppState
-from control_plane.transitions import Decision
+from control_plane.rollouts import blast_radius
+from control_plane.rollouts.blast_radius import BlastRadius
 
 SOURCE = "blast_radius"
 MEASURED_EVERY = timedelta(seconds=10)

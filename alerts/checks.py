@@ -10,8 +10,8 @@ from alerts.definitions import rules_file
 from alerts.drill import store as drills
 from alerts.guard import applicable
 from alerts.notifications import targets
-from control_plane.checklists.checklist import CheckResult, failed, passed, unknown
-from control_plane.phases import Rollout
+from control_plane.core.checklist import CheckResult, failed, passed, unknown
+from control_plane.core.phases import Rollout
 
 ABOVE = (Status.BLIND, Status.HOLD, Status.ROLLBACK)
 """A window that is over its threshold by chance keeps no item from being ticked; evidence does."""

@@ -21,7 +21,7 @@ from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import PendingOverride
 from control_plane import rollouts
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from control_plane.platform.settings import Settings

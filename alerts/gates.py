@@ -15,10 +15,10 @@ from alerts.counters import Counters
 from alerts.definitions import rules_file
 from alerts.guard import applicable
 from alerts.store import AlertMemory
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import Rollout
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout
 from control_plane.platform.models import SignalMinute
 
 NOTHING = AlertMemory(Counts(), Evidence(), Counts(), Evidence(), None, DataGap())

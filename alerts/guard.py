@@ -29,9 +29,9 @@ from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate, StepStart
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.phases import PRODUCTION, Rollout, RolloutState, exposure
+from control_plane.core.transitions import Decision, Transition
 from control_plane.platform.runtime import leases
-from control_plane.transitions import Decision, Transition
 
 ACTOR = "guard"
 NOTICE_WINDOW_SECONDS = 60
@@ -56,7 +56,7 @@ def tick(
     4. `counters.py`: the counts since the last tick, per engine and role
     5. `analysis/bursts.py`, `sequential_test.py`, `verdicts.py`: counts into evidence, evidence into a verdict; pure
     6. `store.py`, `state_cache.py`: evidence and verdict, under this leader's term
-    7. `control_plane/rollouts.py:roll_back`: the latch by compare-and-set, audit, announcement, notification
+    7. `control_plane/rollouts/service.py:roll_back`: the latch by compare-and-set, audit, announcement, notification
     8. `platform/runtime/change_feed.py`: every process is woken after the commit
     9. `flags/client_features/refresher.py`: the feature set without the candidate, from `flags/unleash/compiler.py`
     10. `flags/protocols/streaming.py` pushes what changed; `client_api.py` gives it to the next poll

@@ -7,13 +7,13 @@ from flask import Flask
 from alerts import guard, prometheus_collector
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
+from control_plane.core.transitions import Transition
 from control_plane.experiments.registry import migrations
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import account_failures, signals
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import Settings, current
-from control_plane.transitions import Transition
 
 TICK_SECONDS = 1.0
 FORGET_SECONDS = 300.0

@@ -16,14 +16,14 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
-from control_plane import store as rollout_store
-from control_plane.phases import PRODUCTION, Rollout, exposure
+from control_plane.core.phases import PRODUCTION, Rollout, exposure
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import current
+from control_plane.rollouts import store as rollout_store
 
 TICK_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 TICKS = Histogram("guard_tick_seconds", "Time of one evaluation of all alerts.", buckets=TICK_SECONDS)

@@ -13,14 +13,15 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from alerts import store
-from control_plane import rollouts, sample_ratio
-from control_plane import store as rollout_store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
+from control_plane.core.transitions import Decision
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import jobs
-from control_plane.sample_ratio import SampleRatio
-from control_plane.transitions import Decision
+from control_plane.rollouts import sample_ratio
+from control_plane.rollouts import store as rollout_store
+from control_plane.rollouts.sample_ratio import SampleRatio
 
 ACTOR = "guard"
 SOURCE = "sample_ratio"

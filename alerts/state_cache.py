@@ -17,10 +17,10 @@ from alerts import store
 from alerts.overrides import store as overrides
 from alerts.overrides.store import Override
 from alerts.store import AlertMemory, AlertStateUpdate
-from control_plane import store as rollout_store
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from control_plane.platform.db.database import after_commit
 from control_plane.platform.extensions import AppState
+from control_plane.rollouts import store as rollout_store
 
 Memories = Mapping[tuple[str, str], AlertMemory]
 """By name and fingerprint of the alert."""

@@ -18,7 +18,7 @@ from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import GRAVITY, Status, Verdict
 from alerts.models import AlertState
-from control_plane.phases import RolloutState
+from control_plane.core.phases import RolloutState
 from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.models import AuditEntry

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from alerts import store
 from alerts.analysis.verdicts import Verdict
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 
 NAME = "alerts"
 

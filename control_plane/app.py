@@ -5,8 +5,10 @@ from importlib import import_module
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane import api, audit_api, http_checks, migrations, move_job, people_api, schema_check, schemas
+from control_plane import migrations, schema_check
+from control_plane.audit import api as audit_api
 from control_plane.checklists import application as checklists
+from control_plane.people import api as people_api
 from control_plane.plans import api as plans_api
 from control_plane.platform import problems
 from control_plane.platform.auth import accounts, audit_anchors, audit_check, authorization, oidc, sign_in_failures
@@ -16,6 +18,7 @@ from control_plane.platform.http import compression, health, openapi, proxies, u
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, jobs, pool_saturation
 from control_plane.platform.settings import SETTINGS, Settings
+from control_plane.rollouts import api, http_checks, move_job, schemas
 
 PLATFORM = (
     url_converters,

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.auth import accounts
+from control_plane.rollouts import store
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane import migrations, rollouts
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import Rollout
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample, SeriesKey

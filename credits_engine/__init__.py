@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from control_plane import blast_radius, gate_kinds, rollouts, sample_ratio
+from control_plane import rollouts
 from control_plane.checklists.checks import register_check
+from control_plane.core.phases import FLAG
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.registry import register_migration
-from control_plane.phases import FLAG
+from control_plane.rollouts import blast_radius, gate_kinds, sample_ratio
 from credits_engine import expiry_jobs
 from credits_engine.administration import usage_rollup
 from credits_engine.api import card, schemas

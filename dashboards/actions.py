@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
-from control_plane.phases import Rollout, RolloutState
 from dashboards.filters import pluralize
 from dashboards.summaries import advance_label, step_back_label
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from control_plane.audiences.base import audience_kind
-from control_plane.experiments.credits import CREDITS
-from control_plane.experiments.migration import Migration
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import (
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import (
     Phase,
     Plan,
     Position,
@@ -17,6 +15,8 @@ from control_plane.phases import (
     position_after,
     position_below,
 )
+from control_plane.experiments.credits import CREDITS
+from control_plane.experiments.migration import Migration
 from dashboards.filters import ago, day, duration, first_sentence, percentage, pluralize, sentence, sentence_case
 
 

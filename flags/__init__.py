@@ -3,9 +3,9 @@
 from flask import Flask
 
 from control_plane import rollouts
-from control_plane.losses import register_loss_query
 from control_plane.plans.previews import register_change_query
 from control_plane.platform.settings import SETTINGS
+from control_plane.rollouts.losses import register_loss_query
 from flags import api, snapshot
 from flags.administration import changes, losses, overrides, plan_checks
 from flags.client_features import guard_lag_signal, refresher, staleness_signal, user_directory

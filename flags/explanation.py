@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.audiences.base import KINDS
-from control_plane.phases import PRODUCTION, exposure_at, position_after
+from control_plane.core.phases import PRODUCTION, exposure_at, position_after
 from control_plane.platform.settings import Settings
 from flags import store
 from flags.client_features.feature_set import build

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
-from control_plane.phases import FLAG, PRODUCTION, Rollout, exposure_at, phase_names
+from control_plane.core.phases import FLAG, PRODUCTION, Rollout, exposure_at, phase_names
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SETTINGS, Settings
+from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.evaluation.evaluator import Evaluation, evaluate
 from flags.evaluation.rollout_flag import EvaluationContext, Override, RolloutFlag

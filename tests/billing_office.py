@@ -7,12 +7,12 @@ from typing import Any
 from flask import Flask
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Position, RolloutState, default_plan
 from control_plane.platform.auth import accounts
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
+from control_plane.rollouts import store as rollout_store
 from flags.administration.users import UserChange, import_users
 from flags.store import UserAttributes
 

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 from alerts.drill import cleanup
 from alerts.drill.flag import FLAG
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import Position, Rollout, RolloutState, default_plan
+from control_plane.core.phases import Position, Rollout, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
+from control_plane.rollouts import store as rollout_store
 
 EVERYONE = Position(3, 3)
 REASON = "A drill of the guard."

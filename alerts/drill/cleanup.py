@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from alerts.drill.flag import FLAG
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import RolloutState
+from control_plane.core.phases import RolloutState
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import jobs, leases
+from control_plane.rollouts import store as rollout_store
 
 LEASE = "guard-drill"
 LEASE_SECONDS = 10.0

@@ -8,7 +8,7 @@ from alerts.drill import cleanup
 from alerts.drill.faults import DrillAction, Fault
 from alerts.drill.flag import FLAG, RULES
 from control_plane import rollouts
-from control_plane.phases import Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.platform.db.database import read_only
 
 

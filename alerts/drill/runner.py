@@ -21,7 +21,7 @@ from alerts.drill.flag import FLAG, RULE, RULES
 from alerts.drill.operator import Operator
 from alerts.drill.report import Course, Report, report_on
 from control_plane import rollouts
-from control_plane.phases import LOWEST, RolloutState
+from control_plane.core.phases import LOWEST, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from flags import snapshot

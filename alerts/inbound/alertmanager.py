@@ -14,8 +14,8 @@ from alerts.inbound import store
 from alerts.inbound.decision import Response as Outcome
 from alerts.inbound.payload import Notification
 from alerts.inbound.receiver import LostRaceError, Receiver, receive
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import Rollout
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import actor, require_role, require_token
 from control_plane.platform.db.database import read_only, transaction

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from alerts.analysis.rules import Action, Rule, Severity
 from alerts.inbound.payload import Alert
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 
 
 class Response(StrEnum):

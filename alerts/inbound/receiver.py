@@ -14,10 +14,10 @@ from alerts.inbound.payload import Alert, Notification
 from alerts.inbound.store import Known
 from alerts.overrides import store as overrides
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext, Evidence
-from control_plane.phases import Rollout
-from control_plane.transitions import Decision, Refusal
+from control_plane.core.phases import Rollout
+from control_plane.core.transitions import Decision, Refusal
+from control_plane.rollouts import store as rollout_store
 
 ATTEMPTS = 3
 

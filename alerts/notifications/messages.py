@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from alerts.analysis.quantities import duration_text
+from control_plane.core.phases import Rollout
+from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
-from control_plane.phases import Rollout
-from control_plane.transitions import Action
 
 HAPPENED = {
     Action.ADVANCE: "advanced",

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import progress, signatures
-from control_plane.checklists.checklist import ChecklistState, ItemState
 from control_plane.checklists.signatures import ItemAddress
+from control_plane.core.checklist import ChecklistState, ItemState
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc

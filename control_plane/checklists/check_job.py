@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 import structlog
 from flask import Flask
 
-from control_plane import store as rollout_store
 from control_plane.checklists import checks, store
-from control_plane.checklists.checklist import CheckResult, StoredResult, unknown
-from control_plane.phases import Rollout
+from control_plane.core.checklist import CheckResult, StoredResult, unknown
+from control_plane.core.phases import Rollout
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import jobs
+from control_plane.rollouts import store as rollout_store
 
 CHECK_SECONDS = 20.0
 KEPT = timedelta(minutes=5)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from control_plane.checklists.checklist import CheckResult, unknown
-from control_plane.phases import Rollout
+from control_plane.core.checklist import CheckResult, unknown
+from control_plane.core.phases import Rollout
 from control_plane.platform.extensions import AppState
 
 Check = Callable[[Session, Rollout, str, datetime], CheckResult]

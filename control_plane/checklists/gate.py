@@ -5,9 +5,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.checklists import progress
-from control_plane.checklists.checklist import ChecklistState, ItemState, ItemStatus
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import Rollout
+from control_plane.core.checklist import ChecklistState, ItemState, ItemStatus
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import Rollout
 
 GATE = "checklists"
 NAMED = 3

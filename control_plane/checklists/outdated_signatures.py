@@ -2,11 +2,11 @@
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
 from control_plane.checklists import signatures, store
-from control_plane.phases import Plan
-from control_plane.publication import RolloutChanged
-from control_plane.transitions import Action
+from control_plane.core.phases import Plan
+from control_plane.core.transitions import Action
+from control_plane.rollouts import store as rollout_store
+from control_plane.rollouts.publication import RolloutChanged
 
 Wording = tuple[str, str]
 """The title and the check of an item: what its signature is about."""

@@ -3,8 +3,8 @@
 from sqlalchemy.orm import Session
 
 from control_plane.checklists import checks
-from control_plane.phases import Plan
-from control_plane.transitions import Reason
+from control_plane.core.phases import Plan
+from control_plane.core.transitions import Reason
 
 
 def unknown_checks(_session: Session, _flag: str, plan: Plan) -> list[Reason]:

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane.checklists import store
-from control_plane.checklists.checklist import (
+from control_plane.checklists.store import SignatureKey
+from control_plane.core.checklist import (
     Checklist,
     ChecklistState,
     Signature,
@@ -16,8 +17,7 @@ from control_plane.checklists.checklist import (
     due_times,
     item_state,
 )
-from control_plane.checklists.store import SignatureKey
-from control_plane.phases import Rollout, RolloutState
+from control_plane.core.phases import Rollout, RolloutState
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from datetime import datetime
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from control_plane.checklists.checklist import CheckResult, failed, passed
-from control_plane.phases import Rollout
+from control_plane.core.checklist import CheckResult, failed, passed
+from control_plane.core.phases import Rollout
 
 NOT_FOUND, FAILED = 404, 500
 

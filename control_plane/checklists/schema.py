@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from control_plane import migrations
-from control_plane.checklists.checklist import CheckResult, failed, passed
-from control_plane.phases import Rollout
+from control_plane.core.checklist import CheckResult, failed, passed
+from control_plane.core.phases import Rollout
 from control_plane.schema_check import code_version
 
 

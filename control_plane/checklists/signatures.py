@@ -4,14 +4,14 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import progress, store
-from control_plane.checklists.checklist import ChecklistState, ItemState, ItemStatus, Signature
 from control_plane.checklists.store import SignatureKey
-from control_plane.phases import Rollout
+from control_plane.core.checklist import ChecklistState, ItemState, ItemStatus, Signature
+from control_plane.core.phases import Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
+from control_plane.rollouts import store as rollout_store
 
 LINKS = ("https://", "http://")
 LONGEST = 2000

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from control_plane.checklists.checklist import CheckResult, Signature, StoredResult
 from control_plane.checklists.models import ChecklistResult, ChecklistSignature
+from control_plane.core.checklist import CheckResult, Signature, StoredResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The credits' migration from legacy to v2. Pure."""
 
+from control_plane.core.phases import FLAG
 from control_plane.experiments.migration import Migration, MigrationSignals
-from control_plane.phases import FLAG
 
 CREDITS = Migration(
     flag=FLAG,

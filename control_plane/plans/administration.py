@@ -4,17 +4,18 @@ from dataclasses import asdict, replace
 
 from sqlalchemy.orm import Session
 
-from control_plane import approvals, losses, rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import Plan, Rollout
-from control_plane.plan_edits import decide_edit, with_plan
-from control_plane.plan_errors import flag_name_errors, plan_errors
+from control_plane.core.phases import Plan, Rollout
+from control_plane.core.plan_edits import decide_edit, with_plan
+from control_plane.core.plan_errors import flag_name_errors, plan_errors
+from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition, stale
 from control_plane.plans.document import diff
 from control_plane.plans.previews import PlanPreview
 from control_plane.platform.problems import Problem
-from control_plane.publication import apply
-from control_plane.store import PlanVersion
-from control_plane.transitions import Action, Decision, Reason, Refusal, Transition, stale
+from control_plane.rollouts import approvals, losses, store
+from control_plane.rollouts.publication import apply
+from control_plane.rollouts.store import PlanVersion
 
 
 def edit(

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane import rollouts, store
-from control_plane.answers import detail, refused
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.transitions import Decision, Refusal
 from control_plane.plans import administration, document
 from control_plane.plans.previews import preview
 from control_plane.plans.requests import (
@@ -22,8 +22,9 @@ from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.store import PlanVersion
-from control_plane.transitions import Decision, Refusal
+from control_plane.rollouts import store
+from control_plane.rollouts.answers import detail, refused
+from control_plane.rollouts.store import PlanVersion
 
 bp = Blueprint("plans", __name__, url_prefix="/api")
 YAML = "application/yaml"

@@ -7,18 +7,19 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.cli_options import accepted, confirm_losing_option, flag_option, line
-from control_plane.phases import FLAG, Plan, Rollout
+from control_plane.core.phases import FLAG, Plan, Rollout
+from control_plane.core.transitions import Reason
 from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan, PlanDocument
 from control_plane.plans.previews import EnvironmentChange, PlanPreview, preview
 from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from control_plane.transitions import Reason
+from control_plane.rollouts import store
+from control_plane.rollouts.cli_options import accepted, confirm_losing_option, flag_option, line
 
 file_argument = click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 named_flag_option = click.option("--flag", default=None, help="The flag, where the file names none.")

@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from control_plane.audiences.constraint import Constraint
-from control_plane.calendars import Calendar, Freeze
-from control_plane.checklists.checklist import Checklist, ChecklistItem
-from control_plane.phase_gates import Approvals, HttpCheck, PhaseGates, Schedule
-from control_plane.phases import Phase, Plan
-from control_plane.plan_errors import plan_errors
+from control_plane.core.calendars import Calendar, Freeze
+from control_plane.core.checklist import Checklist, ChecklistItem
+from control_plane.core.phase_gates import Approvals, HttpCheck, PhaseGates, Schedule
+from control_plane.core.phases import Phase, Plan
+from control_plane.core.plan_errors import plan_errors
 from control_plane.plans import yaml_text
 from control_plane.plans.yaml_text import MalformedYAML, Place
 

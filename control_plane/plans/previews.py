@@ -7,8 +7,8 @@ from datetime import datetime
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from control_plane.phases import Plan, Rollout, RolloutState, new_rollout, positions
-from control_plane.plan_edits import with_plan
+from control_plane.core.phases import Plan, Rollout, RolloutState, new_rollout, positions
+from control_plane.core.plan_edits import with_plan
 from control_plane.platform.extensions import AppState
 
 

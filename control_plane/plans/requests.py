@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from control_plane.phases import Plan
+from control_plane.core.phases import Plan
 from control_plane.plans import document
 from control_plane.plans.document import InvalidPlan
 from control_plane.plans.templates import TEMPLATES

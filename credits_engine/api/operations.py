@@ -24,7 +24,7 @@ from functools import partial
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import autocommit, read_only, transaction
 from control_plane.platform.observability import request_outcomes

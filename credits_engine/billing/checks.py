@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from control_plane.checklists.checklist import CheckResult, failed, passed, unknown
-from control_plane.phases import Rollout
+from control_plane.core.checklist import CheckResult, failed, passed, unknown
+from control_plane.core.phases import Rollout
 from credits_engine.billing.store import inbox_queries
 from credits_engine.billing.store.inbox import State
 

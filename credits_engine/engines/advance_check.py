@@ -6,7 +6,7 @@ A user counts as refused when legacy would grant the next credit of a kind and v
 from dataclasses import dataclass
 from datetime import datetime
 
-from control_plane.gates import GateStatus
+from control_plane.core.gates import GateStatus
 
 TOLERATED_LEAST = 1
 """Among few users one is over any share; one alone closes nothing, unless none is tolerated."""

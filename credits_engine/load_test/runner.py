@@ -15,13 +15,13 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, PRODUCTION, exposure
+from control_plane.core.phases import FLAG, PRODUCTION, exposure
 from control_plane.platform import settings
 from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import TokenType
+from control_plane.rollouts import store as rollout_store
 from credits_engine.load_test.report import ANSWERED, Answer, Report, report
 from credits_engine.operations.load_test_accounts import PREFIX
 from flags.administration.users import UserChange, import_users

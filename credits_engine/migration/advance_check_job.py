@@ -12,10 +12,10 @@ from time import sleep
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
-from control_plane.phases import FLAG, PRODUCTION, Rollout, RolloutState
+from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import jobs
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.aa_test import AATest
 from credits_engine.engines.advance_check import AdvanceCheck
 from credits_engine.engines.decisions import EngineName

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import FLAG, PRODUCTION, Exposure, Rollout, exposure_at, position_after
 from control_plane.platform.settings import current
 from credits_engine.engines.advance_check import gate_result
 from credits_engine.store import check_results as store

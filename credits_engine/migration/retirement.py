@@ -16,12 +16,12 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, RolloutState
+from control_plane.core.phases import FLAG, RolloutState
 from control_plane.platform import private_files, settings
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback
+from control_plane.rollouts import store as rollouts
 from credits_engine.engines.amounts import KINDS
 from credits_engine.reconciliation.verification import verify
 from credits_engine.store import migration

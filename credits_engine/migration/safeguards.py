@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from control_plane.platform.auth import access, audit
 from control_plane.platform.auth.access import Rows
 from control_plane.platform.runtime import change_feed, leases
+from control_plane.rollouts import store
 from credits_engine.migration.retirement import BACKUP_SUBJECT
 from credits_engine.store import accounts
 from flags import store as flags

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from flask import Flask
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals

@@ -11,7 +11,7 @@ import psycopg
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import db
 from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import is_transient

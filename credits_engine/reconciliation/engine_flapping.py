@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
-from control_plane import store as rollout_store
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.runtime import jobs
+from control_plane.rollouts import store as rollout_store
 from credits_engine.store import guard_queries
 
 SIGNAL = "credit_engine_flapping"

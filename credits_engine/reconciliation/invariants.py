@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from flask import Flask, current_app
 
-from control_plane import store as rollout_store
-from control_plane.phases import FLAG, PRODUCTION, exposure
+from control_plane.core.phases import FLAG, PRODUCTION, exposure
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Count, Sample, SeriesKey
 from control_plane.platform.runtime import jobs
 from control_plane.platform.settings import current
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guard_queries, migration
 from credits_engine.store.reconciliation import BookTotal, page_differences

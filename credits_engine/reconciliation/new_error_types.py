@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 import structlog
 from flask import Flask
 
-from control_plane import store as rollout_store
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.decisions import EngineName
 from credits_engine.store import guard_queries
 

@@ -11,11 +11,11 @@ from flask import Flask
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
+from control_plane.rollouts import store as rollout_store
 from credits_engine.reconciliation import totals
 from credits_engine.reconciliation.invariants import DIFFERENCE, difference
 from credits_engine.reconciliation.journal import Reconciliation, reconcile

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 from sqlalchemy.orm import Session
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.remediation import approval, preparation, serializers, store

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.amounts import NOTHING
 from credits_engine.reconciliation import scheduled
 from credits_engine.remediation import queries as journal

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
-from control_plane.blast_radius import BlastRadius
-from control_plane.phases import FLAG, PRODUCTION, AudienceKind, Exposure, Rollout, exposure
-from control_plane.sample_ratio import SampleRatio
+from control_plane.core.phases import FLAG, PRODUCTION, AudienceKind, Exposure, Rollout, exposure
+from control_plane.rollouts.blast_radius import BlastRadius
+from control_plane.rollouts.sample_ratio import SampleRatio
 from credits_engine.amount_types import distance_of, total_of
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome

@@ -16,7 +16,7 @@ import click
 from control_plane import rollouts
 from control_plane.app import create_app
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Plan, default_plan
+from control_plane.core.phases import FLAG, Plan, default_plan
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.observability import signals

@@ -16,10 +16,10 @@ from alerts.inbound import store as intake_store
 from alerts.notifications import store as notice_store
 from alerts.overrides.approval import ASKED_FOR
 from alerts.overrides.store import Override, PendingOverride, active, pending, unexpired
-from control_plane import store
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
+from control_plane.rollouts import store
 from dashboards import guardrails
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView

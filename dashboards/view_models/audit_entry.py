@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from control_plane.platform.auth.audit import Entry
 from dashboards.filters import moment, plain
 

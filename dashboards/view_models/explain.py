@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane import store
 from control_plane.platform.settings import Settings
+from control_plane.rollouts import store
 from flags import store as flag_store
 from flags.explanation import explainer
 from flags.snapshot import SNAPSHOTS

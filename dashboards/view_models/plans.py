@@ -6,15 +6,16 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import Plan, Rollout
+from control_plane.core.phases import Plan, Rollout
+from control_plane.core.transitions import LOSES_USERS
 from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan
 from control_plane.plans.previews import EnvironmentChange, preview
 from control_plane.plans.templates import TEMPLATES
-from control_plane.store import PlanVersion
-from control_plane.transitions import LOSES_USERS
+from control_plane.rollouts import store
+from control_plane.rollouts.store import PlanVersion
 
 
 @dataclass(frozen=True, slots=True)

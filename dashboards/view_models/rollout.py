@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from alerts.overrides.store import Override, active
-from control_plane import rollouts, transitions
+from control_plane import rollouts
+from control_plane.core import transitions
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import FLAG, Rollout, RolloutState
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, Rollout, RolloutState
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from dashboards import guardrails, summaries

@@ -10,12 +10,14 @@ from alerts import store as alert_store
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from alerts.guard import applicable
-from control_plane import listing, rollouts, store
+from control_plane import rollouts
+from control_plane.core import listing
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.listing import Query
+from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.registry import names_of
-from control_plane.gates import GateResult, GateStatus
-from control_plane.listing import Query
-from control_plane.phases import Rollout, RolloutState
 from control_plane.platform.auth import audit
+from control_plane.rollouts import store
 from dashboards import summaries
 from dashboards.summaries import PhaseView
 from dashboards.view_models import alerts, audit_entry, guard

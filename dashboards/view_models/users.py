@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.plans import CATALOGUE
 from flags import store
 from flags.store import StoredOverride, UserAttributes

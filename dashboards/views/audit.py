@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.audit_api import FILTERS, audit_filter
+from control_plane.audit.api import FILTERS, audit_filter
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.db.database import read_only

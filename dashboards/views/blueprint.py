@@ -9,11 +9,11 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.overrides.store import Override
-from control_plane.environment_variable import variable_notice
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.identity_types import Person, Role
 from control_plane.platform.settings import current
+from control_plane.rollouts.environment_variable import variable_notice
 from dashboards import actions, assets, filters
 from dashboards.badges import badge_style
 from dashboards.charts import Chart

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.phases import PRE_PRODUCTION, PRODUCTION
+from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only

@@ -7,11 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.transitions import Decision, Refusal
 from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.transitions import Decision, Refusal
 from dashboards.view_models import plans as screens
 from dashboards.view_models.plans import PlanScreen
 from dashboards.views.blueprint import bp

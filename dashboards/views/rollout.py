@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.transitions import Decision, Refusal
 from control_plane.experiments.registry import names_of
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.transitions import Decision, Refusal
 from dashboards import actions, sse
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments

@@ -6,7 +6,7 @@ from functools import partial
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from control_plane.listing import ListedState, Query
+from control_plane.core.listing import ListedState, Query
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only

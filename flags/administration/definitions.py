@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import Subject
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
+from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, canonical_definitions

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from sqlalchemy.orm import Session
 
-from control_plane.phases import (
+from control_plane.core.phases import (
     PRODUCTION,
     Plan,
     Position,
@@ -15,8 +15,8 @@ from control_plane.phases import (
     exposure_at,
     positions,
 )
-from control_plane.plan_edits import environments_of
-from control_plane.transitions import Loss
+from control_plane.core.plan_edits import environments_of
+from control_plane.core.transitions import Loss
 from flags import store
 from flags.client_features.user_directory import USERS_MAX
 from flags.evaluation.contexts import KnownAttributes, known_context

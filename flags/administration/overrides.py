@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.transitions import Action
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed, jobs
 from control_plane.rollouts import RolloutChanged
-from control_plane.transitions import Action
 from flags import store
 from flags.evaluation.bucketing import refused_user_id
 from flags.store import Effect, StoredOverride

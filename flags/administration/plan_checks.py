@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy.orm import Session
 
-from control_plane import store as rollout_store
-from control_plane.phases import PRODUCTION, Plan, exposure_at, positions
-from control_plane.transitions import LOSES_USERS, Reason
+from control_plane.core.phases import PRODUCTION, Plan, exposure_at, positions
+from control_plane.core.transitions import LOSES_USERS, Reason
+from control_plane.rollouts import store as rollout_store
 from flags.administration.losses import losing_steps
 from flags.evaluation.conditions import wire_constraints
 from flags.store.definitions import definitions_of

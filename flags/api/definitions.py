@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
+from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.administration.definitions import (
     create_flag,

@@ -18,7 +18,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from control_plane.phases import FLAG, PRODUCTION
+from control_plane.core.phases import FLAG, PRODUCTION
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed, jobs

@@ -6,12 +6,13 @@ from datetime import datetime
 import pytest
 from flask import Flask
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, Rollout, default_plan
+from control_plane.core.phases import FLAG, Position, Rollout, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.models import AuditEntry
+from control_plane.rollouts import store
 
 TENTH = Position(3, 0)
 

@@ -16,10 +16,10 @@ from alerts.guard_job import run_guard
 from alerts.notifications import store as notices
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import register_migration
-from control_plane.phases import AudienceKind, Phase, Plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample, SeriesKey

@@ -9,8 +9,8 @@ from flask import Flask
 from alerts.analysis.evidence import Counts
 from alerts.counters import Counters
 from alerts.definitions.parser import parse
+from control_plane.core.phases import FLAG, Position
 from control_plane.experiments.migration import Migration
-from control_plane.phases import FLAG, Position
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes, signals
 from control_plane.platform.observability.request_outcomes import arm_label

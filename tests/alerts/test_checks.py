@@ -10,9 +10,9 @@ from alerts.checks import alert_check, below_check, drill_check, target_check
 from alerts.drill import store as drills
 from alerts.guard_job import run_guard
 from control_plane import rollouts
-from control_plane.checklists.checklist import CheckResult
 from control_plane.checklists.checks import Check
-from control_plane.phases import FLAG
+from control_plane.core.checklist import CheckResult
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

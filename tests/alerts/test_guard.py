@@ -12,15 +12,15 @@ from alerts.definitions import rules_file
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Position, Rollout, RolloutState, default_plan
+from control_plane.core.transitions import Refusal
 from control_plane.platform.auth import audit
 from control_plane.platform.db import database as databases
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import change_feed, leases
-from control_plane.store import compare_and_set
-from control_plane.transitions import Refusal
+from control_plane.rollouts.store import compare_and_set
 from tests.credit_signals import FAILED_V2_ONLY, FAILURE, ROUTED, UNCOMPARED, UNCOUNTED
 
 SECOND = timedelta(seconds=1)

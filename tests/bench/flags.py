@@ -24,7 +24,7 @@ from UnleashClient.cache import FileCache
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Exposure, default_plan
+from control_plane.core.phases import FLAG, Exposure, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
 from flags.administration.definitions import import_definitions

@@ -11,11 +11,11 @@ from alerts import guard_job
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists.guide import guide_plan
-from control_plane.phases import FLAG, default_plan
+from control_plane.core.phases import FLAG, default_plan
+from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
-from control_plane.transitions import Transition
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation

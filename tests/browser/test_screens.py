@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import assert_accessible, sign_in
 

@@ -11,7 +11,7 @@ from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import ErrorCode, Reason
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from tests.billing_office import CUTOVER, Office

@@ -11,7 +11,7 @@ import requests
 from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from flags.store import UserAttributes
 from tests.billing_office import Office
 from tests.processes import free_port

@@ -8,14 +8,16 @@ from flask import Flask
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store, transitions
+from control_plane import rollouts
 from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
-from control_plane.gates import GateStatus
-from control_plane.phases import Rollout, RolloutState, exposure
-from control_plane.plan_edits import environments_of
+from control_plane.core import transitions
+from control_plane.core.gates import GateStatus
+from control_plane.core.phases import Rollout, RolloutState, exposure
+from control_plane.core.plan_edits import environments_of
+from control_plane.core.transitions import Decision, Transition, cool_down_ends
 from control_plane.platform.db.database import transaction
-from control_plane.transitions import Decision, Transition, cool_down_ends
+from control_plane.rollouts import store
 from tests.control_plane.plans_at_random import START
 
 NUMBERS = count(1)

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, time, timedelta
 
 from hypothesis import strategies as st
 
-from control_plane.calendars import Calendar, Weekday
-from control_plane.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
-from control_plane.phases import AudienceKind, Phase, Plan
-from control_plane.plan_errors import plan_errors
+from control_plane.core.calendars import Calendar, Weekday
+from control_plane.core.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
+from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.plan_errors import plan_errors
 
 START = datetime(2026, 3, 26, 9, 30, tzinfo=UTC)  # a Thursday; the clocks of Madrid change on Sunday
 HOUR = timedelta(hours=1)

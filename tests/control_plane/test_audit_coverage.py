@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.cli import command_line
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import read_only
 from flags.store import UserAttributes
@@ -120,9 +120,9 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(
         ("plans.create", "plans.edit", "plans.restore"), "tests/control_plane/plans/test_administration.py"
     ),
-    "rollouts.approve": "tests/control_plane/test_approvals.py",
+    "rollouts.approve": "tests/control_plane/rollouts/test_approvals.py",
     **dict.fromkeys(
-        ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/test_archive.py"
+        ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/rollouts/test_archive.py"
     ),
     "people.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
@@ -130,9 +130,9 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "pages.remove_second_factor": "tests/dashboards/views/test_second_factor.py",
     "pages.sign_in": "tests/control_plane/platform/auth/test_sign_in_failures.py",
     "pages.confirm": "tests/control_plane/platform/auth/test_sign_in_failures.py",
-    "rollouts.advance": "tests/control_plane/test_rollouts.py",
-    "rollouts.rearm": "tests/control_plane/test_rollouts.py",
-    "rollouts.step_back": "tests/control_plane/test_rollouts.py",
+    "rollouts.advance": "tests/control_plane/rollouts/test_service.py",
+    "rollouts.rearm": "tests/control_plane/rollouts/test_service.py",
+    "rollouts.step_back": "tests/control_plane/rollouts/test_service.py",
 }
 """Routes whose entry takes a longer way, and the test that goes it."""
 
@@ -200,7 +200,7 @@ CHANGES: list[tuple[str, ...]] = [
 """Commands that change something, in an order in which each of them can."""
 
 COMMANDS_ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/test_rollouts.py"),
+    **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/rollouts/test_service.py"),
     "account reset-second-factor": "tests/dashboards/views/test_second_factor.py",
     "credits restore": "tests/credits_engine/restoring/test_restoring.py",
     "credits retire-legacy": "tests/credits_engine/migration/test_retirement.py",
@@ -212,8 +212,8 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
     "guard drill": "tests/alerts/drill",
     **dict.fromkeys(("plan apply", "plan restore"), "tests/control_plane/plans/test_administration.py"),
-    **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/test_archive.py"),
-    "approve": "tests/control_plane/test_approvals.py",
+    **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/rollouts/test_archive.py"),
+    "approve": "tests/control_plane/rollouts/test_approvals.py",
     **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """

@@ -11,8 +11,8 @@ from sqlalchemy import inspect, text
 
 from control_plane import bootstrap, migrations, rollouts
 from control_plane.app import create_app
+from control_plane.core.phases import FLAG
 from control_plane.migrations.table_archive import PREFIX
-from control_plane.phases import FLAG
 from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db import database
 from control_plane.platform.db.database import Base, db

@@ -19,17 +19,18 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.orm import Session
 
-from control_plane import approvals, archive, move_job, rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phase_gates import AdvanceMode, OnBreach, Schedule
-from control_plane.phases import Phase, Plan, Rollout
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phase_gates import AdvanceMode, OnBreach, Schedule
+from control_plane.core.phases import Phase, Plan, Rollout
+from control_plane.core.transitions import COOL_DOWN_MINIMUM, Decision, Transition
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
-from control_plane.transitions import COOL_DOWN_MINIMUM, Decision, Transition
+from control_plane.rollouts import approvals, archive, move_job, store
 from tests.applications import application
 from tests.control_plane.held_to_promises import HeldToPromises
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases

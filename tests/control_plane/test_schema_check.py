@@ -10,12 +10,12 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane import migrations, rollouts, schema_check
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, default_plan
+from control_plane.core.phases import FLAG, default_plan
+from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.db.database import db, read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.schema_check import SIGNAL, code_version
-from control_plane.transitions import Decision, Refusal, Transition
 
 COOLED = timedelta(hours=1)
 

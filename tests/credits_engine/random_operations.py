@@ -9,10 +9,10 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, RolloutState
+from control_plane.core.phases import FLAG, Position, RolloutState
 from control_plane.platform.runtime import change_feed, leases
+from control_plane.rollouts import store as rollout_store
 from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.plans import UnknownPlanError

@@ -8,7 +8,7 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout, default_plan
+from control_plane.core.phases import FLAG, Rollout, default_plan
 from tests.dashboards.browsing import changing, looking
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from control_plane import transitions
-from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan
-from control_plane.transitions import Decision, Transition
+from control_plane.core import transitions
+from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan
+from control_plane.core.transitions import Decision, Transition
 from dashboards import actions
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -9,14 +9,15 @@ from flask.testing import FlaskClient
 
 from alerts import gates
 from alerts.guard_job import run_guard
-from control_plane import blast_radius, rollouts
-from control_plane.blast_radius import BlastRadius
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.gates import GateStatus
-from control_plane.phases import FLAG, default_plan
+from control_plane.core.gates import GateStatus
+from control_plane.core.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
+from control_plane.rollouts import blast_radius
+from control_plane.rollouts.blast_radius import BlastRadius
 from tests.dashboards.browsing import words
 
 OTHER = "FEATURE_07"

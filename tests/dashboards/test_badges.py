@@ -8,9 +8,9 @@ import pytest
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
-from control_plane.gates import GateStatus
-from control_plane.phases import RolloutState
-from control_plane.transitions import Action
+from control_plane.core.gates import GateStatus
+from control_plane.core.phases import RolloutState
+from control_plane.core.transitions import Action
 from dashboards.badges import STYLES, Tone, badge_style
 from flags.evaluation.trace import RuleOutcome
 

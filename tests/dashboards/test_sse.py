@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Person
 from control_plane.platform.problems import Problem

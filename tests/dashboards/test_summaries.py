@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan, positions
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import FLAG, LOWEST, Position, Rollout, RolloutState, default_plan, positions
 from dashboards import summaries
 from dashboards.filters import NARROW
 

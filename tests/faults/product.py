@@ -14,11 +14,11 @@ from alerts import store
 from alerts.analysis.verdicts import Verdict
 from alerts.guard_job import run_guard
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, Rollout, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Position, Rollout, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Engine, Request

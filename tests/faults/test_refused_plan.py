@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from control_plane.phases import Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
 from credits_engine.engines.plans import CATALOGUE, Catalogue, Limits
 from credits_engine.operations import account_books
 from tests.faults.product import USERS, Product

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from control_plane.phases import Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
 from credits_engine.api import serializers
 from credits_engine.engines import v2
 from credits_engine.engines.receipts import Receipt

@@ -7,7 +7,7 @@ from flask import Flask
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
-from control_plane.phases import Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
 from credits_engine.engines import legacy, v2
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from control_plane.phases import Position, RolloutState
+from control_plane.core.phases import Position, RolloutState
 from control_plane.platform.db.database import transaction
 from tests.credits_engine.operations.test_stored_procedure import broken
 from tests.faults.product import Product

@@ -12,12 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.auth import access, accounts, audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Grant, Person, Role
 from control_plane.platform.settings import Settings
-from control_plane.store import load_all
+from control_plane.rollouts.store import load_all
 from flags import store
 from tests.billing_office import Office
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
 from flags import cli

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
-from control_plane.phases import AudienceKind, Plan, default_plan
+from control_plane.core.phases import AudienceKind, Plan, default_plan
+from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.db.database import transaction
-from control_plane.transitions import Decision, Refusal, Transition
+from control_plane.rollouts import store
 from flags.administration.losses import losing_steps
 from tests.flags.examples import CUTOVER, FLAG, NOW
 

@@ -13,13 +13,13 @@ from alerts.definitions.rules_file import RULES_FILE, RulesFile
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.gates import GateStatus
+from control_plane.core.phases import AudienceKind, Phase, Plan, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.experiment import Experiment
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.publication import run_and_count
 from control_plane.experiments.registry import migrations, register_migration
-from control_plane.gates import GateStatus
-from control_plane.phases import AudienceKind, Phase, Plan, RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from flags import snapshot
 from flags.evaluation.rollout_flag import EvaluationContext

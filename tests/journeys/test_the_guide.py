@@ -12,14 +12,14 @@ from alerts.guard_job import run_guard
 from control_plane import bootstrap, rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import check_job, progress, signatures
-from control_plane.checklists.checklist import ChecklistState, ItemStatus
 from control_plane.checklists.signatures import ItemAddress
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, Rollout, RolloutState
+from control_plane.core.checklist import ChecklistState, ItemStatus
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.transitions import Refusal, Transition
 from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.transitions import Refusal, Transition
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.load_test import runner as load_test

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from control_plane.audiences.constraint import DATES, LISTS, Constraint, Operator
-from control_plane.phases import (
+from control_plane.core.phases import (
     PRE_PRODUCTION,
     PRODUCTION,
     AudienceKind,
@@ -13,7 +13,7 @@ from control_plane.phases import (
     exposure_at,
     positions,
 )
-from control_plane.plan_errors import plan_errors
+from control_plane.core.plan_errors import plan_errors
 from flags.evaluation.evaluator import EvaluationContext, Override, RolloutFlag
 from flags.evaluation.timestamps import format_timestamp
 from tests.flags.examples import CUTOVER, NOW, SECOND

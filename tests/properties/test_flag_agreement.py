@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yggdrasil_engine.engine import UnleashEngine
 
-from control_plane.phases import Plan, Position, exposure_at, position_after, positions
+from control_plane.core.phases import Plan, Position, exposure_at, position_after, positions
 from flags.evaluation.evaluator import RolloutFlag, evaluate
 from flags.evaluation.monotonicity import is_superset_of, violations
 from flags.unleash.compiler import compile_flag, next_change_at

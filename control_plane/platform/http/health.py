@@ -10,6 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from control_plane.platform.auth.authorization import require_token
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.http.schemas import Liveness, Readiness
 from control_plane.platform.observability import telemetry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.runtime.jobs import jobs_of
@@ -35,12 +37,14 @@ def register(name: str, ping: Ping) -> None:
 
 
 @bp.get("/healthz")
+@openapi_doc(answers={200: Liveness})
 def alive() -> ResponseReturnValue:
     """The process answers. Nothing else is touched, so that an outage elsewhere restarts nobody."""
     return jsonify(status="alive")
 
 
 @bp.get("/readyz")
+@openapi_doc(answers={200: Readiness, 503: Readiness})
 def ready() -> ResponseReturnValue:
     """Run every readiness check by name; 503 if one fails."""
     answers = checks()
@@ -56,6 +60,7 @@ def checks() -> dict[str, str]:
 
 
 @bp.get("/metrics")
+@openapi_doc(answers={200: "text/plain"})
 def metrics() -> ResponseReturnValue:
     """Every metric, for a client on this machine or with an admin or service token."""
     return _exposition() if _is_local() else require_token("admin", "service")(_exposition)()

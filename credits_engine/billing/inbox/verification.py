@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import stripe
 
-from control_plane.phases import PRODUCTION
+from control_plane.core.phases import PRODUCTION
 from control_plane.platform.settings import Settings
 from credits_engine.billing.stripe_api.json_fields import Json
 

@@ -15,10 +15,11 @@ from flask import Flask
 
 from alerts.drill import runner
 from alerts.drill.attempt import NotGuardedError
-from control_plane import rollouts, store
-from control_plane.phases import FLAG, RolloutState
+from control_plane import rollouts
+from control_plane.core.phases import FLAG, RolloutState
 from control_plane.platform.db.database import read_only
 from control_plane.platform.settings import Settings
+from control_plane.rollouts import store
 from tests.applications import application
 from tests.billing_office import Office
 from tests.serving import COMMAND, KEPT, ROOT, serving

@@ -14,7 +14,7 @@ from alerts.drill.report import Report
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import RolloutState
+from control_plane.core.phases import RolloutState
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample

@@ -7,11 +7,11 @@ from flask import Flask
 from alerts.drill import store
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.gate_kinds import plan_gates
-from control_plane.gates import GateStatus
-from control_plane.phase_gates import PhaseGates
-from control_plane.phases import AudienceKind, Phase, Plan
+from control_plane.core.gates import GateStatus
+from control_plane.core.phase_gates import PhaseGates
+from control_plane.core.phases import AudienceKind, Phase, Plan
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.rollouts.gate_kinds import plan_gates
 
 
 def test_a_plan_that_asks_for_a_drill_reads_the_last_one_that_passed(app: Flask, now: datetime) -> None:

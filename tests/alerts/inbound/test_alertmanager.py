@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 from alerts.guard_job import run_guard
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, RolloutState
+from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.transitions import Refusal
 from control_plane.platform.db.database import transaction
-from control_plane.transitions import Refusal
 from tests.alerts.conftest import Desk
 from tests.alerts.inbound.notifications import alert, notification
 from tests.outages import unreachable

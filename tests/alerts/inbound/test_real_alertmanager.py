@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.settings import Settings
 from tests import programs
 from tests.applications import application

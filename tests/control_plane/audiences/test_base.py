@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 from yggdrasil_engine.engine import UnleashEngine
 
-from control_plane import store
 from control_plane.audiences.base import KINDS, ConstraintAudience, Opening, register_audience
 from control_plane.audiences.constraint import Constraint, Operator
-from control_plane.phases import PRODUCTION, Exposure, Plan, Position, exposure_at
-from control_plane.plan_errors import plan_errors
+from control_plane.core.phases import PRODUCTION, Exposure, Plan, Position, exposure_at
+from control_plane.core.plan_errors import plan_errors
+from control_plane.rollouts import store
 from dashboards import summaries
 from flags.administration.losses import losing_steps
 from flags.administration.plan_checks import unreadable_constraints

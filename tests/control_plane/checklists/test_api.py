@@ -12,19 +12,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import ProgrammingError
 
-from control_plane import archive, rollouts
-from control_plane import store as rollout_store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import check_job, checks, gate, signatures
-from control_plane.checklists.checklist import Checklist, ChecklistItem, failed, passed, unknown
 from control_plane.checklists.signatures import ItemAddress
-from control_plane.gates import GateStatus
-from control_plane.phases import FLAG, Rollout, default_plan
+from control_plane.core.checklist import Checklist, ChecklistItem, failed, passed, unknown
+from control_plane.core.gates import GateStatus
+from control_plane.core.phases import FLAG, Rollout, default_plan
+from control_plane.core.transitions import Refusal
 from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from control_plane.transitions import Refusal
+from control_plane.rollouts import archive
+from control_plane.rollouts import store as rollout_store
 
 SignIn = Callable[[str], FlaskClient]
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from tests.control_plane.gateway.conftest import House, lived_in, read
 
 FORM = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"

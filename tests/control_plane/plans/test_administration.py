@@ -8,14 +8,15 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import AudienceKind, Phase, Plan, Position, RolloutState
+from control_plane.core.phases import AudienceKind, Phase, Plan, Position, RolloutState
+from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.plans import administration
 from control_plane.plans.previews import preview
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
-from control_plane.transitions import Decision, Refusal, Transition
+from control_plane.rollouts import store
 from flags.store import UserAttributes, upsert_users
 
 FLAG = "SEARCH"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane.calendars import Calendar, Freeze, Weekday
-from control_plane.phase_gates import (
+from control_plane.core.calendars import Calendar, Freeze, Weekday
+from control_plane.core.phase_gates import (
     AdvanceMode,
     Approvals,
     ApproverRole,
@@ -20,8 +20,8 @@ from control_plane.phase_gates import (
     PhaseGates,
     Schedule,
 )
-from control_plane.phases import FlagType, Plan
-from control_plane.plan_errors import plan_errors
+from control_plane.core.phases import FlagType, Plan
+from control_plane.core.plan_errors import plan_errors
 from control_plane.plans import document
 from control_plane.plans.document import InvalidPlan
 from control_plane.plans.templates import TEMPLATES

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, default_plan
+from control_plane.core.phases import FLAG, Position, default_plan
 from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.settings import Settings
+from control_plane.rollouts import store as rollout_store
 from credits_engine.load_test import runner
 from credits_engine.load_test.check import load_test_check
 from tests.applications import application

@@ -8,12 +8,12 @@ from flask import Flask
 from sqlalchemy import text
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.checklists.checklist import CheckResult
 from control_plane.checklists.checks import Check
-from control_plane.phases import FLAG, Position, default_plan
+from control_plane.core.checklist import CheckResult
+from control_plane.core.phases import FLAG, Position, default_plan
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.rollouts import store as rollout_store
 from credits_engine.billing.checks import webhooks_check
 from credits_engine.migration import checks, restore_test
 from credits_engine.migration.restore_test import Step

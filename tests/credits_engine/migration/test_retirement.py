@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, RolloutState, default_plan
+from control_plane.core.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.rollouts import store
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Comparison, Variance

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Phase, Plan, Position
+from control_plane.core.phases import FLAG, Phase, Plan, Position
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.decisions import Amounts, EngineName
 from credits_engine.operations import stored_procedure
 from credits_engine.operations.consumption import EnginePolicy, Operation

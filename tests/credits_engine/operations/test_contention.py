@@ -10,14 +10,14 @@ from alerts import store
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.guard_job import run_guard
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Position, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.settings import Settings
+from control_plane.rollouts import store as rollout_store
 from tests.conftest import ROOT
 from tests.credits_engine.api.test_operations import Service
 from tests.credits_engine.conftest import Till

@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
+from control_plane.core.phases import FLAG, RolloutState, default_plan
 from control_plane.migrations import downgrade, upgrade
-from control_plane.phases import FLAG, RolloutState, default_plan
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.rollouts import store as rollout_store
 from credits_engine.administration.top_ups import Purchase, top_up
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.comparison import Variance

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
-from control_plane import store as rollout_store
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, default_plan
+from control_plane.core.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.rollouts import store as rollout_store
 from credits_engine.engines import receipts
 from credits_engine.engines.amounts import KINDS
 from credits_engine.engines.decisions import Book, Decision, Request

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, default_plan
+from control_plane.core.phases import FLAG, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
+from control_plane.rollouts import store
 from credits_engine.reconciliation import engine_flapping
 from credits_engine.reconciliation.engine_flapping import HOUR, MOVES_COUNTED, SIGNAL
 from tests.credits_engine.conftest import Till

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Phase, Plan, Position, Rollout, default_plan
+from control_plane.core.phases import FLAG, Phase, Plan, Position, Rollout, default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Count, SeriesKey
 from control_plane.platform.settings import SETTINGS
-from control_plane.sample_ratio import SampleRatio
+from control_plane.rollouts import store
+from control_plane.rollouts.sample_ratio import SampleRatio
 from credits_engine.administration import corrections
 from credits_engine.administration.corrections import Adjustment
 from credits_engine.engines import v2

@@ -10,7 +10,7 @@ import pytest
 
 from control_plane import migrations, rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit, audit_anchors
 from control_plane.platform.auth.audit import AuditEntry
 from control_plane.platform.db.database import read_only, transaction

@@ -9,12 +9,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alerts.guard_job import run_guard
-from control_plane import rollouts, store
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Position, Rollout
+from control_plane.core.phases import FLAG, Position, Rollout
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
+from control_plane.rollouts import store
 from tests.dashboards.browsing import changing, looking, words
 
 PAGE = f"/rollouts/{FLAG}"

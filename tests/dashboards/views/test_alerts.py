@@ -19,7 +19,7 @@ from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from dashboards.view_models import alerts as screens

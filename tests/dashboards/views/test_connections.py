@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from flags import store
 from flags.client_features.refresher import refresher
 from flags.usage.connections import Connection, Mode

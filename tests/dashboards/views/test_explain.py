@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import changing, words

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.plans import document
 from control_plane.platform.auth import audit
 from tests.dashboards.browsing import looking, words

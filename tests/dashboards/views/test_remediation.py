@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import Amounts
 from credits_engine.engines.decisions import Book, Decision, Request

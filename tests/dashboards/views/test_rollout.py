@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
 from credits_engine.migration import advance_check_job
 from dashboards.view_models import rollout as screens

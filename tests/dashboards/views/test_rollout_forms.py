@@ -7,8 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane import rollouts
-from control_plane.gates import GateResult, GateStatus
-from control_plane.phases import FLAG, Rollout, RolloutState
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import FLAG, Rollout, RolloutState
 from control_plane.platform.auth import audit
 from tests.dashboards.browsing import looking, words
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout, default_plan
+from control_plane.core.phases import FLAG, Rollout, default_plan
 from dashboards.view_models import rollouts as screens
 from tests.dashboards.browsing import changing, looking, words
 from tests.statements import noted

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from control_plane.platform.http import health
 from control_plane.platform.runtime import jobs, leases
 from control_plane.platform.settings import SETTINGS

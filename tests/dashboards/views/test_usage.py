@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.phases import Rollout
+from control_plane.core.phases import Rollout
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import FlagEvaluation, Operation, consume
 from flags.store.directory import UserAttributes, upsert_users

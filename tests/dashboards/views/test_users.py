@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.auth import audit
 from flags import store
 from flags.store import Effect, StoredOverride

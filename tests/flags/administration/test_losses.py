@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
-from control_plane.losses import loss_by_advance
-from control_plane.phases import FLAG, Phase, Plan
+from control_plane.core.phases import FLAG, Phase, Plan
+from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
-from control_plane.transitions import Decision, Refusal, Transition
+from control_plane.rollouts.losses import loss_by_advance
 from flags.store import UserAttributes, upsert_users
 from tests.flags.examples import CUTOVER, NOW
 

@@ -7,9 +7,9 @@ from flask import Flask
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.phases import default_plan
+from control_plane.core.phases import default_plan
+from control_plane.core.transitions import Refusal, Transition
 from control_plane.platform.db.database import transaction
-from control_plane.transitions import Refusal, Transition
 from flags.administration.definitions import import_definitions
 
 SEARCH = "SEARCH"

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from control_plane.change_context import ChangeContext
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from flags import store

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from control_plane.phases import PRODUCTION, Exposure
+from control_plane.core.phases import PRODUCTION, Exposure
 from flags.client_features.delta_log import Delta, DeltaLog, tag
 from flags.client_features.feature_set import FeatureSet, FeatureSource, build, is_current, is_servable
 from flags.client_features.prepared_payloads import prepare

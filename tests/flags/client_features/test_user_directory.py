@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import SETTINGS, Settings
 from flags import store

@@ -4,7 +4,7 @@ import pytest
 
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.audiences.exposure import Share
-from control_plane.phases import Exposure
+from control_plane.core.phases import Exposure
 from flags.evaluation.evaluator import (
     EvaluationContext,
     Override,

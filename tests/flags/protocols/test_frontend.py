@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from control_plane.phases import FLAG
+from control_plane.core.phases import FLAG
 from flags.evaluation.timestamps import format_timestamp
 from flags.store import UserAttributes
 from tests.billing_office import CUTOVER, Office

@@ -1,0 +1,63 @@
+"""Which approvals stand before each step of a plan, and what another plan would open with fewer. Pure."""
+
+from collections.abc import Iterator
+
+from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.core.phase_gates import Approvals
+from control_plane.core.phases import LOWEST, Plan, Position, Rollout, exposure_at
+from control_plane.core.plan_edits import environments_of
+
+
+def opened_with_fewer(before: Rollout, after: Rollout) -> Iterator[str]:
+    """Name each phase that is reached with fewer approvals after the edit: from here on, or by another attempt.
+
+    A phase asks before its steps are left, so what it asks for belongs to whoever comes later. Without the phase, or
+    behind them, nobody asks.
+    """
+    starts = [(LOWEST, LOWEST)] if before.latched else [(LOWEST, LOWEST), (before.position, after.position)]
+    for start_before, start_after in starts:
+        for position in _ends(after.plan):
+            if position < start_after:
+                continue
+            needed = approvals_between(before.plan, start_before, _same_reach(before.plan, after.plan, position))
+            passed = approvals_between(after.plan, start_after, position)
+            if any(all(is_weaker(each, than) for each in passed) for than in needed):
+                yield after.plan.phases[position.phase].name
+
+
+def approvals_between(plan: Plan, start: Position, end: Position | None) -> list[Approvals]:
+    """Return what is asked for on the way from `start` to `end`, or to the end of the plan."""
+    last = len(plan.phases) if end is None else end.phase + (end.step > 0 and end > start)
+    return [asked for phase in plan.phases[start.phase : last] if (asked := phase.gates.approvals)]
+
+
+def is_weaker(new: Approvals | None, old: Approvals) -> bool:
+    """Return whether `new` is met by somebody, or by fewer, who would not meet `old`."""
+    return new is None or new.quorum < old.quorum or not {*new.roles} <= {*old.roles}
+
+
+def _same_reach(before: Plan, after: Plan, position: Position) -> Position | None:
+    """Return the lowest step of the old plan that admits everybody whom `position` of the new one admits."""
+    environments = environments_of(before, after)
+    wanted = {name: exposure_at(after, position, name) for name in environments}
+    for each in _ends(before):
+        changes = (
+            cohorts_between(
+                exposure_at(before, each, name),
+                wanted[name],
+                cutover_of_smaller=before.new_signups_after,
+                cutover_of_larger=after.new_signups_after,
+            )
+            for name in environments
+        )
+        if not any(cohort for cohorts in changes for cohort in cohorts):
+            return each
+    return None
+
+
+def _ends(plan: Plan) -> Iterator[Position]:
+    """Yield the first and the last step of each phase: those in between are reached as the last one is."""
+    for index, phase in enumerate(plan.phases):
+        yield Position(index, 0)
+        if len(phase.steps) > 1:
+            yield Position(index, len(phase.steps) - 1)

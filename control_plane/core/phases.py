@@ -1,0 +1,282 @@
+"""The rollout as data: a plan of phases, the position reached in it, and whom that position exposes.
+
+Pure values, no clock and no I/O. `transitions.py` decides how one rollout becomes the next.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict
+
+from control_plane.audiences.base import AudienceKind, audience_kind, known_audience
+from control_plane.audiences.constraint import Constraint
+from control_plane.audiences.exposure import PRODUCTION, Exposure
+from control_plane.core.checklist import Checklist
+from control_plane.core.phase_gates import NO_GATES, AdvanceMode, OnBreach, PhaseGates, Schedule
+
+__all__ = [
+    "FLAG",
+    "LOWEST",
+    "PRE_PRODUCTION",
+    "PRODUCTION",
+    "AudienceKind",
+    "Exposure",
+    "FlagType",
+    "Phase",
+    "Plan",
+    "Position",
+    "Rollout",
+    "RolloutState",
+    "default_plan",
+    "exposure",
+    "exposure_at",
+    "new_rollout",
+    "phase_names",
+    "position_after",
+    "position_before",
+    "position_below",
+    "positions",
+]
+
+FLAG = "ENABLE_CREDITS_V2"
+PRE_PRODUCTION = ("development", "staging")
+
+
+class RolloutState(StrEnum):
+    """`held` keeps the exposure and refuses to advance; `rolled_back` is latched until it is re-armed."""
+
+    RUNNING = "running"
+    HELD = "held"
+    ROLLED_BACK = "rolled_back"
+    COMPLETE = "complete"
+
+
+class FlagType(StrEnum):
+    """What a flag is for, in Unleash's words."""
+
+    RELEASE = "release"
+    EXPERIMENT = "experiment"
+    OPERATIONAL = "operational"
+    KILL_SWITCH = "kill-switch"
+    PERMISSION = "permission"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One audience, opened in ascending percentages; each step soaks before the next may follow.
+
+    `audience` names a kind that is registered in `control_plane/audiences/`.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    title: str
+    audience: Annotated[str, AfterValidator(known_audience)]
+    steps: tuple[int, ...]
+    soak: timedelta
+    environments: tuple[str, ...] = ()
+    served_minimum: int = 0
+    """v2 answers that must have been served in this step before it proves anything; 0 where none can be."""
+    safety_risk: float | None = None
+    """The chance that a rate is above its threshold, at most 20 %, with which the step may still advance; None asks for
+    evidence that is wrong at most one time in twenty, whenever one looks."""
+    users_maximum: int | None = None
+    """Distinct users that v2 may serve in one step before the guard holds; None for no such cap."""
+    operations_maximum: int | None = None
+    credits_maximum: int | None = None
+    """Credits by which v2 may charge differently from legacy in one step, over- and undercharged added up."""
+    constraints: tuple[Constraint, ...] = ()
+    """What a customer has to be, in a phase of attributes: every one of these."""
+    planned_start: date | None = None
+    """The day on which the phase should begin; later than that is late."""
+    advance: AdvanceMode | Schedule = AdvanceMode.BY_HAND
+    """How its steps are left: by a person, at local times, or by themselves. Never past a gate that is not open."""
+    gates: PhaseGates = NO_GATES
+    unknown_may_be_approved: bool = True
+    """Whether a named person may pass a gate that can't tell yet."""
+    on_breach: OnBreach = OnBreach.ROLL_BACK
+    """What the guard does first about a breach that is the candidate's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Phases in order, and what people call the flag by. `new_signups_after` is fixed, so nobody ages out of it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    phases: tuple[Phase, ...]
+    new_signups_after: datetime
+    checklists: tuple[Checklist, ...] = ()
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    type: FlagType = FlagType.RELEASE
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a plan: indexes into `plan.phases` and into that phase's `steps`."""
+
+    phase: int
+    step: int
+
+
+LOWEST = Position(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The single truth everyone reads. `version` grows by one at every change, `attempt` at every re-arming."""
+
+    flag: str
+    plan: Plan
+    version: int
+    attempt: int
+    state: RolloutState
+    position: Position
+    entered_at: datetime
+    state_changed_at: datetime
+    state_reason: str
+    held_by_guard: bool = False
+    plan_version: int = 1
+    """The number of the plan among all that the rollout has had."""
+    archived_at: datetime | None = None
+    stepped_back_at: datetime | None = None
+    """When the guard last stepped back instead of rolling back."""
+
+    @property
+    def archived(self) -> bool:
+        return self.archived_at is not None
+
+    @property
+    def phase(self) -> Phase:
+        return self.plan.phases[self.position.phase]
+
+    @property
+    def percentage(self) -> int:
+        return self.phase.steps[self.position.step]
+
+    @property
+    def latched(self) -> bool:
+        return self.state is RolloutState.ROLLED_BACK
+
+
+def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
+    """The first attempt of `flag`, at the plan's lowest step."""
+    return Rollout(
+        flag=flag,
+        plan=plan,
+        version=1,
+        attempt=1,
+        state=RolloutState.RUNNING,
+        position=LOWEST,
+        entered_at=now,
+        state_changed_at=now,
+        state_reason=reason,
+    )
+
+
+def exposure(rollout: Rollout, environment: str) -> Exposure:
+    """Return the exposure in `environment`; empty while the rollout is rolled back."""
+    if rollout.latched:
+        return Exposure()
+    return exposure_at(rollout.plan, rollout.position, environment)
+
+
+def exposure_at(plan: Plan, position: Position, environment: str) -> Exposure:
+    """Return the exposure at `position`: every finished phase in full, the current one up to its step."""
+    reached = Exposure()
+    for index, phase in enumerate(plan.phases[: position.phase + 1]):
+        percentage = phase.steps[position.step] if index == position.phase else phase.steps[-1]
+        reached = audience_kind(phase.audience).open(reached, phase, percentage, environment)
+    return reached
+
+
+def phase_names(plan: Plan, position: Position) -> dict[str, str]:
+    """Name the phase that opens each kind of audience: the last one reached, else the first to come."""
+    names: dict[str, str] = {}
+    for index, phase in enumerate(plan.phases):
+        if index <= position.phase or phase.audience not in names:
+            names[phase.audience] = phase.name
+    return names
+
+
+def position_after(plan: Plan, position: Position) -> Position | None:
+    """The next step, or the first step of the next phase; None after the last one."""
+    if position.step + 1 < len(plan.phases[position.phase].steps):
+        return Position(position.phase, position.step + 1)
+    if position.phase + 1 < len(plan.phases):
+        return Position(position.phase + 1, 0)
+    return None
+
+
+def position_before(plan: Plan, position: Position) -> Position | None:
+    """The step before, or the last step of the phase before; None at the lowest one."""
+    if position.step > 0:
+        return Position(position.phase, position.step - 1)
+    if position.phase > 0:
+        return Position(position.phase - 1, len(plan.phases[position.phase - 1].steps) - 1)
+    return None
+
+
+def position_below(plan: Plan, position: Position) -> Position | None:
+    """The highest position below that admits nobody who is not admitted now; None where there is none.
+
+    It is the step before, unless a step of the plan takes the flag from users: back there they would have it again.
+    """
+    environments = {PRODUCTION, *PRE_PRODUCTION, *(name for phase in plan.phases for name in phase.environments)}
+    now = {name: exposure_at(plan, position, name) for name in environments}
+    for each in reversed([lower for lower in positions(plan) if lower < position]):
+        if not any(exposure_at(plan, each, name).adds_somebody_to(now[name]) for name in environments):
+            return each
+    return None
+
+
+def positions(plan: Plan) -> tuple[Position, ...]:
+    """Every position of the plan, lowest first."""
+    return tuple(Position(p, s) for p, phase in enumerate(plan.phases) for s in range(len(phase.steps)))
+
+
+def default_plan(new_signups_after: datetime) -> Plan:
+    """The four phases of the Credits v2 rollout guide, one week each."""
+    quarter = timedelta(days=7) / 4
+    return Plan(
+        phases=(
+            Phase(
+                name="development",
+                title="Development and staging",
+                audience=AudienceKind.ENVIRONMENTS,
+                steps=(100,),
+                soak=timedelta(days=7),
+                environments=PRE_PRODUCTION,
+            ),
+            Phase(
+                name="beta",
+                title="Beta allowlist",
+                audience=AudienceKind.ALLOWLIST,
+                steps=(100,),
+                soak=timedelta(days=7),
+                served_minimum=100,
+            ),
+            Phase(
+                name="new-signups",
+                title="New signups first",
+                audience=AudienceKind.NEW_SIGNUPS,
+                steps=(10, 25, 50, 100),
+                soak=quarter,
+                served_minimum=20,
+            ),
+            Phase(
+                name="everyone",
+                title="Everyone",
+                audience=AudienceKind.EVERYONE,
+                steps=(10, 25, 50, 100),
+                soak=quarter,
+                served_minimum=20,
+            ),
+        ),
+        new_signups_after=new_signups_after,
+    )

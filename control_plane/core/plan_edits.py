@@ -1,0 +1,101 @@
+"""An edit of the plan of a rollout that exists: where it stands afterwards, and that nobody is exposed by it. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from control_plane.audiences.exposure_changes import cohorts_between
+from control_plane.core.phases import (
+    LOWEST,
+    PRE_PRODUCTION,
+    PRODUCTION,
+    Plan,
+    Position,
+    Rollout,
+    RolloutState,
+    exposure,
+    exposure_at,
+    position_after,
+    position_before,
+    positions,
+)
+from control_plane.core.transitions import Action, Decision, Loss, Reason, Refusal, Transition, needs_reason, stale
+
+GAINS_USERS = "PLAN_GAINS_USERS"
+
+
+def environments_of(*plans: Plan) -> tuple[str, ...]:
+    """Return every environment in which one of the plans may expose somebody."""
+    named = {name for plan in plans for phase in plan.phases for name in phase.environments}
+    return tuple(sorted({PRODUCTION, *PRE_PRODUCTION, *named}))
+
+
+def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
+    """Return the rollout under `plan`, at the step that is the one it stands on, or the nearest below."""
+    position = _position_under(rollout, plan)
+    after = replace(rollout, plan=plan, position=position)
+    is_same_step = (after.phase.name, after.percentage) == (rollout.phase.name, rollout.percentage)
+    is_same_exposure = all(
+        exposure_at(rollout.plan, rollout.position, each) == exposure_at(plan, position, each)
+        for each in environments_of(rollout.plan, plan)
+    )
+    state = rollout.state
+    if state is RolloutState.COMPLETE and position_after(plan, position) is not None:
+        state = RolloutState.RUNNING  # there is something left to do
+    return replace(
+        after,
+        version=rollout.version + 1,
+        plan_version=rollout.plan_version + 1,
+        state=state,
+        state_changed_at=rollout.state_changed_at if state is rollout.state else now,
+        # Another step, or other people in it, has not soaked yet.
+        entered_at=rollout.entered_at if is_same_step and is_same_exposure else now,
+    )
+
+
+def gains(before: Rollout, after: Rollout) -> Iterator[str]:
+    """Name everybody who would be exposed by the edit itself, without an advance."""
+    for environment in environments_of(before.plan, after.plan):
+        cohorts = cohorts_between(
+            exposure(before, environment),
+            exposure(after, environment),
+            cutover_of_smaller=before.plan.new_signups_after,
+            cutover_of_larger=after.plan.new_signups_after,
+        )
+        yield from (f"{environment}, {cohort.gained}" for cohort in cohorts)
+
+
+def decide_edit(
+    before: Rollout,
+    after: Rollout,
+    objections: Sequence[Reason],
+    *,
+    expected_version: int,
+    reason: str,
+    unconfirmed: Loss | None = None,
+) -> Decision:
+    """Return the edit, unless it exposes somebody, takes the flag from somebody unconfirmed, or can't be run."""
+    reasons = [*stale(before, expected_version), *needs_reason(reason), *objections]
+    if before.archived:
+        reasons.append(Reason("ARCHIVED", f"{before.flag} is archived; revive it first."))
+    if not objections and (gained := list(gains(before, after))):
+        sentence = "The edit would let users in without an advance, so put that into a later step."
+        reasons.append(Reason(GAINS_USERS, f"{sentence} {' '.join(gained)}"))
+    if unconfirmed:
+        reasons.append(unconfirmed.reason)
+    return Refusal(Action.EDIT_PLAN, tuple(reasons)) if reasons else Transition(Action.EDIT_PLAN, before, after, reason)
+
+
+def _position_under(rollout: Rollout, plan: Plan) -> Position:
+    """Find the phase by its name, and in it the highest step that is not above today's; else the highest safe step."""
+    for index, phase in enumerate(plan.phases):
+        if phase.name == rollout.phase.name:
+            reached = [step for step, percentage in enumerate(phase.steps) if percentage <= rollout.percentage]
+            lowest = Position(index, 0)
+            return Position(index, reached[-1]) if reached else position_before(plan, lowest) or lowest
+    return next((each for each in reversed(positions(plan)) if _is_safe(rollout, plan, each)), LOWEST)
+
+
+def _is_safe(rollout: Rollout, plan: Plan, position: Position) -> bool:
+    moved = replace(rollout, plan=plan, position=position)
+    return not any(gains(rollout, moved))

@@ -1,0 +1,285 @@
+"""Transitions of a rollout: pure decisions that return a transition, or a refusal with every reason."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.phases import (
+    LOWEST,
+    Position,
+    Rollout,
+    RolloutState,
+    position_after,
+    position_before,
+    position_below,
+)
+
+COOL_DOWN_MINIMUM = timedelta(minutes=30)
+COOL_DOWN_BASE = timedelta(minutes=15)
+COOL_DOWN_MAXIMUM = timedelta(days=7)
+
+
+LOSES_USERS = "STEP_LOSES_USERS"
+"""The code of a refusal that a person may confirm away."""
+
+
+class Action(StrEnum):
+    """The actions on a rollout, by the names the audit trail uses."""
+
+    PLAN = "plan"
+    ADVANCE = "advance"
+    STEP_BACK = "step_back"
+    HOLD = "hold"
+    RESUME = "resume"
+    ROLL_BACK = "roll_back"
+    REARM = "rearm"
+    EDIT_PLAN = "edit_plan"
+    ARCHIVE = "archive"
+    REVIVE = "revive"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that stands in the way: a stable code and a sentence."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The cohorts from which a step takes the flag, as sentences, and how many `users` of production's directory."""
+
+    cohorts: tuple[str, ...]
+    users: int
+    cause: str = "The next step"
+
+    @property
+    def reason(self) -> Reason:
+        """The refusal of a change that nobody confirmed."""
+        sentence = f"{self.cause} takes the flag from {self.users:,} known users in production: "
+        return Reason(LOSES_USERS, f"{sentence}{' '.join(self.cohorts)} Confirm that users lose it if you want that.")
+
+    @property
+    def documented(self) -> dict[str, object]:
+        """The figures, as the audit trail keeps them."""
+        return {"users": self.users, "cohorts": list(self.cohorts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change that is allowed; the caller stores `after` if `before.version` is still current."""
+
+    action: Action
+    before: Rollout
+    after: Rollout
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A change that is not allowed, with all its reasons at once."""
+
+    action: Action
+    reasons: tuple[Reason, ...]
+
+    @property
+    def sentence(self) -> str:
+        return " ".join(reason.sentence for reason in self.reasons)
+
+
+Decision = Transition | Refusal
+
+
+def decide_advance(
+    rollout: Rollout,
+    gates: Iterable[GateResult],
+    *,
+    now: datetime,
+    expected_version: int,
+    approval: str = "",
+    unconfirmed: Loss | None = None,
+) -> Decision:
+    """The next step, or completion after the last one. `approval` opens gates that are unknown, never closed ones.
+
+    `unconfirmed` is what users would lose by the step without anybody having confirmed it.
+    """
+    reasons = stale(rollout, expected_version) + _not_running(rollout)
+    if unconfirmed:
+        reasons.append(unconfirmed.reason)
+    for gate in gates:
+        if gate.status is GateStatus.CLOSED:
+            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
+        elif gate.status is GateStatus.UNKNOWN and not rollout.phase.unknown_may_be_approved:
+            sentence = f"Gate {gate.name} can't tell yet, and the plan lets nobody pass it: {gate.reason}"
+            reasons.append(Reason("GATE_UNKNOWN", sentence))
+        elif gate.status is GateStatus.UNKNOWN and not approval.strip():
+            reasons.append(Reason("GATE_UNKNOWN", f"Gate {gate.name} can't tell yet: {gate.reason}"))
+    if reasons:
+        return Refusal(Action.ADVANCE, tuple(reasons))
+    next_position = position_after(rollout.plan, rollout.position)
+    if next_position is None:
+        return transition(Action.ADVANCE, rollout, "The last soak time is over.", now=now, state=RolloutState.COMPLETE)
+    reason = approval.strip() or "Every gate is open."
+    return transition(Action.ADVANCE, rollout, reason, now=now, position=next_position)
+
+
+def decide_step_back(rollout: Rollout, *, now: datetime, expected_version: int, reason: str) -> Decision:
+    """One step down; those added last leave first."""
+    reasons = stale(rollout, expected_version) + needs_reason(reason) + _latched(rollout)
+    previous = position_below(rollout.plan, rollout.position)
+    if position_before(rollout.plan, rollout.position) is None:
+        reasons.append(Reason("AT_LOWEST_STEP", "The rollout is at its lowest step already."))
+    elif previous is None:
+        sentence = "Every step below lets in users who don't have the flag now; roll back instead."
+        reasons.append(Reason("STEP_ADMITS_USERS", sentence))
+    if reasons or previous is None:
+        return Refusal(Action.STEP_BACK, tuple(reasons))
+    # A step back reopens a completed rollout. A hold stays a hold: stepping back is no permission to advance again.
+    state = RolloutState.RUNNING if rollout.state is RolloutState.COMPLETE else rollout.state
+    return transition(Action.STEP_BACK, rollout, reason, now=now, position=previous, state=state)
+
+
+def decide_hold(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
+    """Keep the exposure and refuse to advance. A person's hold is never weakened into the guard's."""
+    reasons = needs_reason(reason) + _latched(rollout)
+    # A person may take over the guard's hold, which then no longer ends by itself; every other second hold changes
+    # nothing.
+    if rollout.state is RolloutState.HELD and (by_guard or not rollout.held_by_guard):
+        reasons.append(Reason("ALREADY_HELD", f"The rollout is held already: {rollout.state_reason}"))
+    if reasons:
+        return Refusal(Action.HOLD, tuple(reasons))
+    held = transition(Action.HOLD, rollout, reason, now=now, state=RolloutState.HELD)
+    return replace(held, after=replace(held.after, held_by_guard=by_guard))
+
+
+def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: bool = False) -> Decision:
+    """End a hold. The guard ends only its own."""
+    reasons = needs_reason(reason)
+    if rollout.state is not RolloutState.HELD:
+        reasons.append(Reason("NOT_HELD", f"The rollout is {rollout.state}, not held."))
+    elif by_guard and not rollout.held_by_guard:
+        reasons.append(Reason("HELD_BY_PERSON", "A person holds this rollout; only a person resumes it."))
+    if reasons:
+        return Refusal(Action.RESUME, tuple(reasons))
+    return transition(Action.RESUME, rollout, reason, now=now, state=RolloutState.RUNNING)
+
+
+def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None) -> Decision:
+    """Latch legacy for everybody, from every other state. A verdict on an earlier `attempt` changes nothing."""
+    reasons = needs_reason(reason)
+    if rollout.latched:
+        reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
+    # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new
+    # attempt.
+    if attempt is not None and attempt != rollout.attempt:
+        reasons.append(
+            Reason(
+                "OTHER_ATTEMPT",
+                f"The cause belongs to attempt {attempt}; attempt {rollout.attempt} runs now.",
+            )
+        )
+    if reasons:
+        return Refusal(Action.ROLL_BACK, tuple(reasons))
+    return transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
+
+
+def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
+    """The latch after a restore. The attempt is a new one: what the guard saw of earlier ones never counts for it.
+
+    `replaced` is the same rollout in the database that was replaced, whose version people may still have before them.
+    """
+    before = replaced or rollout
+    after = replace(
+        rollout,
+        # Beyond both databases, so that no form opened before the restore passes the compare-and-set after it.
+        version=max(rollout.version, before.version) + 1,
+        attempt=max(rollout.attempt, before.attempt) + 1,
+        state=RolloutState.ROLLED_BACK,
+        state_changed_at=now,
+        state_reason=f"{reason} It was rolled back before: {before.state_reason}" if before.latched else reason,
+        held_by_guard=False,
+    )
+    return Transition(Action.ROLL_BACK, rollout, after, after.state_reason)
+
+
+def decide_rearm(
+    rollout: Rollout, gates: Iterable[GateResult], *, now: datetime, expected_version: int, reason: str
+) -> Decision:
+    """A new attempt at the lowest step, after the cool-down and with no closed gate among `gates`."""
+    reasons = stale(rollout, expected_version) + needs_reason(reason)
+    if rollout.archived:
+        reasons.append(Reason("ARCHIVED", f"{rollout.flag} is archived; revive it first."))
+    if not rollout.latched:
+        reasons.append(Reason("NOT_ROLLED_BACK", f"The rollout is {rollout.state}, not rolled back."))
+    elif now < (ends := cool_down_ends(rollout)):
+        reasons.append(Reason("COOL_DOWN", f"The cool-down lasts until {ends:%Y-%m-%d %H:%M} UTC."))
+    for gate in gates:
+        if gate.status is GateStatus.CLOSED:
+            reasons.append(Reason("GATE_CLOSED", f"Gate {gate.name} is closed: {gate.reason}"))
+    if reasons:
+        return Refusal(Action.REARM, tuple(reasons))
+    return transition(Action.REARM, rollout, reason, now=now, state=RolloutState.RUNNING, position=LOWEST)
+
+
+def cool_down_ends(rollout: Rollout) -> datetime:
+    """When a rolled back attempt may be re-armed: 30 minutes, doubling with each attempt, a week at most."""
+    # The exponent is capped far beyond the maximum: a timedelta would overflow one day.
+    doubled: timedelta = COOL_DOWN_BASE * 2 ** min(rollout.attempt, 16)
+    return rollout.state_changed_at + min(max(COOL_DOWN_MINIMUM, doubled), COOL_DOWN_MAXIMUM)
+
+
+def transition(
+    action: Action,
+    rollout: Rollout,
+    reason: str,
+    *,
+    now: datetime,
+    state: RolloutState | None = None,
+    position: Position | None = None,
+) -> Transition:
+    """Return the rollout in another state or position, one version on."""
+    after = replace(
+        rollout,
+        version=rollout.version + 1,
+        attempt=rollout.attempt + (action is Action.REARM),
+        state=state or rollout.state,
+        position=position or rollout.position,
+        # Soak counts from here: resuming or completing keeps it, every move to a step begins it again.
+        entered_at=now if position else rollout.entered_at,
+        state_changed_at=now if state else rollout.state_changed_at,
+        state_reason=reason if state else rollout.state_reason,
+        held_by_guard=False,  # whatever else happens ends a hold of the guard, or makes it a person's
+    )
+    return Transition(action, rollout, after, reason)
+
+
+def stale(rollout: Rollout, expected_version: int) -> list[Reason]:
+    """Return the refusal of whoever saw another version."""
+    if rollout.version == expected_version:
+        return []
+    sentence = (
+        f"The rollout has changed since you saw it: version {expected_version} then, {rollout.version} now. Look again."
+    )
+    return [Reason("VERSION_CONFLICT", sentence)]
+
+
+def _not_running(rollout: Rollout) -> list[Reason]:
+    if rollout.state is RolloutState.RUNNING:
+        return []
+    sentence = f"The rollout is {rollout.state.replace('_', ' ')}: {rollout.state_reason}"
+    return [Reason("NOT_RUNNING", sentence)]
+
+
+def _latched(rollout: Rollout) -> list[Reason]:
+    if not rollout.latched:
+        return []
+    return [Reason("ROLLED_BACK", "The rollout is rolled back; re-arm it first.")]
+
+
+def needs_reason(reason: str) -> list[Reason]:
+    """Return the refusal of a change without a reason."""
+    return [] if reason.strip() else [Reason("REASON_REQUIRED", "Say why: a reason is required.")]

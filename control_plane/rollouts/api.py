@@ -1,0 +1,239 @@
+"""The rollout over JSON: read by viewers, made safer by operators, exposed further by owners."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Blueprint, Flask, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ConfigDict, Field
+
+from control_plane.change_context import ChangeContext
+from control_plane.core import listing
+from control_plane.core.gates.approvals import Approval
+from control_plane.core.transitions import Decision, Refusal
+from control_plane.platform.auth import audit
+from control_plane.platform.auth.authorization import actor, require_role, role_here
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.identity_types import Role
+from control_plane.platform.problems import Problem, respond
+from control_plane.platform.settings import current
+from control_plane.rollouts import approvals, archive, move_job, service, store
+from control_plane.rollouts.answers import detail, gate_documents, listed, move_document, refused
+from control_plane.rollouts.environment_variable import variable_notice
+from control_plane.rollouts.phase_dates import phase_dates
+
+ENTRIES_MAX = 500
+
+bp = Blueprint("rollouts", __name__, url_prefix="/api/rollouts")
+
+
+class Request(BaseModel):
+    """The body of every change: why, and which version the caller saw."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(default="", max_length=2000)
+    expectedVersion: int = Field(default=0, ge=0)  # noqa: N815 - the JSON name
+
+
+class AdvanceRequest(Request):
+    """The body of an advance."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
+class ArchiveRequest(Request):
+    """The body of archiving."""
+
+    confirmLosing: bool = False  # noqa: N815 - the JSON name
+
+
+@bp.get("")
+@require_role("viewer")
+@openapi_doc(query=listing.PARAMETERS)
+def index() -> ResponseReturnValue:
+    """Rollouts by flag, those that are archived only where asked for."""
+    wanted = listing.Query.model_validate(request.args.to_dict())
+    with read_only() as session:
+        page, cursor = listing.page(store.load_all(session), wanted)
+    return jsonify({"rollouts": [listed(rollout) for rollout in page], "next": cursor})
+
+
+@bp.get("/<flag>")
+@require_role("viewer")
+def show(flag: str) -> ResponseReturnValue:
+    """One rollout with its plan and what each gate says now."""
+    with read_only() as session:
+        rollout = service.find(session, flag)
+        now = datetime.now(UTC)
+        gates = service.gates(session, rollout, now)
+        move = move_job.planned_move(session, rollout, now, clocks_apart=move_job.clocks_apart(session))
+        phases = phase_dates(rollout, audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_MAX), now)
+    answer = {
+        "environment_variable": variable_notice(flag, current()),
+        "gates": gate_documents(gates),
+        "next_move": move_document(move),
+        "phases": phases,
+    }
+    return jsonify({**detail(rollout), **answer})
+
+
+@bp.get("/<flag>/audit")
+@require_role("viewer")
+def history(flag: str) -> ResponseReturnValue:
+    """The latest changes of one rollout, newest first."""
+    with read_only() as session:
+        entries = audit.latest(session, subject=f"rollout:{flag}")
+        return jsonify({"entries": [audit.to_json(entry) for entry in entries]})
+
+
+@bp.post("/<flag>/advance")
+@require_role("owner")
+@openapi_doc(body=AdvanceRequest, body_is_optional=True)
+def advance(flag: str) -> ResponseReturnValue:
+    """One step up. `reason` approves gates that are unknown, `confirmLosing` that users lose the flag by it."""
+    body = AdvanceRequest.model_validate(request.get_json() if request.data else {})
+    return _change(
+        service.advance,
+        flag,
+        expected_version=body.expectedVersion,
+        approval=body.reason,
+        confirm_losing=body.confirmLosing,
+    )
+
+
+@bp.post("/<flag>/step-back")
+@require_role("operator")
+@openapi_doc(body=Request, body_is_optional=True)
+def step_back(flag: str) -> ResponseReturnValue:
+    """One step down."""
+    body = _body()
+    return _change(service.step_back, flag, body.reason, expected_version=body.expectedVersion)
+
+
+@bp.post("/<flag>/hold")
+@require_role("operator")
+@openapi_doc(body=Request, body_is_optional=True)
+def hold(flag: str) -> ResponseReturnValue:
+    """Keep the exposure and refuse to advance."""
+    return _change(service.hold, flag, _body().reason)
+
+
+@bp.post("/<flag>/resume")
+@require_role("operator")
+@openapi_doc(body=Request, body_is_optional=True)
+def resume(flag: str) -> ResponseReturnValue:
+    """End a hold."""
+    return _change(service.resume, flag, _body().reason)
+
+
+@bp.post("/<flag>/rollback")
+@require_role("operator")
+@openapi_doc(body=Request, body_is_optional=True)
+def roll_back(flag: str) -> ResponseReturnValue:
+    """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
+    reason = _body().reason
+    with transaction() as session:
+        decision = service.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
+        found = service.find(session, flag)
+        if not found.latched and isinstance(decision, Refusal):
+            raise refused(decision)
+        return jsonify(service.summary(found))
+
+
+@bp.post("/<flag>/rearm")
+@require_role("owner")
+@openapi_doc(body=Request, body_is_optional=True)
+def rearm(flag: str) -> ResponseReturnValue:
+    """A new attempt at the lowest step."""
+    body = _body()
+    return _change(service.rearm, flag, body.reason, expected_version=body.expectedVersion)
+
+
+@bp.get("/<flag>/approvals")
+@require_role("viewer")
+def approvals_view(flag: str) -> ResponseReturnValue:
+    """Those who approve the next step as the rollout and its plan stand."""
+    with read_only() as session:
+        return jsonify({"approvals": _approvals(approvals.given(session, service.find(session, flag)))})
+
+
+@bp.post("/<flag>/approve")
+@require_role("operator")
+@openapi_doc(body=Request)
+def approve(flag: str) -> ResponseReturnValue:
+    """An approval of the next step, by somebody who did not make the plan."""
+    body, role = _body(), _role()
+    with transaction() as session:
+        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        found = service.find(session, flag)
+        given = approvals.approve(session, found, change, role=role, expected_version=body.expectedVersion)
+        return jsonify({"approvals": _approvals(given)})
+
+
+@bp.post("/<flag>/archive")
+@require_role("owner")
+@openapi_doc(body=ArchiveRequest)
+def archive_view(flag: str) -> ResponseReturnValue:
+    """Off everywhere and out of every SDK; the rollout is complete or rolled back before."""
+    body = ArchiveRequest.model_validate(request.get_json())
+    return _change(
+        archive.archive,
+        flag,
+        body.reason,
+        expected_version=body.expectedVersion,
+        confirm_losing=body.confirmLosing,
+    )
+
+
+@bp.post("/<flag>/revive")
+@require_role("owner")
+@openapi_doc(body=Request)
+def revive(flag: str) -> ResponseReturnValue:
+    """Back into SDKs, off until it is armed again."""
+    body = _body()
+    return _change(archive.revive, flag, body.reason, expected_version=body.expectedVersion)
+
+
+@bp.delete("/<flag>")
+@require_role("owner")
+@openapi_doc(body=Request)
+def delete(flag: str) -> ResponseReturnValue:
+    """An archived flag removed with its plans, so that its name is free."""
+    body = _body()
+    return _change(archive.delete, flag, body.reason, expected_version=body.expectedVersion)
+
+
+def init_app(app: Flask) -> None:
+    """Mount the routes."""
+    app.register_blueprint(bp)
+    app.register_error_handler(service.UnknownRolloutError, _unknown)
+
+
+def _change(use_case: Callable[..., Decision], flag: str, reason: str = "", **options: object) -> ResponseReturnValue:
+    with transaction() as session:
+        decision = use_case(session, flag, ChangeContext(datetime.now(UTC), actor(), reason), **options)
+        if isinstance(decision, Refusal):
+            raise refused(decision)
+        return jsonify(service.summary(decision.after))
+
+
+def _approvals(given: list[Approval]) -> list[dict[str, object]]:
+    return [
+        {"actor": each.actor, "role": each.role, "reason": each.reason, "at": each.at.isoformat()} for each in given
+    ]
+
+
+def _role() -> str:
+    """Return the caller's role on this flag in the words of a plan, which knows no admins: they approve as owners."""
+    role = role_here()
+    return str(Role.OWNER if role is Role.ADMIN else role or "")
+
+
+def _body() -> Request:
+    return Request.model_validate(request.get_json() if request.data else {})
+
+
+def _unknown(error: service.UnknownRolloutError) -> ResponseReturnValue:
+    return respond(Problem(404, "ROLLOUT_NOT_FOUND", str(error)))

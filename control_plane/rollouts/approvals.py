@@ -1,0 +1,146 @@
+"""Approvals of an advance by people other than those who want it: given, counted, and void once anything changes.
+
+An approval holds for one plan and one entry into a step. Any move and any edit makes it void, without a trace to clean.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.core.approval_paths import is_weaker, opened_with_fewer
+from control_plane.core.gates.approvals import Approval, approvals_gate
+from control_plane.core.gates.result import GateResult, GateStatus
+from control_plane.core.phase_gates import AdvanceMode, Approvals
+from control_plane.core.phases import Phase, Plan, Rollout
+from control_plane.core.transitions import Reason, stale
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.db.database import dialect_insert
+from control_plane.platform.identity_types import Role, role_on
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
+from control_plane.platform.settings import current
+from control_plane.rollouts import store
+from control_plane.rollouts.models import ApprovalRow
+from control_plane.rollouts.publication import TOPIC
+
+OWNERS = Approvals()
+"""Who may let a step that moves by itself pass gates that can't tell, where the plan asks for nobody else."""
+
+
+def approve(
+    session: Session, rollout: Rollout, change: ChangeContext, *, role: str, expected_version: int
+) -> list[Approval]:
+    """Approve the next step of `rollout`, once; returns who approves it now. Raises Problem."""
+    if outdated := stale(rollout, expected_version):
+        raise Problem(409, outdated[0].code, outdated[0].sentence)
+    wanted = rollout.phase.gates.approvals
+    if wanted is None and rollout.phase.advance is AdvanceMode.BY_HAND:
+        raise Problem(409, "NO_APPROVAL_NEEDED", f"The plan of {rollout.flag} asks for no approval in this phase.")
+    asked = wanted or OWNERS
+    if role not in asked.roles:
+        detail = f"This phase is approved by the role {' or '.join(asked.roles)}, and {change.actor} is {role}."
+        raise Problem(403, "ROLE_REQUIRED", detail)
+    if not change.reason.strip():
+        raise Problem(422, "REASON_REQUIRED", "Say why: a reason is required.")
+    if wanted and _planners(session, rollout) & accounts.people_behind(session, change.actor):
+        detail = f"{change.actor} made this plan, or a token of whoever did; somebody else approves its steps."
+        raise Problem(409, "OWN_PLAN", detail)
+    if _add(session, rollout, change, role):
+        after = {"phase": rollout.phase.name, "percentage": rollout.percentage, "plan_version": rollout.plan_version}
+        audit.record(session, change, action="rollout.approve", subject=f"rollout:{rollout.flag}", after=after)
+        change_feed.publish(session, TOPIC, rollout.flag, now=change.now)
+    return given(session, rollout)
+
+
+def given(session: Session, rollout: Rollout) -> list[Approval]:
+    """Return the approvals that hold for the rollout as it stands."""
+    query = select(ApprovalRow).where(
+        ApprovalRow.flag == rollout.flag,
+        ApprovalRow.plan_version == rollout.plan_version,
+        ApprovalRow.entered_at == rollout.entered_at,
+    )
+    found = [
+        Approval(row.actor, accounts.people_behind(session, row.actor), row.role, row.reason, row.at)
+        for row in session.scalars(query.order_by(ApprovalRow.at))
+    ]
+    if not found:
+        return []
+    # Somebody who was locked out, or has another role by now, approves nothing any more.
+    roles = _present_roles(session, rollout.flag)
+    return [each for each in found if all(_still_has(roles, name, each.role) for name in each.people)]
+
+
+def _present_roles(session: Session, flag: str) -> dict[str, Role | None]:
+    environment = current().environment
+    return {
+        person.username: None if person.disabled_at else role_on(person.all_grants, flag, environment)
+        for person in accounts.list_people(session)
+    }
+
+
+def _still_has(roles: Mapping[str, Role | None], name: str, role: str) -> bool:
+    """Return whether somebody still has the role they approved in; a console and what is no person's name has."""
+    present = roles.get(name, Role(role))
+    return present is not None and present.includes(Role(role))
+
+
+def gate(session: Session, rollout: Rollout, wanted: Approvals, asker: str) -> GateResult:
+    """Evaluate the gate for an advance that `asker` asks for."""
+    excluded = _planners(session, rollout) | (accounts.people_behind(session, asker) if asker else frozenset())
+    return approvals_gate(wanted, given(session, rollout), excluded=excluded)
+
+
+def objections(session: Session, rollout: Rollout, after: Rollout, asker: str) -> list[Reason]:
+    """Refuse an edit that asks for fewer approvals than the plan does, unless as many as it asks for want it so."""
+    wanted = _strongest(rollout.plan.phases)
+    if wanted is None:
+        return []
+    weaker = dict.fromkeys([*_weaker(rollout, after.plan, wanted), *opened_with_fewer(rollout, after)])
+    if not weaker:
+        return []
+    found = gate(session, rollout, wanted, asker)
+    if found.status is GateStatus.OPEN:
+        return []
+    sentence = (
+        f"The edit asks for fewer approvals than the plan does ({', '.join(weaker)}), which takes approvals itself."
+    )
+    return [Reason("APPROVAL_REQUIRED", f"{sentence} {found.reason}")]
+
+
+def _weaker(rollout: Rollout, plan: Plan, strongest: Approvals) -> Iterator[str]:
+    """Name each phase of the new plan that opens something with fewer approvals than the old plan would take."""
+    known = {_audience(phase): phase.gates.approvals for phase in rollout.plan.phases}
+    for phase in plan.phases:
+        needed = known.get(_audience(phase), strongest)
+        if needed is not None and is_weaker(phase.gates.approvals, needed):
+            yield phase.name
+
+
+def _audience(phase: Phase) -> tuple[object, ...]:
+    return phase.name, phase.audience, phase.steps, phase.environments, phase.constraints
+
+
+def _strongest(phases: tuple[Phase, ...]) -> Approvals | None:
+    found = [phase.gates.approvals for phase in phases if phase.gates.approvals]
+    return max(found, key=lambda each: each.quorum, default=None)
+
+
+def _planners(session: Session, rollout: Rollout) -> frozenset[str]:
+    version = store.plan_version(session, rollout.flag, rollout.plan_version)
+    return accounts.people_behind(session, version.actor) if version else frozenset()
+
+
+def _add(session: Session, rollout: Rollout, change: ChangeContext, role: str) -> bool:
+    row = {
+        "flag": rollout.flag,
+        "plan_version": rollout.plan_version,
+        "entered_at": rollout.entered_at,
+        "actor": change.actor,
+        "role": role,
+        "reason": change.reason.strip(),
+        "at": change.now,
+    }
+    statement = dialect_insert(session, ApprovalRow).values(row).on_conflict_do_nothing().returning(ApprovalRow.actor)
+    return session.scalar(statement) is not None

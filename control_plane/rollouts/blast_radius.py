@@ -1,0 +1,61 @@
+"""Limits on what a step may put at stake before a person looks: users, operations, credits.
+
+Who can measure what v2 did stands above; it registers itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane.core.phases import Phase
+from control_plane.platform.extensions import AppState
+
+
+@dataclass(frozen=True, slots=True)
+class BlastRadius:
+    """The impact of v2 since an instant: distinct users, operations, and the credits it charged differently."""
+
+    users: int = 0
+    operations: int = 0
+    credits_at_risk: int = 0
+
+
+ImpactQuery = Callable[[Session, datetime], BlastRadius]
+"""Measures what v2 served since an instant."""
+
+IMPACT_QUERIES = AppState[dict[str, ImpactQuery]]("impact_queries", dict)
+"""By flag."""
+
+
+def register_impact_query(flag: str, meter: ImpactQuery) -> None:
+    """Let `meter` measure the blast radius of `flag`; call it inside an application context."""
+    IMPACT_QUERIES.get()[flag] = meter
+
+
+def current_impact(session: Session, flag: str, since: datetime) -> BlastRadius:
+    """Measure what v2 served since `since`; all zero where no query is registered."""
+    meter = IMPACT_QUERIES.get().get(flag)
+    return meter(session, since) if meter else BlastRadius()
+
+
+def has_limits(phase: Phase) -> bool:
+    """Return whether the phase has any limit, so that measuring is worth its price."""
+    return any(cap is not None for cap in (phase.users_maximum, phase.operations_maximum, phase.credits_maximum))
+
+
+def violated_limits(phase: Phase, blast: BlastRadius) -> list[str]:
+    """Each cap of the phase that `blast` is over, as a sentence."""
+    compared = (
+        ("users served by v2", blast.users, phase.users_maximum),
+        ("operations served by v2", blast.operations, phase.operations_maximum),
+        ("credits charged differently", blast.credits_at_risk, phase.credits_maximum),
+    )
+    return [
+        f"{count:,} {what} in this step, {cap:,} are allowed." for what, count, cap in compared if _over(count, cap)
+    ]
+
+
+def _over(count: int, cap: int | None) -> bool:
+    return cap is not None and count > cap

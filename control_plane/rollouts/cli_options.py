@@ -1,0 +1,50 @@
+"""Options and lines that the commands on rollouts share."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import click
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.transitions import Decision, Refusal
+from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, retry_while_locked
+from control_plane.rollouts import service
+
+flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag whose rollout this is about.")
+confirm_losing_option = click.option("--confirm-losing", is_flag=True, help="Go on although users lose the flag by it.")
+reason_option = click.option("--reason", required=True, help="Why; kept in the audit trail.")
+
+
+def accepted(decision: Decision) -> Rollout:
+    """Return the rollout after a transition; raises CommandFailed with the reasons of a refusal."""
+    if isinstance(decision, Refusal):
+        raise CommandFailed(decision.sentence)
+    return decision.after
+
+
+def line(found: Rollout) -> str:
+    """Say in one line how a rollout stands."""
+    where = f"{found.phase.title}, {found.percentage} %"
+    return f"{found.flag}: {where}, {found.state.replace('_', ' ')} since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
+
+
+def change_rollout(
+    flag: str,
+    use_case: Callable[..., Decision],
+    *,
+    as_json: bool,
+    reason: str = "",
+    versioned: bool = False,
+    **options: object,
+) -> None:
+    """Run a use case and print how the rollout stands then, waiting while somebody else's lock is in the way."""
+
+    def change(session: Session) -> Rollout:
+        version = {"expected_version": service.find(session, flag).version} if versioned else {}
+        context = ChangeContext(datetime.now(UTC), actor(), reason)
+        return accepted(use_case(session, flag, context, **version, **options))
+
+    found = retry_while_locked(change)
+    echo_result(service.summary(found), line(found), as_json=as_json)

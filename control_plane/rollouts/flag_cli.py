@@ -1,0 +1,79 @@
+"""`rollout` `list`, `approve`, `archive`, `revive`, `delete`: the commands on flags under a rollout as a whole."""
+
+from datetime import UTC, datetime
+
+import click
+
+from control_plane.change_context import ChangeContext
+from control_plane.core import listing
+from control_plane.core.listing import ListedState
+from control_plane.platform.db import database
+from control_plane.platform.identity_types import Role
+from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
+from control_plane.rollouts import answers, approvals, archive, service, store
+from control_plane.rollouts.cli_options import change_rollout, confirm_losing_option, flag_option, line, reason_option
+
+
+@click.command("list")
+@click.option("--tag", default="", help="Only those with this tag.")
+@click.option(
+    "--state", type=click.Choice([each.value for each in ListedState]), default=None, help="Only those in this state."
+)
+@click.option("--search", "q", default="", help="Only those with this text in name, description, owner or a tag.")
+@json_option
+@in_application
+def list_command(*, tag: str, state: str | None, q: str, as_json: bool) -> None:
+    """List the rollouts, archived ones only by `--state archived`."""
+    wanted = listing.Query(tag=tag, state=ListedState(state) if state else None, q=q)
+    with database.read_only() as session:
+        found, _ = listing.page(store.load_all(session), wanted)
+    echo_result({"rollouts": [answers.listed(each) for each in found]}, "\n".join(map(line, found)), as_json=as_json)
+
+
+@click.command("approve")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def approve_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """Approve the next step, where the plan asks for approvals by others than who made it."""
+    with database.transaction() as session:
+        found = service.find(session, flag)
+        context = ChangeContext(datetime.now(UTC), actor(), reason)
+        given = approvals.approve(session, found, context, role=Role.OWNER, expected_version=found.version)
+    names = [each.actor for each in given]
+    echo_result({"approved_by": names}, f"Approved by {', '.join(names)}.", as_json=as_json)
+
+
+@click.command("archive")
+@flag_option
+@reason_option
+@confirm_losing_option
+@json_option
+@in_application
+def archive_command(*, flag: str, reason: str, confirm_losing: bool, as_json: bool) -> None:
+    """Take the flag from everybody and out of every SDK, once its rollout is complete or rolled back."""
+    change_rollout(flag, archive.archive, as_json=as_json, versioned=True, reason=reason, confirm_losing=confirm_losing)
+
+
+@click.command("revive")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def revive_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """Give an archived flag back to SDKs, off until it is armed again."""
+    change_rollout(flag, archive.revive, as_json=as_json, versioned=True, reason=reason)
+
+
+@click.command("delete")
+@flag_option
+@reason_option
+@json_option
+@in_application
+def delete_command(*, flag: str, reason: str, as_json: bool) -> None:
+    """Remove an archived flag with its plans, so that its name is free."""
+    change_rollout(flag, archive.delete, as_json=as_json, versioned=True, reason=reason)
+
+
+COMMANDS = (list_command, approve_command, archive_command, revive_command, delete_command)

@@ -1,0 +1,192 @@
+"""OpenAPI models of the routes of rollouts."""
+
+from flask import Flask
+from pydantic import BaseModel
+
+from control_plane.audit.schemas import AuditEntryList
+from control_plane.platform.http import openapi
+from control_plane.platform.http.openapi import Documentation, FreeFormObject
+
+
+class RolloutSummary(BaseModel):
+    """A rollout in short."""
+
+    flag: str
+    version: int
+    attempt: int
+    state: str
+    phase: str
+    percentage: int
+    entered_at: str
+    state_reason: str | None
+
+
+class ListedRollout(RolloutSummary):
+    """A rollout with what people call it by."""
+
+    description: str
+    owner: str
+    tags: list[str]
+    type: str
+    archived_at: str | None
+
+
+class RolloutList(BaseModel):
+    """A page of rollouts; `next` is the cursor of the page after it."""
+
+    rollouts: list[ListedRollout]
+    next: str | None
+
+
+class RolloutGate(BaseModel):
+    """One gate before the next step, and why it stands so."""
+
+    name: str
+    status: str
+    reason: str
+    evidence: dict[str, object]
+    opens_at: str | None
+
+
+class RolloutMove(BaseModel):
+    """What the plan wants next, when it could happen at the earliest, and why not now."""
+
+    due: bool
+    at: str | None
+    reason: str
+
+
+class PhaseDates(BaseModel):
+    """When a phase was to begin, when it did in this attempt, and how many days it is or was late."""
+
+    name: str
+    planned_start: str | None
+    entered_at: str | None
+    days_late: int
+
+
+class RolloutWithPlan(ListedRollout):
+    """A rollout with its plan."""
+
+    position: dict[str, int]
+    plan_version: int
+    plan: dict[str, object]
+
+
+class RolloutDetail(RolloutWithPlan):
+    """A rollout with its plan and its gates."""
+
+    environment_variable: str | None
+    gates: list[RolloutGate]
+    next_move: RolloutMove
+    phases: list[PhaseDates]
+
+
+class PlanVersionSummary(BaseModel):
+    """Who made a plan, when and why."""
+
+    number: int
+    at: str
+    actor: str
+    reason: str
+
+
+class PlanVersionDetail(PlanVersionSummary):
+    """A plan as it was."""
+
+    plan: dict[str, object]
+
+
+class PlanVersionList(BaseModel):
+    """Every plan of a rollout, the newest first."""
+
+    versions: list[PlanVersionSummary]
+
+
+class PlanAnswer(BaseModel):
+    """The plan of a rollout."""
+
+    flag: str
+    version: int
+    plan_version: int
+    plan: dict[str, object]
+
+
+class PlanChange(BaseModel):
+    """Who gains and who loses in one environment."""
+
+    environment: str
+    gains: list[str]
+    losses: list[str]
+    users_gaining: int
+    users_losing: int
+
+
+class PlanPreviewAnswer(BaseModel):
+    """What a plan would change at once, and at its last step against that of today's plan."""
+
+    flag: str
+    exists: bool
+    stands_at: dict[str, object]
+    now: list[PlanChange]
+    complete: list[PlanChange]
+    diff: list[str]
+    refusals: list[dict[str, str]]
+
+
+class PlanTemplate(BaseModel):
+    """A plan to begin with."""
+
+    name: str
+    description: str
+    plan: dict[str, object]
+
+
+class PlanTemplateList(BaseModel):
+    """Every template."""
+
+    templates: list[PlanTemplate]
+
+
+class ApprovalEntry(BaseModel):
+    """An approval of the next step."""
+
+    actor: str
+    role: str
+    reason: str
+    at: str
+
+
+class ApprovalList(BaseModel):
+    """Every approval that holds now."""
+
+    approvals: list[ApprovalEntry]
+
+
+CHANGE_RESPONSES = Documentation(body_is_optional=True, answers={200: RolloutSummary})
+ROUTES = {
+    "rollouts.index": Documentation(answers={200: RolloutList}),
+    "rollouts.show": Documentation(answers={200: RolloutDetail}),
+    "rollouts.approve": Documentation(answers={200: ApprovalList}),
+    "rollouts.approvals_view": Documentation(answers={200: ApprovalList}),
+    **{f"rollouts.{name}": CHANGE_RESPONSES for name in ("archive_view", "revive", "delete")},
+    "plans.create": Documentation(answers={201: RolloutWithPlan}),
+    "plans.show": Documentation(answers={200: (PlanAnswer, "application/yaml")}),
+    "plans.edit": Documentation(answers={200: RolloutWithPlan}),
+    "plans.preview_view": Documentation(answers={200: PlanPreviewAnswer}),
+    "plans.versions": Documentation(answers={200: PlanVersionList}),
+    "plans.version": Documentation(answers={200: PlanVersionDetail}),
+    "plans.restore": Documentation(answers={200: RolloutWithPlan}),
+    "plans.templates": Documentation(answers={200: PlanTemplateList}),
+    "plans.schema": Documentation(answers={200: FreeFormObject}),
+    "rollouts.history": Documentation(answers={200: AuditEntryList}),
+    **{
+        f"rollouts.{name}": CHANGE_RESPONSES
+        for name in ("advance", "step_back", "hold", "resume", "roll_back", "rearm")
+    },
+}
+
+
+def init_app(app: Flask) -> None:
+    """Describe the routes once they are mounted."""
+    openapi.describe(app, ROUTES)

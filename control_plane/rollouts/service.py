@@ -1,0 +1,254 @@
+"""The use cases of a rollout: load, decide, store by compare-and-set, audit, announce.
+
+Each runs in the caller's transaction, so use cases compose and nothing is half done.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.core import transitions
+from control_plane.core.breaches import decide_breach
+from control_plane.core.gates import GateResult, GateStatus, soak_gate
+from control_plane.core.phases import Plan, Rollout, new_rollout
+from control_plane.core.plan_errors import flag_name_errors, plan_errors
+from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition
+from control_plane.platform.auth import audit
+from control_plane.platform.extensions import AppState
+from control_plane.rollouts import losses, store
+from control_plane.rollouts.gate_kinds import plan_gates
+from control_plane.rollouts.publication import (
+    TOPIC,
+    RolloutChanged,
+    apply,
+    on_change,
+    publish,
+    record,
+    register_audit_context,
+    summary,
+)
+
+__all__ = [
+    "TOPIC",
+    "RolloutChanged",
+    "advance",
+    "answer_breach",
+    "find",
+    "gates",
+    "hold",
+    "latch_restored",
+    "on_change",
+    "plan",
+    "rearm",
+    "rearm_gates",
+    "register_audit_context",
+    "register_gate",
+    "register_plan_check",
+    "register_rearm_gate",
+    "resume",
+    "roll_back",
+    "step_back",
+    "summary",
+]
+
+Gate = Callable[[Session, Rollout, datetime], GateResult]
+"""Answers whether a rollout may advance; registered by the packages above through `register_gate`."""
+
+PlanCheck = Callable[[Session, str, Plan], list[Reason]]
+"""Reasons against a new plan for a flag; registered by the packages above through `register_plan_check`."""
+
+
+ADVANCE_GATES = AppState[dict[str, Gate]]("advance_gates", dict)
+REARM_GATES = AppState[dict[str, Gate]]("rearm_gates", dict)
+PLAN_CHECKS = AppState[dict[str, PlanCheck]]("plan_checks", dict)
+
+
+class UnknownRolloutError(LookupError):
+    """No rollout exists for the flag; the message names it."""
+
+    def __init__(self, flag: str) -> None:
+        super().__init__(f"There is no rollout of {flag!r}; `rollout plan` makes one.")
+
+
+def register_gate(name: str, gate: Gate) -> None:
+    """Let `gate` have a say in every advance."""
+    ADVANCE_GATES.get()[name] = gate
+
+
+def register_rearm_gate(name: str, gate: Gate) -> None:
+    """Let `gate` have a say in re-arming."""
+    REARM_GATES.get()[name] = gate
+
+
+def register_plan_check(name: str, check: PlanCheck) -> None:
+    """Let `check` refuse plans that have no mistakes of their own."""
+    PLAN_CHECKS.get()[name] = check
+
+
+def gates(
+    session: Session, rollout: Rollout, now: datetime, *, but: Collection[str] = (), asker: str = ""
+) -> list[GateResult]:
+    """Evaluate every gate of an advance that `asker` asks for, the soak time first; skip those named in `but`."""
+    evaluated = [gate for name, gate in ADVANCE_GATES.get().items() if name not in but]
+    planned = plan_gates(session, rollout, now, asker)
+    return [soak_gate(rollout, now), *planned, *(gate(session, rollout, now) for gate in evaluated)]
+
+
+def rearm_gates(session: Session, rollout: Rollout, now: datetime) -> list[GateResult]:
+    """Evaluate every gate of re-arming."""
+    return [gate(session, rollout, now) for gate in REARM_GATES.get().values()]
+
+
+def find(session: Session, flag: str) -> Rollout:
+    """The rollout of `flag`; raises UnknownRolloutError."""
+    rollout = store.load(session, flag)
+    if rollout is None:
+        raise UnknownRolloutError(flag)
+    return rollout
+
+
+def plan(session: Session, flag: str, plan: Plan, change: ChangeContext, *, confirm_losing: bool = False) -> Decision:
+    """Create the rollout of `flag` at the plan's lowest step; refused when it exists or the plan has mistakes."""
+    if unnameable := [Reason("INVALID_FLAG_NAME", sentence) for sentence in flag_name_errors(flag)]:
+        return Refusal(Action.PLAN, tuple(unnameable))
+    mistakes, evidence = losses.split_confirmed(plan_objections(session, flag, plan), confirm_losing=confirm_losing)
+    if (existing := store.load(session, flag)) is not None:
+        mistakes.append(_exists(existing))
+    if mistakes:
+        return Refusal(Action.PLAN, tuple(mistakes))
+    rollout = _beyond_deleted(session, new_rollout(flag, plan, now=change.now, reason=change.reason))
+    store.add(session, rollout)
+    store.add_plan_version(session, rollout, change)
+    publish(session, Action.PLAN, None, rollout, replace(change, evidence=evidence))
+    return Transition(Action.PLAN, rollout, rollout, change.reason)
+
+
+def plan_objections(session: Session, flag: str, plan: Plan) -> list[Reason]:
+    """Return everything that speaks against a plan for `flag`: its mistakes, else what the packages above object to."""
+    if mistakes := plan_errors(plan):
+        return [Reason("PLAN_INVALID", sentence) for sentence in mistakes]
+    return [reason for check in PLAN_CHECKS.get().values() for reason in check(session, flag, plan)]
+
+
+def advance(
+    session: Session,
+    flag: str,
+    change: ChangeContext,
+    *,
+    expected_version: int,
+    approval: str = "",
+    confirm_losing: bool = False,
+) -> Decision:
+    """Take one step up if every gate is open, or `approval` says why the unknown ones may be passed.
+
+    The life of an advance, from the request to every process:
+    1. `api.py` or `dashboards/views/rollout.py`: the role, the version that the caller saw, one transaction
+    2. `find`: the rollout as it is, through `phases.py` and `audiences/`
+    3. `gates`: the soak time, then each registered gate: `alerts/gates.py`, `credits_engine/migration/advance_gate.py`
+    4. `losses.py`, answered by `flags/administration/losses.py`: who would lose the flag
+    5. `transitions.decide_advance`: the next step, or every reason against it; pure
+    6. `store.compare_and_set`: somebody else may have been faster
+    7. `platform/auth/audit.py`: the sealed entry, with the evidence of `alerts/verdict_snapshot.py`
+    8. `platform/runtime/change_feed.py`: the announcement; `alerts/notifications/outbox.py`: the notification
+    9. after the commit, in every process: `flags/client_features/refresher.py` makes the new feature set
+    """
+    # The gates read what others computed and may take a while; the compare-and-set in `_apply` notices a change
+    # meanwhile.
+    rollout = find(session, flag)
+    results = gates(session, rollout, change.now, asker=change.actor)
+    loss = losses.loss_by_advance(session, rollout, change.now)
+    unconfirmed = None if confirm_losing else loss
+    decision = transitions.decide_advance(
+        rollout, results, now=change.now, expected_version=expected_version, approval=approval, unconfirmed=unconfirmed
+    )
+    evidence = {gate.name: {"status": gate.status, "reason": gate.reason, **gate.evidence} for gate in results}
+    if approval and any(gate.status is GateStatus.UNKNOWN for gate in results):
+        evidence["approved_by"] = {"actor": change.actor, "reason": approval}
+    if loss:
+        evidence["confirmed_losing"] = {"actor": change.actor, **loss.documented}
+    return apply(session, decision, replace(change, evidence=evidence))
+
+
+def step_back(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
+    """One step down."""
+    decision = transitions.decide_step_back(
+        find(session, flag), now=change.now, expected_version=expected_version, reason=change.reason
+    )
+    return apply(session, decision, change)
+
+
+def hold(session: Session, flag: str, change: ChangeContext, *, lasting: bool = False) -> Decision:
+    """Stop advancing. With evidence it is the guard that holds and releases again, unless the hold is `lasting`."""
+    by_guard = change.evidence is not None and not lasting
+    decision = transitions.decide_hold(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
+    return apply(session, decision, change)
+
+
+def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
+    """End a hold; with evidence it is the guard that ends its own."""
+    by_guard = change.evidence is not None
+    decision = transitions.decide_resume(find(session, flag), now=change.now, reason=change.reason, by_guard=by_guard)
+    return apply(session, decision, change)
+
+
+def roll_back(session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None) -> Decision:
+    """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing."""
+    rollout = find(session, flag)
+    decision = transitions.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt)
+    # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
+    if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
+        record(session, Action.ROLL_BACK, rollout, rollout, change)
+    return apply(session, decision, change)
+
+
+def answer_breach(session: Session, flag: str, change: ChangeContext, *, attempt: int, is_candidates: bool) -> Decision:
+    """Step back or roll back, as the plan says, because of what an alert found in this attempt."""
+    rollout = find(session, flag)
+    decision = decide_breach(
+        rollout, now=change.now, reason=change.reason, attempt=attempt, is_candidates=is_candidates
+    )
+    if decision.action is Action.ROLL_BACK:
+        return roll_back(session, flag, change, attempt=attempt)
+    return apply(session, decision, change)
+
+
+def rearm(session: Session, flag: str, change: ChangeContext, *, expected_version: int) -> Decision:
+    """A new attempt at the lowest step, once the cool-down is over and nothing fires any more."""
+    rollout = find(session, flag)
+    results = rearm_gates(session, rollout, change.now)
+    decision = transitions.decide_rearm(
+        rollout, results, now=change.now, expected_version=expected_version, reason=change.reason
+    )
+    return apply(session, decision, change)
+
+
+def latch_restored(session: Session, flag: str, replaced: Rollout | None, change: ChangeContext) -> Rollout:
+    """Legacy for everybody after a restore, until a person arms it again.
+
+    `replaced` is the rollout as the replaced database had it; one that only that database knew is kept, latched.
+    """
+    # A rollout that is younger than the backup would otherwise vanish, and its flag go back to its default unnoticed.
+    if store.load(session, flag) is None and replaced is not None:
+        store.add(session, replaced)
+    decision = transitions.decide_restore(find(session, flag), replaced, now=change.now, reason=change.reason)
+    apply(session, decision, change)
+    return decision.after
+
+
+def _beyond_deleted(session: Session, rollout: Rollout) -> Rollout:
+    """Count on from a deleted rollout of the same name: forms and evidence of that one say nothing about this one."""
+    entries = audit.latest(session, subject=f"rollout:{rollout.flag}")
+    deleted = next((entry.after for entry in entries if entry.action == f"rollout.{Action.DELETE}"), None)
+    if deleted is None:
+        return rollout
+    return replace(rollout, version=deleted["version"] + 1, attempt=deleted["attempt"] + 1)
+
+
+def _exists(rollout: Rollout) -> Reason:
+    if rollout.archived:
+        sentence = f"{rollout.flag} is archived; revive it, or delete it to use its name again."
+        return Reason("ROLLOUT_ARCHIVED", sentence)
+    return Reason("ROLLOUT_EXISTS", f"{rollout.flag} has a rollout already.")

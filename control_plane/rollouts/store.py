@@ -1,0 +1,150 @@
+"""All SQL of the rollout and its plans."""
+
+import typing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Table, Text, bindparam, cast, select, update
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.core.phases import Plan, Position, Rollout, RolloutState
+from control_plane.platform.db.database import execute_core, rowcount_of
+from control_plane.rollouts.models import ApprovalRow, PlanVersionRow, RolloutRow
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVersion:
+    """A plan as it was from one change to the next."""
+
+    number: int
+    at: datetime
+    actor: str
+    reason: str
+    plan: Plan
+
+
+PLAN = TypeAdapter(Plan)
+TABLE = typing.cast(Table, RolloutRow.__table__)
+# A plan is read as text: one that was validated before is known by it, and is not even decoded.
+COLUMNS = [column if column.name != "plan" else cast(column, Text).label("plan") for column in TABLE.columns]
+ALL = select(*COLUMNS).order_by(TABLE.c.flag)
+BY_FLAG = select(*COLUMNS).where(TABLE.c.flag == bindparam("of_flag"))
+
+
+def load(session: Session, flag: str) -> Rollout | None:
+    """The rollout of `flag` as the database has it now."""
+    row = execute_core(session, BY_FLAG, {"of_flag": flag}).one_or_none()
+    return _rollout(row) if row else None
+
+
+def load_all(session: Session) -> list[Rollout]:
+    """Every rollout, by flag."""
+    return [_rollout(row) for row in execute_core(session, ALL)]
+
+
+def add(session: Session, rollout: Rollout) -> None:
+    """Store a rollout that is not there yet."""
+    session.add(RolloutRow(flag=rollout.flag, **_columns(rollout)))
+    session.flush()
+
+
+def lock(session: Session, flag: str) -> int | None:
+    """Keep everybody else from changing the rollout until the transaction ends; returns its version."""
+    return session.scalar(select(RolloutRow.version).where(RolloutRow.flag == flag).with_for_update())
+
+
+def compare_and_set(session: Session, after: Rollout, *, expected_version: int) -> bool:
+    """Store `after` if nobody changed the rollout since `expected_version`; False when somebody did."""
+    statement = (
+        update(RolloutRow)
+        .where(RolloutRow.flag == after.flag, RolloutRow.version == expected_version)
+        .values(**_columns(after))
+        .execution_options(synchronize_session=False)
+    )
+    return rowcount_of(session, statement) == 1
+
+
+def add_plan_version(session: Session, rollout: Rollout, change: ChangeContext) -> None:
+    """Keep the plan that `rollout` has from now on, with who made it and why."""
+    row = {"flag": rollout.flag, "number": rollout.plan_version, "plan": plan_to_json(rollout.plan)}
+    session.add(PlanVersionRow(**row, at=change.now, actor=change.actor, reason=change.reason))
+    session.flush()
+
+
+def plan_version(session: Session, flag: str, number: int) -> PlanVersion | None:
+    """Return one plan that the rollout has had."""
+    row = session.get(PlanVersionRow, (flag, number))
+    return PlanVersion(row.number, row.at, row.actor, row.reason, plan_from_json(row.plan)) if row else None
+
+
+def plan_versions(session: Session, flag: str) -> list[PlanVersion]:
+    """Return every plan that the rollout has had, the newest first."""
+    query = select(PlanVersionRow).where(PlanVersionRow.flag == flag).order_by(PlanVersionRow.number.desc())
+    return [
+        PlanVersion(row.number, row.at, row.actor, row.reason, plan_from_json(row.plan))
+        for row in session.scalars(query)
+    ]
+
+
+def delete(session: Session, flag: str) -> None:
+    """Remove a rollout with its plans and approvals."""
+    for row in (ApprovalRow, PlanVersionRow, RolloutRow):
+        session.execute(sql_delete(row).where(row.flag == flag))
+
+
+def plan_from_json(value: object) -> Plan:
+    """A plan from its JSON form; pydantic's ValidationError names what is wrong."""
+    return PLAN.validate_python(value)
+
+
+def plan_to_json(plan: Plan) -> dict[str, object]:
+    """The JSON form of a plan, durations in ISO 8601."""
+    encoded: dict[str, object] = PLAN.dump_python(plan, mode="json")
+    return encoded
+
+
+@lru_cache(maxsize=1024)
+def _known_plan(text: str) -> Plan:
+    """A plan once validated, since the guard loads it every second and a plan hardly ever changes."""
+    return PLAN.validate_json(text)
+
+
+def _columns(rollout: Rollout) -> dict[str, object]:
+    return {
+        "plan": plan_to_json(rollout.plan),
+        "version": rollout.version,
+        "attempt": rollout.attempt,
+        "state": rollout.state.value,
+        "phase": rollout.position.phase,
+        "step": rollout.position.step,
+        "entered_at": rollout.entered_at,
+        "state_changed_at": rollout.state_changed_at,
+        "state_reason": rollout.state_reason,
+        "held_by_guard": rollout.held_by_guard,
+        "plan_version": rollout.plan_version,
+        "archived_at": rollout.archived_at,
+        "stepped_back_at": rollout.stepped_back_at,
+    }
+
+
+def _rollout(row: Any) -> Rollout:
+    return Rollout(
+        flag=row.flag,
+        plan=_known_plan(row.plan),
+        version=row.version,
+        attempt=row.attempt,
+        state=RolloutState(row.state),
+        position=Position(row.phase, row.step),
+        entered_at=row.entered_at,
+        state_changed_at=row.state_changed_at,
+        state_reason=row.state_reason,
+        held_by_guard=row.held_by_guard,
+        plan_version=row.plan_version,
+        archived_at=row.archived_at,
+        stepped_back_at=row.stepped_back_at,
+    )

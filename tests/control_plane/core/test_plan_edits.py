@@ -1,0 +1,117 @@
+"""Edits of a running plan: whatever is edited, wherever it stands, nobody is exposed who was not."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control_plane.core.phases import (
+    AudienceKind,
+    Phase,
+    Plan,
+    Position,
+    Rollout,
+    RolloutState,
+    default_plan,
+    exposure,
+    new_rollout,
+    positions,
+)
+from control_plane.core.plan_edits import GAINS_USERS, decide_edit, environments_of, with_plan
+from control_plane.core.transitions import Refusal, Transition
+from flags.evaluation.evaluator import evaluate
+from flags.evaluation.rollout_flag import RolloutFlag
+from tests.flags.examples import NOW
+from tests.properties import rollouts_at_random
+
+LATER = NOW + timedelta(days=3)
+GUIDE = default_plan(NOW)
+
+
+def at(position: Position, plan: Plan = GUIDE, **changes: object) -> Rollout:
+    standing = replace(new_rollout("FLAG", plan, now=NOW, reason="x"), position=position)
+    return replace(standing, **changes)  # type: ignore[arg-type]
+
+
+def edited(rollout: Rollout, plan: Plan) -> Transition | Refusal:
+    after = with_plan(rollout, plan, now=LATER)
+    return decide_edit(rollout, after, [], expected_version=rollout.version, reason="Better.")
+
+
+def flag_of(rollout: Rollout, environment: str) -> RolloutFlag:
+    return RolloutFlag("FLAG", environment, 1, exposure(rollout, environment), rollout.plan.new_signups_after)
+
+
+@given(
+    seed=st.integers(0, 10**9),
+    where=st.floats(0, 0.999),
+    state=st.sampled_from(RolloutState),
+    kept=st.sampled_from(("another plan", "some phases", "other steps", "another cut-over")),
+)
+def test_no_edit_exposes_anybody(seed: int, where: float, state: RolloutState, kept: str) -> None:
+    chance = random.Random(seed)
+    old, other = rollouts_at_random.plan(chance), rollouts_at_random.plan(chance)
+    new = {
+        "another plan": other,
+        "some phases": replace(old, phases=tuple(phase for phase in old.phases if chance.random() < 0.6) or old.phases),
+        "other steps": replace(old, phases=tuple(_resized(phase, chance) for phase in old.phases)),
+        "another cut-over": replace(old, new_signups_after=other.new_signups_after),
+    }[kept]
+    everywhere = positions(old)
+    rollout = at(everywhere[int(where * len(everywhere))], old, state=state)
+    decision = edited(rollout, new)
+    if isinstance(decision, Refusal):
+        assert {reason.code for reason in decision.reasons} == {GAINS_USERS}
+        return
+    assert decision.after.attempt == rollout.attempt
+    for environment in environments_of(old, new):
+        before, after = (flag_of(each, environment) for each in (rollout, decision.after))
+        for context in rollouts_at_random.users(chance, 30, old):
+            assert not evaluate(after, context, NOW).value or evaluate(before, context, NOW).value
+
+
+@given(st.sampled_from(positions(GUIDE)), st.sampled_from(RolloutState))
+def test_what_changes_no_audience_keeps_the_step_and_its_soak(position: Position, state: RolloutState) -> None:
+    rollout = at(position, state=state)
+    slower = replace(GUIDE, phases=tuple(replace(phase, soak=timedelta(days=30)) for phase in GUIDE.phases))
+    decision = edited(rollout, slower)
+    assert isinstance(decision, Transition)
+    after = decision.after
+    assert (after.position, after.entered_at) == (position, rollout.entered_at)
+    assert (after.version, after.plan_version) == (2, 2)
+
+
+def test_a_phase_before_the_step_that_would_let_others_in_is_refused_with_who_they_are() -> None:
+    team = Phase("team", "Team", AudienceKind.EVERYONE, (1,), timedelta(0))
+    wider = replace(GUIDE, phases=(*GUIDE.phases[:2], team, *GUIDE.phases[2:]))
+    refused = edited(at(Position(2, 0)), wider)
+    assert isinstance(refused, Refusal)
+    assert "production, Everyone: from 0 % to 1 %." in refused.sentence
+
+
+def test_a_higher_percentage_at_the_step_it_stands_on_waits_for_an_advance() -> None:
+    steeper = replace(GUIDE.phases[3], steps=(20, 100))
+    after = with_plan(at(Position(3, 0)), replace(GUIDE, phases=(*GUIDE.phases[:3], steeper)), now=LATER)
+    assert (after.phase.name, after.percentage, after.entered_at) == ("new-signups", 100, LATER)
+
+
+def test_a_phase_that_is_gone_leaves_it_at_the_highest_step_that_exposes_nobody_new() -> None:
+    without = replace(GUIDE, phases=(GUIDE.phases[0], GUIDE.phases[1], GUIDE.phases[3]))
+    after = with_plan(at(Position(2, 1)), without, now=LATER)
+    assert (after.phase.name, after.percentage) == ("beta", 100)
+
+
+def test_a_complete_rollout_with_something_left_to_do_runs_again() -> None:
+    short = replace(GUIDE, phases=GUIDE.phases[:3])
+    complete = at(Position(2, 3), short, state=RolloutState.COMPLETE)
+    after = with_plan(complete, GUIDE, now=LATER)
+    assert (after.state, after.position, after.state_changed_at) == (RolloutState.RUNNING, Position(2, 3), LATER)
+    assert with_plan(complete, replace(short, owner="alice"), now=LATER).state is RolloutState.COMPLETE
+
+
+def _resized(phase: Phase, chance: random.Random) -> Phase:
+    if phase.audience in (AudienceKind.ENVIRONMENTS, AudienceKind.ALLOWLIST):
+        return phase
+    return replace(phase, steps=tuple(sorted(chance.sample(range(1, 101), chance.randint(1, 4)))))

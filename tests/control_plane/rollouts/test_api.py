@@ -1,0 +1,130 @@
+"""The rollout over JSON: who may do what, what a refusal says, and that bad input never is a 500."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.core.phases import FLAG, Phase, Plan, default_plan
+from control_plane.platform.db.database import transaction
+
+SignIn = Callable[[str], FlaskClient]
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(autouse=True)
+def planned(app: Flask) -> None:
+    """A rollout whose first soak is over, with no gate of another package in the way."""
+    begun = datetime.now(UTC) - timedelta(days=8)
+    with app.app_context():
+        rollouts.ADVANCE_GATES.set(app, {})
+        with transaction() as session:
+            rollouts.plan(session, FLAG, default_plan(begun), ChangeContext(begun, "alice", "The guide."))
+
+
+def post(client: FlaskClient, action: str, body: object = None, flag: str = FLAG) -> Any:
+    return client.post(f"/api/rollouts/{flag}/{action}", json=body or {}, headers=SAME_ORIGIN)
+
+
+def test_everybody_signed_in_may_look(sign_in: SignIn) -> None:
+    shown = sign_in("victor").get(f"/api/rollouts/{FLAG}")
+    assert shown.status_code == 200
+    assert (shown.json["phase"], shown.json["gates"][0]["status"]) == ("development", "open")
+    listed = sign_in("victor").get("/api/rollouts")
+    assert [rollout["flag"] for rollout in listed.json["rollouts"]] == [FLAG]
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "allowed"),
+    [
+        ("victor", "hold", False),
+        ("victor", "rollback", False),
+        ("olga", "hold", True),
+        ("olga", "rollback", True),
+        ("olga", "advance", False),
+        ("olga", "rearm", False),
+        ("alice", "advance", True),
+    ],
+)
+def test_operators_make_it_safer_and_only_owners_expose_more(
+    sign_in: SignIn, name: str, action: str, allowed: bool
+) -> None:
+    answer = post(sign_in(name), action, {"reason": "Because.", "expectedVersion": 1})
+    assert answer.status_code == (200 if allowed else 403)
+
+
+def test_an_advance_that_takes_the_flag_from_users_needs_to_be_confirmed(app: Flask, sign_in: SignIn) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=8)
+    phases = [
+        Phase(name, name, "environments", (100,), timedelta(0), environments=(name,)) for name in ("staging", "qa")
+    ]
+    with app.app_context(), transaction() as session:
+        plan = Plan(tuple(phases), long_ago)
+        rollouts.plan(session, "SEARCH", plan, ChangeContext(long_ago, "a", "It moves."), confirm_losing=True)
+    refused = post(sign_in("alice"), "advance", {"expectedVersion": 1}, flag="SEARCH")
+    assert (refused.status_code, refused.json["code"]) == (409, "STEP_LOSES_USERS")
+    assert "The environment staging is no longer on as a whole." in refused.json["reasons"][0]["sentence"]
+    confirmed = post(sign_in("alice"), "advance", {"expectedVersion": 1, "confirmLosing": True}, flag="SEARCH")
+    assert (confirmed.status_code, confirmed.json["phase"]) == (200, "qa")
+
+
+def test_without_signing_in_nothing_is_told(client: FlaskClient) -> None:
+    assert client.get("/api/rollouts").status_code == 401
+    assert post(client, "rollback", {"reason": "Because."}).status_code == 401
+
+
+def test_a_refusal_lists_its_reasons(sign_in: SignIn) -> None:
+    refused = post(sign_in("alice"), "advance", {"expectedVersion": 7})
+    assert (refused.status_code, refused.json["code"]) == (409, "VERSION_CONFLICT")
+    assert (
+        refused.json["reasons"][0]["sentence"]
+        == "The rollout has changed since you saw it: version 7 then, 1 now. Look again."
+    )
+    no_reason = post(sign_in("olga"), "hold")
+    assert (no_reason.status_code, no_reason.json["code"]) == (422, "REASON_REQUIRED")
+
+
+def test_a_rollback_may_be_repeated(sign_in: SignIn) -> None:
+    olga = sign_in("olga")
+    answers = [post(olga, "rollback", {"reason": "Double charges."}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json["version"] == answers[1].json["version"] == 2
+    history = olga.get(f"/api/rollouts/{FLAG}/audit").json["entries"]
+    assert [entry["action"] for entry in history][:2] == ["rollout.roll_back"] * 2
+    assert history[0]["actor"].endswith("olga")
+
+
+def test_an_unknown_flag_is_a_404_that_names_it(sign_in: SignIn) -> None:
+    answer = post(sign_in("alice"), "hold", {"reason": "x"}, flag="ENABLE_CREDTIS_V2")
+    assert (answer.status_code, answer.json["code"]) == (404, "ROLLOUT_NOT_FOUND")
+    assert "ENABLE_CREDTIS_V2" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b'{"reason": 5}',
+        b'{"expectedVersion": "1"}',
+        b'{"expectedVersion": -1}',
+        b'{"reason": "x", "surprise": 1}',
+        b'{"reason": "' + b"x" * 3000 + b'"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_bad_body_is_a_problem_with_a_code(sign_in: SignIn, body: bytes) -> None:
+    answer = sign_in("alice").post(
+        f"/api/rollouts/{FLAG}/hold", data=body, content_type="application/json", headers=SAME_ORIGIN
+    )
+    assert answer.status_code in (400, 422)
+    assert answer.mimetype == "application/problem+json"
+    assert answer.json["code"]
+    assert "Traceback" not in answer.text

@@ -1,0 +1,239 @@
+"""Approvals: a quorum of others, never oneself nor through one's own token, void once the plan or the step changes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.core.phase_gates import AdvanceMode, Approvals, ApproverRole, PhaseGates
+from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.transitions import Decision, Refusal, Transition
+from control_plane.plans import administration
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.db.database import transaction
+from control_plane.platform.problems import Problem
+from control_plane.rollouts import approvals, move_job
+
+FLAG = "SEARCH"
+TWO = Approvals(2, (ApproverRole.OWNER, ApproverRole.APPROVER))
+
+
+def plan(now: datetime, wanted: Approvals | None = TWO, **changes: object) -> Plan:
+    phase = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 50, 100), timedelta(0))
+    gates = PhaseGates(approvals=wanted)
+    return Plan((replace(phase, gates=gates, **changes),), now)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def session(app: Flask, now: datetime) -> Iterator[Session]:
+    """A rollout that paula planned and that two others have to approve; ruth and tom made tokens."""
+    with app.app_context():
+        rollouts.ADVANCE_GATES.set(app, {})
+        with transaction() as session:
+            for name, maker in (("bot", "paula"), ("bot2", "token:bot"), ("rb", "ruth")):
+                accounts.create_token(session, name, "admin", environment="*", now=now, actor=maker)
+            rollouts.plan(session, FLAG, plan(now), ChangeContext(now, "paula", "Planned."))
+            yield session
+
+
+def approve(session: Session, actor: str, now: datetime, role: str = "owner", reason: str = "Read it.") -> None:
+    found = rollouts.find(session, FLAG)
+    change = ChangeContext(now, actor, reason)
+    approvals.approve(session, found, change, role=role, expected_version=found.version)
+
+
+def advance(session: Session, actor: str, now: datetime) -> Decision:
+    version = rollouts.find(session, FLAG).version
+    change = ChangeContext(now, actor)
+    return rollouts.advance(session, FLAG, change, expected_version=version, approval="Sure.")
+
+
+def test_it_takes_a_quorum_of_others(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    refused = advance(session, "paula", now)
+    assert isinstance(refused, Refusal)
+    assert "1 of 2 approvals (by ruth); 1 more is needed" in refused.sentence
+    approve(session, "tom", now, "approver")
+    assert isinstance(advance(session, "paula", now), Transition)
+    kept = [entry.actor for entry in audit.latest(session) if entry.action == "rollout.approve"]
+    assert kept == ["tom", "ruth"]
+
+
+@pytest.mark.parametrize("loss", ["locked", "demoted"])
+def test_whoever_loses_the_role_approves_nothing_any_more(session: Session, now: datetime, loss: str) -> None:
+    ruth = accounts.create_person(session, "ruth", password="a long one for tests 1", role="owner", now=now)
+    approve(session, "token:rb", now)
+    approve(session, "tom", now)
+    if loss == "locked":
+        accounts.disable_person(session, ruth.id, now=now, actor="alice")
+    else:
+        accounts.change_role(session, ruth.id, role="operator", now=now, actor="alice")
+    refused = advance(session, "paula", now)
+    assert isinstance(refused, Refusal)
+    assert "1 of 2 approvals (by tom)" in refused.sentence
+
+
+def test_whoever_asks_for_the_step_does_not_approve_it(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    assert isinstance(advance(session, "ruth", now), Refusal)
+    assert isinstance(advance(session, "token:rb", now), Refusal)
+    assert isinstance(advance(session, "zoe", now), Transition)
+
+
+@pytest.mark.parametrize("actor", ["paula", "token:bot", "token:bot2"])
+def test_nobody_approves_a_plan_of_their_own_nor_through_a_token(session: Session, now: datetime, actor: str) -> None:
+    with pytest.raises(Problem, match="somebody else approves"):
+        approve(session, actor, now)
+
+
+def test_a_person_and_their_token_are_one(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    approve(session, "token:rb", now)
+    approve(session, "ruth", now)
+    assert isinstance(advance(session, "paula", now), Refusal)
+
+
+def test_a_role_that_the_plan_does_not_name_approves_nothing(session: Session, now: datetime) -> None:
+    with pytest.raises(Problem, match="approved by the role owner or approver"):
+        approve(session, "olga", now, "operator")
+    with pytest.raises(Problem, match="a reason is required"):
+        approve(session, "ruth", now, reason=" ")
+
+
+def test_approvals_are_void_once_the_step_or_the_plan_changes(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    later = now + timedelta(minutes=1)
+    assert isinstance(advance(session, "paula", later), Transition)
+    assert approvals.given(session, rollouts.find(session, FLAG)) == []
+    approve(session, "ruth", later)
+    approve(session, "tom", later)
+    edited = replace(plan(now), owner="paula")
+    change = ChangeContext(later, "paula", "An owner.")
+    assert isinstance(administration.edit(session, FLAG, edited, change, expected_version=2), Transition)
+    assert isinstance(advance(session, "paula", later), Refusal)
+
+
+def test_a_hold_that_ends_leaves_them_in_force(session: Session, now: datetime) -> None:
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    rollouts.hold(session, FLAG, ChangeContext(now, "guard", "Blind.", {}))
+    rollouts.resume(session, FLAG, ChangeContext(now, "guard", "Sees.", {}))
+    assert isinstance(advance(session, "paula", now), Transition)
+
+
+@pytest.mark.parametrize(
+    "weaker",
+    [
+        {"wanted": None},
+        {"wanted": Approvals(1, TWO.roles)},
+        {"wanted": Approvals(2, tuple(ApproverRole))},
+        {"wanted": None, "name": "all"},
+        {"wanted": None, "steps": (10, 100)},
+    ],
+)
+def test_an_edit_that_asks_for_fewer_takes_as_many(session: Session, now: datetime, weaker: dict[str, object]) -> None:
+    """Or whoever may edit the plan could do without the others."""
+    wanted = plan(now, **weaker)  # type: ignore[arg-type]
+    change = ChangeContext(now, "zoe", "Faster.")
+    refused = administration.edit(session, FLAG, wanted, change, expected_version=1)
+    assert isinstance(refused, Refusal)
+    assert [reason.code for reason in refused.reasons] == ["APPROVAL_REQUIRED"]
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    assert isinstance(administration.edit(session, FLAG, wanted, change, expected_version=1), Transition)
+
+
+DEVELOPMENT = Phase("dev", "Dev", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("development",))
+BETA = Phase("beta", "Beta", AudienceKind.ALLOWLIST, (100,), timedelta(0))
+ALL = Phase("everyone", "Everyone", AudienceKind.EVERYONE, (10, 100), timedelta(0))
+
+
+def asked(phase: Phase) -> Phase:
+    return replace(phase, gates=PhaseGates(approvals=TWO))
+
+
+NEW = Phase("new", "New", AudienceKind.NEW_SIGNUPS, (10, 100), timedelta(0))
+QA = Phase("qa", "QA", AudienceKind.ENVIRONMENTS, (100,), timedelta(0), ("qa",))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((DEVELOPMENT, asked(BETA), ALL), (DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, asked(BETA), NEW), (DEVELOPMENT, NEW, asked(BETA))),
+        ((DEVELOPMENT, asked(BETA), ALL), (asked(QA), DEVELOPMENT, ALL)),
+        ((DEVELOPMENT, asked(ALL)), (DEVELOPMENT, asked(replace(ALL, steps=(100,))))),
+    ],
+    ids=["left out", "put behind", "put where nobody passes any more", "one step instead of two"],
+)
+def test_an_edit_opens_nothing_by_a_way_that_takes_fewer(
+    session: Session, now: datetime, before: tuple[Phase, ...], after: tuple[Phase, ...]
+) -> None:
+    """What a phase asks for stands before the phases behind it: another order would lead around it."""
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan(before, now), change)
+    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_an_earlier_cut_over_opens_nobody_by_a_way_that_takes_fewer(session: Session, now: datetime) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    phases = (DEVELOPMENT, replace(NEW, steps=(100,)), asked(BETA), ALL)
+    rollouts.plan(session, "OTHER", Plan(phases, now), change)
+    edited = administration.edit(session, "OTHER", Plan(phases, now - timedelta(days=9999)), change, expected_version=1)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_attempt(
+    session: Session, now: datetime
+) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), asked(ALL)), now), change)
+    rollouts.roll_back(session, "OTHER", change)
+    edited = administration.edit(session, "OTHER", Plan((asked(ALL),), now), change, expected_version=2)
+    assert isinstance(edited, Refusal)
+    assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (asked(DEVELOPMENT), asked(BETA), ALL),
+        (DEVELOPMENT, replace(asked(BETA), soak=timedelta(days=1)), ALL),
+        (DEVELOPMENT, asked(BETA)),
+        (DEVELOPMENT, asked(BETA), ALL, replace(DEVELOPMENT, name="qa", environments=("development", "qa"))),
+    ],
+)
+def test_an_edit_that_takes_as_many_is_free(session: Session, now: datetime, after: tuple[Phase, ...]) -> None:
+    change = ChangeContext(now, "paula", "Planned.")
+    rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), ALL), now), change)
+    edited = administration.edit(session, "OTHER", Plan(after, now), change, expected_version=1, confirm_losing=True)
+    wanted = "qa" in [phase.name for phase in after]
+    assert isinstance(edited, Refusal if wanted else Transition), edited
+
+
+def test_the_schedule_waits_for_them_as_well(session: Session, now: datetime) -> None:
+    automatic = plan(now, advance=AdvanceMode.WHEN_GATES_OPEN)
+    change = ChangeContext(now, "paula", "By itself.")
+    assert isinstance(administration.edit(session, FLAG, automatic, change, expected_version=1), Transition)
+    assert move_job.move(session, FLAG, now) is None
+    approve(session, "ruth", now)
+    approve(session, "tom", now)
+    assert isinstance(move_job.move(session, FLAG, now), Transition)
+
+
+def test_a_phase_that_asks_for_none_takes_none(session: Session, now: datetime) -> None:
+    rollouts.plan(session, "OTHER", plan(now, None), ChangeContext(now, "paula", "x"))
+    with pytest.raises(Problem, match="asks for no approval"):
+        approvals.approve(
+            session, rollouts.find(session, "OTHER"), ChangeContext(now, "ruth", "x"), role="owner", expected_version=1
+        )
