@@ -10,6 +10,7 @@ from control_plane import rollouts
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import FLAG, Rollout, RolloutState
 from control_plane.platform.auth import audit
+from control_plane.rollouts import service
 from tests.dashboards.browsing import looking, words
 
 pytestmark = pytest.mark.database("sqlite")
@@ -28,7 +29,8 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[GateResult]], None]
     """Let the gates say something else."""
 
     def say(results: list[GateResult]) -> None:
-        monkeypatch.setattr(rollouts, "gates", lambda *_, **__: results)
+        for module in (rollouts, service):
+            monkeypatch.setattr(module, "gates", lambda *_, **__: results)
 
     return say
 
