@@ -25,6 +25,7 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from control_plane.platform.settings import Settings
+from control_plane.platform.shipped_files import shipped_alerts
 
 RULES_FILE, TESTS_FILE = "credits.yml", "credits.test.yml"
 
@@ -68,6 +69,12 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
     echo_result(document, "\n".join(words), as_json=as_json)
+
+
+@alerts_group.command("template")
+def template_command() -> None:
+    """Print the alerts that come with the program, to begin a file of one's own."""
+    click.echo(shipped_alerts().read_text(encoding="utf-8"), nl=False)
 
 
 @alerts_group.command("show")

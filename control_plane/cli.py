@@ -37,6 +37,7 @@ from control_plane.server import check_port, serve
 
 
 @click.group()
+@click.version_option(package_name="rollout-control-plane", message="%(prog)s %(version)s")
 def rollout() -> None:
     """Take a flag through its rollout phases, watched by a guard that rolls back by itself."""
     os.umask(private_files.UMASK)
@@ -51,7 +52,7 @@ def serve_command() -> None:
     try:
         app = create_app(settings)
         start_checks.run(app)
-        lines = _prepare(app, settings)
+        lines = [f"Alerts    {settings.alerts_file}", *_prepare(app, settings)]
     except OperationalError:
         if not any(settings.flags_backup_dir.glob("*")):
             raise
@@ -100,9 +101,8 @@ def command_line() -> click.Group:
     return rollout
 
 
-def main() -> None:
+def run(commands: click.Group) -> None:
     """Run the command line: one sentence for a failure, exit code 0 done, 1 refused or failed, 2 misused."""
-    commands = command_line()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As an exception, so that temporary folders go and what a command started ends. `serve` has its own handlers.
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))

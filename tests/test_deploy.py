@@ -5,6 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -15,6 +18,7 @@ from click.testing import CliRunner
 
 from alerts.cli import alerts_group
 from control_plane.app import PACKAGES
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -91,17 +95,48 @@ def test_the_rules_for_prometheus_are_those_of_the_alerts_file(tmp_path: Path, m
     assert (DEPLOY / rules).read_text() == (tmp_path / rules).read_text(), remedy
 
 
-def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution, built from what a checkout holds."""
+    folder = tmp_path_factory.mktemp("wheel")
     for name in PRODUCT:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.cfg", "README.md"):
-        shutil.copy(ROOT / name, source)
-    files = {str(path.relative_to(source)) for name in PRODUCT for path in (source / name).rglob("*") if path.is_file()}
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "alerts.yaml"):
+        shutil.copy(ROOT / name, folder / "source")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
-    subprocess.run([*build, tmp_path, source], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*build, folder, folder / "source"], check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    source = wheel.parent / "source"
+    files = {str(path.relative_to(source)) for name in PRODUCT for path in (source / name).rglob("*") if path.is_file()}
+    assert "control_plane/app.py" in files
     assert files - set(ZipFile(wheel).namelist()) == set()
+
+
+def test_the_wheel_serves_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    rollout = _installed(wheel, tmp_path / "venv")
+    place = tmp_path / "empty"
+    place.mkdir()
+    version = subprocess.run([rollout, "--version"], cwd=place, capture_output=True, text=True, check=True).stdout
+    assert version == f"rollout {metadata.version('rollout-control-plane')}\n"
+    with serving(place, command=rollout, ALERTS_FILE="") as served:
+        printed = served.log.read_text()
+    assert f"Alerts    {tmp_path}/venv/share/rollout-control-plane/alerts.yaml" in printed
+    template = subprocess.run([rollout, "alerts", "template"], cwd=place, capture_output=True, check=True).stdout
+    assert template == (ROOT / "alerts.yaml").read_bytes()
+
+
+def _installed(wheel: Path, folder: Path) -> Path:
+    """Install the wheel alone; what it depends on is that of the tests. Return its `rollout`."""
+    venv.create(folder)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-index", wheel], check=True, capture_output=True)
+    return folder / "bin/rollout"
 
 
 def _lines(file: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from control_plane.platform import provider_settings, secret_values
+from control_plane.platform import provider_settings, secret_values, shipped_files
 from control_plane.platform.extensions import AppState
 from control_plane.platform.group_roles import GroupRoles
 from control_plane.platform.provider_settings import ProviderSettingsError
@@ -47,7 +47,7 @@ class Settings:
     credits_v2_override: bool | None = None
     """`ENABLE_CREDITS_V2`: false always wins, true only outside production, unset leaves it to the rollout."""
     alerts_file: Path = Path("alerts.yaml")
-    """`ALERTS_FILE`: the thresholds the guard judges by."""
+    """`ALERTS_FILE`: the thresholds the guard judges by; alerts.yaml of the folder, or the shipped one without it."""
     host: str = "127.0.0.1"
     """`HOST`: the address to serve on."""
     port: int = 8000
@@ -145,7 +145,7 @@ class Settings:
             secret_key_fallbacks=_secrets(env, "SECRET_KEY_FALLBACKS"),
             environment=env.get("ENVIRONMENT", "production"),
             credits_v2_override=_switch(env, "ENABLE_CREDITS_V2"),
-            alerts_file=Path(env.get("ALERTS_FILE", "alerts.yaml")),
+            alerts_file=Path(env["ALERTS_FILE"]) if env.get("ALERTS_FILE") else shipped_files.alerts_in(Path()),
             host=env.get("HOST", "127.0.0.1"),
             port=_integer(env, "PORT", 8000, range(1, 65536)),
             workers=_integer(env, "WORKERS", 1, range(1, 65)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.cli import main
+from control_plane.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 
