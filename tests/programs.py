@@ -8,6 +8,7 @@ import pytest
 NAMES = {
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),
     "amtool": ("amtool",),
+    "nginx": ("nginx", "/usr/sbin/nginx"),
     "pgbouncer": ("pgbouncer", "/usr/sbin/pgbouncer"),
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
@@ -15,6 +16,7 @@ NAMES = {
 PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "nginx": "nginx-light",
     "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "promtool": "prometheus",

@@ -16,7 +16,15 @@ PATIENCE_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
-def installation(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Office]]:
+def environment() -> dict[str, str]:
+    """Settings of the server beyond its own; a module may need some."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def installation(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
+) -> Iterator[tuple[Served, Office]]:
     """A served installation and its office, for the tests of one module."""
     tmp_path = tmp_path_factory.mktemp("installation")
     shutil.copy(sqlite_template, tmp_path / "rollout.db")
@@ -26,7 +34,7 @@ def installation(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
     with application(settings) as app:
         office = Office(app)
         office.plan()
-        with serving(tmp_path) as served:
+        with serving(tmp_path, **environment) as served:
             yield served, office
 
 
