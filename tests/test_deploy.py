@@ -95,6 +95,21 @@ def test_the_rules_for_prometheus_are_those_of_the_alerts_file(tmp_path: Path, m
     assert (DEPLOY / rules).read_text() == (tmp_path / rules).read_text(), remedy
 
 
+def test_the_unit_starts_our_program_with_settings_that_exist_and_little_power(tmp_path: Path) -> None:
+    text = (DEPLOY / "rollout.service").read_text()
+    known = set(SETTING.findall((ROOT / "control_plane/platform/settings.py").read_text()))
+    assignments = re.findall(r"^Environment=(.*)$", text, re.MULTILINE)
+    named = set(re.findall(r"([A-Z_]+)=", " ".join(assignments)))
+    assert named
+    assert named <= known
+    assert {"DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes"} <= set(text.splitlines())
+    if shutil.which("systemd-analyze"):
+        unit = tmp_path / "rollout.service"
+        unit.write_text(text.replace("/opt/rollout/bin/rollout", sys.executable))
+        checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The distribution, built from what a checkout holds."""
