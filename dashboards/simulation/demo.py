@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,10 +49,10 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, manual: bool, 
         raise CommandFailed(str(error)) from error
     until = time.monotonic() + seconds if seconds else float("inf")
     with tempfile.TemporaryDirectory(prefix="rollout-demo-") as folder:
-        settings = replace(Settings.from_env(), database_url=f"sqlite:///{folder}/demo.db", background=False)
-        app = create_app(settings)
+        environment = {**os.environ, "INSTANCE_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/demo.db"}
+        app = create_app(replace(Settings.from_env(environment), background=False))
         start_checks.run(app)
-        with app.app_context(), _served(folder, plan):
+        with app.app_context(), _served(environment, plan):
             _perform(FaultInjectingV2(ordered, seed=seed), rate=rate, until=until, manual=manual, seed=seed)
             # Before the folder goes, which holds the database's file.
             db.engine.dispose()
@@ -65,11 +65,10 @@ def demo_plan(now: datetime) -> Plan:
 
 
 @contextmanager
-def _served(folder: str, plan: Plan) -> Iterator[None]:
+def _served(environment: Mapping[str, str], plan: Plan) -> Iterator[None]:
     """A server of its own on the demo's database; it has no fault in it, those are in our traffic."""
     with transaction() as session:
         rollouts.plan(session, FLAG, plan, ChangeContext(datetime.now(UTC), ACTOR, "A demonstration."))
-    environment = {**os.environ, "INSTANCE_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/demo.db"}
     server = subprocess.Popen([sys.executable, "-m", "control_plane", "serve"], env=environment)
     try:
         yield

@@ -1,15 +1,20 @@
 """Why one user has a flag or not: the trace that evaluation itself made."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import store
 from flags import store as flag_store
+from flags.evaluation.contexts import NESTED, PROPERTIES_MAX, TEXT_LENGTH_MAX
 from flags.explanation import explainer
 from flags.snapshot import SNAPSHOTS
+
+NAME_LENGTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +27,66 @@ class ExplainScreen:
     user_id: str
     environment: str
     answer: dict[str, object] | None
+    attributes: str = ""
+    mistake: str = ""
+    query: str = field(default="", kw_only=True)
+    """The same question for `GET /api/flags/<flag>/explain`."""
+
+
+class MalformedAttributesError(ValueError):
+    """Attributes that can't be read; the message says which line, and what would be right."""
+
+
+def parse_attributes(text: str) -> dict[str, str]:
+    """Return the attributes of `text`, a line of `name=value` for each. Raises MalformedAttributesError."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not line.strip():
+            continue
+        if not (name and equals):
+            raise MalformedAttributesError(f"Line {number} of the attributes must be name=value, like plan=pro.")
+        if name in found:
+            raise MalformedAttributesError(f"Line {number} names {name} a second time; leave one of the two.")
+        if len(name) > NAME_LENGTH_MAX or len(value) > TEXT_LENGTH_MAX:
+            raise MalformedAttributesError(
+                f"Line {number} is too long: at most {NAME_LENGTH_MAX} characters of name, {TEXT_LENGTH_MAX} of value."
+            )
+        found[name] = value
+    if len(found) > PROPERTIES_MAX:
+        raise MalformedAttributesError(f"These are {len(found)} attributes; {PROPERTIES_MAX} at most can be tried.")
+    return found
 
 
 def read(
-    session: Session, settings: Settings, *, flag: str, user_id: str, environment: str, now: datetime
+    session: Session,
+    settings: Settings,
+    *,
+    flag: str,
+    user_id: str,
+    environment: str,
+    now: datetime,
+    attributes: str = "",
 ) -> ExplainScreen:
-    """The screen; raises UnknownFlagError for a flag that does not exist."""
+    """Return the screen, with an answer that assumes `attributes` of the user.
+
+    Raises UnknownFlagError for a flag that does not exist.
+    """
     flags = (*(rollout.flag for rollout in store.load_all(session)), *flag_store.switches(session))
     flag = flag or (flags[0] if flags else "")
     environment = environment or settings.environment
-    answer = None
-    if flag and user_id:
+    answer, mistake, assumed = None, "", dict[str, str]()
+    try:
+        assumed = parse_attributes(attributes)
+    except MalformedAttributesError as error:
+        mistake = str(error)
+    if flag and user_id and not mistake:
         explain = explainer(session, SNAPSHOTS.get(), settings, flag, now=now, environment=environment)
-        answer = explain(user_id, {})
-    return ExplainScreen(now, flags, flag, user_id, environment, answer)
+        answer = explain(user_id, assumed)
+    query = _query(user_id, environment, assumed)
+    return ExplainScreen(now, flags, flag, user_id, environment, answer, attributes, mistake, query=query)
+
+
+def _query(user_id: str, environment: str, attributes: Mapping[str, str]) -> str:
+    nested = {f"{NESTED}{name}]": value for name, value in attributes.items()}
+    return urlencode({"userId": user_id, "environment": environment} | nested)

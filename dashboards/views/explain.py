@@ -19,7 +19,7 @@ ENVIRONMENTS = (PRODUCTION, *PRE_PRODUCTION)
 @authorization.require_role("viewer")
 def explain() -> ResponseReturnValue:
     """The form, and the answer once a user is named."""
-    parameters = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment")}
+    parameters = {name: request.args.get(name, "").strip() for name in ("flag", "user", "environment", "attributes")}
     with read_only() as session:
         screen = screens.read(
             session,
@@ -27,6 +27,7 @@ def explain() -> ResponseReturnValue:
             flag=parameters["flag"],
             user_id=parameters["user"],
             environment=parameters["environment"],
+            attributes=parameters["attributes"],
             now=datetime.now(UTC),
         )
     environments = sorted({*ENVIRONMENTS, screen.environment})

@@ -1,14 +1,17 @@
 """Explain: the answer for one user, and the trace that led to it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Rollout
+from control_plane.core.phases import FLAG, Plan, Rollout
+from control_plane.plans.templates import TEMPLATES
 from control_plane.platform.runtime import leases
 from flags.administration.definitions import create_flag
 from tests.dashboards.browsing import changing, words
@@ -69,3 +72,33 @@ def test_an_unknown_flag_is_named(sign_in: SignIn, planned: Rollout) -> None:
 
 def test_without_a_rollout_it_says_where_flags_come_from(sign_in: SignIn) -> None:
     assert "No flag to explain yet" in words(sign_in("victor").get("/explain").get_data(as_text=True))
+
+
+def test_attributes_can_be_tried_and_asked_again_on_the_command_line(app: Flask, asked: Callable[[str], str]) -> None:
+    now = datetime.now(UTC)
+    europe = replace(TEMPLATES["region-by-region"](now).phases[1], steps=(100,))
+    with changing(app) as session:
+        rollouts.plan(session, "europe", Plan((europe,), now), ChangeContext(now, "test"))
+    query = "user=u-1&flag=europe&environment=production"
+    assert "europe is off for u-1" in words(asked(query))
+    page = asked(f"{query}&attributes=region%3Deu%0D%0A%0D%0Aplan+%3D+pro")
+    assert "europe is on for u-1" in words(page)
+    assert "region=eu\r\n\r\nplan = pro</textarea>" in page
+    assert "properties%5Bregion%5D=eu&amp;properties%5Bplan%5D=pro" in page
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ("country", "Line 1 of the attributes must be name=value, like plan=pro."),
+        ("plan=pro%0A=ES", "Line 2 of the attributes must be name=value, like plan=pro."),
+        ("plan=pro%0Aplan=free", "Line 2 names plan a second time; leave one of the two."),
+        ("plan=" + "x" * 1001, "Line 1 is too long"),
+        ("%0A".join(f"a{number}=1" for number in range(101)), "These are 101 attributes; 100 at most can be tried."),
+    ],
+)
+def test_what_can_not_be_read_stays_in_the_form(asked: Callable[[str], str], attributes: str, sentence: str) -> None:
+    page = asked(f"user=u-1&attributes={attributes}")
+    assert sentence in words(page)
+    assert "How it was decided" not in page
+    assert 'aria-invalid="true"' in page
