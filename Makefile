@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check test-long bench bench-guard lock clean
+.PHONY: help run demo test check test-long bench bench-guard lock clean
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto --dist loadfile
@@ -22,6 +22,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 ##@ Use
 run: $(VENV)/run.stamp $(VENV)/project.stamp ## Serve on http://127.0.0.1:8000 (PORT), making what is missing on the first run
 	@exec $(BIN)/rollout serve
+
+demo: $(VENV)/run.stamp $(VENV)/project.stamp ## Serve the pages with made-up history and traffic, and order faults from them
+	@exec $(BIN)/rollout demo
 
 ##@ Check
 test: check ## Run every check and test, on SQLite, on a real PostgreSQL and in a real Chromium

@@ -3,7 +3,7 @@
 import click
 
 from dashboards.simulation.commands import replay
-from dashboards.simulation.demo import demo
+from dashboards.simulation.demonstration.command import demo
 
 
 def register(group: click.Group) -> None:

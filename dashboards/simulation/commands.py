@@ -1,6 +1,7 @@
 """`rollout replay`."""
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from control_plane.platform.runtime.cli_support import CommandFailed, json_optio
 from control_plane.platform.settings import Settings
 from dashboards.simulation import fault_injection as fault_orders
 from dashboards.simulation.auto_owner import PATIENCE, AutoOwner
-from dashboards.simulation.fault_injection import FaultInjectingV2
+from dashboards.simulation.fault_injection import FaultInjectingEngine
 from dashboards.simulation.replay import Replay
 from dashboards.simulation.report import Report
 from dashboards.simulation.usage_log import LogError, Survey, UsageLogError, UsageRow, read, survey
@@ -68,7 +69,7 @@ def replay(
         raise CommandFailed(str(error)) from error
     with simulation_application(database) as app, app.app_context():
         owner = AutoOwner(patience, risk / 100 if risk else None)
-        run = Replay(FaultInjectingV2(ordered, seed=seed), beta=found.first_users, owner=owner)
+        run = Replay(FaultInjectingEngine(ordered, seed=seed), beta=found.first_users, owner=owner)
         report = _simulate(path, found, run, quiet=as_json)
     report.unusable_rows = found.unusable
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else report.to_text(found.mistakes))
@@ -97,14 +98,16 @@ def simulation_application(database: str | None) -> Iterator[Flask]:
     """An application of its own: a rehearsal never touches the served database unless it is named."""
     with tempfile.TemporaryDirectory(prefix="rollout-replay-") as folder:
         url = database or f"sqlite:///{folder}/replay.db"
+        # In the folder that goes: whoever replays a log has no installation here.
+        ours = Settings.from_env({**os.environ, "INSTANCE_DIR": folder})
         app = create_app(
             Settings(
                 database_url=make_url(url).render_as_string(hide_password=False),
                 instance_dir=Path(folder),
                 secret_key="a rehearsal signs nothing",  # noqa: S106 - nobody can reach this application
-                alerts_file=Settings.from_env().alerts_file,
+                alerts_file=ours.alerts_file,
                 # What is thrown away need not survive a power cut; what somebody named keeps the setting it would have.
-                sqlite_synchronous=Settings.from_env().sqlite_synchronous if database else "OFF",
+                sqlite_synchronous=ours.sqlite_synchronous if database else "OFF",
                 background=False,
             )
         )

@@ -1,4 +1,4 @@
-"""Faults ordered into v2, for exercise only: the served product has no place where they could be switched on."""
+"""Faults ordered into an engine, for exercise only: the served product has no place where they could be switched on."""
 
 import random
 import re
@@ -9,14 +9,14 @@ from time import perf_counter_ns
 
 from credits_engine.engines import v2
 from credits_engine.engines.amounts import NOTHING
-from credits_engine.engines.decisions import Book, Decision, Outcome, Request
+from credits_engine.engines.decisions import Book, Decision, Engine, Outcome, Request
 
 SLOW_NANOSECONDS = 600_000_000
 PATTERN = re.compile(r"(?P<kind>[a-z-]+):(?P<rate>[0-9.]+)@(?P<when>[A-Za-z0-9_-]+)")
 
 
 class FaultKind(StrEnum):
-    """The kinds of faults in v2."""
+    """The kinds of faults in an engine."""
 
     DOUBLE_CHARGE = "double-charge"
     FAIL = "fail"
@@ -26,12 +26,12 @@ class FaultKind(StrEnum):
 
 
 class InjectedFailureError(RuntimeError):
-    """v2 fails because it was told to."""
+    """An engine fails because it was told to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """From an operation or a phase on, a share of v2's answers goes wrong."""
+    """From an operation or a phase on, a share of the answers goes wrong."""
 
     kind: FaultKind
     rate: float
@@ -66,14 +66,22 @@ def parse(text: str, phase_names: Sequence[str]) -> Fault:
     return Fault(FaultKind(kind), rate, from_phase=when)
 
 
-class FaultInjectingV2:
-    """The v2 engine with faults in it. `timer` is the clock to measure it with: slowness is simulated, not slept."""
+class FaultInjectingEngine:
+    """An engine, v2 unless it is said, with faults in it.
 
-    def __init__(self, faults: Sequence[Fault], *, seed: int) -> None:
+    `timer` is the clock to measure it with: slowness is simulated, not slept.
+    """
+
+    def __init__(self, faults: Sequence[Fault], *, seed: int, engine: Engine = v2.decide) -> None:
         self._faults = faults
+        self._engine = engine
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose, protects nothing
         self.delay_nanoseconds = 0
         self._active: list[Fault] = []
+
+    def order(self, faults: Sequence[Fault]) -> None:
+        """Replace the faults from the next operation on."""
+        self._faults = faults
 
     def proceed(self, operation: int, phases_entered: Sequence[str]) -> bool:
         """Take note of where the rehearsal is; returns whether any fault is active there."""
@@ -85,13 +93,13 @@ class FaultInjectingV2:
         return perf_counter_ns() + self.delay_nanoseconds
 
     def decide(self, book: Book, request: Request) -> Decision:
-        """v2's decision, spoilt as ordered."""
+        """The engine's decision, spoilt as ordered."""
         struck = [fault.kind for fault in self._active if self._random.random() < fault.rate]
         if FaultKind.FAIL in struck:
             raise InjectedFailureError("Injected by the replay.")
         if FaultKind.SLOW in struck:
             self.delay_nanoseconds += SLOW_NANOSECONDS
-        decision = v2.decide(book, request)
+        decision = self._engine(book, request)
         for kind in struck:
             decision = SPOILS.get(kind, _without_fault)(decision)
         return decision

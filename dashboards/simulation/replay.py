@@ -21,7 +21,7 @@ from credits_engine.migration import advance_check_job
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store import guard_queries
 from dashboards.simulation.auto_owner import DEFAULT, AutoOwner, may_advance, try_advance
-from dashboards.simulation.fault_injection import FaultInjectingV2
+from dashboards.simulation.fault_injection import FaultInjectingEngine
 from dashboards.simulation.report import PhaseReport, Report, RollbackReport
 from dashboards.simulation.simulator import ACTOR, Simulator
 from dashboards.simulation.usage_log import UsageRow
@@ -49,7 +49,7 @@ class _Fault:
 class Replay:
     """One rehearsal on the current application, whose database must be fresh."""
 
-    def __init__(self, v2: FaultInjectingV2, *, beta: Iterable[str], owner: AutoOwner = DEFAULT) -> None:
+    def __init__(self, v2: FaultInjectingEngine, *, beta: Iterable[str], owner: AutoOwner = DEFAULT) -> None:
         self._v2, self._owner = v2, owner
         self._beta = frozenset(beta)
         self._stage = Simulator(v2, beta=self._beta)

@@ -7,11 +7,13 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
+from credits_engine.engines import legacy as legacy_engine
+from credits_engine.engines.decisions import Engine
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations.consumption import EnginePolicy, Engines, Operation, consume
 from credits_engine.operations.guard_signals import outcome_signals
 from credits_engine.operations.routing import evaluate_flag
-from dashboards.simulation.fault_injection import SLOW_NANOSECONDS, FaultInjectingV2
+from dashboards.simulation.fault_injection import SLOW_NANOSECONDS, FaultInjectingEngine
 from dashboards.simulation.usage_log import UsageRow
 from flags.store import UserAttributes, upsert_users
 
@@ -23,9 +25,11 @@ STATEMENT_SLOW = "database_query_slow"
 class Simulator:
     """Performs operations one by one, introducing each user to the directory at its first."""
 
-    def __init__(self, v2: FaultInjectingV2, *, beta: frozenset[str]) -> None:
+    def __init__(
+        self, v2: FaultInjectingEngine, *, beta: frozenset[str], legacy: Engine = legacy_engine.decide
+    ) -> None:
         self._v2 = v2
-        self._engines = Engines(v2=v2.decide)
+        self._engines = Engines(legacy, v2.decide)
         self._beta = beta
         self._known_users: set[str] = set()
 

@@ -11,7 +11,7 @@ from credits_engine.engines.plans import CATALOGUE
 from dashboards.simulation.fault_injection import (
     SLOW_NANOSECONDS,
     Fault,
-    FaultInjectingV2,
+    FaultInjectingEngine,
     FaultKind,
     InjectedFailureError,
     parse,
@@ -22,8 +22,8 @@ BOOK = Book(calendar_month(datetime(2026, 1, 5, tzinfo=UTC)), Amounts(), CATALOG
 REQUEST = Request("u1", Amounts(analysis=3))
 
 
-def engine(kind: FaultKind, rate: float = 1.0) -> FaultInjectingV2:
-    v2 = FaultInjectingV2([Fault(kind, rate, from_operation=1)], seed=1)
+def engine(kind: FaultKind, rate: float = 1.0) -> FaultInjectingEngine:
+    v2 = FaultInjectingEngine([Fault(kind, rate, from_operation=1)], seed=1)
     v2.proceed(1, PHASES)
     return v2
 
@@ -70,7 +70,7 @@ def test_each_fault_spoils_the_decision_in_its_own_way() -> None:
 
 
 def test_before_it_begins_v2_is_as_it_is() -> None:
-    v2 = FaultInjectingV2([Fault(FaultKind.FAIL, 1.0, from_operation=10)], seed=1)
+    v2 = FaultInjectingEngine([Fault(FaultKind.FAIL, 1.0, from_operation=10)], seed=1)
     assert not v2.proceed(9, PHASES)
     assert v2.decide(BOOK, REQUEST).charged == REQUEST.amounts
 

@@ -21,22 +21,23 @@ DAY = "2026-01-01"
 
 
 @contextmanager
-def command(folder: Path, port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`rollout …` with its temporary files in `folder`; killed at the end if it still runs."""
+def command(folder: Path, port: int, *arguments: str, printed: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """`rollout …` with its temporary files in `folder`, what it prints in `printed`; stopped at the end."""
     environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), "PORT": str(port), "INSTANCE_DIR": str(folder)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "control_plane", *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=dies_with_us(signal.SIGKILL),  # noqa: PLW1509 - no thread of ours forks at this moment
-    )
+    with (printed or Path(os.devnull)).open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "control_plane", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            preexec_fn=dies_with_us(signal.SIGTERM),  # noqa: PLW1509 - no thread of ours forks at this moment
+        )
     try:
         yield process
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()
+        process.wait(WAIT_SECONDS)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -54,7 +55,7 @@ def answers(port: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_demonstration_that_is_stopped_leaves_no_server_and_no_folder(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
-    with command(tmp_path, port, "demo", "--rate", "5") as demo:
+    with command(tmp_path, port, "demo", "--no-history", "--rate", "5") as demo:
         wait_for(lambda: answers(port))
         demo.send_signal(number)
         demo.wait(WAIT_SECONDS)
