@@ -37,6 +37,8 @@ def is_incident(verdict: Verdict) -> bool:
 
 def incident_sentence(verdict: Verdict, migration: Migration) -> str:
     """Say what was wrong, in how many of how many, and in whose name; the figures behind it are in the verdict."""
+    if verdict.cohort:
+        return verdict.cohort
     phrase = _phrases_of(migration).get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
     counts = _telling(verdict)
     sentence = phrase.format(
