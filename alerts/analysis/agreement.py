@@ -41,7 +41,7 @@ class Case:
     def judge(self, now: datetime) -> Verdict:
         """Return the verdict by these facts alone."""
         verdict = judge(self.rule, self.evidence, self.facts, budget=self.budget, previous=self.previous, now=now)
-        return with_cohort(verdict, self.rule, self.facts, previous=self.previous, now=now)
+        return with_cohort(verdict, self.rule, self.facts, budget=self.budget, previous=self.previous, now=now)
 
 
 def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:

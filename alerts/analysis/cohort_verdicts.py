@@ -8,7 +8,7 @@ from alerts.analysis.cohorts import CohortFinding
 from alerts.analysis.evidence import Counts
 from alerts.analysis.facts import Facts
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rules import Action, Rule
+from alerts.analysis.rules import Action, ErrorBudget, Rule
 from alerts.analysis.verdicts import GRAVITY, Concern, Status, Verdict
 
 PREDICATES: Mapping[str, str] = {
@@ -22,7 +22,9 @@ LEGACY_TOO = "{control} fails there as well, so going back would not help."
 ACTED = (Status.HOLD, Status.ROLLBACK)
 
 
-def with_cohort(verdict: Verdict, rule: Rule, facts: Facts, *, previous: Verdict | None, now: datetime) -> Verdict:
+def with_cohort(
+    verdict: Verdict, rule: Rule, facts: Facts, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
+) -> Verdict:
     """Return `verdict`, or what the cohort at fault makes of it; where that explains a breach of all it is named."""
     finding = facts.cohort
     if finding is None:
@@ -42,7 +44,7 @@ def with_cohort(verdict: Verdict, rule: Rule, facts: Facts, *, previous: Verdict
         mild = GRAVITY[verdict.status] <= GRAVITY[status]
         told = named._replace(notifies=True)
         return told._replace(status=status, cause=cause, cohort=sentence) if mild else told
-    if GRAVITY[status] <= GRAVITY[verdict.status]:
+    if GRAVITY[status] < GRAVITY[verdict.status] or (status is verdict.status and _is_held_by_all(verdict, budget)):
         return named
     return verdict._replace(
         status=status,
@@ -55,6 +57,12 @@ def with_cohort(verdict: Verdict, rule: Rule, facts: Facts, *, previous: Verdict
         attribution=finding.attribution,
         breached_since=breached_since,
     )
+
+
+def _is_held_by_all(verdict: Verdict, budget: ErrorBudget) -> bool:
+    """Return whether it acts by itself, rather than because a cohort's evidence held it before."""
+    is_suspect = budget.hold_log10 is not None and verdict.evidence_log10 >= budget.hold_log10
+    return is_suspect or verdict.attribution is not Attribution.UNKNOWN
 
 
 def cohort_sentence(rule: Rule, finding: CohortFinding) -> str:
@@ -87,7 +95,7 @@ def _concern(
         held = previous is not None and previous.cohort and previous.status in ACTED
         return (Status.HOLD, "Held until the evidence stays low.") if held and finding.lingers else None
     if finding.only_notifies:
-        return Status.WATCH, f"Few accounts failed. {TELLS}"
+        return Status.WATCH, f"These are too few accounts to speak for everybody. {TELLS}"
     if finding.attribution in (Attribution.SHARED, Attribution.LEGACY):
         return Status.WATCH, f"{LEGACY_TOO.format(control=rule.migration.control_title)} {TELLS}"
     if rule.action is Action.NOTIFY:

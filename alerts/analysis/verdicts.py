@@ -109,10 +109,7 @@ class Verdict(NamedTuple):
 def judge(
     rule: Rule, evidence: Evidence, facts: Facts, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
 ) -> Verdict:
-    """Return the verdict on `rule` at `now`, the gravest concern's.
-
-    `budget` is from `rules.error_budgets`; `previous` is of the tick before in the same attempt, None at its start.
-    """
+    """Return the verdict on `rule`, the gravest concern's; `previous` is the attempt's of the tick before, if any."""
     served_breached = budget.is_reached_by(facts.served)
     breached = served_breached or budget.is_reached_by(evidence)
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
