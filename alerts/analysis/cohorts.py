@@ -20,8 +20,8 @@ from alerts.analysis.sequential_test import step
 ACCOUNTS_MIN = 3
 """Fewer failing accounts than this speak for themselves alone."""
 QUIET_LOG_E = log(3)
-MOST = 0.9
-"""A cohort explains a breach where it has this share of the bad outcomes."""
+MOST, TIMES_OTHERS = 0.75, 4
+"""A cohort explains a breach where it has so many of the bad outcomes and fails so many times as often as the rest."""
 COHORTS_MAX = 200
 """So many are weighed in an attempt: accounts come and go."""
 FAILS_TIMES = 4
@@ -77,7 +77,7 @@ class CohortFinding:
     accounts: int
     at_most: Action
     explains: bool
-    """It has nearly all of the alert's bad outcomes."""
+    """It has most of the alert's bad outcomes, and fails far more often than the rest."""
     lingers: bool
     """Its evidence would keep a hold: it is as far below its bar as that of the whole may be."""
 
@@ -194,9 +194,14 @@ def _finding(rule: Rule, cohort: Cohort, memory: CohortMemory, budget: ErrorBudg
         _attribution(rule, Arms(counts, memory.control)),
         memory.seen.accounts,
         memory.seen.at_most,
-        explains=counts.bad >= MOST * whole.bad,
+        explains=_explains(counts, whole),
         lingers=memory.evidence.log_e >= own.hold_log_e - max(0.0, budget.hold_log_e - QUIET_LOG_E),
     )
+
+
+def _explains(counts: Counts, whole: Counts) -> bool:
+    rest = Counts(max(0, whole.bad - counts.bad), max(0, whole.total - counts.total))
+    return counts.bad >= MOST * whole.bad and counts.rate >= TIMES_OTHERS * rest.rate
 
 
 def _attribution(rule: Rule, arms: Arms) -> Attribution:
