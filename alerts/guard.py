@@ -68,11 +68,13 @@ def tick(
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
     counters = Counters.read(session, rules, now)
+    budgets = error_budgets(rules)
     decided = state_cache.active_decisions(session, now=now, term=term, revision=revision)
     done = []
     for rollout in decided.rollouts:
         overridden = decided.overridden(rollout, now)
-        verdicts = _judge_rollout(session, rollout, rules, counters, overridden=overridden, now=now, term=term)
+        ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
+        verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
         decision = _act(session, rollout, verdicts, rules, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
@@ -90,7 +92,7 @@ def applicable(rules: Sequence[Rule], flag: str) -> list[Rule]:
 def _judge_rollout(
     session: Session,
     rollout: Rollout,
-    rules: Sequence[Rule],
+    rules: Sequence[tuple[Rule, ErrorBudget]],
     counters: Counters,
     *,
     overridden: Set[str],
@@ -98,21 +100,19 @@ def _judge_rollout(
     term: int,
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
-    budgets = error_budgets(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
-    ours = applicable(rules, rollout.flag)
-    missing = any((rule.name, rule.fingerprint) not in remembered for rule in ours)
+    missing = any((rule.name, rule.fingerprint) not in remembered for rule, _ in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
-    for rule in ours:
+    for rule, budget in rules:
         before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
         after = _begin_step(_next_state(rule, before, counters, now, exposed=exposed), before, rollout)
         if (rule.name, rule.fingerprint) not in remembered or _has_counted(rule, before, after):
             begins = (rule.name, rule.fingerprint) not in remembered
             after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
-        facts = _facts(rule, after, counters, budgets[rule.name], exposed=exposed, now=now)
-        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budgets[rule.name], after.verdict))
+        facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
+        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []

@@ -241,9 +241,12 @@ def alphas(rules: Iterable[Rule]) -> dict[str, float]:
 def _shares(acting: list[Rule]) -> dict[str, float]:
     """Give each alert its own alpha, or its weight's share of what the others of its flag leave."""
     shares = {rule.name: rule.alpha for rule in acting if rule.alpha is not None}
-    for flag in {rule.flag for rule in acting}:
-        taken = sum(rule.alpha or 0.0 for rule in acting if rule.flag == flag)
-        sharing = [rule for rule in acting if rule.flag == flag and rule.alpha is None]
+    by_flag: dict[str, list[Rule]] = {}
+    for rule in acting:
+        by_flag.setdefault(rule.flag, []).append(rule)
+    for rules in by_flag.values():
+        taken = sum(rule.alpha or 0.0 for rule in rules)
+        sharing = [rule for rule in rules if rule.alpha is None]
         weights = sum(rule.weight for rule in sharing)
         shares |= {rule.name: (ATTEMPT_ALPHA - taken) * rule.weight / weights for rule in sharing}
     return shares
