@@ -28,6 +28,7 @@ from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status, Verdict, to_json
 from alerts.counters import Counters
 from alerts.drill.flag import FLAG as DRILL
+from alerts.incident_costs import cost_sentence
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate, StepStart
 from control_plane import rollouts
@@ -269,9 +270,10 @@ def _act(
         return None
     act: Callable[..., Decision]
     migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
-    named = migration and is_incident(worst) and not worst.cohort  # else the reason begins with it
-    incident = f"{incident_sentence(worst, migration)} " if migration and named else ""
-    reason = f"{worst.alert}: {incident}{worst.reason}{contradictions(worst, verdicts)}"
+    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
+    cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
+    sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
+    reason = f"{worst.alert}: {' '.join(filter(None, sentences))}"
     match worst.status:
         case Status.ROLLBACK:
             is_candidates = _are_candidates(verdicts, rules)

@@ -94,16 +94,18 @@ class Verdict(NamedTuple):
 
     @property
     def reason(self) -> str:
+        """The part of the traffic that it is about, if it is one, the cause, and every figure behind it."""
+        return f"{self.cohort} {self.conclusion}" if self.cohort else self.conclusion
+
+    @property
+    def conclusion(self) -> str:
         """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
         window = f"{bad_of(self.window)} in the last {duration_text(self.window_seconds)}"
         whole = f"{bad_of(self.counts)} since the attempt began"
         bar = "" if self.rollback_log10 is None else f"; a rollback takes 10^{self.rollback_log10:.1f}"
         evidence = f"Evidence 10^{self.evidence_log10:.1f}{bar}."
         bursts = f" Failures come in bursts of about {self.burst_size:.2g} here." if self.burst_size > 1 else ""
-        named = f"{self.cohort} " if self.cohort else ""
-        return (
-            f"{named}{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
-        )
+        return f"{self.cause} Bad were {window} and {whole}; allowed are {self.threshold_text}. {evidence}{bursts}"
 
 
 def judge(
