@@ -248,7 +248,10 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
 
 def _notify_concern(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
     """Tell people, once an hour at most, of what is grave enough to act and may only be told."""
-    if verdict.notifies and not (before and before.notifies) and rollout.flag != DRILL:
+    told = before is not None and before.notifies
+    if rule.tripwire and told and before:  # which fires again with each further bad outcome
+        told = before.counts.bad == verdict.counts.bad
+    if verdict.notifies and not told and rollout.flag != DRILL:
         sentence = incident_sentence(verdict, rule.migration)
         message = messages.of_concern(rollout.flag, rollout.attempt, verdict, sentence)
         outbox.enqueue(session, message, now=verdict.at)

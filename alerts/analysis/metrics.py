@@ -106,6 +106,7 @@ METRICS = {
     "plan_limits_late": Metric("plan_limits_late", Unit.DURATION, engine_unknown=True),
     "billing_applied_twice": Metric("billing_applied_twice"),
     "billing_reset_twice": Metric("billing_reset_twice"),
+    "traffic_unusual": Metric("traffic_unusual", notifies_only=True),
     "schema_differs": Metric("schema_differs", engine_unknown=True),
     "database_query_slow": Metric("database_query_slow", Unit.DURATION, engine_unknown=True),
     "database_error": Metric("database_error", engine_unknown=True),

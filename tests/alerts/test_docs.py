@@ -4,9 +4,10 @@ import re
 
 from alerts.analysis.cohorts import ACCOUNTS_MIN
 from alerts.analysis.metrics import METRICS
-from alerts.analysis.rules import COHORTS_SHARE, error_budgets
+from alerts.analysis.rules import COHORTS_SHARE, Action, error_budgets
 from alerts.analysis.verdicts import Status
 from alerts.definitions import explanation, parser
+from control_plane.core.phases import FLAG
 from control_plane.platform.observability.account_memory import BUSIEST
 from control_plane.platform.observability.cohort_counts import NAMES_MAX
 from credits_engine.operations.guard_signals import NEAR_SHARE
@@ -72,3 +73,10 @@ def test_the_figures_of_cohorts_are_those_of_the_code() -> None:
         "credit_variance",
         "credit_refused_by_v2_only",
     }
+
+
+def test_the_alert_on_tickets_that_the_page_gives_can_be_used() -> None:
+    page = (ROOT / "docs" / "guard-signals.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith("`credit_support_ticket: "))
+    (rule,) = parser.parse(f"alerts:\n  {line.strip('`')}\n")
+    assert (rule.metric.signal, rule.flag, rule.action) == ("credit_support_ticket", FLAG, Action.NOTIFY)
