@@ -44,9 +44,10 @@ bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are se
 	@$(BIN)/python -m tests.bench.billing
 	@$(BIN)/python -m tests.bench.credits
 
-bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, simulated and running; takes most of an hour
+bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms and delays of the guard, simulated and running; takes hours
 	@$(BIN)/python -m tests.bench.guard
 	@$(BIN)/python -m tests.bench.guard_live
+	@$(BIN)/python -m tests.bench.guard_scenarios
 
 ##@ Keep
 lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgrade takes newer releases

@@ -11,6 +11,7 @@ from alerts import (
     sample_ratio,
     schemas,
     thresholds,
+    traffic_check,
     verdict_snapshot,
 )
 from alerts.drill import cleanup
@@ -32,6 +33,7 @@ def init_app(app: Flask) -> None:
     cleanup.init_app(app)
     thresholds.init_app(app)
     sample_ratio.init_app(app)
+    traffic_check.init_app(app)
     api.init_app(app)
     prometheus_collector.init_app(app)
     alertmanager.init_app(app)

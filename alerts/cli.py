@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from alerts import store
-from alerts.analysis.rules import Rule, error_budgets
+from alerts.analysis.rules import ErrorBudget, Rule, error_budgets
 from alerts.analysis.verdicts import to_json
 from alerts.definitions import explanation, parser, scenarios
 from alerts.definitions.parser import InvalidRules
@@ -64,7 +64,7 @@ def check_command(*, path: Path | None, as_json: bool) -> None:
     words = [f"{file}: {len(rules)} alerts, no mistake."] + [
         f"  {rule.name:28} {rule.threshold_text:>6} in {rule.window_seconds:.0f} s, {rule.action}, "
         f"wrong rollback in {budgets[rule.name].rollback or 0:.2%} of attempts, wrong hold in "
-        f"{budgets[rule.name].hold or 0:.2%} (weight {rule.weight:g}){_budget(rule)}"
+        f"{budgets[rule.name].hold or 0:.2%} (weight {rule.weight:g}){_budget(rule)}{_cohorts(budgets[rule.name])}"
         for rule in rules
     ]
     document = {"file": str(file), "mistakes": [], "alerts": [rule.name for rule in rules]}
@@ -185,6 +185,13 @@ def _rules(path: Path | None) -> tuple[Rule, ...]:
 
 def _budget(rule: Rule) -> str:
     return "" if rule.budget is None else f", budget {rule.budget:,} credits"
+
+
+def _cohorts(budget: ErrorBudget) -> str:
+    if not budget.cohorts:
+        return ""
+    all_of_them = budget.of_cohort(1)
+    return f"; all its cohorts together {all_of_them.rollback or 0:.2%} and {all_of_them.hold or 0:.2%} more"
 
 
 def _line(outcome: Outcome) -> str:

@@ -8,12 +8,14 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from alerts.analysis.attribution import NO_ARMS, Arms, Pairs
+from alerts.analysis.cohorts import Cohort, CohortCounts
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.metrics import Compare
-from alerts.analysis.rules import Rule, counted
+from alerts.analysis.rules import Action, Rule, counted
 from control_plane.experiments.migration import Migration
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import cohort_counts, signals
+from control_plane.platform.observability.cohort_counts import CohortCount, CohortSeries
 from control_plane.platform.observability.request_outcomes import arm_label
 from control_plane.platform.observability.signals import Count, SeriesKey
 
@@ -71,22 +73,49 @@ class CounterWindow:
         label = arm_label(rule.flag, side)
         return self.about(rule.metric.signal, side, label)
 
-    def by_plan(self, rule: Rule) -> Mapping[str, Counts]:
-        """Return the rule's counts per credit plan, where it is counted so."""
-        if not rule.metric.by_plan:
-            return {}
-        plans: dict[str, Counts] = {}
-        for series, count in self.by_signal.get(rule.metric.signal, ()):
-            bad = 0 if series.engine == rule.migration.control else count.bad
-            plans[series.role] = plans.get(series.role, Counts()) + Counts(bad, count.total)
-        return plans
-
     def legacy_faults(self, rule: Rule) -> Counts:
         """Return the outcomes that legacy alone failed, of all that the rule counts."""
         if not rule.metric.legacy_apart:
             return Counts()
         signal = rule.metric.signal
         return Counts(self.about(signal, rule.migration.control).bad, self.about(signal).total)
+
+
+AT_MOST = {cohort_counts.ACCOUNT: Action.NOTIFY, cohort_counts.FAILED_BEFORE: Action.HOLD}
+"""What a cohort may lead to that no migration names: an account only to a notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortTotals:
+    """The counts of every cohort since the beginning, by signal."""
+
+    by_signal: Mapping[str, Mapping[Cohort, Sequence[tuple[SeriesKey, CohortCount]]]]
+
+    @classmethod
+    def of(cls, counts: Mapping[CohortSeries, CohortCount]) -> "CohortTotals":
+        """Return `counts` by signal and cohort."""
+        found: dict[str, dict[Cohort, list[tuple[SeriesKey, CohortCount]]]] = {}
+        for (signal, engine, cohort), count in counts.items():
+            of_signal = found.setdefault(signal, {})
+            of_signal.setdefault(Cohort(*cohort), []).append((SeriesKey(signal, engine), count))
+        return cls(found)
+
+    def by_cohort(self, rule: Rule) -> Mapping[Cohort, CohortCounts]:
+        """Return what `rule` counts of each cohort, and what its migration's control did there."""
+        found = self.by_signal.get(rule.metric.signal, {})
+        return {cohort: _of_cohort(rule, cohort, series) for cohort, series in found.items()}
+
+
+def _of_cohort(rule: Rule, cohort: Cohort, series: Sequence[tuple[SeriesKey, CohortCount]]) -> CohortCounts:
+    control = Counts()
+    if rule.compare is Compare.ABSOLUTE:
+        control = _sum(count for key, count in series if key.engine == rule.migration.control)
+    accounts = max((count.accounts for key, count in series if key.engine != rule.migration.control), default=0)
+    return CohortCounts(counted(rule, series), control, accounts, AT_MOST.get(cohort.dimension, Action.ROLLBACK))
+
+
+def _sum(counts: Iterable[CohortCount]) -> Counts:
+    return sum((Counts(count.bad, count.total) for count in counts), Counts())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +179,7 @@ class Counters:
     """By flag."""
     _windows: dict[int, CounterWindow] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By their first ten seconds: most rules of a tick ask for the same few."""
+    _cohorts: list[CohortTotals] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, session: Session, rules: Sequence[Rule], now: datetime) -> "Counters":
@@ -165,6 +195,12 @@ class Counters:
             _LongWindows.read(session, rules, int(since.timestamp()) // 60, now),
             {each.flag: MigrationCounts.of(each, tally) for each in {rule.migration for rule in rules}},
         )
+
+    def by_cohort(self, session: Session, rule: Rule) -> Mapping[Cohort, CohortCounts]:
+        """Return the rule's counts since the beginning within each cohort, read at the first question of a tick."""
+        if not self._cohorts:
+            self._cohorts.append(CohortTotals.of(cohort_counts.read(session)))
+        return self._cohorts[0].by_cohort(rule)
 
     def expected(self, rule: Rule) -> int:
         """Return how many counts the requests routed to the candidate owe `rule`; 0 for one about something else."""

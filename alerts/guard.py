@@ -4,7 +4,7 @@ A tick is a function of what is stored and of `now`: run twice, or by two leader
 heartbeat comes first, so that a leader whose term is over is turned away before it writes anything.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,14 +17,18 @@ from alerts import store as alert_store
 from alerts.analysis.agreement import Case, contradictions, judge_together
 from alerts.analysis.attribution import Arms, Attribution
 from alerts.analysis.bursts import Bursts, learn, weigh
+from alerts.analysis.cohorts import Cohort, CohortCounts, most_certain
+from alerts.analysis.cohorts import update as update_cohorts
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.incident import incident_sentence, is_incident
 from alerts.analysis.no_data import DataGap, update_gap
-from alerts.analysis.rules import Action, NoData, Rule, error_budgets, rule_test
+from alerts.analysis.rules import Action, ErrorBudget, NoData, Rule, error_budgets, rule_test
 from alerts.analysis.sequential_test import discordant_test, step
 from alerts.analysis.verdicts import Status, Verdict, to_json
 from alerts.counters import Counters
+from alerts.drill.flag import FLAG as DRILL
+from alerts.incident_costs import cost_sentence
 from alerts.notifications import messages, outbox
 from alerts.store import AlertMemory, AlertStateUpdate, StepStart
 from control_plane import rollouts
@@ -65,11 +69,13 @@ def tick(
     if revision is None:
         raise FencedError(f"Term {term} is over; a newer leader guards.")
     counters = Counters.read(session, rules, now)
+    budgets = error_budgets(rules)
     decided = state_cache.active_decisions(session, now=now, term=term, revision=revision)
     done = []
     for rollout in decided.rollouts:
         overridden = decided.overridden(rollout, now)
-        verdicts = _judge_rollout(session, rollout, rules, counters, overridden=overridden, now=now, term=term)
+        ours = [(rule, budgets[rule.name]) for rule in applicable(rules, rollout.flag)]
+        verdicts = _judge_rollout(session, rollout, ours, counters, overridden=overridden, now=now, term=term)
         decision = _act(session, rollout, verdicts, rules, now) or blast_radius_guard.enforce(
             session, rollout, now=now, actor=ACTOR
         )
@@ -87,7 +93,7 @@ def applicable(rules: Sequence[Rule], flag: str) -> list[Rule]:
 def _judge_rollout(
     session: Session,
     rollout: Rollout,
-    rules: Sequence[Rule],
+    rules: Sequence[tuple[Rule, ErrorBudget]],
     counters: Counters,
     *,
     overridden: Set[str],
@@ -95,24 +101,26 @@ def _judge_rollout(
     term: int,
 ) -> list[Verdict]:
     remembered = state_cache.load(session, rollout, term=term)
-    budgets = error_budgets(rules)
     exposed = not exposure(rollout, PRODUCTION).empty
-    ours = applicable(rules, rollout.flag)
-    missing = any((rule.name, rule.fingerprint) not in remembered for rule in ours)
+    missing = any((rule.name, rule.fingerprint) not in remembered for rule, _ in rules)
     earlier = alert_store.earlier_bursts(session, rollout.flag) if missing else {}
     cases, afters = [], []
-    for rule in ours:
+    for rule, budget in rules:
         before = remembered.get((rule.name, rule.fingerprint)) or _first_state(rule, counters, earlier.get(rule.name))
         after = _begin_step(_next_state(rule, before, counters, now, exposed=exposed), before, rollout)
+        if (rule.name, rule.fingerprint) not in remembered or _has_counted(rule, before, after):
+            begins = (rule.name, rule.fingerprint) not in remembered
+            after = _weigh_cohorts(rule, after, counters.by_cohort(session, rule), now, begins=begins)
         judged = replace(rule, action=Action.NOTIFY) if rule.name in overridden and not rule.tripwire else rule
-        facts = _facts(rule, after, counters, exposed=exposed, now=now)
-        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budgets[rule.name], after.verdict))
+        facts = _facts(rule, after, counters, budget, exposed=exposed, now=now)
+        cases.append(Case(judged, after.bursts.combine(after.evidence), facts, budget, after.verdict))
         afters.append((rule, before, after))
     verdicts = judge_together(cases, now)
     changed = []
     for (rule, before, after), verdict in zip(afters, verdicts, strict=True):
         if exposed:
             _notify_no_data(session, rollout, rule, before.verdict, verdict)
+        _notify_concern(session, rollout, rule, before.verdict, verdict)
         if _has_changed(before, after, verdict):
             changed.append(AlertStateUpdate(rule, rollout.attempt, replace(after, verdict=verdict)))
     state_cache.save(session, rollout, remembered, changed, now=now, term=term)
@@ -172,6 +180,18 @@ def _next_state(rule: Rule, before: AlertMemory, counters: Counters, now: dateti
     )
 
 
+def _has_counted(rule: Rule, before: AlertMemory, after: AlertMemory) -> bool:
+    """Return whether there may be news of its cohorts: they are read only then, for most ticks bring none."""
+    return rule.metric.has_cohorts and (after.seen, after.excess) != (before.seen, before.excess)
+
+
+def _weigh_cohorts(
+    rule: Rule, memory: AlertMemory, counts: Mapping[Cohort, CohortCounts], now: datetime, *, begins: bool
+) -> AlertMemory:
+    found = update_cohorts(rule, memory.cohorts, counts, at=now, burst_size=memory.bursts.size, begins=begins)
+    return memory if found is memory.cohorts else replace(memory, cohorts=found)
+
+
 def _begin_step(after: AlertMemory, before: AlertMemory, rollout: Rollout) -> AlertMemory:
     """Note what had been counted when the rollout came into the step that it is in."""
     if after.step is not None and after.step.entered_at == rollout.entered_at:
@@ -185,7 +205,9 @@ def _increment(before: Counts, after: Counts) -> Counts:
     return Counts(bad, total) if 0 <= bad <= total else Counts()
 
 
-def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool, now: datetime) -> Facts:
+def _facts(
+    rule: Rule, memory: AlertMemory, counters: Counters, budget: ErrorBudget, *, exposed: bool, now: datetime
+) -> Facts:
     window = counters.in_window(rule, now)
     return Facts(
         exposed=exposed,
@@ -197,7 +219,7 @@ def _facts(rule: Rule, memory: AlertMemory, counters: Counters, *, exposed: bool
         served=memory.served,
         legacy_faults=window.legacy_faults(rule),
         burst_size=memory.bursts.size,
-        by_plan=window.by_plan(rule),
+        cohort=most_certain(rule, memory.cohorts, budget, memory.evidence.counts),
     )
 
 
@@ -224,6 +246,17 @@ def _notify_no_data(session: Session, rollout: Rollout, rule: Rule, before: Verd
         outbox.enqueue(session, message, now=verdict.at)
 
 
+def _notify_concern(session: Session, rollout: Rollout, rule: Rule, before: Verdict | None, verdict: Verdict) -> None:
+    """Tell people, once an hour at most, of what is grave enough to act and may only be told."""
+    told = before is not None and before.notifies
+    if rule.tripwire and told and before:  # which fires again with each further bad outcome
+        told = before.counts.bad == verdict.counts.bad
+    if verdict.notifies and not told and rollout.flag != DRILL:
+        sentence = incident_sentence(verdict, rule.migration)
+        message = messages.of_concern(rollout.flag, rollout.attempt, verdict, sentence)
+        outbox.enqueue(session, message, now=verdict.at)
+
+
 def _are_candidates(verdicts: Sequence[Verdict], rules: Sequence[Rule]) -> bool:
     """Return whether everything that asks for a rollback is certainly the candidate's, and nothing a tripwire."""
     tripwires = {rule.name for rule in rules if rule.tripwire}
@@ -240,8 +273,10 @@ def _act(
         return None
     act: Callable[..., Decision]
     migration = next((rule.migration for rule in rules if rule.name == worst.alert), None)
-    incident = f"{incident_sentence(worst, migration)} " if migration and is_incident(worst) else ""
-    reason = f"{worst.alert}: {incident}{worst.reason}{contradictions(worst, verdicts)}"
+    said = incident_sentence(worst, migration) if migration and is_incident(worst) else worst.cohort
+    cost = cost_sentence(rollout, now) if worst.status is Status.ROLLBACK else ""
+    sentences = [said, cost, f"{worst.conclusion}{contradictions(worst, verdicts)}"]
+    reason = f"{worst.alert}: {' '.join(filter(None, sentences))}"
     match worst.status:
         case Status.ROLLBACK:
             is_candidates = _are_candidates(verdicts, rules)

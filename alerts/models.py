@@ -29,6 +29,22 @@ class AlertState(Base):
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class CohortState(Base):
+    """The state of one alert within one cohort since the attempt began."""
+
+    __tablename__ = "cohort_state"
+
+    flag: Mapped[str] = mapped_column(Text, primary_key=True)
+    alert: Mapped[str] = mapped_column(Text, primary_key=True)
+    dimension: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    counts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSON)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ReceivedAlert(Base):
     """One firing of one alert in Alertmanager, however often it was sent, and what it led to."""
 

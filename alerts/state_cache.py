@@ -6,14 +6,15 @@ somebody puts the database back to a backup: then it forgets.
 What people decide is read again as soon as anything was announced.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from alerts import store
+from alerts import cohort_store, store
+from alerts.cohort_store import CohortUpdate
 from alerts.overrides import store as overrides
 from alerts.overrides.store import Override
 from alerts.store import AlertMemory, AlertStateUpdate
@@ -87,10 +88,20 @@ def save(
     """Store what was judged on top of what was recalled before."""
     judged = list(judged)
     store.remember(session, rollout.flag, judged, now=now)
+    cohort_store.remember(session, rollout.flag, _cohort_updates(before, judged), now=now)
     after = {**before, **{(each.rule.name, each.rule.fingerprint): each.memory for each in judged}}
     memories, key = _cached(term).memories, (rollout.flag, rollout.attempt)
     memories.pop(key, None)  # forgotten until it is certain that this tick was committed
     after_commit(session, lambda: memories.update({key: after}))
+
+
+def _cohort_updates(before: Memories, judged: Iterable[AlertStateUpdate]) -> Iterator[CohortUpdate]:
+    """Yield what changed of each cohort: most don't in most ticks."""
+    for each in judged:
+        known = before.get((each.rule.name, each.rule.fingerprint))
+        for cohort, memory in each.memory.cohorts.items():
+            if known is None or known.cohorts.get(cohort) is not memory:
+                yield CohortUpdate(each.rule, each.attempt, cohort, memory)
 
 
 def _cached(term: int) -> _CachedState:

@@ -1,18 +1,20 @@
 """All SQL of the alerts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Executable, Table, bindparam, select
 from sqlalchemy.orm import Session
 
+from alerts import cohort_store
 from alerts.analysis import evidence as evidences
 from alerts.analysis import no_data as silences
 from alerts.analysis import verdicts
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.bursts import Bursts, bursts_from_json, bursts_to_json
+from alerts.analysis.cohorts import Cohort, CohortMemory
 from alerts.analysis.evidence import Counts, Evidence
 from alerts.analysis.no_data import DataGap
 from alerts.analysis.rules import Rule
@@ -63,6 +65,7 @@ class AlertMemory:
     excess: int = 0
     """Failures of single accounts since the attempt began that are no evidence against the release, nor for it."""
     excess_before: int = 0
+    cohorts: Mapping[Cohort, CohortMemory] = field(default_factory=dict)
     step: StepStart | None = None
     """When the step in which the rollout is began, and what was counted in the attempt before it."""
 
@@ -84,7 +87,11 @@ class AlertStateUpdate:
 def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], AlertMemory]:
     """Return the state of this attempt by alert and fingerprint; a changed threshold finds nothing."""
     rows = execute_core(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt})
-    return {(row.alert, row.fingerprint): _memory(row) for row in rows}
+    cohorts = cohort_store.memories(session, flag, attempt=attempt)
+    return {
+        (row.alert, row.fingerprint): replace(_memory(row), cohorts=cohorts.get((row.alert, row.fingerprint), {}))
+        for row in rows
+    }
 
 
 def earlier_bursts(session: Session, flag: str) -> dict[str, Bursts]:

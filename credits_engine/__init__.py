@@ -21,6 +21,7 @@ from credits_engine.migration import advance_check_job, advance_gate, checks, re
 from credits_engine.operations import account_books, execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
+from credits_engine.remediation import queries
 from credits_engine.store import guard_queries
 
 
@@ -51,6 +52,7 @@ def _register_with_rollouts() -> None:
     rollouts.register_gate(advance_gate.GATE, advance_gate.gate)
     gate_kinds.register_last_run("restore_test", restore_test.last_run)
     blast_radius.register_impact_query(FLAG, guard_queries.impact)
+    blast_radius.register_compensation_query(FLAG, queries.compensation_due)
     sample_ratio.register_ratio_query(guard_queries.sample_ratio)
 
 

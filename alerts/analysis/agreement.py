@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from alerts.analysis.attribution import Attribution
+from alerts.analysis.cohort_verdicts import with_cohort
 from alerts.analysis.evidence import Evidence
 from alerts.analysis.facts import Facts
 from alerts.analysis.rules import ErrorBudget, Rule
@@ -39,7 +40,8 @@ class Case:
 
     def judge(self, now: datetime) -> Verdict:
         """Return the verdict by these facts alone."""
-        return judge(self.rule, self.evidence, self.facts, budget=self.budget, previous=self.previous, now=now)
+        verdict = judge(self.rule, self.evidence, self.facts, budget=self.budget, previous=self.previous, now=now)
+        return with_cohort(verdict, self.rule, self.facts, budget=self.budget, previous=self.previous, now=now)
 
 
 def judge_together(cases: Sequence[Case], now: datetime) -> list[Verdict]:

@@ -1,9 +1,9 @@
 """What a verdict rests on beside the evidence. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from alerts.analysis.attribution import NO_ARMS, NO_COUNTS, NO_EVIDENCE, Arms, Attribution, Pairs
+from alerts.analysis.cohorts import CohortFinding
 from alerts.analysis.evidence import Counts, Evidence
 
 
@@ -28,5 +28,5 @@ class Facts:
     """How many failures come at once on average, as learnt before anybody was exposed."""
     legacy_faults: Counts = NO_COUNTS
     """Of the window's outcomes, those that are legacy's own defects."""
-    by_plan: Mapping[str, Counts] = field(default_factory=dict)
-    """The window's counts per credit plan, where it is counted so."""
+    cohort: CohortFinding | None = None
+    """The cohort that is most certainly over the threshold, where one is."""

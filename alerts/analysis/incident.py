@@ -19,6 +19,7 @@ PHRASES: Mapping[str, str] = {
     "billing_applied_twice": "What Stripe told had its effect twice",
     "billing_reset_twice": "Credits were reset twice in one billing period",
     "billing_webhook_failure": "{bad} of {total} webhooks of Stripe failed",
+    "traffic_unusual": "An hour had more than twice, or less than half, the operations of the same hour of other weeks",
     "api_error_rate": "{bad} of {total} requests failed",
     "database_query_slow": "{bad} of {total} statements of the database were too slow",
     "credit_status_slow": "{bad} of {total} readings of a user's credits were too slow",
@@ -37,6 +38,8 @@ def is_incident(verdict: Verdict) -> bool:
 
 def incident_sentence(verdict: Verdict, migration: Migration) -> str:
     """Say what was wrong, in how many of how many, and in whose name; the figures behind it are in the verdict."""
+    if verdict.cohort:
+        return verdict.cohort
     phrase = _phrases_of(migration).get(verdict.alert) or PHRASES.get(verdict.alert, BY_ITSELF)
     counts = _telling(verdict)
     sentence = phrase.format(

@@ -40,8 +40,8 @@ class Metric:
     """The other engine answers the same requests, so a breach can be attributed to v2 or to both."""
     served_only: bool = False
     """Each engine is counted where it serves alone, so a breach is held against what legacy served."""
-    by_plan: bool = False
-    """Its roles are credit plans, so a verdict can name the one that it concerns."""
+    has_cohorts: bool = False
+    """Its outcomes name their cohorts, so the same evidence is gathered within each."""
     certifies: bool = False
     """An advance needs evidence that this rate is below its threshold, not just no sign that it is above."""
     engine_unknown: bool = False
@@ -58,10 +58,14 @@ def metrics_of(migration: Migration) -> Mapping[str, Metric]:
     """Return the metrics that any migration has, over its own signals."""
     names, candidate = migration.signals, migration.candidate
     return {
-        names.failure: Metric(names.failure, engine=candidate, legacy_twin=True, certifies=True),
-        names.serving_failure: Metric(names.serving_failure, engine=candidate, legacy_twin=True, served_only=True),
+        names.failure: Metric(names.failure, engine=candidate, legacy_twin=True, certifies=True, has_cohorts=True),
+        names.serving_failure: Metric(
+            names.serving_failure, engine=candidate, legacy_twin=True, served_only=True, has_cohorts=True
+        ),
         names.slow: Metric(names.slow, Unit.DURATION, engine=candidate),
-        names.difference: Metric(names.difference, compare=Compare.PAIRED, certifies=True, legacy_apart=True),
+        names.difference: Metric(
+            names.difference, compare=Compare.PAIRED, certifies=True, legacy_apart=True, has_cohorts=True
+        ),
         names.failure_discordant: Metric(names.failed_candidate_only, compare=Compare.DISCORDANT),
         names.shadow_skipped: Metric(names.shadow_skipped, engine=candidate, engine_unknown=True),
     }
@@ -75,7 +79,7 @@ METRICS = {
     "credit_shadow_slow": Metric("credit_shadow_slow", Unit.DURATION, engine_unknown=True),
     "credit_status_slow": Metric("credit_status_slow", Unit.DURATION, engine_unknown=True),
     "credit_refused_by_v2_only": Metric(
-        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, by_plan=True
+        "credit_refused_by_v2_only", compare=Compare.PAIRED, legacy_apart=True, has_cohorts=True
     ),
     "credit_allowed_by_v2_only": Metric("credit_allowed_by_v2_only", compare=Compare.PAIRED, legacy_apart=True),
     "credit_outcome_mismatch": Metric("credit_outcome_mismatch", compare=Compare.PAIRED, legacy_apart=True),
@@ -102,6 +106,7 @@ METRICS = {
     "plan_limits_late": Metric("plan_limits_late", Unit.DURATION, engine_unknown=True),
     "billing_applied_twice": Metric("billing_applied_twice"),
     "billing_reset_twice": Metric("billing_reset_twice"),
+    "traffic_unusual": Metric("traffic_unusual", notifies_only=True),
     "schema_differs": Metric("schema_differs", engine_unknown=True),
     "database_query_slow": Metric("database_query_slow", Unit.DURATION, engine_unknown=True),
     "database_error": Metric("database_error", engine_unknown=True),

@@ -15,6 +15,8 @@ from control_plane.experiments.migration import Migration
 
 ATTEMPT_ALPHA = 0.01
 """The chance of one false rollback in an attempt that all alerts of a flag share."""
+COHORTS_SHARE = 0.1
+"""Of an alert's budget, what its cohorts share where its outcomes name any."""
 HOLD_TIMES = 10
 """A false hold may be so many times as likely: 10 % of attempts, all alerts of a flag together."""
 
@@ -184,6 +186,13 @@ class ErrorBudget:
 
     rollback: float | None
     hold: float | None
+    cohorts: float = 0.0
+    """What all cohorts of the alert have together, in parts of the above; 0 where it has none."""
+
+    def of_cohort(self, weight: float) -> "ErrorBudget":
+        """Return the budget of one cohort, whose `weight` is its part of what all of them have."""
+        part = self.cohorts * weight
+        return ErrorBudget(self.rollback and self.rollback * part, self.hold and self.hold * part)
 
     @property
     def rollback_log_e(self) -> float | None:
@@ -215,10 +224,13 @@ def error_budgets(rules: Iterable[Rule]) -> dict[str, ErrorBudget]:
     rules = list(rules)
     rollback = alphas(rules)
     hold = _shares([rule for rule in rules if rule.action is not Action.NOTIFY])
-    return {
-        rule.name: ErrorBudget(rollback.get(rule.name), HOLD_TIMES * hold[rule.name] if rule.name in hold else None)
-        for rule in rules
-    }
+    return {rule.name: _budget(rule, rollback.get(rule.name), hold.get(rule.name)) for rule in rules}
+
+
+def _budget(rule: Rule, rollback: float | None, hold: float | None) -> ErrorBudget:
+    share = COHORTS_SHARE if rule.metric.has_cohorts and not rule.tripwire else 0.0
+    own = 1 - share
+    return ErrorBudget(rollback and rollback * own, hold and HOLD_TIMES * hold * own, share / own)
 
 
 def alphas(rules: Iterable[Rule]) -> dict[str, float]:
@@ -229,9 +241,12 @@ def alphas(rules: Iterable[Rule]) -> dict[str, float]:
 def _shares(acting: list[Rule]) -> dict[str, float]:
     """Give each alert its own alpha, or its weight's share of what the others of its flag leave."""
     shares = {rule.name: rule.alpha for rule in acting if rule.alpha is not None}
-    for flag in {rule.flag for rule in acting}:
-        taken = sum(rule.alpha or 0.0 for rule in acting if rule.flag == flag)
-        sharing = [rule for rule in acting if rule.flag == flag and rule.alpha is None]
+    by_flag: dict[str, list[Rule]] = {}
+    for rule in acting:
+        by_flag.setdefault(rule.flag, []).append(rule)
+    for rules in by_flag.values():
+        taken = sum(rule.alpha or 0.0 for rule in rules)
+        sharing = [rule for rule in rules if rule.alpha is None]
         weights = sum(rule.weight for rule in sharing)
         shares |= {rule.name: (ATTEMPT_ALPHA - taken) * rule.weight / weights for rule in sharing}
     return shares

@@ -24,8 +24,6 @@ RELEASE_LOG_E = log(3)
 LEGACY_LOG_E = log(10)
 """The evidence at which legacy's own faults hold: they cost no false alarm, so it is little."""
 BLIND_ROLLBACK_WINDOWS = 2
-MOST = 0.9
-"""A plan is named where it has this share of the bad outcomes."""
 TIMES = ("at", "breached_since", "calm_since")
 
 
@@ -84,6 +82,10 @@ class Verdict(NamedTuple):
     calm_since: datetime | None = None
     burst_size: float = 1.0
     """How many failures come at once on average, which the evidence allows for."""
+    cohort: str = ""
+    """The part of the traffic that the verdict is about, as a sentence; empty where it is about all."""
+    notifies: bool = False
+    """It is grave enough to act, and may only tell people."""
 
     @property
     def rate(self) -> float:
@@ -92,6 +94,11 @@ class Verdict(NamedTuple):
 
     @property
     def reason(self) -> str:
+        """The part of the traffic that it is about, if it is one, the cause, and every figure behind it."""
+        return f"{self.cohort} {self.conclusion}" if self.cohort else self.conclusion
+
+    @property
+    def conclusion(self) -> str:
         """The cause with every figure behind it. Composed when read: a tick that changes nothing must cost nothing."""
         window = f"{bad_of(self.window)} in the last {duration_text(self.window_seconds)}"
         whole = f"{bad_of(self.counts)} since the attempt began"
@@ -104,10 +111,7 @@ class Verdict(NamedTuple):
 def judge(
     rule: Rule, evidence: Evidence, facts: Facts, *, budget: ErrorBudget, previous: Verdict | None, now: datetime
 ) -> Verdict:
-    """Return the verdict on `rule` at `now`, the gravest concern's.
-
-    `budget` is from `rules.error_budgets`; `previous` is of the tick before in the same attempt, None at its start.
-    """
+    """Return the verdict on `rule`, the gravest concern's; `previous` is the attempt's of the tick before, if any."""
     served_breached = budget.is_reached_by(facts.served)
     breached = served_breached or budget.is_reached_by(evidence)
     breached_since = _since(previous.breached_since if previous else None, now) if breached else None
@@ -121,7 +125,8 @@ def judge(
         _suspicion(rule, previous, suspect=evidence.log_e >= budget.hold_log_e, calm_since=calm_since, now=now),
         _window(rule, facts),
     )
-    status, cause = _limited(rule, facts, *max(filter(None, concerns), key=_gravity))
+    gravest = max(filter(None, concerns), key=_gravity)
+    status, cause = _limited(rule, facts, *gravest)
     if served_breached and attribution is Attribution.V2_ONLY:  # then what v2 served is the reason
         evidence, facts = facts.served, replace(facts, window=facts.arms.v2)
     return Verdict(
@@ -140,6 +145,7 @@ def judge(
         breached_since=breached_since,
         calm_since=calm_since,
         burst_size=facts.burst_size,
+        notifies=rule.action is Action.NOTIFY and status is not gravest[0],
     )
 
 
@@ -248,16 +254,7 @@ def _limited(rule: Rule, facts: Facts, status: Status, cause: str) -> Concern:
             return Status.HOLD, f"{cause} This alert holds at most."
         case _, Status.ROLLBACK if not facts.exposed:
             return Status.HOLD, f"{cause} Nobody is exposed in production, so this holds."
-    return status, cause + (_plan_at_fault(facts) if GRAVITY[status] >= GRAVITY[Status.WATCH] else "")
-
-
-def _plan_at_fault(facts: Facts) -> str:
-    """Name the plan that nearly all bad outcomes are of."""
-    bad = sum(counts.bad for counts in facts.by_plan.values())
-    for plan, counts in facts.by_plan.items():
-        if bad and counts.bad >= MOST * bad:
-            return f" Plan {plan}: {bad_of(counts)}."
-    return ""
+    return status, cause
 
 
 def _since(before: datetime | None, now: datetime) -> datetime:

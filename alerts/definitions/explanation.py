@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from alerts.analysis.evidence import Counts
 from alerts.analysis.quantities import duration_text
-from alerts.analysis.rules import Action, ErrorBudget, Rule, error_budgets, rule_test
+from alerts.analysis.rules import COHORTS_SHARE, Action, ErrorBudget, Rule, error_budgets, rule_test
 from alerts.analysis.safety_test import clean_outcomes_needed
 from alerts.analysis.sequential_test import failures_needed
 
@@ -60,6 +60,8 @@ def explain(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
         yield f"A release at its threshold is rolled back wrongly in at most {budget.rollback:.3%} of all attempts."
     if budget.hold:
         yield f"It is held wrongly in at most {budget.hold:.3%} of them."
+    if budget.cohorts:
+        yield f"The same is watched in each cohort, with {COHORTS_SHARE:.0%} of this chance for all of them."
     clean = clean_outcomes_needed(rule.threshold, Counts())
     if rule.metric.certifies and clean is not None:
         yield f"An advance takes {clean:,} good outcomes, or more where some are bad."

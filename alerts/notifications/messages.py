@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from alerts.analysis.quantities import duration_text
+from alerts.analysis.verdicts import Verdict
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
@@ -103,6 +104,16 @@ def of_no_data(flag: str, attempt: int, alert: str, *, since: datetime) -> Messa
     return Message(f"quiet:{flag}:{attempt}:{alert}:{since.isoformat()}", "quiet", flag, title, body)
 
 
+def of_concern(flag: str, attempt: int, verdict: Verdict, sentence: str) -> Message:
+    """The message about an alert that is grave enough to act and only tells people."""
+    reason = verdict.reason if verdict.cohort else f"{sentence} {verdict.reason}"
+    key = f"concern:{flag}:{attempt}:{verdict.alert}:{verdict.at:%Y%m%d%H}"
+    title = f"{verdict.alert}: {sentence}"
+    return Message(
+        key, "concern", flag, title, f"{verdict.at:%Y-%m-%d %H:%M:%S} UTC, {verdict.alert} of {flag}: {reason}"
+    )
+
+
 def of_undelivered(notice_id: int, flag: str, title: str, *, label: str) -> Message:
     """The message, for the other targets, that one target could not be reached."""
     body = f"{label} could not be told: {title}. It will not be tried again; check its address in NOTIFY_URLS."
@@ -124,6 +135,8 @@ def _verdict_lines(verdict: Mapping[str, Any], happening: ChangeDetails) -> Iter
     bar = verdict["rollback_log10"]
     needed = "" if bar is None else f", a rollback takes 10^{bar:.1f}"
     yield f"Alert: {verdict['alert']}, allowed {verdict['threshold_text']}."
+    if verdict.get("cohort"):
+        yield f"Affected: {verdict['cohort']}"
     yield (
         f"Observed: {_of(counts)} since the attempt began, "
         f"{_of(window)} in the last {duration_text(verdict['window_seconds'])}."

@@ -1,6 +1,7 @@
 """Count experiments for the guard, under the signals of their migration."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from flask import current_app
@@ -9,10 +10,12 @@ from control_plane.experiments.experiment import Difference, Experiment, Result
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.observation import Observation
 from control_plane.platform.observability import request_outcomes, signals
+from control_plane.platform.observability.cohort_counts import Cohorts, cohorts_of
 from control_plane.platform.observability.signals import Sample
 
 SLOW_SECONDS = 0.05
 """From when on an answer is slow where no alert says it."""
+NO_COHORTS: Mapping[str, str] = MappingProxyType({})
 
 Request = TypeVar("Request")
 Decision = TypeVar("Decision")
@@ -25,17 +28,20 @@ def run_and_count(
     candidate_serves: bool,
     account: str,
     operation: str | None = None,
+    cohorts: Mapping[str, str] = NO_COHORTS,
 ) -> Decision:
     """Answer `request` by the side that serves, run the other beside it, and count both.
 
     Raises what the serving side raised. Failures of one account count up to its share; a failed `operation` that is
-    tried again under the same key counts once.
+    tried again under the same key counts once. `cohorts` are the parts of the traffic that the request belongs to,
+    known before either side runs, such as `{"country": "NO", "with a voucher": ""}`.
     """
     migration = experiment.migration
     _note_route(migration, migration.candidate if candidate_serves else migration.control, account)
     result = experiment.run(request, candidate_serves=candidate_serves)
     slow_seconds = signals.bound_seconds(current_app, migration.signals.slow, SLOW_SECONDS)
-    samples = _of_operation(outcome_signals(migration, result, account=account, slow_seconds=slow_seconds), operation)
+    found = outcome_signals(migration, result, account=account, slow_seconds=slow_seconds, cohorts=cohorts_of(cohorts))
+    samples = _of_operation(found, operation)
     served, *others = samples
     request_outcomes.count_served(migration.flag, served)
     signals.record(*others)
@@ -50,19 +56,26 @@ def _of_operation(samples: tuple[Sample, ...], operation: str | None) -> Iterabl
 
 
 def outcome_signals(
-    migration: Migration, result: Result[Decision], *, account: str, slow_seconds: float = SLOW_SECONDS
+    migration: Migration,
+    result: Result[Decision],
+    *,
+    account: str,
+    slow_seconds: float = SLOW_SECONDS,
+    cohorts: Cohorts = (),
 ) -> tuple[Sample, ...]:
     """Return the samples of one result: how serving went, first, then who failed, and whether the answers differ."""
     names, served, shadow = migration.signals, result.served, result.shadow
     failed = served.error is not None
-    serving = Sample(names.serving_failure, failed, served.name, account=account)
-    samples = [serving, *_of_side(migration, served, "served", account, slow_seconds)]
+    common = Sample("", bad=False, account=account, cohorts=cohorts)
+    serving = common._replace(signal=names.serving_failure, bad=failed, engine=served.name)
+    samples = [serving, *_of_side(migration, served, "served", common, slow_seconds)]
     if not shadow.skipped:
-        samples += _of_side(migration, shadow, "shadow", account, slow_seconds)
+        samples += _of_side(migration, shadow, "shadow", common, slow_seconds)
         samples += _one_sided_failure(migration, served, shadow, account)
     compared = result.difference is not Difference.NOT_COMPARED
     if compared:
-        samples.append(Sample(names.difference, result.difference is Difference.MISMATCH, account=account))
+        differs = result.difference is Difference.MISMATCH
+        samples.append(common._replace(signal=names.difference, bad=differs))
     else:
         samples.append(Sample(names.comparison_missing, bad=False, engine=served.name))
     if failed:
@@ -83,11 +96,11 @@ def _note_route(migration: Migration, engine: str, account: str) -> None:
 
 
 def _of_side(
-    migration: Migration, side: Observation[str, Decision], role: str, account: str, slow_seconds: float
+    migration: Migration, side: Observation[str, Decision], role: str, common: Sample, slow_seconds: float
 ) -> list[Sample]:
     slow = side.duration_us > slow_seconds * 1e6
     return [
-        Sample(migration.signals.failure, side.failed, side.name, role, account),
+        common._replace(signal=migration.signals.failure, bad=side.failed, engine=side.name, role=role),
         Sample(migration.signals.slow, slow, side.name, role),
     ]
 

@@ -127,6 +127,21 @@ class SignalAccount(Base):
     __table_args__ = (Index("ix_signal_account_window", "window"),)
 
 
+class SignalCohort(Base):
+    """The counts of a signal within a cohort since the beginning; those of accounts for a day after their last."""
+
+    __tablename__ = "signal_cohort"
+
+    signal: Mapped[str] = mapped_column(Text, primary_key=True)
+    engine: Mapped[str] = mapped_column(Text, primary_key=True)
+    dimension: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    bad: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    accounts: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[int] = mapped_column(BigInteger)
+
+
 class Lease(Base):
     """A lease and its holder. `term` grows with each new holder and fences off the one before."""
 

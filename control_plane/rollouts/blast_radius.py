@@ -25,6 +25,20 @@ class BlastRadius:
 ImpactQuery = Callable[[Session, datetime], BlastRadius]
 """Measures what v2 served since an instant."""
 
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """What v2 took by mistake and is to be given back: to how many users, and how many credits."""
+
+    users: int = 0
+    credits: int = 0
+
+
+CompensationQuery = Callable[[Session, datetime], Compensation]
+"""Adds up what v2 has taken by mistake since an instant. It must be quick: a rollback waits for it."""
+
+COMPENSATION_QUERIES = AppState[dict[str, CompensationQuery]]("compensation_queries", dict)
+"""By flag."""
 IMPACT_QUERIES = AppState[dict[str, ImpactQuery]]("impact_queries", dict)
 """By flag."""
 
@@ -38,6 +52,17 @@ def current_impact(session: Session, flag: str, since: datetime) -> BlastRadius:
     """Measure what v2 served since `since`; all zero where no query is registered."""
     meter = IMPACT_QUERIES.get().get(flag)
     return meter(session, since) if meter else BlastRadius()
+
+
+def register_compensation_query(flag: str, query: CompensationQuery) -> None:
+    """Let `query` say what users of `flag` are to be given back; call it inside an application context."""
+    COMPENSATION_QUERIES.get()[flag] = query
+
+
+def compensation_due(session: Session, flag: str, since: datetime) -> Compensation:
+    """Add up what v2 has taken by mistake since `since`; nothing where no query is registered."""
+    query = COMPENSATION_QUERIES.get().get(flag)
+    return query(session, since) if query else Compensation()
 
 
 def has_limits(phase: Phase) -> bool:

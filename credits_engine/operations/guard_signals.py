@@ -1,12 +1,15 @@
 """The guard's signals of one receipt; record them after the commit."""
 
+from functools import lru_cache
 from zlib import crc32
 
 from flask import current_app, has_app_context
 
 from control_plane.experiments.credits import CREDITS
+from control_plane.platform.observability.cohort_counts import Cohort, Cohorts
 from control_plane.platform.observability.signals import Sample as Signal
 from control_plane.platform.observability.signals import bound_seconds
+from credits_engine.engines.amounts import Limits
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import EngineName, Outcome
 from credits_engine.engines.declared_differences import is_excused, plans_by
@@ -33,6 +36,7 @@ SLOWER = {slower: Signal("credit_slower_by_v2_only", slower) for slower in (Fals
 SLOWER_TIMES, NOTICED_US = 1.25, 1_000
 ASKED = {again: Signal(REPEATED, again) for again in (False, True)}
 FAILED_ALONE = {EngineName.V2: SIGNALS.failed_candidate_only, EngineName.LEGACY: SIGNALS.failed_control_only}
+NEAR_LIMIT, NEAR_SHARE = Cohort("near the limit"), 0.9
 COMPARED = (Variance.MATCH, Variance.POLICY, Variance.DEFECT)
 
 
@@ -43,16 +47,18 @@ def outcome_signals(receipt: Receipt) -> tuple[Signal, ...]:
     """
     if receipt.replayed or receipt.retry_of is not None:
         return ()
-    account = receipt.user_id
-    serving = Signal(SERVING, receipt.outcome is Outcome.ERROR, receipt.served.engine.value, account=account)
-    signals = [serving, _failure(receipt.served, "served", account), *_shadow_skipped(receipt), *_slow(receipt)]
+    account, cohorts = receipt.user_id, cohorts_of(receipt)
+    failed = receipt.outcome is Outcome.ERROR
+    serving = Signal(SERVING, failed, receipt.served.engine.value, account=account, cohorts=cohorts)
+    signals = [serving, _failure(receipt.served, "served", account, cohorts)]
+    signals += [*_shadow_skipped(receipt), *_slow(receipt)]
     if receipt.shadow.outcome is not None:
-        signals.append(_failure(receipt.shadow, "shadow", account))
+        signals.append(_failure(receipt.shadow, "shadow", account, cohorts))
         signals += _v2_only_failure(receipt)
     if receipt.comparison.variance in COMPARED:
         defect = receipt.comparison.variance is Variance.DEFECT or _is_undeclared(receipt)
-        signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account))
-        signals += [*_outcome_mismatch(receipt, defect=defect), SLOWER[_is_v2_slower(receipt)]]
+        signals.append(Signal(VARIANCE, defect, at_fault(receipt), account=account, cohorts=cohorts))
+        signals += [*_outcome_mismatch(receipt, cohorts, defect=defect), SLOWER[_is_v2_slower(receipt)]]
     if receipt.comparison.variance in (Variance.MATCH, Variance.DEFECT):
         signals += _drift(receipt)
     return tuple(signals)
@@ -64,6 +70,27 @@ def at_fault(receipt: Receipt) -> str:
     A difference that neither engine's figures explain counts against v2, which is the one that is new.
     """
     return LEGACY if receipt.comparison.blames_only_legacy else ""
+
+
+def cohorts_of(receipt: Receipt) -> Cohorts:
+    """Return the plan, which legacy's limits tell, the kinds of credits, and whether it comes near one of the limits.
+
+    All of it is known before either engine decides.
+    """
+    legacy = receipt.shadow if receipt.served.engine is EngineName.V2 else receipt.served
+    found = list(_plan(legacy.limits))
+    is_near = False
+    for kind, amount in receipt.requested.items():
+        if amount:
+            found.append(Cohort("kind", kind))
+            limit = legacy.limits[kind]
+            is_near = is_near or (limit is not None and legacy.used[kind] + amount >= NEAR_SHARE * limit)
+    return (*found, NEAR_LIMIT) if is_near else tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _plan(limits: Limits) -> Cohorts:
+    return tuple(Cohort("plan", plan.name) for plan in plans_by(limits)[:1])
 
 
 def exempt_signals(receipt: Receipt) -> tuple[Signal, ...]:
@@ -115,7 +142,7 @@ def _bound(signal: str, default: float) -> float:
     return bound_seconds(current_app, signal, default) if has_app_context() else default
 
 
-def _outcome_mismatch(receipt: Receipt, *, defect: bool) -> list[Signal]:
+def _outcome_mismatch(receipt: Receipt, cohorts: Cohorts, *, defect: bool) -> list[Signal]:
     """Without a declared reason: v2 refuses what legacy allows, which harms users, or allows what legacy refuses.
 
     For whatever reason: one answers 200, 402 or 403 and the other does not. On the same requests the share of none of
@@ -123,8 +150,9 @@ def _outcome_mismatch(receipt: Receipt, *, defect: bool) -> list[Signal]:
     """
     v2, legacy = (each.outcome for each in sorted((receipt.served, receipt.shadow), key=lambda side: side.engine != V2))
     flipped, name = defect and v2 is not legacy, at_fault(receipt)
+    refused = flipped and legacy is Outcome.ALLOWED
     return [
-        Signal(REFUSED_ALONE, flipped and legacy is Outcome.ALLOWED, name, _role(receipt), receipt.user_id),
+        Signal(REFUSED_ALONE, refused, name, account=receipt.user_id, cohorts=cohorts),
         Signal(ALLOWED_ALONE, flipped and v2 is Outcome.ALLOWED, name, account=receipt.user_id),
         Signal(ANSWER_DIFFERS, v2 is not legacy, name, account=receipt.user_id),
     ]
@@ -139,14 +167,8 @@ def _is_undeclared(receipt: Receipt) -> bool:
     return not is_excused(receipt.comparison, receipt.requested, v2=v2, legacy=legacy)
 
 
-def _role(receipt: Receipt) -> str:
-    """Return the plan, under which refusals are counted; legacy's limits tell it."""
-    legacy = next(side for side in (receipt.served, receipt.shadow) if side.engine is EngineName.LEGACY)
-    return next((plan.name for plan in plans_by(legacy.limits)), "served")
-
-
-def _failure(side: EngineResult, role: str, account: str) -> Signal:
-    return Signal(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account)
+def _failure(side: EngineResult, role: str, account: str, cohorts: Cohorts) -> Signal:
+    return Signal(FAILURE, side.outcome is Outcome.ERROR, side.engine.value, role, account, cohorts=cohorts)
 
 
 def _v2_only_failure(receipt: Receipt) -> list[Signal]:

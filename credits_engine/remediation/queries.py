@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
+from control_plane.rollouts.blast_radius import Compensation
 from credits_engine.amount_types import amount_of, amounts_of, per_kinds, summed, total_of
 from credits_engine.engines.amounts import KINDS, NOTHING, Amounts, Kind
 from credits_engine.engines.comparison import Variance
@@ -73,6 +74,14 @@ COSTS = per_kinds(
         .group_by(JOURNAL.c.user_id)
     )
 )
+# By the partial index of what differs: a healthy journal of any size costs nothing.
+OVERCHARGES = per_kinds(
+    lambda: (
+        select(JOURNAL.c.user_id, amounts_of(*map(_over, KINDS)).label("over"))
+        .where(BY_V2, JOURNAL.c.occurred_at >= SPAN["since"], JOURNAL.c.variance == Variance.DEFECT.value, DIFFERS)
+        .group_by(JOURNAL.c.user_id)
+    )
+)
 CHARGED = (JOURNAL.c.type == EntryType.CONSUME.value) & (total_of(JOURNAL.c.charged) > 0)
 FIRSTS = (
     select(JOURNAL.c.user_id, JOURNAL.c.operation_key, func.min(JOURNAL.c.id).label("first_id"))
@@ -100,6 +109,13 @@ def first_difference(session: Session, *, since: datetime, until: datetime) -> d
     """When v2 first served something that differs without a declared reason; None if it never did."""
     found: datetime | None = execute_core(session, FIRST_DIFFERENCE, {"since": since, "until": until}).scalar()
     return found
+
+
+def compensation_due(session: Session, since: datetime) -> Compensation:
+    """Add up what v2 has charged too much by mistake since `since`, as the report will."""
+    rows = execute_core(session, OVERCHARGES(), {"since": since})
+    due = [amounts.total for row in rows if (amounts := compensation(row.over, NOTHING)) != NOTHING]
+    return Compensation(users=len(due), credits=sum(due))
 
 
 def total(session: Session, *, since: datetime, until: datetime) -> Total:

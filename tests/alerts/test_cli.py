@@ -107,3 +107,15 @@ def test_an_unknown_alert_is_answered_with_the_known_ones() -> None:
     done = run("explain", "nothing")
     assert done.exit_code == 1
     assert "known are credit_consumption_failure" in done.output
+
+
+def test_check_prints_what_cohorts_share_beside_what_all_have() -> None:
+    lines = run_check().splitlines()
+    failure = next(line for line in lines if line.strip().startswith("credit_consumption_failure"))
+    assert "; all its cohorts together 0.02% and 0.15% more" in failure
+    errors = next(line for line in lines if line.strip().startswith("api_error_rate"))
+    assert "cohorts" not in errors
+
+
+def run_check() -> str:
+    return CliRunner().invoke(alerts_group, ["check", ALERTS], catch_exceptions=False).output

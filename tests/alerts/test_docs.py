@@ -2,10 +2,15 @@
 
 import re
 
+from alerts.analysis.cohorts import ACCOUNTS_MIN
 from alerts.analysis.metrics import METRICS
-from alerts.analysis.rules import error_budgets
+from alerts.analysis.rules import COHORTS_SHARE, Action, error_budgets
 from alerts.analysis.verdicts import Status
 from alerts.definitions import explanation, parser
+from control_plane.core.phases import FLAG
+from control_plane.platform.observability.account_memory import BUSIEST
+from control_plane.platform.observability.cohort_counts import NAMES_MAX
+from credits_engine.operations.guard_signals import NEAR_SHARE
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
@@ -49,3 +54,29 @@ def test_what_can_not_tell_the_engines_apart_is_listed_as_such() -> None:
     apart = text.partition("\nOf `credit_variance`")[2].partition(", what legacy alone")[0]
     named = {"credit_variance", *re.findall("`([a-z0-9_]+)`", apart)}
     assert named == {name for name, each in METRICS.items() if each.legacy_apart}
+
+
+def test_the_figures_of_cohorts_are_those_of_the_code() -> None:
+    section = " ".join(PAGE[PAGE.index("## Whom it concerns") :].split("\n## ")[0].split())
+    assert (BUSIEST, ACCOUNTS_MIN, COHORTS_SHARE, NEAR_SHARE, NAMES_MAX) == (20, 3, 0.1, 0.9, 50)
+    for words in (
+        "the twenty accounts",
+        "fewer than three accounts",
+        "share a tenth of its chance",
+        "nine tenths of it",
+    ):
+        assert words in section
+    with_cohorts = {rule.name for rule in RULES if error_budgets(RULES)[rule.name].cohorts}
+    assert with_cohorts == {
+        "credit_consumption_failure",
+        "credit_serving_failure",
+        "credit_variance",
+        "credit_refused_by_v2_only",
+    }
+
+
+def test_the_alert_on_tickets_that_the_page_gives_can_be_used() -> None:
+    page = (ROOT / "docs" / "guard-signals.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith("`credit_support_ticket: "))
+    (rule,) = parser.parse(f"alerts:\n  {line.strip('`')}\n")
+    assert (rule.metric.signal, rule.flag, rule.action) == ("credit_support_ticket", FLAG, Action.NOTIFY)

@@ -20,13 +20,20 @@ from typing import Any
 
 import requests
 
+from alerts import guard
+from alerts.analysis.rules import Rule
+from alerts.definitions import rules_file
+from alerts.definitions.parser import parse
 from alerts.drill import runner
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG
+from control_plane.core.phases import FLAG, default_plan
+from control_plane.experiments.registry import migrations
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
+from control_plane.platform.observability.cohort_counts import Cohort
+from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import leases
 from control_plane.platform.settings import Settings
 from credits_engine.engines.amounts import Amounts
@@ -43,6 +50,7 @@ from tests.serving import ROOT, Served, serving
 DRILLS = 100
 PER_SECOND = 100
 HEALTHY_SECONDS = 0.5
+FLAGS, TICKS = 50, 60
 TIMEOUT_SECONDS = 30.0
 POSTS, ROUNDS = 20, 20
 ASKED = """
@@ -71,7 +79,7 @@ def main() -> int:
     parser.add_argument("--drills", type=int, default=DRILLS, help=f"drills per installation ({DRILLS})")
     drills = parser.parse_args().drills
     goals: list[Goal] = []
-    for measure in (counted, on_sqlite, on_postgresql, with_everything_else_down):
+    for measure in (counted, ticked, on_sqlite, on_postgresql, with_everything_else_down):
         for goal in measure(drills):
             goals.append(goal)
             sys.stdout.write(f"{'ok  ' if goal.met else 'MISS'} {goal.name:72} {goal.wanted:>10} {goal.seen:>12}\n")
@@ -101,6 +109,52 @@ def counted(_drills: int) -> Iterator[Goal]:
         runs = timeit.repeat(count, number=2_000, repeat=20, timer=time.process_time)
     millis = min(runs) / 2_000 * 1000
     yield Goal("added to a consumption by counting it", "<= 0.2 ms", f"{millis:.3f} ms", millis <= 0.2)
+
+
+def ticked(_drills: int) -> Iterator[Goal]:
+    """Run one tick with fifty flags, of which each has alerts and the credits' traffic of many accounts."""
+    with _installed() as (office, _place, _url), office.app.app_context():
+        now = datetime.now(UTC)
+        with transaction() as session:
+            for number in range(FLAGS - 1):
+                rollouts.plan(session, f"FLAG_{number}", default_plan(now), ChangeContext(now, "bench", "To measure."))
+        rules = rules_file.current()
+        rules.rules = (*rules.refresh(), *parse(_alerts_of_flags(), migrations()))
+        millis = [_tick_millis(office, rules.rules, now + timedelta(seconds=second)) for second in range(TICKS)]
+    middle = statistics.median(millis)
+    yield Goal(f"a tick with {FLAGS} flags, median of {TICKS}, processor", "<= 20 ms", f"{middle:.1f} ms", middle <= 20)
+
+
+def _alerts_of_flags() -> str:
+    """Return two alerts for each flag but the credits'."""
+    lines = [
+        f"  {metric}_{number}: {{threshold: {threshold}, window: 5m, severity: warning, metric: {metric}, "
+        f"flag: FLAG_{number}}}"
+        for number in range(FLAGS - 1)
+        for metric, threshold in (("api_error_rate", "1%"), ("database_query_slow", "500ms"))
+    ]
+    return "\n".join(["alerts:", *lines])
+
+
+def _tick_millis(office: Office, rules: Sequence[Rule], now: datetime) -> float:
+    """Count a second of traffic, and measure the tick that judges it."""
+    for number in range(PER_SECOND):
+        plan, near = Cohort("plan", "pro" if number % 3 else "starter"), (Cohort("near the limit"),) * (number % 9 == 0)
+        of_operation = (plan, Cohort("kind", "analysis"), *near)
+        account = f"u{(number * 7919 + now.second) % 1000}"
+        signals.record(
+            *(
+                Sample(signal, bad=False, engine=engine, account=account, cohorts=of_operation)
+                for signal in ("credit_consumption_failure", "credit_serving_failure", "credit_variance")
+                for engine in ("v2", "legacy")
+            ),
+            *(Sample(signal, bad=False) for signal in ("api_error_rate", "database_query_slow")),
+        )
+    began = time.process_time()
+    with transaction() as session:
+        signals.write(session, now)
+        guard.tick(session, rules, now=now, term=1, lease_seconds=30)
+    return (time.process_time() - began) * 1000
 
 
 def on_sqlite(drills: int) -> Iterator[Goal]:

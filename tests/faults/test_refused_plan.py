@@ -54,7 +54,7 @@ def test_a_plan_that_v2_refuses_everything_is_stopped_within_ten(
     assert ask_until_stopped(product, 50) <= 10
     product.watch()
     assert product.rollout.state in {state, RolloutState.HELD}
-    assert "Plan starter: " in product.verdict(REFUSED).reason
+    assert " operations of plan starter were refused by v2 and granted by legacy. " in product.verdict(REFUSED).reason
 
 
 @pytest.mark.database("sqlite")

@@ -7,7 +7,9 @@ from flask import Flask
 
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.verdicts import Status
-from control_plane.core.phases import Position, RolloutState
+from control_plane.core.phases import FLAG, Position, RolloutState
+from control_plane.platform.db.database import read_only
+from control_plane.rollouts import blast_radius
 from credits_engine.engines import legacy, v2
 from tests.faults.product import Product, always, failing, one_in, overcharging, share_of_users
 
@@ -104,6 +106,18 @@ def test_v2_charging_wrongly_is_rolled_back(begin: Begin) -> None:
     product.operate(100)
     assert product.rollout.state is RolloutState.ROLLED_BACK
     assert product.rollout.state_reason.startswith(VARIANCE)
+
+
+def test_what_v2_took_too_much_is_said_with_the_rollback(begin: Begin) -> None:
+    product = begin(EVERYBODY)
+    product.engines(v2=overcharging(v2.decide, one_in(2)))
+    product.operate(100)
+    assert product.rollout.state is RolloutState.ROLLED_BACK
+    with read_only() as session:
+        due = blast_radius.compensation_due(session, FLAG, product.now)
+    assert due.users == due.credits > 1, "one credit of each"
+    said = f"differently by v2. {due.users} users are owed {due.credits} credits so far. "
+    assert said in product.rollout.state_reason
 
 
 @pytest.mark.parametrize("position", [TENTH, EVERYBODY])

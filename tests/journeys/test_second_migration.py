@@ -118,3 +118,31 @@ def test_the_gates_count_what_its_own_candidate_served(now: datetime) -> None:
         found = {each.name: each for each in rollouts.gates(session, rollouts.find(session, PRICES.flag), later)}
     assert found["served"].status is GateStatus.OPEN
     assert found["served"].reason.startswith("tiered served ")
+
+
+def test_a_cohort_of_its_own_is_named_when_the_candidate_fails_it(now: datetime) -> None:
+    """Six users of Norway among six hundred others, in steps of a minute."""
+
+    def broken_abroad(request: tuple[int, str]) -> int:
+        if request[1] == "NO":
+            raise ZeroDivisionError("no tier")
+        return price(request[0])
+
+    experiment = Experiment(PRICES, lambda request: price(request[0]), broken_abroad)
+    for number in range(600):
+        country = "NO" if number % 100 == 99 else "DE"
+        try:
+            run_and_count(
+                experiment,
+                (5, country),
+                candidate_serves=number % 2 == 0,
+                account=f"user-{number}",
+                cohorts={"country": country},
+            )
+        except ZeroDivisionError:
+            pytest.fail("legacy serves those")
+    run_guard(now + timedelta(seconds=1), 1)
+    with read_only() as session:
+        verdicts = {each.alert: each for each in store.latest_verdicts(session, PRICES.flag, attempt=1)}
+    assert verdicts["price_failure"].cohort == "All 6 operations of country NO failed in tiered."
+    assert states()[0] in {RolloutState.HELD, RolloutState.ROLLED_BACK}

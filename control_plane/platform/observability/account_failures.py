@@ -82,18 +82,34 @@ def countable(counted: Mapping[str, int], failures: Mapping[str, int]) -> dict[s
     return dict(taken)
 
 
+class Admitted(NamedTuple):
+    """Of the failures of a series: how many count, how many are excess, and how many accounts failed in the hour."""
+
+    series: Series
+    counting: int
+    excess: int
+    accounts: int
+
+
 def admit(session: Session, failures: Mapping[Failure, int], now: datetime) -> tuple[Counter[Series], Counter[Series]]:
     """Return how many of `failures` count, and how many are excess, whichever process saw them; remember those."""
+    counting, excess = Counter[Series](), Counter[Series]()
+    for each in admit_each(session, failures, now):
+        counting[each.series], excess[each.series] = each.counting, each.excess
+    return +counting, +excess
+
+
+def admit_each(
+    session: Session, failures: Mapping[Failure, int], now: datetime, *, accounts_max: int = ACCOUNTS_MAX
+) -> list[Admitted]:
+    """Return the same, series by series; from `accounts_max` failing accounts on everything counts."""
     # Two processes that write at once may both count an account's first failure; by one or two an hour no test changes.
     window = int(now.timestamp()) // WINDOW_SECONDS
     by_series: dict[Series, list[tuple[Failure, int]]] = defaultdict(list)
     for failure, number in failures.items():
         by_series[failure[:3]].append((failure, number))
-    counting, excess = Counter[Series](), Counter[Series]()
-    for series in sorted(by_series):  # in one order, so that two processes don't wait for each other in a circle
-        found, counts = _admit(session, series, by_series[series], window)
-        counting[series], excess[series] = counts, found - counts
-    return +counting, +excess
+    # In one order, so that two processes don't wait for each other in a circle.
+    return [_admit(session, series, by_series[series], window, accounts_max) for series in sorted(by_series)]
 
 
 def hashed(*names: str) -> str:
@@ -114,21 +130,23 @@ def forget(session: Session, now: datetime) -> None:
     database.execute_core(session, TABLE.delete().where(TABLE.c.window < oldest, TABLE.c.account != "*"))
 
 
-def _admit(session: Session, series: Series, failures: list[tuple[Failure, int]], window: int) -> tuple[int, int]:
-    """Return how many failures of a series there are, without retries, and how many of them count."""
+def _admit(
+    session: Session, series: Series, failures: list[tuple[Failure, int]], window: int, accounts_max: int
+) -> Admitted:
+    """Admit the failures of a series, without retries."""
     signal, engine, role = series
     row = {"signal": signal, "engine": engine if role == SERVED else f"{engine} {role}", "window": window}
     counted = dict(COUNTED.fetch_all(session, row))
-    if len(counted) >= ACCOUNTS_MAX:
-        number = sum(number for _, number in failures)
-        return number, number
+    if len(counted) >= accounts_max:
+        return Admitted(series, sum(number for _, number in failures), 0, len(counted))
     fresh = Counter[str]()
     for failure, number in sorted(failures, key=lambda each: (each[0].account, each[0].operation or "")):
         fresh[hashed(failure.account)] += number if failure.operation is None else _is_first(session, row, failure)
     fresh = +fresh
     found = countable(counted, fresh)
     ADD.execute_many(session, [{**row, "account": account, "bad": bad} for account, bad in sorted(found.items())])
-    return fresh.total(), sum(found.values())
+    counting = sum(found.values())
+    return Admitted(series, counting, fresh.total() - counting, len({*counted, *fresh}))
 
 
 def _is_first(session: Session, row: Mapping[str, object], failure: Failure) -> bool:

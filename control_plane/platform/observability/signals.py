@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
@@ -20,8 +20,9 @@ from control_plane.platform.db.database import per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import SignalMinute, SignalSlice, SignalTotal
-from control_plane.platform.observability import account_failures
+from control_plane.platform.observability import account_failures, cohort_counts
 from control_plane.platform.observability.account_failures import Failure
+from control_plane.platform.observability.cohort_counts import CohortBuffer, Cohorts, CohortSample
 
 BOUNDS = AppState[Mapping[str, float]]("signal_bounds", dict)
 BUDGETS = AppState[Mapping[str, int]]("signal_budgets", dict)
@@ -60,6 +61,7 @@ SUMS = CompiledStatement(
     .where(MINUTE.c.minute >= bindparam("first"), MINUTE.c.minute < bindparam("end"))
     .group_by(*MINUTE.c["signal", "engine", "role"])
 )
+FIRST_MINUTE = select(func.min(MINUTE.c.minute)).where(MINUTE.c.signal == bindparam("of_signal"))
 SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
     SLICE.c.slice.in_(bindparam("wanted", expanding=True))
 )
@@ -75,7 +77,10 @@ class SeriesKey(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One outcome. Bad ones with an `account` count as `account_failures` says; one with an `operation` counts once."""
+    """One outcome. Bad ones with an `account` count as `account_failures` says; one with an `operation` counts once.
+
+    With `cohorts` it counts in each of them as well.
+    """
 
     signal: str
     bad: bool
@@ -83,6 +88,7 @@ class Sample(NamedTuple):
     role: str = "served"
     account: str | None = None
     operation: str | None = None
+    cohorts: Cohorts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +107,15 @@ class SignalBuffer:
         self._good: Counter[SeriesKey] = Counter()
         self._bad: Counter[SeriesKey] = Counter()
         self._failures: Counter[Failure] = Counter()
+        self.cohorts = CohortBuffer()
 
     def add(self, *observations: Sample) -> None:
-        """Count outcomes."""
+        """Count outcomes, those with cohorts of one operation."""
+        in_cohorts = []
         with self._lock:
-            for signal, bad, engine, role, account, operation in observations:
+            for signal, bad, engine, role, account, operation, cohorts in observations:
+                if cohorts:
+                    in_cohorts.append(CohortSample(signal, bad, engine, account, operation, cohorts))
                 series = SeriesKey(signal, engine, role)
                 if not bad:
                     self._good[series] += 1
@@ -113,6 +123,8 @@ class SignalBuffer:
                     self._bad[series] += 1
                 else:
                     self._failures[Failure(signal, engine, role, account, operation)] += 1
+        if in_cohorts:
+            self.cohorts.add(in_cohorts)
 
     def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], Counter[Failure]]:
         """Everything counted so far; the buffer is empty afterwards."""
@@ -191,6 +203,8 @@ def write(session: Session, now: datetime) -> None:
         bad = bad + Counter({SeriesKey(*series): number for series, number in counting.items()})
         bad += Counter({SeriesKey(signal + EXCESS, *rest): number for (signal, *rest), number in excess.items()})
     _write(session, good, bad, now)
+    if buffer.cohorts.is_due(now):
+        cohort_counts.write(session, buffer.cohorts, now)
 
 
 def add(session: Session, series: SeriesKey, count: Count, now: datetime) -> None:
@@ -229,6 +243,12 @@ def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
     """Counts per series over the minutes of the epoch from `first` on, before `end`."""
     rows = SUMS.fetch_all(session, {"first": first, "end": end})
     return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
+
+
+def first_minute(session: Session, signal: str) -> datetime | None:
+    """Return the minute in which `signal` was counted first; None where it never was."""
+    minute = database.execute_core(session, FIRST_MINUTE, {"of_signal": signal}).scalar()
+    return None if minute is None else datetime.fromtimestamp(60 * minute, UTC)
 
 
 def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:

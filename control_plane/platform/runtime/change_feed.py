@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
+from control_plane.platform.db.file_changes import FileChanges
 from control_plane.platform.extensions import AppState
 from control_plane.platform.models import Change
 
@@ -139,17 +140,21 @@ class ChangeFeed:
 
     def _follow(self) -> None:
         with self._app.app_context():
-            poll_seconds = POLL_SECONDS[db.engine.dialect.name]
+            dialect, files = db.engine.dialect.name, FileChanges(None)
+            if dialect == "sqlite":
+                files = FileChanges(db.engine.url.database)
             while not self._stopped:
+                is_nudged = self._nudge.is_set()
                 # Cleared before reading: a commit that comes while we read sets it again, and the wait below returns at
                 # once.
                 self._nudge.clear()
                 try:
-                    self.refresh()
+                    if files.may_be_new() or is_nudged:
+                        self.refresh()
                 except SQLAlchemyError as error:
                     # The last good state stays in force; following goes on when the database is back.
                     log.warning("change_feed.unreachable", error=type(error).__name__)
-                self._nudge.wait(poll_seconds)
+                self._nudge.wait(POLL_SECONDS[dialect])
 
     def _listen(self) -> None:
         with self._app.app_context():

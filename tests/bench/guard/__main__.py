@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.bench.guard import accounts, alarms, clusters, cost, delays, small_services, strain, tables
+from tests.bench.guard import accounts, alarms, clusters, cohorts, cost, delays, small_services, strain, tables
 from tests.bench.guard.report import Goal, Section
 from tests.bench.guard.sampling import Sampler
 
@@ -23,6 +23,7 @@ SECTIONS: tuple[Callable[[Sampler], Section], ...] = (
     strain.attribution,
     clusters.section,
     accounts.section,
+    cohorts.section,
     small_services.section,
     delays.safety,
 )

@@ -1,0 +1,223 @@
+"""The same evidence within each cohort: a plan, a kind, those near a limit, accounts that failed before. Pure.
+
+What fails for a few is diluted among all. So each cohort is tested like the whole, against the same threshold, with a
+part of the alert's budget. How many cohorts there will be is not known beforehand, so the n-th dimension to appear gets
+1 / (n (n + 1)) of that part, and within it the n-th cohort again as much: both add up to 1, however many come.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import log
+from typing import Any, NamedTuple
+
+from alerts.analysis.attribution import V2_WORSE_LOG_E, Arms, Attribution
+from alerts.analysis.evidence import Counts, Evidence, from_json, to_json
+from alerts.analysis.metrics import Compare
+from alerts.analysis.rules import Action, ErrorBudget, Rule, rule_test
+from alerts.analysis.sequential_test import step
+
+ACCOUNTS_MIN = 3
+"""Fewer failing accounts than this speak for themselves alone."""
+QUIET_LOG_E = log(3)
+MOST, TIMES_OTHERS = 0.75, 4
+"""A cohort explains a breach where it has so many of the bad outcomes and fails so many times as often as the rest."""
+COHORTS_MAX = 200
+"""So many are weighed in an attempt: accounts come and go."""
+FAILS_TIMES = 4
+"""Legacy fails as well where v2's rate in the cohort is at most so many times legacy's."""
+
+
+class Cohort(NamedTuple):
+    """A part of the traffic: `plan` and `starter`; without a name the dimension itself says it, as `near the limit`."""
+
+    dimension: str
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return it as it follows `operations` in a sentence."""
+        return f"of {self.dimension} {self.name}" if self.name else self.dimension
+
+
+@dataclass(frozen=True, slots=True)
+class CohortCounts:
+    """What was counted of a cohort since the beginning, for one alert."""
+
+    candidate: Counts = field(default_factory=Counts)
+    control: Counts = field(default_factory=Counts)
+    accounts: int = 0
+    """How many accounts failed in the hour of the last failure."""
+    at_most: Action = Action.ROLLBACK
+    """What it may lead to: an account only to a notice, accounts that failed before to a hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortMemory:
+    """What is kept of a cohort between ticks. `seen` is what was turned into evidence or came before the attempt."""
+
+    weight: float
+    seen: CohortCounts
+    evidence: Evidence = field(default_factory=Evidence)
+    control: Counts = field(default_factory=Counts)
+    """What the control did since the attempt began."""
+
+
+Memories = Mapping[Cohort, CohortMemory]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortFinding:
+    """The cohort for which there is most evidence, and what that amounts to."""
+
+    cohort: Cohort
+    evidence: Evidence
+    budget: ErrorBudget
+    attribution: Attribution
+    accounts: int
+    at_most: Action
+    explains: bool
+    """It has most of the alert's bad outcomes, and fails far more often than the rest."""
+    lingers: bool
+    """Its evidence would keep a hold: it is as far below its bar as that of the whole may be."""
+
+    @property
+    def breached(self) -> bool:
+        """Return whether the evidence is enough for a rollback."""
+        return self.budget.is_reached_by(self.evidence)
+
+    @property
+    def suspect(self) -> bool:
+        """Return whether the evidence is enough for a hold."""
+        return self.evidence.log_e >= self.budget.hold_log_e
+
+    @property
+    def only_notifies(self) -> bool:
+        """Return whether it speaks of single accounts, which move nothing but a notice."""
+        return self.at_most is Action.NOTIFY or self.accounts < ACCOUNTS_MIN
+
+
+def update(
+    rule: Rule,
+    before: Memories,
+    counts: Mapping[Cohort, CohortCounts],
+    *,
+    at: datetime,
+    burst_size: float,
+    begins: bool,
+) -> Memories:
+    """Return what is known of each cohort after `counts`; the same where nothing changed.
+
+    As an attempt `begins`, what was counted so far is no evidence in it.
+    """
+    after = dict(before)
+    for cohort in sorted(counts.keys() - before.keys())[: max(0, COHORTS_MAX - len(before))]:
+        seen = counts[cohort] if begins else CohortCounts(at_most=counts[cohort].at_most)
+        after[cohort] = CohortMemory(_weight(cohort, after), seen)
+    for cohort in counts.keys() & after.keys():
+        after[cohort] = _next(rule, after[cohort], counts[cohort], at=at, burst_size=burst_size)
+    unchanged = len(after) == len(before) and all(after[each] is before[each] for each in before)
+    return before if unchanged else after
+
+
+def most_certain(rule: Rule, memories: Memories, budget: ErrorBudget, whole: Counts) -> CohortFinding | None:
+    """Return the cohort whose evidence has the gravest consequence; None where there is hardly any.
+
+    `whole` are the alert's counts since the attempt began.
+    """
+    if not budget.cohorts:
+        return None
+    found = [
+        _finding(rule, cohort, memory, budget, whole)
+        for cohort, memory in memories.items()
+        if memory.evidence.log_e >= QUIET_LOG_E
+    ]
+    return max(found, key=_order, default=None)
+
+
+def cohort_to_json(memory: CohortMemory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return counts and evidence as plain JSON values."""
+    seen = memory.seen
+    counts = {
+        "weight": memory.weight,
+        "seen": [seen.candidate.bad, seen.candidate.total, seen.control.bad, seen.control.total, seen.accounts],
+        "at_most": seen.at_most.value,
+        "control": [memory.control.bad, memory.control.total],
+    }
+    return counts, to_json(memory.evidence)
+
+
+def cohort_from_json(counts: Mapping[str, Any], evidence: Mapping[str, Any]) -> CohortMemory:
+    """Return the memory that `cohort_to_json` wrote."""
+    bad, total, control_bad, control_total, accounts = counts["seen"]
+    at_most = Action(counts["at_most"])
+    seen = CohortCounts(Counts(bad, total), Counts(control_bad, control_total), accounts, at_most)
+    return CohortMemory(counts["weight"], seen, from_json(evidence), Counts(*counts["control"]))
+
+
+def _weight(cohort: Cohort, known: Memories) -> float:
+    dimensions = list(dict.fromkeys(each.dimension for each in known))
+    if cohort.dimension not in dimensions:
+        dimensions.append(cohort.dimension)
+    of_dimension = dimensions.index(cohort.dimension) + 1
+    nth = sum(each.dimension == cohort.dimension for each in known) + 1
+    return 1 / (of_dimension * (of_dimension + 1) * nth * (nth + 1))
+
+
+def _next(rule: Rule, before: CohortMemory, counts: CohortCounts, *, at: datetime, burst_size: float) -> CohortMemory:
+    """Weigh what is new, once a window and whenever something is bad: good outcomes alone can wait, and cost a row."""
+    increment = _increment(before.seen.candidate, counts.candidate)
+    window = int(at.timestamp() // rule.window_seconds)
+    waits = not increment.bad and window == before.evidence.window and before.evidence.log_e < QUIET_LOG_E
+    if waits or counts == before.seen:
+        return before
+    bet = rule_test(rule, burst_size=burst_size)
+    return CohortMemory(
+        before.weight,
+        counts,
+        step(bet, before.evidence, increment, at=at),
+        before.control + _increment(before.seen.control, counts.control),
+    )
+
+
+def _increment(before: Counts, after: Counts) -> Counts:
+    bad, total = after.bad - before.bad, after.total - before.total
+    return Counts(bad, total) if 0 <= bad <= total else Counts()
+
+
+def _finding(rule: Rule, cohort: Cohort, memory: CohortMemory, budget: ErrorBudget, whole: Counts) -> CohortFinding:
+    counts, own = memory.evidence.counts, budget.of_cohort(memory.weight)
+    return CohortFinding(
+        cohort,
+        memory.evidence,
+        own,
+        _attribution(rule, Arms(counts, memory.control)),
+        memory.seen.accounts,
+        memory.seen.at_most,
+        explains=_explains(counts, whole),
+        lingers=memory.evidence.log_e >= own.hold_log_e - max(0.0, budget.hold_log_e - QUIET_LOG_E),
+    )
+
+
+def _explains(counts: Counts, whole: Counts) -> bool:
+    rest = Counts(max(0, whole.bad - counts.bad), max(0, whole.total - counts.total))
+    return counts.bad >= MOST * whole.bad and counts.rate >= TIMES_OTHERS * rest.rate
+
+
+def _attribution(rule: Rule, arms: Arms) -> Attribution:
+    """Name the engine at fault: what compares both answers blames v2, the rest is held against legacy's own counts."""
+    if rule.compare is not Compare.ABSOLUTE:
+        return Attribution.V2_ONLY
+    if arms.legacy_worse:
+        return Attribution.LEGACY
+    if FAILS_TIMES * arms.legacy.rate >= arms.v2.rate:
+        return Attribution.SHARED
+    return Attribution.V2_ONLY if arms.log_v2_worse >= V2_WORSE_LOG_E else Attribution.UNKNOWN
+
+
+def _order(finding: CohortFinding) -> tuple[bool, bool, bool, float, Cohort]:
+    """Rank what may act first, and of those the one that has most bad outcomes and hardly a good one."""
+    counts = finding.evidence.counts
+    acts = not finding.only_notifies
+    certain = counts.bad * counts.rate
+    return acts and finding.breached, acts and finding.suspect, finding.suspect, certain, finding.cohort

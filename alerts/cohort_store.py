@@ -1,0 +1,69 @@
+"""SQL of what the guard keeps of each alert within each cohort."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Executable, Table, bindparam, select
+from sqlalchemy.orm import Session
+
+from alerts.analysis.cohorts import Cohort, CohortMemory, cohort_from_json, cohort_to_json
+from alerts.analysis.rules import Rule
+from alerts.models import CohortState
+from control_plane.platform.db.database import execute_core, per_dialect
+from control_plane.platform.db.fastpath import CompiledStatement
+
+TABLE = cast(Table, CohortState.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortUpdate:
+    """What is known of a cohort after a tick, to be stored."""
+
+    rule: Rule
+    attempt: int
+    cohort: Cohort
+    memory: CohortMemory
+
+
+def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, str], dict[Cohort, CohortMemory]]:
+    """Return what is known in this attempt, by alert and fingerprint, the first cohort first."""
+    found: dict[tuple[str, str], dict[Cohort, CohortMemory]] = {}
+    for row in execute_core(session, OF_ATTEMPT, {"of_flag": flag, "of_attempt": attempt}):
+        known = found.setdefault((row.alert, row.fingerprint), {})
+        known[Cohort(row.dimension, row.name)] = cohort_from_json(row.counts, row.evidence)
+    return {
+        key: dict(sorted(known.items(), key=lambda item: item[1].weight, reverse=True)) for key, known in found.items()
+    }
+
+
+def remember(session: Session, flag: str, changed: Iterable[CohortUpdate], *, now: datetime) -> None:
+    """Store what changed."""
+    REMEMBER.execute_many(session, [_row(flag, each, now) for each in changed])
+
+
+def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, Any]:
+    counts, evidence = cohort_to_json(update.memory)
+    return {
+        "flag": flag,
+        "alert": update.rule.name,
+        "dimension": update.cohort.dimension,
+        "name": update.cohort.name,
+        "attempt": update.attempt,
+        "fingerprint": update.rule.fingerprint,
+        "counts": counts,
+        "evidence": evidence,
+        "changed_at": now,
+    }
+
+
+def _remembering(insert: Any) -> Executable:
+    statement = insert(TABLE)
+    changed = {column.name: statement.excluded[column.name] for column in TABLE.columns if not column.primary_key}
+    remembering: Executable = statement.on_conflict_do_update(index_elements=list(TABLE.primary_key), set_=changed)
+    return remembering
+
+
+REMEMBER = CompiledStatement(per_dialect(_remembering))
+OF_ATTEMPT = select(TABLE).where(TABLE.c.flag == bindparam("of_flag"), TABLE.c.attempt == bindparam("of_attempt"))

@@ -1,0 +1,248 @@
+"""Counts of the cohorts that outcomes belong to: a plan, a kind, those near a limit, a busy account.
+
+Pure but for `write` and `read`. A sample names its cohorts; two more are found here, for every migration: accounts that
+had failed before within the hour, and the accounts with the most traffic. Both are decided before the outcome is
+known, so a healthy release fails no more often in them than elsewhere. Memory is bounded, and names of accounts are
+stored as hashes alone.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import Executable, Table, case, select
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db import database
+from control_plane.platform.db.database import per_dialect
+from control_plane.platform.db.fastpath import CompiledStatement
+from control_plane.platform.models import SignalCohort
+from control_plane.platform.observability import account_failures
+from control_plane.platform.observability.account_failures import Failure, hashed
+from control_plane.platform.observability.account_memory import BusiestAccounts, FailedAccounts
+
+FLUSH_SECONDS = 10
+"""Good outcomes alone wait so long: evidence of a fault comes with bad ones, which are written at once."""
+NAMES_MAX = 50
+"""Of one dimension; what comes after them is counted in no cohort of it."""
+NAME_CHARACTERS = 64
+ACCOUNTS_MAX = 30
+"""So many failing accounts of a cohort within an hour are no single one's fault."""
+FORGET_SECONDS = 86_400
+HASH_CHARACTERS = 8
+
+ACCOUNT = "account"
+FAILED_BEFORE = "of accounts that had failed before"
+
+TABLE = cast(Table, SignalCohort.__table__)
+
+
+class Cohort(NamedTuple):
+    """A part of the traffic: `plan` and `starter`; without a name the dimension itself says it, as `near the limit`."""
+
+    dimension: str
+    name: str = ""
+
+
+Cohorts = tuple[Cohort, ...]
+REPEATED: Cohorts = (Cohort(FAILED_BEFORE),)
+
+
+class CohortSample(NamedTuple):
+    """One outcome, as `signals.Sample` has it."""
+
+    signal: str
+    bad: bool
+    engine: str
+    account: str | None
+    operation: str | None
+    cohorts: Cohorts
+
+
+class CohortSeries(NamedTuple):
+    """The key of a count."""
+
+    signal: str
+    engine: str
+    cohort: Cohort
+
+
+@dataclass(frozen=True, slots=True)
+class CohortCount:
+    """Bad outcomes among all, and how many accounts failed in the hour of the last bad one."""
+
+    bad: int
+    total: int
+    accounts: int
+
+
+Taken = tuple[Counter[CohortSeries], Counter[tuple[Failure, Cohort]]]
+
+
+class CohortBuffer:
+    """This process's counts since the last flush."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._good: Counter[tuple[str, str, Cohorts]] = Counter()
+        self._failures: Counter[tuple[Failure, Cohort]] = Counter()
+        self._busiest, self._failed = BusiestAccounts(), FailedAccounts()
+        self._names: dict[str, set[str]] = {}
+        self._flushed, self._hour = 0, 0
+        self.full: set[tuple[str, ...]] = set()
+        """The series of this hour in which everything counts."""
+
+    def add(self, samples: Sequence[CohortSample]) -> None:
+        """Count the outcomes of one operation."""
+        with self._lock:
+            account = next((each.account for each in samples if each.account), None)
+            busy = account is not None and self._busiest.observe(account)
+            # All are looked up before any is remembered: both sides of an operation belong to the same cohorts.
+            before = {each.signal for each in samples if account and self._failed.holds(each.signal, account)}
+            of_account = (Cohort(ACCOUNT, account),) if busy and account else ()
+            for signal, bad, engine, _, operation, named in samples:
+                cohorts = named + of_account + (REPEATED if signal in before else ())
+                if not bad:
+                    self._good[signal, engine, cohorts] += 1
+                    continue
+                for cohort in self._known(cohorts):
+                    failure = Failure(signal, engine, " ".join(cohort), account or "", operation)
+                    self._failures[failure, cohort] += 1
+                if account:
+                    self._failed.add(signal, account)
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether anything is to be written at `now`."""
+        if self._failures:
+            return True
+        return bool(self._good) and int(now.timestamp()) // FLUSH_SECONDS != self._flushed
+
+    def take(self, now: datetime) -> Taken:
+        """Everything counted so far; the buffer is empty afterwards."""
+        with self._lock:
+            good: Counter[CohortSeries] = Counter()
+            for (signal, engine, cohorts), number in self._good.items():
+                for cohort in self._known(cohorts):
+                    good[CohortSeries(signal, engine, cohort)] += number
+            failures, self._failures, self._good = self._failures, Counter(), Counter()
+            self._flushed = int(now.timestamp()) // FLUSH_SECONDS
+            hour = int(now.timestamp()) // account_failures.WINDOW_SECONDS
+            if hour != self._hour:
+                self._hour = hour
+                self._busiest.halve()
+                self._failed.turn()
+                self.full.clear()
+            return good, failures
+
+    def put_back(self, taken: Taken) -> None:
+        """Return what could not be written, to be tried again."""
+        good, failures = taken
+        with self._lock:
+            for (signal, engine, cohort), number in good.items():
+                self._good[signal, engine, (cohort,)] += number
+            self._failures.update(failures)
+
+    def _known(self, cohorts: Cohorts) -> Iterable[Cohort]:
+        """Return the cohorts for which there is room."""
+        for dimension, name in cohorts:
+            short = name[:NAME_CHARACTERS]
+            names = self._names.setdefault(dimension, set())
+            if dimension == ACCOUNT or short in names or len(names) < NAMES_MAX:
+                if dimension != ACCOUNT:
+                    names.add(short)
+                yield Cohort(dimension, short)
+
+
+def write(session: Session, buffer: CohortBuffer, now: datetime) -> None:
+    """Write `buffer` in the caller's transaction; if that rolls back it is kept for the next flush."""
+    taken = buffer.take(now)
+    database.after_rollback(session, lambda: buffer.put_back(taken))
+    good, failures = taken
+    bad, accounts = _admit(session, buffer, failures, now)
+    at = int(now.timestamp())
+    rows = [
+        {
+            "signal": series.signal,
+            "engine": series.engine,
+            "dimension": series.cohort.dimension,
+            "name": _stored_name(series.cohort),
+            "bad": bad[series],
+            "total": good[series] + bad[series],
+            "accounts": accounts.get(series, 0),
+            "at": at,
+        }
+        for series in sorted(good.keys() | bad.keys())
+    ]
+    ADD.execute_many(session, rows)
+
+
+def read(session: Session) -> dict[CohortSeries, CohortCount]:
+    """All counts since the beginning."""
+    rows = ALL.fetch_all(session)
+    return {
+        CohortSeries(signal, engine, Cohort(dimension, name)): CohortCount(bad, total, accounts)
+        for signal, engine, dimension, name, bad, total, accounts in rows
+    }
+
+
+def forget(session: Session, now: datetime) -> None:
+    """Drop what has not been counted for a day: accounts come and go."""
+    database.execute_core(session, TABLE.delete().where(TABLE.c.at < int(now.timestamp()) - FORGET_SECONDS))
+
+
+def _admit(
+    session: Session, buffer: CohortBuffer, failures: Mapping[tuple[Failure, Cohort], int], now: datetime
+) -> tuple[Counter[CohortSeries], dict[CohortSeries, int]]:
+    """Return what counts: no account speaks for a cohort, but for the cohort that it is."""
+    bad: Counter[CohortSeries] = Counter()
+    accounts: dict[CohortSeries, int] = {}
+    limited: Counter[Failure] = Counter()
+    cohorts: dict[tuple[str, ...], Cohort] = {}
+    for (failure, cohort), number in failures.items():
+        if cohort.dimension == ACCOUNT or failure[:3] in buffer.full:
+            series = CohortSeries(failure.signal, failure.engine, cohort)
+            bad[series] += number
+            accounts[series] = 1 if cohort.dimension == ACCOUNT else ACCOUNTS_MAX
+        else:
+            limited[failure] += number
+            cohorts[failure[:3]] = cohort
+    for admitted in account_failures.admit_each(session, limited, now, accounts_max=ACCOUNTS_MAX):
+        signal, engine, _ = admitted.series
+        series = CohortSeries(signal, engine, cohorts[admitted.series])
+        bad[series] += admitted.counting
+        accounts[series] = admitted.accounts
+        if admitted.accounts >= ACCOUNTS_MAX:
+            buffer.full.add(admitted.series)
+    return +bad, accounts
+
+
+def _stored_name(cohort: Cohort) -> str:
+    return hashed(cohort.name)[:HASH_CHARACTERS] + "…" if cohort.dimension == ACCOUNT else cohort.name
+
+
+def cohorts_of(values: Mapping[str, str] | Collection[tuple[str, str]]) -> Cohorts:
+    """Return cohorts as a sample carries them: `{"plan": "starter", "near the limit": ""}`."""
+    pairs = values.items() if isinstance(values, Mapping) else values
+    return tuple(Cohort(dimension, name) for dimension, name in pairs)
+
+
+def _add(insert: Any) -> Executable:
+    statement = insert(TABLE)
+    excluded = statement.excluded
+    added: Executable = statement.on_conflict_do_update(
+        index_elements=list(TABLE.primary_key),
+        set_={
+            "bad": TABLE.c.bad + excluded.bad,
+            "total": TABLE.c.total + excluded.total,
+            "accounts": case((excluded.bad > 0, excluded.accounts), else_=TABLE.c.accounts),
+            "at": excluded.at,
+        },
+    )
+    return added
+
+
+ADD = CompiledStatement(per_dialect(_add))
+ALL = CompiledStatement(select(*TABLE.c["signal", "engine", "dimension", "name", "bad", "total", "accounts"]))
