@@ -146,7 +146,7 @@ ROUTES_WITHOUT: Mapping[str, str] = {
         "a report of an SDK about itself: decides nothing",
     ),
     **dict.fromkeys(("frontend_api.metrics_view", "frontend_api.register_view"), "the same, of a browser"),
-    **dict.fromkeys(("alertmanager.post", "signals.post"), "evidence for the guard, whose decision is audited with it"),
+    **dict.fromkeys(("alertmanager.post", "experiments.post", "signals.post"), "evidence, audited with its decision"),
     "stripe_webhook.receive": "stored word for word in the inbox",
     **dict.fromkeys(
         (
