@@ -18,9 +18,9 @@ from flags.administration.definitions import (
     delete_flag,
     export_definitions,
     findings,
-    import_definitions,
     switch_flag,
 )
+from flags.administration.imports import ImportOptions, import_definitions, refusals
 from flags.api import requests, responses
 from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_body
 
@@ -89,11 +89,16 @@ def delete(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(
     body=requests.ImportRequest,
-    query={"replace": "true replaces everything that is there.", "reason": "Why; kept in the audit trail."},
+    query={
+        "replace": "true replaces everything that is there, with all of the file or not at all.",
+        "allOrNothing": "true takes nothing where anything is refused.",
+        "confirmMoving": "true takes flags whose repair moves users.",
+        "reason": "Why; kept in the audit trail.",
+    },
     answers={200: responses.ImportResult},
 )
 def import_view(environment: str) -> ResponseReturnValue:
-    """Take features and segments as Unleash writes them; `?replace=true` puts them in place of all that is there."""
+    """Take features and segments as Unleash writes or exports them; those that can't be taken are named."""
     _check_environment(environment)
     request.max_content_length = IMPORT_BYTES_MAX
     raw = request.get_json()
@@ -103,10 +108,19 @@ def import_view(environment: str) -> ResponseReturnValue:
             environment,
             raw,
             ChangeContext(datetime.now(UTC), actor(), request.args.get("reason", "")),
-            replace=_state_text("replace"),
+            ImportOptions(
+                replace=_state_text("replace"),
+                all_or_nothing=_state_text("allOrNothing"),
+                confirm_moving=_state_text("confirmMoving"),
+            ),
         )
     return jsonify(
-        {"features": len(taken.features), "segments": len(taken.segments), "repairs": findings(taken.repairs)}
+        {
+            "features": len(taken.features),
+            "segments": len(taken.segments),
+            "repairs": findings(taken.repairs),
+            "refused": refusals(taken.refusals),
+        }
     )
 
 

@@ -34,12 +34,19 @@ class DefinitionIssue(ResponseModel):
     message: str
 
 
+class DefinitionRefusal(DefinitionIssue):
+    """A reason why one flag, or one segment, was not taken."""
+
+    flag: str
+
+
 class ImportResult(ResponseModel):
-    """The numbers of imported definitions."""
+    """The numbers of imported definitions, what was repaired in them, and what was refused."""
 
     features: int
     segments: int
     repairs: list[DefinitionIssue]
+    refused: list[DefinitionRefusal]
 
 
 class DefinitionsExport(ResponseModel):

@@ -1,6 +1,7 @@
 """`rollout flags`."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from flags.administration.definitions import (
     create_flag,
     export_definitions,
     findings,
-    import_definitions,
     switch_flag,
 )
+from flags.administration.imports import ImportOptions, import_definitions, refusals
 
 environment_option = click.option("--environment", default="production", show_default=True)
 
@@ -76,23 +77,42 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @environment_option
 @click.option("--replace", is_flag=True, help="Replace everything that is there instead of adding to it.")
+@click.option("--all-or-nothing", is_flag=True, help="Take nothing where anything is refused; --replace does so too.")
+@click.option("--confirm-moving", is_flag=True, help="Take flags whose repair moves users.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @json_option
 @in_application
-def import_command(*, path: Path, environment: str, replace: bool, reason: str, as_json: bool) -> None:
-    """Take features and segments as Unleash writes them."""
+def import_command(
+    *,
+    path: Path,
+    environment: str,
+    replace: bool,
+    all_or_nothing: bool,
+    confirm_moving: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Take features and segments as Unleash writes or exports them; exit code 1 where any is refused."""
     try:
         raw = loads(path.read_bytes())
     except MalformedJSON as error:
         raise CommandFailed(f"{path} isn't valid JSON: {error}.") from error
     with transaction() as session:
         taken = import_definitions(
-            session, environment, raw, ChangeContext(datetime.now(UTC), actor(), reason), replace=replace
+            session,
+            environment,
+            raw,
+            ChangeContext(datetime.now(UTC), actor(), reason),
+            ImportOptions(replace=replace, all_or_nothing=all_or_nothing, confirm_moving=confirm_moving),
         )
-    repairs = findings(taken.repairs)
+    repairs, refused = findings(taken.repairs), refusals(taken.refusals)
     lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments imported."]
     lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
-    echo_result({"features": len(taken.features), "repairs": repairs}, "\n".join(lines), as_json=as_json)
+    lines += [f"  not taken: {each['flag']}: {each['field']}: {each['message']}" for each in refused]
+    document = {"features": len(taken.features), "repairs": repairs, "refused": refused}
+    echo_result(document, "\n".join(lines), as_json=as_json)
+    if refused:
+        sys.exit(1)
 
 
 @flags_group.command("export")

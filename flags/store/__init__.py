@@ -47,6 +47,7 @@ from flags.store.revisions import (
     restore_revision,
     routing_state,
 )
+from flags.store.tags import Tag, put_tags, tags
 from flags.store.usage import add_report, delete_usage, measurements, usage
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "RESTORE",
     "Effect",
     "StoredOverride",
+    "Tag",
     "UserAttributes",
     "add_report",
     "beta_members",
@@ -86,10 +88,12 @@ __all__ = [
     "put_definitions",
     "put_override",
     "put_segments",
+    "put_tags",
     "restore_revision",
     "routing_state",
     "segments",
     "switches",
+    "tags",
     "upsert_users",
     "usage",
     "user",

@@ -32,7 +32,8 @@ def canonical_variants(raw: object, where: str, findings: Issues) -> list[Wire]:
 def with_stickiness(stickiness: str, variants: list[Wire], where: str, findings: Issues) -> list[Wire]:
     """The variants with this stickiness."""
     if any(variant["stickiness"] != stickiness for variant in variants):
-        findings.repair(where, f"Some engines go by another stickiness than {stickiness!r}, so all variants have it.")
+        sentence = f"Some engines go by another stickiness than {stickiness!r}, so all variants have it."
+        findings.repair(where, sentence, moves=True)
     return [variant | {"stickiness": stickiness} for variant in variants]
 
 
