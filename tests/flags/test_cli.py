@@ -103,3 +103,15 @@ def test_flags_are_made_switched_exported_and_taken_again(run: Run, tmp_path: Pa
     assert run("flags", "import", str(file), "--environment", "qa").startswith("1 flags and 0 segments imported.")
     file.write_text("{")
     assert "isn't valid JSON" in run("flags", "import", str(file), fails=True)
+
+
+def test_an_import_names_what_it_did_not_take_and_fails(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "flags.json"
+    good = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
+    bad = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
+    file.write_text(json.dumps({"features": [good, bad]}))
+    assert "not taken: bad" in run("flags", "import", str(file), fails=True)
+    assert "good" in says(run, "flags", "list")
+    file.write_text(json.dumps({"features": [good | {"name": "other"}, bad]}))
+    assert "can't be imported" in run("flags", "import", str(file), "--all-or-nothing", fails=True)
+    assert "other" not in says(run, "flags", "list")
