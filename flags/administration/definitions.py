@@ -35,32 +35,33 @@ def create_flag(
     made = {}
     for environment, enabled in environments.items():
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
-        taken = _canonical({"features": [raw]}, session)
+        taken = canonical({"features": [raw]}, session)
         check_room(session, environment, taken.features)
         store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
         made[environment] = taken.features[0]
-    _publish(session, "create", name, change, after=made)
+    publish(session, "create", name, change, after=made)
 
 
 def switch_flag(session: Session, name: str, environment: str, change: ChangeContext, *, enabled: bool) -> None:
     """Switch a flag on or off in one environment; its strategies stay as they are."""
     found = store.definitions_of(session, name)
     if environment not in found:
-        raise _unknown(session, name, found)
+        raise unknown_flag(session, name, found)
     before = {environment: found[environment]["enabled"]}
     wire = {**found[environment], "enabled": enabled}
     store.put_definitions(session, environment, [wire], actor=change.actor, now=change.now)
-    _publish(session, "switch", name, change, before=before, after={environment: enabled})
+    publish(session, "switch", name, change, before=before, after={environment: enabled})
 
 
 def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
     """Remove a flag from every environment; SDKs then answer with the default in their code."""
     found = store.definitions_of(session, name)
     if not found:
-        raise _unknown(session, name, found)
+        raise unknown_flag(session, name, found)
     for environment in found:
         store.delete_definition(session, environment, name)
-    _publish(session, "delete", name, change, before=found)
+    store.put_tags(session, {name: ()})
+    publish(session, "delete", name, change, before=found)
 
 
 def export_definitions(session: Session, environment: str) -> dict[str, object]:
@@ -74,7 +75,8 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
     return [{"field": each.field, "message": each.sentence} for each in found]
 
 
-def _canonical(raw: object, session: Session) -> Definitions:
+def canonical(raw: object, session: Session) -> Definitions:
+    """Return the definitions as SDKs are given them; raises Problem with every field for which they are not taken."""
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
         detail = f"The definitions can't be imported. {taken}"
@@ -94,7 +96,8 @@ def check_room(session: Session, environment: str, features: Iterable[Wire]) -> 
         raise Problem(409, "TOO_MANY_FLAGS", detail)
 
 
-def _unknown(session: Session, name: str, found: Mapping[str, Wire]) -> Problem:
+def unknown_flag(session: Session, name: str, found: Iterable[str]) -> Problem:
+    """Return the refusal of a flag that is not in the environment meant, but in those `found`."""
     if rollout_store.load(session, name) is not None:
         return under_rollout(name)
     there = f"; it is known in {', '.join(found)}" if found else "; check its spelling"
@@ -107,7 +110,7 @@ def under_rollout(name: str) -> Problem:
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
-def _publish(
+def publish(
     session: Session,
     verb: str,
     name: str,
@@ -116,6 +119,7 @@ def _publish(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
+    """Record a change of the flag and let every process read it."""
     stripped = replace(change, reason=change.reason.strip())
     audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
     change_feed.publish(session, FLAG, name, now=change.now)

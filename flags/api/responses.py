@@ -11,6 +11,79 @@ class FlagSummary(ResponseModel):
     name: str
     rollout: bool
     environments: dict[str, bool] | None = None
+    project: str | None = None
+    stale: bool | None = None
+    tags: list[str] | None = None
+
+
+class EnvironmentDefinition(ResponseModel):
+    """A flag in one environment, with the version that an edit of it names."""
+
+    version: int
+    enabled: bool
+    strategies: list[dict[str, object]]
+    variants: list[dict[str, object]]
+    dependencies: list[dict[str, object]]
+    updated_at: str
+    updated_by: str
+
+
+class FlagDetail(ResponseModel):
+    """One flag with everything that decides who has it; under a rollout that is the rollout."""
+
+    name: str
+    rollout: bool
+    type: str | None = None
+    project: str | None = None
+    description: str | None = None
+    stale: bool | None = None
+    impression_data: bool | None = None
+    tags: list[str] | None = None
+    environments: dict[str, EnvironmentDefinition] | None = None
+
+
+class DefinitionIssue(ResponseModel):
+    """A repair of a definition."""
+
+    field: str
+    message: str
+
+
+class EditResult(FlagDetail):
+    """The flag after an edit, and what was repaired in it."""
+
+    repairs: list[DefinitionIssue]
+
+
+class EnvironmentSummary(ResponseModel):
+    """An environment, how many flags without a rollout it has, and whether this server is it."""
+
+    name: str
+    flags: int
+    segments: int
+    here: bool
+
+
+class EnvironmentList(ResponseModel):
+    """Every environment that has flags or tokens."""
+
+    environments: list[EnvironmentSummary]
+
+
+class Segment(ResponseModel):
+    """A segment, and the flags of its environment that refer to it."""
+
+    id: int
+    name: str
+    constraints: list[dict[str, object]]
+    version: int
+    flags: list[str]
+
+
+class SegmentList(ResponseModel):
+    """The segments of an environment."""
+
+    segments: list[Segment]
 
 
 class FlagList(ResponseModel):
@@ -25,13 +98,6 @@ class FlagState(ResponseModel):
     name: str
     environment: str
     enabled: bool
-
-
-class DefinitionIssue(ResponseModel):
-    """A repair of a definition."""
-
-    field: str
-    message: str
 
 
 class DefinitionRefusal(DefinitionIssue):

@@ -18,7 +18,9 @@ from flags.administration.definitions import (
     findings,
     switch_flag,
 )
+from flags.administration.edits import DECIDING, edit_definition
 from flags.administration.imports import ImportOptions, import_definitions, refusals
+from flags.administration.queries import flag_detail
 
 environment_option = click.option("--environment", default="production", show_default=True)
 
@@ -73,6 +75,47 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
     echo_result({"name": name, "enabled": enabled}, f"{name} is {position} in {environment}.", as_json=as_json)
 
 
+@flags_group.command("show")
+@click.argument("name")
+@in_application
+def show_command(*, name: str) -> None:
+    """Print everything that decides who has NAME, in each environment, with the versions that an edit names."""
+    with read_only() as session:
+        click.echo(json.dumps(flag_detail(session, name), indent=2))
+
+
+@flags_group.command("edit")
+@click.argument("name")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@environment_option
+@click.option("--version", type=click.IntRange(0), required=True, help="As `show` has it; 0 adds it there.")
+@click.option("--confirm-moving", is_flag=True, help="Take an edit whose repair moves users.")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@json_option
+@in_application
+def edit_command(
+    *, name: str, path: Path, environment: str, version: int, confirm_moving: bool, reason: str, as_json: bool
+) -> None:
+    """Change NAME in one environment by PATH: `enabled`, `strategies`, `variants`, `dependencies`; the rest stays."""
+    fields = _load_json(path)
+    if not isinstance(fields, dict) or fields.keys() - {*DECIDING}:
+        raise CommandFailed(f"{path} needs an object with some of {', '.join(DECIDING)}, and nothing else.")
+    with transaction() as session:
+        repairs = edit_definition(
+            session,
+            name,
+            environment,
+            fields,
+            ChangeContext(datetime.now(UTC), actor(), reason),
+            version=version,
+            confirm_moving=confirm_moving,
+        )
+        found = flag_detail(session, name)["environments"][environment]
+    lines = [f"{name} is at version {found['version']} in {environment}."]
+    lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
+    echo_result(found | {"repairs": repairs}, "\n".join(lines), as_json=as_json)
+
+
 @flags_group.command("import")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @environment_option
@@ -93,10 +136,7 @@ def import_command(
     as_json: bool,
 ) -> None:
     """Take features and segments as Unleash writes or exports them; exit code 1 where any is refused."""
-    try:
-        raw = loads(path.read_bytes())
-    except MalformedJSON as error:
-        raise CommandFailed(f"{path} isn't valid JSON: {error}.") from error
+    raw = _load_json(path)
     with transaction() as session:
         taken = import_definitions(
             session,
@@ -123,6 +163,13 @@ def export_command(*, environment: str) -> None:
     with read_only() as session:
         document = export_definitions(session, environment)
     click.echo(json.dumps(document, indent=2))
+
+
+def _load_json(path: Path) -> object:
+    try:
+        return loads(path.read_bytes())
+    except MalformedJSON as error:
+        raise CommandFailed(f"{path} isn't valid JSON: {error}.") from error
 
 
 def _state_text(*, enabled: bool) -> str:

@@ -1,4 +1,4 @@
-"""Flags without a rollout get a version, by which two who edit one at once are told, and tags as Unleash has them."""
+"""Flags without a rollout and segments get a version, so that of two who edit at once the second is told; and tags."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,8 @@ down_revision = "0035"
 
 
 def upgrade() -> None:
-    op.add_column("flag_definition", sa.Column("version", sa.Integer, nullable=False, server_default="1"))
+    for table in ("flag_definition", "flag_segment"):
+        op.add_column(table, sa.Column("version", sa.Integer, nullable=False, server_default="1"))
     op.create_table(
         "flag_tag",
         sa.Column("flag", sa.Text, primary_key=True),
@@ -20,4 +21,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("flag_tag")
-    op.drop_column("flag_definition", "version")
+    for table in ("flag_definition", "flag_segment"):
+        op.drop_column(table, "version")

@@ -106,7 +106,7 @@ def _read_each(
         own.mistakes += [Issue(issue.field, f"{issue.sentence} {CONFIRM}") for issue in moving]
         if own.mistakes:
             before = refused[found].mistakes if found in refused else ()
-            refused[found] = Refusal(_shown_name(wire, key, place), (*before, *own.mistakes))
+            refused[found] = Refusal(_name_of(wire, key, place), (*before, *own.mistakes))
             taken.pop(found, None)
         else:
             taken[found] = wire
@@ -114,7 +114,7 @@ def _read_each(
     return taken, refused
 
 
-def _shown_name(wire: Wire, key: str, place: str) -> str:
+def _name_of(wire: Wire, key: str, place: str) -> str:
     return f"segment {wire[key]}" if key == "id" else str(wire[key]) or place
 
 
