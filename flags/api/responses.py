@@ -181,10 +181,18 @@ class Override(ResponseModel):
     expires_at: str | None
 
 
+class StoredOverride(Override):
+    """The override as it is now; the warning says where it does not travel to SDKs."""
+
+    warning: str | None = None
+
+
 class OverrideList(ResponseModel):
-    """List everybody who is let in or kept out by name."""
+    """Who is let in or kept out by name; `next` begins the next page, and a warning says that not all travel."""
 
     overrides: list[Override]
+    next: str | None = None
+    warning: str | None = None
 
 
 class Token(ResponseModel):

@@ -35,6 +35,7 @@ from flags.store.directory import (
 from flags.store.overrides import (
     Effect,
     StoredOverride,
+    count_overrides,
     delete_override,
     every_override,
     expired_overrides,
@@ -73,6 +74,7 @@ __all__ = [
     "clear",
     "connections",
     "count_beta_members",
+    "count_overrides",
     "count_users",
     "definitions",
     "definitions_of",
