@@ -55,7 +55,7 @@ def overrides_by_flag(session: Session) -> dict[tuple[str, Effect], dict[str, Ov
 
 
 def count_overrides(session: Session, flag: str, now: datetime) -> int:
-    """How many users `flag` treats by name at `now`."""
+    """Count the users whom `flag` treats by name at `now`."""
     lasting = FlagOverride.expires_at.is_(None) | (FlagOverride.expires_at > now)
     query = select(func.count()).select_from(FlagOverride).where(FlagOverride.flag == flag, lasting)
     return session.scalar(query) or 0
