@@ -21,7 +21,8 @@ from flags.protocols import client_reports, requests, responses
 from flags.protocols.feature_filters import FeatureFilters
 from flags.protocols.raw_response import RawResponse, compressed_or, response, staleness
 from flags.protocols.sse import streams
-from flags.protocols.unleash_errors import BadRequest, error_response, parse_body, unleash_error_handler
+from flags.protocols.tolerant_parsing import parse_readable
+from flags.protocols.unleash_errors import BadRequest, error_response, unleash_error_handler
 from flags.unleash.feature_payload import inline_segments
 from flags.usage.connections import Headers, Mode
 from flags.usage.reporter import reporter
@@ -71,7 +72,7 @@ def feature_view(name: str) -> ResponseReturnValue:
 @openapi_doc(body=requests.Registration, answers={202: None})
 def register_view() -> ResponseReturnValue:
     """An SDK instance introduces itself."""
-    client_reports.registration(parse_body(requests.Registration), token().environment)
+    client_reports.registration(parse_readable(requests.Registration), token().environment)
     return Response(status=202, headers={"X-Unleash-Version": UNLEASH_VERSION})
 
 
@@ -81,7 +82,7 @@ def register_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.Metrics, answers={202: None})
 def metrics_view() -> ResponseReturnValue:
     """Take the counts of answers per flag, and the impact metrics."""
-    client_reports.metrics(parse_body(requests.Metrics), token().environment)
+    client_reports.metrics(parse_readable(requests.Metrics), token().environment)
     return Response(status=202)
 
 
@@ -91,7 +92,7 @@ def metrics_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.BulkMetrics, answers={202: None})
 def bulk_view() -> ResponseReturnValue:
     """Take a relay's reports. Rows of another environment than the token's are left out."""
-    client_reports.bulk(parse_body(requests.BulkMetrics), token().environment)
+    client_reports.bulk(parse_readable(requests.BulkMetrics), token().environment)
     return Response(status=202)
 
 

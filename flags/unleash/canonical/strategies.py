@@ -74,7 +74,10 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
     variants = canonical_variants(given.get("variants"), f"{where}.variants", findings)
     parameters = _parameters(given, f"{where}.parameters", findings, name=name, feature=feature, variants=variants)
     if variants:
-        variants = with_stickiness(parameters["stickiness"], variants, f"{where}.variants", findings)
+        # Without one of their own they are drawn by that of the strategy, in every engine.
+        own = {str(each.get("stickiness") or "") for each in _variants_of(given)}
+        moves = bool(own - {"", parameters["stickiness"]})
+        variants = with_stickiness(parameters["stickiness"], variants, f"{where}.variants", findings, moves=moves)
     constraints = findings.entries(given.get("constraints"), f"{where}.constraints")
     segments = findings.entries(given.get("segments"), f"{where}.segments")
     return {
@@ -84,6 +87,11 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
         "segments": sorted({segment_id(entry, place, findings) for entry, place in segments}),
         "variants": variants,
     }
+
+
+def _variants_of(strategy: Mapping[str, object]) -> list[Mapping[str, object]]:
+    listed = strategy.get("variants")
+    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
 
 
 def _ipv6(strategy: Mapping[str, object]) -> list[str] | None:

@@ -121,3 +121,16 @@ def test_addresses_of_ipv6_are_a_constraint_that_all_engines_read() -> None:
     asked = engine({"features": [raw]})
     for address, expected in (("::1", True), ("10.1.2.3", True), ("::2", False), ("11.0.0.1", False)):
         assert asked.check_enabled("F", {"remoteAddress": address}).is_enabled is expected
+
+
+@pytest.mark.parametrize(
+    ("own", "moves"), [({}, False), ({"stickiness": "default"}, True), ({"stickiness": "tenant"}, True)]
+)
+def test_variants_of_a_strategy_move_users_only_where_they_were_drawn_by_something_else(
+    own: dict[str, str], moves: bool
+) -> None:
+    parameters = {"rollout": "50", "groupId": "F", "stickiness": "userId"}
+    variants = [{"name": "blue", "weight": 1000, **own}]
+    outcome = taken(feature({"name": "flexibleRollout", "parameters": parameters, "variants": variants}))
+    assert [repair.moves for repair in outcome.repairs] == [moves]
+    assert outcome.features[0]["strategies"][0]["variants"][0]["stickiness"] == "userId"
