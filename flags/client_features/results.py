@@ -62,7 +62,7 @@ class FlagResults:
         if decider is not None:
             return decider.constant is None and not decider.otherwise
         flag = self._defined[answer.key]
-        return not answer.value and flag.constant is None and flag.asks_user
+        return not answer.value and flag.constant is None and flag.depends_on_user
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
         """The answer of the flag `key`, None where there is no such flag."""

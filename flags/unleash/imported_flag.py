@@ -39,7 +39,7 @@ class ImportedFlag:
     engine: Engine
     rules: Strategy | None
     """The flag as a function, where it can be one."""
-    asks_user: bool = False
+    depends_on_user: bool = False
     """Some of its strategies let in by the user's id, so nobody in particular may be off for lack of one."""
 
     def is_on(self, context: EngineContext) -> bool:
@@ -79,11 +79,11 @@ def _flag(wire: Wire, unleash: Engine, segments: Mapping[int, Sequence[Wire]]) -
         reason_when_on=_reason_when_on(wire, has_variants=has_variants),
         engine=unleash,
         rules=compile_rules(wire, segments),
-        asks_user=any(_asks_user(strategy, segments) for strategy in wire["strategies"]),
+        depends_on_user=any(_depends_on_user(strategy, segments) for strategy in wire["strategies"]),
     )
 
 
-def _asks_user(strategy: Wire, segments: Mapping[int, Sequence[Wire]]) -> bool:
+def _depends_on_user(strategy: Wire, segments: Mapping[int, Sequence[Wire]]) -> bool:
     if strategy["name"] in BY_USER or strategy.get("parameters", {}).get("stickiness") == USER_ID:
         return True
     of_segments = [each for number in strategy.get("segments") or () for each in segments.get(number, ())]
