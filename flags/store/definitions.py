@@ -34,8 +34,8 @@ def stored_definitions(session: Session, name: str) -> dict[str, StoredDefinitio
 def add_definition(session: Session, environment: str, wire: Wire, *, actor: str, now: datetime) -> bool:
     """Store a feature that `environment` lacks; False where it has one of that name."""
     row = {"environment": environment, "name": wire["name"], "feature": wire, "updated_at": now, "updated_by": actor}
-    statement = dialect_insert(session, FlagDefinition.__table__).values(**row, version=1)
-    return rowcount_of(session, statement.on_conflict_do_nothing()) == 1
+    statement = dialect_insert(session, FlagDefinition).values(**row, version=1)
+    return session.scalar(statement.on_conflict_do_nothing().returning(FlagDefinition.name)) is not None
 
 
 def replace_definition(
@@ -61,8 +61,8 @@ def replace_segment(session: Session, environment: str, wire: Wire, *, expected_
     """Store a segment in place of that of this version, 0 for none; False where there is another by now."""
     if not expected_version:
         row = {"environment": environment, "id": wire["id"], "segment": wire, "version": 1}
-        added = dialect_insert(session, FlagSegment.__table__).values(**row).on_conflict_do_nothing()
-        return rowcount_of(session, added) == 1
+        added = dialect_insert(session, FlagSegment).values(**row).on_conflict_do_nothing()
+        return session.scalar(added.returning(FlagSegment.id)) is not None
     table = FlagSegment
     statement = (
         update(table)
