@@ -16,7 +16,7 @@ from alerts import (
 )
 from alerts.drill import cleanup
 from alerts.drill import store as drills
-from alerts.inbound import alertmanager, signals_api
+from alerts.inbound import alertmanager, experiments_api, signals_api
 from alerts.notifications import api as notices_api
 from alerts.notifications import outbox, sender
 from alerts.overrides import api as overrides_api
@@ -38,6 +38,7 @@ def init_app(app: Flask) -> None:
     prometheus_collector.init_app(app)
     alertmanager.init_app(app)
     signals_api.init_app(app)
+    experiments_api.init_app(app)
     overrides_api.init_app(app)
     poller.init_app(app)
     sender.init_app(app)

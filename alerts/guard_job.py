@@ -8,7 +8,7 @@ from alerts import guard, prometheus_collector
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane.core.transitions import Transition
-from control_plane.experiments.registry import migrations
+from control_plane.experiments.registry import registered_migrations, set_declared_migrations
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import account_failures, cohort_counts, signals
@@ -34,8 +34,9 @@ def run_guard(now: datetime, term: int) -> list[Transition]:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Read the alerts and put the guard on the leader's schedule."""
-    rules = rules_file.RulesFile(settings.alerts_file, migrations)
+    rules = rules_file.RulesFile(settings.alerts_file, registered_migrations)
     rules_file.RULES_FILE.set(app, rules)
+    set_declared_migrations(lambda: rules_file.current().declared)
     start_checks.register(app, rules.require)
     jobs.run_on_leader(app, TICK_SECONDS, "guard", _tick)
     jobs.run_on_leader(app, FORGET_SECONDS, "forget-slices", _forget)

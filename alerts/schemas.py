@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask
 from pydantic import BaseModel
 
+from alerts.inbound.experiment_report import ExperimentReport
 from alerts.inbound.payload import Notification
 from alerts.inbound.signals_api import Batch
 from alerts.overrides.api import Body
@@ -119,6 +120,21 @@ class SignalsCounted(ResponseModel):
     counted: bool
 
 
+class Experiment(ResponseModel):
+    """A migration that a service runs, and the signals that the guard counts of it."""
+
+    flag: str
+    control: str
+    candidate: str
+    signals: list[str]
+
+
+class Experiments(ResponseModel):
+    """The migrations that services report."""
+
+    experiments: list[Experiment]
+
+
 class NoticesListed(ResponseModel):
     """The newest notices, and how many deliveries stand where."""
 
@@ -147,6 +163,8 @@ ROUTES = {
     "alertmanager.received": Documentation(answers={200: AlertsReceived}),
     "alertmanager.post": Documentation(body=AlertmanagerNotification, answers={200: NotificationResult}),
     "signals.post": Documentation(body=SignalBatch, answers={202: SignalsCounted}),
+    "experiments.index": Documentation(answers={200: Experiments}),
+    "experiments.post": Documentation(body=ExperimentReport, answers={202: SignalsCounted}),
     "notices.index": Documentation(answers={200: NoticesListed}),
 }
 

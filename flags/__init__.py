@@ -28,5 +28,6 @@ def init_app(app: Flask) -> None:
     register_loss_query(losses.loss)
     register_change_query(changes.changes)
     sse.init_app(app, settings)
+    client_api.read_tags_from_database(app)
     for routes in (api, client_api, streaming, edge_api, frontend, ofrep, wsgi_fast_path):
         routes.init_app(app)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Boolean, Double, Index, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Double, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -52,6 +52,19 @@ class FlagDefinition(Base):
     feature: Mapped[dict[str, object]] = mapped_column(JSON)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_by: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+
+
+class FlagTag(Base):
+    """A tag of a flag, as Unleash has them: `simple:checkout` is of the type `simple`."""
+
+    __tablename__ = "flag_tag"
+
+    flag: Mapped[str] = mapped_column(Text, primary_key=True)
+    type: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text, primary_key=True)
+
+    __table_args__ = (Index("ix_flag_tag_value", "value", "type"),)
 
 
 class FlagSegment(Base):
@@ -62,6 +75,7 @@ class FlagSegment(Base):
     environment: Mapped[str] = mapped_column(Text, primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     segment: Mapped[dict[str, object]] = mapped_column(JSON)
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
 
 
 class ConnectedClient(Base):

@@ -14,7 +14,9 @@ from alerts.analysis.metrics import METRICS, Compare, Metric, Unit
 from alerts.analysis.rules import ATTEMPT_ALPHA, Action, NoData, Rule, Severity
 from alerts.analysis.sequential_test import HIGHEST_NULL
 from alerts.definitions import value_parsers
+from alerts.definitions.declared_migrations import declared_migrations
 from alerts.definitions.known_metrics import KnownMetrics
+from alerts.definitions.rule_errors import Children, RuleError, children_of
 from alerts.definitions.value_parsers import FLAG_PATTERN, NAME_PATTERN
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
@@ -23,21 +25,10 @@ DEFAULT_QUANTILE = Decimal(95)
 WINDOW_SECONDS = (Decimal(10), Decimal(86_400))
 ALERTS_MAX = 100
 CHARACTERS_MAX = 1_000_000
+TOP_KEYS = ("alerts", "migrations")
 REQUIRED = ("threshold", "window", "severity")
 ACTIONS = {Severity.CRITICAL: Action.ROLLBACK, Severity.WARNING: Action.ROLLBACK, Severity.INFO: Action.NOTIFY}
 NO_DATA = {Severity.CRITICAL: NoData.ROLLBACK, Severity.WARNING: NoData.HOLD, Severity.INFO: NoData.IGNORE}
-
-
-@dataclass(frozen=True, slots=True)
-class RuleError:
-    """One thing wrong with the file: where, at which key, and what was expected."""
-
-    line: int
-    key: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"Line {self.line}, {self.key}: {self.expected}"
 
 
 class InvalidRules(ValueError):  # noqa: N818 - it carries every mistake, not one error
@@ -48,17 +39,33 @@ class InvalidRules(ValueError):  # noqa: N818 - it carries every mistake, not on
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def parse(text: str, migrations: Iterable[Migration] = ()) -> tuple[Rule, ...]:
-    """The rules in `text`, in its order; raises InvalidRules with every mistake if there is any.
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """The contents of one file: its alerts, and the migrations that it declares."""
 
-    The metrics of `migrations` may be named beside those that are built in.
+    rules: tuple[Rule, ...] = ()
+    migrations: tuple[Migration, ...] = ()
+
+
+def parse(text: str, migrations: Iterable[Migration] = ()) -> tuple[Rule, ...]:
+    """The rules in `text`, in its order; raises InvalidRules with every mistake if there is any."""
+    return parse_definitions(text, migrations).rules
+
+
+def parse_definitions(text: str, migrations: Iterable[Migration] = ()) -> Definitions:
+    """The rules and the migrations in `text`; raises InvalidRules with every mistake if there is any.
+
+    The metrics of `migrations`, and of those declared, may be named beside those that are built in.
     """
     mistakes: list[RuleError] = []
-    rules = _rules(_composed(text), mistakes, KnownMetrics.with_migrations(migrations))
+    root, registered = _composed(text), tuple(migrations)
+    top = children_of(root, "the file", mistakes) if root else {}
+    declared = declared_migrations(top, mistakes, registered)
+    rules = _rules(top, mistakes, KnownMetrics.with_migrations((*registered, *declared)))
     mistakes += _alpha_errors(rules)
     if mistakes:
         raise InvalidRules(mistakes)
-    return tuple(rule for rule, _ in rules)
+    return Definitions(tuple(rule for rule, _ in rules), declared)
 
 
 def _composed(text: str) -> yaml.Node | None:
@@ -76,17 +83,16 @@ def _composed(text: str) -> yaml.Node | None:
         raise InvalidRules([RuleError(1, "alerts", "this is nested too deeply to be read.")]) from broken
 
 
-def _rules(root: yaml.Node | None, mistakes: list[RuleError], known: KnownMetrics) -> list[tuple[Rule, int]]:
+def _rules(top: Children, mistakes: list[RuleError], known: KnownMetrics) -> list[tuple[Rule, int]]:
     """Every alert that could be read, with its line; what could not be read is added to `mistakes`."""
-    top = _children(root, "the file", mistakes) if root else {}
     for key, (line, _) in top.items():
-        if key != "alerts":
-            mistakes.append(RuleError(line, key, "unknown key; the one key at the top is alerts."))
+        if key not in TOP_KEYS:
+            mistakes.append(RuleError(line, key, f"unknown key; the keys at the top are {' and '.join(TOP_KEYS)}."))
     if "alerts" not in top:
         mistakes.append(RuleError(1, "alerts", "missing; the file starts with the key alerts and lists them below it."))
         return []
     line, node = top["alerts"]
-    alerts = _children(node, "alerts", mistakes)
+    alerts = children_of(node, "alerts", mistakes)
     if isinstance(node, yaml.MappingNode) and not 1 <= len(alerts) <= ALERTS_MAX:
         mistakes.append(RuleError(line, "alerts", f"expected 1 to {ALERTS_MAX} alerts, found {len(alerts)}."))
     read = ((_alert(name, line, node, mistakes, known), line) for name, (line, node) in alerts.items())
@@ -98,7 +104,7 @@ def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError], kno
     before = len(mistakes)
     if not re.fullmatch(NAME_PATTERN, name):
         mistakes.append(RuleError(line, path, "a name is lower case letters, digits and _, starting with a letter."))
-    children = _children(node, path, mistakes)
+    children = children_of(node, path, mistakes)
     values: dict[str, Any] = {}
     for key, (key_line, value) in children.items():
         if key not in FIELDS:
@@ -115,23 +121,6 @@ def _alert(name: str, line: int, node: yaml.Node, mistakes: list[RuleError], kno
     for key, expected in _contradictions(name, values, known):
         mistakes.append(RuleError(children[key][0] if key in children else line, f"{path}.{key}", expected))
     return _rule(name, values, known) if len(mistakes) == before else None
-
-
-def _children(node: yaml.Node | None, path: str, mistakes: list[RuleError]) -> dict[str, tuple[int, yaml.Node]]:
-    """The keys of a mapping with the line of each; keys given twice are mistakes and the first one counts."""
-    if not isinstance(node, yaml.MappingNode):
-        line = node.start_mark.line + 1 if node else 1
-        mistakes.append(RuleError(line, path, "expected keys with values below it."))
-        return {}
-    found: dict[str, tuple[int, yaml.Node]] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
-        if name in found:
-            expected = f"given twice; the first one is on line {found[name][0]}. Keep one."
-            mistakes.append(RuleError(line, name if path == "the file" else f"{path}.{name}", expected))
-        found.setdefault(name, (line, value))
-    return found
 
 
 def _contradictions(name: str, values: Mapping[str, Any], known: KnownMetrics) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import structlog
 
 from alerts.analysis.rules import Rule
 from alerts.definitions import parser
-from alerts.definitions.parser import InvalidRules
+from alerts.definitions.parser import Definitions, InvalidRules
 from control_plane.experiments.migration import Migration
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import SettingsError
@@ -24,6 +24,7 @@ class RulesFile:
     """The rules in force. `problem` says why the file on disk is not what is in force, and is None while it is.
 
     `loaded` is False until the file could be used once: no rules are in force then, and nothing may be guarded by them.
+    `declared` are the migrations of the file.
     """
 
     def __init__(self, path: Path, migrations: Callable[[], Iterable[Migration]] = tuple) -> None:
@@ -33,11 +34,12 @@ class RulesFile:
         self._arriving: Stamp | None = None
         self._stamp: Stamp | None = None
         self.rules: tuple[Rule, ...] = ()
+        self.declared: tuple[Migration, ...] = ()
         self.loaded = False
         self.problem: str | None = None
         try:
             self._stamp = _stamp(path)
-            self.rules = self._parse()
+            self._set(self._parse())
             self.loaded = True
         except OSError as error:
             self.problem = f"{path} can't be read ({error.strerror}); set ALERTS_FILE to the alerts."
@@ -62,18 +64,22 @@ class RulesFile:
             if stamp != self._arriving:
                 self._arriving = stamp
                 return self.rules
-            rules = self._parse()
+            found = self._parse()
         except OSError as error:
             self._set_problem(None, f"{self._path} can't be read ({error.strerror}); {self._consequence}.")
         except (InvalidRules, UnicodeDecodeError) as error:
             self._set_problem(stamp, f"{self._path} can't be used, so {self._consequence}. {error}")
         else:
-            self.rules, self._stamp, self.problem, self.loaded = rules, stamp, None, True
-            log.info("alerts.reloaded", alerts=[rule.name for rule in rules])
+            self._set(found)
+            self._stamp, self.problem, self.loaded = stamp, None, True
+            log.info("alerts.reloaded", alerts=[rule.name for rule in self.rules])
         return self.rules
 
-    def _parse(self) -> tuple[Rule, ...]:
-        return parser.parse(self._path.read_text(encoding="utf-8"), self._migrations())
+    def _set(self, found: Definitions) -> None:
+        self.rules, self.declared = found.rules, found.migrations
+
+    def _parse(self) -> Definitions:
+        return parser.parse_definitions(self._path.read_text(encoding="utf-8"), self._migrations())
 
     @property
     def _consequence(self) -> str:

@@ -1,10 +1,15 @@
-"""The migrations of this application, by flag; packages above register theirs as they join."""
+"""The migrations of this application, by flag: packages above register theirs as they join, services' are declared."""
+
+from collections.abc import Callable, Iterable
+
+from flask import current_app
 
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
 from control_plane.platform.extensions import AppState
 
 MIGRATIONS = AppState[dict[str, Migration]]("migrations", dict)
+DECLARED = AppState[Callable[[], Iterable[Migration]]]("declared_migrations", lambda: tuple)
 
 
 def register_migration(migration: Migration) -> None:
@@ -19,14 +24,29 @@ def register_migration(migration: Migration) -> None:
     known[migration.flag] = migration
 
 
-def migrations() -> tuple[Migration, ...]:
-    """Return every registered migration."""
+def set_declared_migrations(declared: Callable[[], Iterable[Migration]]) -> None:
+    """Say where the migrations that services run themselves are read; inside an application context."""
+    DECLARED.set(current_app, declared)
+
+
+def registered_migrations() -> tuple[Migration, ...]:
+    """Return every migration that this application runs itself."""
     return tuple(_by_flag().values())
+
+
+def declared_migrations() -> tuple[Migration, ...]:
+    """Return every migration that a service runs and reports."""
+    return tuple(DECLARED.get()())
+
+
+def migrations() -> tuple[Migration, ...]:
+    """Return every migration."""
+    return (*registered_migrations(), *declared_migrations())
 
 
 def migration_of(flag: str) -> Migration | None:
     """Return the migration that `flag` steers; None for a flag without one."""
-    return _by_flag().get(flag)
+    return next((each for each in migrations() if each.flag == flag), None)
 
 
 def names_of(flag: str) -> Migration:

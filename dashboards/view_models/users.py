@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 from control_plane.rollouts import store as rollout_store
 from credits_engine.engines.plans import CATALOGUE
 from flags import store
+from flags.administration.overrides import unsent_warning
 from flags.store import StoredOverride, UserAttributes
 
 BETA_MAX = 200
+OVERRIDES_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class UsersScreen:
     flags: tuple[str, ...]
     flag: str
     overrides: tuple[OverrideView, ...]
+    more: int
+    """Overrides that are not shown."""
+    warning: str | None
+    """Where not all of them travel to SDKs."""
     beta: tuple[UserAttributes, ...]
     beta_size: int
     directory_size: int
@@ -39,12 +45,15 @@ def read(session: Session, *, flag: str, now: datetime) -> UsersScreen:
     """The screen of `flag`, or of the first flag where it is none."""
     flags = tuple(rollout.flag for rollout in rollout_store.load_all(session))
     flag = flag if flag in flags else next(iter(flags), "")
-    stored = store.list_overrides(session, flag) if flag else []
+    stored = store.list_overrides(session, flag, limit=OVERRIDES_MAX) if flag else []
+    named = store.count_overrides(session, flag, now)
     return UsersScreen(
         now=now,
         flags=flags,
         flag=flag,
         overrides=tuple(OverrideView(each, _expired(each, now)) for each in stored),
+        more=max(named - OVERRIDES_MAX, 0),
+        warning=unsent_warning(session, flag, now),
         beta=tuple(store.first_beta_members(session, limit=BETA_MAX)),
         beta_size=store.count_beta_members(session),
         directory_size=store.count_users(session),

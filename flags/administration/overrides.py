@@ -19,6 +19,7 @@ from flags import store
 from flags.evaluation.bucketing import refused_user_id
 from flags.store import Effect, StoredOverride
 from flags.store.revisions import OVERRIDE
+from flags.unleash.compiler import NAMED_MAX
 
 SYSTEM = "system"
 SWEEP_SECONDS = 2.0
@@ -80,6 +81,17 @@ def end_deleted(session: Session, changed: RolloutChanged) -> None:
 def init_app(app: Flask) -> None:
     """Let the leader put away what has ended."""
     jobs.run_on_leader(app, SWEEP_SECONDS, "sweep-overrides", _sweep)
+
+
+def unsent_warning(session: Session, flag: str, now: datetime) -> str | None:
+    """Return what to know where more users are treated by name than travel to SDKs; None where all do."""
+    named = store.count_overrides(session, flag, now)
+    if named <= NAMED_MAX:
+        return None
+    return (
+        f"{flag} treats {named:,} users by name. SDKs that evaluate by themselves are given the first {NAMED_MAX}, "
+        f"those kept out before those let in; the other {named - NAMED_MAX:,} are answered by this server alone."
+    )
 
 
 def to_json(override: StoredOverride) -> dict[str, Any]:

@@ -11,16 +11,16 @@ from control_plane.platform.auth.authorization import actor, require_role, requi
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
-from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.administration.definitions import (
     create_flag,
     delete_flag,
     export_definitions,
     findings,
-    import_definitions,
     switch_flag,
 )
+from flags.administration.imports import ImportOptions, import_definitions, refusals
+from flags.administration.queries import FlagQuery, list_flags
 from flags.api import requests, responses
 from flags.api.requests import FlagRequest, ReasonRequest, SwitchRequest, parse_body
 
@@ -32,16 +32,27 @@ IMPORT_BYTES_MAX = 16 * 1024 * 1024
 
 @bp.get("/flags")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.FlagList})
+@openapi_doc(
+    query={
+        "project": "Only flags of this project.",
+        "namePrefix": "Only flags whose name begins so.",
+        "tag": "Only flags with this tag, such as simple:checkout.",
+        "stale": "true: only flags that are marked as stale; false: only others.",
+        "q": "Only flags whose name has this in it.",
+    },
+    answers={200: responses.FlagList},
+)
 def index() -> ResponseReturnValue:
     """Every flag: those under a rollout, and the others with the environments that have them."""
+    wanted = FlagQuery(
+        project=request.args.get("project", ""),
+        prefix=request.args.get("namePrefix", ""),
+        tag=request.args.get("tag", ""),
+        text=request.args.get("q", ""),
+        stale=_state_text("stale") if "stale" in request.args else None,
+    )
     with read_only() as session:
-        phased = [{"name": rollout.flag, "rollout": True} for rollout in rollout_store.load_all(session)]
-        others = [
-            {"name": name, "rollout": False, "environments": switches}
-            for name, switches in store.switches(session).items()
-        ]
-    return jsonify({"flags": [*phased, *others]})
+        return jsonify({"flags": [each for each in list_flags(session) if wanted.matches(each)]})
 
 
 @bp.post("/flags")
@@ -89,11 +100,16 @@ def delete(flag: str) -> ResponseReturnValue:
 @require_role("owner")
 @openapi_doc(
     body=requests.ImportRequest,
-    query={"replace": "true replaces everything that is there.", "reason": "Why; kept in the audit trail."},
+    query={
+        "replace": "true replaces everything that is there, with all of the file or not at all.",
+        "allOrNothing": "true takes nothing where anything is refused.",
+        "confirmMoving": "true takes flags whose repair moves users.",
+        "reason": "Why; kept in the audit trail.",
+    },
     answers={200: responses.ImportResult},
 )
 def import_view(environment: str) -> ResponseReturnValue:
-    """Take features and segments as Unleash writes them; `?replace=true` puts them in place of all that is there."""
+    """Take features and segments as Unleash writes or exports them; those that can't be taken are named."""
     _check_environment(environment)
     request.max_content_length = IMPORT_BYTES_MAX
     raw = request.get_json()
@@ -103,10 +119,19 @@ def import_view(environment: str) -> ResponseReturnValue:
             environment,
             raw,
             ChangeContext(datetime.now(UTC), actor(), request.args.get("reason", "")),
-            replace=_state_text("replace"),
+            ImportOptions(
+                replace=_state_text("replace"),
+                all_or_nothing=_state_text("allOrNothing"),
+                confirm_moving=_state_text("confirmMoving"),
+            ),
         )
     return jsonify(
-        {"features": len(taken.features), "segments": len(taken.segments), "repairs": findings(taken.repairs)}
+        {
+            "features": len(taken.features),
+            "segments": len(taken.segments),
+            "repairs": findings(taken.repairs),
+            "refused": refusals(taken.refusals),
+        }
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
@@ -12,27 +12,39 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.problems import Problem
 from flags import store
-from flags.administration.overrides import put_override, remove_override, to_json
+from flags.administration.overrides import put_override, remove_override, to_json, unsent_warning
 from flags.api import responses
 from flags.api.requests import OverrideRequest, ReasonRequest, parse_body
 from flags.store import Effect
+
+LIMIT_MAX = 1_000
 
 bp = Blueprint("overrides", __name__, url_prefix="/api/flags/<flag>/overrides")
 
 
 @bp.get("")
 @require_role("viewer")
-@openapi_doc(answers={200: responses.OverrideList})
+@openapi_doc(
+    query={"limit": f"At most so many users, up to {LIMIT_MAX}.", "cursor": "`next` of the page before."},
+    answers={200: responses.OverrideList},
+)
 def index(flag: str) -> ResponseReturnValue:
-    """Every override of the flag, by user."""
+    """The overrides of the flag by user, a page at a time, and what to know where not all travel to SDKs."""
+    limit = _limit()
     with read_only() as session:
         rollouts.find(session, flag)
-        return jsonify({"overrides": [to_json(override) for override in store.list_overrides(session, flag)]})
+        found = store.list_overrides(session, flag, after=request.args.get("cursor", ""), limit=2 * limit + 1)
+        warning = unsent_warning(session, flag, datetime.now(UTC))
+    users = [*dict.fromkeys(override.user_id for override in found)]
+    shown = {*users[:limit]}
+    more = {"next": users[limit - 1]} if len(users) > limit else {}
+    listed = [to_json(override) for override in found if override.user_id in shown]
+    return jsonify({"overrides": listed, **more, **({"warning": warning} if warning else {})})
 
 
 @bp.put("/allow/<path:user_id>")
 @require_role("owner")
-@openapi_doc(body=OverrideRequest, answers={200: responses.Override})
+@openapi_doc(body=OverrideRequest, answers={200: responses.StoredOverride})
 def allow(flag: str, user_id: str) -> ResponseReturnValue:
     """Let the user in, whatever phase the rollout is in."""
     return _put(flag, user_id, Effect.ALLOW)
@@ -40,7 +52,7 @@ def allow(flag: str, user_id: str) -> ResponseReturnValue:
 
 @bp.put("/deny/<path:user_id>")
 @require_role("operator")
-@openapi_doc(body=OverrideRequest, answers={200: responses.Override})
+@openapi_doc(body=OverrideRequest, answers={200: responses.StoredOverride})
 def deny(flag: str, user_id: str) -> ResponseReturnValue:
     """Keep the user out, whatever else would let them in."""
     return _put(flag, user_id, Effect.DENY)
@@ -62,6 +74,13 @@ def end_deny(flag: str, user_id: str) -> ResponseReturnValue:
     return _remove(flag, user_id, Effect.DENY)
 
 
+def _limit() -> int:
+    text = request.args.get("limit", str(LIMIT_MAX))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIMIT_MAX:
+        raise Problem(422, "INVALID_PARAMETER", f"limit is {text[:40]!r}; write a number from 1 to {LIMIT_MAX}.")
+    return int(text)
+
+
 def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
     wanted = parse_body(OverrideRequest)
     with transaction() as session:
@@ -73,7 +92,8 @@ def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
             ChangeContext(datetime.now(UTC), actor(), wanted.reason),
             expires_at=wanted.expires_at,
         )
-    return jsonify(to_json(override))
+        warning = unsent_warning(session, flag, datetime.now(UTC))
+    return jsonify(to_json(override) | ({"warning": warning} if warning else {}))
 
 
 def _remove(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:

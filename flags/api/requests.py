@@ -45,6 +45,52 @@ class FlagRequest(RequestModel):
     reason: Annotated[str, Field(max_length=2000)] = ""
 
 
+Objects = Annotated[list[dict[str, object]], Field(max_length=1000)]
+Version = Annotated[int, Field(ge=0)]
+Tag = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_-]{0,49}:)?[^\s:][^:]{0,99}$")]
+
+
+class DefinitionEdit(RequestModel):
+    """What to change of a flag in one environment; what is left out stays. Version 0 adds it there."""
+
+    version: Version
+    reason: Reason
+    enabled: bool | None = None
+    strategies: Objects | None = None
+    variants: Objects | None = None
+    dependencies: Objects | None = None
+    confirm_moving: bool = False
+
+
+class FlagEdit(RequestModel):
+    """What to change of a flag everywhere; `versions` are those of all its environments."""
+
+    versions: dict[Environment, Version]
+    reason: Reason
+    type: Annotated[str, Field(max_length=40)] | None = None
+    project: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    description: Annotated[str, Field(max_length=1000)] | None = None
+    stale: bool | None = None
+    impression_data: bool | None = None
+    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
+
+
+class RemovalRequest(RequestModel):
+    """Which version is removed from an environment, and why."""
+
+    version: Version
+    reason: Reason
+
+
+class SegmentEdit(RequestModel):
+    """A segment as it should be; version 0 adds it."""
+
+    version: Version
+    reason: Reason
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    constraints: Objects
+
+
 class SwitchRequest(RequestModel):
     """A flag is switched on or off."""
 

@@ -11,6 +11,79 @@ class FlagSummary(ResponseModel):
     name: str
     rollout: bool
     environments: dict[str, bool] | None = None
+    project: str | None = None
+    stale: bool | None = None
+    tags: list[str] | None = None
+
+
+class EnvironmentDefinition(ResponseModel):
+    """A flag in one environment, with the version that an edit of it names."""
+
+    version: int
+    enabled: bool
+    strategies: list[dict[str, object]]
+    variants: list[dict[str, object]]
+    dependencies: list[dict[str, object]]
+    updated_at: str
+    updated_by: str
+
+
+class FlagDetail(ResponseModel):
+    """One flag with everything that decides who has it; under a rollout that is the rollout."""
+
+    name: str
+    rollout: bool
+    type: str | None = None
+    project: str | None = None
+    description: str | None = None
+    stale: bool | None = None
+    impression_data: bool | None = None
+    tags: list[str] | None = None
+    environments: dict[str, EnvironmentDefinition] | None = None
+
+
+class DefinitionIssue(ResponseModel):
+    """A repair of a definition."""
+
+    field: str
+    message: str
+
+
+class EditResult(FlagDetail):
+    """The flag after an edit, and what was repaired in it."""
+
+    repairs: list[DefinitionIssue]
+
+
+class EnvironmentSummary(ResponseModel):
+    """An environment, how many flags without a rollout it has, and whether this server is it."""
+
+    name: str
+    flags: int
+    segments: int
+    here: bool
+
+
+class EnvironmentList(ResponseModel):
+    """Every environment that has flags or tokens."""
+
+    environments: list[EnvironmentSummary]
+
+
+class Segment(ResponseModel):
+    """A segment, and the flags of its environment that refer to it."""
+
+    id: int
+    name: str
+    constraints: list[dict[str, object]]
+    version: int
+    flags: list[str]
+
+
+class SegmentList(ResponseModel):
+    """The segments of an environment."""
+
+    segments: list[Segment]
 
 
 class FlagList(ResponseModel):
@@ -27,19 +100,19 @@ class FlagState(ResponseModel):
     enabled: bool
 
 
-class DefinitionIssue(ResponseModel):
-    """A repair of a definition."""
+class DefinitionRefusal(DefinitionIssue):
+    """A reason why one flag, or one segment, was not taken."""
 
-    field: str
-    message: str
+    flag: str
 
 
 class ImportResult(ResponseModel):
-    """The numbers of imported definitions."""
+    """The numbers of imported definitions, what was repaired in them, and what was refused."""
 
     features: int
     segments: int
     repairs: list[DefinitionIssue]
+    refused: list[DefinitionRefusal]
 
 
 class DefinitionsExport(ResponseModel):
@@ -108,10 +181,18 @@ class Override(ResponseModel):
     expires_at: str | None
 
 
+class StoredOverride(Override):
+    """The override as it is now; the warning says where it does not travel to SDKs."""
+
+    warning: str | None = None
+
+
 class OverrideList(ResponseModel):
-    """List everybody who is let in or kept out by name."""
+    """Who is let in or kept out by name; `next` begins the next page, and a warning says that not all travel."""
 
     overrides: list[Override]
+    next: str | None = None
+    warning: str | None = None
 
 
 class Token(ResponseModel):

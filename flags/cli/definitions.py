@@ -1,6 +1,7 @@
 """`rollout flags`."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from flags.administration.definitions import (
     create_flag,
     export_definitions,
     findings,
-    import_definitions,
     switch_flag,
 )
+from flags.administration.edits import DECIDING, edit_definition
+from flags.administration.imports import ImportOptions, import_definitions, refusals
+from flags.administration.queries import flag_detail
 
 environment_option = click.option("--environment", default="production", show_default=True)
 
@@ -72,27 +75,84 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
     echo_result({"name": name, "enabled": enabled}, f"{name} is {position} in {environment}.", as_json=as_json)
 
 
+@flags_group.command("show")
+@click.argument("name")
+@in_application
+def show_command(*, name: str) -> None:
+    """Print everything that decides who has NAME, in each environment, with the versions that an edit names."""
+    with read_only() as session:
+        click.echo(json.dumps(flag_detail(session, name), indent=2))
+
+
+@flags_group.command("edit")
+@click.argument("name")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@environment_option
+@click.option("--version", type=click.IntRange(0), required=True, help="As `show` has it; 0 adds it there.")
+@click.option("--confirm-moving", is_flag=True, help="Take an edit whose repair moves users.")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@json_option
+@in_application
+def edit_command(
+    *, name: str, path: Path, environment: str, version: int, confirm_moving: bool, reason: str, as_json: bool
+) -> None:
+    """Change NAME in one environment by PATH: `enabled`, `strategies`, `variants`, `dependencies`; the rest stays."""
+    fields = _load_json(path)
+    if not isinstance(fields, dict) or fields.keys() - {*DECIDING}:
+        raise CommandFailed(f"{path} needs an object with some of {', '.join(DECIDING)}, and nothing else.")
+    with transaction() as session:
+        repairs = edit_definition(
+            session,
+            name,
+            environment,
+            fields,
+            ChangeContext(datetime.now(UTC), actor(), reason),
+            version=version,
+            confirm_moving=confirm_moving,
+        )
+        found = flag_detail(session, name)["environments"][environment]
+    lines = [f"{name} is at version {found['version']} in {environment}."]
+    lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
+    echo_result(found | {"repairs": repairs}, "\n".join(lines), as_json=as_json)
+
+
 @flags_group.command("import")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @environment_option
 @click.option("--replace", is_flag=True, help="Replace everything that is there instead of adding to it.")
+@click.option("--all-or-nothing", is_flag=True, help="Take nothing where anything is refused; --replace does so too.")
+@click.option("--confirm-moving", is_flag=True, help="Take flags whose repair moves users.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @json_option
 @in_application
-def import_command(*, path: Path, environment: str, replace: bool, reason: str, as_json: bool) -> None:
-    """Take features and segments as Unleash writes them."""
-    try:
-        raw = loads(path.read_bytes())
-    except MalformedJSON as error:
-        raise CommandFailed(f"{path} isn't valid JSON: {error}.") from error
+def import_command(
+    *,
+    path: Path,
+    environment: str,
+    replace: bool,
+    all_or_nothing: bool,
+    confirm_moving: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Take features and segments as Unleash writes or exports them; exit code 1 where any is refused."""
+    raw = _load_json(path)
     with transaction() as session:
         taken = import_definitions(
-            session, environment, raw, ChangeContext(datetime.now(UTC), actor(), reason), replace=replace
+            session,
+            environment,
+            raw,
+            ChangeContext(datetime.now(UTC), actor(), reason),
+            ImportOptions(replace=replace, all_or_nothing=all_or_nothing, confirm_moving=confirm_moving),
         )
-    repairs = findings(taken.repairs)
+    repairs, refused = findings(taken.repairs), refusals(taken.refusals)
     lines = [f"{len(taken.features)} flags and {len(taken.segments)} segments imported."]
     lines += [f"  {repair['field']}: {repair['message']}" for repair in repairs]
-    echo_result({"features": len(taken.features), "repairs": repairs}, "\n".join(lines), as_json=as_json)
+    lines += [f"  not taken: {each['flag']}: {each['field']}: {each['message']}" for each in refused]
+    document = {"features": len(taken.features), "repairs": repairs, "refused": refused}
+    echo_result(document, "\n".join(lines), as_json=as_json)
+    if refused:
+        sys.exit(1)
 
 
 @flags_group.command("export")
@@ -103,6 +163,13 @@ def export_command(*, environment: str) -> None:
     with read_only() as session:
         document = export_definitions(session, environment)
     click.echo(json.dumps(document, indent=2))
+
+
+def _load_json(path: Path) -> object:
+    try:
+        return loads(path.read_bytes())
+    except MalformedJSON as error:
+        raise CommandFailed(f"{path} isn't valid JSON: {error}.") from error
 
 
 def _state_text(*, enabled: bool) -> str:

@@ -9,7 +9,7 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import store
-from flags.administration.overrides import put_override, remove_override, to_json
+from flags.administration.overrides import put_override, remove_override, to_json, unsent_warning
 from flags.store import Effect
 
 flag_option = click.option("--flag", default=FLAG, show_default=True, help="The flag this is about.")
@@ -30,9 +30,11 @@ def list_command(*, flag: str, as_json: bool) -> None:
     """List everybody who is let in or kept out by name."""
     with read_only() as session:
         found = [to_json(override) for override in store.list_overrides(session, flag)]
+        warning = unsent_warning(session, flag, datetime.now(UTC))
     lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
+    lines += [warning] if warning else []
     echo_result(
-        {"overrides": found},
+        {"overrides": found} | ({"warning": warning} if warning else {}),
         "\n".join(lines) or f"{flag} has no overrides.",
         as_json=as_json,
     )
@@ -86,9 +88,12 @@ def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime |
         override = put_override(
             session, flag, user, effect, ChangeContext(datetime.now(UTC), actor(), reason), expires_at=ends
         )
-    found = to_json(override)
+        warning = unsent_warning(session, flag, datetime.now(UTC))
+    found = to_json(override) | ({"warning": warning} if warning else {})
     verb = "is let in" if effect is Effect.ALLOW else "is kept out"
-    echo_result(found, f"{user} {verb}. {_until(found['expiresAt'])}".strip(), as_json=as_json)
+    echo_result(
+        found, f"{user} {verb}. {_until(to_json(override)['expiresAt'])}{warning or ''}".strip(), as_json=as_json
+    )
 
 
 def _until(expires_at: str | None) -> str:

@@ -33,7 +33,7 @@ class FeatureSet:
 
     Two feature sets with the same `tag` have the same contents, whichever process made them. `phased` are the flags
     under a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names
-    listed users whom SDKs can't be told of.
+    listed users whom SDKs can't be told of, `unsent` is how many are too many to travel.
     """
 
     id: int
@@ -43,6 +43,7 @@ class FeatureSet:
     guard_ended_at: datetime | None
     next_change_at: datetime | None
     left_out: tuple[str, ...] = ()
+    unsent: int = 0
 
     @property
     def tag(self) -> str:
@@ -76,6 +77,7 @@ def build(
         guard_ended_at=guard_ended_at,
         next_change_at=min(filter(None, changes), default=None),
         left_out=tuple(sorted({user_id for each in compiled for user_id in each.left_out})),
+        unsent=sum(each.unsent for each in compiled),
     )
     # Same contents under the same id: a change that this environment does not show wakes no SDK.
     return replace(feature_set, id=before.id, contents=before.contents) if before and same else feature_set

@@ -14,6 +14,7 @@ from flags.unleash.feature_payload import FeaturePayload, encode, inline_segment
 
 PROJECT = "default"
 LEVEL = 6
+NO_FILTERS: dict[str, object] = {}
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,20 @@ def prepare(feature_set: FeatureSet, before: PreparedPayloads | None = None) -> 
     )
 
 
-def features(feature_set: FeatureSet, contents: FeaturePayload, *, prefix: str = "", inline: bool = False) -> Payload:
+def features(
+    feature_set: FeatureSet,
+    contents: FeaturePayload,
+    *,
+    filters: dict[str, object] = NO_FILTERS,
+    inline: bool = False,
+) -> Payload:
     """The body of `GET /api/client/features`, named by what is in it rather than by when it was made."""
-    query = {"project": [PROJECT], "environment": feature_set.environment, "inlineSegmentConstraints": inline}
-    if prefix:
-        query["namePrefix"] = prefix
+    query = {
+        "project": [PROJECT],
+        "environment": feature_set.environment,
+        "inlineSegmentConstraints": inline,
+        **filters,
+    }
     query_hash = blake2b(encode(query), digest_size=4).hexdigest()
     etag = f'"{query_hash}:{contents.digest}"'
     parts = [

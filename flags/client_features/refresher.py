@@ -177,6 +177,8 @@ class FeatureCacheRefresher:
         feature_set = feature_sets.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
         if known is None or known.tag != feature_set.tag:
             log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
+        if feature_set.unsent != (known.unsent if known else 0):
+            log.warning("flags.overrides_not_sent", environment=source.environment, users=feature_set.unsent)
         return self.cache.set(feature_set)
 
     def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:

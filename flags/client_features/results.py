@@ -56,10 +56,13 @@ class FlagResults:
             if name in self._deciders or self._defined[name].constant is not False
         ]
 
-    def needs_user(self, key: str) -> bool:
-        """Return whether the flag can't be evaluated without a user."""
-        evaluator = self._deciders.get(key)
-        return evaluator is not None and evaluator.constant is None and not evaluator.otherwise
+    def needs_user(self, answer: FlagResult) -> bool:
+        """Return whether this answer for nobody in particular is one for lack of a user."""
+        decider = self._deciders.get(answer.key)
+        if decider is not None:
+            return decider.constant is None and not decider.otherwise
+        flag = self._defined[answer.key]
+        return not answer.value and flag.constant is None and flag.depends_on_user
 
     def one(self, key: str, context: Context, now: datetime) -> FlagResult | None:
         """The answer of the flag `key`, None where there is no such flag."""

@@ -1,22 +1,28 @@
 """Unleash's client API: what server-side SDKs of every language ask for and report."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth.authorization import require_token, token
+from control_plane.platform.db.database import read_only
+from control_plane.platform.extensions import AppState
 from control_plane.platform.http.openapi import FreeFormObject, openapi_doc
 from control_plane.platform.identity_types import Token
 from control_plane.platform.observability import telemetry
+from flags import store
 from flags.client_features.prepared_payloads import Payload, PreparedPayloads
 from flags.client_features.prepared_payloads import features as payload_of
 from flags.client_features.refresher import refresher
 from flags.protocols import client_reports, requests, responses
+from flags.protocols.feature_filters import FeatureFilters
 from flags.protocols.raw_response import RawResponse, compressed_or, response, staleness
 from flags.protocols.sse import streams
-from flags.protocols.unleash_errors import BadRequest, error_response, parse_body, unleash_error_handler
+from flags.protocols.tolerant_parsing import parse_readable
+from flags.protocols.unleash_errors import BadRequest, error_response, unleash_error_handler
 from flags.unleash.feature_payload import inline_segments
 from flags.usage.connections import Headers, Mode
 from flags.usage.reporter import reporter
@@ -28,16 +34,25 @@ UNLEASH_VERSION = "8.2.0"
 SPEC_HEADER = "Unleash-Client-Spec"
 """The version of Unleash's client specification that an SDK was built to."""
 SEGMENTS_SINCE = (4, 2, 0)
+NO_FILTERS = FeatureFilters()
+TAGS = AppState[Callable[[], dict[str, tuple[store.Tag, ...]]] | None]("flag_tags", lambda: None)
 VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[-+][0-9A-Za-z.+-]+)?")
 
 
 @bp.get("/features")
 @require_token("client", unleash=True)
 @unleash_error_handler
-@openapi_doc(query={"namePrefix": "Only flags whose name begins so."}, answers={200: responses.Features, 304: None})
+@openapi_doc(
+    query={
+        "namePrefix": "Only flags whose name begins so.",
+        "project": "Only flags of this project; may be repeated.",
+        "tag": "Only flags with this tag, type:value; may be repeated.",
+    },
+    answers={200: responses.Features, 304: None},
+)
 def features_view() -> ResponseReturnValue:
-    """Every flag of the token's environment, or those whose name begins with `namePrefix`."""
-    return response(features(request.headers, token(), prefix=request.args.get("namePrefix", "")))
+    """Every flag of the token's environment, or those that pass the filters."""
+    return response(features(request.headers, token(), FeatureFilters.of(request.args)))
 
 
 @bp.get("/features/<name>")
@@ -57,7 +72,7 @@ def feature_view(name: str) -> ResponseReturnValue:
 @openapi_doc(body=requests.Registration, answers={202: None})
 def register_view() -> ResponseReturnValue:
     """An SDK instance introduces itself."""
-    client_reports.registration(parse_body(requests.Registration), token().environment)
+    client_reports.registration(parse_readable(requests.Registration), token().environment)
     return Response(status=202, headers={"X-Unleash-Version": UNLEASH_VERSION})
 
 
@@ -67,7 +82,7 @@ def register_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.Metrics, answers={202: None})
 def metrics_view() -> ResponseReturnValue:
     """Take the counts of answers per flag, and the impact metrics."""
-    client_reports.metrics(parse_body(requests.Metrics), token().environment)
+    client_reports.metrics(parse_readable(requests.Metrics), token().environment)
     return Response(status=202)
 
 
@@ -77,7 +92,7 @@ def metrics_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.BulkMetrics, answers={202: None})
 def bulk_view() -> ResponseReturnValue:
     """Take a relay's reports. Rows of another environment than the token's are left out."""
-    client_reports.bulk(parse_body(requests.BulkMetrics), token().environment)
+    client_reports.bulk(parse_readable(requests.BulkMetrics), token().environment)
     return Response(status=202)
 
 
@@ -89,7 +104,7 @@ def edge_metrics_view() -> ResponseReturnValue:
     return Response(status=202)
 
 
-def features(headers: Headers, asker: Token, *, prefix: str = "") -> RawResponse:
+def features(headers: Headers, asker: Token, filters: FeatureFilters = NO_FILTERS) -> RawResponse:
     """The flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
     published = refresher().current(asker.environment)
     inline = not _knows_segments(headers.get(SPEC_HEADER))
@@ -97,9 +112,14 @@ def features(headers: Headers, asker: Token, *, prefix: str = "") -> RawResponse
         headers, asker.environment, now=datetime.now(UTC), revision_id=published.feature_set.id
     )
     payload = published.inlined if inline else published.features
-    if prefix:
-        payload = _only(published, prefix, inline=inline)
+    if filters:
+        payload = _only(published, filters, inline=inline)
     return compressed_or(payload, headers, *staleness(), *_invitation(headers))
+
+
+def read_tags_from_database(app: Flask) -> None:
+    """Let SDKs filter by tags, which a relay can't."""
+    TAGS.set(app, _tags)
 
 
 def init_app(app: Flask) -> None:
@@ -119,11 +139,26 @@ def _knows_segments(version: str | None) -> bool:
     return tuple(map(int, found.groups())) >= SEGMENTS_SINCE
 
 
-def _only(published: PreparedPayloads, prefix: str, *, inline: bool) -> Payload:
-    contents = published.feature_set.contents.named(prefix)
-    return payload_of(
-        published.feature_set, inline_segments(contents) if inline else contents, prefix=prefix, inline=inline
-    )
+def _only(published: PreparedPayloads, filters: FeatureFilters, *, inline: bool) -> Payload:
+    tagged = _tagged(filters)
+    contents = published.feature_set.contents.only(lambda feature: filters.matches(feature, tagged))
+    plain = inline_segments(contents) if inline else contents
+    return payload_of(published.feature_set, plain, filters=filters.to_json(), inline=inline)
+
+
+def _tagged(filters: FeatureFilters) -> frozenset[str]:
+    """Return the names of the flags with one of the tags, which SDKs are not given and the database alone knows."""
+    if not filters.tags:
+        return frozenset()
+    read_tags = TAGS.get()
+    if read_tags is None:
+        raise BadRequest(("tag", "A relay knows no tags; ask its server, or filter by project or namePrefix."))
+    return frozenset(name for name, tags in read_tags().items() if filters.tags & {*tags})
+
+
+def _tags() -> dict[str, tuple[store.Tag, ...]]:
+    with read_only() as session:
+        return store.tags(session)
 
 
 def _invitation(headers: Headers) -> tuple[tuple[str, str], ...]:

@@ -17,7 +17,8 @@ from flags.protocols import client_reports, requests, responses
 from flags.protocols.cors import cors_headers, preflight
 from flags.protocols.raw_response import RawResponse, not_modified_or, response, staleness
 from flags.protocols.request_context import payloads_for, with_connection, with_directory
-from flags.protocols.unleash_errors import BadRequest, parse_body, unleash_error_handler
+from flags.protocols.tolerant_parsing import parse_readable
+from flags.protocols.unleash_errors import BadRequest, unleash_error_handler
 
 bp = Blueprint("frontend_api", __name__, url_prefix="/api/frontend")
 
@@ -52,7 +53,9 @@ def ask_view() -> ResponseReturnValue:
 def metrics_view() -> ResponseReturnValue:
     """Take the counts of answers per flag."""
     # A frontend token stands in every page's source, so what it reports must not be able to roll anything back.
-    client_reports.metrics(parse_body(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret)
+    client_reports.metrics(
+        parse_readable(requests.Metrics), token().environment, counts_outcomes=token().type.is_secret
+    )
     return "OK"
 
 
@@ -62,7 +65,7 @@ def metrics_view() -> ResponseReturnValue:
 @openapi_doc(body=requests.Registration, answers={200: "text/html"})
 def register_view() -> ResponseReturnValue:
     """A browser's SDK introduces itself."""
-    client_reports.registration(parse_body(requests.Registration), token().environment)
+    client_reports.registration(parse_readable(requests.Registration), token().environment)
     return "OK"
 
 

@@ -91,12 +91,12 @@ def one(key: str, body: bytes, asker: Token) -> RawResponse:
     except InvalidRequest as unusable:
         return _json(400, failure(key, unusable.code, str(unusable)))
     answers, now = payloads_for(asker).results, datetime.now(UTC)
-    # Only an error where the answer depends on the user.
-    if not context.user_id and answers.needs_user(key):
-        return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
     answer = answers.one(key, context, now)
     if answer is None:
         return _json(404, failure(key, "FLAG_NOT_FOUND", f"There is no flag {key!r} here; check its spelling."))
+    # Only an error where the answer depends on the user.
+    if not context.user_id and answers.needs_user(answer):
+        return _json(400, failure(key, "TARGETING_KEY_MISSING", NO_USER))
     document = success(answer, stale_seconds=refresher().stale_seconds)
     return _json(400 if "errorCode" in document else 200, document, *staleness())
 
@@ -128,7 +128,7 @@ def init_app(app: Flask) -> None:
 def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, object]]:
     now, stale_seconds = datetime.now(UTC), refresher().stale_seconds
     for answer in answers.all(context, now):
-        if not context.user_id and answers.needs_user(answer.key):
+        if not context.user_id and answers.needs_user(answer):
             yield failure(answer.key, "TARGETING_KEY_MISSING", NO_USER)
         else:
             yield success(answer, stale_seconds=stale_seconds)
@@ -145,6 +145,8 @@ def _context(body: bytes) -> Context:
         raise InvalidRequest("INVALID_CONTEXT", 'The context is an object, such as {"targetingKey": "7"}.')
     fields = dict(context or {})
     targeting_key = fields.pop("targetingKey", None)
+    if isinstance(targeting_key, bool | Mapping | list):
+        raise InvalidRequest("INVALID_CONTEXT", "The targetingKey is the user's id, as a text.")
     # The key outweighs a `userId` beside it.
     return from_fields(fields | ({"userId": targeting_key} if targeting_key is not None else {}))
 

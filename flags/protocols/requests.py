@@ -1,12 +1,33 @@
 """Request models of SDKs, read leniently: only the fields used must fit."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-Count = Annotated[int, Field(ge=0, le=2**53)]
-Name = Annotated[str, Field(min_length=1, max_length=500)]
+NAME_LENGTH_MAX = 500
+
+
+def _whole(value: Any) -> Any:
+    """Read what some SDKs write for a count: nothing at all, or a number with a point."""
+    return 0 if value is None else int(value) if isinstance(value, float) and abs(value) < 2**53 else value
+
+
+def _text(value: Any) -> Any:
+    """Read a number as the text that an SDK meant, and no more of a long one than is stored."""
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return text[:NAME_LENGTH_MAX] if isinstance(text, str) else text
+
+
+def _or_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Count = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_whole)]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX), BeforeValidator(_text)]
+Identity = Annotated[str | None, BeforeValidator(_text)]
+Labels = Annotated[dict[str, object], BeforeValidator(_or_empty)]
+Variants = Annotated[dict[str, Count], BeforeValidator(_or_empty)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -15,14 +36,19 @@ class ClientRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
+    @property
+    def has_content(self) -> bool:
+        """Return whether it says anything, once what can't be read is left out."""
+        return True
+
 
 class Registration(ClientRequest):
     """`POST /api/client/register`: an SDK instance introduces itself."""
 
     app_name: Name
-    instance_id: str | None = None
-    connection_id: str | None = None
-    sdk_version: str | None = None
+    instance_id: Identity = None
+    connection_id: Identity = None
+    sdk_version: Identity = None
     # Sent by every SDK and used by nobody; declared so that our description of the API names them.
     strategies: list[object] = []
     started: object = None
@@ -34,7 +60,7 @@ class FeatureCounts(ClientRequest):
 
     yes: Count = 0
     no: Count = 0
-    variants: dict[str, Count] = {}
+    variants: Variants = {}
 
 
 class Bucket(ClientRequest):
@@ -55,7 +81,7 @@ class SampleBucket(ClientRequest):
 class Sample(ClientRequest):
     """One series of an impact metric."""
 
-    labels: dict[str, object] = {}
+    labels: Labels = {}
     value: Finite | None = None
     count: Finite | None = None
     sum: Finite | None = None
@@ -75,9 +101,15 @@ class Metrics(ClientRequest):
     """`POST /api/client/metrics`: answers by flag; `bucket` is null where only impact metrics are sent."""
 
     app_name: Name
-    instance_id: str | None = None
+    instance_id: Identity = None
     bucket: Bucket | None = None
     impact_metrics: list[ImpactMetric] | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Return whether anything is counted or measured."""
+        toggles = self.bucket.toggles.values() if self.bucket else ()
+        return bool(self.impact_metrics) or any(each.yes or each.no or each.variants for each in toggles)
 
 
 class BulkMetric(ClientRequest):
@@ -89,7 +121,7 @@ class BulkMetric(ClientRequest):
     timestamp: object = None
     yes: Count = 0
     no: Count = 0
-    variants: dict[str, Count] = {}
+    variants: Variants = {}
 
 
 class BulkMetrics(ClientRequest):
@@ -98,6 +130,11 @@ class BulkMetrics(ClientRequest):
     applications: list[Registration] = []
     metrics: list[BulkMetric] = []
     impact_metrics: list[ImpactMetric] | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Return whether anything is counted or measured."""
+        return bool(self.metrics or self.impact_metrics)
 
 
 class Tokens(ClientRequest):

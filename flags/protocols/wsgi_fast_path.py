@@ -24,6 +24,7 @@ from flags.evaluation.contexts import Context, from_query
 from flags.protocols import client_api, frontend, ofrep
 from flags.protocols.cors import OPEN_TO_ALL
 from flags.protocols.raw_response import RawResponse
+from flags.protocols.request_normalization import normalize
 
 Environ = dict[str, Any]
 
@@ -53,6 +54,10 @@ class FastPath:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer, or let the application answer."""
         started = perf_counter()
+        refused = normalize(environ)
+        if refused is not None:
+            start_response(refused.line, [*refused.headers, *HEADERS_FOR_ALL])
+            return [refused.body]
         lane = _route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         reply = self._thread_context().run(_reply, lane, environ) if lane else None
         if lane is None or reply is None:

@@ -2,15 +2,22 @@
 
 from flags.store.connections import connections, delete_connections, put_connections
 from flags.store.definitions import (
+    StoredDefinition,
+    add_definition,
     clear,
     definitions,
     definitions_of,
     delete_definition,
     environments,
     every_definition,
+    features_by_name,
     put_definitions,
     put_segments,
+    replace_definition,
+    replace_segment,
+    segment_versions,
     segments,
+    stored_definitions,
     switches,
 )
 from flags.store.directory import (
@@ -28,6 +35,7 @@ from flags.store.directory import (
 from flags.store.overrides import (
     Effect,
     StoredOverride,
+    count_overrides,
     delete_override,
     every_override,
     expired_overrides,
@@ -47,6 +55,7 @@ from flags.store.revisions import (
     restore_revision,
     routing_state,
 )
+from flags.store.tags import Tag, put_tags, tags
 from flags.store.usage import add_report, delete_usage, measurements, usage
 
 __all__ = [
@@ -55,13 +64,17 @@ __all__ = [
     "OVERRIDE",
     "RESTORE",
     "Effect",
+    "StoredDefinition",
     "StoredOverride",
+    "Tag",
     "UserAttributes",
+    "add_definition",
     "add_report",
     "beta_members",
     "clear",
     "connections",
     "count_beta_members",
+    "count_overrides",
     "count_users",
     "definitions",
     "definitions_of",
@@ -75,6 +88,7 @@ __all__ = [
     "every_definition",
     "every_override",
     "expired_overrides",
+    "features_by_name",
     "find_override",
     "first_beta_members",
     "flags_revision",
@@ -86,10 +100,16 @@ __all__ = [
     "put_definitions",
     "put_override",
     "put_segments",
+    "put_tags",
+    "replace_definition",
+    "replace_segment",
     "restore_revision",
     "routing_state",
+    "segment_versions",
     "segments",
+    "stored_definitions",
     "switches",
+    "tags",
     "upsert_users",
     "usage",
     "user",

@@ -1,14 +1,75 @@
 """Flags without a rollout, per environment, and the segments they refer to."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
 from flags.models import FlagDefinition, FlagSegment
 from flags.unleash.compiler import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDefinition:
+    """A feature of one environment, and by whom and when it became what it is."""
+
+    environment: str
+    feature: Wire
+    version: int
+    updated_at: datetime
+    updated_by: str
+
+
+def stored_definitions(session: Session, name: str) -> dict[str, StoredDefinition]:
+    """The feature called `name` in each environment that has it, with its version."""
+    table = FlagDefinition
+    query = select(table.environment, table.feature, table.version, table.updated_at, table.updated_by)
+    rows = session.execute(query.where(table.name == name).order_by(table.environment))
+    return {row.environment: StoredDefinition(*row) for row in rows}
+
+
+def add_definition(session: Session, environment: str, wire: Wire, *, actor: str, now: datetime) -> bool:
+    """Store a feature that `environment` lacks; False where it has one of that name."""
+    row = {"environment": environment, "name": wire["name"], "feature": wire, "updated_at": now, "updated_by": actor}
+    statement = dialect_insert(session, FlagDefinition).values(**row, version=1)
+    return session.scalar(statement.on_conflict_do_nothing().returning(FlagDefinition.name)) is not None
+
+
+def replace_definition(
+    session: Session, environment: str, wire: Wire, *, expected_version: int, actor: str, now: datetime
+) -> bool:
+    """Store a feature in place of that of this version; False where there is another by now, or none."""
+    table = FlagDefinition
+    statement = (
+        update(table)
+        .where(table.environment == environment, table.name == wire["name"], table.version == expected_version)
+        .values(feature=wire, version=expected_version + 1, updated_at=now, updated_by=actor)
+    )
+    return rowcount_of(session, statement) == 1
+
+
+def segment_versions(session: Session, environment: str) -> dict[int, int]:
+    """The version of each segment of `environment`."""
+    query = select(FlagSegment.id, FlagSegment.version).where(FlagSegment.environment == environment)
+    return {number: version for number, version in session.execute(query)}  # noqa: C416 - rows are no pairs
+
+
+def replace_segment(session: Session, environment: str, wire: Wire, *, expected_version: int) -> bool:
+    """Store a segment in place of that of this version, 0 for none; False where there is another by now."""
+    if not expected_version:
+        row = {"environment": environment, "id": wire["id"], "segment": wire, "version": 1}
+        added = dialect_insert(session, FlagSegment).values(**row).on_conflict_do_nothing()
+        return session.scalar(added.returning(FlagSegment.id)) is not None
+    table = FlagSegment
+    statement = (
+        update(table)
+        .where(table.environment == environment, table.id == wire["id"], table.version == expected_version)
+        .values(segment=wire, version=expected_version + 1)
+    )
+    return rowcount_of(session, statement) == 1
 
 
 def definitions(session: Session, environment: str) -> list[Wire]:
@@ -37,6 +98,14 @@ def every_definition(session: Session) -> dict[tuple[str, str], Wire]:
     return {(environment, name): feature for environment, name, feature in rows}
 
 
+def features_by_name(session: Session) -> dict[str, dict[str, Wire]]:
+    """Every feature by name, in each environment that has it."""
+    found: dict[str, dict[str, Wire]] = {}
+    for (environment, name), feature in every_definition(session).items():
+        found.setdefault(name, {})[environment] = feature
+    return dict(sorted(found.items()))
+
+
 def switches(session: Session) -> dict[str, dict[str, bool]]:
     """Every feature by name, and in which environments it is on."""
     query = select(FlagDefinition.name, FlagDefinition.environment, FlagDefinition.feature)
@@ -55,6 +124,7 @@ def put_definitions(session: Session, environment: str, features: Iterable[Wire]
     if rows:
         statement = dialect_insert(session, FlagDefinition.__table__)
         changed = {name: statement.excluded[name] for name in ("feature", "updated_at", "updated_by")}
+        changed["version"] = FlagDefinition.version + 1
         keys = ["environment", "name"]
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
@@ -64,13 +134,15 @@ def put_segments(session: Session, environment: str, wires: Iterable[Wire]) -> N
     rows = [{"environment": environment, "id": wire["id"], "segment": wire} for wire in wires]
     if rows:
         statement = dialect_insert(session, FlagSegment.__table__)
-        changed = {"segment": statement.excluded.segment}
+        changed = {"segment": statement.excluded.segment, "version": FlagSegment.version + 1}
         session.execute(statement.on_conflict_do_update(index_elements=["environment", "id"], set_=changed), rows)
 
 
-def delete_definition(session: Session, environment: str, name: str) -> bool:
-    """Remove a feature from `environment`; False when it was not there."""
-    key = (FlagDefinition.environment == environment, FlagDefinition.name == name)
+def delete_definition(session: Session, environment: str, name: str, *, version: int | None = None) -> bool:
+    """Remove a feature, or that of this version, from `environment`; False when it was not there."""
+    key = [FlagDefinition.environment == environment, FlagDefinition.name == name]
+    if version is not None:
+        key.append(FlagDefinition.version == version)
     return rowcount_of(session, delete(FlagDefinition).where(*key)) == 1
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
@@ -34,11 +34,11 @@ class StoredOverride:
 
 
 def overrides(session: Session, flag: str, effect: Effect) -> dict[str, Override]:
-    """The users `flag` treats by name, including those whose override has expired."""
+    """The users `flag` treats by name, the earliest first, including those whose override has expired."""
     rows = session.execute(
-        select(FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at).where(
-            FlagOverride.flag == flag, FlagOverride.effect == effect
-        )
+        select(FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at)
+        .where(FlagOverride.flag == flag, FlagOverride.effect == effect)
+        .order_by(FlagOverride.created_at, FlagOverride.user_id)
     )
     return {user_id: Override(reason, expires_at) for user_id, reason, expires_at in rows}
 
@@ -47,14 +47,26 @@ def overrides_by_flag(session: Session) -> dict[tuple[str, Effect], dict[str, Ov
     """The same of every flag, in one query."""
     columns = FlagOverride.flag, FlagOverride.effect, FlagOverride.user_id, FlagOverride.reason, FlagOverride.expires_at
     found: dict[tuple[str, Effect], dict[str, Override]] = {}
-    for flag, effect, user_id, reason, expires_at in session.execute(select(*columns)):
+    for flag, effect, user_id, reason, expires_at in session.execute(
+        select(*columns).order_by(FlagOverride.created_at, FlagOverride.user_id)
+    ):
         found.setdefault((flag, Effect(effect)), {})[user_id] = Override(reason, expires_at)
     return found
 
 
-def list_overrides(session: Session, flag: str) -> list[StoredOverride]:
-    """Every override of `flag`, by user."""
+def count_overrides(session: Session, flag: str, now: datetime) -> int:
+    """Count the users whom `flag` treats by name at `now`."""
+    lasting = FlagOverride.expires_at.is_(None) | (FlagOverride.expires_at > now)
+    query = select(func.count()).select_from(FlagOverride).where(FlagOverride.flag == flag, lasting)
+    return session.scalar(query) or 0
+
+
+def list_overrides(session: Session, flag: str, *, after: str = "", limit: int | None = None) -> list[StoredOverride]:
+    """The overrides of `flag` by user, of those `after` a user at most so many."""
     query = select(FlagOverride).where(FlagOverride.flag == flag).order_by(FlagOverride.user_id, FlagOverride.effect)
+    if after:
+        query = query.where(FlagOverride.user_id > after)
+    query = query.limit(limit)
     return [_stored(row) for row in session.scalars(query.execution_options(populate_existing=True))]
 
 

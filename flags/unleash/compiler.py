@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from flags.evaluation.bucketing import refused_user_id
 from flags.evaluation.conditions import wire_constraint, wire_constraints
 from flags.evaluation.contexts import SIGNUP_DATE
-from flags.evaluation.rollout_flag import RolloutFlag, active_users
+from flags.evaluation.rollout_flag import RolloutFlag, ordered_active_users
 from flags.evaluation.timestamps import ZULU, later_prefixes
 
 Wire = dict[str, Any]
@@ -27,6 +28,8 @@ SEGMENT_IDS_FROM = 1_000_000_000
 """Segments of phased flags start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4
 LIST_CACHE_SIZE = 16
+NAMED_MAX = 100
+"""So many users let in or kept out by name travel to SDKs, of each flag; the others are answered by a server alone."""
 FLAG_SLOTS = 250_000_000
 """SDKs read segment ids as signed 32-bit numbers, which leaves room for this many flags."""
 
@@ -41,17 +44,22 @@ class SegmentKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CompiledFlag:
-    """The feature and the segments it refers to; `left_out` names listed users whose ids SDKs can't be given."""
+    """The feature and the segments it refers to; `left_out` names listed users whose ids SDKs can't be given.
+
+    `unsent` is how many users are treated by name and are too many to travel.
+    """
 
     feature: Wire
     segments: tuple[Wire, ...]
     left_out: tuple[str, ...] = ()
+    unsent: int = 0
 
 
 def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
     """The feature that SDKs in the flag's environment should hold at `now`; see `next_change_at`."""
-    lists = {kind: _sendable(user_ids) for kind, user_ids in _named(flag, now).items()}
-    left_out = {user_id for each in lists.values() for user_id in each.left_out}
+    named = _named(flag, now)
+    lists = {kind: _sendable(user_ids) for kind, user_ids in named.lists.items()}
+    left_out = {*named.left_out, *(user_id for each in lists.values() for user_id in each.left_out)}
     lists = {kind: each for kind, each in lists.items() if each.user_ids}
     segments = tuple(_segment(flag.key, kind, each.user_ids) for kind, each in lists.items())
     strategies = [_default()] if flag.forced else _strategies(flag, lists.keys())
@@ -66,7 +74,7 @@ def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
         "variants": [],
         "dependencies": [],
     }
-    return CompiledFlag(feature, segments, tuple(sorted(left_out)))
+    return CompiledFlag(feature, segments, tuple(sorted(left_out)), named.unsent)
 
 
 def next_change_at(flag: RolloutFlag, now: datetime) -> datetime | None:
@@ -92,12 +100,29 @@ class _Sendable(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def _named(flag: RolloutFlag, now: datetime) -> dict[SegmentKind, frozenset[str]]:
-    return {
-        SegmentKind.DENIED: frozenset(active_users(flag.denied, now)),
-        SegmentKind.ALLOWED: frozenset(active_users(flag.allowed, now)),
+class _Named(NamedTuple):
+    lists: dict[SegmentKind, frozenset[str]]
+    left_out: tuple[str, ...]
+    unsent: int
+
+
+def _named(flag: RolloutFlag, now: datetime) -> _Named:
+    """Return the lists that travel: of the overrides the earliest, those kept out before those let in."""
+    denied, allowed = (ordered_active_users(each, now) for each in (flag.denied, flag.allowed))
+    sent_denied = _sent(denied, NAMED_MAX)
+    sent_allowed = _sent(allowed, NAMED_MAX - len(sent_denied))
+    left_out = tuple(user_id for user_id in (*denied, *allowed) if refused_user_id(user_id))
+    lists = {
+        SegmentKind.DENIED: frozenset(sent_denied),
+        SegmentKind.ALLOWED: frozenset(sent_allowed),
         SegmentKind.BETA: frozenset(flag.beta) if flag.exposure.allowlist else frozenset(),
     }
+    sent = len(sent_denied) + len(sent_allowed)
+    return _Named(lists, left_out, len(denied) + len(allowed) - len(left_out) - sent)
+
+
+def _sent(user_ids: Iterable[str], most: int) -> list[str]:
+    return list(islice((user_id for user_id in user_ids if not refused_user_id(user_id)), most))
 
 
 # A million beta users take seconds to check and sort; from one change to the next they are mostly the same.

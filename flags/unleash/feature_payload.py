@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -43,10 +43,10 @@ class FeaturePayload:
         )
         return replace(encoded, digest=_digest(encoded))
 
-    def named(self, prefix: str) -> "FeaturePayload":
-        """The features whose name begins with `prefix`, with every segment."""
+    def only(self, is_wanted: Callable[[Wire], bool]) -> "FeaturePayload":
+        """The features that are wanted, with every segment."""
         remaining = FeaturePayload(
-            {name: item for name, item in self.features.items() if name.startswith(prefix)}, self.segments
+            {name: item for name, item in self.features.items() if is_wanted(item.wire)}, self.segments
         )
         return replace(remaining, digest=_digest(remaining))
 

@@ -11,6 +11,9 @@ from flags.unleash.compiled_rules import Strategy, compile_rules, context_fields
 from flags.unleash.compiler import Wire
 from flags.unleash.feature_payload import EncodedFeature, FeaturePayload, encode, join
 
+USER_ID = "userId"
+BY_USER = ("userWithId", "gradualRolloutUserId")
+
 
 class EngineContext:
     """A context as a flag reads it: by its fields, or as the JSON of engines, written when needed."""
@@ -36,6 +39,8 @@ class ImportedFlag:
     engine: Engine
     rules: Strategy | None
     """The flag as a function, where it can be one."""
+    depends_on_user: bool = False
+    """Some of its strategies let in by the user's id, so nobody in particular may be off for lack of one."""
 
     def is_on(self, context: EngineContext) -> bool:
         """Return whether the flag is on for this context."""
@@ -74,7 +79,15 @@ def _flag(wire: Wire, unleash: Engine, segments: Mapping[int, Sequence[Wire]]) -
         reason_when_on=_reason_when_on(wire, has_variants=has_variants),
         engine=unleash,
         rules=compile_rules(wire, segments),
+        depends_on_user=any(_depends_on_user(strategy, segments) for strategy in wire["strategies"]),
     )
+
+
+def _depends_on_user(strategy: Wire, segments: Mapping[int, Sequence[Wire]]) -> bool:
+    if strategy["name"] in BY_USER or strategy.get("parameters", {}).get("stickiness") == USER_ID:
+        return True
+    of_segments = [each for number in strategy.get("segments") or () for each in segments.get(number, ())]
+    return any(each["contextName"] == USER_ID for each in (*strategy.get("constraints", ()), *of_segments))
 
 
 def _state(contents: FeaturePayload, wires: Mapping[str, Wire]) -> bytes:

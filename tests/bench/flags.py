@@ -27,7 +27,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Exposure, default_plan
 from control_plane.platform.db.database import transaction
 from control_plane.platform.settings import Settings
-from flags.administration.definitions import import_definitions
+from flags.administration.imports import ImportOptions, import_definitions
 from flags.evaluation.evaluator import EvaluationContext, RolloutFlag, evaluate
 from tests import postgres
 from tests.applications import application
@@ -202,7 +202,7 @@ def _import_many(office: Office) -> None:
             "production",
             {"features": [_feature(number) for number in range(FLAGS)]},
             ChangeContext(datetime.now(UTC), "bench", "-"),
-            replace=True,
+            ImportOptions(replace=True),
         )
 
 

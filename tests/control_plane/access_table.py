@@ -9,6 +9,7 @@ viewer    checklists.index pages.checklists pages.connections pages.plan
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
 viewer    plans.schema plans.show plans.templates plans.version plans.versions rollouts.approvals_view
+viewer    flag_edits.environments flag_edits.segments flag_edits.show
 
 viewer    pages.begin_second_factor pages.enable_second_factor pages.remove_second_factor
 viewer    overrides.index pages.account pages.alert pages.alerts pages.audit_trail pages.change_own_password
@@ -29,6 +30,7 @@ owner     credits_remediation.index credits_remediation.operations credits_remed
 owner     credits_review.aa_test_view credits_review.analytics_view credits_review.preview_view definitions.create
 owner     definitions.delete definitions.import_view overrides.allow overrides.end_deny pages.approve_corrections
 owner     pages.correct_credits pages.credits pages.override_alert pages.remediation rollouts.advance rollouts.rearm
+owner     flag_edits.change flag_edits.change_in flag_edits.put_segment flag_edits.remove_from
 admin     pages.add_person pages.add_token pages.ask_lock pages.change_grants pages.change_role pages.end_sessions
 admin     pages.lock_out pages.people pages.renew_password pages.revoke_token pages.unlock people.change people.create
 admin     pages.reset_second_factor people.reset_second_factor
@@ -49,7 +51,7 @@ BY_WORD: Mapping[str, Mapping[str, str]] = {
 
 TOKEN_TABLE = """
 service,admin                  alertmanager.post credits.commit_view credits.consume_view credits.release_view
-service,admin                  credits.reserve_view signals.post
+service,admin                  credits.reserve_view experiments.index experiments.post signals.post
 client                         client_api.bulk_view client_api.feature_view client_api.features_view
 client                         client_api.metrics_view client_api.register_view client_streaming.delta_view
 client                         client_streaming.stream_view

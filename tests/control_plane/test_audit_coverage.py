@@ -30,24 +30,19 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 WHY = {"reason": "A test."}
 ANN = {"userId": "ann", "reason": "A test."}
 THIRD = {"version": 1, "features": [{"name": "third", "enabled": True, "strategies": [{"name": "default"}]}]}
+PROS = {"version": 0, "name": "pros", "constraints": []}
 NEW = "four words nobody says"
 IN_A_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
 STEPS: list[tuple[str, str, str, Any]] = [
     ("users.enter", "POST", "/api/users", {"users": [{"userId": "ann", "plan": "free", "beta": True}]}),
     ("definitions.create", "POST", "/api/flags", {"name": "other", "environments": {"production": True}}),
-    (
-        "definitions.switch",
-        "PUT",
-        "/api/flags/other/environments/production",
-        {"enabled": False, "reason": "A test."},
-    ),
-    (
-        "definitions.import_view",
-        "POST",
-        "/api/environments/production/import",
-        THIRD,
-    ),
+    ("definitions.switch", "PUT", "/api/flags/other/environments/production", WHY | {"enabled": False}),
+    ("definitions.import_view", "POST", "/api/environments/production/import", THIRD),
+    ("flag_edits.change", "PATCH", "/api/flags/other", WHY | {"versions": {"production": 2}, "stale": True}),
+    ("flag_edits.change_in", "PATCH", "/api/flags/other/environments/qa", WHY | {"version": 0}),
+    ("flag_edits.remove_from", "DELETE", "/api/flags/other/environments/qa", WHY | {"version": 1}),
+    ("flag_edits.put_segment", "PUT", "/api/environments/production/segments/9", WHY | PROS),
     ("definitions.delete", "DELETE", "/api/flags/other", WHY),
     ("overrides.allow", "PUT", f"/api/flags/{FLAG}/overrides/allow/ann", WHY),
     ("overrides.end_allow", "DELETE", f"/api/flags/{FLAG}/overrides/allow/ann", WHY),
@@ -146,7 +141,7 @@ ROUTES_WITHOUT: Mapping[str, str] = {
         "a report of an SDK about itself: decides nothing",
     ),
     **dict.fromkeys(("frontend_api.metrics_view", "frontend_api.register_view"), "the same, of a browser"),
-    **dict.fromkeys(("alertmanager.post", "signals.post"), "evidence for the guard, whose decision is audited with it"),
+    **dict.fromkeys(("alertmanager.post", "experiments.post", "signals.post"), "evidence, audited with its decision"),
     "stripe_webhook.receive": "stored word for word in the inbox",
     **dict.fromkeys(
         (
@@ -213,12 +208,14 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     "guard drill": "tests/alerts/drill",
     **dict.fromkeys(("plan apply", "plan restore"), "tests/control_plane/plans/test_administration.py"),
     **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/rollouts/test_archive.py"),
+    "flags edit": "tests/flags/test_cli.py",
     "approve": "tests/control_plane/rollouts/test_approvals.py",
     **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """
 serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
+flags show
 credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
 billing prices export, billing prices diff

@@ -24,6 +24,8 @@ BEYOND_FLAGS = [
     ("GET", "/embed/credits?userId=u-1&form=json"),
     ("POST", "/api/users"),
     ("POST", "/api/signals"),
+    ("POST", "/api/experiments/F/results"),
+    ("GET", "/api/experiments"),
     ("POST", "/webhooks/alertmanager"),
     ("GET", "/metrics"),
 ]

@@ -39,6 +39,7 @@ KINDS = {
     "/ofrep": "client",
     "/api/credits": "service",
     "/api/signals": "service",
+    "/api/experiments": "service",
     "/webhooks/alertmanager": "service",
 }
 PRODUCT_USERS = "/api/user/"

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from flask import Flask
 
 from control_plane.core.phases import FLAG
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import cli_support
 from flags import cli
@@ -103,3 +105,30 @@ def test_flags_are_made_switched_exported_and_taken_again(run: Run, tmp_path: Pa
     assert run("flags", "import", str(file), "--environment", "qa").startswith("1 flags and 0 segments imported.")
     file.write_text("{")
     assert "isn't valid JSON" in run("flags", "import", str(file), fails=True)
+
+
+def test_an_import_names_what_it_did_not_take_and_fails(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "flags.json"
+    good = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
+    bad = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
+    file.write_text(json.dumps({"features": [good, bad]}))
+    assert "not taken: bad" in run("flags", "import", str(file), fails=True)
+    assert "good" in says(run, "flags", "list")
+    file.write_text(json.dumps({"features": [good | {"name": "other"}, bad]}))
+    assert "can't be imported" in run("flags", "import", str(file), "--all-or-nothing", fails=True)
+    assert "other" not in says(run, "flags", "list")
+
+
+def test_a_flag_is_shown_and_edited_by_its_version(run: Run, tmp_path: Path, app: Flask) -> None:
+    run("flags", "create", "look", "--on", "production")
+    file = tmp_path / "edit.json"
+    file.write_text(json.dumps({"strategies": [{"name": "userWithId", "parameters": {"userIds": "7"}}]}))
+    edit = ("flags", "edit", "look", str(file), "--reason", "Only seven.", "--version", "1")
+    assert run(*edit) == "look is at version 2 in production.\n"
+    assert json.loads(run("flags", "show", "look"))["environments"]["production"]["version"] == 2
+    assert "changed meanwhile" in run(*edit, fails=True)
+    file.write_text(json.dumps({"name": "other"}))
+    assert "nothing else" in run(*edit, fails=True)
+    with app.app_context(), read_only() as session:
+        (entry, *_) = audit.latest(session, subject="flag:look")
+    assert (entry.action, entry.reason) == ("flag.update", "Only seven.")

@@ -6,7 +6,7 @@ flush interval) is missing evidence, never a missing credit.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
@@ -126,6 +126,13 @@ class SignalBuffer:
         if in_cohorts:
             self.cohorts.add(in_cohorts)
 
+    def add_counts(self, counts: Iterable[tuple[SeriesKey, Count]]) -> None:
+        """Add what was counted elsewhere."""
+        with self._lock:
+            for series, count in counts:
+                self._good[series] += count.total - count.bad
+                self._bad[series] += count.bad
+
     def take(self) -> tuple[Counter[SeriesKey], Counter[SeriesKey], Counter[Failure]]:
         """Everything counted so far; the buffer is empty afterwards."""
         with self._lock:
@@ -194,7 +201,20 @@ def flush(now: datetime) -> None:
 
 def write(session: Session, now: datetime) -> None:
     """Write this process's counts in the caller's transaction; if that rolls back they are kept for the next flush."""
-    buffer = BUFFER.get()
+    _write_buffer(session, BUFFER.get(), now)
+
+
+def add_samples(
+    session: Session, samples: Iterable[Sample], counts: Iterable[tuple[SeriesKey, Count]], now: datetime
+) -> None:
+    """Add outcomes and counts that somebody else observed, in the caller's transaction."""
+    buffer = SignalBuffer()
+    buffer.add(*samples)
+    buffer.add_counts(counts)
+    _write_buffer(session, buffer, now)
+
+
+def _write_buffer(session: Session, buffer: SignalBuffer, now: datetime) -> None:
     # Taken before the write, so that outcomes counted meanwhile go into the next flush and none is written twice.
     good, bad, failures = taken = buffer.take()
     database.after_rollback(session, lambda: buffer.put_back(*taken))

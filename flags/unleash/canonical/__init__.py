@@ -6,15 +6,18 @@ mistake with the field it is in.
 
 from flags.unleash.canonical.definitions import (
     Definitions,
+    acceptable_definitions,
     canonical_definitions,
     placeholders,
 )
-from flags.unleash.canonical.issues import InvalidDefinition, Issue
+from flags.unleash.canonical.issues import InvalidDefinition, Issue, Refusal
 
 __all__ = [
     "Definitions",
     "InvalidDefinition",
     "Issue",
+    "Refusal",
+    "acceptable_definitions",
     "canonical_definitions",
     "placeholders",
 ]

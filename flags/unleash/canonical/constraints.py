@@ -19,7 +19,8 @@ VERSIONS = frozenset({"SEMVER_EQ", "SEMVER_GT", "SEMVER_GTE", "SEMVER_LT", "SEMV
 
 CONTEXT_NAME = re.compile(r"[A-Za-z0-9_.:@~-]{1,100}")
 CURRENT_TIME = "currentTime"
-NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
+NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
+DIGITS_MAX = 15
 COUNT = r"(?:0|[1-9][0-9]{0,14})"
 LABEL = rf"(?:{COUNT}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 VERSION = re.compile(rf"{COUNT}\.{COUNT}\.{COUNT}(?:-{LABEL}(?:\.{LABEL})*)?")
@@ -118,12 +119,13 @@ def _with_value(constraint: Wire, raw: object, where: str, findings: Issues) -> 
 
 
 def _number(text: str, _constraint: Wire, where: str, findings: Issues) -> str:
-    if not NUMBER.fullmatch(text):
+    # Not through float: the engines would be given other digits than somebody wrote.
+    whole, _, fraction = f"{abs(Decimal(text)):f}".partition(".") if NUMBER.fullmatch(text) else ("", "", "")
+    if not whole or len(whole) > DIGITS_MAX or len(fraction.rstrip("0")) > DIGITS_MAX:
         findings.refuse(where, f"A number with up to 15 digits before and after the point is needed, not {text!r}.")
         return "0"
-    # Not through float: the engines would be given other digits than somebody wrote.
     number = Decimal(text)
-    return str(int(number)) if number == number.to_integral() else str(number.normalize())
+    return str(int(number)) if number == number.to_integral() else f"{number.normalize():f}"
 
 
 def _date(text: str, _constraint: Wire, where: str, findings: Issues) -> str:

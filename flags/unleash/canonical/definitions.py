@@ -1,10 +1,11 @@
 """Features, segments, and whole sets of both."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flags.unleash.canonical.constraints import NEVER, canonical_constraint, plain_text
-from flags.unleash.canonical.issues import InvalidDefinition, Issue, Issues, truncate
+from flags.unleash.canonical.issues import InvalidDefinition, Issue, Issues, Refusal, truncate
 from flags.unleash.canonical.strategies import canonical_strategies, segment_id
 from flags.unleash.canonical.variants import canonical_variants, choice
 from flags.unleash.compiler import Wire
@@ -17,54 +18,104 @@ TYPES = ("release", "experiment", "operational", "kill-switch", "permission")
 NAME_LENGTH_MAX = 200
 
 
+CONFIRM = "That moves users, so it takes a confirmation."
+
+
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """Canonical definitions, and the repairs that made them so."""
+    """Canonical definitions, the repairs that made them so, and what of the document was refused."""
 
     features: tuple[Wire, ...] = ()
     segments: tuple[Wire, ...] = ()
     repairs: tuple[Issue, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 def canonical_definitions(raw: object) -> Definitions | InvalidDefinition:
     """All of an export, `{"features": […], "segments": […]}`, or every reason why it is not taken."""
-    findings = Issues()
+    taken = acceptable_definitions(raw, confirm_moving=True)
+    if isinstance(taken, Definitions) and taken.refusals:
+        return InvalidDefinition(tuple(mistake for refusal in taken.refusals for mistake in refusal.mistakes))
+    return taken
+
+
+def acceptable_definitions(raw: object, *, confirm_moving: bool) -> Definitions | InvalidDefinition:
+    """Whatever of an export can be taken, with the refusals of the rest; InvalidDefinition where it can't be read.
+
+    Without `confirm_moving` a feature is refused whose repair would move users.
+    """
     if not isinstance(raw, Mapping):
-        findings.refuse("$", "An object with features and segments is needed.")
-        return _resolve_issues(findings)
-    features = _all(raw.get("features"), "features", "name", _feature, findings)
-    segments = _all(raw.get("segments"), "segments", "id", _segment, findings)
+        return InvalidDefinition((Issue("$", "An object with features and segments is needed."),))
+    findings = Issues()
+    segments, refused_segments = _read_each(raw.get("segments"), "segments", "id", _segment, findings)
+    features, refused = _read_each(
+        raw.get("features"), "features", "name", _feature, findings, confirm_moving=confirm_moving
+    )
+    if findings.mistakes:
+        return InvalidDefinition(tuple(findings.mistakes))
+    for name, wire in list(features.items()):
+        if without := sorted(_segment_ids(wire) & refused_segments.keys()):
+            refused[name] = Refusal(
+                name, tuple(Issue(name, f"It needs segment {each}, which is refused.") for each in without)
+            )
+            del features[name]
+    return _with_placeholders(
+        features.values(), segments.values(), findings, [*refused.values(), *refused_segments.values()]
+    )
+
+
+def _with_placeholders(
+    features: Iterable[Wire], segments: Iterable[Wire], findings: Issues, refusals: Iterable[Refusal]
+) -> Definitions:
     missing = placeholders(features, segments)
     for segment in missing:
         findings.repair("segments", f"Segment {segment['id']} is missing; an empty one takes its place.")
-    return _resolve_issues(findings, features=features, segments=[*segments, *missing])
+    return Definitions(tuple(features), (*segments, *missing), tuple(findings.repairs), tuple(refusals))
 
 
 def placeholders(features: Iterable[Wire], segments: Iterable[Wire]) -> list[Wire]:
     """A segment that nobody is in for each one that is not there: without it some engines drop the whole feature."""
-    wanted = {number for feature in features for strategy in feature["strategies"] for number in strategy["segments"]}
+    wanted = {number for feature in features for number in _segment_ids(feature)}
     missing = wanted - {segment["id"] for segment in segments}
     return [{"id": number, "name": f"missing segment {number}", "constraints": [NEVER]} for number in sorted(missing)]
 
 
-def _resolve_issues(
-    findings: Issues, *, features: Sequence[Wire] = (), segments: Sequence[Wire] = ()
-) -> Definitions | InvalidDefinition:
-    if findings.mistakes:
-        return InvalidDefinition(tuple(findings.mistakes))
-    return Definitions(tuple(features), tuple(segments), tuple(findings.repairs))
+def _segment_ids(feature: Wire) -> set[int]:
+    return {number for strategy in feature["strategies"] for number in strategy["segments"]}
 
 
-def _all(
-    raw: object, where: str, key: str, read: Callable[[object, str, Issues], Wire], findings: Issues
-) -> list[Wire]:
-    taken: dict[Hashable, Wire] = {}
+def _read_each(
+    raw: object,
+    where: str,
+    key: str,
+    read: Callable[[object, str, Issues], Wire],
+    findings: Issues,
+    *,
+    confirm_moving: bool = True,
+) -> tuple[dict[Any, Wire], dict[Any, Refusal]]:
+    """Return the entries that can be taken and the refusals of the others, each by its key."""
+    taken: dict[Any, Wire] = {}
+    refused: dict[Any, Refusal] = {}
     for entry, place in findings.entries(raw, where):
-        wire = read(entry, place, findings)
-        if wire[key] in taken:
-            findings.refuse(f"{place}.{key}", f"{wire[key]!r} is listed twice.")
-        taken[wire[key]] = wire
-    return list(taken.values())
+        own = Issues()
+        wire = read(entry, place, own)
+        found = wire[key]
+        if found in taken or found in refused:
+            own.refuse(f"{place}.{key}", f"{found!r} is listed twice.")
+        moving = () if confirm_moving else [issue for issue in own.repairs if issue.moves]
+        own.mistakes += [Issue(issue.field, f"{issue.sentence} {CONFIRM}") for issue in moving]
+        if own.mistakes:
+            before = refused[found].mistakes if found in refused else ()
+            refused[found] = Refusal(_name_of(wire, key, place), (*before, *own.mistakes))
+            taken.pop(found, None)
+        else:
+            taken[found] = wire
+            findings.repairs += own.repairs
+    return taken, refused
+
+
+def _name_of(wire: Wire, key: str, place: str) -> str:
+    return f"segment {wire[key]}" if key == "id" else str(wire[key]) or place
 
 
 def _feature(raw: object, where: str, findings: Issues) -> Wire:

@@ -13,6 +13,8 @@ class Issue:
 
     field: str
     sentence: str
+    moves: bool = False
+    """It gives the feature to other users than before, in some engine at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,14 @@ class InvalidDefinition:
         return " ".join(f"{mistake.field}: {mistake.sentence}" for mistake in self.mistakes)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Every reason why one feature, or one segment, of a document is not taken."""
+
+    name: str
+    mistakes: tuple[Issue, ...]
+
+
 @dataclass(slots=True)
 class Issues:
     """Collects remarks; a reader that refuses returns something harmless and reading goes on, to find all mistakes."""
@@ -32,9 +42,9 @@ class Issues:
     repairs: list[Issue] = field(default_factory=list)
     mistakes: list[Issue] = field(default_factory=list)
 
-    def repair(self, where: str, sentence: str) -> None:
-        """Tell that the field was rewritten."""
-        self.repairs.append(Issue(where, sentence))
+    def repair(self, where: str, sentence: str, *, moves: bool = False) -> None:
+        """Tell that the field was rewritten, and whether that moves users."""
+        self.repairs.append(Issue(where, sentence, moves))
 
     def refuse(self, where: str, sentence: str) -> None:
         """Refuse the definition for this field."""

@@ -66,10 +66,18 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
     name = findings.text(given.get("name"), f"{where}.name")
     if name not in PARAMETERS:
         findings.refuse(f"{where}.name", f"SDKs forget custom strategies such as {name!r}; say it with constraints.")
+    addresses = _ipv6(given) if name == "remoteAddress" else None
+    if addresses is not None:
+        sentence = "Engines differ on IPv6 here; a constraint IN_CIDR on remoteAddress says it to all."
+        findings.repair(f"{where}.parameters.IPs", sentence, moves=True)
+        name, given = "default", _with_addresses(given, addresses)
     variants = canonical_variants(given.get("variants"), f"{where}.variants", findings)
     parameters = _parameters(given, f"{where}.parameters", findings, name=name, feature=feature, variants=variants)
     if variants:
-        variants = with_stickiness(parameters["stickiness"], variants, f"{where}.variants", findings)
+        # Without one of their own they are drawn by that of the strategy, in every engine.
+        own = {str(each.get("stickiness") or "") for each in _variants_of(given)}
+        moves = bool(own - {"", parameters["stickiness"]})
+        variants = with_stickiness(parameters["stickiness"], variants, f"{where}.variants", findings, moves=moves)
     constraints = findings.entries(given.get("constraints"), f"{where}.constraints")
     segments = findings.entries(given.get("segments"), f"{where}.segments")
     return {
@@ -79,6 +87,27 @@ def _strategy(raw: object, where: str, findings: Issues, *, feature: str) -> Wir
         "segments": sorted({segment_id(entry, place, findings) for entry, place in segments}),
         "variants": variants,
     }
+
+
+def _variants_of(strategy: Mapping[str, object]) -> list[Mapping[str, object]]:
+    listed = strategy.get("variants")
+    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+
+
+def _ipv6(strategy: Mapping[str, object]) -> list[str] | None:
+    """Return the addresses of a strategy where any of them is of IPv6."""
+    parameters = strategy.get("parameters")
+    listed = str(parameters.get("IPs", "")) if isinstance(parameters, Mapping) else ""
+    return listed.split(",") if ":" in listed else None
+
+
+def _with_addresses(strategy: Mapping[str, object], addresses: list[str]) -> Mapping[str, object]:
+    listed, parameters = strategy.get("constraints"), strategy.get("parameters")
+    among = {"contextName": "remoteAddress", "operator": "IN_CIDR", "values": addresses}
+    others = (
+        {name: value for name, value in parameters.items() if name != "IPs"} if isinstance(parameters, Mapping) else {}
+    )
+    return {**strategy, "constraints": [*(listed if isinstance(listed, list) else ()), among], "parameters": others}
 
 
 def _parameters(
@@ -125,8 +154,6 @@ def _list(parameter: str, raw: object, where: str, findings: Issues) -> str:
     entries = [trimmed for entry in findings.text(raw, where).split(",") if (trimmed := entry.strip())]
     if parameter == "IPs":
         entries = networks(entries, where, findings)
-        if any(":" in entry for entry in entries):
-            findings.refuse(where, "Engines differ on IPv6 here; use a constraint IN_CIDR on remoteAddress.")
     if any(entry.endswith("\\") or '"' in entry for entry in entries):
         findings.refuse(where, "Quotes and a backslash at the end switch the whole flag off in some engines.")
     return ",".join(entries)

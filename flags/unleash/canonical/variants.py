@@ -29,10 +29,13 @@ def canonical_variants(raw: object, where: str, findings: Issues) -> list[Wire]:
     return with_stickiness(variants[0]["stickiness"] if variants else DEFAULT, variants, where, findings)
 
 
-def with_stickiness(stickiness: str, variants: list[Wire], where: str, findings: Issues) -> list[Wire]:
-    """The variants with this stickiness."""
+def with_stickiness(
+    stickiness: str, variants: list[Wire], where: str, findings: Issues, *, moves: bool = True
+) -> list[Wire]:
+    """The variants with this stickiness; it moves users where any has one of its own that it was drawn by."""
     if any(variant["stickiness"] != stickiness for variant in variants):
-        findings.repair(where, f"Some engines go by another stickiness than {stickiness!r}, so all variants have it.")
+        sentence = f"Some engines go by another stickiness than {stickiness!r}, so all variants have it."
+        findings.repair(where, sentence, moves=moves)
     return [variant | {"stickiness": stickiness} for variant in variants]
 
 

@@ -180,7 +180,10 @@ def test_severity_sets_what_happens_by_default(severity: str, action: str, no_da
         (alert(name="credit_failure_discordant"), "discordant pairs are compared with 50%"),
         (GUIDE.replace("window: 1m", "window: 1s", 1), "Line 9, alerts.api_error_rate.window: a window lasts from 10s"),
         (GUIDE.replace("    window: 1m\n", "", 1), "Line 7, alerts.api_error_rate.window: missing."),
-        (GUIDE.replace("alerts:", "alarms:"), "Line 1, alarms: unknown key; the one key at the top is alerts."),
+        (
+            GUIDE.replace("alerts:", "alarms:"),
+            "Line 1, alarms: unknown key; the keys at the top are alerts and migrations.",
+        ),
         (GUIDE + "  api_error_rate: 3\n", "Line 21, alerts.api_error_rate: given twice; the first one is on line 7."),
         ("", "Line 1, alerts: missing; the file starts with the key alerts"),
         ("alerts:\n", "Line 1, alerts: expected keys with values below it."),

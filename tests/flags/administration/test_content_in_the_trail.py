@@ -8,7 +8,8 @@ from flask import Flask
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
-from flags.administration import definitions
+from flags.administration import definitions, imports
+from flags.administration.imports import ImportOptions
 
 
 def feature(name: str, percentage: int) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def take(app: Flask, now: datetime, *features: dict[str, Any], replace: bool = F
     with app.app_context(), transaction() as session:
         change = ChangeContext(now, "olga", "As agreed.")
         raw = {"version": 2, "features": list(features), **more}
-        definitions.import_definitions(session, "production", raw, change, replace=replace)
+        imports.import_definitions(session, "production", raw, change, ImportOptions(replace=replace))
 
 
 def entries(app: Flask) -> list[tuple[str, str, Any, Any]]:

@@ -10,7 +10,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import default_plan
 from control_plane.core.transitions import Refusal, Transition
 from control_plane.platform.db.database import transaction
-from flags.administration.definitions import import_definitions
+from flags.administration.imports import ImportOptions, import_definitions
 
 SEARCH = "SEARCH"
 
@@ -22,7 +22,7 @@ def defined(app: Flask, now: datetime) -> None:
     feature = {"name": SEARCH, "enabled": True, "strategies": [strategy]}
     with app.app_context(), transaction() as session:
         change = ChangeContext(now, "alice", "From Unleash.")
-        import_definitions(session, "production", {"features": [feature]}, change, replace=False)
+        import_definitions(session, "production", {"features": [feature]}, change, ImportOptions())
 
 
 @pytest.mark.parametrize(("flag", "expected"), [(SEARCH, Refusal), ("SEARCH_2", Transition)])

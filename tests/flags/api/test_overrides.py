@@ -17,6 +17,7 @@ from flags import store
 from flags.administration.overrides import sweep
 from flags.client_features.refresher import REFRESHER
 from flags.store import Effect
+from flags.unleash.compiler import NAMED_MAX
 from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
@@ -144,3 +145,33 @@ def test_ended_overrides_are_put_away_and_stay_away(app: Flask, office: Office, 
         assert [override.user_id for override in store.list_overrides(session, FLAG)] == ["bob", "eve"]
         [entry] = audit.latest(session, subject=f"rollout:{FLAG}", limit=1)
         assert (entry.action, entry.actor, entry.reason) == ("override.expire", "system", "A trial.")
+
+
+def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(call: Call, app: Flask, office: Office) -> None:
+    began = datetime.now(UTC)
+    with app.app_context(), transaction() as session:
+        for number in range(NAMED_MAX):
+            change = ChangeContext(began + timedelta(microseconds=number), "-", "A trial.")
+            store.put_override(session, FLAG, f"user-{number:03}", Effect.ALLOW, change)
+    assert "warning" not in call("GET", PATH, kind="admin").json
+    last = call("PUT", f"{PATH}/allow/the-last", kind="admin", json=BECAUSE)
+    assert "101 users by name" in last.json["warning"]
+    assert "the other 1 are answered by this server alone" in call("GET", PATH, kind="admin").json["warning"]
+    assert is_on(call, "the-last"), "the server knows everybody"
+    segments = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "5.2.0"}).json[
+        "segments"
+    ]
+    (values,) = [each["constraints"][0]["values"] for each in segments]
+    assert (len(values), "the-last" in values) == (NAMED_MAX, False)
+
+
+def test_overrides_are_listed_a_page_at_a_time(call: Call) -> None:
+    for user in ("ann", "bob", "eve"):
+        call("PUT", f"{PATH}/deny/{user}", kind="admin", json=BECAUSE)
+    call("PUT", f"{PATH}/allow/bob", kind="admin", json=BECAUSE)
+    first = call("GET", f"{PATH}?limit=2", kind="admin").json
+    assert ([each["userId"] for each in first["overrides"]], first["next"]) == (["ann", "bob", "bob"], "bob")
+    rest = call("GET", f"{PATH}?limit=2&cursor=bob", kind="admin").json
+    assert ([each["userId"] for each in rest["overrides"]], "next" in rest) == (["eve"], False)
+    for wrong in ("0", "1001", "many", "-1"):
+        assert call("GET", f"{PATH}?limit={wrong}", kind="admin").json["code"] == "INVALID_PARAMETER"

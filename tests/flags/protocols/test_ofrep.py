@@ -109,3 +109,50 @@ def test_a_token_may_come_in_either_header_and_must_be_there(call: Call, office:
     for headers in ({"Authorization": f"Bearer {token}"}, {"X-API-Key": token}):
         assert call("POST", ONE, headers=headers, json=asks("7")).status_code == 200
     assert call("POST", ONE, json=asks("7")).status_code == 401
+
+
+SHARES: dict[str, list[dict[str, Any]]] = {
+    "by-user": [{"name": "flexibleRollout", "parameters": {"rollout": "50", "groupId": "x", "stickiness": "userId"}}],
+    "listed": [{"name": "userWithId", "parameters": {"userIds": "ann"}}],
+    "constrained": [
+        {"name": "default", "constraints": [{"contextName": "userId", "operator": "IN", "values": ["ann"]}]}
+    ],
+    "segment": [{"name": "default", "segments": [3]}],
+    "by-plan": [{"name": "default", "constraints": [{"contextName": "plan", "operator": "IN", "values": ["pro"]}]}],
+    "either": [{"name": "userWithId", "parameters": {"userIds": "ann"}}, {"name": "default"}],
+    "off": [{"name": "userWithId", "parameters": {"userIds": "ann"}}],
+}
+
+
+@pytest.fixture
+def imported(call: Call) -> None:
+    """Imported flags that ask for the user's id, and some that don't."""
+    features = [{"name": name, "enabled": name != "off", "strategies": each} for name, each in SHARES.items()]
+    constraints = [{"contextName": "userId", "operator": "IN", "values": ["ann"]}]
+    document = {"features": features, "segments": [{"id": 3, "name": "named", "constraints": constraints}]}
+    assert call("POST", "/api/environments/production/import", kind="admin", json=document).json["refused"] == []
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        *dict.fromkeys(("by-user", "listed", "constrained", "segment"), "TARGETING_KEY_MISSING").items(),
+        *dict.fromkeys(("by-plan", "either", "off"), None).items(),
+    ],
+)
+def test_an_imported_flag_says_when_it_lacks_a_user(call: Call, key: str, code: str | None) -> None:
+    answer = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": {"plan": "free"}})
+    assert (answer.status_code, answer.json.get("errorCode")) == (400 if code else 200, code)
+    everything = call("POST", "/ofrep/v1/evaluate/flags", kind="client", json={"context": {"plan": "free"}})
+    (found,) = [each for each in everything.json["flags"] if each["key"] == key]
+    assert found.get("errorCode") == code
+    known = call("POST", f"/ofrep/v1/evaluate/flags/{key}", kind="client", json={"context": {"targetingKey": "bob"}})
+    assert known.status_code == 200
+
+
+@pytest.mark.parametrize("key", [{}, {"id": 7}, [], ["7"], True])
+def test_a_targeting_key_that_is_no_text_is_an_invalid_context(call: Call, key: object) -> None:
+    for path in ("/ofrep/v1/evaluate/flags", f"/ofrep/v1/evaluate/flags/{FLAG}"):
+        answer = call("POST", path, kind="client", json={"context": {"targetingKey": key}})
+        assert (answer.status_code, answer.json["errorCode"]) == (400, "INVALID_CONTEXT")

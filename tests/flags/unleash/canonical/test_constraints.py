@@ -83,7 +83,7 @@ def test_what_no_engine_can_meet_matches_nobody_and_is_told(given: dict[str, Any
         ({"operator": "IN", "values": ["a"], "inverted": "no"}, "inverted", "true or false"),
         ({"operator": "NUM_LT"}, "value", "needs a value"),
         ({"operator": "NUM_LT", "value": "0x10"}, "value", "0x10"),
-        ({"operator": "NUM_LT", "value": "1e3"}, "value", "1e3"),
+        ({"operator": "NUM_LT", "value": "1e99"}, "value", "1e99"),
         ({"operator": "NUM_LT", "value": float("nan")}, "value", "nan"),
         ({"operator": "DATE_AFTER", "value": "2026-07-01"}, "contextName", "current time whatever field is named"),
         ({"operator": "IN", "contextName": "currentTime", "values": ["a"]}, "contextName", "goes with DATE_AFTER"),
@@ -109,3 +109,8 @@ def test_values_with_quotes_and_inner_backslashes_reach_the_engine_as_they_are()
 
 def test_a_constraint_that_is_no_object_is_refused_by_name() -> None:
     assert "object" in mistakes(feature({"name": "default", "constraints": [7]}))[PLACE]
+
+
+@pytest.mark.parametrize(("written", "sent"), [("1e3", "1000"), ("-25e-2", "-0.25"), ("0e9", "0"), ("1.50", "1.5")])
+def test_a_number_with_an_exponent_is_written_out(written: str, sent: str) -> None:
+    assert constraint(constrained(operator="NUM_EQ", value=written))["value"] == sent

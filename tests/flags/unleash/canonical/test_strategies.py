@@ -75,7 +75,6 @@ def test_parameters_are_trimmed_and_limited_to_what_counts(name: str, parameters
         ({"name": "ours"}, "name", "custom strategies"),
         ({}, "name", "custom strategies"),
         ({"name": "userWithId", "parameters": {"userIds": "a\\"}}, "parameters.userIds", "backslash"),
-        ({"name": "remoteAddress", "parameters": {"IPs": "::1"}}, "parameters.IPs", "IN_CIDR"),
         ({"name": "default", "parameters": "none"}, "parameters", "object"),
         ({"name": "default", "segments": [1_000_000_000]}, "segments[0]", "999999999"),
         ({"name": "default", "segments": [True]}, "segments[0]", "True"),
@@ -110,3 +109,28 @@ def test_a_missing_segment_takes_only_its_strategy_away() -> None:
     asked = engine({"features": [raw]})
     assert asked.check_enabled("F", {"userId": "u1"}).is_enabled
     assert not asked.check_enabled("F", {"userId": "u2"}).is_enabled
+
+
+def test_addresses_of_ipv6_are_a_constraint_that_all_engines_read() -> None:
+    raw = feature({"name": "remoteAddress", "parameters": {"IPs": "::1,10.0.0.0/8"}})
+    outcome = taken(raw)
+    ((repair,), (strategy,)) = outcome.repairs, outcome.features[0]["strategies"]
+    assert repair.moves
+    assert (strategy["name"], strategy["parameters"]) == ("default", {})
+    assert strategy["constraints"][0]["values"] == ["::1", "10.0.0.0/8"]
+    asked = engine({"features": [raw]})
+    for address, expected in (("::1", True), ("10.1.2.3", True), ("::2", False), ("11.0.0.1", False)):
+        assert asked.check_enabled("F", {"remoteAddress": address}).is_enabled is expected
+
+
+@pytest.mark.parametrize(
+    ("own", "moves"), [({}, False), ({"stickiness": "default"}, True), ({"stickiness": "tenant"}, True)]
+)
+def test_variants_of_a_strategy_move_users_only_where_they_were_drawn_by_something_else(
+    own: dict[str, str], moves: bool
+) -> None:
+    parameters = {"rollout": "50", "groupId": "F", "stickiness": "userId"}
+    variants = [{"name": "blue", "weight": 1000, **own}]
+    outcome = taken(feature({"name": "flexibleRollout", "parameters": parameters, "variants": variants}))
+    assert [repair.moves for repair in outcome.repairs] == [moves]
+    assert outcome.features[0]["strategies"][0]["variants"][0]["stickiness"] == "userId"

@@ -1,20 +1,13 @@
-"""Flags for Python services: the official UnleashClient, set up so that nothing can be got wrong.
-
-    flags = flags.client.connect("http://rollout:8000", token)
-    flags.is_enabled("ENABLE_CREDITS_V2", user_id, signed_up_at=user.created_at)
-
-It follows changes as they happen, starts from what it last knew when the server is away, and starts its threads in
-the process that asks, however often that was forked before.
-"""
+"""The connection to a control plane: UnleashClient for the flags, and what compares the two sides of one."""
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask
 from UnleashClient import UnleashClient  # type: ignore[attr-defined] # it is what the package is for
@@ -24,8 +17,11 @@ from UnleashClient.events import BaseEvent, UnleashEventType
 from UnleashClient.utils import InstanceAllowType
 
 from control_plane.platform.extensions import AppState
+from flags.client.comparison import Comparison, Comparisons
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.timestamps import format_timestamp
+
+Decision = TypeVar("Decision")
 
 PRODUCTION = "production"
 PATIENCE_SECONDS = 3.0
@@ -36,15 +32,26 @@ OFF, ON = ("false", "0", "off"), ("true", "1", "on")
 class Flags:
     """The flags of one token's environment. Every method may be called from any thread and after any fork."""
 
-    def __init__(self, url: str, token: str, *, app_name: str, cache_dir: Path, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        app_name: str,
+        cache_dir: Path,
+        patience_seconds: float,
+        results_token: str = "",
+    ) -> None:
         self._url = url.rstrip("/").removesuffix("/api")
         self._token = token
         self._app_name = app_name
         self._cache_dir = cache_dir
         self._patience_seconds = patience_seconds
         self._cache_name = "flags-" + blake2b(f"{self._url} {token}".encode(), digest_size=8).hexdigest()
+        self._results_token = results_token
         self._starting = threading.Lock()
         self._started: tuple[int, UnleashClient] | None = None
+        self._comparisons: tuple[int, Comparisons] | None = None
 
     def is_enabled(
         self,
@@ -77,6 +84,30 @@ class Flags:
         found: dict[str, object] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
         return found
 
+    def compare(
+        self,
+        flag: str,
+        *,
+        control: Callable[..., Decision],
+        candidate: Callable[..., Decision],
+        key: str | int,
+        arguments: tuple[Any, ...] = (),
+        signed_up_at: datetime | None = None,
+        attributes: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Decision:
+        """Answer by the side that the flag gives to the user `key`, run the other beside it, and report both.
+
+        Both are called with `arguments`; the shadow gets deep copies, or what `copy=` makes of them, and runs in
+        another thread. `equal=` says when two answers are the same. Where the environment variable of the flag's name
+        switches it off, the control runs alone.
+        """
+        if self._switched(flag) is False:
+            return control(*arguments)
+        candidate_serves = self.is_enabled(flag, key, signed_up_at=signed_up_at, attributes=attributes)
+        comparison: Comparison[Decision] = Comparison(control, candidate, arguments, **options)
+        return self._comparing().run(flag, comparison, candidate_serves=candidate_serves, key=str(key))
+
     @property
     def client(self) -> UnleashClient:
         """The official client of this process, started when it is first asked for."""
@@ -92,8 +123,23 @@ class Flags:
         """Report what is still to be reported and end the threads of this process."""
         with self._starting:
             started, self._started = self._started, None
+            comparisons, self._comparisons = self._comparisons, None
+        if comparisons is not None and comparisons[0] == os.getpid():
+            comparisons[1].close()
         if started is not None and started[0] == os.getpid():
             started[1].destroy()
+
+    def _comparing(self) -> Comparisons:
+        """Return the comparisons of this process, begun at the first one."""
+        comparisons = self._comparisons
+        if comparisons is None or comparisons[0] != os.getpid():
+            with self._starting:
+                if self._comparisons is None or self._comparisons[0] != os.getpid():
+                    if not self._results_token:
+                        raise ValueError("A comparison reports its results with a service token; give results_token.")
+                    self._comparisons = (os.getpid(), Comparisons(self._url, self._results_token))
+                comparisons = self._comparisons
+        return comparisons[1]
 
     def _start(self) -> UnleashClient:
         ready = threading.Event()
@@ -140,14 +186,23 @@ def connect(
     app_name: str = "python-service",
     cache_dir: Path | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
+    results_token: str = "",
 ) -> Flags:
     """The flags that the token opens. Nothing is started and nobody is asked before the first evaluation.
 
     `cache_dir` is where the last known flags are kept (default: in the temporary folder). Where nothing was kept, the
-    first evaluation waits up to `patience_seconds` for the server.
+    first evaluation waits up to `patience_seconds` for the server. `results_token` is a service token, which
+    `compare` needs.
     """
     folder = cache_dir or Path(gettempdir()) / "rollout-flags"
-    return Flags(url, token, app_name=app_name, cache_dir=folder, patience_seconds=patience_seconds)
+    return Flags(
+        url,
+        token,
+        app_name=app_name,
+        cache_dir=folder,
+        patience_seconds=patience_seconds,
+        results_token=results_token,
+    )
 
 
 FLAGS = AppState[Flags]("rollout_flags")
@@ -156,8 +211,10 @@ FLAGS = AppState[Flags]("rollout_flags")
 def init_app(app: Flask, url: str = "", token: str = "", **options: Any) -> Flags:
     """The flags of a Flask application, also at `app.extensions["rollout_flags"]`.
 
-    Address and token may stand in the application's configuration as FLAGS_URL and FLAGS_TOKEN.
+    Address and token may stand in the application's configuration as FLAGS_URL and FLAGS_TOKEN (and
+    FLAGS_RESULTS_TOKEN for comparisons).
     """
+    options = {"results_token": app.config.get("FLAGS_RESULTS_TOKEN", "")} | options
     made = connect(url or app.config["FLAGS_URL"], token or app.config["FLAGS_TOKEN"], **options)
     FLAGS.set(app, made)
     return made

@@ -1,0 +1,171 @@
+"""Changes of one flag without a rollout, or of one segment, by whoever saw its latest version.
+
+Whatever an edit leaves out stays. The audit trail has all of it before and after.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import audit
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
+from flags import store
+from flags.administration.definitions import canonical, check_room, findings, publish, unknown_flag
+from flags.store.revisions import FLAG
+from flags.unleash.canonical import Definitions
+from flags.unleash.compiler import Wire
+
+SHARED = ("type", "project", "description", "stale", "impressionData")
+"""What is the same in every environment."""
+DECIDING = ("enabled", "strategies", "variants", "dependencies")
+"""What each environment has of its own: it decides who has the flag."""
+
+
+def edit_definition(
+    session: Session,
+    name: str,
+    environment: str,
+    fields: Mapping[str, object],
+    change: ChangeContext,
+    *,
+    version: int,
+    confirm_moving: bool = False,
+) -> list[dict[str, str]]:
+    """Change a flag in one environment, or add it there with version 0; return what was repaired.
+
+    Raises Problem where it was changed meanwhile, and with every field for which it is not taken.
+    """
+    found = store.stored_definitions(session, name)
+    before = found.get(environment)
+    if not found or (before is None and version):
+        raise unknown_flag(session, name, found)
+    if (before.version if before else 0) != version:
+        raise _conflict(f"{name} in {environment}", version, before.version if before else 0)
+    base: Wire = before.feature if before else _elsewhere(found)
+    taken = canonical({"features": [{**base, **fields}]}, session)
+    _refuse_moving(taken, confirm_moving=confirm_moving)
+    (wire,) = taken.features
+    if before is None:
+        check_room(session, environment, taken.features)
+        stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now)
+    else:
+        stored = store.replace_definition(
+            session, environment, wire, expected_version=version, actor=change.actor, now=change.now
+        )
+    if not stored:
+        raise _conflict(f"{name} in {environment}", version, None)
+    _add_placeholders(session, environment, taken)
+    earlier = {environment: before.feature} if before else None
+    publish(session, "update" if before else "create", name, change, before=earlier, after={environment: wire})
+    return findings(taken.repairs)
+
+
+def remove_definition(session: Session, name: str, environment: str, change: ChangeContext, *, version: int) -> None:
+    """Remove a flag from one environment; its SDKs then answer with the default in their code."""
+    found = store.stored_definitions(session, name)
+    before = found.get(environment)
+    if before is None:
+        raise unknown_flag(session, name, found)
+    if not store.delete_definition(session, environment, name, version=version):
+        raise _conflict(f"{name} in {environment}", version, before.version)
+    publish(session, "delete", name, change, before={environment: before.feature})
+
+
+def edit_flag(
+    session: Session,
+    name: str,
+    fields: Mapping[str, object],
+    change: ChangeContext,
+    *,
+    versions: Mapping[str, int],
+    tags: list[str] | None = None,
+) -> None:
+    """Change what a flag has in common everywhere: its type, project, description, marks and tags."""
+    found = store.stored_definitions(session, name)
+    if not found:
+        raise unknown_flag(session, name, found)
+    if versions != {environment: each.version for environment, each in found.items()}:
+        raise _conflict(name, None, None)
+    before: dict[str, object] = {}
+    after: dict[str, object] = {}
+    for environment, stored in found.items():
+        (wire,) = canonical({"features": [{**stored.feature, **fields}]}, session).features
+        if wire != stored.feature and not store.replace_definition(
+            session, environment, wire, expected_version=stored.version, actor=change.actor, now=change.now
+        ):
+            raise _conflict(f"{name} in {environment}", stored.version, None)
+        before[environment], after[environment] = _shared(stored.feature), _shared(wire)
+    if tags is not None:
+        before |= {"tags": tag_texts(store.tags(session).get(name, ()))}
+        store.put_tags(session, {name: map(tag_of, tags)})
+        after |= {"tags": tag_texts(store.tags(session).get(name, ()))}
+    publish(session, "update", name, change, before=before, after=after)
+
+
+def edit_segment(
+    session: Session,
+    environment: str,
+    number: int,
+    fields: Mapping[str, object],
+    change: ChangeContext,
+    *,
+    version: int,
+) -> None:
+    """Change a segment, or add one with version 0."""
+    (wire,) = canonical({"segments": [{"id": number, **fields}]}, session).segments
+    before = {each["id"]: each for each in store.segments(session, environment)}.get(number)
+    if not store.replace_segment(session, environment, wire, expected_version=version):
+        known = store.segment_versions(session, environment)
+        raise _conflict(f"Segment {number} of {environment}", version, known.get(number, 0))
+    audit.record(
+        session,
+        change,
+        action="segment.update" if before else "segment.create",
+        subject=f"segment:{number}",
+        before={environment: before} if before else None,
+        after={environment: wire},
+    )
+    change_feed.publish(session, FLAG, environment, now=change.now)
+
+
+def tag_of(text: str) -> store.Tag:
+    """Return the tag that is written `type:value`; a value alone is `simple`, as in Unleash."""
+    kind, colon, value = text.partition(":")
+    return (kind, value) if colon else ("simple", kind)
+
+
+def tag_texts(tags: tuple[store.Tag, ...]) -> list[str]:
+    """Return tags as they are written."""
+    return [f"{kind}:{value}" for kind, value in tags]
+
+
+def _elsewhere(found: Mapping[str, store.StoredDefinition]) -> Wire:
+    """Return the flag as an environment without it begins: what is shared, off, for everybody."""
+    shared = next(iter(found.values())).feature
+    return {**_shared(shared), "name": shared["name"], "enabled": False, "strategies": [{"name": "default"}]}
+
+
+def _shared(wire: Wire) -> dict[str, Any]:
+    return {name: wire[name] for name in SHARED if name in wire}
+
+
+def _refuse_moving(taken: Definitions, *, confirm_moving: bool) -> None:
+    moving = [repair for repair in taken.repairs if repair.moves]
+    if moving and not confirm_moving:
+        detail = f"A repair would move users: {moving[0].sentence} Confirm it with confirmMoving."
+        raise Problem(409, "USERS_WOULD_MOVE", detail, errors=findings(moving))
+
+
+def _add_placeholders(session: Session, environment: str, taken: Definitions) -> None:
+    """Store a segment that nobody is in for each one that the flag needs and the environment lacks."""
+    stored = store.segment_versions(session, environment)
+    store.put_segments(session, environment, [wire for wire in taken.segments if wire["id"] not in stored])
+
+
+def _conflict(subject: str, version: int | None, present: int | None) -> Problem:
+    seen = "" if version is None else f" You saw version {version}."
+    detail = f"{subject} was changed meanwhile.{seen} Look again and repeat your change."
+    return Problem(409, "VERSION_CONFLICT", detail, version=present)

@@ -1,0 +1,138 @@
+"""Definitions from elsewhere: what can be taken is, and what can't is reported by the name of its flag.
+
+An import that replaces everything, or is asked to, takes all or nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import audit
+from control_plane.platform.auth.audit import Subject
+from control_plane.platform.problems import Problem
+from control_plane.platform.runtime import change_feed
+from control_plane.rollouts import store as rollout_store
+from flags import store
+from flags.administration.definitions import check_room, findings, under_rollout
+from flags.store.revisions import FLAG
+from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, Refusal, acceptable_definitions
+from flags.unleash.compiler import Wire
+from flags.unleash.delta import MalformedEvent, apply_events
+from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How an import treats what is there, what can't be taken, and what would move users."""
+
+    replace: bool = False
+    """Put everything in the place of all that is there."""
+    all_or_nothing: bool = False
+    confirm_moving: bool = False
+    """Take flags whose repair gives them to other users than before."""
+
+    @property
+    def whole(self) -> bool:
+        """Return whether one refusal refuses everything."""
+        return self.replace or self.all_or_nothing
+
+
+def import_definitions(
+    session: Session, environment: str, raw: object, change: ChangeContext, options: ImportOptions
+) -> Definitions:
+    """Take features and segments as Unleash writes them, exports them, or as events that lead to them.
+
+    What was repaired and what was refused is in the answer. Raises Problem where nothing is taken.
+    """
+    raw, exported = _read(session, environment, raw)
+    taken = _acceptable(session, raw, exported, options)
+    before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
+    if options.replace:
+        store.clear(session, environment)
+    check_room(session, environment, taken.features)
+    store.put_segments(session, environment, _segments(session, environment, raw, taken))
+    store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+    if exported.document:
+        store.put_tags(session, {wire["name"]: exported.tags.get(wire["name"], ()) for wire in taken.features})
+    entry = Subject(
+        "flag.import",
+        f"environment:{environment}",
+        {"flags": len(before)},
+        {"flags": len(taken.features), "refused": len(taken.refusals), "replaced_all": options.replace},
+    )
+    changes = [
+        *_content_changes("segment", environment, segments_before, _segments_by_id(session, environment)),
+        *_content_changes("flag", environment, before, _by_name(session, environment)),
+    ]
+    audit.record_each(session, change, [entry, *changes])
+    change_feed.publish(session, FLAG, environment, now=change.now)
+    return taken
+
+
+def refusals(found: Iterable[Refusal]) -> list[dict[str, str]]:
+    """Return refusals as JSON, an entry for each reason."""
+    return [{"flag": each.name, **reason} for each in found for reason in findings(each.mistakes)]
+
+
+def _read(session: Session, environment: str, raw: object) -> tuple[object, ExportedFlags]:
+    """Return the document as client features, with what an export says besides."""
+    try:
+        found = client_features(apply_events(raw), environment, store.segments(session, environment))
+    except (MalformedEvent, MalformedExport) as malformed:
+        raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
+    return (found.document, found) if isinstance(found, ExportedFlags) else (found, ExportedFlags({}))
+
+
+def _acceptable(session: Session, raw: object, exported: ExportedFlags, options: ImportOptions) -> Definitions:
+    taken = acceptable_definitions(raw, confirm_moving=options.confirm_moving)
+    if isinstance(taken, InvalidDefinition):
+        raise _invalid(taken)
+    phased = {rollout.flag for rollout in rollout_store.load_all(session)} & {wire["name"] for wire in taken.features}
+    refused = {each.name: each for each in taken.refusals}
+    refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in exported.refused.items()}
+    refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in phased}
+    features = tuple(wire for wire in taken.features if wire["name"] not in refused)
+    if refused and (options.whole or not features):
+        if phased == refused.keys():
+            raise under_rollout(min(phased))
+        raise _invalid(InvalidDefinition(tuple(mistake for each in refused.values() for mistake in each.mistakes)))
+    return replace(taken, features=features, refusals=tuple(refused.values()))
+
+
+def _invalid(found: InvalidDefinition) -> Problem:
+    detail = f"The definitions can't be imported. {found}"
+    return Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(found.mistakes))
+
+
+def _segments(session: Session, environment: str, raw: object, taken: Definitions) -> list[Wire]:
+    """The segments to store: one that stands in for a missing segment must not replace that segment itself."""
+    stored = {wire["id"] for wire in store.segments(session, environment)}
+    listed = raw.get("segments") if isinstance(raw, Mapping) else None
+    given = {str(wire.get("id")) for wire in listed or () if isinstance(wire, Mapping)}
+    return [wire for wire in taken.segments if str(wire["id"]) in given or wire["id"] not in stored]
+
+
+def _by_name(session: Session, environment: str) -> dict[str, Wire]:
+    return {wire["name"]: wire for wire in store.definitions(session, environment)}
+
+
+def _segments_by_id(session: Session, environment: str) -> dict[str, Wire]:
+    return {str(wire["id"]): wire for wire in store.segments(session, environment)}
+
+
+def _content_changes(
+    kind: str, environment: str, before: Mapping[str, Wire], after: Mapping[str, Wire]
+) -> list[Subject]:
+    """Return an entry for each flag or segment that differs, with all of it before and after."""
+    return [
+        Subject(
+            f"{kind}.{'update' if name in before and name in after else 'create' if name in after else 'delete'}",
+            f"{kind}:{name}",
+            {environment: before[name]} if name in before else None,
+            {environment: after[name]} if name in after else None,
+        )
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]

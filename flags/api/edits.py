@@ -1,0 +1,116 @@
+"""One flag without a rollout: everything that decides who has it, and changes of that by whoever saw it last."""
+
+import re
+from datetime import UTC, datetime
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth.authorization import actor, require_role, require_role_on
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.http.openapi import openapi_doc
+from control_plane.platform.problems import Problem
+from flags import store
+from flags.administration.edits import DECIDING, edit_definition, edit_flag, edit_segment, remove_definition
+from flags.administration.queries import flag_detail, list_environments, list_segments
+from flags.api import requests, responses
+from flags.api.requests import DefinitionEdit, FlagEdit, RemovalRequest, SegmentEdit, fields_set, parse_body
+
+bp = Blueprint("flag_edits", __name__, url_prefix="/api")
+
+ENVIRONMENT = re.compile(requests.ENVIRONMENT)
+
+
+@bp.get("/flags/<flag>")
+@require_role("viewer")
+@openapi_doc(answers={200: responses.FlagDetail})
+def show(flag: str) -> ResponseReturnValue:
+    """One flag, in each environment that has it."""
+    with read_only() as session:
+        return jsonify(flag_detail(session, flag))
+
+
+@bp.patch("/flags/<flag>")
+@require_role("owner")
+@openapi_doc(body=FlagEdit, answers={200: responses.FlagDetail})
+def change(flag: str) -> ResponseReturnValue:
+    """Change what a flag has in common everywhere: type, project, description, tags, whether it is stale."""
+    wanted = parse_body(FlagEdit)
+    fields = {name: value for name, value in fields_set(wanted).items() if value is not None}
+    for name in ("versions", "reason", "tags"):
+        fields.pop(name, None)
+    if "impression_data" in fields:
+        fields["impressionData"] = fields.pop("impression_data")
+    with transaction() as session:
+        require_role_on("owner", flag, store.definitions_of(session, flag))
+        edit_flag(session, flag, fields, _change(wanted.reason), versions=wanted.versions, tags=wanted.tags)
+        return jsonify(flag_detail(session, flag))
+
+
+@bp.patch("/flags/<flag>/environments/<environment>")
+@require_role("owner")
+@openapi_doc(body=DefinitionEdit, answers={200: responses.EditResult})
+def change_in(flag: str, environment: str) -> ResponseReturnValue:
+    """Change a flag in one environment, or add it there; of two who saw the same version the second gets a 409."""
+    if not ENVIRONMENT.fullmatch(environment):
+        detail = f"The environment {environment[:50]!r} can't be used; name one, such as production."
+        raise Problem(422, "INVALID_ENVIRONMENT", detail)
+    wanted = parse_body(DefinitionEdit)
+    fields = {name: value for name in DECIDING if (value := getattr(wanted, name)) is not None}
+    with transaction() as session:
+        repairs = edit_definition(
+            session,
+            flag,
+            environment,
+            fields,
+            _change(wanted.reason),
+            version=wanted.version,
+            confirm_moving=wanted.confirm_moving,
+        )
+        return jsonify(flag_detail(session, flag) | {"repairs": repairs})
+
+
+@bp.delete("/flags/<flag>/environments/<environment>")
+@require_role("owner")
+@openapi_doc(body=RemovalRequest, answers={204: None})
+def remove_from(flag: str, environment: str) -> ResponseReturnValue:
+    """Remove a flag from one environment."""
+    wanted = parse_body(RemovalRequest)
+    with transaction() as session:
+        remove_definition(session, flag, environment, _change(wanted.reason), version=wanted.version)
+    return "", 204
+
+
+@bp.get("/environments")
+@require_role("viewer")
+@openapi_doc(answers={200: responses.EnvironmentList})
+def environments() -> ResponseReturnValue:
+    """Every environment that has flags or tokens, and this server's own."""
+    with read_only() as session:
+        return jsonify({"environments": list_environments(session)})
+
+
+@bp.get("/environments/<environment>/segments")
+@require_role("viewer")
+@openapi_doc(answers={200: responses.SegmentList})
+def segments(environment: str) -> ResponseReturnValue:
+    """The segments of an environment, and which flags refer to each."""
+    with read_only() as session:
+        return jsonify({"segments": list_segments(session, environment)})
+
+
+@bp.put("/environments/<environment>/segments/<int:number>")
+@require_role("owner")
+@openapi_doc(body=SegmentEdit, answers={200: responses.Segment})
+def put_segment(environment: str, number: int) -> ResponseReturnValue:
+    """Change a segment, or add one, which changes who has every flag that refers to it."""
+    wanted = parse_body(SegmentEdit)
+    fields = {"name": wanted.name, "constraints": wanted.constraints}
+    with transaction() as session:
+        edit_segment(session, environment, number, fields, _change(wanted.reason), version=wanted.version)
+        return jsonify(next(each for each in list_segments(session, environment) if each["id"] == number))
+
+
+def _change(reason: str) -> ChangeContext:
+    return ChangeContext(datetime.now(UTC), actor(), reason)

@@ -1,0 +1,149 @@
+"""Unleash's own exports in the form that SDKs are given: `features-batch/export`, and features of its admin API. Pure.
+
+An export has one environment's strategies. It names segments and leaves out whom they hold, so those have to be known
+here already, or be given beside it as `GET /api/admin/segments` lists them.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flags.unleash.compiler import Wire
+
+PARTS = ("featureStrategies", "featureEnvironments")
+OF_FEATURE = ("name", "type", "project", "stale", "impressionData", "description", "dependencies")
+OF_STRATEGY = ("name", "parameters", "constraints", "segments", "variants", "disabled", "title", "sortOrder")
+OF_VARIANT = ("name", "weight", "weightType", "stickiness", "payload", "overrides")
+
+Record = Mapping[str, Any]
+
+
+class MalformedExport(ValueError):  # noqa: N818 - the word for it
+    """The document is no export of Unleash's; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFlags:
+    """The features and segments of an export, its tags by feature, and why some features can't be taken from it."""
+
+    document: dict[str, Any]
+    tags: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def client_features(raw: object, environment: str, known: Iterable[Wire]) -> object | ExportedFlags:
+    """Return an export as client features; any other document as it is. Raises MalformedExport.
+
+    `known` are the segments that are stored here.
+    """
+    if not isinstance(raw, Mapping):
+        return raw
+    if any(part in raw for part in PARTS):
+        return _of_batch(raw, environment, known)
+    features = raw.get("features") if "environments" not in raw else [raw]
+    if not isinstance(features, list) or not any(
+        isinstance(each, Mapping) and "environments" in each for each in features
+    ):
+        return raw
+    taken = [_of_environment(each, environment) for each in _records(features, "features")]
+    document = {"features": taken, "segments": raw.get("segments") or []}
+    tags = {str(each.get("name")): _tags(each.get("tags"), "type", "value") for each in _records(features, "features")}
+    return _with_segments(document, known, tags)
+
+
+def _of_batch(raw: Record, environment: str, known: Iterable[Wire]) -> ExportedFlags:
+    strategies: dict[str, list[Record]] = defaultdict(list)
+    switched: dict[str, Record] = {}
+    for each in _records(raw.get("featureStrategies"), "featureStrategies"):
+        strategies[str(each.get("featureName"))].append(each)
+    environments = [*_records(raw.get("featureEnvironments"), "featureEnvironments")]
+    # The file of one environment may be taken into another, as in Unleash; of several, the one of this name counts.
+    several = len({str(each.get("environment")) for each in environments}) > 1
+    for each in environments:
+        if not several or each.get("environment") == environment:
+            switched[str(each.get("featureName") or each.get("name"))] = each
+    dependencies = {str(each.get("feature")): each for each in _records(raw.get("dependencies"), "dependencies")}
+    tags: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for each in _records(raw.get("featureTags"), "featureTags"):
+        tags[str(each.get("featureName"))].append((str(each.get("tagType")), str(each.get("tagValue"))))
+    features = []
+    for each in _records(raw.get("features"), "features"):
+        name = str(each.get("name"))
+        own, parents = switched.get(name, {}), dependencies.get(name, {})
+        merged = {**each, **own} | {"name": each.get("name"), "dependencies": parents.get("dependencies") or []}
+        listed = [one for one in strategies[name] if not several or one.get("environment") in (None, environment)]
+        features.append(_feature(merged, listed))
+    document = {"features": features, "segments": raw.get("segments") or []}
+    return _with_segments(document, known, {name: tuple(each) for name, each in tags.items()})
+
+
+def _of_environment(raw: Record, environment: str) -> Wire:
+    """Return a feature of the admin API as its SDKs in one environment are given it; off where it is not there."""
+    listed = {str(each.get("name")): each for each in _records(raw.get("environments"), "environments")}
+    own = listed.get(environment) or (next(iter(listed.values())) if len(listed) == 1 else {})
+    variants = own.get("variants") or raw.get("variants") or []
+    merged = {**raw, "enabled": own.get("enabled", False), "variants": variants}
+    return _feature(merged, list(_records(own.get("strategies"), "strategies")))
+
+
+def _feature(raw: Record, strategies: list[Record]) -> Wire:
+    ordered = sorted(strategies, key=_sort_order)
+    return {
+        **{name: raw[name] for name in OF_FEATURE if name in raw},
+        "enabled": raw.get("enabled", False),
+        "strategies": [_strategy(each) for each in ordered],
+        "variants": [_only(each, OF_VARIANT) for each in _records(raw.get("variants"), "variants")],
+    }
+
+
+def _strategy(raw: Record) -> Wire:
+    name = raw.get("name") or raw.get("strategyName")
+    variants = [_only(each, OF_VARIANT) for each in _records(raw.get("variants"), "variants")]
+    return _only(raw, OF_STRATEGY) | {"name": name, "variants": variants}
+
+
+def _with_segments(
+    document: dict[str, Any], known: Iterable[Wire], tags: dict[str, tuple[tuple[str, str], ...]]
+) -> ExportedFlags:
+    """Give the document the segments that are known; refuse the features of those whose constraints nobody knows."""
+    stored = {str(wire["id"]) for wire in known}
+    given = [*_records(document["segments"], "segments")]
+    whole = {str(each.get("id")): _only(each, ("id", "name", "constraints")) for each in given if "constraints" in each}
+    names = {str(each.get("id")): each.get("name") for each in given}
+    refused = {}
+    for feature in document["features"]:
+        listed = [strategy.get("segments") for strategy in feature["strategies"]]
+        wanted = [str(number) for numbers in listed if isinstance(numbers, list) for number in numbers]
+        lost = [number for number in wanted if number not in whole and number not in stored]
+        if lost:
+            shown = ", ".join(f"{number} ({names.get(number) or 'unnamed'})" for number in dict.fromkeys(lost))
+            refused[str(feature.get("name"))] = (
+                f"The export leaves out whom segment {shown} holds; add it as GET /api/admin/segments has it."
+            )
+    document["segments"] = list(whole.values())
+    return ExportedFlags(document, tags, refused)
+
+
+def _tags(raw: object, kind: str, value: str) -> tuple[tuple[str, str], ...]:
+    return tuple((str(each.get(kind)), str(each.get(value))) for each in _records(raw, "tags"))
+
+
+def _records(raw: object, where: str) -> Iterator[Record]:
+    if raw is None:
+        return
+    if not isinstance(raw, list):
+        raise MalformedExport(f"{where}: a list is needed.")
+    for number, each in enumerate(raw):
+        if not isinstance(each, Mapping):
+            raise MalformedExport(f"{where}[{number}]: an object is needed.")
+        yield each
+
+
+def _only(raw: Record, names: Iterable[str]) -> dict[str, Any]:
+    return {name: raw[name] for name in names if name in raw}
+
+
+def _sort_order(strategy: Record) -> float:
+    order = strategy.get("sortOrder")
+    return order if isinstance(order, int | float) else 0.0

@@ -1,0 +1,140 @@
+"""The sample service moves its prices by itself: over real HTTP, a fault in its candidate ends its own flag alone."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import requests
+import yaml
+from werkzeug.serving import make_server
+
+from control_plane import rollouts
+from control_plane.change_context import ChangeContext
+from control_plane.core.phases import FLAG as CREDITS_FLAG
+from control_plane.core.phases import RolloutState
+from control_plane.plans import document
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.settings import Settings
+from docs.examples.price_service import FLAG, Cart, Pricing, create_app, list_price, tiered_price
+from flags.client import connect
+from tests.applications import application
+from tests.billing_office import Office
+from tests.conftest import ROOT
+from tests.serving import Served, serving
+
+EXAMPLES = ROOT / "docs" / "examples"
+Wait = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture(scope="module")
+def installation(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Office]]:
+    """A served installation whose alerts are the shipped ones and the example's, with both rollouts."""
+    place = tmp_path_factory.mktemp("installation")
+    (place / "rollout.db").write_bytes(sqlite_template.read_bytes())
+    shipped, example = (
+        yaml.safe_load(path.read_text()) for path in (ROOT / "alerts.yaml", EXAMPLES / "price_alerts.yaml")
+    )
+    alerts = place / "alerts.yaml"
+    alerts.write_text(yaml.safe_dump(example | {"alerts": shipped["alerts"] | example["alerts"]}))
+    settings = Settings(
+        database_url=f"sqlite:///{place / 'rollout.db'}",
+        instance_dir=place,
+        secret_key="-",
+        background=False,
+        alerts_file=alerts,
+    )
+    with application(settings) as app:
+        office = Office(app)
+        office.plan()
+        with serving(place, ALERTS_FILE=str(alerts)) as served:
+            yield served, office
+
+
+@pytest.fixture
+def begin(office: Office) -> Callable[[], None]:
+    """Begin the example's rollout, its first step at half of everyone."""
+
+    def apply() -> None:
+        written = document.parse((EXAMPLES / "price_plan.yaml").read_text()).plan
+        (phase,) = written.phases
+        plan = replace(written, phases=(replace(phase, steps=(50, 100)),))
+        with office.app.app_context(), transaction() as session:
+            rollouts.plan(session, FLAG, plan, ChangeContext(datetime.now(UTC), "alice", "A new one."))
+
+    return apply
+
+
+@contextmanager
+def selling(url: str, office: Office, place: Path, tiered: Pricing) -> Iterator[str]:
+    """The sample service over HTTP."""
+    tokens = office.token("client"), office.token("service")
+    flags = connect(url, tokens[0], app_name="prices", cache_dir=place, results_token=tokens[1])
+    server = make_server("127.0.0.1", 0, create_app(flags, tiered=tiered), threaded=True)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        flags.close()
+
+
+def sell(service: str, users: int) -> list[str]:
+    with requests.Session() as session:
+        return [
+            session.post(f"{service}/price", json={"tea": 12, "milk": 3}, headers={"X-User": f"u{number}"}).json()[
+                "price"
+            ]
+            for number in range(users)
+        ]
+
+
+def state(office: Office, flag: str) -> RolloutState:
+    with office.app.app_context(), read_only() as session:
+        return rollouts.find(session, flag).state
+
+
+def reason(office: Office) -> str:
+    with office.app.app_context(), read_only() as session:
+        return rollouts.find(session, FLAG).state_reason
+
+
+def test_both_ways_to_price_agree() -> None:
+    for number in range(40):
+        assert list_price({"tea": number, "milk": 3}) == tiered_price({"tea": number, "milk": 3})
+
+
+def wrong(cart: Cart) -> Decimal:
+    return tiered_price(cart) + Decimal("0.01")
+
+
+def test_a_fault_in_the_candidate_rolls_back_its_own_flag_and_nothing_else(
+    url: str, office: Office, begin: Callable[[], None], tmp_path: Path, eventually: Wait
+) -> None:
+    begin()
+    office.move(0)
+    fault: list[Pricing] = []
+
+    def tiered(cart: Cart) -> Decimal:
+        return (fault[0] if fault else tiered_price)(copy.copy(cart))
+
+    with selling(url, office, tmp_path, tiered) as service:
+        assert set(sell(service, 120)) == {"175.00"}
+        assert state(office, FLAG) is RolloutState.RUNNING
+        fault.append(wrong)
+        give_up = datetime.now(UTC) + timedelta(seconds=60)
+        while state(office, FLAG) is RolloutState.RUNNING:
+            assert datetime.now(UTC) < give_up, "The guard did nothing."
+            sell(service, 40)
+        assert state(office, FLAG) is RolloutState.ROLLED_BACK
+        assert reason(office).startswith("price_difference: ")
+        eventually(lambda: set(sell(service, 40)) == {"175.00"})
+    assert state(office, CREDITS_FLAG) is RolloutState.RUNNING

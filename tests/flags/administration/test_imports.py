@@ -1,0 +1,117 @@
+"""An import takes what can be taken and names the rest; nobody is drawn again without a yes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from control_plane.core.phases import FLAG
+from control_plane.platform.auth import audit
+from control_plane.platform.db.database import read_only
+from flags import store
+from tests.flags.unleash.exports import BATCH, SEGMENT, SINGLE
+
+Call = Callable[..., TestResponse]
+IMPORT = "/api/environments/production/import"
+GOOD = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
+BAD = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
+REDRAWN = {
+    "name": "redrawn",
+    "enabled": True,
+    "strategies": [
+        {
+            "name": "flexibleRollout",
+            "parameters": {"rollout": "50", "groupId": "redrawn", "stickiness": "userId"},
+            "variants": [{"name": "blue", "weight": 1000, "stickiness": "sessionId"}],
+        }
+    ],
+}
+
+
+def imported(call: Call, *features: Any, query: str = "", **document: Any) -> TestResponse:
+    return call("POST", f"{IMPORT}{query}", kind="admin", json={"features": [*features], **document})
+
+
+def names(call: Call) -> list[str]:
+    exported = call("GET", "/api/environments/production/export", kind="admin").json
+    return [feature["name"] for feature in exported["features"]]
+
+
+def refused(answer: TestResponse) -> dict[str, str]:
+    return {each["flag"]: each["message"] for each in answer.json["refused"]}
+
+
+def test_a_flag_that_can_not_be_taken_is_named_and_the_others_are_taken(call: Call) -> None:
+    answer = imported(call, GOOD, BAD, GOOD | {"name": FLAG})
+    assert (answer.status_code, answer.json["features"]) == (200, 1)
+    assert refused(answer).keys() == {"bad", FLAG}
+    assert "custom strategies" in refused(answer)["bad"]
+    assert names(call) == ["good"]
+
+
+@pytest.mark.parametrize("query", ["?allOrNothing=true", "?replace=true"])
+def test_all_or_nothing_takes_nothing_and_says_why(call: Call, query: str) -> None:
+    imported(call, GOOD | {"name": "before"})
+    answer = imported(call, GOOD, BAD, query=query)
+    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
+    assert names(call) == ["before"]
+
+
+def test_a_repair_that_moves_users_takes_a_yes(call: Call) -> None:
+    answer = imported(call, GOOD, REDRAWN)
+    assert refused(answer).keys() == {"redrawn"}
+    assert "confirmation" in refused(answer)["redrawn"]
+    confirmed = imported(call, REDRAWN, query="?confirmMoving=true")
+    assert (confirmed.json["features"], confirmed.json["refused"]) == (1, [])
+    assert "stickiness" in confirmed.json["repairs"][0]["message"]
+
+
+def test_a_segment_that_is_refused_refuses_who_needs_it(call: Call) -> None:
+    segment = SEGMENT | {"constraints": [{"contextName": "plan", "operator": "NUM_EQ", "value": "0x1"}]}
+    needs = GOOD | {"name": "needs", "strategies": [{"name": "default", "segments": [3]}]}
+    answer = imported(call, GOOD, needs, segments=[segment])
+    assert refused(answer).keys() == {"needs", "segment 3"}
+    assert names(call) == ["good"]
+
+
+def test_unleashs_own_export_is_taken_with_its_tags(call: Call, app: Flask) -> None:
+    answer = call("POST", IMPORT, kind="admin", json=BATCH | {"segments": [SEGMENT]})
+    assert (answer.status_code, refused(answer).keys()) == (200, {"search"})
+    assert names(call) == ["checkout", "child"]
+    with app.app_context(), read_only() as session:
+        assert store.tags(session) == {"checkout": (("simple", "shop"), ("team", "payments"))}
+    on = call("POST", "/ofrep/v1/evaluate/flags/checkout", kind="client", json={"context": {"targetingKey": "ann"}})
+    assert (on.json["variant"], on.json["reason"]) == ("blue", "SPLIT")
+
+
+def test_an_export_without_its_segments_finds_those_that_are_here(call: Call) -> None:
+    assert refused(call("POST", IMPORT, kind="admin", json=BATCH)).keys() == {"checkout", "search"}
+    imported(call, segments=[SEGMENT])
+    assert refused(call("POST", IMPORT, kind="admin", json=BATCH)).keys() == {"search"}
+
+
+def test_one_feature_of_the_admin_api_is_taken(call: Call) -> None:
+    assert call("POST", IMPORT, kind="admin", json=SINGLE).json["features"] == 1
+    assert names(call) == ["banner"]
+
+
+def test_features_without_tags_in_their_form_keep_those_they_have(call: Call, app: Flask) -> None:
+    call("POST", IMPORT, kind="admin", json=SINGLE)
+    imported(call, GOOD | {"name": "banner"})
+    with app.app_context(), read_only() as session:
+        assert store.tags(session) == {"banner": (("simple", "web"),)}
+
+
+def test_what_is_no_export_is_a_clear_refusal(call: Call) -> None:
+    answer = call("POST", IMPORT, kind="admin", json=BATCH | {"featureStrategies": 7})
+    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
+    assert "featureStrategies" in answer.json["detail"]
+
+
+def test_the_trail_says_how_many_were_taken_and_refused(call: Call, app: Flask) -> None:
+    imported(call, GOOD, BAD)
+    with app.app_context(), read_only() as session:
+        (entry,) = audit.latest(session, subject="environment:production")
+    assert (entry.before, entry.after) == ({"flags": 0}, {"flags": 1, "refused": 1, "replaced_all": False})

@@ -1,0 +1,100 @@
+"""Unleash's exports become the features that SDKs of one environment are given."""
+
+from typing import Any
+
+import pytest
+
+from flags.unleash.canonical import Definitions, canonical_definitions
+from flags.unleash.export_file import ExportedFlags, MalformedExport, client_features
+from tests.flags.unleash.exports import BATCH, FIRST, SEGMENT, SINGLE, environment, feature
+
+
+def exported(raw: object, place: str = "production", known: Any = ()) -> ExportedFlags:
+    found = client_features(raw, place, known)
+    assert isinstance(found, ExportedFlags)
+    return found
+
+
+def test_a_batch_is_put_together_by_feature() -> None:
+    found = exported(BATCH, known=[SEGMENT])
+    checkout, _, child = found.document["features"]
+    assert [each["name"] for each in checkout["strategies"]] == ["userWithId", "flexibleRollout"], "by their order"
+    assert checkout["strategies"][1]["parameters"] == {"groupId": "checkout", "rollout": "25", "stickiness": "userId"}
+    assert (checkout["enabled"], checkout["variants"][0]["name"], checkout["impressionData"]) == (True, "blue", True)
+    assert (child["enabled"], child["dependencies"]) == (False, [{"feature": "checkout", "enabled": True}])
+    assert found.tags == {"checkout": (("simple", "shop"), ("team", "payments"))}
+    assert found.refused == {}
+    taken = canonical_definitions({"features": [checkout, child]})
+    assert isinstance(taken, Definitions)
+    assert not [each for each in taken.repairs if each.moves]
+
+
+def test_a_segment_that_nobody_knows_refuses_its_features_by_name() -> None:
+    found = exported(BATCH)
+    assert found.refused.keys() == {"checkout"}
+    assert "segment 3 (pros)" in found.refused["checkout"]
+
+
+def test_segments_with_their_constraints_beside_it_are_taken() -> None:
+    found = exported(BATCH | {"segments": [SEGMENT]})
+    assert found.refused == {}
+    assert found.document["segments"] == [{name: SEGMENT[name] for name in ("id", "name", "constraints")}]
+
+
+def test_of_several_environments_the_one_of_this_name_counts_and_of_one_any() -> None:
+    both = BATCH | {
+        "featureEnvironments": [
+            environment("checkout", enabled=True),
+            environment("checkout", enabled=False, of="production"),
+        ],
+        "featureStrategies": [FIRST | {"environment": "development"}],
+    }
+    (checkout, *_) = exported(both).document["features"]
+    assert (checkout["enabled"], checkout["strategies"]) == (False, [])
+    (checkout, *_) = exported(both, "development").document["features"]
+    assert (checkout["enabled"], len(checkout["strategies"])) == (True, 1)
+
+
+@pytest.mark.parametrize("raw", [SINGLE, {"features": [SINGLE]}])
+def test_a_feature_of_the_admin_api_is_taken_for_its_environment(raw: Any) -> None:
+    found = exported(raw)
+    (banner,) = found.document["features"]
+    assert (banner["enabled"], banner["strategies"][0]["name"]) == (False, "flexibleRollout")
+    assert found.tags == {"banner": (("simple", "web"),)}
+    (banner,) = exported(raw, "development").document["features"]
+    assert (banner["enabled"], banner["strategies"][0]["name"]) == (True, "default")
+    (banner,) = exported(raw, "staging").document["features"]
+    assert banner["enabled"] is False, "where it is not there it is on for nobody"
+
+
+@pytest.mark.parametrize("raw", [{"features": [feature("a")]}, {"events": []}, [], None, 7, {}])
+def test_any_other_document_stays_as_it_is(raw: object) -> None:
+    assert client_features(raw, "production", ()) is raw
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        BATCH | {"features": {}},
+        BATCH | {"features": [7]},
+        BATCH | {"featureStrategies": "x"},
+        BATCH | {"featureTags": [[]]},
+        BATCH | {"segments": [1]},
+        BATCH | {"dependencies": [None]},
+        SINGLE | {"environments": [7]},
+        SINGLE | {"tags": "web"},
+    ],
+)
+def test_what_is_no_export_says_where(raw: object) -> None:
+    with pytest.raises(MalformedExport, match="needed"):
+        client_features(raw, "production", ())
+
+
+def test_keys_of_odd_types_break_nothing() -> None:
+    odd = BATCH | {
+        "features": [feature("a") | {"name": []}],
+        "featureStrategies": [FIRST | {"featureName": {}, "sortOrder": "1"}],
+        "featureEnvironments": [environment("a", enabled=True) | {"featureName": [], "environment": {}}],
+        "segments": [{"id": [], "name": 1}],
+    }
+    assert exported(odd).document["features"]
