@@ -43,6 +43,12 @@ class AdvanceRequest(Request):
     confirmLosing: bool = False  # noqa: N815 - the JSON name
 
 
+class RollbackRequest(Request):
+    """The body of a rollback."""
+
+    everywhere: bool = False
+
+
 class ArchiveRequest(Request):
     """The body of archiving."""
 
@@ -130,14 +136,15 @@ def resume(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/rollback")
 @require_role("operator")
-@openapi_doc(body=Request, body_is_optional=True)
+@openapi_doc(body=RollbackRequest, body_is_optional=True)
 def roll_back(flag: str) -> ResponseReturnValue:
-    """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
-    reason = _body().reason
+    """Legacy for everybody at once; with `everywhere` in development and staging too. Repeating it changes nothing."""
+    body = RollbackRequest.model_validate(request.get_json() if request.data else {})
     with transaction() as session:
-        decision = service.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
+        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        decision = service.roll_back(session, flag, change, in_all=body.everywhere)
         found = service.find(session, flag)
-        if not found.latched and isinstance(decision, Refusal):
+        if isinstance(decision, Refusal) and not service.is_rolled_back(found, in_all=body.everywhere):
             raise refused(decision)
         return jsonify(service.summary(found))
 

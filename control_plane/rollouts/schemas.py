@@ -15,6 +15,7 @@ class RolloutSummary(BaseModel):
     version: int
     attempt: int
     state: str
+    latch: str | None
     phase: str
     percentage: int
     entered_at: str

@@ -129,6 +129,7 @@ def _columns(rollout: Rollout) -> dict[str, object]:
         "plan_version": rollout.plan_version,
         "archived_at": rollout.archived_at,
         "stepped_back_at": rollout.stepped_back_at,
+        "latches_all": rollout.latches_all,
     }
 
 
@@ -147,4 +148,5 @@ def _rollout(row: Any) -> Rollout:
         plan_version=row.plan_version,
         archived_at=row.archived_at,
         stepped_back_at=row.stepped_back_at,
+        latches_all=row.latches_all,
     )

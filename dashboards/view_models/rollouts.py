@@ -120,7 +120,7 @@ def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
         rollout=rollout,
         phases=summaries.timeline(rollout, {}),
         sentence=summaries.status_sentence(rollout, gates, now, names_of(rollout.flag)),
-        reach="nobody" if rollout.latched else summaries.reach(rollout.plan, rollout.position),
+        reach=summaries.reach_now(rollout),
         alert=_worst(verdicts),
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),
