@@ -61,9 +61,10 @@ class ArchiveRequest(Request):
 def index() -> ResponseReturnValue:
     """Rollouts by flag, those that are archived only where asked for."""
     wanted = listing.Query.model_validate(request.args.to_dict())
+    now = datetime.now(UTC)
     with read_only() as session:
-        page, cursor = listing.page(store.load_all(session), wanted)
-    return jsonify({"rollouts": [listed(rollout) for rollout in page], "next": cursor})
+        page, cursor = listing.page(store.load_all(session), wanted, now)
+    return jsonify({"rollouts": [listed(rollout, now) for rollout in page], "next": cursor})
 
 
 @bp.get("/<flag>")
@@ -82,7 +83,7 @@ def show(flag: str) -> ResponseReturnValue:
         "next_move": move_document(move),
         "phases": phases,
     }
-    return jsonify({**detail(rollout), **answer})
+    return jsonify({**detail(rollout, now), **answer})
 
 
 @bp.get("/<flag>/audit")

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Table, Text, bindparam, cast, select, update
+from sqlalchemy import Table, Text, bindparam, cast, func, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -89,6 +89,12 @@ def plan_versions(session: Session, flag: str) -> list[PlanVersion]:
         PlanVersion(row.number, row.at, row.actor, row.reason, plan_from_json(row.plan))
         for row in session.scalars(query)
     ]
+
+
+def planned_at(session: Session) -> dict[str, datetime]:
+    """Return when each flag got its first plan."""
+    query = select(PlanVersionRow.flag, func.min(PlanVersionRow.at)).group_by(PlanVersionRow.flag)
+    return {flag: at for flag, at in session.execute(query)}  # noqa: C416 - rows are no pairs to the types
 
 
 def delete(session: Session, flag: str) -> None:

@@ -19,6 +19,21 @@ class FlagList(ResponseModel):
     flags: list[FlagSummary]
 
 
+class StaleFlag(ResponseModel):
+    """A flag whose time is over: `complete`, `not_requested` or `not_known`."""
+
+    flag: str
+    cause: str
+    since: str | None
+    sentence: str
+
+
+class StaleFlagList(ResponseModel):
+    """Every flag whose time is over."""
+
+    flags: list[StaleFlag]
+
+
 class FlagState(ResponseModel):
     """A flag in one environment."""
 

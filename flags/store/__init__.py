@@ -2,6 +2,7 @@
 
 from flags.store.connections import connections, delete_connections, put_connections
 from flags.store.definitions import (
+    changed_at,
     clear,
     definitions,
     definitions_of,
@@ -47,7 +48,7 @@ from flags.store.revisions import (
     restore_revision,
     routing_state,
 )
-from flags.store.usage import add_report, delete_usage, measurements, usage
+from flags.store.usage import LastRequest, add_report, delete_usage, last_requests, measurements, usage
 
 __all__ = [
     "DIRECTORY",
@@ -55,10 +56,12 @@ __all__ = [
     "OVERRIDE",
     "RESTORE",
     "Effect",
+    "LastRequest",
     "StoredOverride",
     "UserAttributes",
     "add_report",
     "beta_members",
+    "changed_at",
     "clear",
     "connections",
     "count_beta_members",
@@ -78,6 +81,7 @@ __all__ = [
     "find_override",
     "first_beta_members",
     "flags_revision",
+    "last_requests",
     "list_overrides",
     "measurements",
     "overrides",

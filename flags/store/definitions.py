@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
@@ -35,6 +35,12 @@ def every_definition(session: Session) -> dict[tuple[str, str], Wire]:
     query = select(FlagDefinition.environment, FlagDefinition.name, FlagDefinition.feature)
     rows = session.execute(query.order_by(FlagDefinition.environment, FlagDefinition.name))
     return {(environment, name): feature for environment, name, feature in rows}
+
+
+def changed_at(session: Session) -> dict[str, datetime]:
+    """Every feature by name, and when it was last changed in any environment."""
+    query = select(FlagDefinition.name, func.max(FlagDefinition.updated_at)).group_by(FlagDefinition.name)
+    return {name: at for name, at in session.execute(query)}  # noqa: C416 - rows are no pairs to the types
 
 
 def switches(session: Session) -> dict[str, dict[str, bool]]:
