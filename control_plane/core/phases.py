@@ -114,6 +114,8 @@ class Plan:
     owner: str = ""
     tags: tuple[str, ...] = ()
     type: FlagType = FlagType.RELEASE
+    notify: tuple[str, ...] = ()
+    """Names of targets that hear of this rollout besides those that hear of all."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
