@@ -37,11 +37,11 @@ def create_flag(
     made = {}
     for environment, enabled in environments.items():
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
-        taken = _canonical({"features": [raw]}, session)
-        _check_room(session, environment, taken.features)
+        taken = take({"features": [raw]}, session)
+        check_room(session, environment, taken.features)
         store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
         made[environment] = taken.features[0]
-    _publish(session, "create", name, change, after=made)
+    publish(session, "create", name, change, after=made)
 
 
 def switch_flag(session: Session, name: str, environment: str, change: ChangeContext, *, enabled: bool) -> None:
@@ -52,7 +52,7 @@ def switch_flag(session: Session, name: str, environment: str, change: ChangeCon
     before = {environment: found[environment]["enabled"]}
     wire = {**found[environment], "enabled": enabled}
     store.put_definitions(session, environment, [wire], actor=change.actor, now=change.now)
-    _publish(session, "switch", name, change, before=before, after={environment: enabled})
+    publish(session, "switch", name, change, before=before, after={environment: enabled})
 
 
 def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
@@ -62,7 +62,7 @@ def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
         raise _unknown(session, name, found)
     for environment in found:
         store.delete_definition(session, environment, name)
-    _publish(session, "delete", name, change, before=found)
+    publish(session, "delete", name, change, before=found)
 
 
 def import_definitions(
@@ -75,11 +75,11 @@ def import_definitions(
         raw = apply_events(raw)
     except MalformedEvent as malformed:
         raise Problem(400, "INVALID_DEFINITION", str(malformed)) from malformed
-    taken = _canonical(raw, session)
+    taken = take(raw, session)
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if replace:
         store.clear(session, environment)
-    _check_room(session, environment, taken.features)
+    check_room(session, environment, taken.features)
     store.put_segments(session, environment, _segments(session, environment, raw, taken))
     store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
     after = _by_name(session, environment)
@@ -109,7 +109,8 @@ def findings(found: Iterable[Issue]) -> list[dict[str, str]]:
     return [{"field": each.field, "message": each.sentence} for each in found]
 
 
-def _canonical(raw: object, session: Session) -> Definitions:
+def take(raw: object, session: Session) -> Definitions:
+    """Return the definitions in the form that every SDK reads alike. Raises Problem, also for one under a rollout."""
     taken = canonical_definitions(raw)
     if isinstance(taken, InvalidDefinition):
         detail = f"The definitions can't be imported. {taken}"
@@ -129,7 +130,8 @@ def _segments(session: Session, environment: str, raw: object, taken: Definition
     return [wire for wire in taken.segments if str(wire["id"]) in given or wire["id"] not in stored]
 
 
-def _check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:
+def check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:
+    """Raise Problem where the environment would have too many flags."""
     names = {wire["name"] for wire in (*store.definitions(session, environment), *features)}
     if len(names) > FLAGS_MAX:
         detail = f"{environment} would have {len(names)} flags; {FLAGS_MAX} is the most. Remove some first."
@@ -172,7 +174,7 @@ def _under_rollout(name: str) -> Problem:
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
-def _publish(
+def publish(
     session: Session,
     verb: str,
     name: str,
@@ -181,6 +183,7 @@ def _publish(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> None:
+    """Audit a change of a flag and announce it."""
     stripped = replace(change, reason=change.reason.strip())
     audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
     change_feed.publish(session, FLAG, name, now=change.now)

@@ -34,6 +34,31 @@ class StaleFlagList(ResponseModel):
     flags: list[StaleFlag]
 
 
+class FlagVersion(ResponseModel):
+    """A flag after one entry of the audit trail, in each environment; null where the trail holds no content."""
+
+    entry: int
+    at: str
+    actor: str
+    action: str
+    reason: str
+    environments: dict[str, dict[str, object]] | None
+
+
+class FlagVersionList(ResponseModel):
+    """Every version of a flag."""
+
+    flag: str
+    versions: list[FlagVersion]
+
+
+class RestoredFlag(ResponseModel):
+    """A flag as it was restored, and where it is on."""
+
+    flag: str
+    environments: dict[str, bool]
+
+
 class FlagState(ResponseModel):
     """A flag in one environment."""
 
