@@ -33,7 +33,7 @@ FLAGS, ROWS, PART = 500, 1_000_000, 20_000
 READINGS = 30
 WANTED_MS, WANTED_QUERIES = 50.0, 10
 NUMBERS = {
-    "postgresql": "SELECT n FROM generate_series(:low, :high) AS n",
+    "postgresql": "SELECT n FROM generate_series(CAST(:low AS bigint), CAST(:high AS bigint)) AS n",
     "sqlite": "WITH RECURSIVE s(n) AS (SELECT :low UNION ALL SELECT n + 1 FROM s WHERE n < :high) SELECT n FROM s",
 }
 USERS = """
