@@ -13,4 +13,4 @@ def environments_on(rollout: Rollout) -> tuple[str, ...]:
 def latch_sentence(rollout: Rollout) -> str:
     """Say who keeps a flag that is rolled back; empty where nobody does."""
     names = environments_on(rollout)
-    return f"{' and '.join(names).capitalize()} {'keep' if len(names) > 1 else 'keeps'} it." if names else ""
+    return f"{' and '.join(names).capitalize()} {'keep' if len(names) > 1 else 'keeps'} the flag." if names else ""

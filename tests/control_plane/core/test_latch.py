@@ -87,4 +87,4 @@ def test_arming_again_ends_the_latch_of_every_environment() -> None:
 
 def test_those_who_keep_it_are_named_and_nobody_else() -> None:
     assert latch_sentence(at()) == ""
-    assert latch_sentence(rolled_back(at())) == "Development and staging keep it."
+    assert latch_sentence(rolled_back(at())) == "Development and staging keep the flag."

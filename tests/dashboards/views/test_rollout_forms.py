@@ -70,7 +70,7 @@ def test_a_rollback_asks_whether_development_and_staging_lose_it_too(
     form = browser.get(f"{PAGE}/rollback").text
     assert 'name="everywhere" value="on" checked' in form  # nobody in production has it yet
     page = send(browser, "rollback", reason="Errors.")
-    assert "Development and staging keep it." in page
+    assert "Development and staging keep the flag." in page
     assert (standing().latched, standing().latches_all) == (True, False)
     assert 'type="hidden" name="everywhere"' in browser.get(f"{PAGE}/rollback").text
     page = send(browser, "rollback", reason="There too.", everywhere="on")
