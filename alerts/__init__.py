@@ -18,7 +18,7 @@ from alerts.drill import cleanup
 from alerts.drill import store as drills
 from alerts.inbound import alertmanager, experiments_api, signals_api
 from alerts.notifications import api as notices_api
-from alerts.notifications import outbox, sender
+from alerts.notifications import outbox, sender, targets
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
 from control_plane import rollouts
@@ -58,6 +58,7 @@ def _register_with_rollouts() -> None:
     rollouts.register_rearm_gate("alertmanager", alertmanager.firing)
     rollouts.register_audit_context(verdict_snapshot.NAME, verdict_snapshot.verdict_snapshot)
     rollouts.on_change("notices", outbox.enqueue_change)
+    rollouts.register_plan_check("notify", lambda _session, _flag, plan: targets.plan_reasons(plan))
 
 
 def _register_checks() -> None:

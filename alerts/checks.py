@@ -51,9 +51,11 @@ def drill_check(session: Session, _rollout: Rollout, argument: str, now: datetim
     return passed(f"A drill of the guard passed on {last.at:%Y-%m-%d}.")
 
 
-def target_check(_session: Session, _rollout: Rollout, _argument: str, _now: datetime) -> CheckResult:
+def target_check(_session: Session, rollout: Rollout, _argument: str, _now: datetime) -> CheckResult:
     """Passed where NOTIFY_URLS names somebody; whether Alertmanager tells people can't be seen from here."""
-    found = [label for _, label in targets.targets()]
+    if mistakes := targets.plan_reasons(rollout.plan):
+        return failed(" ".join(reason.sentence for reason in mistakes))
+    found = [label for _, label in targets.targets(rollout.plan.notify)]
     if not found:
         return unknown("NOTIFY_URLS names nobody; sign this if somebody is told in another way.")
     return passed(f"Notifications go to {', '.join(found)}.")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from control_plane.core.latch import environments_on
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
@@ -19,12 +20,14 @@ class UserAction:
     consequence: str
     done: str
     destructive: bool = False
+    in_all: bool = False
+    """Whether it is about every environment, so that nobody is asked which."""
 
 
 def actions(rollout: Rollout, migration: Migration = CREDITS) -> tuple[UserAction, ...]:
     """The actions that need a reason, as buttons beside the next step; the destructive one last."""
     if rollout.latched:
-        return ()
+        return (action(rollout, "rollback", migration),) if environments_on(rollout) else ()
     held = rollout.state is RolloutState.HELD
     first = {RolloutState.HELD: "resume", RolloutState.RUNNING: "hold"}.get(rollout.state)
     verbs = [first, "step-back" if step_back_label(rollout) else None, "rollback"]
@@ -56,13 +59,24 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, enter
             text = f"A new attempt begins at the lowest step. Production stays on {control} until it is advanced again."
             return UserAction(verb, "Re-arm", "Re-arm the rollout?", text, "Re-armed: a new attempt begins.")
         case _:
-            text = (
-                f"{migration.control_title} serves everybody from the next request on. "
-                "Credits already used stay used. "
-                "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
-            )
-            done = f"Rolled back: {control} serves everybody."
-            return UserAction("rollback", "Roll back", f"Roll back to {control} now?", text, done, destructive=True)
+            return _rollback(rollout, migration)
+
+
+def _rollback(rollout: Rollout, migration: Migration) -> UserAction:
+    control = migration.control
+    if names := environments_on(rollout):
+        places = " and ".join(names)
+        text = f"{migration.control_title} serves {places} too, from the next request on and until it is re-armed."
+        done = f"Rolled back everywhere: {control} serves {places} too."
+        label, question = "Roll back everywhere", f"Roll back to {control} in {places} too?"
+        return UserAction("rollback", label, question, text, done, destructive=True, in_all=True)
+    text = (
+        f"{migration.control_title} serves everybody from the next request on. "
+        "Credits already used stay used. "
+        "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
+    )
+    done = f"Rolled back: {control} serves everybody."
+    return UserAction("rollback", "Roll back", f"Roll back to {control} now?", text, done, destructive=True)
 
 
 def _entering(entering: int | None) -> str:

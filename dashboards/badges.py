@@ -34,6 +34,8 @@ STYLES = {
     "rolled_back": BadgeStyle("Rolled back", Tone.BAD, "back"),
     "complete": BadgeStyle("Complete", Tone.GOOD, "check"),
     "archived": BadgeStyle("Archived", Tone.QUIET, "lock"),
+    "not_requested": BadgeStyle("Not requested", Tone.QUIET, "ring"),
+    "not_known": BadgeStyle("Not known here", Tone.CAUTION, "question"),
     # its phases and steps
     "done": BadgeStyle("Done", Tone.GOOD, "check"),
     "current": BadgeStyle("Now", Tone.ACCENT, "dot"),

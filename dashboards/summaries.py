@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from control_plane.audiences.base import audience_kind
 from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.latch import environments_on, latch_sentence
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -63,6 +64,13 @@ def reach(plan: Plan, position: Position) -> str:
     return audience_kind(phase.audience).reach(phase, percentage(phase.steps[position.step]))
 
 
+def reach_now(rollout: Rollout) -> str:
+    """Describe whom the flag reaches; nobody while it is rolled back, but where a rollback left it on."""
+    if rollout.latched:
+        return " and ".join(environments_on(rollout)) or "nobody"
+    return reach(rollout.plan, rollout.position)
+
+
 def advance_label(rollout: Rollout) -> str:
     """Return the label of the primary button."""
     position = position_after(rollout.plan, rollout.position)
@@ -95,7 +103,8 @@ def status_sentence(
             holder = "the guard" if rollout.held_by_guard else "a person"
             return f"Held by {holder} at {here} for {lasted}: {why}"
         case RolloutState.ROLLED_BACK:
-            return f"Rolled back {ago(rollout.state_changed_at, now)}, {migration.control} serves everybody: {why}"
+            stands = f"Rolled back {ago(rollout.state_changed_at, now)}, {migration.control} serves everybody: {why}"
+            return f"{stands} {latch_sentence(rollout)}".strip()
         case RolloutState.COMPLETE:
             return f"Complete for {lasted}: {migration.candidate} serves everybody."
 

@@ -154,7 +154,7 @@ def _flag(rollout: Rollout, environment: str, revision: int, people: _NamedPeopl
         exposure=exposure_at(rollout.plan, rollout.position, environment),  # the latch decides by itself
         new_signups_after=rollout.plan.new_signups_after,
         override_variable=None,
-        latched=rollout.state_reason if rollout.latched else None,
+        latched=rollout.state_reason if rollout.latched_in(environment) else None,
         guard_expires_at=NEVER_BEATEN if environment == PRODUCTION else None,
         denied=people.denied,
         allowed=people.allowed,

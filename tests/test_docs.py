@@ -46,6 +46,15 @@ def test_the_readme_fits_its_purpose() -> None:
     assert "docs/images/rollout.png" in text
 
 
+def test_every_row_of_the_guides_coverage_says_how_it_stands_and_names_a_test_where_it_claims_one() -> None:
+    text = (ROOT / "docs" / "guide-coverage.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    claims = [(row[-2], row[-1]) for row in rows if row[-1] not in ("held by", "---")]
+    assert len(claims) > 40
+    assert {mark for mark, _ in claims} == {"✔", "~", "\N{EN DASH}"}
+    assert [held for mark, held in claims if mark != "\N{EN DASH}" and "`test_" not in held] == []
+
+
 def _commands(group: click.Group, prefix: str = "") -> Iterator[str]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
@@ -54,8 +63,9 @@ def _commands(group: click.Group, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def test_every_test_that_the_security_page_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text(encoding="utf-8")))
+@pytest.mark.parametrize("page", ["security.md", "guide-coverage.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8")))
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert sorted(name for name in named if f"def {name}(" not in source) == []

@@ -7,6 +7,7 @@ from typing import Any
 
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.verdicts import Verdict
+from control_plane.core.latch import latch_sentence
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
@@ -126,6 +127,8 @@ def _lines(happening: ChangeDetails) -> Iterator[str]:
     for verdict in happening.evidence.get("verdicts", []):
         yield from _verdict_lines(verdict, happening)
     yield f"Phase: {rollout.phase.title}, {rollout.percentage} %, attempt {rollout.attempt}."
+    if kept := latch_sentence(rollout):
+        yield f"{kept} A rollback everywhere takes it from there too."
     if happening.action in NEXT:
         yield f"Next: {happening.named(NEXT[happening.action])}"
 

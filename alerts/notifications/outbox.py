@@ -11,13 +11,16 @@ from alerts.notifications import messages, store, targets
 from alerts.notifications.messages import ChangeDetails, Message
 from control_plane.experiments.registry import names_of
 from control_plane.rollouts import RolloutChanged
+from control_plane.rollouts import store as rollout_store
 
 log = structlog.get_logger()
 
 
 def enqueue(session: Session, message: Message, *, now: datetime, without: str = "") -> bool:
-    """Put a message into the outbox for every target but `without`; False when it was told before."""
-    chosen = [(target, label) for target, label in targets.targets() if target != without]
+    """Put a message into the outbox for every target of its rollout but `without`; False when it was told before."""
+    rollout = rollout_store.load(session, message.flag)
+    names = rollout.plan.notify if rollout else ()
+    chosen = [(target, label) for target, label in targets.targets(names) if target != without]
     return store.add(session, message, chosen, now=now)
 
 

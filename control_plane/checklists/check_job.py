@@ -9,12 +9,17 @@ from control_plane.checklists import checks, store
 from control_plane.core.checklist import CheckResult, StoredResult, unknown
 from control_plane.core.phases import Rollout
 from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import jobs
+from control_plane.platform.runtime.time_limit import TimeLimit
 from control_plane.rollouts import store as rollout_store
 
 CHECK_SECONDS = 20.0
 KEPT = timedelta(minutes=5)
 """For how long after its next time an answer is believed: an older one says that nobody looks any more."""
+
+LIMIT_SECONDS = 10.0
+LIMIT = AppState[TimeLimit]("check_limit", lambda: TimeLimit(LIMIT_SECONDS))
 
 log = structlog.get_logger()
 
@@ -48,10 +53,18 @@ def _result(rollout: Rollout, name: str, stored: StoredResult | None, now: datet
 
 
 def _run(rollout: Rollout, name: str, now: datetime) -> CheckResult:
-    """Run one check in a transaction of its own; one that breaks can't tell, and leaves the others alone."""
-    try:
+    """Run one check in a transaction of its own; one that breaks or hangs can't tell, and leaves the others alone."""
+
+    def work() -> CheckResult:
         with read_only() as session:
             return checks.run(session, rollout, name, now)
+
+    limit = LIMIT.get()
+    try:
+        return limit.run((rollout.flag, name), work)
+    except TimeoutError:
+        log.warning("checklist.check_hangs", check=name, flag=rollout.flag)
+        return unknown(f"The check gave no answer within {limit.seconds:g} seconds.")
     except Exception as error:  # in an outage nothing is stored either, so the last answers stay
         log.exception("checklist.check_failed", check=name, flag=rollout.flag)
         return unknown(f"The check broke ({type(error).__name__}); the log has more.")

@@ -114,6 +114,8 @@ class Plan:
     owner: str = ""
     tags: tuple[str, ...] = ()
     type: FlagType = FlagType.RELEASE
+    notify: tuple[str, ...] = ()
+    """Names of targets that hear of this rollout besides those that hear of all."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,6 +148,8 @@ class Rollout:
     archived_at: datetime | None = None
     stepped_back_at: datetime | None = None
     """When the guard last stepped back instead of rolling back."""
+    latches_all: bool = False
+    """Whether a rollback takes the flag from development and staging too."""
 
     @property
     def archived(self) -> bool:
@@ -162,6 +166,10 @@ class Rollout:
     @property
     def latched(self) -> bool:
         return self.state is RolloutState.ROLLED_BACK
+
+    def latched_in(self, environment: str) -> bool:
+        """Return whether the rollback is in force there: in development and staging only if it was asked to be."""
+        return self.latched and (self.latches_all or environment not in PRE_PRODUCTION)
 
 
 def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout:
@@ -180,8 +188,8 @@ def new_rollout(flag: str, plan: Plan, *, now: datetime, reason: str) -> Rollout
 
 
 def exposure(rollout: Rollout, environment: str) -> Exposure:
-    """Return the exposure in `environment`; empty while the rollout is rolled back."""
-    if rollout.latched:
+    """Return the exposure in `environment`; empty while the rollout is rolled back there."""
+    if rollout.latched_in(environment):
         return Exposure()
     return exposure_at(rollout.plan, rollout.position, environment)
 

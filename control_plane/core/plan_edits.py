@@ -9,6 +9,7 @@ from control_plane.core.phases import (
     LOWEST,
     PRE_PRODUCTION,
     PRODUCTION,
+    Exposure,
     Plan,
     Position,
     Rollout,
@@ -56,13 +57,24 @@ def with_plan(rollout: Rollout, plan: Plan, *, now: datetime) -> Rollout:
 def gains(before: Rollout, after: Rollout) -> Iterator[str]:
     """Name everybody who would be exposed by the edit itself, without an advance."""
     for environment in environments_of(before.plan, after.plan):
-        cohorts = cohorts_between(
-            exposure(before, environment),
-            exposure(after, environment),
-            cutover_of_smaller=before.plan.new_signups_after,
-            cutover_of_larger=after.plan.new_signups_after,
-        )
-        yield from (f"{environment}, {cohort.gained}" for cohort in cohorts)
+        yield from _gains(before, after, environment, exposure(before, environment), exposure(after, environment))
+
+
+def gains_by_rearming(before: Rollout, after: Rollout) -> Iterator[str]:
+    """Name everybody whom re-arming would let in after the edit and not before it: it begins at the lowest step."""
+    for environment in environments_of(before.plan, after.plan):
+        lowest = (exposure_at(each.plan, LOWEST, environment) for each in (before, after))
+        yield from _gains(before, after, environment, *lowest)
+
+
+def _gains(before: Rollout, after: Rollout, environment: str, smaller: Exposure, larger: Exposure) -> Iterator[str]:
+    cohorts = cohorts_between(
+        smaller,
+        larger,
+        cutover_of_smaller=before.plan.new_signups_after,
+        cutover_of_larger=after.plan.new_signups_after,
+    )
+    return (f"{environment}, {cohort.gained}" for cohort in cohorts)
 
 
 def decide_edit(
@@ -80,6 +92,9 @@ def decide_edit(
         reasons.append(Reason("ARCHIVED", f"{before.flag} is archived; revive it first."))
     if not objections and (gained := list(gains(before, after))):
         sentence = "The edit would let users in without an advance, so put that into a later step."
+        reasons.append(Reason(GAINS_USERS, f"{sentence} {' '.join(gained)}"))
+    elif not objections and (gained := list(gains_by_rearming(before, after))):
+        sentence = "A new attempt would begin with more users than now; keep the lowest step, and put that after it."
         reasons.append(Reason(GAINS_USERS, f"{sentence} {' '.join(gained)}"))
     if unconfirmed:
         reasons.append(unconfirmed.reason)

@@ -16,6 +16,7 @@ PHASES_MAX = 50
 TAGS_MAX = 20
 TEXT_MAX = {"description": 2000, "owner": 100}
 TAG_MAX = 50
+NOTIFY_MAX = 10
 NAME_MAX = 100
 CAP_MAX = 10**12
 SOAK_MAX = timedelta(days=3650)
@@ -39,7 +40,7 @@ def plan_errors(plan: Plan) -> list[str]:
     for phase in plan.phases:
         mistakes += _phase_errors(phase)
     mistakes += checklist_errors(plan.checklists, names)
-    mistakes += _text_errors(plan)
+    mistakes += [*_text_errors(plan), *_target_errors(plan)]
     if len(plan.phases) > PHASES_MAX:
         return [*mistakes, f"A plan has at most {PHASES_MAX} phases."]
     if all(phase.steps for phase in plan.phases):
@@ -67,6 +68,14 @@ def _text_errors(plan: Plan) -> Iterator[str]:
     planned = [phase.planned_start for phase in plan.phases if phase.planned_start]
     if planned != sorted(planned):
         yield "Each planned_start is on or after that of the phase before it."
+
+
+def _target_errors(plan: Plan) -> Iterator[str]:
+    if len(plan.notify) > NOTIFY_MAX or len(set(plan.notify)) < len(plan.notify):
+        yield f"notify names at most {NOTIFY_MAX} targets, each once."
+    for target in plan.notify:
+        if not target.isprintable() or not 1 <= len(target) <= TAG_MAX:
+            yield f"A target in notify has a name of 1 to {TAG_MAX} characters, not {target[:TAG_MAX]!r}."
 
 
 def _idle_phases(plan: Plan) -> Iterator[str]:

@@ -168,10 +168,15 @@ def decide_resume(rollout: Rollout, *, now: datetime, reason: str, by_guard: boo
     return transition(Action.RESUME, rollout, reason, now=now, state=RolloutState.RUNNING)
 
 
-def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None) -> Decision:
-    """Latch legacy for everybody, from every other state. A verdict on an earlier `attempt` changes nothing."""
+def decide_rollback(
+    rollout: Rollout, *, now: datetime, reason: str, attempt: int | None = None, in_all: bool = False
+) -> Decision:
+    """Latch legacy for everybody, from every other state: `in_all` environments, else not in development and staging.
+
+    A verdict on an earlier `attempt` changes nothing. A narrow latch may be widened, never the other way round.
+    """
     reasons = needs_reason(reason)
-    if rollout.latched:
+    if rollout.latched and (rollout.latches_all or not in_all):
         reasons.append(Reason("ALREADY_ROLLED_BACK", f"The rollout is rolled back already: {rollout.state_reason}"))
     # The guard judged counts of one attempt. If somebody re-armed since, that evidence says nothing about the new
     # attempt.
@@ -184,7 +189,13 @@ def decide_rollback(rollout: Rollout, *, now: datetime, reason: str, attempt: in
         )
     if reasons:
         return Refusal(Action.ROLL_BACK, tuple(reasons))
-    return transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
+    if rollout.latched:
+        # Production's rollback stays what it was: why, since when, and until when it cools down.
+        return Transition(
+            Action.ROLL_BACK, rollout, replace(rollout, version=rollout.version + 1, latches_all=True), reason
+        )
+    latched = transition(Action.ROLL_BACK, rollout, reason, now=now, state=RolloutState.ROLLED_BACK)
+    return replace(latched, after=replace(latched.after, latches_all=in_all))
 
 
 def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime, reason: str) -> Transition:
@@ -202,6 +213,7 @@ def decide_restore(rollout: Rollout, replaced: Rollout | None, *, now: datetime,
         state_changed_at=now,
         state_reason=f"{reason} It was rolled back before: {before.state_reason}" if before.latched else reason,
         held_by_guard=False,
+        latches_all=True,
     )
     return Transition(Action.ROLL_BACK, rollout, after, after.state_reason)
 
@@ -252,6 +264,7 @@ def transition(
         entered_at=now if position else rollout.entered_at,
         state_changed_at=now if state else rollout.state_changed_at,
         state_reason=reason if state else rollout.state_reason,
+        latches_all=rollout.latches_all and action is not Action.REARM,
         held_by_guard=False,  # whatever else happens ends a hold of the guard, or makes it a person's
     )
     return Transition(action, rollout, after, reason)

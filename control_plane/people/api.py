@@ -8,10 +8,12 @@ from typing import Annotated, Any, TypeVar
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
-from control_plane.people.schemas import CreatedPerson, People, PersonDetail
+from control_plane.people.schemas import CreatedPerson, People, PersonWithTokens
 from control_plane.platform.auth import accounts, second_factor
 from control_plane.platform.auth.authorization import actor, require_role
+from control_plane.platform.auth.token_makers import tokens_made_by
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import EVERY, Grant
@@ -72,11 +74,11 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/<int:person_id>")
 @require_role("admin")
-@openapi_doc(answers={200: PersonDetail})
+@openapi_doc(answers={200: PersonWithTokens})
 def show(person_id: int) -> ResponseReturnValue:
-    """One person."""
+    """One person, and the tokens in force that they made."""
     with read_only() as session:
-        return jsonify(accounts.person_document(accounts.find_person(session, person_id)))
+        return jsonify(_document(session, person_id))
 
 
 @bp.post("")
@@ -98,7 +100,7 @@ def create() -> ResponseReturnValue:
 
 @bp.patch("/<int:person_id>")
 @require_role("admin")
-@openapi_doc(body=PersonChange, answers={200: PersonDetail})
+@openapi_doc(body=PersonChange, answers={200: PersonWithTokens})
 def change(person_id: int) -> ResponseReturnValue:
     """Change what somebody may, or lock them out and let them in again; whoever is changed signs in again."""
     wanted = _body(PersonChange)
@@ -113,14 +115,14 @@ def change(person_id: int) -> ResponseReturnValue:
         if wanted.active is not None and wanted.active is not (person.disabled_at is None):
             change_access = accounts.enable_person if wanted.active else accounts.disable_person
             change_access(session, person_id, **common)
-        return jsonify(accounts.person_document(accounts.find_person(session, person_id)))
+        return jsonify(_document(session, person_id))
 
 
 @bp.delete("/<int:person_id>")
 @require_role("admin")
 @openapi_doc(body=ReasonBody, body_is_optional=True, answers={204: None})
 def lock(person_id: int) -> ResponseReturnValue:
-    """Lock somebody out. The account stays, for the audit trail names it; repeating it changes nothing."""
+    """Lock somebody out and revoke the admin tokens they made. The account stays; repeating it changes nothing."""
     wanted = _body(ReasonBody) if request.data else ReasonBody()
     with transaction() as session:
         if accounts.find_person(session, person_id).disabled_at is None:
@@ -170,6 +172,12 @@ def _done(use_case: Callable[..., None], person_id: int) -> ResponseReturnValue:
     with transaction() as session:
         use_case(session, person_id, now=datetime.now(UTC), actor=actor())
     return "", 204
+
+
+def _document(session: Session, person_id: int) -> dict[str, object]:
+    person = accounts.find_person(session, person_id)
+    tokens = [each.name for each in tokens_made_by(session, person.username)]
+    return {**accounts.person_document(person), "tokens": sorted(tokens)}
 
 
 def _grants(models: list[GrantModel]) -> list[Grant]:

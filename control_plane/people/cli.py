@@ -103,8 +103,14 @@ def user_reset_second_factor(*, username: str, reason: str, as_json: bool) -> No
 @json_option
 @in_application
 def user_lock(*, username: str, reason: str, as_json: bool) -> None:
-    """Lock USERNAME out and end their sessions."""
-    _change(username, accounts.disable_person, as_json=as_json, reason=reason)
+    """Lock USERNAME out, end their sessions and the admin tokens they made; name the tokens that services keep."""
+    with transaction() as session:
+        person = _named(session, username)
+        tokens = accounts.disable_person(session, person.id, now=datetime.now(UTC), actor=actor(), reason=reason)
+        locked = accounts.find_person(session, person.id)
+    named = {"tokensRevoked": tokens.revoked, "tokensInForce": tokens.in_force}
+    text = "\n".join(filter(None, (_line(locked), tokens.sentence)))
+    echo_result({**accounts.person_document(locked), **named}, text, as_json=as_json)
 
 
 @user.command("unlock")
@@ -199,7 +205,7 @@ def token_revoke(*, token_id: int, reason: str, as_json: bool) -> None:
     echo_result({"revoked": token_id}, f"The token {token_id} is revoked.", as_json=as_json)
 
 
-def _change(username: str, use_case: Callable[..., None], *, as_json: bool, **options: Any) -> None:
+def _change(username: str, use_case: Callable[..., object], *, as_json: bool, **options: Any) -> None:
     with transaction() as session:
         person = _named(session, username)
         use_case(session, person.id, now=datetime.now(UTC), actor=actor(), **options)

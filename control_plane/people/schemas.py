@@ -24,6 +24,12 @@ class PersonDetail(BaseModel):
     createdAt: str  # noqa: N815 - the JSON name
 
 
+class PersonWithTokens(PersonDetail):
+    """A person with the names of the tokens in force that they made."""
+
+    tokens: list[str]
+
+
 class CreatedPerson(PersonDetail):
     """A person with the password that was made for them; nothing but this answer ever holds it."""
 

@@ -55,7 +55,7 @@ def propose(
         reasons = (Reason("PLAN_INVALID", sentence) for sentence in mistakes)
         return Refusal(Action.EDIT_PLAN, (*stale(before, expected_version), *reasons)), {}
     after = with_plan(before, plan, now=change.now)
-    loss = None if before.latched else losses.loss_between(session, before, after, change.now)
+    loss = losses.loss_between(session, before, after, change.now)
     weaker = approvals.objections(session, before, after, change.actor)
     found = [*rollouts.plan_objections(session, before.flag, plan), *weaker]
     objections, evidence = losses.split_confirmed(found, confirm_losing=confirm_losing)

@@ -157,7 +157,7 @@ def init_app(app: Flask) -> None:
 def _answer(decision: Decision) -> Response:
     if isinstance(decision, Refusal):
         raise refused(decision)
-    return jsonify(detail(decision.after))
+    return jsonify(detail(decision.after, datetime.now(UTC)))
 
 
 def _version(found: PlanVersion) -> dict[str, object]:

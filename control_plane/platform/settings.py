@@ -111,7 +111,7 @@ class Settings:
     prometheus_url: str = ""
     """`PROMETHEUS_URL`: where alerts with a query are answered, like http://prometheus:9090."""
     notify_urls: tuple[str, ...] = ()
-    """`NOTIFY_URLS`: where notices go, comma separated."""
+    """`NOTIFY_URLS`: where notices go, comma separated; `name=address` for those that only some plans name."""
     audit_anchors: tuple[str, ...] = ()
     """`AUDIT_ANCHORS`: where the end of the audit trail is noted: log, file:/path, https://…; comma separated."""
     log_format: str = "console"

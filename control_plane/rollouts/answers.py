@@ -1,8 +1,10 @@
 """Rollouts and refusals as JSON, for every route that answers with them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from control_plane.core.gates import GateResult
+from control_plane.core.lifecycle import stage
 from control_plane.core.moves import NextMove
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Refusal
@@ -11,11 +13,12 @@ from control_plane.rollouts import store
 from control_plane.rollouts.publication import summary
 
 
-def listed(rollout: Rollout) -> dict[str, object]:
+def listed(rollout: Rollout, now: datetime) -> dict[str, object]:
     """A rollout in a list: how it stands, and what people call it by."""
     plan = rollout.plan
     return {
         **summary(rollout),
+        "stage": stage(rollout, now).value,
         "description": plan.description,
         "owner": plan.owner,
         "tags": list(plan.tags),
@@ -24,10 +27,10 @@ def listed(rollout: Rollout) -> dict[str, object]:
     }
 
 
-def detail(rollout: Rollout) -> dict[str, object]:
+def detail(rollout: Rollout, now: datetime) -> dict[str, object]:
     """A rollout with its plan."""
     return {
-        **listed(rollout),
+        **listed(rollout, now),
         "position": {"phase": rollout.position.phase, "step": rollout.position.step},
         "plan_version": rollout.plan_version,
         "plan": store.plan_to_json(rollout.plan),

@@ -43,6 +43,12 @@ class AdvanceRequest(Request):
     confirmLosing: bool = False  # noqa: N815 - the JSON name
 
 
+class RollbackRequest(Request):
+    """The body of a rollback."""
+
+    everywhere: bool = False
+
+
 class ArchiveRequest(Request):
     """The body of archiving."""
 
@@ -55,9 +61,10 @@ class ArchiveRequest(Request):
 def index() -> ResponseReturnValue:
     """Rollouts by flag, those that are archived only where asked for."""
     wanted = listing.Query.model_validate(request.args.to_dict())
+    now = datetime.now(UTC)
     with read_only() as session:
-        page, cursor = listing.page(store.load_all(session), wanted)
-    return jsonify({"rollouts": [listed(rollout) for rollout in page], "next": cursor})
+        page, cursor = listing.page(store.load_all(session), wanted, now)
+    return jsonify({"rollouts": [listed(rollout, now) for rollout in page], "next": cursor})
 
 
 @bp.get("/<flag>")
@@ -76,7 +83,7 @@ def show(flag: str) -> ResponseReturnValue:
         "next_move": move_document(move),
         "phases": phases,
     }
-    return jsonify({**detail(rollout), **answer})
+    return jsonify({**detail(rollout, now), **answer})
 
 
 @bp.get("/<flag>/audit")
@@ -130,14 +137,15 @@ def resume(flag: str) -> ResponseReturnValue:
 
 @bp.post("/<flag>/rollback")
 @require_role("operator")
-@openapi_doc(body=Request, body_is_optional=True)
+@openapi_doc(body=RollbackRequest, body_is_optional=True)
 def roll_back(flag: str) -> ResponseReturnValue:
-    """Legacy for everybody at once. Repeating it changes nothing and answers 200 again."""
-    reason = _body().reason
+    """Legacy for everybody at once; with `everywhere` in development and staging too. Repeating it changes nothing."""
+    body = RollbackRequest.model_validate(request.get_json() if request.data else {})
     with transaction() as session:
-        decision = service.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
+        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        decision = service.roll_back(session, flag, change, in_all=body.everywhere)
         found = service.find(session, flag)
-        if not found.latched and isinstance(decision, Refusal):
+        if isinstance(decision, Refusal) and not service.is_rolled_back(found, in_all=body.everywhere):
             raise refused(decision)
         return jsonify(service.summary(found))
 

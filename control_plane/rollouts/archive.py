@@ -46,6 +46,7 @@ def archive(
         state_reason=f"Archived: {change.reason.strip()}",
         archived_at=change.now,
         held_by_guard=False,
+        latches_all=True,
     )
     return apply(session, Transition(Action.ARCHIVE, before, after, change.reason), change)
 

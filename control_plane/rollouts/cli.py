@@ -101,15 +101,17 @@ def step_back_command(*, flag: str, reason: str, as_json: bool) -> None:
 @click.command("rollback")
 @flag_option
 @reason_option
+@click.option("--everywhere", "in_all", is_flag=True, help="In development and staging too, which else keep it.")
 @json_option
 @in_application
-def rollback_command(*, flag: str, reason: str, as_json: bool) -> None:
+def rollback_command(*, flag: str, reason: str, in_all: bool, as_json: bool) -> None:
     """Give everybody legacy at once, until the rollout is re-armed."""
 
     def roll_back(session: Session) -> Rollout:
-        decision = service.roll_back(session, flag, ChangeContext(datetime.now(UTC), actor(), reason))
+        change = ChangeContext(datetime.now(UTC), actor(), reason)
+        decision = service.roll_back(session, flag, change, in_all=in_all)
         found = service.find(session, flag)
-        return found if found.latched else accepted(decision)
+        return found if service.is_rolled_back(found, in_all=in_all) else accepted(decision)
 
     found = retry_while_locked(roll_back)
     echo_result(service.summary(found), line(found), as_json=as_json)

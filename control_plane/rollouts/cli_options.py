@@ -7,6 +7,7 @@ import click
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.core.latch import latch_sentence
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, retry_while_locked
@@ -27,7 +28,10 @@ def accepted(decision: Decision) -> Rollout:
 def line(found: Rollout) -> str:
     """Say in one line how a rollout stands."""
     where = f"{found.phase.title}, {found.percentage} %"
-    return f"{found.flag}: {where}, {found.state.replace('_', ' ')} since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
+    since = f"since {found.state_changed_at:%Y-%m-%d %H:%M} UTC"
+    stands = f"{found.flag}: {where}, {found.state.replace('_', ' ')} {since}"
+    kept = latch_sentence(found)
+    return f"{stands}. {kept} `rollback --everywhere` takes it from there too." if kept else stands
 
 
 def change_rollout(

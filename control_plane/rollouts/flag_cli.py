@@ -6,6 +6,7 @@ import click
 
 from control_plane.change_context import ChangeContext
 from control_plane.core import listing
+from control_plane.core.lifecycle import Stage
 from control_plane.core.listing import ListedState
 from control_plane.platform.db import database
 from control_plane.platform.identity_types import Role
@@ -19,15 +20,21 @@ from control_plane.rollouts.cli_options import change_rollout, confirm_losing_op
 @click.option(
     "--state", type=click.Choice([each.value for each in ListedState]), default=None, help="Only those in this state."
 )
+@click.option("--stage", type=click.Choice([each.value for each in Stage]), default=None, help="Only those that far.")
 @click.option("--search", "q", default="", help="Only those with this text in name, description, owner or a tag.")
 @json_option
 @in_application
-def list_command(*, tag: str, state: str | None, q: str, as_json: bool) -> None:
-    """List the rollouts, archived ones only by `--state archived`."""
-    wanted = listing.Query(tag=tag, state=ListedState(state) if state else None, q=q)
+def list_command(*, tag: str, state: str | None, stage: str | None, q: str, as_json: bool) -> None:
+    """List the rollouts, archived ones only by `--state archived` or `--stage retired`."""
+    wanted = listing.Query(
+        tag=tag, state=ListedState(state) if state else None, stage=Stage(stage) if stage else None, q=q
+    )
+    now = datetime.now(UTC)
     with database.read_only() as session:
-        found, _ = listing.page(store.load_all(session), wanted)
-    echo_result({"rollouts": [answers.listed(each) for each in found]}, "\n".join(map(line, found)), as_json=as_json)
+        found, _ = listing.page(store.load_all(session), wanted, now)
+    documents = [answers.listed(each, now) for each in found]
+    lines = [f"{line(each)} ({document['stage']})" for each, document in zip(found, documents, strict=True)]
+    echo_result({"rollouts": documents}, "\n".join(lines), as_json=as_json)
 
 
 @click.command("approve")

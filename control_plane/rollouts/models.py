@@ -27,6 +27,7 @@ class RolloutRow(Base):
     plan_version: Mapped[int] = mapped_column(Integer)
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stepped_back_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    latches_all: Mapped[bool] = mapped_column(Boolean)
 
 
 class PlanVersionRow(Base):

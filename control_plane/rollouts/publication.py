@@ -49,6 +49,13 @@ def register_audit_context(name: str, provider: AuditContextProvider) -> None:
     AUDIT_CONTEXT_PROVIDERS.get()[name] = provider
 
 
+def latch(rollout: Rollout) -> str | None:
+    """Return where a rollback is in force: in `production` or `everywhere`; None where there is none."""
+    if not rollout.latched:
+        return None
+    return "everywhere" if rollout.latches_all else "production"
+
+
 def summary(rollout: Rollout) -> dict[str, object]:
     """Return the fields of a rollout that the audit trail and the API show."""
     return {
@@ -56,6 +63,7 @@ def summary(rollout: Rollout) -> dict[str, object]:
         "version": rollout.version,
         "attempt": rollout.attempt,
         "state": rollout.state.value,
+        "latch": latch(rollout),
         "phase": rollout.phase.name,
         "percentage": rollout.percentage,
         "entered_at": rollout.entered_at.isoformat(),

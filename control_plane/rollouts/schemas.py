@@ -15,6 +15,7 @@ class RolloutSummary(BaseModel):
     version: int
     attempt: int
     state: str
+    latch: str | None
     phase: str
     percentage: int
     entered_at: str
@@ -22,8 +23,9 @@ class RolloutSummary(BaseModel):
 
 
 class ListedRollout(RolloutSummary):
-    """A rollout with what people call it by."""
+    """A rollout with how far it has come, and what people call it by."""
 
+    stage: str
     description: str
     owner: str
     tags: list[str]

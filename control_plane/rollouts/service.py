@@ -13,11 +13,12 @@ from control_plane.change_context import ChangeContext
 from control_plane.core import transitions
 from control_plane.core.breaches import decide_breach
 from control_plane.core.gates import GateResult, GateStatus, soak_gate
-from control_plane.core.phases import Plan, Rollout, new_rollout
+from control_plane.core.phases import PRE_PRODUCTION, Plan, Rollout, new_rollout
 from control_plane.core.plan_errors import flag_name_errors, plan_errors
 from control_plane.core.transitions import Action, Decision, Reason, Refusal, Transition
 from control_plane.platform.auth import audit
 from control_plane.platform.extensions import AppState
+from control_plane.platform.settings import current
 from control_plane.rollouts import losses, store
 from control_plane.rollouts.gate_kinds import plan_gates
 from control_plane.rollouts.publication import (
@@ -194,14 +195,27 @@ def resume(session: Session, flag: str, change: ChangeContext) -> Decision:
     return apply(session, decision, change)
 
 
-def roll_back(session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None) -> Decision:
-    """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing."""
+def roll_back(
+    session: Session, flag: str, change: ChangeContext, *, attempt: int | None = None, in_all: bool = False
+) -> Decision:
+    """Legacy for everybody from the next evaluation on. A second cause is added to the audit and changes nothing.
+
+    In production, and with `in_all` in development and staging too, as where this process serves one of those.
+    """
     rollout = find(session, flag)
-    decision = transitions.decide_rollback(rollout, now=change.now, reason=change.reason, attempt=attempt)
+    in_all = in_all or current().environment in PRE_PRODUCTION
+    decision = transitions.decide_rollback(
+        rollout, now=change.now, reason=change.reason, attempt=attempt, in_all=in_all
+    )
     # Nothing changes any more, but a second alert that fires a moment later is a finding that people must not lose.
     if isinstance(decision, Refusal) and rollout.latched and change.reason.strip():
         record(session, Action.ROLL_BACK, rollout, rollout, change)
     return apply(session, decision, change)
+
+
+def is_rolled_back(rollout: Rollout, *, in_all: bool) -> bool:
+    """Return whether a rollback of this scope has nothing left to do."""
+    return rollout.latched and (rollout.latches_all or not in_all)
 
 
 def answer_breach(session: Session, flag: str, change: ChangeContext, *, attempt: int, is_candidates: bool) -> Decision:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Table, Text, bindparam, cast, select, update
+from sqlalchemy import Table, Text, bindparam, cast, func, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -91,6 +91,12 @@ def plan_versions(session: Session, flag: str) -> list[PlanVersion]:
     ]
 
 
+def planned_at(session: Session) -> dict[str, datetime]:
+    """Return when each flag got its first plan."""
+    query = select(PlanVersionRow.flag, func.min(PlanVersionRow.at)).group_by(PlanVersionRow.flag)
+    return {flag: at for flag, at in session.execute(query)}  # noqa: C416 - rows are no pairs to the types
+
+
 def delete(session: Session, flag: str) -> None:
     """Remove a rollout with its plans and approvals."""
     for row in (ApprovalRow, PlanVersionRow, RolloutRow):
@@ -129,6 +135,7 @@ def _columns(rollout: Rollout) -> dict[str, object]:
         "plan_version": rollout.plan_version,
         "archived_at": rollout.archived_at,
         "stepped_back_at": rollout.stepped_back_at,
+        "latches_all": rollout.latches_all,
     }
 
 
@@ -147,4 +154,5 @@ def _rollout(row: Any) -> Rollout:
         plan_version=row.plan_version,
         archived_at=row.archived_at,
         stepped_back_at=row.stepped_back_at,
+        latches_all=row.latches_all,
     )

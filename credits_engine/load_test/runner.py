@@ -4,9 +4,9 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import count
@@ -34,6 +34,8 @@ THREADS_MAX = 64
 TIMEOUT_SECONDS = 10.0
 SUBJECT, ACTION = "credits:load-test", "credits.load_test"
 GRACE = timedelta(minutes=5)
+LOOK_SECONDS = 1.0
+STOPPED = "It was stopped, because v2 began to serve users in production meanwhile."
 
 
 class LoadTestRefused(RuntimeError):  # noqa: N818 - named after what the caller gets
@@ -56,8 +58,10 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
         caller = _Caller(url, text)
         _refuse_stranger(url, caller.send(READ_EVERY - 1, time.monotonic()).status)
         started = time.monotonic()
-        answers = _send_all(caller, per_second, seconds, started)
+        answers, is_exposed = _send_all(caller, per_second, seconds, started)
         found = report(answers, asked_per_second=per_second, seconds=time.monotonic() - started)
+        if is_exposed:
+            found = replace(found, shortfalls=(STOPPED, *found.shortfalls))
     with transaction() as session:
         after = {**asdict(found), "passed": found.passed, "seconds": seconds}
         change = ChangeContext(datetime.now(UTC), actor, "A load test.")
@@ -84,9 +88,13 @@ def _refuse_stranger(url: str, status: int) -> None:
         raise LoadTestRefused(f"{sentence}; name the address of this installation with --url.")
 
 
-def _refuse_exposed(session: Session) -> None:
+def _is_exposed(session: Session) -> bool:
     rollout = rollout_store.load(session, FLAG)
-    if rollout is not None and not exposure(rollout, PRODUCTION).empty:
+    return rollout is not None and not exposure(rollout, PRODUCTION).empty
+
+
+def _refuse_exposed(session: Session) -> None:
+    if _is_exposed(session):
         raise LoadTestRefused("v2 serves users in production already; a load test is for the time before that.")
 
 
@@ -112,8 +120,11 @@ def _token(actor: str, seconds: int) -> Iterator[str]:
             tokens.revoke_token(session, token.id, now=datetime.now(UTC), actor=actor)
 
 
-def _send_all(caller: "_Caller", per_second: int, seconds: int, started: float) -> list[Answer]:
-    """Send each request when it is due; one that waits for a thread counts from then, as its caller would."""
+def _send_all(caller: "_Caller", per_second: int, seconds: int, started: float) -> tuple[list[Answer], bool]:
+    """Send each request when it is due, until v2 begins to serve somebody; returns whether it did.
+
+    A request that waits for a thread counts from when it was due, as its caller would count it.
+    """
     numbers, interrupted = count(), threading.Event()
 
     def work(_: int) -> list[Answer]:
@@ -128,9 +139,14 @@ def _send_all(caller: "_Caller", per_second: int, seconds: int, started: float) 
     threads = min(THREADS_MAX, per_second)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            return [answer for answers in pool.map(work, range(threads)) for answer in answers]
+            sending = [pool.submit(work, each) for each in range(threads)]
+            is_exposed = False
+            while not is_exposed and wait(sending, timeout=LOOK_SECONDS).not_done:
+                with read_only() as session:
+                    is_exposed = _is_exposed(session)
         finally:
             interrupted.set()  # the pool waits for its threads, and they would send on until the end
+        return [answer for each in sending for answer in each.result()], is_exposed
 
 
 class _Caller:

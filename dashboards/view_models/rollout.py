@@ -10,7 +10,7 @@ from alerts.overrides.store import Override, active
 from control_plane import rollouts
 from control_plane.core import transitions
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, Rollout, RolloutState
+from control_plane.core.phases import FLAG, PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migration_of, names_of
 from control_plane.platform.auth import audit
@@ -68,7 +68,12 @@ class RolloutScreen:
     @property
     def reach(self) -> str:
         """Describe whom the plan admits at this step; nobody while it is rolled back."""
-        return "nobody" if self.rollout.latched else summaries.reach(self.rollout.plan, self.rollout.position)
+        return summaries.reach_now(self.rollout)
+
+    @property
+    def reaches_production(self) -> bool:
+        """Return whether anybody in production may have the flag."""
+        return not exposure(self.rollout, PRODUCTION).empty
 
     @property
     def counts_damage(self) -> bool:

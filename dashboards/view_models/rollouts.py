@@ -13,6 +13,7 @@ from alerts.guard import applicable
 from control_plane import rollouts
 from control_plane.core import listing
 from control_plane.core.gates import GateResult, GateStatus
+from control_plane.core.lifecycle import Stage, stage
 from control_plane.core.listing import Query
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.registry import names_of
@@ -36,6 +37,7 @@ class RolloutLine:
     """One rollout in the list."""
 
     rollout: Rollout
+    stage: Stage
     phases: tuple[PhaseView, ...]
     sentence: str
     reach: str
@@ -58,6 +60,7 @@ class RolloutRow:
     """One rollout of many, by what is stored of it: no gate is asked."""
 
     rollout: Rollout
+    stage: Stage
     sentence: str
     alarm: tuple[str, Status] | None
 
@@ -84,7 +87,7 @@ class RolloutsScreen:
     @property
     def searched(self) -> bool:
         """Return whether only some of the rollouts were asked for."""
-        return bool(self.wanted.q or self.wanted.tag or self.wanted.state)
+        return bool(self.wanted.q or self.wanted.tag or self.wanted.state or self.wanted.stage)
 
 
 def read(
@@ -93,7 +96,7 @@ def read(
     """The list, the urgent first."""
     wanted = wanted or Query()
     everything = store.load_all(session)
-    found, _ = listing.page(everything, wanted)
+    found, _ = listing.page(everything, wanted, now)
     watching = guard.read(session, now=now, lease_seconds=lease_seconds)
     if len(everything) <= CARDS_MAX:
         lines = sorted((_line(session, rollout, now) for rollout in found), key=lambda line: line.urgency)
@@ -108,7 +111,7 @@ def read(
 
 def _row(rollout: Rollout, alarms: Mapping[tuple[str, int], tuple[str, Status]], now: datetime) -> RolloutRow:
     sentence = summaries.status_sentence(rollout, (), now, names_of(rollout.flag), gates_known=False)
-    return RolloutRow(rollout, sentence, alarms.get((rollout.flag, rollout.attempt)))
+    return RolloutRow(rollout, stage(rollout, now), sentence, alarms.get((rollout.flag, rollout.attempt)))
 
 
 def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
@@ -118,9 +121,10 @@ def _line(session: Session, rollout: Rollout, now: datetime) -> RolloutLine:
     changes = [entry for entry in entries if entry.action.startswith(CHANGE)]
     return RolloutLine(
         rollout=rollout,
+        stage=stage(rollout, now),
         phases=summaries.timeline(rollout, {}),
         sentence=summaries.status_sentence(rollout, gates, now, names_of(rollout.flag)),
-        reach="nobody" if rollout.latched else summaries.reach(rollout.plan, rollout.position),
+        reach=summaries.reach_now(rollout),
         alert=_worst(verdicts),
         watched=len(applicable(rules_file.current().rules, rollout.flag)),
         soak_left=max(timedelta(0), rollout.entered_at + rollout.phase.soak - now),

@@ -17,7 +17,8 @@ from dashboards.views.blueprint import bp
 
 TOKEN_DAYS = (30, 90, 365)
 
-Change = Callable[[Session, datetime], object]
+Change = Callable[[Session, datetime], str | None]
+"""Makes a change; returns what is to be said of it besides."""
 
 
 @bp.get("/people")
@@ -113,7 +114,7 @@ def ask_lock(person_id: int) -> ResponseReturnValue:
 def lock_out(person_id: int) -> ResponseReturnValue:
     """Lock somebody out and end their sessions."""
     return _changed(
-        lambda session, now: accounts.disable_person(session, person_id, now=now, **_who_and_why()),
+        lambda session, now: accounts.disable_person(session, person_id, now=now, **_who_and_why()).sentence,
         "Locked out, everywhere and at once.",
     )
 
@@ -170,8 +171,8 @@ def _who_and_why() -> dict[str, str]:
 def _changed(change: Change, done: str) -> ResponseReturnValue:
     try:
         with transaction() as session:
-            change(session, datetime.now(UTC))
-        flash(done, "success")
+            more = change(session, datetime.now(UTC))
+        flash(f"{done}\n{more}" if more else done, "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
     return redirect(url_for("pages.people"), 303)

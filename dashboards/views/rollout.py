@@ -90,7 +90,7 @@ def _decide(session: Session, flag: str, verb: str, now: datetime) -> Decision:
         case "resume":
             return rollouts.resume(session, flag, change)
         case _:
-            return rollouts.roll_back(session, flag, change)
+            return rollouts.roll_back(session, flag, change, in_all="everywhere" in request.form)
 
 
 def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.core.lifecycle import Stage
 from control_plane.core.listing import ListedState, Query
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
@@ -22,7 +23,8 @@ from dashboards.views.blueprint import bp, row_id
 def rollouts() -> ResponseReturnValue:
     """Every rollout, the urgent first."""
     screen = _screen(_wanted(), _page(), datetime.now(UTC))
-    return render_template("rollouts.html", screen=screen, regions=rollouts_fragments(screen), states=list(ListedState))
+    choices = {"states": list(ListedState), "stages": list(Stage)}
+    return render_template("rollouts.html", screen=screen, regions=rollouts_fragments(screen), **choices)
 
 
 @bp.get("/live/rollouts")
@@ -45,7 +47,8 @@ def _screen(wanted: Query, page: int, now: datetime) -> RolloutsScreen:
 def _wanted() -> Query:
     asked = request.args
     state = ListedState(asked["state"]) if asked.get("state") in tuple(ListedState) else None
-    return Query(q=asked.get("q", "")[:200], tag=asked.get("tag", "")[:100], state=state)
+    stage = Stage(asked["stage"]) if asked.get("stage") in tuple(Stage) else None
+    return Query(q=asked.get("q", "")[:200], tag=asked.get("tag", "")[:100], state=state, stage=stage)
 
 
 def _page() -> int:

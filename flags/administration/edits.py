@@ -97,7 +97,8 @@ def edit_flag(
             session, environment, wire, expected_version=stored.version, actor=change.actor, now=change.now
         ):
             raise _conflict(f"{name} in {environment}", stored.version, None)
-        before[environment], after[environment] = _shared(stored.feature), _shared(wire)
+        # Whole, so that the trail holds every version of it.
+        before[environment], after[environment] = stored.feature, wire
     if tags is not None:
         before |= {"tags": tag_texts(store.tags(session).get(name, ()))}
         store.put_tags(session, {name: map(tag_of, tags)})

@@ -45,7 +45,8 @@ def loss(session: Session, before: Rollout, after: Rollout, now: datetime) -> Lo
     The directory is read only if the proof fails for production: a million users take some seconds then.
     """
     sentences, users = [], 0
-    for environment in environments_of(before.plan, after.plan):
+    exposed = [each for each in environments_of(before.plan, after.plan) if not before.latched_in(each)]
+    for environment in exposed:
         here, there = (_flag_at(each.flag, each.plan, each.position, environment) for each in (before, after))
         found = violations(here, there, now=now)
         sentences += found

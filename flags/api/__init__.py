@@ -5,13 +5,23 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth import authorization
 from control_plane.platform.problems import Problem, respond
-from flags.api import connections, definitions, edits, explanations, overrides, tokens, users
+from flags.api import (
+    connections,
+    definitions,
+    edits,
+    explanations,
+    overrides,
+    stale,
+    tokens,
+    users,
+    versions,
+)
 from flags.snapshot import UnknownFlagError
 
 
 def init_app(app: Flask) -> None:
     """Mount the routes."""
-    for routes in (explanations, overrides, definitions, edits, users, tokens, connections):
+    for routes in (explanations, overrides, definitions, edits, users, tokens, connections, stale, versions):
         app.register_blueprint(routes.bp)
     authorization.larger_bodies(app)["/api/environments/"] = definitions.IMPORT_BYTES_MAX
     app.register_error_handler(UnknownFlagError, _unknown)

@@ -11,7 +11,7 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.settings import current
 from flags import store
-from flags.api import responses
+from flags.api import usage_responses
 from flags.client_features.refresher import refresher
 from flags.usage.connections import Connection
 
@@ -24,7 +24,7 @@ USAGE_WITHIN = timedelta(days=7)
 
 @bp.get("/connections")
 @require_role("viewer")
-@openapi_doc(query={"environment": "Default: every environment."}, answers={200: responses.ConnectedInstanceList})
+@openapi_doc(query={"environment": "Default: every environment."}, answers={200: usage_responses.ConnectedInstanceList})
 def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
@@ -38,7 +38,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/flags/<flag>/usage")
 @require_role("viewer")
-@openapi_doc(query=ENVIRONMENT, answers={200: responses.FlagUsage})
+@openapi_doc(query=ENVIRONMENT, answers={200: usage_responses.FlagUsage})
 def usage(flag: str) -> ResponseReturnValue:
     """Count the answers of the flag per application in the last seven days."""
     environment = request.args.get("environment", current().environment)
@@ -49,7 +49,7 @@ def usage(flag: str) -> ResponseReturnValue:
 
 @bp.get("/measurements")
 @require_role("viewer")
-@openapi_doc(query=ENVIRONMENT, answers={200: responses.MeasurementList})
+@openapi_doc(query=ENVIRONMENT, answers={200: usage_responses.MeasurementList})
 def measurements() -> ResponseReturnValue:
     """List the impact metrics that services sent, summed since the beginning."""
     environment = request.args.get("environment", current().environment)

@@ -98,6 +98,13 @@ class SwitchRequest(RequestModel):
     reason: Reason
 
 
+class RestoreRequest(RequestModel):
+    """An earlier version is made the flag again: the number of the entry in the audit trail that led to it."""
+
+    entry: Annotated[int, Field(ge=1, lt=2**63)]
+    reason: Reason
+
+
 class UserRequest(RequestModel):
     """New attributes of a user; a field that is left out stays as it was."""
 

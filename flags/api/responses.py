@@ -92,6 +92,46 @@ class FlagList(ResponseModel):
     flags: list[FlagSummary]
 
 
+class StaleFlag(ResponseModel):
+    """A flag whose time is over: `complete`, `not_requested` or `not_known`."""
+
+    flag: str
+    cause: str
+    since: str | None
+    sentence: str
+
+
+class StaleFlagList(ResponseModel):
+    """Every flag whose time is over."""
+
+    flags: list[StaleFlag]
+
+
+class FlagVersion(ResponseModel):
+    """A flag after one entry of the audit trail, in each environment; null where the trail holds no content."""
+
+    entry: int
+    at: str
+    actor: str
+    action: str
+    reason: str
+    environments: dict[str, dict[str, object]] | None
+
+
+class FlagVersionList(ResponseModel):
+    """Every version of a flag."""
+
+    flag: str
+    versions: list[FlagVersion]
+
+
+class RestoredFlag(ResponseModel):
+    """A flag as it was restored, and where it is on."""
+
+    flag: str
+    environments: dict[str, bool]
+
+
 class FlagState(ResponseModel):
     """A flag in one environment."""
 
@@ -239,50 +279,3 @@ class ImportedUsers(ResponseModel):
     """The number of users stored."""
 
     users: int
-
-
-class ConnectedInstance(ResponseModel):
-    """An SDK instance; `current` tells whether it has what its environment is given now."""
-
-    connection_id: str
-    environment: str
-    application: str
-    instance_id: str
-    sdk: str
-    mode: Literal["polling", "streaming", "shed"]
-    revision_id: int
-    current: bool
-    connected_at: str
-    seen_at: str
-
-
-class ConnectedInstanceList(ResponseModel):
-    """The instances heard of lately, and each environment's present revision_id."""
-
-    revision_ids: dict[str, int]
-    connections: list[ConnectedInstance]
-
-
-class FlagUsage(ResponseModel):
-    """Answers by application: yes, no, and `variant:` with a name."""
-
-    flag: str
-    environment: str
-    applications: dict[str, dict[str, int]]
-
-
-class Measurement(ResponseModel):
-    """One series of what services measured."""
-
-    name: str
-    type: str
-    labels: dict[str, str]
-    part: str
-    value: float
-
-
-class MeasurementList(ResponseModel):
-    """Impact metrics, summed."""
-
-    environment: str
-    measurements: list[Measurement]

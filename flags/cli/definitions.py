@@ -27,7 +27,7 @@ environment_option = click.option("--environment", default="production", show_de
 
 @click.group("flags")
 def flags_group() -> None:
-    """Flags without a rollout, per environment."""
+    """Flags without a rollout, per environment, and which of all flags are stale."""
 
 
 @flags_group.command("list")

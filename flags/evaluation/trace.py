@@ -98,7 +98,7 @@ REASON_TEXT: dict[ReasonCode, str] = {
     ReasonCode.OVERRIDE_IGNORED: "The environment variable says on, which production ignores.",
     ReasonCode.OVERRIDE_UNSET: "No environment variable overrides the flag.",
     ReasonCode.ROLLED_BACK: "The rollout is rolled back: {note}",
-    ReasonCode.NOT_ROLLED_BACK: "The rollout is not rolled back.",
+    ReasonCode.NOT_ROLLED_BACK: "The rollout is not rolled back here.",
     ReasonCode.GUARD_LEASE_EXPIRED: ("The guard has been silent since its lease ended at {at}, so nobody is exposed."),
     ReasonCode.GUARD_LEASE_HELD: "The guard is watching.",
     ReasonCode.GUARD_LEASE_NOT_REQUIRED: "No guard is required here.",

@@ -4,6 +4,7 @@ from flags.store.connections import connections, delete_connections, put_connect
 from flags.store.definitions import (
     StoredDefinition,
     add_definition,
+    changed_at,
     clear,
     definitions,
     definitions_of,
@@ -56,7 +57,7 @@ from flags.store.revisions import (
     routing_state,
 )
 from flags.store.tags import Tag, put_tags, tags
-from flags.store.usage import add_report, delete_usage, measurements, usage
+from flags.store.usage import LastRequest, add_report, delete_usage, last_requests, measurements, usage
 
 __all__ = [
     "DIRECTORY",
@@ -64,6 +65,7 @@ __all__ = [
     "OVERRIDE",
     "RESTORE",
     "Effect",
+    "LastRequest",
     "StoredDefinition",
     "StoredOverride",
     "Tag",
@@ -71,6 +73,7 @@ __all__ = [
     "add_definition",
     "add_report",
     "beta_members",
+    "changed_at",
     "clear",
     "connections",
     "count_beta_members",
@@ -92,6 +95,7 @@ __all__ = [
     "find_override",
     "first_beta_members",
     "flags_revision",
+    "last_requests",
     "list_overrides",
     "measurements",
     "overrides",

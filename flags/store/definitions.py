@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import dialect_insert, rowcount_of
@@ -104,6 +104,12 @@ def features_by_name(session: Session) -> dict[str, dict[str, Wire]]:
     for (environment, name), feature in every_definition(session).items():
         found.setdefault(name, {})[environment] = feature
     return dict(sorted(found.items()))
+
+
+def changed_at(session: Session) -> dict[str, datetime]:
+    """Every feature by name, and when it was last changed in any environment."""
+    query = select(FlagDefinition.name, func.max(FlagDefinition.updated_at)).group_by(FlagDefinition.name)
+    return {name: at for name, at in session.execute(query)}  # noqa: C416 - rows are no pairs to the types
 
 
 def switches(session: Session) -> dict[str, dict[str, bool]]:

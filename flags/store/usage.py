@@ -1,7 +1,8 @@
 """Reports of services on the flags they use."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -37,6 +38,24 @@ def usage(session: Session, flag: str, environment: str, *, since: datetime) -> 
     return found
 
 
+class LastRequest(NamedTuple):
+    """The last hour in which a flag was reported, where and by whom."""
+
+    at: datetime
+    environments: tuple[str, ...]
+    applications: tuple[str, ...]
+
+
+def last_requests(session: Session, *, since: datetime) -> dict[str, LastRequest]:
+    """Every flag that some SDK reported since then, whether or not there is such a flag."""
+    series = FlagUsage.flag, FlagUsage.environment, FlagUsage.app_name
+    query = select(*series, func.max(FlagUsage.hour)).where(FlagUsage.hour >= _hour(since)).group_by(*series)
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for flag, environment, app_name, hour in session.execute(query):
+        found.setdefault(flag, []).append((environment, app_name, hour))
+    return {flag: _last_request(rows) for flag, rows in found.items()}
+
+
 def measurements(session: Session, environment: str) -> list[tuple[Measurement, float]]:
     """Everything measured in `environment`, added up since the beginning."""
     query = select(ImpactMetric).where(ImpactMetric.environment == environment)
@@ -57,6 +76,12 @@ def _put_measurements(session: Session, measured: Mapping[Measurement, float], *
         changed = {"value": value, "updated_at": statement.excluded.updated_at}
         keys = ["name", "environment", "labels", "part"]
         session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+
+def _last_request(rows: list[tuple[str, str, int]]) -> LastRequest:
+    environments, applications, hours = zip(*rows, strict=True)
+    at = datetime.fromtimestamp(max(hours) * HOUR_SECONDS, UTC)
+    return LastRequest(at, tuple(sorted(set(environments))), tuple(sorted(set(applications))))
 
 
 def _hour(at: datetime) -> int:

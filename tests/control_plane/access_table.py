@@ -8,6 +8,8 @@ viewer    billing.findings_view billing.prices_preview_view billing.prices_view
 viewer    checklists.index pages.checklists pages.connections pages.plan
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements
 viewer    connections.usage definitions.export_view definitions.index explanations.many explanations.one notices.index
+viewer    flag_versions.index pages.stale stale_flags.index
+owner     flag_versions.restore
 viewer    plans.schema plans.show plans.templates plans.version plans.versions rollouts.approvals_view
 viewer    flag_edits.environments flag_edits.segments flag_edits.show
 

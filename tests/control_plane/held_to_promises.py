@@ -13,7 +13,7 @@ from control_plane.audiences.exposure_changes import cohorts_between
 from control_plane.change_context import ChangeContext
 from control_plane.core import transitions
 from control_plane.core.gates import GateStatus
-from control_plane.core.phases import Rollout, RolloutState, exposure
+from control_plane.core.phases import PRE_PRODUCTION, Rollout, RolloutState, exposure
 from control_plane.core.plan_edits import environments_of
 from control_plane.core.transitions import Decision, Transition, cool_down_ends
 from control_plane.platform.db.database import transaction
@@ -37,19 +37,24 @@ class HeldToPromises(RuleBasedStateMachine):
         self.worker = 0
         self.approved: set[str] = set()
         self.author = ""
+        self.stored: list[Rollout] = []
 
     @invariant()
     def a_rollback_is_one_step_away(self) -> None:
         with self._session() as session:
             found = store.load(session, self.flag)
         if found and not found.latched:
-            decision = transitions.decide_rollback(found, now=self.now, reason="Now.")
-            assert isinstance(decision, Transition)
-            assert all(exposure(decision.after, each).empty for each in environments_of(found.plan))
+            for in_all in (False, True):
+                decision = transitions.decide_rollback(found, now=self.now, reason="Now.", in_all=in_all)
+                assert isinstance(decision, Transition)
+                assert decision.after.latches_all is in_all
+                self._is_latched(decision.after)
+                self._is_left_alone(found, decision.after)
 
     def _do(self, action: str, who: str, act: Act) -> tuple[Rollout, Rollout]:
         with self._session() as session:
             before = rollouts.find(session, self.flag)
+            self.stored.append(before)
             act(session, before, ChangeContext(self.now, who, "Because.", {} if who == "guard" else None))
             after = rollouts.find(session, self.flag)
         self._compare(action, before, after)
@@ -68,7 +73,21 @@ class HeldToPromises(RuleBasedStateMachine):
             assert self.now >= cool_down_ends(before)
             assert not before.archived
         if after.latched:
-            assert all(exposure(after, each).empty for each in environments_of(after.plan))
+            assert not (before.latched and before.latches_all) or after.latches_all
+            self._is_latched(after)
+        if action == "roll_back":
+            self._is_left_alone(before, after)
+        if action in ("archive", "restore_backup") and after != before:
+            assert after.latches_all
+
+    def _is_latched(self, after: Rollout) -> None:
+        """On nowhere, but in development and staging where the rollback was not to be in force there."""
+        on = {each for each in environments_of(after.plan) if not exposure(after, each).empty}
+        assert on <= (set() if after.latches_all else set(PRE_PRODUCTION))
+
+    def _is_left_alone(self, before: Rollout, after: Rollout) -> None:
+        if not after.latches_all:
+            assert all(exposure(after, each) == exposure(before, each) for each in PRE_PRODUCTION)
 
     def _gained(self, before: Rollout, after: Rollout) -> list[str]:
         return [

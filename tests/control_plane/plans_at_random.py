@@ -6,19 +6,21 @@ from hypothesis import strategies as st
 
 from control_plane.core.calendars import Calendar, Weekday
 from control_plane.core.phase_gates import AdvanceMode, Approvals, OnBreach, PhaseGates, Schedule
-from control_plane.core.phases import AudienceKind, Phase, Plan
+from control_plane.core.phases import PRE_PRODUCTION, AudienceKind, Phase, Plan
 from control_plane.core.plan_errors import plan_errors
 
 START = datetime(2026, 3, 26, 9, 30, tzinfo=UTC)  # a Thursday; the clocks of Madrid change on Sunday
 HOUR = timedelta(hours=1)
+PLACES = (PRE_PRODUCTION, PRE_PRODUCTION[:1], (*PRE_PRODUCTION, "testing"))
 WORKDAYS = Calendar("Europe/Madrid", tuple(Weekday)[:5], time(9), time(17))
 
 
 @st.composite
 def phases(draw: st.DrawFn, number: int) -> Phase:
     """Any phase of a plan."""
-    audience = draw(st.sampled_from((AudienceKind.ALLOWLIST, AudienceKind.NEW_SIGNUPS, AudienceKind.EVERYONE)))
-    steps = (100,) if audience is AudienceKind.ALLOWLIST else tuple(draw(STEPS))
+    audience = draw(st.sampled_from([each for each in AudienceKind if each is not AudienceKind.ATTRIBUTES]))
+    in_environments = audience is AudienceKind.ENVIRONMENTS
+    steps = (100,) if in_environments or audience is AudienceKind.ALLOWLIST else tuple(draw(STEPS))
     hours = draw(st.sets(st.integers(1, 99), min_size=1, max_size=4).map(sorted))
     times = tuple((START + HOUR * each).replace(tzinfo=None) for each in hours)
     gates = PhaseGates(
@@ -30,6 +32,7 @@ def phases(draw: st.DrawFn, number: int) -> Phase:
         title=audience,
         audience=audience,
         steps=steps,
+        environments=draw(st.sampled_from(PLACES)) if in_environments else (),
         soak=draw(st.sampled_from((timedelta(0), timedelta(0), HOUR))),
         advance=draw(st.sampled_from((*AdvanceMode, Schedule(times, "UTC")))),
         gates=gates,

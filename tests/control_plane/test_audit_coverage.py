@@ -97,6 +97,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         ("billing.apply_view", "billing.dismiss_view"), "tests/credits_engine/billing/reconciliation/test_jobs.py"
     ),
     "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
+    "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
     "pages.close_finding": "tests/dashboards/views/test_billing.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
@@ -196,6 +197,7 @@ CHANGES: list[tuple[str, ...]] = [
 
 COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/rollouts/test_service.py"),
+    "flags restore": "tests/flags/administration/test_flag_versions.py",
     "account reset-second-factor": "tests/dashboards/views/test_second_factor.py",
     "credits restore": "tests/credits_engine/restoring/test_restoring.py",
     "credits retire-legacy": "tests/credits_engine/migration/test_retirement.py",
@@ -215,7 +217,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
 READING = """
 serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
-flags show
+flags show, flags stale, flags versions
 credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
 billing prices export, billing prices diff

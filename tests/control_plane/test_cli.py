@@ -84,6 +84,17 @@ def test_a_refusal_is_one_sentence_with_exit_code_1(program: Run, rollout: Run) 
     assert "not rolled back" in early.stderr
 
 
+def test_a_rollback_says_who_keeps_the_flag_and_takes_it_from_there_too(rollout: Run) -> None:
+    rollout("plan")
+    narrow = rollout("rollback", "--reason", "Errors.")
+    assert "Development and staging keep the flag. `rollback --everywhere` takes it from there too." in narrow.stdout
+    asked = ("explain", "ENABLE_CREDITS_V2", "u1", "--environment", "staging", "--json")
+    assert answer(rollout(*asked))["value"] is True
+    assert "keep the flag" not in rollout("rollback", "--everywhere", "--reason", "There too.").stdout
+    assert (answer(rollout(*asked))["value"], answer(rollout(*asked))["reason"]) == (False, "DISABLED")
+    assert answer(rollout("status", "--json"))["latch"] == "everywhere"
+
+
 def test_misuse_ends_with_exit_code_2(program: Run, rollout: Run) -> None:
     assert program("rollback").returncode == 2
     assert rollout("no-such-command").returncode == 2

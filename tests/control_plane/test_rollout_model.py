@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
@@ -31,6 +32,7 @@ from control_plane.platform.db.database import db, read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.settings import Settings
 from control_plane.rollouts import approvals, archive, move_job, store
+from control_plane.rollouts.models import ApprovalRow, PlanVersionRow
 from tests.applications import application
 from tests.control_plane.held_to_promises import HeldToPromises
 from tests.control_plane.plans_at_random import HOUR, PLANS, STEPS, phases
@@ -136,6 +138,40 @@ class RolloutModel(HeldToPromises):
     def person_ends_it(self, who: str, action: str, seldom: int) -> None:
         if seldom == 1:
             self._act(who, action)
+
+    @rule(who=PEOPLE, seldom=st.integers(1, 4))
+    def person_rolls_back_everywhere(self, who: str, seldom: int) -> None:
+        """Seldom, or where a rollback left development and staging the flag."""
+
+        def act(session: Session, _before: Rollout, change: ChangeContext) -> Decision:
+            return rollouts.roll_back(session, self.flag, change, in_all=True)
+
+        with self._session() as session:
+            latched = rollouts.find(session, self.flag).latched
+        if latched or seldom == 1:
+            _, after = self._do("roll_back_everywhere", who, act)
+            assert after.latches_all
+
+    @rule(who=PEOPLE, back=st.integers(1, 5), seldom=st.integers(1, 3))
+    def restore_a_backup(self, who: str, back: int, seldom: int) -> None:
+        """Put back what was stored some changes ago; nothing that was latched since is on again."""
+
+        def act(session: Session, before: Rollout, change: ChangeContext) -> None:
+            backup = self.stored[-min(back, len(self.stored))]
+            assert store.compare_and_set(session, backup, expected_version=before.version)
+            for row, number in ((PlanVersionRow, PlanVersionRow.number), (ApprovalRow, ApprovalRow.plan_version)):
+                session.execute(delete(row).where(row.flag == self.flag, number > backup.plan_version))
+            rollouts.latch_restored(session, self.flag, before, change)
+
+        if seldom == 1:
+            before, after = self._do("restore_backup", who, act)
+            assert after.latched
+            assert after.attempt > before.attempt
+            with self._session() as session:
+                version = store.plan_version(session, self.flag, after.plan_version)
+            assert version
+            self.author = version.actor
+            self.stored = [after]  # what was stored before knew other plans by the same numbers
 
     def _act(self, who: str, action: str) -> None:
         use_case: Callable[..., Decision] = getattr(archive if action in ("archive", "revive") else rollouts, action)

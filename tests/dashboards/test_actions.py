@@ -32,7 +32,7 @@ def decided(rollout: Rollout, verb: str) -> Decision:
         case "step-back":
             return transitions.decide_step_back(rollout, now=NOW, expected_version=rollout.version, reason="Why.")
         case _:
-            return transitions.decide_rollback(rollout, now=NOW, reason="Why.")
+            return transitions.decide_rollback(rollout, now=NOW, reason="Why.", in_all=rollout.latched)
 
 
 @pytest.mark.parametrize("rollout", STATES, ids=lambda rollout: f"{rollout.state}-{rollout.position.phase}")
@@ -47,8 +47,16 @@ def test_rolling_back_is_always_offered_last_and_alone_is_destructive(rollout: R
     assert [offer.verb for offer in offered if offer.destructive] == ["rollback"]
 
 
-def test_what_is_rolled_back_offers_nothing() -> None:
-    assert actions.actions(STATES[-1]) == ()
+def test_what_is_rolled_back_everywhere_offers_nothing() -> None:
+    assert actions.actions(replace(STATES[-1], latches_all=True)) == ()
+
+
+def test_what_is_still_on_in_development_and_staging_can_be_taken_from_there_too() -> None:
+    (offered,) = actions.actions(STATES[-1])
+    assert (offered.verb, offered.label, offered.in_all) == ("rollback", "Roll back everywhere", True)
+    assert "development and staging" in offered.consequence
+    decision = transitions.decide_rollback(STATES[-1], now=NOW, reason="Why.", in_all=offered.in_all)
+    assert isinstance(decision, Transition)
 
 
 @pytest.mark.parametrize("verb", ["advance", "hold", "resume", "step-back", "rollback", "rearm"])

@@ -53,9 +53,10 @@ def test_a_held_rollout_tells_who_holds_it_and_why(by_guard: bool, holder: str) 
 
 
 def test_a_rolled_back_rollout_says_that_legacy_serves() -> None:
-    assert (
-        told(rollout(state=RolloutState.ROLLED_BACK)) == "Rolled back 23 h ago, legacy serves everybody: Errors rose."
-    )
+    rolled_back = rollout(state=RolloutState.ROLLED_BACK)
+    sentence = "Rolled back 23 h ago, legacy serves everybody: Errors rose."
+    assert told(rolled_back) == f"{sentence} Development and staging keep the flag."
+    assert told(replace(rolled_back, latches_all=True)) == sentence
 
 
 def test_a_complete_rollout_says_that_v2_serves() -> None:

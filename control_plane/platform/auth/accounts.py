@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform.auth import account_store, audit
+from control_plane.platform.auth import account_store, audit, token_makers
 from control_plane.platform.auth.grants import check_grants, grant_document, parse_grant, parse_role, person_document
 from control_plane.platform.auth.passwords import NOBODY, hash_password, is_password
+from control_plane.platform.auth.token_makers import TokensOfMaker
 from control_plane.platform.auth.tokens import (
     check_token,
     create_token,
@@ -207,12 +208,15 @@ def link_identity(session: Session, person: Person, identity: str, *, now: datet
     _audit(session, "link_identity", person, now=now, actor=actor, after={"identity": identity})
 
 
-def disable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> None:
-    """Lock somebody out and end their sessions. The last admin can't be locked out."""
+def disable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> TokensOfMaker:
+    """Lock somebody out, end their sessions and the admin tokens they made. The last admin can't be locked out."""
     person = find_person(session, person_id)
     _require_an_admin(session, person)
     account_store.change_person(session, person_id, disabled_at=now)
-    _audit(session, "disable", person, now=now, actor=actor, reason=reason)
+    tokens = token_makers.revoke_acting(session, person.username, ChangeContext(now, actor))
+    named = {"tokens_revoked": list(tokens.revoked), "tokens_in_force": list(tokens.in_force)}
+    _audit(session, "disable", person, now=now, actor=actor, reason=reason, after=named)
+    return tokens
 
 
 def enable_person(session: Session, person_id: int, *, now: datetime, actor: str, reason: str = "") -> None:

@@ -77,10 +77,7 @@ class SeriesKey(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One outcome. Bad ones with an `account` count as `account_failures` says; one with an `operation` counts once.
-
-    With `cohorts` it counts in each of them as well.
-    """
+    """One outcome: `account_failures` says how bad ones of an account count, `cohort_counts` how those of cohorts."""
 
     signal: str
     bad: bool

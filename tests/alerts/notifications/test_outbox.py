@@ -15,11 +15,13 @@ from alerts.notifications import sender, store
 from alerts.notifications.sender import ATTEMPTS_MAX, deliver, pause_after
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, RolloutState
+from control_plane.core.phases import FLAG, RolloutState, default_plan
+from control_plane.core.transitions import Refusal, Transition
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.settings import SETTINGS, Settings
+from control_plane.rollouts import store as rollout_store
 from tests.alerts.conftest import Desk
 from tests.credit_signals import FAILURE
 
@@ -87,6 +89,34 @@ def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: De
         "Next: Legacy serves everybody.",
     ):
         assert told in body
+
+
+def test_a_target_with_a_name_hears_of_the_rollouts_whose_plan_names_it(app: Flask, desk: Desk) -> None:
+    named = (CHAT, f"payments={PAGER}", f"search={PAGER}-2", f"web={CHAT}")
+    SETTINGS.set(app, replace(SETTINGS.get(app), notify_urls=named))
+    post = Post()
+    for plan in (("payments", "web"), ()):
+        with transaction() as session:
+            found = rollouts.find(session, FLAG)
+            after = replace(found, plan=replace(found.plan, notify=plan), version=found.version + 1)
+            assert rollout_store.compare_and_set(session, after, expected_version=found.version)
+            change = ChangeContext(desk.now, "olga", "Support asked.")
+            assert isinstance((rollouts.hold if plan else rollouts.resume)(session, FLAG, change), Transition)
+    deliver(desk.now, post)
+    heard = [(address, title.rpartition(" ")[2]) for address, title, _ in post.taken]
+    assert sorted(heard) == sorted([(CHAT, "held"), (PAGER, "held"), (CHAT, "resumed")])
+
+
+def test_a_plan_that_names_an_unknown_target_is_refused_with_those_that_there_are(app: Flask, desk: Desk) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), notify_urls=(CHAT, f"payments={PAGER}")))
+    plan = replace(default_plan(desk.now), notify=("payments", "paymnets"))
+    with transaction() as session:
+        refused = rollouts.plan(session, "OTHER", plan, ChangeContext(desk.now, "olga", "Planned."))
+        assert isinstance(refused, Refusal)
+        assert "notify names paymnets, which NOTIFY_URLS does not: those named are payments." in refused.sentence
+        right = replace(plan, notify=("payments",))
+        made = rollouts.plan(session, "OTHER", right, ChangeContext(desk.now, "olga", "Planned."))
+        assert isinstance(made, Transition)
 
 
 def test_a_change_that_is_not_committed_is_not_told(desk: Desk) -> None:

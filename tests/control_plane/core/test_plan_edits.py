@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.core.phases import (
+    LOWEST,
     AudienceKind,
     Phase,
     Plan,
@@ -16,6 +17,7 @@ from control_plane.core.phases import (
     RolloutState,
     default_plan,
     exposure,
+    exposure_at,
     new_rollout,
     positions,
 )
@@ -70,6 +72,29 @@ def test_no_edit_exposes_anybody(seed: int, where: float, state: RolloutState, k
         before, after = (flag_of(each, environment) for each in (rollout, decision.after))
         for context in rollouts_at_random.users(chance, 30, old):
             assert not evaluate(after, context, NOW).value or evaluate(before, context, NOW).value
+
+
+@given(st.sampled_from(positions(GUIDE)), st.sampled_from(RolloutState))
+def test_no_edit_lets_a_new_attempt_begin_with_everyone(position: Position, state: RolloutState) -> None:
+    rollout = at(position, state=state)
+    decision = edited(rollout, replace(GUIDE, phases=GUIDE.phases[-1:]))
+    assert isinstance(decision, Refusal)
+    assert {reason.code for reason in decision.reasons} == {GAINS_USERS}
+
+
+@given(seed=st.integers(0, 10**9), where=st.floats(0, 0.999), state=st.sampled_from(RolloutState))
+def test_after_any_edit_a_new_attempt_begins_with_nobody_new(seed: int, where: float, state: RolloutState) -> None:
+    chance = random.Random(seed)
+    old = rollouts_at_random.plan(chance)
+    new = replace(old, phases=tuple(_resized(phase, chance) for phase in old.phases if chance.random() < 0.8))
+    everywhere = positions(old)
+    if not new.phases:
+        return
+    decision = edited(at(everywhere[int(where * len(everywhere))], old, state=state), new)
+    if isinstance(decision, Transition):
+        for environment in environments_of(old, new):
+            before, after = (exposure_at(plan, LOWEST, environment) for plan in (old, new))
+            assert not after.adds_somebody_to(before)
 
 
 @given(st.sampled_from(positions(GUIDE)), st.sampled_from(RolloutState))

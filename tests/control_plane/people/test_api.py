@@ -1,14 +1,15 @@
 """People over JSON: provisioned, changed, locked out and let in by admins and their tokens alone."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only
+from control_plane.platform.auth import accounts, audit
+from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person
 
 pytestmark = pytest.mark.database("sqlite")
@@ -66,6 +67,23 @@ def test_they_are_locked_out_and_let_in_again(app: Flask, admin: FlaskClient) ->
         ("person.disable", "Has left."),
         ("person.create", ""),
     ]
+
+
+def test_whoever_is_locked_out_acts_by_no_token_either(app: Flask, admin: FlaskClient, now: datetime) -> None:
+    made = add(admin)
+    with app.app_context(), transaction() as session:
+        texts = {
+            kind: accounts.create_token(session, kind, kind, environment="production", now=now, actor="nina")
+            for kind in ("admin", "client")
+        }
+    by_token = {"Authorization": texts["admin"]}
+    assert app.test_client().get("/api/people", headers=by_token).status_code == 200
+    assert admin.get(f"/api/people/{made['id']}").json["tokens"] == ["admin", "client"]
+    locked = admin.patch(f"/api/people/{made['id']}", json={"active": False, "reason": "Has left."})
+    assert locked.json["tokens"] == ["client"]
+    assert app.test_client().get("/api/people", headers=by_token).status_code == 401
+    by_client = {"Authorization": texts["client"]}
+    assert app.test_client().get("/api/client/features", headers=by_client).status_code == 200
 
 
 def test_a_new_password_and_a_sign_out_end_what_was_before(app: Flask, admin: FlaskClient) -> None:

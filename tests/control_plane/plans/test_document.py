@@ -78,9 +78,8 @@ def plans(draw: st.DrawFn) -> Plan:
         for phase in made.phases
     )
     tags = tuple(draw(st.sets(TEXTS.filter(lambda tag: tag.strip() and tag.isprintable()), max_size=3)))
-    return replace(
-        made, phases=phases, description=draw(TEXTS), owner=draw(TEXTS), tags=tags, type=draw(st.sampled_from(FlagType))
-    )
+    made = replace(made, phases=phases, tags=tags, notify=draw(st.sampled_from(((), ("payments", "on-call")))))
+    return replace(made, description=draw(TEXTS), owner=draw(TEXTS), type=draw(st.sampled_from(FlagType)))
 
 
 @settings(max_examples=40)

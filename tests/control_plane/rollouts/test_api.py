@@ -99,6 +99,17 @@ def test_a_rollback_may_be_repeated(sign_in: SignIn) -> None:
     assert history[0]["actor"].endswith("olga")
 
 
+def test_a_rollback_leaves_development_and_staging_the_flag_unless_it_is_asked_not_to(sign_in: SignIn) -> None:
+    olga = sign_in("olga")
+    first, again, wide, narrow = (
+        post(olga, "rollback", {"reason": "Double charges.", **body})
+        for body in ({}, {}, {"everywhere": True}, {"everywhere": False})
+    )
+    found = [(answer.json["latch"], answer.json["version"]) for answer in (first, again, wide, narrow)]
+    assert found == [("production", 2), ("production", 2), ("everywhere", 3), ("everywhere", 3)]
+    assert post(olga, "rollback", {"reason": "Why.", "everywhere": "yes"}).status_code == 422
+
+
 def test_an_unknown_flag_is_a_404_that_names_it(sign_in: SignIn) -> None:
     answer = post(sign_in("alice"), "hold", {"reason": "x"}, flag="ENABLE_CREDTIS_V2")
     assert (answer.status_code, answer.json["code"]) == (404, "ROLLOUT_NOT_FOUND")

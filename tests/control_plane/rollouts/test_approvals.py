@@ -198,7 +198,7 @@ def test_an_edit_while_it_is_off_opens_nothing_at_the_first_step_of_the_next_att
 ) -> None:
     change = ChangeContext(now, "paula", "Planned.")
     rollouts.plan(session, "OTHER", Plan((DEVELOPMENT, asked(BETA), asked(ALL)), now), change)
-    rollouts.roll_back(session, "OTHER", change)
+    rollouts.roll_back(session, "OTHER", change, in_all=True)
     edited = administration.edit(session, "OTHER", Plan((asked(ALL),), now), change, expected_version=2)
     assert isinstance(edited, Refusal)
     assert [reason.code for reason in edited.reasons] == ["APPROVAL_REQUIRED"]

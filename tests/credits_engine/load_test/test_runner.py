@@ -64,6 +64,44 @@ def test_it_is_refused_where_somebody_in_production_has_v2(app: Any) -> None:
         runner.run("http://127.0.0.1:9", per_second=1, seconds=1, actor="alice")
 
 
+def test_it_stops_and_fails_once_somebody_in_production_has_v2(app: Any) -> None:
+    requests = Semaphore(0)
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.release()
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the protocol's name
+
+    with app.app_context(), transaction() as session:
+        now = datetime.now(UTC)
+        rollouts.plan(session, FLAG, default_plan(now), ChangeContext(now, "alice", "Planned."))
+
+    def expose() -> None:
+        requests.acquire()
+        requests.acquire()
+        with app.app_context(), transaction() as session:
+            found = rollouts.find(session, FLAG)
+            moved = replace(found, version=2, position=Position(1, 0))
+            assert rollout_store.compare_and_set(session, moved, expected_version=1)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=expose, daemon=True).start()
+        with app.app_context():
+            url = f"http://127.0.0.1:{server.server_port}"
+            found = runner.run(url, per_second=10, seconds=600, actor="alice")
+        server.shutdown()
+    assert found.shortfalls[0] == runner.STOPPED
+    assert found.requests < 6000
+    with app.app_context(), read_only() as session:
+        assert (audit.latest(session, subject=runner.SUBJECT, limit=1)[0].after or {})["passed"] is False
+        assert load_test_check(session, rollouts.find(session, FLAG), "30", datetime.now(UTC)).passed is False
+
+
 def test_it_is_refused_where_nothing_answers(app: Any) -> None:
     with app.app_context(), pytest.raises(runner.LoadTestRefused, match="Nothing answers at http"):
         runner.run("http://127.0.0.1:9", per_second=1, seconds=1, actor="alice")

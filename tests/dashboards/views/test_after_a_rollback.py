@@ -72,7 +72,7 @@ def test_the_list_names_it_too_and_the_last_change_is_the_guards(sign_in: SignIn
 
 def test_what_was_served_before_is_not_observed_now(app: Flask, sign_in: SignIn, rolled_back: None) -> None:
     page = words(sign_in("victor").get(PAGE).text)
-    assert "Asked for nobody Observed no traffic since the last change" in page
+    assert "Asked for development and staging Observed no traffic since the last change" in page
     with app.app_context():
         signals.record(*[Sample("credit_consumption_failure", bad=False, engine="legacy")] * 5)
         signals.flush(datetime.now(UTC))

@@ -63,6 +63,22 @@ def test_gates_that_prove_nothing_take_an_approval(
     assert standing().phase.name == "beta"
 
 
+def test_a_rollback_asks_whether_development_and_staging_lose_it_too(
+    sign_in: SignIn, planned: Rollout, standing: Standing
+) -> None:
+    browser = sign_in("olga")
+    form = browser.get(f"{PAGE}/rollback").text
+    assert 'name="everywhere" value="on" checked' in form  # nobody in production has it yet
+    page = send(browser, "rollback", reason="Errors.")
+    assert "Development and staging keep the flag." in page
+    assert (standing().latched, standing().latches_all) == (True, False)
+    assert 'type="hidden" name="everywhere"' in browser.get(f"{PAGE}/rollback").text
+    page = send(browser, "rollback", reason="There too.", everywhere="on")
+    assert "Rolled back everywhere" in page
+    assert "Roll back everywhere" not in words(browser.get(PAGE).text)
+    assert standing().latches_all
+
+
 def test_holding_and_resuming(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
     browser = sign_in("olga")
     assert "Held. Nobody was added or taken out." in send(browser, "hold", reason="Weekend.")

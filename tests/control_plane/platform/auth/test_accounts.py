@@ -37,6 +37,10 @@ def refused(act: Callable[[], object]) -> str:
     return refusal.value.code
 
 
+def in_force(session: Session) -> set[str]:
+    return {token.name for token in accounts.list_tokens(session) if token.revoked_at is None}
+
+
 def test_somebody_who_was_made_can_be_proved(session: Session, alice: Person) -> None:
     assert authenticate(session, "alice", PASSWORD) == alice
     assert authenticate(session, " ALICE ", PASSWORD) == alice
@@ -145,6 +149,28 @@ def test_the_last_admin_stays_one(session: Session, alice: Person, now: datetime
     assert refused(lambda: accounts.disable_person(session, alice.id, now=now, actor="alice")) == "LAST_ADMIN"
     demote = refused(lambda: accounts.change_role(session, alice.id, role="viewer", now=now, actor="alice"))
     assert demote == "LAST_ADMIN"
+
+
+def test_a_lock_revokes_the_tokens_that_act_and_names_those_of_services(
+    session: Session, alice: Person, now: datetime
+) -> None:
+    nina = accounts.create_person(session, "nina", password=None, role="admin", now=now)
+
+    made = (
+        ("deploys", "admin", "nina"),
+        ("by-deploys", "admin", "token:deploys"),
+        ("shop", "client", "token:by-deploys"),
+        ("of-alice", "admin", "alice"),
+    )
+    for name, kind, maker in made:
+        accounts.create_token(session, name, kind, environment="production", now=now, actor=maker)
+    tokens = accounts.disable_person(session, nina.id, now=now, actor="alice", reason="Has left.")
+    assert (tokens.revoked, tokens.in_force) == (("by-deploys", "deploys"), ("shop",))
+    assert in_force(session) == {"shop", "of-alice"}
+    entry = audit.latest(session, subject="person:nina")[0]
+    assert entry.after == {"tokens_revoked": ["by-deploys", "deploys"], "tokens_in_force": ["shop"]}
+    accounts.enable_person(session, nina.id, now=now, actor="alice", reason="Is back.")
+    assert in_force(session) == {"shop", "of-alice"}
 
 
 def test_an_admin_who_is_locked_out_does_not_count_as_one(session: Session, alice: Person, now: datetime) -> None:
