@@ -1,5 +1,6 @@
 """`rollout alerts`."""
 
+import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from alerts.definitions import explanation, parser, scenarios
 from alerts.definitions.parser import InvalidRules
 from alerts.definitions.scenarios import Outcome, Scenario
 from alerts.drill.cli import guard_group
-from alerts.export import prometheus, promtool
+from alerts.export import grafana, prometheus, promtool
 from alerts.overrides import approval
 from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import PendingOverride
@@ -27,7 +28,7 @@ from control_plane.platform.runtime.cli_support import CommandFailed, actor, ech
 from control_plane.platform.settings import Settings
 from control_plane.platform.shipped_files import shipped_alerts
 
-RULES_FILE, TESTS_FILE = "credits.yml", "credits.test.yml"
+RULES_FILE, TESTS_FILE, DASHBOARD_FILE = "credits.yml", "credits.test.yml", "rollout.json"
 
 file_option = click.option(
     "--file", "path", type=click.Path(dir_okay=False, path_type=Path), help="The alerts; default: those in use."
@@ -171,6 +172,18 @@ def export_command(*, folder: Path, scrape_seconds: float, path: Path | None, as
         (folder / name).write_text(yaml.safe_dump(document, sort_keys=False, width=1000), encoding="utf-8")
     files = [str(folder / name) for name in documents]
     echo_result({"files": files}, "\n".join(files), as_json=as_json)
+
+
+@alerts_group.command("export-grafana")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@file_option
+@json_option
+def export_grafana_command(*, folder: Path, path: Path | None, as_json: bool) -> None:
+    """Write a Grafana dashboard of the alerts, the guard and the server into FOLDER."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / DASHBOARD_FILE
+    file.write_text(json.dumps(grafana.dashboard(_rules(path)), indent=1) + "\n", encoding="utf-8")
+    echo_result({"files": [str(file)]}, str(file), as_json=as_json)
 
 
 def _rules(path: Path | None) -> tuple[Rule, ...]:

@@ -222,7 +222,8 @@ credits status, credits reconcile, credits verify, credits restore-test, credits
 credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
 billing prices export, billing prices diff
 plan versions, plan template, plan diff, plan schema, plan export
-alerts check, alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus, guard drills
+alerts check, alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus
+alerts export-grafana, guard drills
 """
 COMMANDS_WITHOUT = frozenset(re.findall(r"[a-z]+(?:[ -][a-z]+)*", READING))
 """Commands that read, or work on a database of their own; `credits backfill` repeats what the journal then says."""
