@@ -17,7 +17,7 @@ from credits_engine.billing import schemas as billing_schemas
 from credits_engine.billing.checks import webhooks_check
 from credits_engine.billing.entitlements.sync import sync_account
 from credits_engine.load_test.check import load_test_check
-from credits_engine.migration import advance_check_job, advance_gate, checks, restore_test
+from credits_engine.migration import advance_check_job, advance_gate, backups, checks, restore_test
 from credits_engine.operations import account_books, execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
@@ -40,6 +40,7 @@ def init_app(app: Flask) -> None:
     new_error_types.init_app(app)
     advance_check_job.init_app(app)
     usage_rollup.init_app(app)
+    backups.init_app(app)
     remediation.init_app(app)
     schemas.init_app(app)
     billing_schemas.init_app(app)

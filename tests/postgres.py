@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from tests.processes import dies_with_us, free_port
@@ -212,3 +213,8 @@ def _complaint(program: str, log: Path) -> str:
 
 if __name__ == "__main__":
     main()
+
+
+def use_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `pg_dump` and `pg_restore` be those of the server that the tests run."""
+    monkeypatch.setenv("PATH", f"{_wheel() / 'pginstall18' / 'bin'}{os.pathsep}{os.environ['PATH']}")

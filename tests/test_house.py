@@ -18,7 +18,7 @@ LOCKS = sorted(ROOT.glob("requirements/*.txt"))
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {"control_plane/platform/settings.py": "a line for each setting"}
 """Files above the limit, each with the reason why it stays whole."""
 LONG_FUNCTIONS: dict[str, str] = {"control_plane/platform/settings.py:from_env": "a line for each setting"}
 """Functions above the limit, as `file:name`, each with the reason why it stays whole."""

@@ -74,6 +74,12 @@ class Settings:
     """`OIDC_ROLES`: what a group gives, as group=role or group=role:flag:environment, comma separated."""
     token_days_max: int = 0
     """`TOKEN_DAYS_MAX`: how many days a new token may last at most; 0 lets it last until it is revoked."""
+    backup_dir: str = ""
+    """`BACKUP_DIR`: the folder into which the leader writes backups of the database; empty for none."""
+    backup_hours: int = 24
+    """`BACKUP_HOURS`: how often it does."""
+    backup_count: int = 14
+    """`BACKUP_COUNT`: how many of these backups stay."""
     request_body_seconds: int = 20
     """`REQUEST_BODY_SECONDS`: how long the body of a request may take to arrive."""
     trusted_proxies: int = 0
@@ -155,6 +161,9 @@ class Settings:
             second_factor_from=_choice(env, "SECOND_FACTOR_FROM", NO_ROLE, RISKY),
             **_oidc(env),
             token_days_max=_integer(env, "TOKEN_DAYS_MAX", 0, range(3651)),
+            backup_dir=env.get("BACKUP_DIR", ""),
+            backup_hours=_integer(env, "BACKUP_HOURS", 24, range(1, 745)),
+            backup_count=_integer(env, "BACKUP_COUNT", 14, range(1, 1001)),
             request_body_seconds=_integer(env, "REQUEST_BODY_SECONDS", 20, range(1, 601)),
             trusted_proxies=_integer(env, "TRUSTED_PROXIES", 0, range(11)),
             user_jwt_secret=_secret(env, "USER_JWT_SECRET"),

@@ -12,8 +12,8 @@ from credits_engine.billing.cli import billing_group
 from credits_engine.cli import corrections as corrections
 from credits_engine.cli import migration as migration
 from credits_engine.cli import packs as packs
+from credits_engine.cli import recovery, review
 from credits_engine.cli import retirement as retirement
-from credits_engine.cli import review
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import Pack
@@ -40,6 +40,8 @@ def register(group: click.Group) -> None:
         for command in part.COMMANDS:
             credits_group.add_command(command)
     credits_group.add_command(after_rollback_group)
+    for command in recovery.COMMANDS:
+        group.add_command(command)
     group.add_command(credits_group)
     group.add_command(billing_group)
     group.add_command(load_test_command)

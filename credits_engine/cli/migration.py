@@ -1,24 +1,14 @@
-"""`rollout credits` `backfill`, `verify`, `backup`, `restore`, `restore-test`: the move to v2, and back from damage."""
+"""`rollout credits backfill` and `verify`: the move to v2."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-from control_plane.change_context import ChangeContext
 from control_plane.platform import settings
-from control_plane.platform.auth import audit
-from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
-from credits_engine.migration import backup
+from control_plane.platform.db.database import read_only
+from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
 from credits_engine.migration.backfill import BackfillResult, backfill
-from credits_engine.migration.backup import CopyError
-from credits_engine.migration.restore import RestoreRefused, restore
-from credits_engine.migration.restore_test import record, restore_test
-from credits_engine.migration.retirement import BACKUP_SUBJECT
 from credits_engine.reconciliation.verification import verify
 
 PROGRESS = "backfill-progress"
@@ -83,72 +73,7 @@ def verify_command(*, as_json: bool) -> None:
     sys.exit(0 if found.intact else 1)
 
 
-@click.command("backup")
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-@json_option
-@in_application
-def backup_command(*, path: Path, as_json: bool) -> None:
-    """Write a consistent copy of the whole database to PATH while everything goes on."""
-    _copied(backup.backup, path)
-    size = path.stat().st_size
-    with transaction() as session:
-        audit.record(
-            session,
-            ChangeContext(datetime.now(UTC), actor(), "Asked for at a console."),
-            action="credits.backup",
-            subject=BACKUP_SUBJECT,
-            before=None,
-            after={"path": str(path), "bytes": size},
-        )
-    echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
-
-
-@click.command("restore")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--reason", required=True, help="Why; kept in the journal and in the audit trail.")
-@json_option
-@in_application
-def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
-    """Replace the whole database by PATH, while consumption is stopped; then no rollout goes on by itself."""
-    try:
-        done = restore(
-            path, folder=settings.current().instance_dir, clock=lambda: datetime.now(UTC), actor=actor(), reason=reason
-        )
-    except (RestoreRefused, CopyError) as error:
-        raise CommandFailed(str(error)) from error
-    carried = done.document["carried_over"]
-    lines = [
-        f"The database was replaced by {path}. Consumption stays stopped, and every rollout is rolled back until a",
-        "person arms it again. Who may sign in, tokens, overrides and freezes are as they were before the restore.",
-        f"{done.cut:,} audit entries are not in it; they are kept in {done.document['audit_kept_in']}.",
-        *(f"Could not be read, so it is as in the backup: {name}." for name in carried["not_readable"]),
-        *(f"Switched off, as it was before the restore: {name}." for name in carried["switched_off"]),
-        "Next: rollout credits backfill, then verify; and rollout billing reconcile for what Stripe told meanwhile.",
-    ]
-    echo_result({"path": str(path), "frozen": True, **done.document}, "\n".join(lines), as_json=as_json)
-
-
-@click.command("restore-test")
-@json_option
-@in_application
-def drill_command(*, as_json: bool) -> None:
-    """Test the recovery from corrupted data on a copy of the database. Exit code 1 if anything would be lost."""
-    steps = []
-    try:
-        for step in restore_test(settings.current(), datetime.now(UTC)):
-            steps.append(step)
-            if not as_json:
-                click.echo(f"  {'ok    ' if step.passed else 'FAILED'} {step.name}: {step.detail}")
-    except CopyError as error:
-        raise CommandFailed(str(error)) from error
-    with transaction() as session:
-        passed = record(session, steps, now=datetime.now(UTC), actor=actor())
-    document = {"passed": passed, "steps": [asdict(step) for step in steps]}
-    echo_result(document, "Nothing is lost." if passed else "Something is lost.", as_json=as_json)
-    sys.exit(0 if passed else 1)
-
-
-COMMANDS = (backfill_command, verify_command, backup_command, restore_command, drill_command)
+COMMANDS = (backfill_command, verify_command)
 
 
 def _print_batch(batch: list[BackfillResult], users: int, *, dry_run: bool) -> None:
@@ -158,10 +83,3 @@ def _print_batch(batch: list[BackfillResult], users: int, *, dry_run: bool) -> N
         elif dry_run and each.changed:
             click.echo(f"  {each.user_id}: {'opens a period, ' if each.opened else ''}carries over {each.carried}")
     click.echo(f"  … {users:,} users, up to {batch[-1].user_id}")
-
-
-def _copied(copy: Callable[[str, Path], None], path: Path) -> None:
-    try:
-        copy(settings.current().database_url, path)
-    except CopyError as error:
-        raise CommandFailed(str(error)) from error

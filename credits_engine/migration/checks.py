@@ -48,7 +48,7 @@ def restore_test_check(session: Session, _rollout: Rollout, argument: str, now: 
     days = int(argument or 30)
     last = next(iter(audit.latest(session, subject=RESTORE_TEST_SUBJECT, limit=1)), None)
     if last is None or now - last.at > timedelta(days=days):
-        return unknown(f"No restore test in {days} days; `rollout credits restore-test` runs one.")
+        return unknown(f"No restore test in {days} days; `rollout restore-test` runs one.")
     if not (last.after or {})["passed"]:
         return failed(f"The restore test of {last.at:%Y-%m-%d} lost something.")
     return passed(f"A restore test passed on {last.at:%Y-%m-%d}.")

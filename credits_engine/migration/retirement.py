@@ -23,6 +23,7 @@ from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback
 from control_plane.rollouts import store as rollouts
 from credits_engine.engines.amounts import KINDS
+from credits_engine.migration import backups
 from credits_engine.reconciliation.verification import verify
 from credits_engine.store import migration
 from flags.store.overrides import Effect, list_overrides
@@ -31,7 +32,6 @@ QUIET = timedelta(days=30)
 BACKUP_AGE = timedelta(hours=24)
 LATEST_OPERATIONS = 1_000
 SUBJECT = "credits:legacy"
-BACKUP_SUBJECT = "credits:backup"
 REMOVE = (
     "credits_engine/engines/legacy.py and what imports it",
     "the columns legacy_… of credit_journal, by a migration that keeps them in the archive of their months",
@@ -149,11 +149,9 @@ def _verified(session: Session, now: datetime) -> Check:
 
 
 def _backed_up(session: Session, now: datetime) -> Check:
-    last = next(iter(audit.latest(session, subject=BACKUP_SUBJECT, limit=1)), None)
-    if last is None:
-        return Check("backup", passed=False, detail="There is no backup; `rollout credits backup` makes one.")
-    # A record that was kept over a restore says when the backup itself was made.
-    made_at = datetime.fromisoformat((last.after or {}).get("made_at", last.at.isoformat()))
+    made_at = backups.made_at(session)
+    if made_at is None:
+        return Check("backup", passed=False, detail="There is no backup; `rollout backup` makes one.")
     detail = f"The last backup is from {made_at:%Y-%m-%d %H:%M} UTC; {BACKUP_AGE} at most are allowed."
     return Check("backup", passed=now - made_at <= BACKUP_AGE, detail=detail)
 

@@ -19,7 +19,7 @@ from control_plane.platform.auth import access, audit
 from control_plane.platform.auth.access import Rows
 from control_plane.platform.runtime import change_feed, leases
 from control_plane.rollouts import store
-from credits_engine.migration.retirement import BACKUP_SUBJECT
+from credits_engine.migration.backups import SUBJECT as BACKUP_SUBJECT
 from credits_engine.store import accounts
 from flags import store as flags
 from flags.store import Effect, StoredOverride

