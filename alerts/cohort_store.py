@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import Executable, Table, bindparam, select
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from alerts.analysis.cohorts import Cohort, CohortMemory, cohort_from_json, cohort_to_json
 from alerts.analysis.rules import Rule
+from alerts.analysis.sequential_test import ATTEMPT_SECONDS
 from alerts.models import CohortState
 from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
@@ -41,6 +42,11 @@ def memories(session: Session, flag: str, *, attempt: int) -> dict[tuple[str, st
 def remember(session: Session, flag: str, changed: Iterable[CohortUpdate], *, now: datetime) -> None:
     """Store what changed."""
     REMEMBER.execute_many(session, [_row(flag, each, now) for each in changed])
+
+
+def forget(session: Session, now: datetime) -> None:
+    """Drop what has not changed for as long as an attempt is planned: accounts come and go."""
+    execute_core(session, TABLE.delete().where(TABLE.c.changed_at < now - timedelta(seconds=ATTEMPT_SECONDS)))
 
 
 def _row(flag: str, update: CohortUpdate, now: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from flask import Flask
 
-from alerts import guard, prometheus_collector
+from alerts import cohort_store, guard, prometheus_collector
 from alerts.definitions import rules_file
 from alerts.drill.flag import with_drill
 from control_plane.core.transitions import Transition
@@ -51,3 +51,4 @@ def _forget(now: datetime, _term: int) -> None:
         signals.forget_slices(session, now)
         account_failures.forget(session, now)
         cohort_counts.forget(session, now)
+        cohort_store.forget(session, now)

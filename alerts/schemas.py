@@ -51,6 +51,9 @@ class AlertVerdict(BaseModel):
     attribution: str
     breached_since: str | None
     calm_since: str | None
+    burst_size: float
+    cohort: str
+    notifies: bool
     rate: float
     reason: str
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Executable, Table, bindparam, select
+from sqlalchemy import Executable, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from alerts import cohort_store
@@ -23,7 +23,7 @@ from alerts.models import AlertState
 from control_plane.core.phases import RolloutState
 from control_plane.platform.db.database import execute_core, per_dialect
 from control_plane.platform.db.fastpath import CompiledStatement
-from control_plane.platform.models import AuditEntry
+from control_plane.platform.models import AuditEntry, SignalMinute
 
 ROLLBACKS_READ = 10
 TABLE = cast(Table, AlertState.__table__)
@@ -144,6 +144,12 @@ def rollback_verdicts(session: Session, flag: str, *, attempt: int) -> list[Verd
     entries = [after for after in session.scalars(newest) if after and after["attempt"] == attempt]
     found = [each for after in reversed(entries) for each in after["evidence"].get("verdicts", [])]
     return [verdicts.from_json(each) for each in found]
+
+
+def first_minute(session: Session, signal: str) -> datetime | None:
+    """Return the minute in which `signal` was counted first; None where it never was."""
+    minute = session.scalar(select(func.min(SignalMinute.minute)).where(SignalMinute.signal == signal))
+    return None if minute is None else datetime.fromtimestamp(60 * minute, UTC)
 
 
 def was_held_for(session: Session, flag: str, source: str, *, since: datetime) -> bool:

@@ -6,6 +6,7 @@ import structlog
 from flask import Flask, current_app
 from sqlalchemy.orm import Session
 
+from alerts import store
 from alerts.analysis.traffic import WEEKS, TrafficHour
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.registry import migrations
@@ -45,7 +46,7 @@ def check(now: datetime) -> None:
 
 def traffic_hour(session: Session, migration: Migration, ended_at: datetime) -> TrafficHour | None:
     """Return the hour that ended then beside those of the weeks before; None where nothing was counted before it."""
-    first = signals.first_minute(session, migration.signals.routed)
+    first = store.first_minute(session, migration.signals.routed)
     began = ended_at - HOUR
     if first is None or first > began:
         return None

@@ -26,4 +26,5 @@ def _figures(verdict: Verdict) -> dict[str, object]:
         "threshold": verdict.threshold,
         "evidence_log10": round(verdict.evidence_log10, 2),
         "attribution": verdict.attribution.value,
+        **({"cohort": verdict.cohort} if verdict.cohort else {}),
     }

@@ -1,9 +1,8 @@
 """Counts of the cohorts that outcomes belong to: a plan, a kind, those near a limit, a busy account.
 
-Pure but for `write` and `read`. A sample names its cohorts; two more are found here, for every migration: accounts that
-had failed before within the hour, and the accounts with the most traffic. Both are decided before the outcome is
-known, so a healthy release fails no more often in them than elsewhere. Memory is bounded, and names of accounts are
-stored as hashes alone.
+A sample names its cohorts; for those that do, two more are found here: accounts that had failed before within the
+hour, and the accounts with the most traffic. Both are decided before the outcome is known, so a healthy release fails
+no more often in them than elsewhere. Memory is bounded, and names of accounts are stored as hashes alone.
 """
 
 import threading

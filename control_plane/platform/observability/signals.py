@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
@@ -61,7 +61,6 @@ SUMS = CompiledStatement(
     .where(MINUTE.c.minute >= bindparam("first"), MINUTE.c.minute < bindparam("end"))
     .group_by(*MINUTE.c["signal", "engine", "role"])
 )
-FIRST_MINUTE = select(func.min(MINUTE.c.minute)).where(MINUTE.c.signal == bindparam("of_signal"))
 SLICES = select(*SLICE.c["signal", "engine", "role", "slice", "bad", "total"]).where(
     SLICE.c.slice.in_(bindparam("wanted", expanding=True))
 )
@@ -260,12 +259,6 @@ def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
     """Counts per series over the minutes of the epoch from `first` on, before `end`."""
     rows = SUMS.fetch_all(session, {"first": first, "end": end})
     return {SeriesKey(signal, engine, role): Count(int(bad), int(total)) for signal, engine, role, bad, total in rows}
-
-
-def first_minute(session: Session, signal: str) -> datetime | None:
-    """Return the minute in which `signal` was counted first; None where it never was."""
-    minute = database.execute_core(session, FIRST_MINUTE, {"of_signal": signal}).scalar()
-    return None if minute is None else datetime.fromtimestamp(60 * minute, UTC)
 
 
 def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:

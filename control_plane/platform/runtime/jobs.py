@@ -46,6 +46,7 @@ class Jobs:
         self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
         self._term: int | None = None
         self._stopped = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_often, name="flush-signals", daemon=True)
         self._phase = 0.0
         self._clock_error = timedelta(0)
         self._lead_failure: str | None = None
@@ -70,16 +71,18 @@ class Jobs:
     def start(self) -> None:
         """Begin. Call it in the serving process, never before a fork."""
         self.run_on_all(1.0, LEAD, self._lead)
-        self.run_on_all(FLUSH_SECONDS, "flush-signals", signals.flush)
         with self._app.app_context():
             self._call(LEAD, self._lead)
         self._scheduler.start()
+        self._flusher.start()
 
     def stop(self) -> None:
         """Finish what runs, write the last counts and give up the lead so that another takes over at once."""
         self._stopped.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+        if self._flusher.is_alive():
+            self._flusher.join()
         # After the last job, which may have counted; before resigning, so that the next leader judges complete counts.
         self._call("flush-signals", signals.flush)
         self._call("resign", self._resign)
@@ -94,6 +97,11 @@ class Jobs:
         if term != self._term:
             log.info("leader.changed", leading=term is not None, term=term)
         self._term = term
+
+    def _flush_often(self) -> None:
+        # Not on the schedule: to be woken there four times a second would be most of what an idle process does.
+        while not self._stopped.wait(FLUSH_SECONDS):
+            self._call("flush-signals", signals.flush)
 
     def _resign(self, now: datetime) -> None:
         if self._term is not None:

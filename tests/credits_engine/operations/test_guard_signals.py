@@ -3,11 +3,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from alerts.analysis.metrics import METRICS
 from control_plane.platform.observability.signals import Sample as Signal
 from credits_engine.engines.amounts import Amounts, Limits
 from credits_engine.engines.comparison import Variance
 from credits_engine.engines.decisions import Book, Decision, Engine, Outcome, Request
 from credits_engine.engines.legacy import decide
+from credits_engine.engines.plans import CATALOGUE
 from credits_engine.engines.receipts import Receipt, replayed
 from credits_engine.operations import guard_signals
 from credits_engine.operations.account_books import Books
@@ -54,8 +56,9 @@ def receipt(
 
 
 def observations(one: Receipt) -> tuple[Signal, ...]:
-    """What decides about v2, without what is counted besides."""
-    return tuple(signal for signal in guard_signals.outcome_signals(one) if signal.signal not in BESIDES)
+    """What decides about v2, without what is counted besides and without cohorts, which are a matter of their own."""
+    found = (signal for signal in guard_signals.outcome_signals(one) if signal.signal not in BESIDES)
+    return tuple(signal._replace(cohorts=()) for signal in found)
 
 
 def allowing(loaded: Book, request: Request) -> Decision:
@@ -241,3 +244,34 @@ def test_answers_differ_by_their_status_whether_that_was_declared_or_not() -> No
 def test_every_replay_and_every_new_try_was_asked_before() -> None:
     one = receipt(v2_serves=True)
     assert [retry_signal(each).bad for each in (one, replayed(one), replace(one, retry_of=7))] == [False, True, True]
+
+
+def cohorts(loaded: Book, amounts: Amounts, *, v2_serves: bool = True) -> set[str]:
+    found = guard_signals.cohorts_of(
+        receipt(v2_serves=v2_serves, operation=Operation("ada", "k1", amounts), loaded=loaded)
+    )
+    return {" ".join(cohort).strip() for cohort in found}
+
+
+@pytest.mark.parametrize("v2_serves", [True, False])
+def test_an_operation_belongs_to_its_plan_its_kinds_and_perhaps_to_those_near_a_limit(v2_serves: bool) -> None:
+    limits = CATALOGUE.plan("starter").legacy
+    limit = limits["analysis"]
+    assert limit is not None
+    fresh = book(Amounts(), limits)
+    assert cohorts(fresh, Amounts(analysis=1), v2_serves=v2_serves) == {"plan starter", "kind analysis"}
+    assert cohorts(fresh, Amounts(analysis=1, roast=1), v2_serves=v2_serves) >= {"kind analysis", "kind roast"}
+    nearly = book(Amounts(analysis=limit * 9 // 10), limits)
+    assert "near the limit" in cohorts(nearly, Amounts(analysis=1), v2_serves=v2_serves)
+    assert "near the limit" not in cohorts(nearly, Amounts(roast=1), v2_serves=v2_serves), "of another kind"
+
+
+def test_limits_of_no_plan_name_none() -> None:
+    assert cohorts(book(Amounts(), Limits(123, None)), Amounts(analysis=1)) == {"kind analysis"}
+
+
+def test_every_sample_that_an_alert_with_cohorts_reads_names_them() -> None:
+    read = {metric.signal for metric in METRICS.values() if metric.has_cohorts}
+    samples = [each for each in guard_signals.outcome_signals(receipt(v2_serves=True)) if each.signal in read]
+    assert {each.signal for each in samples} == read
+    assert all(each.cohorts and each.account for each in samples)

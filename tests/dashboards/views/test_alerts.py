@@ -21,6 +21,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.observability import signals
+from control_plane.platform.observability.cohort_counts import Cohort
 from control_plane.platform.observability.signals import Sample
 from dashboards.view_models import alerts as screens
 from tests.dashboards.browsing import changing, looking, words
@@ -191,3 +192,22 @@ def tick(app: Flask, now: datetime) -> None:
     """Let the guard judge once."""
     with changing(app) as session:
         guard.tick(session, rules_of(app).rules, now=now, term=1, lease_seconds=30)
+
+
+def test_the_part_of_the_users_that_is_at_fault_stands_on_the_card_and_on_the_page(
+    app: Flask, sign_in: SignIn, planned: Rollout
+) -> None:
+    now, signal = datetime.now(UTC), "credit_consumption_failure"
+    tick(app, now - timedelta(seconds=2))
+    with app.app_context():
+        for number in range(600):
+            plan = (Cohort("plan", "starter" if number % 100 == 0 else "pro"),)
+            of_account = Sample(signal, False, account=f"u{number}", cohorts=plan)
+            signals.record(
+                of_account._replace(bad=number % 100 == 0, engine="v2"), of_account._replace(engine="legacy")
+            )
+        signals.flush(now)
+    tick(app, now)
+    for place in ("/alerts", f"/alerts/{signal}"):
+        page = words(sign_in("victor").get(place).get_data(as_text=True))
+        assert "All 6 operations of plan starter failed in v2." in page, place
