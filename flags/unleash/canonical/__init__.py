@@ -8,6 +8,7 @@ from flags.unleash.canonical.definitions import (
     Definitions,
     acceptable_definitions,
     canonical_definitions,
+    is_placeholder,
     placeholders,
 )
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Refusal
@@ -19,5 +20,6 @@ __all__ = [
     "Refusal",
     "acceptable_definitions",
     "canonical_definitions",
+    "is_placeholder",
     "placeholders",
 ]

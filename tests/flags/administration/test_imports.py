@@ -92,6 +92,16 @@ def test_an_export_without_its_segments_finds_those_that_are_here(call: Call) ->
     assert refused(call("POST", IMPORT, kind="admin", json=BATCH)).keys() == {"search"}
 
 
+def test_what_is_refused_leaves_nothing_behind_that_lets_it_in_the_next_time(call: Call) -> None:
+    needs = GOOD | {"name": "needs", "strategies": [{"name": "default", "segments": [3]}]}
+    imported(call, needs)  # its segment is missing, and one without anybody takes its place
+    for _ in range(2):
+        answer = call("POST", IMPORT, kind="admin", json=BATCH)
+        assert refused(answer).keys() == {"checkout", "search"}
+        assert not [each for each in answer.json["repairs"] if "missing" in each["message"]]
+    assert call("GET", "/api/environments/production/export", kind="admin").json["segments"][0]["id"] == 3
+
+
 def test_one_feature_of_the_admin_api_is_taken(call: Call) -> None:
     assert call("POST", IMPORT, kind="admin", json=SINGLE).json["features"] == 1
     assert names(call) == ["banner"]
