@@ -11,6 +11,7 @@ from flags.unleash.canonical.definitions import (
     is_placeholder,
     placeholders,
 )
+from flags.unleash.canonical.dependencies import divergent_dependencies
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Refusal
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Refusal",
     "acceptable_definitions",
     "canonical_definitions",
+    "divergent_dependencies",
     "is_placeholder",
     "placeholders",
 ]

@@ -125,3 +125,26 @@ def test_the_trail_says_how_many_were_taken_and_refused(call: Call, app: Flask) 
     with app.app_context(), read_only() as session:
         (entry,) = audit.latest(session, subject="environment:production")
     assert (entry.before, entry.after) == ({"flags": 0}, {"flags": 1, "refused": 1, "replaced_all": False})
+
+
+CHILD = GOOD | {"name": "child", "dependencies": [{"feature": "good", "enabled": True, "variants": ["v0"]}]}
+VARIANTS = [{"name": "v0", "weight": 1000}]
+
+
+def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: Call) -> None:
+    answer = imported(call, GOOD, CHILD)
+    assert (answer.json["features"], refused(answer).keys()) == (1, {"child"})
+    assert "engines differ" in refused(answer)["child"]
+    assert imported(call, CHILD).status_code == 400, "of one that is stored too"
+    assert imported(call, GOOD | {"variants": VARIANTS}, CHILD).json["refused"] == []
+
+
+def test_a_flag_that_others_ask_a_variant_of_keeps_having_one(call: Call) -> None:
+    imported(call, GOOD | {"variants": VARIANTS}, CHILD)
+    assert imported(call, GOOD).status_code == 400
+    path = "/api/flags/good/environments/production"
+    answer = call("PATCH", path, kind="admin", json={"version": 1, "reason": "Tidy.", "variants": []})
+    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
+    assert "child depends on a variant of good" in answer.json["detail"]
+    whole = imported(call, GOOD, query="?replace=true")
+    assert whole.json["features"] == 1, "whoever asked for it is gone as well"
