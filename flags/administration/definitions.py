@@ -15,7 +15,13 @@ from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.store.revisions import FLAG
-from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, canonical_definitions
+from flags.unleash.canonical import (
+    Definitions,
+    InvalidDefinition,
+    Issue,
+    canonical_definitions,
+    divergent_dependencies,
+)
 from flags.unleash.compiler import Wire
 
 FLAGS_MAX = 5000
@@ -86,6 +92,19 @@ def canonical(raw: object, session: Session) -> Definitions:
         if wire["name"] in phased:
             raise under_rollout(wire["name"])
     return taken
+
+
+def dependency_refusals(
+    session: Session, environment: str, features: Iterable[Wire], *, replace: bool = False
+) -> dict[str, str]:
+    """Return why features can't be taken beside those of `environment`: a variant asked for of one that has none."""
+    new = {wire["name"]: wire for wire in features}
+    stored = {} if replace else {wire["name"]: wire for wire in store.definitions(session, environment)}
+    found = {}
+    for name, parent in divergent_dependencies({**stored, **new}):
+        detail = f"{name} depends on a variant of {parent}, which has no variants; engines differ on that."
+        found[name if name in new else parent] = detail
+    return {name: detail for name, detail in found.items() if name in new}
 
 
 def check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:

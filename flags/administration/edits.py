@@ -13,7 +13,14 @@ from control_plane.platform.auth import audit
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from flags import store
-from flags.administration.definitions import canonical, check_room, findings, publish, unknown_flag
+from flags.administration.definitions import (
+    canonical,
+    check_room,
+    dependency_refusals,
+    findings,
+    publish,
+    unknown_flag,
+)
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import Definitions
 from flags.unleash.compiler import Wire
@@ -48,6 +55,8 @@ def edit_definition(
     taken = canonical({"features": [{**base, **fields}]}, session)
     _refuse_moving(taken, confirm_moving=confirm_moving)
     (wire,) = taken.features
+    for reason in dependency_refusals(session, environment, taken.features).values():
+        raise Problem(400, "INVALID_DEFINITION", reason, errors=[{"field": f"{name}.dependencies", "message": reason}])
     if before is None:
         check_room(session, environment, taken.features)
         stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now)

@@ -15,7 +15,7 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store
 from flags import store
-from flags.administration.definitions import check_room, findings, under_rollout
+from flags.administration.definitions import check_room, dependency_refusals, findings, under_rollout
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, Refusal, acceptable_definitions
 from flags.unleash.compiler import Wire
@@ -47,7 +47,7 @@ def import_definitions(
     What was repaired and what was refused is in the answer. Raises Problem where nothing is taken.
     """
     raw, exported = _read(session, environment, raw)
-    taken = _acceptable(session, raw, exported, options)
+    taken = _acceptable(session, environment, raw, exported, options)
     before, segments_before = _by_name(session, environment), _segments_by_id(session, environment)
     if options.replace:
         store.clear(session, environment)
@@ -85,7 +85,9 @@ def _read(session: Session, environment: str, raw: object) -> tuple[object, Expo
     return (found.document, found) if isinstance(found, ExportedFlags) else (found, ExportedFlags({}))
 
 
-def _acceptable(session: Session, raw: object, exported: ExportedFlags, options: ImportOptions) -> Definitions:
+def _acceptable(
+    session: Session, environment: str, raw: object, exported: ExportedFlags, options: ImportOptions
+) -> Definitions:
     taken = acceptable_definitions(raw, confirm_moving=options.confirm_moving)
     if isinstance(taken, InvalidDefinition):
         raise _invalid(taken)
@@ -94,6 +96,9 @@ def _acceptable(session: Session, raw: object, exported: ExportedFlags, options:
     refused |= {name: Refusal(name, (Issue(name, reason),)) for name, reason in exported.refused.items()}
     refused |= {name: Refusal(name, (Issue(name, under_rollout(name).detail),)) for name in phased}
     features = tuple(wire for wire in taken.features if wire["name"] not in refused)
+    divergent = dependency_refusals(session, environment, features, replace=options.replace)
+    refused |= {name: Refusal(name, (Issue(f"{name}.dependencies", reason),)) for name, reason in divergent.items()}
+    features = tuple(wire for wire in features if wire["name"] not in divergent)
     if refused and (options.whole or not features):
         if phased == refused.keys():
             raise under_rollout(min(phased))

@@ -1,5 +1,6 @@
 """Reports what both sides of a comparison did, in batches and in the background; what can't be kept is counted."""
 
+import atexit
 import json
 import threading
 import time
@@ -65,6 +66,7 @@ class Reporter:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="flags-results", daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     def add(self, flag: str, result: dict[str, object]) -> None:
         """Report this result soon."""
@@ -76,6 +78,7 @@ class Reporter:
 
     def close(self) -> None:
         """Send what waits, once, and end."""
+        atexit.unregister(self.close)
         self._ended.set()
         self._thread.join(CLOSE_SECONDS)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flags.unleash.canonical import is_placeholder
 from flags.unleash.compiler import Wire
 
 PARTS = ("featureStrategies", "featureEnvironments")
@@ -107,7 +108,7 @@ def _with_segments(
     document: dict[str, Any], known: Iterable[Wire], tags: dict[str, tuple[tuple[str, str], ...]]
 ) -> ExportedFlags:
     """Give the document the segments that are known; refuse the features of those whose constraints nobody knows."""
-    stored = {str(wire["id"]) for wire in known}
+    stored = {str(wire["id"]) for wire in known if not is_placeholder(wire)}
     given = [*_records(document["segments"], "segments")]
     whole = {str(each.get("id")): _only(each, ("id", "name", "constraints")) for each in given if "constraints" in each}
     names = {str(each.get("id")): each.get("name") for each in given}
@@ -121,6 +122,7 @@ def _with_segments(
             refused[str(feature.get("name"))] = (
                 f"The export leaves out whom segment {shown} holds; add it as GET /api/admin/segments has it."
             )
+    document["features"] = [each for each in document["features"] if str(each.get("name")) not in refused]
     document["segments"] = list(whole.values())
     return ExportedFlags(document, tags, refused)
 

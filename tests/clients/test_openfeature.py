@@ -12,6 +12,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import ErrorCode, Reason
 
 from control_plane.core.phases import FLAG
+from flags.client.openfeature import set_provider
 from flags.evaluation.bucketing import bucket
 from flags.store import UserAttributes
 from tests.billing_office import CUTOVER, Office
@@ -78,3 +79,12 @@ def test_a_flag_that_is_not_there_or_needs_a_user_is_an_error_with_its_code(
     assert client.get_boolean_details("NOT_THERE", True).error_code is ErrorCode.FLAG_NOT_FOUND
     office.move(3)
     eventually(lambda: client.get_boolean_details(FLAG, True).error_code is ErrorCode.TARGETING_KEY_MISSING)
+
+
+@pytest.mark.parametrize("domain", ["", "shop"])
+def test_one_line_registers_it(url: str, office: Office, eventually: Wait, domain: str) -> None:
+    office.move(3, 3)
+    set_provider(f"{url}/", office.token("client"), domain=domain)
+    asked = api.get_client(domain or None)
+    eventually(lambda: asked.get_boolean_value(FLAG, False, EvaluationContext("anybody")))
+    api.shutdown()

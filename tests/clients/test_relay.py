@@ -165,3 +165,20 @@ def test_a_token_that_names_no_environment_is_refused_at_once(tmp_path: Path, to
     assert done.returncode == 1
     assert "is no token of an SDK" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_filters_by_what_it_knows_and_says_what_it_does_not(
+    url: str, office: Office, tmp_path: Path, eventually: Wait
+) -> None:
+    token = office.token("client")
+    with relaying(tmp_path, url, token) as address:
+
+        def ask(query: str) -> requests.Response:
+            headers = {"Authorization": token}
+            return requests.get(f"{address}/api/client/features/?{query}", headers=headers, timeout=5)
+
+        eventually(lambda: ask("").ok)
+        assert [each["name"] for each in ask("namePrefix=ENABLE").json()["features"]] == [FLAG]
+        assert ask("project=nope").json()["features"] == []
+        refused = ask("tag=simple:shop")
+        assert (refused.status_code, "A relay knows no tags" in refused.json()["message"]) == (400, True)

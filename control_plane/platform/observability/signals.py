@@ -249,10 +249,7 @@ def totals(session: Session) -> dict[SeriesKey, Count]:
 def minutes(session: Session, since: datetime) -> dict[tuple[SeriesKey, int], Count]:
     """Counts per series and minute of the epoch, from the minute of `since` on."""
     rows = MINUTES.fetch_all(session, {"since": int(since.timestamp()) // 60})
-    return {
-        (SeriesKey(signal, engine, role), minute): Count(bad, total)
-        for signal, engine, role, minute, bad, total in rows
-    }
+    return {(SeriesKey(*series), minute): Count(bad, total) for *series, minute, bad, total in rows}
 
 
 def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
@@ -264,9 +261,7 @@ def sums(session: Session, first: int, end: int) -> dict[SeriesKey, Count]:
 def slices(session: Session, wanted: Collection[int]) -> dict[tuple[SeriesKey, int], Count]:
     """Counts per series and ten seconds of the epoch, of those ten seconds that are wanted."""
     rows = database.execute_core(session, SLICES, {"wanted": sorted(wanted)})
-    return {
-        (SeriesKey(signal, engine, role), each): Count(bad, total) for signal, engine, role, each, bad, total in rows
-    }
+    return {(SeriesKey(*series), each): Count(bad, total) for *series, each, bad, total in rows}
 
 
 def forget_slices(session: Session, now: datetime) -> None:

@@ -8,8 +8,10 @@ from flags.unleash.canonical.definitions import (
     Definitions,
     acceptable_definitions,
     canonical_definitions,
+    is_placeholder,
     placeholders,
 )
+from flags.unleash.canonical.dependencies import divergent_dependencies
 from flags.unleash.canonical.issues import InvalidDefinition, Issue, Refusal
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "Refusal",
     "acceptable_definitions",
     "canonical_definitions",
+    "divergent_dependencies",
+    "is_placeholder",
     "placeholders",
 ]

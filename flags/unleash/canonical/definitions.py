@@ -77,7 +77,16 @@ def placeholders(features: Iterable[Wire], segments: Iterable[Wire]) -> list[Wir
     """A segment that nobody is in for each one that is not there: without it some engines drop the whole feature."""
     wanted = {number for feature in features for number in _segment_ids(feature)}
     missing = wanted - {segment["id"] for segment in segments}
-    return [{"id": number, "name": f"missing segment {number}", "constraints": [NEVER]} for number in sorted(missing)]
+    return [_placeholder(number) for number in sorted(missing)]
+
+
+def is_placeholder(segment: Wire) -> bool:
+    """Return whether a segment only stands where one is missing."""
+    return segment == _placeholder(segment["id"])
+
+
+def _placeholder(number: int) -> Wire:
+    return {"id": number, "name": f"missing segment {number}", "constraints": [NEVER]}
 
 
 def _segment_ids(feature: Wire) -> set[int]:

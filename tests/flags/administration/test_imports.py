@@ -92,6 +92,16 @@ def test_an_export_without_its_segments_finds_those_that_are_here(call: Call) ->
     assert refused(call("POST", IMPORT, kind="admin", json=BATCH)).keys() == {"search"}
 
 
+def test_what_is_refused_leaves_nothing_behind_that_lets_it_in_the_next_time(call: Call) -> None:
+    needs = GOOD | {"name": "needs", "strategies": [{"name": "default", "segments": [3]}]}
+    imported(call, needs)  # its segment is missing, and one without anybody takes its place
+    for _ in range(2):
+        answer = call("POST", IMPORT, kind="admin", json=BATCH)
+        assert refused(answer).keys() == {"checkout", "search"}
+        assert not [each for each in answer.json["repairs"] if "missing" in each["message"]]
+    assert call("GET", "/api/environments/production/export", kind="admin").json["segments"][0]["id"] == 3
+
+
 def test_one_feature_of_the_admin_api_is_taken(call: Call) -> None:
     assert call("POST", IMPORT, kind="admin", json=SINGLE).json["features"] == 1
     assert names(call) == ["banner"]
@@ -115,3 +125,26 @@ def test_the_trail_says_how_many_were_taken_and_refused(call: Call, app: Flask) 
     with app.app_context(), read_only() as session:
         (entry,) = audit.latest(session, subject="environment:production")
     assert (entry.before, entry.after) == ({"flags": 0}, {"flags": 1, "refused": 1, "replaced_all": False})
+
+
+CHILD = GOOD | {"name": "child", "dependencies": [{"feature": "good", "enabled": True, "variants": ["v0"]}]}
+VARIANTS = [{"name": "v0", "weight": 1000}]
+
+
+def test_a_dependency_on_a_variant_of_a_flag_without_variants_is_refused(call: Call) -> None:
+    answer = imported(call, GOOD, CHILD)
+    assert (answer.json["features"], refused(answer).keys()) == (1, {"child"})
+    assert "engines differ" in refused(answer)["child"]
+    assert imported(call, CHILD).status_code == 400, "of one that is stored too"
+    assert imported(call, GOOD | {"variants": VARIANTS}, CHILD).json["refused"] == []
+
+
+def test_a_flag_that_others_ask_a_variant_of_keeps_having_one(call: Call) -> None:
+    imported(call, GOOD | {"variants": VARIANTS}, CHILD)
+    assert imported(call, GOOD).status_code == 400
+    path = "/api/flags/good/environments/production"
+    answer = call("PATCH", path, kind="admin", json={"version": 1, "reason": "Tidy.", "variants": []})
+    assert (answer.status_code, answer.json["code"]) == (400, "INVALID_DEFINITION")
+    assert "child depends on a variant of good" in answer.json["detail"]
+    whole = imported(call, GOOD, query="?replace=true")
+    assert whole.json["features"] == 1, "whoever asked for it is gone as well"

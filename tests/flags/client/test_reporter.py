@@ -1,5 +1,7 @@
 """Results arrive in batches, each once; a server that is away or refuses costs results, and their number arrives."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -132,6 +134,15 @@ def test_closing_sends_what_waits(server: Server, monkeypatch: pytest.MonkeyPatc
     made.add("F", RESULT)
     made.close()
     assert len(server.taken) == 1
+
+
+def test_a_process_that_ends_without_closing_sends_what_waits(server: Server) -> None:
+    program = (
+        "from flags.client.reporter import Reporter\n"
+        f"Reporter({server.url!r}, '-', before_each=lambda: None).add('F', {RESULT!r})\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert [batch["results"] for batch in server.taken] == [[RESULT]]
 
 
 def test_an_error_of_what_runs_before_each_report_ends_no_reporting(

@@ -76,12 +76,13 @@ def test_a_body_in_gzip_is_read(call: Call, path: str, kind: str, body: Any, sta
     ("body", "encoding", "status"),
     [
         (b"{}", "gzip", 400),
-        (gzip.compress(b"{}")[:-6], "gzip", 400),
+        (gzip.compress(b"{}", mtime=0)[:-6], "gzip", 400),
         (b"", "gzip", 400),
-        (gzip.compress(b" " * (request_normalization.BODY_BYTES_MAX + 1)), "gzip", 413),
+        (gzip.compress(b" " * (request_normalization.BODY_BYTES_MAX + 1), mtime=0), "gzip", 413),
         (b"{}", "br", 415),
         (b"{}", "gzip, gzip", 415),
     ],
+    ids=["plain", "short", "empty", "large", "brotli", "twice"],
 )
 def test_what_can_not_be_unpacked_is_refused(call: Call, body: bytes, encoding: str, status: int) -> None:
     answer = post(call, "/api/client/metrics", body, "client", encoding)
