@@ -202,6 +202,8 @@ def roll_back(
 
     In production, and with `in_all` in development and staging too, as where this process serves one of those.
     """
+    # Whoever changes the rollout at this moment is waited for, so that switching off loses no race to an advance.
+    store.lock(session, flag)
     rollout = find(session, flag)
     in_all = in_all or current().environment in PRE_PRODUCTION
     decision = transitions.decide_rollback(

@@ -1,6 +1,7 @@
 """The use cases on both databases: stored by compare-and-set, audited, announced, and refused with reasons."""
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,12 +10,14 @@ from flask import Flask
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.phases import FLAG, Position, RolloutState, default_plan
+from control_plane.core.phases import FLAG, Position, RolloutState, default_plan, exposure
 from control_plane.core.transitions import Decision, Refusal, Transition
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime import change_feed
+from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import store
+from tests.statements import wait_until_somebody_waits
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +107,43 @@ def test_a_second_cause_of_a_rollback_is_recorded_and_changes_nothing(app: Flask
             assert (found.state, found.state_reason, found.version) == (RolloutState.ROLLED_BACK, "Double charges.", 2)
             causes = [entry.reason for entry in audit.latest(session) if entry.action == "rollout.roll_back"]
             assert causes == ["Errors, too.", "Double charges."]
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize("in_all", [False, True])
+def test_a_rollback_loses_no_race_to_an_advance_or_to_another_rollback(app: Flask, now: datetime, in_all: bool) -> None:
+    outcomes: list[Decision] = []
+
+    def roll_back() -> None:
+        with app.app_context(), transaction() as session:
+            outcomes.append(rollouts.roll_back(session, FLAG, ChangeContext(now, "olga", "Errors."), in_all=in_all))
+
+    later = now + timedelta(days=7)
+    thread = threading.Thread(target=roll_back)
+    with app.app_context(), transaction() as session:
+        if in_all:
+            rollouts.roll_back(session, FLAG, ChangeContext(now, "guard", "Errors."))
+        else:
+            rollouts.advance(session, FLAG, ChangeContext(later, "alice"), expected_version=1)
+        thread.start()
+        wait_until_somebody_waits()
+    thread.join()
+    assert isinstance(outcomes[0], Transition)
+    assert (outcomes[0].after.version, outcomes[0].after.latches_all) == (3, in_all)
+
+
+@pytest.mark.parametrize("environment", ["production", "development", "staging"])
+def test_a_rollback_reaches_the_environment_that_the_process_serves(
+    app: Flask, now: datetime, environment: str
+) -> None:
+    SETTINGS.set(app, replace(SETTINGS.get(app), environment=environment))
+    with app.app_context(), transaction() as session:
+        found = rollouts.find(session, FLAG)
+        change = ChangeContext(now, "guard", "Errors.", evidence={"verdicts": []})
+        decision = rollouts.answer_breach(session, FLAG, change, attempt=found.attempt, is_candidates=True)
+    assert isinstance(decision, Transition)
+    assert exposure(decision.after, environment).empty
+    assert decision.after.latches_all is (environment != "production")
 
 
 def test_an_approval_is_kept_with_who_gave_it(app: Flask, now: datetime) -> None:

@@ -49,12 +49,15 @@ def act(kind: str, place: str) -> None:
             case "import":
                 feature = {"name": "plain", "enabled": True, "strategies": [QUARTER]}
                 import_definitions(session, place, {"features": [feature]}, CHANGE, ImportOptions())
+            case "describe":
+                stored = {name: each.version for name, each in store.stored_definitions(session, "plain").items()}
+                edit_flag(session, "plain", {"description": place}, CHANGE, versions=stored, tags=[f"team:{place}"])
             case "clear":
                 import_definitions(session, place, {"features": []}, CHANGE, ImportOptions(replace=True))
 
 
 STEPS = st.tuples(
-    st.sampled_from(("create", "on", "off", "delete", "import", "import", "clear")), st.sampled_from(PLACES)
+    st.sampled_from(("create", "on", "off", "delete", "import", "import", "describe", "clear")), st.sampled_from(PLACES)
 )
 
 

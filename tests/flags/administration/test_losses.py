@@ -1,6 +1,7 @@
 """A step that takes the flag from users: refused with their number, and audited when a person confirms it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,9 @@ from sqlalchemy.orm import Session
 from control_plane import rollouts
 from control_plane.audiences.constraint import Constraint, Operator
 from control_plane.change_context import ChangeContext
-from control_plane.core.phases import FLAG, Phase, Plan
+from control_plane.core.phases import FLAG, Phase, Plan, default_plan
 from control_plane.core.transitions import Decision, Refusal, Transition
+from control_plane.plans import administration
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.rollouts.losses import loss_by_advance
@@ -79,6 +81,21 @@ def test_where_nobody_can_lose_nothing_is_counted(session: Session) -> None:
     plan = Plan((NARROWER, FIRST), CUTOVER)
     assert isinstance(rollouts.plan(session, FLAG, plan, ChangeContext(NOW, "olga", "A plan.")), Transition)
     assert loss_by_advance(session, rollouts.find(session, FLAG), NOW) is None
+
+
+@pytest.mark.parametrize("in_all", [False, True])
+def test_after_a_rollback_only_those_who_kept_the_flag_can_lose_it(session: Session, in_all: bool) -> None:
+    guide = default_plan(CUTOVER)
+    rollouts.plan(session, FLAG, guide, ChangeContext(NOW, "olga", "A plan."))
+    rollouts.roll_back(session, FLAG, ChangeContext(NOW, "olga", "Errors."), in_all=in_all)
+    first = replace(guide.phases[0], environments=("development",))
+    later = Plan((first, *guide.phases[1:]), CUTOVER)
+    edited = administration.edit(session, FLAG, later, ChangeContext(NOW, "olga", "Later."), expected_version=2)
+    if in_all:
+        assert isinstance(edited, Transition)
+    else:
+        assert isinstance(edited, Refusal)
+        assert "The environment staging is no longer on as a whole." in edited.sentence
 
 
 def evidence(session: Session) -> dict[str, Any]:
