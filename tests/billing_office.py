@@ -59,10 +59,10 @@ class Office:
             assert rollout_store.compare_and_set(session, after, expected_version=rollout.version)
             change_feed.publish(session, rollouts.TOPIC, flag, now=datetime.now(UTC))
 
-    def roll_back(self) -> None:
-        """Legacy for everybody."""
+    def roll_back(self, *, in_all: bool = False) -> None:
+        """Legacy for everybody; in development and staging with `in_all` alone."""
         with self.app.app_context(), transaction() as session:
-            rollouts.roll_back(session, FLAG, ChangeContext(datetime.now(UTC), "test", REASON))
+            rollouts.roll_back(session, FLAG, ChangeContext(datetime.now(UTC), "test", REASON), in_all=in_all)
 
     def publish(self) -> None:
         """Let this process see what was changed, as its change feed would."""

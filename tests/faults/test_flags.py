@@ -138,7 +138,7 @@ def test_a_worker_that_is_killed_costs_its_streams_nothing(served: Served, offic
         listeners = [_listen(served, token) for _ in range(20)]
         for worker in _workers(served):
             os.kill(worker, signal.SIGKILL)
-        office.roll_back()
+        office.roll_back(in_all=True)
         eventually(lambda: not client.is_enabled(FLAG))
         payload = requests.get(
             f"{served.url}/api/client/features",
@@ -161,7 +161,7 @@ def test_a_stream_goes_on_after_its_worker_was_killed_and_ends_with_what_everybo
         last_id = _take_event(listener, held)
     for worker in _workers(served):
         os.kill(worker, signal.SIGKILL)
-    office.roll_back()
+    office.roll_back(in_all=True)
     eventually(lambda: _answers(served))
     with _listen(served, token, last_id) as listener:
         _take_event(listener, held)
