@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,10 @@ from control_plane.platform.runtime import leases
 LEADER = "leader"
 LEAD = "lead"
 LEASE_SECONDS = 5.0
+LEAD_SECONDS = 1.0
 FLUSH_SECONDS = 0.25
+OFTEN_SECONDS = 1.0
+"""Work that is due so often has a thread of its own in place of the scheduler."""
 CLOCK_TOLERANCE = timedelta(seconds=1)
 """How far this host's clock may be from the database's before jobs are given the database's."""
 GOLDEN = 0.618
@@ -46,7 +50,7 @@ class Jobs:
         self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
         self._term: int | None = None
         self._stopped = threading.Event()
-        self._flusher = threading.Thread(target=self._flush_often, name="flush-signals", daemon=True)
+        self._often: list[threading.Thread] = []
         self._phase = 0.0
         self._clock_error = timedelta(0)
         self._lead_failure: str | None = None
@@ -70,19 +74,22 @@ class Jobs:
 
     def start(self) -> None:
         """Begin. Call it in the serving process, never before a fork."""
-        self.run_on_all(1.0, LEAD, self._lead)
+        self.run_on_all(LEAD_SECONDS, LEAD, self._lead)
+        self.run_on_all(FLUSH_SECONDS, "flush-signals", signals.flush)
         with self._app.app_context():
             self._call(LEAD, self._lead)
         self._scheduler.start()
-        self._flusher.start()
+        for thread in self._often:
+            thread.start()
 
     def stop(self) -> None:
         """Finish what runs, write the last counts and give up the lead so that another takes over at once."""
         self._stopped.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
-        if self._flusher.is_alive():
-            self._flusher.join()
+        for thread in self._often:
+            if thread.is_alive():
+                thread.join()
         # After the last job, which may have counted; before resigning, so that the next leader judges complete counts.
         self._call("flush-signals", signals.flush)
         self._call("resign", self._resign)
@@ -98,11 +105,6 @@ class Jobs:
             log.info("leader.changed", leading=term is not None, term=term)
         self._term = term
 
-    def _flush_often(self) -> None:
-        # Not on the schedule: to be woken there four times a second would be most of what an idle process does.
-        while not self._stopped.wait(FLUSH_SECONDS):
-            self._call("flush-signals", signals.flush)
-
     def _resign(self, now: datetime) -> None:
         if self._term is not None:
             with transaction() as session:
@@ -112,11 +114,23 @@ class Jobs:
         """Put the work on the schedule, from a moment within the first interval that is its own."""
         # Begun together, all work of five, ten and fifteen seconds would meet every half minute and stop the requests.
         self._phase = (self._phase + GOLDEN) % 1.0
+        if seconds <= OFTEN_SECONDS:
+            # The scheduler takes more time to wake for such work than the work itself.
+            repeat = [seconds, seconds * self._phase, call, arguments]
+            self._often.append(threading.Thread(target=self._repeat, args=repeat, name=name, daemon=True))
+            return
         began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
         trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
         # A run that comes late, because the process was suspended, is still wanted; `coalesce` makes one run of
         # several.
         self._scheduler.add_job(call, trigger, arguments, id=name, misfire_grace_time=None)
+
+    def _repeat(self, seconds: float, first: float, call: Callable[..., None], arguments: list[object]) -> None:
+        """Call at intervals until the end; where one call outlasts its interval, those it missed are left out."""
+        due = time.monotonic() + first
+        while not self._stopped.wait(max(0.0, due - time.monotonic())):
+            call(*arguments)
+            due = max(due + seconds, time.monotonic())
 
     def _run(self, name: str, job: Job) -> None:
         term = self._term

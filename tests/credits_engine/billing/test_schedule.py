@@ -42,8 +42,10 @@ LIMITS = Limits(1, 1)
 
 
 def test_every_process_works_and_the_leader_sweeps(office: Office) -> None:
-    names = {job.id for job in jobs.jobs_of(office.app)._scheduler.get_jobs()}
-    assert {"billing-work", "billing-sweep", "billing-tidy"} <= names
+    work = jobs.jobs_of(office.app)
+    names = {job.id for job in work._scheduler.get_jobs()}
+    assert {"billing-sweep", "billing-tidy"} <= names
+    assert "billing-work" in {thread.name for thread in work._often}
 
 
 def test_work_on_the_schedule_ends_what_was_delivered(office: Office) -> None:

@@ -1,5 +1,6 @@
 """Jobs: spread over their interval, by the database's clock, and a process that can't write says so."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,6 +27,41 @@ def test_jobs_of_one_interval_begin_apart_and_within_it(app: Flask) -> None:
     assert min(apart) > SECONDS / NUMBER / 3
     assert after[0] >= 0
     assert after[-1] < SECONDS + 60  # a minute for a machine that stood still while they were registered
+
+
+def test_frequent_work_goes_on_after_a_failure_and_ends_with_the_process(app: Flask) -> None:
+    schedule, runs, done = Jobs(app), list[datetime](), threading.Event()
+
+    def work(now: datetime) -> None:
+        runs.append(now)
+        if len(runs) == 1:
+            raise RuntimeError("Poisonous.")
+        if len(runs) == 5:
+            done.set()
+
+    schedule.run_on_all(0.02, "frequent", work)
+    schedule.start()
+    assert done.wait(30)
+    schedule.stop()
+    assert [thread.name for thread in schedule._often if thread.is_alive()] == []
+
+
+def test_frequent_work_that_lasts_long_holds_up_no_other_and_is_not_called_for_what_it_missed(app: Flask) -> None:
+    schedule, others, release = Jobs(app), threading.Semaphore(0), threading.Event()
+    held: list[datetime] = []
+
+    def hang(now: datetime) -> None:
+        held.append(now)
+        release.wait(30)
+
+    schedule.run_on_all(0.01, "hangs", hang)
+    schedule.run_on_all(0.01, "other", lambda _now: others.release())
+    schedule.start()
+    for _ in range(20):
+        assert others.acquire(timeout=30)
+    assert len(held) == 1
+    release.set()
+    schedule.stop()
 
 
 def test_a_process_that_can_not_write_is_not_ready(app: Flask, client: FlaskClient) -> None:
