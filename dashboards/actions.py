@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from control_plane.core.latch import environments_on
+from control_plane.core.latch import environments_on, everybody_served
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.experiments.credits import CREDITS
 from control_plane.experiments.migration import Migration
@@ -62,6 +62,13 @@ def action(rollout: Rollout, verb: str, migration: Migration = CREDITS, *, enter
             return _rollback(rollout, migration)
 
 
+def done(before: Rollout, after: Rollout, verb: str, migration: Migration = CREDITS) -> str:
+    """Say what was done; the label names where one comes to, as seen from where one was."""
+    if after.latched and not before.latched:
+        return f"Rolled back: {migration.control} serves {everybody_served(after)}."
+    return action(before, verb, migration).done
+
+
 def _rollback(rollout: Rollout, migration: Migration) -> UserAction:
     control = migration.control
     if names := environments_on(rollout):
@@ -70,13 +77,14 @@ def _rollback(rollout: Rollout, migration: Migration) -> UserAction:
         done = f"Rolled back everywhere: {control} serves {places} too."
         label, question = "Roll back everywhere", f"Roll back to {control} in {places} too?"
         return UserAction("rollback", label, question, text, done, destructive=True, in_all=True)
+    served = everybody_served(rollout)
     text = (
-        f"{migration.control_title} serves everybody from the next request on. "
+        f"{migration.control_title} serves {served} from the next request on. "
         "Credits already used stay used. "
         "It stays so until an owner re-arms the rollout, which then begins again at its lowest step."
     )
-    done = f"Rolled back: {control} serves everybody."
-    return UserAction("rollback", "Roll back", f"Roll back to {control} now?", text, done, destructive=True)
+    question = f"Roll back to {control} now?"
+    return UserAction("rollback", "Roll back", question, text, f"Rolled back to {control}.", destructive=True)
 
 
 def _entering(entering: int | None) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from control_plane.audiences.base import audience_kind
 from control_plane.core.gates import GateResult, GateStatus
-from control_plane.core.latch import environments_on, latch_sentence
+from control_plane.core.latch import environments_on, everybody_served, latch_sentence
 from control_plane.core.phases import (
     Phase,
     Plan,
@@ -103,7 +103,8 @@ def status_sentence(
             holder = "the guard" if rollout.held_by_guard else "a person"
             return f"Held by {holder} at {here} for {lasted}: {why}"
         case RolloutState.ROLLED_BACK:
-            stands = f"Rolled back {ago(rollout.state_changed_at, now)}, {migration.control} serves everybody: {why}"
+            serves = f"{migration.control} serves {everybody_served(rollout)}"
+            stands = f"Rolled back {ago(rollout.state_changed_at, now)}, {serves}: {why}"
             return f"{stands} {latch_sentence(rollout)}".strip()
         case RolloutState.COMPLETE:
             return f"Complete for {lasted}: {migration.candidate} serves everybody."

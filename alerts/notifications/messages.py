@@ -7,7 +7,7 @@ from typing import Any
 
 from alerts.analysis.quantities import duration_text
 from alerts.analysis.verdicts import Verdict
-from control_plane.core.latch import latch_sentence
+from control_plane.core.latch import everybody_served, latch_sentence
 from control_plane.core.phases import Rollout
 from control_plane.core.transitions import Action
 from control_plane.experiments.credits import CREDITS
@@ -23,7 +23,9 @@ HAPPENED = {
 }
 NEXT = {
     Action.HOLD: "Exposure stays as it is. Look at the evidence, then resume, step back or roll back.",
-    Action.ROLL_BACK: "{Control} serves everybody. Find the cause; arming again waits for the cool-down and a reason.",
+    Action.ROLL_BACK: (
+        "{Control} serves {everybody}. Find the cause; arming again waits for the cool-down and a reason."
+    ),
 }
 ATTRIBUTIONS = {
     "v2_only": "{candidate} alone is to blame",
@@ -59,7 +61,12 @@ class ChangeDetails:
     def named(self, text: str) -> str:
         """Put the names of the migration into `text`."""
         names = self.migration
-        return text.format(control=names.control, Control=names.control_title, candidate=names.candidate)
+        return text.format(
+            control=names.control,
+            Control=names.control_title,
+            candidate=names.candidate,
+            everybody=everybody_served(self.after),
+        )
 
 
 def of_change(happening: ChangeDetails) -> Message | None:

@@ -5,9 +5,17 @@ from control_plane.core.phases import PRE_PRODUCTION, Rollout, exposure
 
 def environments_on(rollout: Rollout) -> tuple[str, ...]:
     """Return where a flag that is rolled back is still on; nowhere if the rollback was to be in force everywhere."""
-    if not rollout.latched:
-        return ()
+    return environments_spared(rollout) if rollout.latched else ()
+
+
+def environments_spared(rollout: Rollout) -> tuple[str, ...]:
+    """Return where a rollback that is not asked to be in force everywhere leaves the flag."""
     return tuple(name for name in PRE_PRODUCTION if not exposure(rollout, name).empty)
+
+
+def everybody_served(rollout: Rollout) -> str:
+    """Return whom the control serves after a rollback, as it stands in a sentence."""
+    return "everybody in production" if environments_spared(rollout) else "everybody"
 
 
 def latch_sentence(rollout: Rollout) -> str:

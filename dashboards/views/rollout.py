@@ -99,8 +99,7 @@ def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None
         summary = f"Nothing was changed: it is not possible to {SPOKEN.get(verb, verb)} now."
         flash("\n".join([summary, *(sentence_case(reason.sentence) for reason in decision.reasons)]), "refusal")
         return
-    # The label names where one comes to, as seen from where one was.
-    done = actions.action(decision.before, verb, names_of(decision.before.flag)).done
+    done = actions.done(decision.before, decision.after, verb, names_of(decision.before.flag))
     flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request from then on.", "success")
 
 

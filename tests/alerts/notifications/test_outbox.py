@@ -86,7 +86,7 @@ def test_a_rollback_tells_what_happened_on_what_evidence_and_what_to_do(desk: De
         "a rollback takes 10^2.",
         "whether legacy would do better is not known",
         "Phase: Everyone, 10 %, attempt 1.",
-        "Next: Legacy serves everybody.",
+        "Next: Legacy serves everybody in production.",
     ):
         assert told in body
 

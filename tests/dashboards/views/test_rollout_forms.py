@@ -89,7 +89,7 @@ def test_holding_and_resuming(sign_in: SignIn, planned: Rollout, standing: Stand
 
 def test_rolling_back_tells_how_long_it_took(sign_in: SignIn, planned: Rollout, standing: Standing) -> None:
     page = send(sign_in("olga"), "rollback", reason="Wrong balances.")
-    assert "Rolled back: legacy serves everybody." in page
+    assert "Rolled back: legacy serves everybody in production." in page
     assert "In force after" in page
     assert standing().latched
     assert standing().state_reason == "Wrong balances."
