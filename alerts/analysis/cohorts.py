@@ -20,8 +20,12 @@ from alerts.analysis.sequential_test import step
 ACCOUNTS_MIN = 3
 """Fewer failing accounts than this speak for themselves alone."""
 QUIET_LOG_E = log(3)
-MOST, TIMES_OTHERS = 0.75, 4
-"""A cohort explains a breach where it has so many of the bad outcomes and fails so many times as often as the rest."""
+MOST, TIMES_OTHERS, EXPECTED_MIN = 0.75, 4, 2
+"""A cohort explains a breach where it has so many of the bad outcomes and fails so many times as often as the rest.
+
+The rest, where there is any, must be so large that it would have had so many bad ones at the cohort's rate: what it
+would hardly have shown tells nothing of the cohort.
+"""
 COHORTS_MAX = 200
 """So many are weighed in an attempt: accounts come and go."""
 FAILS_TIMES = 4
@@ -201,7 +205,8 @@ def _finding(rule: Rule, cohort: Cohort, memory: CohortMemory, budget: ErrorBudg
 
 def _explains(counts: Counts, whole: Counts) -> bool:
     rest = Counts(max(0, whole.bad - counts.bad), max(0, whole.total - counts.total))
-    return counts.bad >= MOST * whole.bad and counts.rate >= TIMES_OTHERS * rest.rate
+    is_most = counts.bad >= MOST * whole.bad and counts.rate >= TIMES_OTHERS * rest.rate
+    return is_most and (not rest.total or counts.rate * rest.total >= EXPECTED_MIN)
 
 
 def _attribution(rule: Rule, arms: Arms) -> Attribution:

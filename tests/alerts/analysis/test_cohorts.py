@@ -185,6 +185,14 @@ def test_a_breach_of_all_names_the_cohort_that_explains_it_and_none_that_does_no
     assert (verdict.status, verdict.cohort) == (Status.ROLLBACK, "")
 
 
+def test_a_cohort_that_is_nearly_all_of_the_traffic_explains_nothing() -> None:
+    watched = Watched()
+    watched.add(STARTER, 30, 450)
+    watched.add(PRO, 0, 20)
+    verdict = watched.tick(30, 470)
+    assert (verdict.status, verdict.cohort) == (Status.ROLLBACK, "")
+
+
 def test_what_was_counted_before_the_attempt_is_no_evidence_in_it() -> None:
     watched = Watched()
     watched.add(STARTER, 50, 50)

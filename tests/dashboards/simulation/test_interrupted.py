@@ -1,50 +1,16 @@
 """A demonstration or a replay that is told to stop takes its server and its folder with it."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dashboards.simulation.usage_log import COLUMNS
-from tests.conftest import ROOT
-from tests.processes import dies_with_us, free_port
+from tests.dashboards.simulation.commands import WAIT_SECONDS, command, wait_for
+from tests.processes import free_port
 
-WAIT_SECONDS = 60
 DAY = "2026-01-01"
-
-
-@contextmanager
-def command(folder: Path, port: int, *arguments: str, printed: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """`rollout …` with its temporary files in `folder`, what it prints in `printed`; stopped at the end."""
-    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), "PORT": str(port), "INSTANCE_DIR": str(folder)}
-    with (printed or Path(os.devnull)).open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "control_plane", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            preexec_fn=dies_with_us(signal.SIGTERM),  # noqa: PLW1509 - no thread of ours forks at this moment
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(WAIT_SECONDS)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
 
 
 def answers(port: int) -> bool:

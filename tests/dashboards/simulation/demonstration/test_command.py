@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from control_plane.core.phases import FLAG
-from tests.dashboards.simulation.test_interrupted import command, wait_for
+from tests.dashboards.simulation.commands import command, wait_for
 from tests.processes import free_port
 
 PATIENCE_SECONDS = 60
