@@ -10,6 +10,7 @@ from alerts import (
     prometheus_collector,
     sample_ratio,
     schemas,
+    support_section,
     thresholds,
     traffic_check,
     verdict_snapshot,
@@ -21,7 +22,7 @@ from alerts.notifications import api as notices_api
 from alerts.notifications import outbox, sender, targets
 from alerts.overrides import api as overrides_api
 from alerts.sources import poller
-from control_plane import rollouts
+from control_plane import rollouts, support_bundle
 from control_plane.checklists.checks import register_check
 from control_plane.platform.settings import SETTINGS
 from control_plane.rollouts import gate_kinds
@@ -46,6 +47,7 @@ def init_app(app: Flask) -> None:
     schemas.init_app(app)
     _register_with_rollouts()
     _register_checks()
+    support_bundle.register_section("guard", support_section.guard_section)
 
 
 def _register_with_rollouts() -> None:

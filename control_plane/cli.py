@@ -5,13 +5,14 @@ import signal
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
 from flask import Flask
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from control_plane import bootstrap, migrations, rollouts
+from control_plane import bootstrap, migrations, rollouts, support_bundle
 from control_plane.app import PACKAGES, create_app
 from control_plane.audit.cli import audit_group
 from control_plane.checklists.cli import checklist_group
@@ -23,7 +24,9 @@ from control_plane.platform.db import database, errors, pooler
 from control_plane.platform.observability import prometheus_multiprocess
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import (
+    CommandFailed,
     echo_result,
+    in_application,
     in_new_application,
     json_option,
 )
@@ -73,6 +76,19 @@ def _prepare(app: Flask, settings: Settings) -> list[str]:
     sign_in = f"Sign in   owner / {password}   (shown once; `rollout account add` makes more people)"
     notice = variable_notice(FLAG, settings)
     return [*([sign_in] if password else []), f"Rollout   {stands}", *([f"Note      {notice}"] if notice else [])]
+
+
+@rollout.command("support-bundle")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@in_application
+def support_bundle_command(*, path: Path, as_json: bool) -> None:
+    """Write versions, settings, readiness and rollouts to PATH, a ZIP without secrets or people."""
+    try:
+        size = support_bundle.write(path, datetime.now(UTC))
+    except OSError as error:
+        raise CommandFailed(f"{path} can't be written: {error.strerror}.") from error
+    echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
 
 
 @rollout.group("db")

@@ -215,7 +215,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """
-serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade
+serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade, support-bundle
 audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
 flags show, flags stale, flags versions
 credits status, credits reconcile, credits verify, restore-test, credits switch-preview, credits aa-test
