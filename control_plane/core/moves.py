@@ -38,7 +38,7 @@ def next_move(
     """
     schedule = rollout.phase.advance
     if schedule is AdvanceMode.BY_HAND:
-        return NextMove("A person advances it; the plan leaves that to nobody else.")
+        return NextMove("A person advances it; the plan has no date for that.")
     if rollout.state is not RolloutState.RUNNING:
         return NextMove(f"It is {rollout.state.replace('_', ' ')}, so nothing moves by itself.")
     if abs(clocks_apart) > CLOCKS_APART_MAX:
