@@ -23,7 +23,9 @@ QUIET_LOG_E = log(3)
 MOST, TIMES_OTHERS = 0.75, 4
 """A cohort explains a breach where it has so many of the bad outcomes and fails so many times as often as the rest."""
 COHORTS_MAX = 200
-"""So many are weighed in an attempt: accounts come and go."""
+"""So many are weighed in an attempt."""
+NOTIFYING_MAX = 100
+"""So many of them are accounts, which come and go and move nothing but a notice: a plan must find room after any number."""
 FAILS_TIMES = 4
 """Legacy fails as well where v2's rate in the cohort is at most so many times legacy's."""
 
@@ -111,7 +113,7 @@ def update(
     As an attempt `begins`, what was counted so far is no evidence in it.
     """
     after = dict(before)
-    for cohort in sorted(counts.keys() - before.keys())[: max(0, COHORTS_MAX - len(before))]:
+    for cohort in _admitted(before, counts):
         seen = counts[cohort] if begins else CohortCounts(at_most=counts[cohort].at_most)
         after[cohort] = CohortMemory(_weight(cohort, after), seen)
     for cohort in counts.keys() & after.keys():
@@ -153,6 +155,16 @@ def cohort_from_json(counts: Mapping[str, Any], evidence: Mapping[str, Any]) -> 
     at_most = Action(counts["at_most"])
     seen = CohortCounts(Counts(bad, total), Counts(control_bad, control_total), accounts, at_most)
     return CohortMemory(counts["weight"], seen, from_json(evidence), Counts(*counts["control"]))
+
+
+def _admitted(before: Memories, counts: Mapping[Cohort, CohortCounts]) -> list[Cohort]:
+    """Return the new cohorts for which there is room, those first that may do more than notify."""
+    fresh = sorted(counts.keys() - before.keys())
+    notifying = [each for each in fresh if counts[each].at_most is Action.NOTIFY]
+    acting = [each for each in fresh if counts[each].at_most is not Action.NOTIFY]
+    room = NOTIFYING_MAX - sum(memory.seen.at_most is Action.NOTIFY for memory in before.values())
+    found = [*acting, *notifying[: max(0, room)]]
+    return sorted(found[: max(0, COHORTS_MAX - len(before))])
 
 
 def _weight(cohort: Cohort, known: Memories) -> float:
