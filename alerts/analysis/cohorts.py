@@ -25,7 +25,7 @@ MOST, TIMES_OTHERS = 0.75, 4
 COHORTS_MAX = 200
 """So many are weighed in an attempt."""
 NOTIFYING_MAX = 100
-"""So many of them are accounts, which come and go and move nothing but a notice: a plan must find room after any number."""
+"""So many of them may be accounts, which come and go and move nothing but a notice: a plan finds room after them."""
 FAILS_TIMES = 4
 """Legacy fails as well where v2's rate in the cohort is at most so many times legacy's."""
 

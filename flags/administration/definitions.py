@@ -90,10 +90,7 @@ def canonical(raw: object, session: Session) -> Definitions:
     if isinstance(taken, InvalidDefinition):
         detail = f"The definitions can't be imported. {taken}"
         raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
-    phased = {rollout.flag for rollout in rollout_store.load_all(session)}
-    for wire in taken.features:
-        if wire["name"] in phased:
-            raise under_rollout(wire["name"])
+    refuse_planned(session, [wire["name"] for wire in taken.features])
     return taken
 
 
@@ -148,6 +145,17 @@ def under_rollout(name: str) -> Problem:
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
 
 
+def refuse_planned(session: Session, names: Iterable[str]) -> None:
+    """Raise Problem where one of these is under a rollout.
+
+    Asked again once the change is announced: changes are announced one after the other, so a plan that was made at the
+    same moment is seen here, or sees this change in `plan_checks.refuse_defined`.
+    """
+    planned = {rollout.flag for rollout in rollout_store.load_all(session)}
+    if found := sorted(planned.intersection(names)):
+        raise under_rollout(found[0])
+
+
 def publish(
     session: Session,
     verb: str,
@@ -161,3 +169,5 @@ def publish(
     stripped = replace(change, reason=change.reason.strip())
     audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
     change_feed.publish(session, FLAG, name, now=change.now)
+    if after:
+        refuse_planned(session, [name])

@@ -8,12 +8,16 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.core.phases import default_plan
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
+from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.administration.definitions import create_flag, delete_flag, switch_flag
 from flags.administration.edits import edit_definition
+from flags.administration.imports import ImportOptions, import_definitions
 
 CHANGE = ChangeContext(datetime.now(UTC), "olga", "Because.")
 QUARTER = {"name": "flexibleRollout", "parameters": {"rollout": "25", "stickiness": "default", "groupId": "plain"}}
@@ -82,3 +86,30 @@ def test_of_two_who_make_a_flag_the_second_is_refused(app: Flask) -> None:
     assert during(app, make, off) == "FLAG_EXISTS"
     with read_only() as session:
         assert store.definitions_of(session, "plain")["production"]["enabled"] is True
+
+
+def plan(session: Session) -> None:
+    rollouts.plan(session, "plain", default_plan(CHANGE.now), CHANGE)
+
+
+def take(session: Session) -> None:
+    document = {"features": [{"name": "plain", "enabled": True, "strategies": [{"name": "default"}]}]}
+    import_definitions(session, "production", document, CHANGE, ImportOptions())
+
+
+@pytest.mark.parametrize("define", [make, take])
+def test_a_flag_is_defined_or_under_a_rollout_and_never_both(app: Flask, define: Callable[[Session], None]) -> None:
+    """Archiving the rollout would otherwise bring out what was defined: on for everybody."""
+    assert during(app, plan, define) == "FLAG_UNDER_ROLLOUT"
+    with read_only() as session:
+        assert store.definitions_of(session, "plain") == {}
+
+
+@pytest.mark.parametrize("define", [make, take])
+def test_neither_is_a_flag_planned_that_is_defined_at_the_same_moment(
+    app: Flask, define: Callable[[Session], None]
+) -> None:
+    code = during(app, define, plan)
+    with read_only() as session:
+        assert rollout_store.load(session, "plain") is None
+    assert code in ("FLAG_EXISTS", ""), "a plan that comes later is refused by a decision"
