@@ -24,6 +24,7 @@ def init_app(app: Flask) -> None:
     reporter.init_app(app)
     overrides.init_app(app)
     rollouts.on_change("overrides", overrides.end_deleted)
+    rollouts.on_change("definitions", plan_checks.refuse_defined)
     rollouts.register_plan_check("flags", plan_checks.plan_reasons)
     register_loss_query(losses.loss)
     register_change_query(changes.changes)

@@ -24,6 +24,8 @@ from flags.store import Effect
 
 RoutingState = tuple[int, datetime | None]
 """The revision of the flags, and when the guard's lease ends."""
+ENVIRONMENTS_MAX = 50
+"""So many are kept in memory: whoever asks for an explanation names an environment, and any name will do."""
 NEVER_BEATEN = datetime.min.replace(tzinfo=UTC)
 """The guard's lease before its first heartbeat: in production nobody is exposed unwatched."""
 
@@ -109,8 +111,14 @@ class Snapshots:
             known = self._newest.get(environment)
             # A slower thread must not put back an older one.
             if known is None or known.revision <= revision:
+                self._make_room(environment)
                 self._newest[environment] = snapshot
         return snapshot
+
+    def _make_room(self, environment: str) -> None:
+        """Drop the one that was loaded first, and never this process's own."""
+        if environment not in self._newest and len(self._newest) >= ENVIRONMENTS_MAX:
+            del self._newest[next(each for each in self._newest if each != self._settings.environment)]
 
     def _members(self, session: Session) -> frozenset[str]:
         revision = store.directory_revision(session)

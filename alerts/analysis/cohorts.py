@@ -27,7 +27,9 @@ The rest, where there is any, must be so large that it would have had so many ba
 would hardly have shown tells nothing of the cohort.
 """
 COHORTS_MAX = 200
-"""So many are weighed in an attempt: accounts come and go."""
+"""So many are weighed in an attempt."""
+NOTIFYING_MAX = 100
+"""So many of them may be accounts, which come and go and move nothing but a notice: a plan finds room after them."""
 FAILS_TIMES = 4
 """Legacy fails as well where v2's rate in the cohort is at most so many times legacy's."""
 
@@ -115,7 +117,7 @@ def update(
     As an attempt `begins`, what was counted so far is no evidence in it.
     """
     after = dict(before)
-    for cohort in sorted(counts.keys() - before.keys())[: max(0, COHORTS_MAX - len(before))]:
+    for cohort in _admitted(before, counts):
         seen = counts[cohort] if begins else CohortCounts(at_most=counts[cohort].at_most)
         after[cohort] = CohortMemory(_weight(cohort, after), seen)
     for cohort in counts.keys() & after.keys():
@@ -157,6 +159,16 @@ def cohort_from_json(counts: Mapping[str, Any], evidence: Mapping[str, Any]) -> 
     at_most = Action(counts["at_most"])
     seen = CohortCounts(Counts(bad, total), Counts(control_bad, control_total), accounts, at_most)
     return CohortMemory(counts["weight"], seen, from_json(evidence), Counts(*counts["control"]))
+
+
+def _admitted(before: Memories, counts: Mapping[Cohort, CohortCounts]) -> list[Cohort]:
+    """Return the new cohorts for which there is room, those first that may do more than notify."""
+    fresh = sorted(counts.keys() - before.keys())
+    notifying = [each for each in fresh if counts[each].at_most is Action.NOTIFY]
+    acting = [each for each in fresh if counts[each].at_most is not Action.NOTIFY]
+    room = NOTIFYING_MAX - sum(memory.seen.at_most is Action.NOTIFY for memory in before.values())
+    found = [*acting, *notifying[: max(0, room)]]
+    return sorted(found[: max(0, COHORTS_MAX - len(before))])
 
 
 def _weight(cohort: Cohort, known: Memories) -> float:

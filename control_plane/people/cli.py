@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
 from control_plane.platform.auth import accounts, second_factor
+from control_plane.platform.auth.token_makers import TokensOfMaker
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Person, Role, Token, TokenType
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -53,8 +54,8 @@ def user_add(*, username: str, role: str, as_json: bool) -> None:
 @json_option
 @in_application
 def user_role(*, username: str, role: str, as_json: bool) -> None:
-    """Give USERNAME another ROLE everywhere; they sign in again."""
-    _change(username, accounts.change_role, as_json=as_json, role=role)
+    """Give USERNAME another ROLE everywhere; they sign in again, and who is no admin any more loses admin tokens."""
+    _change_with_tokens(username, accounts.change_role, as_json=as_json, role=role)
 
 
 @user.command("grants")
@@ -104,13 +105,7 @@ def user_reset_second_factor(*, username: str, reason: str, as_json: bool) -> No
 @in_application
 def user_lock(*, username: str, reason: str, as_json: bool) -> None:
     """Lock USERNAME out, end their sessions and the admin tokens they made; name the tokens that services keep."""
-    with transaction() as session:
-        person = _named(session, username)
-        tokens = accounts.disable_person(session, person.id, now=datetime.now(UTC), actor=actor(), reason=reason)
-        locked = accounts.find_person(session, person.id)
-    named = {"tokensRevoked": tokens.revoked, "tokensInForce": tokens.in_force}
-    text = "\n".join(filter(None, (_line(locked), tokens.sentence)))
-    echo_result({**accounts.person_document(locked), **named}, text, as_json=as_json)
+    _change_with_tokens(username, accounts.disable_person, as_json=as_json, reason=reason)
 
 
 @user.command("unlock")
@@ -211,6 +206,18 @@ def _change(username: str, use_case: Callable[..., object], *, as_json: bool, **
         use_case(session, person.id, now=datetime.now(UTC), actor=actor(), **options)
         changed = accounts.find_person(session, person.id)
     echo_result(accounts.person_document(changed), _line(changed), as_json=as_json)
+
+
+def _change_with_tokens(
+    username: str, use_case: Callable[..., TokensOfMaker], *, as_json: bool, **options: Any
+) -> None:
+    with transaction() as session:
+        person = _named(session, username)
+        tokens = use_case(session, person.id, now=datetime.now(UTC), actor=actor(), **options)
+        changed = accounts.find_person(session, person.id)
+    named = {"tokensRevoked": tokens.revoked, "tokensInForce": tokens.in_force}
+    text = "\n".join(filter(None, (_line(changed), tokens.sentence)))
+    echo_result({**accounts.person_document(changed), **named}, text, as_json=as_json)
 
 
 def _named(session: Session, username: str) -> Person:

@@ -60,10 +60,11 @@ def renew_password(person_id: int) -> ResponseReturnValue:
 def change_role(person_id: int) -> ResponseReturnValue:
     """Give somebody another role and end their sessions."""
     role = request.form.get("role", "")
-    return _changed(
-        lambda session, now: accounts.change_role(session, person_id, role=role, now=now, actor=authorization.actor()),
-        "The role was changed, and the person was signed out.",
-    )
+
+    def change(session: Session, now: datetime) -> str:
+        return accounts.change_role(session, person_id, role=role, now=now, actor=authorization.actor()).sentence
+
+    return _changed(change, "The role was changed, and the person was signed out.")
 
 
 @bp.post("/people/<int:person_id>/grants")

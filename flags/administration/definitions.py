@@ -37,20 +37,23 @@ def create_flag(
 ) -> None:
     """Make a flag that is on or off for everybody in each of `environments`; raises Problem where it exists."""
     if store.definitions_of(session, name):
-        raise Problem(409, "FLAG_EXISTS", f"There is a flag called {name!r} already.")
+        raise _exists(name)
     made = {}
     for environment, enabled in environments.items():
         raw = {"name": name, "description": description, "enabled": enabled, "strategies": [{"name": "default"}]}
         taken = canonical({"features": [raw]}, session)
         check_room(session, environment, taken.features)
-        store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
+        # Of two who make it at the same moment the second must not replace what the first made.
+        if not store.add_definition(session, environment, taken.features[0], actor=change.actor, now=change.now):
+            raise _exists(name)
         made[environment] = taken.features[0]
     publish(session, "create", name, change, after=made)
 
 
 def switch_flag(session: Session, name: str, environment: str, change: ChangeContext, *, enabled: bool) -> None:
     """Switch a flag on or off in one environment; its strategies stay as they are."""
-    found = store.definitions_of(session, name)
+    # Whoever edits or removes it at this moment is waited for: all of it is written again below.
+    found = store.definitions_of(session, name, lock=True)
     if environment not in found:
         raise unknown_flag(session, name, found)
     before = {environment: found[environment]["enabled"]}
@@ -61,7 +64,7 @@ def switch_flag(session: Session, name: str, environment: str, change: ChangeCon
 
 def delete_flag(session: Session, name: str, change: ChangeContext) -> None:
     """Remove a flag from every environment; SDKs then answer with the default in their code."""
-    found = store.definitions_of(session, name)
+    found = store.definitions_of(session, name, lock=True)
     if not found:
         raise unknown_flag(session, name, found)
     for environment in found:
@@ -87,10 +90,7 @@ def canonical(raw: object, session: Session) -> Definitions:
     if isinstance(taken, InvalidDefinition):
         detail = f"The definitions can't be imported. {taken}"
         raise Problem(400, "INVALID_DEFINITION", detail[:1000], errors=findings(taken.mistakes))
-    phased = {rollout.flag for rollout in rollout_store.load_all(session)}
-    for wire in taken.features:
-        if wire["name"] in phased:
-            raise under_rollout(wire["name"])
+    refuse_planned(session, [wire["name"] for wire in taken.features])
     return taken
 
 
@@ -105,6 +105,18 @@ def dependency_refusals(
         detail = f"{name} depends on a variant of {parent}, which has no variants; engines differ on that."
         found[name if name in new else parent] = detail
     return {name: detail for name, detail in found.items() if name in new}
+
+
+def check_dependencies(session: Session, environment: str, features: Iterable[Wire]) -> None:
+    """Raise Problem where one of these would depend on what engines read differently."""
+    for name, reason in dependency_refusals(session, environment, features).items():
+        raise Problem(400, "INVALID_DEFINITION", reason, errors=[{"field": f"{name}.dependencies", "message": reason}])
+
+
+def add_placeholders(session: Session, environment: str, taken: Definitions) -> None:
+    """Store a segment that nobody is in for each one that the flag needs and the environment lacks."""
+    stored = store.segment_versions(session, environment)
+    store.put_segments(session, environment, [wire for wire in taken.segments if wire["id"] not in stored])
 
 
 def check_room(session: Session, environment: str, features: Iterable[Wire]) -> None:
@@ -123,10 +135,25 @@ def unknown_flag(session: Session, name: str, found: Iterable[str]) -> Problem:
     return Problem(404, "FLAG_NOT_FOUND", f"There is no flag {name!r} here{there}.")
 
 
+def _exists(name: str) -> Problem:
+    return Problem(409, "FLAG_EXISTS", f"There is a flag called {name!r} already.")
+
+
 def under_rollout(name: str) -> Problem:
     """Return the refusal of a flag that a rollout decides."""
     detail = f"{name} is under a rollout, and only the rollout decides who gets it."
     return Problem(409, "FLAG_UNDER_ROLLOUT", detail)
+
+
+def refuse_planned(session: Session, names: Iterable[str]) -> None:
+    """Raise Problem where one of these is under a rollout.
+
+    Asked again once the change is announced: changes are announced one after the other, so a plan that was made at the
+    same moment is seen here, or sees this change in `plan_checks.refuse_defined`.
+    """
+    planned = {rollout.flag for rollout in rollout_store.load_all(session)}
+    if found := sorted(planned.intersection(names)):
+        raise under_rollout(found[0])
 
 
 def publish(
@@ -142,3 +169,5 @@ def publish(
     stripped = replace(change, reason=change.reason.strip())
     audit.record(session, stripped, action=f"flag.{verb}", subject=f"flag:{name}", before=before, after=after)
     change_feed.publish(session, FLAG, name, now=change.now)
+    if after:
+        refuse_planned(session, [name])

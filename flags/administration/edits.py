@@ -14,9 +14,10 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from flags import store
 from flags.administration.definitions import (
+    add_placeholders,
     canonical,
+    check_dependencies,
     check_room,
-    dependency_refusals,
     findings,
     publish,
     unknown_flag,
@@ -55,8 +56,7 @@ def edit_definition(
     taken = canonical({"features": [{**base, **fields}]}, session)
     _refuse_moving(taken, confirm_moving=confirm_moving)
     (wire,) = taken.features
-    for reason in dependency_refusals(session, environment, taken.features).values():
-        raise Problem(400, "INVALID_DEFINITION", reason, errors=[{"field": f"{name}.dependencies", "message": reason}])
+    check_dependencies(session, environment, taken.features)
     if before is None:
         check_room(session, environment, taken.features)
         stored = store.add_definition(session, environment, wire, actor=change.actor, now=change.now)
@@ -66,7 +66,7 @@ def edit_definition(
         )
     if not stored:
         raise _conflict(f"{name} in {environment}", version, None)
-    _add_placeholders(session, environment, taken)
+    add_placeholders(session, environment, taken)
     earlier = {environment: before.feature} if before else None
     publish(session, "update" if before else "create", name, change, before=earlier, after={environment: wire})
     return findings(taken.repairs)
@@ -167,12 +167,6 @@ def _refuse_moving(taken: Definitions, *, confirm_moving: bool) -> None:
     if moving and not confirm_moving:
         detail = f"A repair would move users: {moving[0].sentence} Confirm it with confirmMoving."
         raise Problem(409, "USERS_WOULD_MOVE", detail, errors=findings(moving))
-
-
-def _add_placeholders(session: Session, environment: str, taken: Definitions) -> None:
-    """Store a segment that nobody is in for each one that the flag needs and the environment lacks."""
-    stored = store.segment_versions(session, environment)
-    store.put_segments(session, environment, [wire for wire in taken.segments if wire["id"] not in stored])
 
 
 def _conflict(subject: str, version: int | None, present: int | None) -> Problem:

@@ -1,6 +1,6 @@
 """Earlier versions of a flag without a rollout, out of the audit trail, and one of them made the flag again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,17 +11,22 @@ from control_plane.platform.auth import audit
 from control_plane.platform.auth.audit import Entry
 from control_plane.platform.problems import Problem
 from flags import store
-from flags.administration.definitions import canonical, check_room, publish
+from flags.administration.definitions import add_placeholders, canonical, check_dependencies, check_room, publish
 from flags.unleash.compiler import Wire
 
 VERSIONS_MAX = 1000
 State = dict[str, Wire]
 """The flag in each environment that has it."""
+Known = dict[str, Wire | None]
+"""The flag in each environment that the trail mentions: empty where it was absent, None where that is all it says."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlagVersion:
-    """The flag after one entry of the trail: empty where it was removed, None where the trail holds no content."""
+    """The flag after one entry of the trail: empty where it was removed, None where the trail holds no content.
+
+    `absent` are the environments that lacked it then; about those in neither the trail says nothing.
+    """
 
     entry: int
     at: datetime
@@ -29,50 +34,84 @@ class FlagVersion:
     action: str
     reason: str
     state: State | None
+    absent: frozenset[str] = frozenset()
 
 
 def versions(session: Session, name: str) -> list[FlagVersion]:
     """Return every version of the flag that the trail knows, the newest first."""
     entries = audit.latest(session, subject=f"flag:{name}", limit=VERSIONS_MAX)
-    return list(_versions(reversed(entries)))[::-1]
+    return list(_versions(entries[::-1]))[::-1]
 
 
 def restore(session: Session, name: str, entry: int, change: ChangeContext) -> State:
-    """Make the version after `entry` the flag again, in every environment, as a new change. Raises Problem."""
+    """Make the version after `entry` the flag again, in every environment, as a new change. Raises Problem.
+
+    Where the trail never mentions the flag it stays as it is.
+    """
     found = next((each for each in versions(session, name) if each.entry == entry), None)
     if found is None:
         raise Problem(404, "FLAG_VERSION_NOT_FOUND", f"The trail has no version {entry} of {name!r}.")
     if not found.state:
         detail = f"Version {entry} of {name!r} has no content to restore: it was removed, or is older than the trail."
         raise Problem(409, "FLAG_VERSION_EMPTY", detail)
-    before, after = store.definitions_of(session, name), {}
+    before, after = store.definitions_of(session, name, lock=True), {}
     for environment, wire in found.state.items():
         # Read anew: what was right then may name a segment that is gone by now.
         taken = canonical({"features": [wire], "segments": store.segments(session, environment)}, session)
+        check_dependencies(session, environment, taken.features)
         check_room(session, environment, taken.features)
+        add_placeholders(session, environment, taken)
         store.put_definitions(session, environment, taken.features, actor=change.actor, now=change.now)
         after[environment] = taken.features[0]
-    for environment in before.keys() - after.keys():
+    for environment in before.keys() & found.absent:
         store.delete_definition(session, environment, name)
-    publish(session, "restore", name, change, before=before, after=after)
+    changed = {environment: wire for environment, wire in before.items() if environment in found.absent | after.keys()}
+    publish(session, "restore", name, change, before=changed, after=after)
     return after
 
 
-def _versions(entries: Iterable[Entry]) -> Iterable[FlagVersion]:
-    state: State | None = {}
+def _versions(entries: Sequence[Entry]) -> Iterator[FlagVersion]:
+    """Go through the entries, the earliest first."""
+    known = _beginning(entries)
     for entry in entries:
-        state = _after(state, entry.before or {}, entry.after or {})
-        yield FlagVersion(entry.id, entry.at, entry.actor, entry.action, entry.reason, state)
+        known = _after(known, entry)
+        state = {environment: wire for environment, wire in known.items() if wire}
+        whole = all(wire is not None for wire in known.values())
+        absent = frozenset(environment for environment, wire in known.items() if wire == {})
+        yield FlagVersion(entry.id, entry.at, entry.actor, entry.action, entry.reason, state if whole else None, absent)
 
 
-def _after(state: State | None, before: Mapping[str, object], after: Mapping[str, object]) -> State | None:
-    """Return the state after an entry that says what it replaced, by environment: whole, or switched on or off."""
-    known = {environment: wire for environment, wire in (state or {}).items() if environment not in before}
-    for environment, value in after.items():
-        if isinstance(value, bool):
-            if not state or environment not in state:
-                return None  # only the switch is in the trail, and not what was switched
-            known[environment] = {**state[environment], "enabled": value}
-        elif isinstance(value, dict):
-            known[environment] = value
+def _beginning(entries: Sequence[Entry]) -> Known:
+    """Return what was before the first of the entries: of each environment what the first to mention it replaced."""
+    known: Known = {}
+    for entry in entries:
+        before, after = entry.before or {}, entry.after or {}
+        for environment in _environments(entry) - known.keys():
+            value = before.get(environment, after.get(environment))
+            # A switch says whether the flag was on, and not what it was.
+            known[environment] = None if isinstance(value, bool) else _wire(before, environment)
     return known
+
+
+def _after(known: Known, entry: Entry) -> Known:
+    """Return what is known after an entry, which holds the flag of an environment whole, or its switch alone."""
+    found = dict(known)
+    for environment in _environments(entry):
+        after = entry.after or {}
+        if isinstance(enabled := after.get(environment), bool):
+            wire = found[environment]
+            found[environment] = {**wire, "enabled": enabled} if wire else None
+        else:
+            found[environment] = _wire(after, environment)
+    return found
+
+
+def _wire(state: Mapping[str, object], environment: str) -> Wire:
+    found = state.get(environment)
+    return found if isinstance(found, dict) else {}
+
+
+def _environments(entry: Entry) -> set[str]:
+    """Return the environments in an entry, beside which stand tags."""
+    values = [*(entry.before or {}).items(), *(entry.after or {}).items()]
+    return {environment for environment, value in values if isinstance(value, dict | bool)}

@@ -15,7 +15,13 @@ from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
 from control_plane.rollouts import store as rollout_store
 from flags import store
-from flags.administration.definitions import check_room, dependency_refusals, findings, under_rollout
+from flags.administration.definitions import (
+    check_room,
+    dependency_refusals,
+    findings,
+    refuse_planned,
+    under_rollout,
+)
 from flags.store.revisions import FLAG
 from flags.unleash.canonical import Definitions, InvalidDefinition, Issue, Refusal, acceptable_definitions
 from flags.unleash.compiler import Wire
@@ -68,6 +74,7 @@ def import_definitions(
     ]
     audit.record_each(session, change, [entry, *changes])
     change_feed.publish(session, FLAG, environment, now=change.now)
+    refuse_planned(session, [wire["name"] for wire in taken.features])
     return taken
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy.orm import Session
 
 from control_plane.core.phases import PRODUCTION, Plan, exposure_at, positions
-from control_plane.core.transitions import LOSES_USERS, Reason
+from control_plane.core.transitions import LOSES_USERS, Action, Reason
+from control_plane.platform.problems import Problem
+from control_plane.rollouts import RolloutChanged
 from control_plane.rollouts import store as rollout_store
 from flags.administration.losses import losing_steps
 from flags.evaluation.conditions import wire_constraints
@@ -34,6 +36,13 @@ def definition_conflicts(session: Session, key: str) -> Iterator[str]:
             f"{key} is a flag without a rollout already, in {', '.join(environments)}. Delete that one first, or "
             "choose another name: under a rollout its strategies no longer count."
         )
+
+
+def refuse_defined(session: Session, changed: RolloutChanged) -> None:
+    """Raise Problem where a flag was defined at the same moment as it was planned: see `refuse_planned`."""
+    if changed.action is Action.PLAN:
+        for sentence in definition_conflicts(session, changed.after.flag):
+            raise Problem(409, "FLAG_EXISTS", sentence)
 
 
 def unreadable_constraints(plan: Plan) -> Iterator[str]:

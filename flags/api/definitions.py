@@ -1,10 +1,12 @@
 """Flags without a rollout: made, switched, removed; taken from Unleash and given back."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on
@@ -114,6 +116,7 @@ def import_view(environment: str) -> ResponseReturnValue:
     request.max_content_length = IMPORT_BYTES_MAX
     raw = request.get_json()
     with transaction() as session:
+        tags = store.tags(session)
         taken = import_definitions(
             session,
             environment,
@@ -125,6 +128,7 @@ def import_view(environment: str) -> ResponseReturnValue:
                 confirm_moving=_state_text("confirmMoving"),
             ),
         )
+        _check_tags(session, before=tags)
     return jsonify(
         {
             "features": len(taken.features),
@@ -153,6 +157,14 @@ def _switch(flag: str, environment: str, reason: str, *, enabled: bool) -> Respo
     with transaction() as session:
         switch_flag(session, flag, environment, ChangeContext(datetime.now(UTC), actor(), reason), enabled=enabled)
     return jsonify({"name": flag, "environment": environment, "enabled": enabled})
+
+
+def _check_tags(session: Session, before: Mapping[str, tuple[store.Tag, ...]]) -> None:
+    """Undo an import by this refusal where it changed the tags of a flag that the caller may not change everywhere."""
+    after = store.tags(session)
+    for name in before.keys() | after.keys():
+        if before.get(name) != after.get(name):
+            require_role_on("owner", name, store.definitions_of(session, name))
 
 
 def _check_environment(environment: str) -> None:

@@ -46,7 +46,7 @@ class FlagRequest(RequestModel):
 
 
 Objects = Annotated[list[dict[str, object]], Field(max_length=1000)]
-Version = Annotated[int, Field(ge=0)]
+Version = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Tag = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_-]{0,49}:)?[^\s:][^:]{0,99}$")]
 
 

@@ -84,10 +84,11 @@ def segments(session: Session, environment: str) -> list[Wire]:
     return list(session.scalars(query))
 
 
-def definitions_of(session: Session, name: str) -> dict[str, Wire]:
-    """The feature called `name` in each environment that has it."""
+def definitions_of(session: Session, name: str, *, lock: bool = False) -> dict[str, Wire]:
+    """The feature called `name` in each environment that has it; with `lock` nobody else changes it meanwhile."""
     query = select(FlagDefinition.environment, FlagDefinition.feature).where(FlagDefinition.name == name)
-    rows = session.execute(query.order_by(FlagDefinition.environment))
+    query = query.order_by(FlagDefinition.environment)
+    rows = session.execute(query.with_for_update() if lock else query)
     return {environment: feature for environment, feature in rows}  # noqa: C416 - rows are no pairs to the types
 
 

@@ -173,14 +173,21 @@ def change_password(session: Session, person_id: int, *, password: str, now: dat
     _audit(session, "change_password", person, now=now, actor=actor)
 
 
-def change_role(session: Session, person_id: int, *, role: Role | str, now: datetime, actor: str) -> None:
-    """Give somebody another role everywhere and end their sessions. The last admin remains one."""
+def change_role(session: Session, person_id: int, *, role: Role | str, now: datetime, actor: str) -> TokensOfMaker:
+    """Give somebody another role everywhere and end their sessions. The last admin remains one.
+
+    An admin token of somebody who is no admin any more would make them one again, so those are revoked.
+    """
     person, wanted = find_person(session, person_id), parse_role(role)
     if wanted is not Role.ADMIN:
         _require_an_admin(session, person)
     account_store.change_person(session, person_id, role=wanted)
-    before, after = {"role": person.role}, {"role": wanted}
-    _audit(session, "change_role", person, now=now, actor=actor, before=before, after=after)
+    before, after, tokens = {"role": person.role}, {"role": wanted}, TokensOfMaker()
+    if person.role is Role.ADMIN and wanted is not Role.ADMIN:
+        reason = f"{person.username} is no admin any more."
+        tokens = token_makers.revoke_acting(session, person.username, ChangeContext(now, actor, reason))
+    _audit(session, "change_role", person, now=now, actor=actor, before=before, after=after | tokens.documented)
+    return tokens
 
 
 def change_grants(
@@ -213,7 +220,8 @@ def disable_person(session: Session, person_id: int, *, now: datetime, actor: st
     person = find_person(session, person_id)
     _require_an_admin(session, person)
     account_store.change_person(session, person_id, disabled_at=now)
-    tokens = token_makers.revoke_acting(session, person.username, ChangeContext(now, actor))
+    locked_out = ChangeContext(now, actor, f"{person.username} was locked out.")
+    tokens = token_makers.revoke_acting(session, person.username, locked_out)
     named = {"tokens_revoked": list(tokens.revoked), "tokens_in_force": list(tokens.in_force)}
     _audit(session, "disable", person, now=now, actor=actor, reason=reason, after=named)
     return tokens

@@ -21,10 +21,16 @@ class TokensOfMaker:
     def sentence(self) -> str:
         """Say what became of them; empty where there are none."""
         parts = [
-            f"Revoked with the account: {', '.join(self.revoked)}." if self.revoked else "",
+            f"Revoked besides: {', '.join(self.revoked)}." if self.revoked else "",
             f"Still in force, for services use them: {', '.join(self.in_force)}." if self.in_force else "",
         ]
         return " ".join(part for part in parts if part)
+
+    @property
+    def documented(self) -> dict[str, list[str]]:
+        """Name them as the audit trail does; nothing where there are none."""
+        named = {"tokens_revoked": list(self.revoked), "tokens_in_force": list(self.in_force)}
+        return {name: found for name, found in named.items() if found}
 
 
 def tokens_made_by(session: Session, username: str) -> list[Token]:
@@ -40,6 +46,6 @@ def revoke_acting(session: Session, username: str, change: ChangeContext) -> Tok
     made = tokens_made_by(session, username)
     acting = [each for each in made if each.type is TokenType.ADMIN]
     for token in acting:
-        revoke_token(session, token.id, now=change.now, actor=change.actor, reason=f"{username} was locked out.")
+        revoke_token(session, token.id, now=change.now, actor=change.actor, reason=change.reason)
     left = (each.name for each in made if each not in acting)
     return TokensOfMaker(tuple(sorted(each.name for each in acting)), tuple(sorted(left)))

@@ -16,6 +16,8 @@ FEATURE_FIELDS = (
 )
 TYPES = ("release", "experiment", "operational", "kill-switch", "permission")
 NAME_LENGTH_MAX = 200
+UNREACHABLE = (".", "..")
+"""Parts of an address that mean another one."""
 
 
 CONFIRM = "That moves users, so it takes a confirmation."
@@ -130,6 +132,8 @@ def _name_of(wire: Wire, key: str, place: str) -> str:
 def _feature(raw: object, where: str, findings: Issues) -> Wire:
     given = findings.record(raw, where, FEATURE_FIELDS)
     name = _name(given.get("name"), f"{where}.name", findings)
+    if "/" in name or name in UNREACHABLE:
+        findings.refuse(f"{where}.name", f"No address leads to a flag called {truncate(name)}; choose another name.")
     description = given.get("description")
     variants = canonical_variants(given.get("variants"), f"{where}.variants", findings)
     if len(variants) > 1 and not name.isascii():

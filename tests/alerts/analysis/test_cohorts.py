@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from alerts.analysis.attribution import Attribution
 from alerts.analysis.cohort_verdicts import with_cohort
 from alerts.analysis.cohorts import (
+    COHORTS_MAX,
     Cohort,
     CohortCounts,
     CohortMemory,
@@ -257,3 +258,19 @@ def test_a_verdict_from_before_there_were_cohorts_is_read() -> None:
     stored = to_json(Watched().tick(0, 10))
     del stored["cohort"], stored["notifies"]
     assert from_json(stored).cohort == ""
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_accounts_however_many_leave_room_for_a_plan(begins: bool) -> None:
+    """Several hundred accounts with much traffic each are easily made, and come before all plans by name."""
+    accounts = {
+        Cohort("account", f"{number:08x}…"): CohortCounts(Counts(0, 30), accounts=1, at_most=Action.NOTIFY)
+        for number in range(3 * COHORTS_MAX)
+    }
+    first = update(CRITICAL, {}, accounts, at=START, burst_size=1.0, begins=True)
+    known = {} if begins else first
+    found = update(
+        CRITICAL, known, {**accounts, STARTER: CohortCounts(Counts(9, 9))}, at=START, burst_size=1.0, begins=begins
+    )
+    assert STARTER in found
+    assert len(found) <= COHORTS_MAX

@@ -15,7 +15,7 @@ from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from flags import store
 from flags.administration.definitions import create_flag, delete_flag, switch_flag
-from flags.administration.edits import edit_flag
+from flags.administration.edits import edit_definition, edit_flag
 from flags.administration.flag_versions import State, restore, versions
 from flags.administration.imports import ImportOptions, import_definitions
 
@@ -162,3 +162,60 @@ def test_it_is_read_by_viewers_and_done_by_owners_of_each_environment(
     ):
         refused = sign_in("alice").post("/api/flags/plain/restore", json=mistake, headers=SAME_ORIGIN)
         assert refused.status_code == 422, mistake
+
+
+def store_unseen(*places: str) -> None:
+    """Store the flag as a release did whose trail held no contents."""
+    wire = {"name": "plain", "enabled": True, "strategies": [{**QUARTER, "constraints": [], "segments": []}]}
+    with transaction() as session:
+        for place in places:
+            store.put_definitions(session, place, [wire], actor="olga", now=CHANGE.now)
+
+
+@pytest.mark.usefixtures("context")
+def test_a_restore_leaves_alone_what_the_trail_never_mentioned() -> None:
+    store_unseen(*PLACES)
+    before = current()
+    act("off", "staging")
+    act("on", "staging")
+    with transaction() as session:
+        stored = store.stored_definitions(session, "plain")["staging"].version
+        edit_definition(session, "plain", "staging", {"enabled": False}, CHANGE, version=stored)
+    with transaction() as session:
+        restore(session, "plain", versions(session, "plain")[0].entry, CHANGE)
+    assert current()["production"] == before["production"], "nobody touched production"
+
+
+@pytest.mark.usefixtures("context")
+def test_an_environment_that_is_added_later_was_without_the_flag_before() -> None:
+    act("import", "production")
+    act("import", "staging")
+    with transaction() as session:
+        first = versions(session, "plain")[-1]
+        assert first.state is not None
+        assert (set(first.state), first.absent) == ({"production"}, {"staging"})
+        restore(session, "plain", first.entry, CHANGE)
+    assert set(current()) == {"production"}
+
+
+@pytest.mark.usefixtures("context")
+def test_what_a_version_refers_to_is_there_again_or_it_is_refused() -> None:
+    segment = {"id": 7, "name": "seven", "constraints": []}
+    strategy = {"name": "default", "segments": [7]}
+    parent = {"name": "parent", "enabled": True, "strategies": [], "variants": [{"name": "a", "weight": 1000}]}
+    child = {"name": "plain", "enabled": True, "strategies": [strategy]}
+    bound = {**child, "dependencies": [{"feature": "parent", "variants": ["a"]}]}
+    with transaction() as session:
+        for feature in (child, bound):
+            document = {"features": [parent, feature], "segments": [segment]}
+            import_definitions(session, "production", document, CHANGE, ImportOptions())
+    act("clear", "production")
+    with transaction() as session:
+        plain = {"features": [{"name": "parent", "enabled": True, "strategies": []}]}
+        import_definitions(session, "production", plain, CHANGE, ImportOptions())
+        _, depends, first = versions(session, "plain")
+        restore(session, "plain", first.entry, CHANGE)
+        assert [each["id"] for each in store.segments(session, "production")] == [7], "a strategy asks for it"
+        with pytest.raises(Problem) as refusal:
+            restore(session, "plain", depends.entry, CHANGE)
+    assert refusal.value.code == "INVALID_DEFINITION"

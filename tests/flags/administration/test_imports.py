@@ -15,6 +15,7 @@ from tests.flags.unleash.exports import BATCH, SEGMENT, SINGLE
 
 Call = Callable[..., TestResponse]
 IMPORT = "/api/environments/production/import"
+STAGING_IMPORT = "/api/environments/staging/import"
 GOOD = {"name": "good", "enabled": True, "strategies": [{"name": "default"}]}
 BAD = {"name": "bad", "enabled": True, "strategies": [{"name": "ours"}]}
 REDRAWN = {
@@ -32,6 +33,12 @@ REDRAWN = {
 
 def imported(call: Call, *features: Any, query: str = "", **document: Any) -> TestResponse:
     return call("POST", f"{IMPORT}{query}", kind="admin", json={"features": [*features], **document})
+
+
+def tagged(kind: str, value: str) -> dict[str, Any]:
+    """An export of one flag with one tag."""
+    environments = [{"name": each, "enabled": True, "strategies": []} for each in ("production", "staging")]
+    return {"name": "good", "environments": environments, "tags": [{"type": kind, "value": value}]}
 
 
 def names(call: Call) -> list[str]:
@@ -148,3 +155,17 @@ def test_a_flag_that_others_ask_a_variant_of_keeps_having_one(call: Call) -> Non
     assert "child depends on a variant of good" in answer.json["detail"]
     whole = imported(call, GOOD, query="?replace=true")
     assert whole.json["features"] == 1, "whoever asked for it is gone as well"
+
+
+def test_an_owner_of_staging_changes_no_tags_of_what_production_has(
+    call: Call, app: Flask, make_token: Callable[..., str]
+) -> None:
+    """Tags belong to the flag everywhere, and an SDK may ask for the flags of a tag alone."""
+    assert call("POST", IMPORT, kind="admin", json=tagged("simple", "checkout")).status_code == 200
+    assert call("POST", STAGING_IMPORT, kind="admin", json=tagged("simple", "checkout")).status_code == 200
+    staging = {"Authorization": make_token("admin", role="owner", environment="staging")}
+    for value, status in (("checkout", 200), ("other", 403)):
+        answer = app.test_client().post(STAGING_IMPORT, json=tagged("simple", value), headers=staging)
+        assert answer.status_code == status, answer.json
+    with app.app_context(), read_only() as session:
+        assert store.tags(session) == {"good": (("simple", "checkout"),)}

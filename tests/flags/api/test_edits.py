@@ -101,6 +101,7 @@ def test_many_at_once_change_it_once(app: Flask, make_token: Callable[..., str],
         ({"strategies": "all"}, 422, "INVALID_BODY"),
         ({"name": "other"}, 422, "INVALID_BODY"),
         ({"version": -1}, 422, "INVALID_BODY"),
+        ({"version": 2**63}, 422, "INVALID_BODY"),
         ({"reason": ""}, 422, "INVALID_BODY"),
     ],
 )
@@ -236,6 +237,11 @@ def test_segments_are_listed_and_changed_by_whoever_saw_them_last(call: Call, lo
     assert (late.status_code, late.json["code"], late.json["version"]) == (409, "VERSION_CONFLICT", 2)
     bad = {"version": 2, **WHY, "name": "x", "constraints": [{"contextName": "a", "operator": "NUM_EQ", "value": "x"}]}
     assert call("PUT", f"{path}/3", kind="admin", json=bad).json["code"] == "INVALID_DEFINITION"
+
+
+def test_a_version_that_no_segment_can_have_is_refused(call: Call, look: Mapping[str, Any]) -> None:
+    body = {"version": 2**63, "name": "s", "constraints": [], "reason": "x"}
+    assert call("PUT", "/api/environments/production/segments/6", kind="admin", json=body).status_code == 422
 
 
 def test_environments_are_listed_with_what_they_have(call: Call, look: Mapping[str, Any]) -> None:

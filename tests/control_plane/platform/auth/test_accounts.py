@@ -173,6 +173,23 @@ def test_a_lock_revokes_the_tokens_that_act_and_names_those_of_services(
     assert in_force(session) == {"shop", "of-alice"}
 
 
+def test_who_is_no_admin_any_more_has_no_token_that_is_one(session: Session, alice: Person, now: datetime) -> None:
+    nina = accounts.create_person(session, "nina", password=None, role="admin", now=now)
+    for name, kind, maker in (
+        ("deploys", "admin", "nina"),
+        ("more", "admin", "token:deploys"),
+        ("shop", "client", "nina"),
+    ):
+        accounts.create_token(session, name, kind, environment="production", now=now, actor=maker)
+    accounts.change_role(session, nina.id, role="admin", now=now, actor="alice")
+    assert in_force(session) == {"deploys", "more", "shop"}, "the same role changes nothing"
+    tokens = accounts.change_role(session, nina.id, role="operator", now=now, actor="alice")
+    assert (tokens.revoked, tokens.in_force) == (("deploys", "more"), ("shop",))
+    assert in_force(session) == {"shop"}
+    entry = audit.latest(session, subject="person:nina")[0]
+    assert entry.after == {"role": "operator", "tokens_revoked": ["deploys", "more"], "tokens_in_force": ["shop"]}
+
+
 def test_an_admin_who_is_locked_out_does_not_count_as_one(session: Session, alice: Person, now: datetime) -> None:
     bob = accounts.create_person(session, "bob", password=PASSWORD, role="admin", now=now)
     accounts.disable_person(session, bob.id, now=now, actor="alice")

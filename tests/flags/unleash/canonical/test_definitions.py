@@ -52,6 +52,8 @@ def test_dependencies_say_what_they_need_of_the_parent() -> None:
         ({"name": ""}, "name", "Text is needed"),
         ({"name": 'the "flag"'}, "name", "no quotes"),
         ({"name": "x" * 201}, "name", "200"),
+        ({"name": "a/b"}, "name", "No address leads"),
+        ({"name": ".."}, "name", "No address leads"),
         ({"enabled": None}, "enabled", "true or false"),
         ({"enabled": "true"}, "enabled", "true or false"),
         ({"type": "toy"}, "type", "toy"),
