@@ -78,7 +78,12 @@ class RolloutScreen:
     @property
     def counts_damage(self) -> bool:
         """Return whether a report on the rollback is being prepared."""
-        return self.rollout.latched and self.flag == FLAG and self.remediation is None
+        return self.rollout.latched and self.in_journal and self.remediation is None
+
+    @property
+    def in_journal(self) -> bool:
+        """Return whether the credits' journal has every answer of both engines."""
+        return self.flag == FLAG
 
     @property
     def figures(self) -> str:

@@ -19,6 +19,7 @@ from dashboards.views import (
     system,
     usage,
     users,
+    variances,
 )
 from dashboards.views.blueprint import init_app
 
@@ -42,4 +43,5 @@ __all__ = [
     "system",
     "usage",
     "users",
+    "variances",
 ]

@@ -18,6 +18,7 @@ from dashboards import actions, assets, filters
 from dashboards.badges import badge_style
 from dashboards.charts import Chart
 from dashboards.fragments import etag
+from dashboards.variance_sentences import cause_sentence
 from dashboards.view_models import alerts
 
 COMMAND = re.compile(r"`([^`]+)`")
@@ -43,7 +44,10 @@ BELONGS_TO = {
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
     ),
-    "pages.credits": ("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
+    "pages.credits": (
+        *("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
+        *("pages.variances", "pages.operation"),
+    ),
     "pages.system": ("pages.system", "pages.connections"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
@@ -59,6 +63,7 @@ def init_app(app: Flask) -> None:
         day=filters.day,
         evidence=lambda value, name: filters.figure(name, value),
         badge=badge_style,
+        cause=cause_sentence,
         mark=etag,
         code_spans=code_spans,
         minute=filters.minute,

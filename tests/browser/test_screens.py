@@ -21,6 +21,8 @@ SCREENS = {
     "alerts": "/alerts",
     "alert": "/alerts/credit_consumption_failure",
     "credits": "/credits?user=u-17",
+    "variances": "/credits/variances",
+    "operation": "/credits/operations/1",
     "usage": "/usage",
     "billing": "/billing",
     "connections": "/connections",

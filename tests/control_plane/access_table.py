@@ -23,6 +23,7 @@ operator  alert_overrides.end billing.event_view billing.replay_all_view billing
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
+owner     pages.operation pages.variances
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
 owner     billing.apply_view billing.dismiss_view billing.merge_view billing.prices_apply_view pages.close_finding
 owner     alert_overrides.grant billing.link_view billing.reconcile_view credits_admin.adjust_view
