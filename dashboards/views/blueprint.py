@@ -43,6 +43,7 @@ BELONGS_TO = {
     "pages.rollouts": (
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
+        *("pages.flags", "pages.flag", "pages.definition", "pages.stale"),
     ),
     "pages.credits": (
         *("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),

@@ -17,8 +17,8 @@ from dashboards.variance_sentences import CLASSES, FAULTS, cause_sentence
         ("policy", "policy:limit_table", "The limits of the plan differ."),
         (
             "policy",
-            "policy:window+state|limit_table",
-            "The periods begin and end at other times and only one lets the account consume, or the limits of the plan differ.",
+            "policy:window|limit_table+made_up",
+            "The periods begin and end at other times, or the limits of the plan differ and made_up.",
         ),
         ("policy", "policy:made_up", "Made_up."),
         ("defect", "v2:charge", "v2 charged something else than was asked for."),
