@@ -103,6 +103,12 @@ STYLES = {
     "override.remove": BadgeStyle("Override ended", Tone.QUIET, "person"),
     "override.expire": BadgeStyle("Override ended", Tone.QUIET, "person"),
     "directory.beta": BadgeStyle("Beta list", Tone.QUIET, "person"),
+    "flag.create": BadgeStyle("Flag made", Tone.QUIET, "ring"),
+    "flag.update": BadgeStyle("Flag changed", Tone.QUIET, "dot"),
+    "flag.switch": BadgeStyle("Flag switched", Tone.ACCENT, "play"),
+    "flag.restore": BadgeStyle("Flag restored", Tone.CAUTION, "back"),
+    "flag.delete": BadgeStyle("Flag removed", Tone.CAUTION, "alarm"),
+    "stale": BadgeStyle("Stale", Tone.CAUTION, "alarm"),
     "intact": BadgeStyle("Chain verified", Tone.GOOD, "check"),
     "broken": BadgeStyle("Chain broken", Tone.BAD, "alarm"),
     # operations on credits

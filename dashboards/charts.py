@@ -6,6 +6,7 @@ from math import floor, log10
 
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 10.0, 20.0
 POINTS_MAXIMUM = 120
+MINUTES_OF_DAY = 24 * 60
 TICKS = 3
 HEADROOM = 1.15
 SCALE_MINIMUM = 1e-6
@@ -87,6 +88,11 @@ class Chart:
     frame: Frame
     left: float = LEFT
     top: float = TOP
+
+    @property
+    def over_days(self) -> bool:
+        """Return whether a time of day alone would not tell when something was; `at` is in minutes."""
+        return self.x_ticks[-1].value - self.x_ticks[0].value >= MINUTES_OF_DAY
 
     @property
     def empty(self) -> bool:

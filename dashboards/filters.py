@@ -50,6 +50,12 @@ def minute(number: float) -> str:
     return f"{datetime.fromtimestamp(number * MINUTE, UTC):%H:%M}"
 
 
+def day_and_minute(number: float) -> str:
+    """A minute of the epoch with its day: `22 Nov 14:54`."""
+    utc = datetime.fromtimestamp(number * MINUTE, UTC)
+    return f"{utc.day} {utc:%b %H:%M}"
+
+
 def ago(instant: datetime, now: datetime) -> str:
     """Format the distance to an instant: `just now` within a minute, `12 min ago`, `in 5 h`."""
     seconds = (now - instant).total_seconds()

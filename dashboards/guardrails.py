@@ -9,6 +9,7 @@ from alerts.analysis.metrics import Compare
 from alerts.analysis.rules import Countable, ErrorBudget, Rule, error_budgets, reads
 from alerts.analysis.verdicts import Status, Verdict
 from control_plane.experiments.migration import Migration
+from dashboards.chart_windows import ChartWindow, TimeScale, time_scale
 from dashboards.charts import CARD, Chart, EvidenceBar, Frame, Sample, evidence_bar, line_chart
 from dashboards.filters import NARROW, plain, share, span
 
@@ -29,6 +30,7 @@ class AlertView:
     verdict: Verdict | None
     chart: Chart
     bar: EvidenceBar
+    scale: TimeScale
 
     @property
     def name(self) -> str:
@@ -65,7 +67,7 @@ class AlertView:
         ends = [f"{line.name} ends at {share(line.last.value)}" for line in self.chart.lines if line.last]
         above = sum(len(line.breaches) for line in self.chart.lines)
         figures = ", ".join([*ends, f"allowed is {share(self.rule.threshold)}", f"{above} readings were above it"])
-        return f"The bad rate over {span(self.rule.window_seconds)}, minute by minute: {figures}."
+        return f"The bad rate over {span(self.rule.window_seconds)}, {self.scale.resolution}: {figures}."
 
     @property
     def _what(self) -> str:
@@ -115,16 +117,22 @@ def alert_views(
     now: datetime,
     changes: Sequence[datetime] = (),
     frame: Frame = CARD,
+    scale: TimeScale | None = None,
 ) -> tuple[AlertView, ...]:
-    """Every alert with its last hour, what needs attention first; `changes` of the rollout become marks."""
+    """Every alert with its history, what needs attention first; `changes` of the rollout become marks.
+
+    `minutes` are counted by the points of the scale, which are the minutes of the last hour without one.
+    """
+    scale = scale or time_scale(ChartWindow.HOUR, now)
     by_alert = {verdict.alert: verdict for verdict in verdicts}
     budgets = error_budgets(rules)
     views = [
         AlertView(
             rule=rule,
             verdict=by_alert.get(rule.name),
-            chart=_history(rule, minutes, now=now, changes=changes, frame=frame),
+            chart=_history(rule, minutes, scale=scale, changes=changes, frame=frame),
             bar=_bar(by_alert.get(rule.name), budgets[rule.name]),
+            scale=scale,
         )
         for rule in rules
     ]
@@ -167,14 +175,12 @@ def _bar(verdict: Verdict | None, budget: ErrorBudget) -> EvidenceBar:
     return evidence_bar(evidence, log10_hold=budget.hold_log10, log10_rollback=budget.rollback_log10)
 
 
-def _history(rule: Rule, minutes: Minutes, *, now: datetime, changes: Sequence[datetime], frame: Frame) -> Chart:
-    """The bad rate over the alert's own window, minute by minute, as the guard would have read it then."""
-    end = int(now.timestamp()) // 60
-    start = end - int(HISTORY.total_seconds()) // 60
-    width = max(1, round(rule.window_seconds / 60))
-    series = [(name, _rates(counts, range(start, end + 1), width)) for name, counts in _series(rule, minutes)]
+def _history(rule: Rule, minutes: Minutes, *, scale: TimeScale, changes: Sequence[datetime], frame: Frame) -> Chart:
+    """The bad rate over the alert's own window, or a step where that is longer, as the guard would have read it."""
+    width = scale.points(timedelta(seconds=rule.window_seconds))
+    series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, minutes)]
     marks = [change.timestamp() / 60 for change in changes]
-    return line_chart(series, start=start, end=end, limit=rule.threshold, marks=marks, frame=frame)
+    return line_chart(series, start=scale.start, end=scale.end, limit=rule.threshold, marks=marks, frame=frame)
 
 
 def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int, int]]]]:
@@ -196,10 +202,12 @@ def _series(rule: Rule, minutes: Minutes) -> list[tuple[str, dict[int, tuple[int
     return [(name or "all", counts) for name, counts in found.items()]
 
 
-def _rates(counts: Mapping[int, tuple[int, int]], minutes: range, width: int) -> list[Sample]:
+def _rates(counts: Mapping[int, tuple[int, int]], scale: TimeScale, width: int) -> list[Sample]:
     samples = []
-    for minute in minutes:
-        window = [counts[each] for each in range(minute - width + 1, minute + 1) if each in counts]
+    for point in range(scale.first, scale.last + 1):
+        window = [counts[each] for each in range(point - width + 1, point + 1) if each in counts]
         total = sum(each[1] for each in window)
-        samples.append(Sample(minute, sum(each[0] for each in window) / total if total else None))
+        rate = sum(each[0] for each in window) / total if total else None
+        # The first step may have begun before what is shown.
+        samples.append(Sample(max(point * scale.step, scale.start), rate))
     return samples

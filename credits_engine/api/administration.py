@@ -128,7 +128,19 @@ def user_view(user_id: str) -> ResponseReturnValue:
 def variances_view() -> ResponseReturnValue:
     """List the operations on which the engines differed, grouped by cause or page by page."""
     query_params.refuse_unknown(
-        "class", "cause", "engine", "userId", "creditType", "startDate", "endDate", "cursor", "limit", "format"
+        *(
+            "class",
+            "cause",
+            "engine",
+            "plan",
+            "userId",
+            "creditType",
+            "startDate",
+            "endDate",
+            "cursor",
+            "limit",
+            "format",
+        )
     )
     since, until = query_params.date_range()
     filters = Filters(
@@ -139,6 +151,7 @@ def variances_view() -> ResponseReturnValue:
         variance=query_params.choice("class", Variance, "UNKNOWN_CLASS"),
         cause=query_params.text("cause"),
         engine=query_params.engine(),
+        plan=query_params.text("plan"),
     )
     page_filters = replace(filters, before_id=query_params.cursor())
     as_sheet = query_params.wants_csv()

@@ -191,6 +191,7 @@ VARIANCES = {
     "class": "The class of the variance.",
     "cause": "What explains it.",
     "engine": "Who served, `legacy` or `v2`.",
+    "plan": "The plan that the user has today.",
     "userId": "Of this user alone.",
     "format": "`json` or `csv`.",
 }

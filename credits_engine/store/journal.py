@@ -13,7 +13,7 @@ from credits_engine.amount_types import amount_of
 from credits_engine.engines.amounts import NOTHING
 from credits_engine.engines.decisions import Outcome
 from credits_engine.engines.receipts import Columns, EntryType
-from credits_engine.store.tables import JOURNAL, KEYS, insert_if_absent, inserted
+from credits_engine.store.tables import JOURNAL, KEYS, USERS, insert_if_absent, inserted
 
 OPERATIONS = (EntryType.CONSUME.value, EntryType.RESERVE.value)
 """The types of the rows that an engine decided."""
@@ -42,6 +42,12 @@ def fetch(session: Session, journal_id: int) -> Columns:
     return dict(execute_core(session, FETCH, {"journal_id": journal_id}).mappings().one())
 
 
+def find(session: Session, journal_id: int) -> Columns | None:
+    """One journal row by column name; None where there is none of that number."""
+    row = execute_core(session, FETCH, {"journal_id": journal_id}).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
 def remember(session: Session, user_id: str, key: str, *, fingerprint: str, journal_id: int, now: datetime) -> bool:
     """Lead a new key to its journal row; False when another transaction took the key meanwhile."""
     row = {"user_id": user_id, "key": key, "fingerprint": fingerprint, "journal_id": journal_id, "created_at": now}
@@ -68,6 +74,8 @@ class Filters:
     variance: str | None = None
     cause: str | None = None
     engine: str | None = None
+    plan: str | None = None
+    """The plan that the user has now; empty for whom the directory does not know."""
     before_id: int | None = None
 
 
@@ -86,18 +94,18 @@ class Page:
 
 def entries(session: Session, filters: Filters, *, limit: int) -> Page:
     """Rows of the journal that fit. One more than asked for is read, so an exactly full page tells the truth."""
-    return _page(session, _filtered(select(JOURNAL), filters), limit)
+    return _page(session, filtered(select(JOURNAL), filters), limit)
 
 
 def variances(session: Session, filters: Filters, *, limit: int) -> Page:
     """Rows on which the engines did not simply agree."""
-    return _page(session, _filtered(select(JOURNAL).where(DIFFERS), filters), limit)
+    return _page(session, filtered(select(JOURNAL).where(DIFFERS), filters), limit)
 
 
 def variance_groups(session: Session, filters: Filters) -> list[tuple[str, str, int]]:
     """Count those rows by class and cause, the most frequent first."""
     counted = func.count().label("rows")
-    query = _filtered(select(JOURNAL.c.variance, JOURNAL.c.cause, counted).where(DIFFERS), filters)
+    query = filtered(select(JOURNAL.c.variance, JOURNAL.c.cause, counted).where(DIFFERS), filters)
     query = query.group_by(JOURNAL.c.variance, JOURNAL.c.cause).order_by(counted.desc(), JOURNAL.c.cause)
     return [(variance, cause or "", rows) for variance, cause, rows in execute_core(session, query)]
 
@@ -107,7 +115,8 @@ def _page(session: Session, query: Select[Any], limit: int) -> Page:
     return Page(tuple(rows[:limit]), len(rows) > limit)
 
 
-def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+def filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+    """Return `query` with the conditions of the filters."""
     column = JOURNAL.c
     equals = {
         column.user_id: filters.user_id,
@@ -119,6 +128,9 @@ def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
     if filters.kind:
         requested, paid = (amount_of(each, filters.kind) for each in (column.requested, column.charged))
         conditions.append((requested != 0) | (paid != 0))
+    if filters.plan is not None:
+        plan = select(USERS.c.plan).where(USERS.c.user_id == column.user_id).scalar_subquery()
+        conditions.append(func.coalesce(plan, "") == filters.plan)
     if filters.types:
         conditions.append(column.type.in_(filters.types))
     if filters.since:

@@ -18,12 +18,15 @@ from alerts.overrides.approval import ASKED_FOR
 from alerts.overrides.store import Override, PendingOverride, active, pending, unexpired
 from control_plane.core.phases import Rollout
 from control_plane.platform.auth import audit
+from control_plane.platform.auth.audit import Entry
 from control_plane.platform.observability import signals
 from control_plane.rollouts import store
 from dashboards import guardrails
+from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView
 from dashboards.view_models import guard
+from dashboards.view_models.chart_counts import CHART_COUNTS
 from dashboards.view_models.guard import GuardView
 
 SAMPLES = (5, 10, 20, 50, 100, 200, 500, 1000)
@@ -146,11 +149,15 @@ def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:
     return tuple(newest.values())
 
 
-def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float) -> AlertScreen | None:
+def read_one(
+    session: Session, name: str, *, window: ChartWindow, now: datetime, lease_seconds: float
+) -> AlertScreen | None:
     """One alert; None where no rollout is guarded by one of that name."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
     for rollout in store.load_all(session):
-        for alert in views(session, rollout, minutes, now=now, frame=WIDE):
+        if name not in {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}:
+            continue
+        for alert in views(session, rollout, minutes, window=window, now=now, frame=WIDE):
             if alert.name == name:
                 budget = error_budgets(rules_file.current().rules)[name]
                 watching = guard.read(session, now=now, lease_seconds=lease_seconds)
@@ -170,13 +177,28 @@ def read_one(session: Session, name: str, *, now: datetime, lease_seconds: float
 
 
 def views(
-    session: Session, rollout: Rollout, minutes: guardrails.Minutes, *, now: datetime, frame: Frame
+    session: Session,
+    rollout: Rollout,
+    minutes: guardrails.Minutes,
+    *,
+    now: datetime,
+    frame: Frame,
+    window: ChartWindow = ChartWindow.HOUR,
+    entries: Sequence[Entry] | None = None,
 ) -> tuple[AlertView, ...]:
-    """The alerts that guard this rollout, the worst first, with its changes marked on their charts."""
+    """The alerts that guard this rollout, the worst first, with its changes marked on their charts.
+
+    `minutes` are those of the last two hours, beside which a longer window reads its own counts; `entries` are those of
+    the audit trail about the rollout, where the caller has them.
+    """
+    scale = time_scale(window, now, rollout.entered_at)
+    counts = minutes if scale.step == 1 else CHART_COUNTS.get().read(session, scale).items()
     verdicts = verdicts_of(session, rollout)
     rules = applicable(rules_file.current().rules, rollout.flag)
-    changes = [entry.at for entry in audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)]
-    return guardrails.alert_views(rules, verdicts, minutes, now=now, changes=changes, frame=frame)
+    if entries is None:
+        entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)
+    changes = [entry.at for entry in entries]
+    return guardrails.alert_views(rules, verdicts, counts, now=now, changes=changes, frame=frame, scale=scale)
 
 
 def verdicts_of(session: Session, rollout: Rollout) -> list[Verdict]:

@@ -100,7 +100,7 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
     """The screen of one user, or of the latest operations on which the engines differ."""
     if not user_id:
         differing = journal.variances(session, Filters(), limit=DIFFERING_MAX)
-        return CreditsScreen(now, "", None, (), "", None, tuple(map(_operation, differing.rows)), None)
+        return CreditsScreen(now, "", None, (), "", None, tuple(map(operation_view, differing.rows)), None)
     found = accounts.find(session, user_id)
     if found is None:
         detail = f"The directory has no user {user_id!r}; `rollout directory import` adds users."
@@ -109,7 +109,7 @@ def read(session: Session, user_id: str, *, before: int | None, now: datetime) -
     routed = flag_lookup(session, now)(account)
     books, problem = _books(session, account, routed.engine, now)
     page = journal.entries(session, Filters(user_id=user_id, before_id=before), limit=PAGE_ENTRIES)
-    entries = tuple(map(_operation, page.rows))
+    entries = tuple(map(operation_view, page.rows))
     return CreditsScreen(now, user_id, account, books, routed.reason, problem, entries, page.next_before)
 
 
@@ -128,7 +128,8 @@ def _book(book: Book, engine: EngineName, serving: EngineName) -> BookView:
     return BookView(engine, engine is serving, book.period.start, book.period.end, kinds)
 
 
-def _operation(row: Mapping[str, Any]) -> OperationView:
+def operation_view(row: Mapping[str, Any]) -> OperationView:
+    """Return a journal row as a page shows it."""
     return OperationView(
         id=row["id"],
         at=row["occurred_at"],

@@ -16,6 +16,7 @@ from control_plane.experiments.registry import migration_of, names_of
 from control_plane.platform.auth import audit
 from control_plane.platform.observability import signals
 from dashboards import guardrails, summaries
+from dashboards.chart_windows import ChartWindow
 from dashboards.charts import CARD
 from dashboards.filters import first_sentence, sentence
 from dashboards.guardrails import AlertView, EngineCounts
@@ -50,6 +51,8 @@ class RolloutScreen:
     """The part of the answers that the candidate gave since the last change, in five minutes at most."""
     guard: GuardView
     entries: tuple[EntryView, ...]
+    window: ChartWindow
+    """How much time the charts show."""
     remediation: RemediationView | None
     """What the rollback that ended this attempt left behind."""
 
@@ -78,7 +81,12 @@ class RolloutScreen:
     @property
     def counts_damage(self) -> bool:
         """Return whether a report on the rollback is being prepared."""
-        return self.rollout.latched and self.flag == FLAG and self.remediation is None
+        return self.rollout.latched and self.in_journal and self.remediation is None
+
+    @property
+    def in_journal(self) -> bool:
+        """Return whether the credits' journal has every answer of both engines."""
+        return self.flag == FLAG
 
     @property
     def figures(self) -> str:
@@ -129,7 +137,9 @@ class RolloutScreen:
         return min(1.0, max(0.0, passed / required)) if required else 1.0
 
 
-def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) -> RolloutScreen:
+def read(
+    session: Session, flag: str, *, now: datetime, lease_seconds: float, window: ChartWindow = ChartWindow.HOUR
+) -> RolloutScreen:
     """The screen of `flag`; raises UnknownRolloutError."""
     rollout = rollouts.find(session, flag)
     gates = rollouts.gates(session, rollout, now)
@@ -143,12 +153,13 @@ def read(session: Session, flag: str, *, now: datetime, lease_seconds: float) ->
         phases=summaries.timeline(rollout, audit_entry.phases_entered(rollout, entries)),
         gates=tuple(gates),
         rearm_gates=tuple(rollouts.rearm_gates(session, rollout, now)) if rollout.latched else (),
-        alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD),
+        alerts=alerts.views(session, rollout, minutes, now=now, frame=CARD, window=window, entries=entries),
         overrides=tuple(active(session, flag, attempt=rollout.attempt, now=now).values()),
         engines=_engines(flag, minutes, now),
         observed=_observed(rollout, minutes, now),
         guard=guard.read(session, now=now, lease_seconds=lease_seconds),
         entries=tuple(audit_entry.entry_view(entry) for entry in entries[:ENTRIES_MAX]),
+        window=window,
         remediation=remediation.of_attempt(session, flag, rollout.attempt) if rollout.latched else None,
     )
 

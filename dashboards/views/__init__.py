@@ -9,6 +9,9 @@ from dashboards.views import (
     connections,
     credit_books,
     explain,
+    flag,
+    flag_definition,
+    flags,
     people,
     plans,
     remediation,
@@ -19,6 +22,7 @@ from dashboards.views import (
     system,
     usage,
     users,
+    variances,
 )
 from dashboards.views.blueprint import init_app
 
@@ -31,6 +35,9 @@ __all__ = [
     "connections",
     "credit_books",
     "explain",
+    "flag",
+    "flag_definition",
+    "flags",
     "init_app",
     "people",
     "plans",
@@ -42,4 +49,5 @@ __all__ = [
     "system",
     "usage",
     "users",
+    "variances",
 ]

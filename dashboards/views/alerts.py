@@ -16,6 +16,7 @@ from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from dashboards import sse
+from dashboards.chart_windows import chart_window
 from dashboards.filters import clock
 from dashboards.fragments import Fragments, alerts_fragments
 from dashboards.view_models import alerts as screens
@@ -44,7 +45,11 @@ def alert(name: str) -> ResponseReturnValue:
     """One alert: its history, its settings, and how many errors it takes."""
     with read_only() as session:
         screen = screens.read_one(
-            session, name, now=datetime.now(UTC), lease_seconds=settings.current().guard_lease_seconds
+            session,
+            name,
+            window=chart_window(request.args.get("window", "")),
+            now=datetime.now(UTC),
+            lease_seconds=settings.current().guard_lease_seconds,
         )
     if screen is None:
         raise Problem(404, "ALERT_NOT_FOUND", f"No rollout is guarded by an alert called {name!r}; see the list.")

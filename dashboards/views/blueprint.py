@@ -16,8 +16,10 @@ from control_plane.platform.settings import current
 from control_plane.rollouts.environment_variable import variable_notice
 from dashboards import actions, assets, filters
 from dashboards.badges import badge_style
+from dashboards.chart_windows import LABELS
 from dashboards.charts import Chart
 from dashboards.fragments import etag
+from dashboards.variance_sentences import cause_sentence
 from dashboards.view_models import alerts
 
 COMMAND = re.compile(r"`([^`]+)`")
@@ -42,8 +44,12 @@ BELONGS_TO = {
     "pages.rollouts": (
         *("pages.rollouts", "pages.rollout", "pages.action", "pages.remediation"),
         *("pages.checklists", "pages.plan", "pages.new_rollout"),
+        *("pages.flags", "pages.flag", "pages.definition", "pages.stale"),
     ),
-    "pages.credits": ("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
+    "pages.credits": (
+        *("pages.credits", "pages.usage", "pages.billing", "pages.billing_event"),
+        *("pages.variances", "pages.operation"),
+    ),
     "pages.system": ("pages.system", "pages.connections"),
     "pages.alerts": ("pages.alerts", "pages.alert"),
 }
@@ -57,8 +63,10 @@ def init_app(app: Flask) -> None:
         clock=filters.clock,
         count=filters.count,
         day=filters.day,
+        chart_time=lambda number, chart: (filters.day_and_minute if chart.over_days else filters.minute)(number),
         evidence=lambda value, name: filters.figure(name, value),
         badge=badge_style,
+        cause=cause_sentence,
         mark=etag,
         code_spans=code_spans,
         minute=filters.minute,
@@ -86,6 +94,7 @@ def template_globals() -> dict[str, object]:
         "static_url": assets.static_url,
         "silenced": silenced_count,
         "form_value": form_value,
+        "chart_windows": LABELS,
         "variable_notice": lambda flag: variable_notice(flag, current()),
         "offered": lambda screen: actions.actions(screen.rollout, screen.migration),
         "offered_action": lambda screen, verb: actions.action(
@@ -144,8 +153,8 @@ def code_spans(text: str) -> Markup:
     return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
-def rows(chart: Chart, step: int = 5) -> list[tuple[float, list[float | None]]]:
-    """A chart's figures as a table, every `step` minutes."""
+def rows(chart: Chart) -> list[tuple[float, list[float | None]]]:
+    """A chart's figures as a table with a row for each point."""
     values = [{dot.at: dot.value for dot in line.dots} for line in chart.lines]
     moments = sorted(set().union(*values))
-    return [(at, [line.get(at) for line in values]) for at in moments if at % step == 0]
+    return [(at, [line.get(at) for line in values]) for at in moments]

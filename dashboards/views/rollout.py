@@ -16,6 +16,7 @@ from control_plane.platform import settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from dashboards import actions, sse
+from dashboards.chart_windows import ChartWindow, chart_window
 from dashboards.filters import sentence_case
 from dashboards.fragments import Fragments, rollout_fragments
 from dashboards.view_models import rollout as screens
@@ -37,8 +38,8 @@ VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 @bp.get("/rollouts/<flag>")
 @authorization.require_role("viewer")
 def rollout(flag: str) -> ResponseReturnValue:
-    """Show one rollout."""
-    screen = _screen(flag, datetime.now(UTC))
+    """Show one rollout; how much time its charts show is in the address."""
+    screen = _screen(flag, datetime.now(UTC), chart_window(request.args.get("window", "")))
     return render_template("rollout.html", screen=screen, regions=rollout_fragments(screen))
 
 
@@ -48,7 +49,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
     """Stream the page as it changes."""
     with read_only() as session:
         rollouts.find(session, flag)
-    return sse.stream(partial(_regions, flag))
+    return sse.stream(partial(_regions, flag, chart_window(request.args.get("window", ""))))
 
 
 @bp.get(f"/rollouts/<flag>/{VERB}")
@@ -103,10 +104,11 @@ def _flash_result(decision: Decision, verb: str, *, milliseconds: float) -> None
     flash(f"{done}\nIn force after {milliseconds:.0f} ms, for every request from then on.", "success")
 
 
-def _regions(flag: str, now: datetime) -> Fragments:
-    return rollout_fragments(_screen(flag, now))
+def _regions(flag: str, window: ChartWindow, now: datetime) -> Fragments:
+    return rollout_fragments(_screen(flag, now, window))
 
 
-def _screen(flag: str, now: datetime) -> RolloutScreen:
+def _screen(flag: str, now: datetime, window: ChartWindow = ChartWindow.HOUR) -> RolloutScreen:
+    lease_seconds = settings.current().guard_lease_seconds
     with read_only() as session:
-        return screens.read(session, flag, now=now, lease_seconds=settings.current().guard_lease_seconds)
+        return screens.read(session, flag, now=now, lease_seconds=lease_seconds, window=window)

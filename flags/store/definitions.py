@@ -84,6 +84,12 @@ def segments(session: Session, environment: str) -> list[Wire]:
     return list(session.scalars(query))
 
 
+def segment_names(session: Session) -> dict[tuple[str, int], str]:
+    """The name of every segment by its environment and id."""
+    rows = session.execute(select(FlagSegment.environment, FlagSegment.id, FlagSegment.segment))
+    return {(row.environment, row.id): str(row.segment.get("name") or "") for row in rows}
+
+
 def definitions_of(session: Session, name: str, *, lock: bool = False) -> dict[str, Wire]:
     """The feature called `name` in each environment that has it; with `lock` nobody else changes it meanwhile."""
     query = select(FlagDefinition.environment, FlagDefinition.feature).where(FlagDefinition.name == name)

@@ -78,7 +78,7 @@ def probes_of(feature: Wire) -> Iterator[Probe]:
     """The parts in the order in which they are asked: dependencies, then each strategy after its own conditions."""
     for number, dependency in enumerate(feature.get("dependencies") or (), start=1):
         wire = {**_probe(f"dependency {number}", OPEN), "dependencies": [dependency]}
-        yield Probe(Question.DEPENDENCY, wire, _dependency(dependency))
+        yield Probe(Question.DEPENDENCY, wire, dependency_text(dependency))
     for number, strategy in enumerate(feature["strategies"], start=1):
         yield from _conditions(number, strategy)
         own = {**strategy, "variants": []}
@@ -88,7 +88,7 @@ def probes_of(feature: Wire) -> Iterator[Probe]:
 def _conditions(number: int, strategy: Wire) -> Iterator[Probe]:
     for place, constraint in enumerate(strategy.get("constraints") or (), start=1):
         wire = _probe(f"strategy {number} constraint {place}", {**OPEN, "constraints": [constraint]})
-        text = f"Strategy {number} asks whether {_constraint(constraint)}"
+        text = f"Strategy {number} asks whether {constraint_text(constraint)}"
         yield Probe(Question.CONSTRAINT, wire, text, number, constraint["contextName"])
     for key in strategy.get("segments") or ():
         wire = _probe(f"strategy {number} segment {key}", {**OPEN, "segments": [key]})
@@ -99,7 +99,8 @@ def _probe(name: str, strategy: Wire) -> Wire:
     return {"name": name, "type": "release", "project": "default", "enabled": True, "strategies": [strategy]}
 
 
-def _dependency(dependency: Mapping[str, Any]) -> str:
+def dependency_text(dependency: Mapping[str, Any]) -> str:
+    """Return what a dependency asks for, as a sentence without its end."""
     wanted = "on" if dependency.get("enabled", True) else "off"
     if variants := dependency.get("variants"):
         wanted = f"giving {' or '.join(map(str, variants))}"
@@ -112,7 +113,8 @@ def _strategy(number: int, strategy: Wire) -> str:
     return f"Strategy {number}, {strategy['name']}{f' of {share} %' if share is not None else ''},"
 
 
-def _constraint(constraint: Mapping[str, Any]) -> str:
+def constraint_text(constraint: Mapping[str, Any]) -> str:
+    """Return a constraint as a condition inside a sentence."""
     values = constraint.get("values") or ([constraint["value"]] if constraint.get("value") is not None else [])
     quoted = ", ".join(_quoted(str(value)) for value in values[:VALUES_QUOTED_MAX])
     more = f" and {len(values) - VALUES_QUOTED_MAX} more" if len(values) > VALUES_QUOTED_MAX else ""

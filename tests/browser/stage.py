@@ -19,6 +19,8 @@ from control_plane.platform.observability.signals import Sample
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
+from flags.administration.definitions import create_flag
+from flags.administration.edits import edit_definition, edit_segment
 from flags.store.directory import UserAttributes, upsert_users
 
 SPARE_FLAGS = (
@@ -32,6 +34,7 @@ SPARE_FLAGS = (
     "WITHOUT_SCRIPT",
 )
 """One for each test that changes a rollout, so that none meets what another left behind."""
+PLAIN_FLAG = "checkout"
 USER = "u-17"
 TRAFFIC_MINUTES = 125
 OPERATIONS = range(30, 80)
@@ -46,6 +49,7 @@ def set_up(app: Flask, now: datetime) -> None:
             _bring_to_new_signups(flag, now)
         _live_through(now)
         _consume(now)
+        _add_flag(now)
 
 
 def _bring_to_new_signups(flag: str, now: datetime) -> None:
@@ -79,6 +83,20 @@ def _consume(now: datetime) -> None:
     for number in range(12):
         moment = now - timedelta(minutes=30 - number)
         run_operation(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
+
+
+def _add_flag(now: datetime) -> None:
+    """A flag without a rollout, with all that its page can show."""
+    change = ChangeContext(now - timedelta(hours=2), "alice", "The new till.")
+    share = {"rollout": "25", "groupId": "checkout", "stickiness": "userId"}
+    country = {"contextName": "country", "operator": "IN", "values": ["ES", "FR"]}
+    strategies = [{"name": "flexibleRollout", "parameters": share, "segments": [3], "constraints": [country]}]
+    variants = [{"name": name, "weight": 500, "payload": {"type": "string", "value": name}} for name in ("blue", "red")]
+    fields = {"strategies": strategies, "variants": variants}
+    with transaction() as session:
+        create_flag(session, PLAIN_FLAG, {"production": True, "staging": False}, change, description="The new till.")
+        edit_segment(session, "production", 3, {"name": "Testers", "constraints": []}, change, version=0)
+        edit_definition(session, PLAIN_FLAG, "production", fields, change, version=1)
 
 
 def _operation(chance: random.Random) -> Iterator[Sample]:

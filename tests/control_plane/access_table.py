@@ -23,6 +23,9 @@ operator  alert_overrides.end billing.event_view billing.replay_all_view billing
 operator  overrides.deny overrides.end_allow pages.action pages.change_beta pages.end_alert_override rollouts.hold
 operator  rollouts.resume rollouts.roll_back rollouts.step_back
 owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_plan pages.usage
+owner     pages.change_definition pages.change_flag pages.create_flag pages.definition pages.operation
+owner     pages.restore_flag pages.variances
+viewer    pages.flag pages.flags
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
 owner     billing.apply_view billing.dismiss_view billing.merge_view billing.prices_apply_view pages.close_finding
 owner     alert_overrides.grant billing.link_view billing.reconcile_view credits_admin.adjust_view
@@ -46,6 +49,7 @@ BY_WORD: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("hold", "resume", "step-back", "rollback"), "operator"),
         **dict.fromkeys(("advance", "rearm"), "owner"),
     },
+    "pages.switch_flag": {"on": "owner", "off": "operator"},
     "pages.override": {"allow": "owner", "deny": "operator"},
     "pages.end_override": {"allow": "operator", "deny": "owner"},
 }

@@ -71,7 +71,8 @@ def calls(rule: Rule, role: str, **words: str) -> Iterator[Call]:
 
 
 def _verb(rule: Rule) -> str:
-    return "freeze" if "credits" in rule.rule else "rollback"
+    own = {"credits": "freeze", "environments": "off"}
+    return next((verb for word, verb in own.items() if word in rule.rule), "rollback")
 
 
 def role_calls(app: Flask) -> Iterator[Call]:

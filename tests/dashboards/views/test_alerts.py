@@ -55,6 +55,39 @@ def test_each_alert_shows_what_it_has_seen_the_worst_first(app: Flask, sign_in: 
     assert page.index("Billing webhook failure") < page.index("API error rate")
 
 
+@pytest.mark.parametrize(
+    ("window", "title", "rows"),
+    [
+        ("15m", "Last 15 minutes", 16),
+        ("1h", "Last hour", 61),
+        ("24h", "Last 24 hours", 121),
+        ("phase", "This phase", 66),
+    ],
+)
+def test_a_link_chooses_how_much_time_the_chart_and_its_table_show(
+    sign_in: SignIn, judged: datetime, window: str, title: str, rows: int
+) -> None:
+    html = sign_in("victor").get(f"/alerts/billing_webhook_failure?window={window}").text
+    assert title in words(html)
+    assert f'href="/alerts/billing_webhook_failure?window={window}" aria-current="true"' in html
+    table = html.split('id="c-billing_webhook_failure-table"')[1].split("</table>")[0]
+    shown = table.count("<tr>") - 1
+    # What was measured once stays in the rate for the window of the alert, and nothing was before.
+    assert 1 <= shown <= rows
+    assert "10 %" in words(table)
+
+
+def test_the_page_of_a_rollout_has_the_same_windows_and_keeps_them_while_it_is_live(
+    sign_in: SignIn, judged: datetime
+) -> None:
+    victor = sign_in("victor")
+    html = victor.get(f"/rollouts/{FLAG}?window=24h").text
+    assert f'data-live="/live/rollouts/{FLAG}?window=24h"' in html
+    assert "Billing webhook failure, last 24 hours" in html
+    assert "one point for 12 min" in words(html)
+    assert "Billing webhook failure, last hour" in victor.get(f"/rollouts/{FLAG}?window=month").text
+
+
 def test_one_alert_tells_its_settings_and_its_verdict(sign_in: SignIn, judged: datetime) -> None:
     page = words(sign_in("victor").get("/alerts/billing_webhook_failure").get_data(as_text=True))
     for expected in ("Threshold 1%", "Window 10 min", "Severity critical", "30 bad of 300", "Show as table"):

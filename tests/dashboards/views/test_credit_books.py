@@ -56,7 +56,7 @@ def test_the_journal_continues_without_a_gap(app: Flask, consumed: int) -> None:
 
 def test_operations_on_which_the_engines_differ_are_listed_with_both_answers(sign_in: SignIn, consumed: int) -> None:
     page = words(sign_in("alice").get("/credits").get_data(as_text=True))
-    assert "Differs by policy" in page
+    assert "Differs by policy The limits of the plan differ." in page
     assert "v2 would charge 0 Legacy would charge 1 roast" in page
 
 

@@ -12,6 +12,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.platform.runtime import leases
 from credits_engine.migration import advance_check_job
+from dashboards.chart_windows import ChartWindow
 from dashboards.view_models import rollout as screens
 from tests.dashboards.browsing import changing, looking, words
 from tests.statements import noted
@@ -44,11 +45,12 @@ def test_it_says_when_nobody_guards(app: Flask, sign_in: SignIn, planned: Rollou
     assert "The guard watches" in words(browser.get(PAGE).get_data(as_text=True))
 
 
-def test_the_screen_is_read_in_few_queries(app: Flask, planned: Rollout) -> None:
+@pytest.mark.parametrize("window", ChartWindow)
+def test_the_screen_is_read_in_few_queries(app: Flask, planned: Rollout, window: ChartWindow) -> None:
     with app.app_context():
         advance_check_job.refresh(datetime.now(UTC))
     with looking(app) as session, noted() as sent:
-        screens.read(session, FLAG, now=datetime.now(UTC), lease_seconds=30)
+        screens.read(session, FLAG, now=datetime.now(UTC), lease_seconds=30, window=window)
     assert len(sent) <= 12
 
 

@@ -1,0 +1,64 @@
+"""The list of flags without a rollout, and a new one."""
+
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from pydantic import ValidationError
+
+from control_plane.change_context import ChangeContext
+from control_plane.platform.auth import authorization
+from control_plane.platform.auth.authorization import require_role_on
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.problems import Problem
+from dashboards.mistakes import mistakes_of
+from dashboards.view_models import flags as screens
+from dashboards.views.blueprint import bp, row_id
+from flags.administration.definitions import create_flag
+from flags.administration.queries import FlagQuery, list_environments
+from flags.api.requests import FlagRequest
+
+TEXT_CHARACTERS = 200
+STALE = {"yes": True, "no": False}
+
+
+@bp.get("/flags")
+@authorization.require_role("viewer")
+def flags() -> ResponseReturnValue:
+    """Show those that fit; filters and page are in the address."""
+    return _page()
+
+
+@bp.post("/flags", endpoint="create_flag")
+@authorization.require_role("owner")
+def create_flag_page() -> ResponseReturnValue:
+    """Make a flag that is off for everybody in the environments ticked."""
+    form = request.form
+    try:
+        wanted = FlagRequest.model_validate(
+            {
+                "name": form.get("name", "").strip(),
+                "environments": dict.fromkeys(form.getlist("environment"), False),
+                "description": form.get("description", "").strip(),
+                "reason": form.get("reason", "").strip(),
+            }
+        )
+        require_role_on("owner", wanted.name, wanted.environments)
+        change = ChangeContext(datetime.now(UTC), authorization.actor(), wanted.reason)
+        with transaction() as session:
+            create_flag(session, wanted.name, wanted.environments, change, description=wanted.description)
+    except (Problem, ValidationError) as refusal:
+        flash("\n".join(["Nothing was made.", *mistakes_of(refusal)]), "refusal")
+        return _page(), 422
+    flash("Made, and off everywhere.", "success")
+    return redirect(url_for("pages.flag", flag=wanted.name), 303)
+
+
+def _page() -> str:
+    asked = {name: request.args.get(name, "").strip()[:TEXT_CHARACTERS] for name in ("q", "tag", "project", "stale")}
+    wanted = FlagQuery(asked["project"], tag=asked["tag"], text=asked["q"], stale=STALE.get(asked["stale"]))
+    with read_only() as session:
+        page = request.args.get("page", 1, type=row_id)
+        screen = screens.read_list(session, wanted, page=page, now=datetime.now(UTC))
+        environments = [each["name"] for each in list_environments(session)]
+    return render_template("flags.html", screen=screen, address=asked, environments=environments)

@@ -1,0 +1,36 @@
+"""What the guide for owners says of the pages stands on them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from control_plane.change_context import ChangeContext
+from flags.administration.definitions import create_flag, switch_flag
+from tests.dashboards.browsing import changing, words
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "owner-guide.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("/", "Flags without a rollout"),
+        ("/credits", "Variances"),
+        ("/flag/checkout", "Edit"),
+        ("/flag/checkout", "Restore…"),
+    ],
+)
+def test_a_button_or_link_that_the_guide_names_is_on_its_page(
+    app: Flask, sign_in: Callable[[str], FlaskClient], path: str, label: str
+) -> None:
+    change = ChangeContext(datetime.now(UTC), "tests", "A test.")
+    with changing(app) as session:
+        create_flag(session, "checkout", {"production": False}, change)
+        switch_flag(session, "checkout", "production", change, enabled=True)
+    assert f"**{label}**" in " ".join(GUIDE.split())
+    assert f" {label} " in words(sign_in("alice").get(path).text)
