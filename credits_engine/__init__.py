@@ -16,8 +16,11 @@ from credits_engine.billing import schedule
 from credits_engine.billing import schemas as billing_schemas
 from credits_engine.billing.checks import webhooks_check
 from credits_engine.billing.entitlements.sync import sync_account
+from credits_engine.erasure import api as erasure_api
+from credits_engine.erasure import schemas as erasure_schemas
+from credits_engine.erasure.service import erase_again
 from credits_engine.load_test.check import load_test_check
-from credits_engine.migration import advance_check_job, advance_gate, backups, checks, restore_test
+from credits_engine.migration import advance_check_job, advance_gate, backups, checks, restore, restore_test
 from credits_engine.operations import account_books, execution
 from credits_engine.reconciliation import engine_flapping, invariants, new_error_types, scheduled
 from credits_engine.remediation import jobs as remediation
@@ -44,6 +47,9 @@ def init_app(app: Flask) -> None:
     remediation.init_app(app)
     schemas.init_app(app)
     billing_schemas.init_app(app)
+    app.register_blueprint(erasure_api.bp)
+    erasure_schemas.init_app(app)
+    restore.ERASE_AGAIN.set(app, erase_again)
     _register_with_rollouts()
     _register_checks()
 

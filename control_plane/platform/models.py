@@ -27,11 +27,26 @@ class AuditEntry(Base):
     reason: Mapped[str] = mapped_column(Text)
     previous_hash: Mapped[str] = mapped_column(Text)
     hash: Mapped[str] = mapped_column(Text)
+    erasure: Mapped[str | None] = mapped_column(Text)
+    """The pseudonym that took a person's place in it; the hash is that of what was written first."""
 
     __table_args__ = (
         Index("ix_audit_entry_at", "at", "id"),
         *(Index(f"ix_audit_entry_{column}_at", column, "at", "id") for column in ("actor", "subject", "action")),
     )
+
+
+class Erasure(Base):
+    """A person who was erased: a keyed digest of who they were, and the pseudonym that stands for them."""
+
+    __tablename__ = "erasure"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    digest: Mapped[str] = mapped_column(Text, index=True)
+    pseudonym: Mapped[str] = mapped_column(Text, unique=True)
+    erased_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
 
 
 class AuditHead(Base):

@@ -14,6 +14,7 @@ from credits_engine.cli import migration as migration
 from credits_engine.cli import packs as packs
 from credits_engine.cli import recovery, review
 from credits_engine.cli import retirement as retirement
+from credits_engine.cli.users import users_group
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
 from credits_engine.engines.packs import Pack
@@ -45,6 +46,7 @@ def register(group: click.Group) -> None:
     group.add_command(credits_group)
     group.add_command(billing_group)
     group.add_command(load_test_command)
+    group.add_command(users_group)
 
 
 @credits_group.command("status")

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,11 @@ from sqlalchemy.orm import Session
 from control_plane.change_context import ChangeContext
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import after_rollback, db, transaction
+from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed
-from credits_engine.migration import database_replacement, safeguards
+from credits_engine.migration import database_replacement, erasure_manifest, safeguards
 from credits_engine.migration.backup import CopyError
+from credits_engine.migration.erasure_manifest import Noted
 from credits_engine.store import accounts
 from credits_engine.store.accounts import EVERYBODY
 from flags import store as flags
@@ -34,6 +36,9 @@ SUBJECT = "credits:restore"
 JUMP_MAX = 2**20
 """Up to how far the revisions leap: by chance, so that what a vanished time called so is not called so again."""
 ATTEMPTS_MAX = 5
+
+ERASE_AGAIN = AppState[Callable[[Session, Sequence[Noted], ChangeContext], int]]("erase_again")
+"""Erases in the restored database whoever was erased since the backup; returns how many of them it held."""
 
 
 log = structlog.get_logger()
@@ -90,6 +95,7 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
         raise RestoreRefused("Consumption goes on; stop it first: rollout credits freeze --everybody --reason …")
     # Read before the database is replaced: who was kept out, latched or revoked since the backup stays so.
     known = safeguards.read(session)
+    erased = _erased(session, path.parent, folder)
     trail = _save_trail(session, folder, now)
     database_replacement.replace(session, path)
     as_of = next((entry.at for entry in audit.latest(session, limit=1)), None)
@@ -101,6 +107,7 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
     change_feed.publish(session, flags.RESTORE, path.name, now=now, beyond=_newest(session, known) + jump)
     carried = safeguards.carry_over(session, known, jump=jump, now=now, actor=actor, reason=words)
     accounts.freeze(session, EVERYBODY, now=now, actor=actor, reason=words)
+    erased_again = ERASE_AGAIN.get()(session, erased, ChangeContext(now, actor, f"Again, after a restore: {reason}"))
     document = {
         "backup": str(path),
         "backup_written_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
@@ -110,9 +117,24 @@ def _restore(session: Session, path: Path, *, folder: Path, now: datetime, actor
         "audit_kept_in": trail.file,
         "audit_kept_sha256": trail.sha256,
         "carried_over": carried,
+        "erased_again": erased_again,
     }
     audit.record(session, ChangeContext(now, actor, reason), action=ACTION, subject=SUBJECT, after=document)
     return RestoreResult(document)
+
+
+def _erased(session: Session, *folders: Path) -> list[Noted]:
+    """Return who was erased, as the manifests say, and the database that is replaced, as far as it can be read."""
+    try:
+        with session.begin_nested():
+            of_database = erasure_manifest.of_database(session)
+    except SQLAlchemyError:
+        of_database = []
+    try:
+        return erasure_manifest.merged(of_database, *map(erasure_manifest.read, folders))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        name = erasure_manifest.FILE_NAME
+        raise CopyError(f"{name} can't be read, so erased persons would be back: {error}.") from error
 
 
 def _newest(session: Session, known: safeguards.Safeguards) -> int:

@@ -108,10 +108,10 @@ class UserDirectory:
             self._all_unkept = True
 
     def _is_of_another_past(self) -> bool:
-        """Return whether the database was restored meanwhile: users who came since the backup were never there."""
+        """Return whether users have to be forgotten: the database was restored meanwhile, or a person was erased."""
         try:
             with read_only() as session:
-                restored = store.restore_revision(session)
+                restored = store.forget_revision(session)
         except SQLAlchemyError:
             return False
         known, self._restored = self._restored, restored

@@ -49,11 +49,13 @@ from flags.store.overrides import (
 )
 from flags.store.revisions import (
     DIRECTORY,
+    ERASURE,
     FLAG,
     OVERRIDE,
     RESTORE,
     directory_revision,
     flags_revision,
+    forget_revision,
     restore_revision,
     routing_state,
 )
@@ -62,6 +64,7 @@ from flags.store.usage import LastRequest, add_report, delete_usage, last_reques
 
 __all__ = [
     "DIRECTORY",
+    "ERASURE",
     "FLAG",
     "OVERRIDE",
     "RESTORE",
@@ -96,6 +99,7 @@ __all__ = [
     "find_override",
     "first_beta_members",
     "flags_revision",
+    "forget_revision",
     "last_requests",
     "list_overrides",
     "measurements",

@@ -14,6 +14,7 @@ DIRECTORY = "directory"
 FLAG = "flag"
 OVERRIDE = "override"
 RESTORE = "restore"
+ERASURE = "erasure"
 TOPICS = (ROLLOUT, OVERRIDE, FLAG, DIRECTORY, RESTORE)
 """The topics whose changes can change what SDKs are given."""
 NEWEST_CHANGE = select(func.max(Change.id)).scalar_subquery()
@@ -42,6 +43,11 @@ def directory_revision(session: Session) -> int:
 def restore_revision(session: Session) -> int:
     """The latest restore from a backup: what was read before it may be of a time that never was. 0 before the first."""
     return session.scalar(_newest(RESTORE)) or 0
+
+
+def forget_revision(session: Session) -> int:
+    """The latest restore or erasure of a person: of both, who was in the directory may be there no longer."""
+    return max(restore_revision(session), session.scalar(_newest(ERASURE)) or 0)
 
 
 def _newest(topic: str) -> Select[int]:

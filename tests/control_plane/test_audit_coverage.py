@@ -99,6 +99,7 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
     "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
     "pages.close_finding": "tests/dashboards/views/test_billing.py",
+    "erasures.erase_view": "tests/credits_engine/erasure/test_api.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
     "billing.reconcile_view": "tests/credits_engine/billing/reconciliation/test_comparison.py",
@@ -205,6 +206,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
     "billing prices apply": "tests/credits_engine/billing/test_prices.py",
+    "users erase": "tests/credits_engine/erasure/test_api.py",
     "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
     "guard drill": "tests/alerts/drill",
@@ -220,7 +222,7 @@ audit list, audit export, audit verify, token list, account list, override list,
 flags show, flags stale, flags versions
 credits status, credits reconcile, credits verify, restore-test, credits switch-preview, credits aa-test
 credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
-billing prices export, billing prices diff
+billing prices export, billing prices diff, users erasures
 plan versions, plan template, plan diff, plan schema, plan export
 alerts check, alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus
 alerts export-grafana, guard drills

@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from control_plane.platform import settings
+from control_plane.platform.auth import erasures
 from credits_engine.billing import metrics
 from credits_engine.billing.entitlements import purchases
 from credits_engine.billing.entitlements.prices import UnmappedPriceError
@@ -101,6 +103,10 @@ def _handle(
             "a checkout, metadata or `rollout billing link` does that."
         )
         return Outcome(State.PARKED, sentence, f"{CUSTOMER}{customer_id}")
+    if erasures.is_pseudonym(session, user_id):
+        # Their metadata goes on naming who they were, and the body of the event holds more of it.
+        stated, fetched = _without_person(stated, user_id), _without_person(fetched, user_id)
+        inbox.drop_body(session, claim.event_id)
     # Facts of an attempt that failed are gone with its transaction, so what is fresh here has had no effect yet.
     fresh = [fact for fact in (*stated, *fetched) if fact_rows.add(session, fact, event_id=claim.event_id)]
     # Stripe sends some facts with two events (`invoice.paid`, `invoice.payment_succeeded`): the second changes nothing.
@@ -114,6 +120,10 @@ def _handle(
         bought = purchases.sync_packs(session, user_id, now=now, cause=claim.event_id)
         state = replace(state, changes=(*state.changes, *bought))
     return _outcome(stated, state, user_id)
+
+
+def _without_person(facts: Sequence[Any], pseudonym: str) -> Sequence[Fact]:
+    return [replace(fact, user_id=pseudonym) if getattr(fact, "user_id", None) else fact for fact in facts]
 
 
 def _without_effect(claim: Claim, stated: Sequence[Fact], *, was_asked: bool) -> Outcome | None:

@@ -252,3 +252,8 @@ def _leave(
         "at": finished_at,
     }
     return execute_core(session, FINISH, left).rowcount == 1
+
+
+def drop_body(session: Session, event_id: str) -> None:
+    """Forget what an event said; that it came stays."""
+    execute_core(session, update(EVENTS).where(EVENTS.c.event_id == event_id).values(body=None))

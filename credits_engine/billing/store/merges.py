@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from control_plane.platform.auth import erasures
 from control_plane.platform.db.database import execute_core
 from credits_engine.billing.models import MERGES
 from credits_engine.store.tables import insert_if_absent, inserted
@@ -21,6 +22,7 @@ def add(session: Session, user_id: str, into: str, *, now: datetime, by: str) ->
 
 
 def current(session: Session, user_id: str) -> str:
-    """Return the user that this one belongs to by now."""
-    found = session.scalar(select(MERGES.c.into_user_id).where(MERGES.c.user_id == user_id))
-    return found or user_id
+    """Return the user that this one belongs to by now, or the pseudonym of somebody who was erased."""
+    name = erasures.current_name(session, user_id)
+    found = session.scalar(select(MERGES.c.into_user_id).where(MERGES.c.user_id == name))
+    return found or name
