@@ -99,6 +99,16 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
     "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
     "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
     "pages.close_finding": "tests/dashboards/views/test_billing.py",
+    **dict.fromkeys(
+        (
+            "pages.create_flag",
+            "pages.switch_flag",
+            "pages.change_flag",
+            "pages.restore_flag",
+            "pages.change_definition",
+        ),
+        "tests/dashboards/views/test_flags.py",
+    ),
     "erasures.erase_view": "tests/credits_engine/erasure/test_api.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
