@@ -50,6 +50,7 @@ def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
         f"{done.cut:,} audit entries are not in it; they are kept in {done.document['audit_kept_in']}.",
         *(f"Could not be read, so it is as in the backup: {name}." for name in carried["not_readable"]),
         *(f"Switched off, as it was before the restore: {name}." for name in carried["switched_off"]),
+        *(f"Defined as it was before the restore: {name}." for name in carried["redefined"]),
         "Next: rollout credits backfill, then verify; and rollout billing reconcile for what Stripe told meanwhile.",
     ]
     echo_result({"path": str(path), "frozen": True, **done.document}, "\n".join(lines), as_json=as_json)

@@ -40,6 +40,7 @@ class Safeguards:
     freezes: Rows | None
     leases: Rows | None
     definitions: Mapping[tuple[str, str], Wire] | None
+    segments: Mapping[str, Sequence[Wire]] | None
     backup: Mapping[str, Any] | None
     unreadable: Sequence[str] = field(default_factory=tuple)
 
@@ -66,6 +67,7 @@ def read(session: Session) -> Safeguards:
         freezes=found("freezes", lambda: accounts.freezes(session)),
         leases=found("leases", lambda: leases.rows(session)),
         definitions=found("flags", lambda: flags.every_definition(session)),
+        segments=found("segments", lambda: flags.every_segment(session)),
         backup=found("backup", lambda: _last_backup(session)),
         unreadable=unreadable,
     )
@@ -89,6 +91,7 @@ def carry_over(
         accounts.freeze(session, row["user_id"], now=row["frozen_at"], actor=row["actor"], reason=row["reason"])
     leases.put_back(session, known.leases or ())
     switched_off = _switch_off(session, known, now=now, actor=actor)
+    redefined = _define_as_last(session, known, now=now, actor=actor)
     _backup(session, known, now=now, actor=actor)
     for topic in (flags.OVERRIDE, flags.FLAG, flags.DIRECTORY):
         change_feed.publish(session, topic, "*", now=now)
@@ -100,6 +103,7 @@ def carry_over(
         "revoked_tokens": sum(1 for row in known.tokens or () if row["revoked_at"]),
         "freezes": None if known.freezes is None else len(known.freezes),
         "switched_off": switched_off,
+        "redefined": redefined,
         "not_readable": list(known.unreadable),
     }
 
@@ -141,6 +145,20 @@ def _switch_off(session: Session, known: Safeguards, *, now: datetime, actor: st
         last = known.definitions.get((environment, name))
         if feature["enabled"] and not (last and last["enabled"]):
             flags.put_definitions(session, environment, [{**feature, "enabled": False}], actor=actor, now=now)
+            done.append(f"{environment}/{name}")
+    return done
+
+
+def _define_as_last(session: Session, known: Safeguards, *, now: datetime, actor: str) -> list[str]:
+    """Flags and segments that were edited since the backup stay as they were last: an edit may have narrowed them."""
+    for environment, wires in (known.segments or {}).items():
+        flags.put_segments(session, environment, wires)
+    done = []
+    for (environment, name), feature in flags.every_definition(session).items():
+        last = (known.definitions or {}).get((environment, name))
+        wire = {**last, "enabled": last["enabled"] and feature["enabled"]} if last else feature
+        if wire != feature:
+            flags.put_definitions(session, environment, [wire], actor=actor, now=now)
             done.append(f"{environment}/{name}")
     return done
 

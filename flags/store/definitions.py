@@ -90,6 +90,15 @@ def segment_names(session: Session) -> dict[tuple[str, int], str]:
     return {(row.environment, row.id): str(row.segment.get("name") or "") for row in rows}
 
 
+def every_segment(session: Session) -> dict[str, list[Wire]]:
+    """Every segment, by its environment."""
+    found: dict[str, list[Wire]] = {}
+    query = select(FlagSegment.environment, FlagSegment.segment).order_by(FlagSegment.environment, FlagSegment.id)
+    for environment, wire in session.execute(query):
+        found.setdefault(environment, []).append(wire)
+    return found
+
+
 def definitions_of(session: Session, name: str, *, lock: bool = False) -> dict[str, Wire]:
     """The feature called `name` in each environment that has it; with `lock` nobody else changes it meanwhile."""
     query = select(FlagDefinition.environment, FlagDefinition.feature).where(FlagDefinition.name == name)

@@ -171,6 +171,37 @@ def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
     assert done.document["carried_over"]["switched_off"] == ["production/gone", "production/search"]
 
 
+def test_a_flag_that_was_narrowed_since_the_backup_stays_narrow(
+    office: Office, database_url: str, tmp_path: Path, now: datetime
+) -> None:
+    """By its own strategies, or by the segment that those name."""
+
+    def put(percentage: str, plan: str, *, dark: bool) -> None:
+        share = {"name": "flexibleRollout", "parameters": {"rollout": percentage}, "segments": [3]}
+        wires = [
+            {"name": name, "enabled": enabled, "strategies": [share]}
+            for name, enabled in (("chat", True), ("dark", dark))
+        ]
+        constraint = {"contextName": "plan", "operator": "IN", "values": [plan]}
+        with transaction() as session:
+            store.put_definitions(session, "production", wires, actor="test", now=now)
+            store.put_segments(session, "production", [{"id": 3, "name": "three", "constraints": [constraint]}])
+
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
+    put("100", "pro", dark=False)
+    backup.backup(database_url, tmp_path / "other.backup")
+    put("1", "staff", dark=True)
+    done = put_back(tmp_path / "other.backup")
+    with read_only() as session:
+        found = {name: wire for (_, name), wire in store.every_definition(session).items()}
+        (segment,) = store.segments(session, "production")
+    assert {wire["strategies"][0]["parameters"]["rollout"] for wire in found.values()} == {"1"}
+    assert (found["chat"]["enabled"], found["dark"]["enabled"]) == (True, False), "nothing is switched on"
+    assert segment["constraints"][0]["values"] == ["staff"]
+    assert done.document["carried_over"]["redefined"] == ["production/chat", "production/dark"]
+
+
 def test_what_cant_be_read_any_more_is_named_and_the_rest_is_kept(office: Office, back: Restore) -> None:
     office.roll_back()
     with transaction() as session:
