@@ -138,7 +138,7 @@ def _overrides(session: Session, known: Safeguards) -> int:
 
 def _switch_off(session: Session, known: Safeguards, *, now: datetime, actor: str) -> list[str]:
     """Flags without a rollout that were off or gone at last don't come back switched on."""
-    if not known.definitions:
+    if known.definitions is None:
         return []
     done = []
     for (environment, name), feature in flags.every_definition(session).items():

@@ -171,6 +171,22 @@ def test_a_flag_that_was_switched_off_since_the_backup_stays_off(
     assert done.document["carried_over"]["switched_off"] == ["production/gone", "production/search"]
 
 
+def test_the_only_flag_that_was_deleted_since_the_backup_stays_off(
+    office: Office, database_url: str, tmp_path: Path, now: datetime
+) -> None:
+    with transaction() as session:
+        corrections.freeze(session, EVERYBODY, ChangeContext(now, "test", "damage"))
+        wire = {"name": "search", "enabled": True, "strategies": []}
+        store.put_definitions(session, "production", [wire], actor="test", now=now)
+    backup.backup(database_url, tmp_path / "other.backup")
+    with transaction() as session:
+        store.delete_definition(session, "production", "search")
+    done = put_back(tmp_path / "other.backup")
+    with read_only() as session:
+        assert [wire["enabled"] for wire in store.every_definition(session).values()] == [False]
+    assert done.document["carried_over"]["switched_off"] == ["production/search"]
+
+
 def test_a_flag_that_was_narrowed_since_the_backup_stays_narrow(
     office: Office, database_url: str, tmp_path: Path, now: datetime
 ) -> None:
