@@ -76,6 +76,12 @@ def credentials(session: Session, username: str) -> tuple[Person, str] | None:
     return (_person(row), row.password_hash) if row else None
 
 
+def lock_people(session: Session, usernames: Collection[str]) -> list[Person]:
+    """Return the people of these names; nobody locks them out or changes their role until the transaction ends."""
+    named = PEOPLE.where(PersonRow.username.in_(usernames)).order_by(PersonRow.id)
+    return [_person(row) for row in session.scalars(named.with_for_update())]
+
+
 def person_by_identity(session: Session, identity: str) -> Person | None:
     """Return the person whom an identity provider knows by this."""
     row = session.scalars(PEOPLE.where(PersonRow.identity == identity)).one_or_none()

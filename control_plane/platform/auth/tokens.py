@@ -77,6 +77,7 @@ def create_token(
     user attributes that its caller may assert over our own directory; "*" stands for all.
     """
     kind = _kind(kind)
+    _check_maker(session, actor)
     held = _scope(kind, role, flags)
     environment = EVERY if held is Role.ADMIN or (held and environment == EVERY) else _environment(environment)
     _check(name.strip(), expires_at, now=now)
@@ -120,6 +121,18 @@ def people_behind(session: Session, actor: str) -> frozenset[str]:
         else:
             found.add(name)
     return frozenset(found or {actor})
+
+
+def _check_maker(session: Session, actor: str) -> None:
+    """Raise Problem where `actor` was locked out, or their token revoked, since this request was let in.
+
+    Whoever locks somebody out at this moment waits, and then finds the token that is being made.
+    """
+    people = {each.username: each for each in account_store.lock_people(session, people_behind(session, actor))}
+    maker = people.get(actor)
+    named = [each for each in account_store.tokens(session) if f"{ACTOR_PREFIX}{each.name}" == actor]
+    if (maker and maker.disabled_at) or (named and all(each.revoked_at for each in named)):
+        raise Problem(403, "LOCKED_OUT", f"{actor} may make no token any more.")
 
 
 def revoke_token(session: Session, token_id: int, *, now: datetime, actor: str, reason: str = "") -> None:

@@ -1,7 +1,6 @@
 """Flags without a rollout under changes at the same moment: nothing is lost, and nothing comes back."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
 import pytest
@@ -12,42 +11,21 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import default_plan
 from control_plane.platform.db.database import read_only, transaction
-from control_plane.platform.problems import Problem
 from control_plane.rollouts import store as rollout_store
 from flags import store
 from flags.administration.definitions import create_flag, delete_flag, switch_flag
 from flags.administration.edits import edit_definition
 from flags.administration.imports import ImportOptions, import_definitions
+from tests.races import during
 
 CHANGE = ChangeContext(datetime.now(UTC), "olga", "Because.")
 QUARTER = {"name": "flexibleRollout", "parameters": {"rollout": "25", "stickiness": "default", "groupId": "plain"}}
-WAITS = 0.5
-"""Long enough for the second to have read what the first is about to change."""
 
 
 @pytest.fixture(autouse=True)
 def context(app: Flask) -> Iterator[None]:
     with app.app_context():
         yield
-
-
-def during(app: Flask, first: Callable[[Session], object], second: Callable[[Session], object]) -> str:
-    """Let the second begin while the first is not yet committed; return the code of its refusal, if it is refused."""
-
-    def other() -> str:
-        try:
-            with app.app_context(), transaction() as session:
-                second(session)
-        except Problem as problem:
-            return problem.code
-        return ""
-
-    with ThreadPoolExecutor(1) as threads:
-        with transaction() as session:
-            first(session)
-            started = threads.submit(other)
-            wait([started], timeout=WAITS)
-        return started.result()
 
 
 def make(session: Session) -> None:
