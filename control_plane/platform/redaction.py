@@ -8,6 +8,9 @@ from dataclasses import dataclass
 DISTINCT_LENGTH = 3
 """A shorter name, or one of digits, may be any word: it is replaced only where it is marked as a user's."""
 
+NOTHING = "(?!)"
+"""A pattern that no text fits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
@@ -32,6 +35,11 @@ class Redaction:
         return value
 
     @property
+    def distinct(self) -> "Redaction":
+        """Return the same without names that may be any word or number."""
+        return redaction(filter(_is_distinct, self.names), self.pseudonym)
+
+    @property
     def spellings(self) -> set[str]:
         """Return every way in which a stored text may spell one of the names: as it is, and as JSON does."""
         return set(self.names) | {spelling for name in self.names for spelling in _in_json(name)}
@@ -41,12 +49,16 @@ def redaction(names: Iterable[str], pseudonym: str) -> Redaction:
     """Make the redaction of a person by their id and whatever else names them, the longest first."""
     ordered = tuple(sorted(set(names), key=len, reverse=True))
     spellings = {spelling: None for name in ordered for spelling in (name, *_in_json(name))}
-    return Redaction(ordered, pseudonym, re.compile("|".join(map(_name_pattern, spellings))))
+    return Redaction(ordered, pseudonym, re.compile("|".join(map(_name_pattern, spellings)) or NOTHING))
+
+
+def _is_distinct(name: str) -> bool:
+    return len(name) >= DISTINCT_LENGTH and not name.isdigit()
 
 
 def _name_pattern(name: str) -> str:
     escaped = re.escape(name)
-    if len(name) >= DISTINCT_LENGTH and not name.isdigit():
+    if _is_distinct(name):
         return rf"(?<![\w@.+\\-]){escaped}(?![\w@+-]|\.\w)"
     return rf"(?<=[\"']){escaped}(?=[\"'])|(?<=user:){escaped}(?!\w)|(?<=[Uu]ser ){escaped}(?!\w)"
 

@@ -8,14 +8,15 @@ only named.
 import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Column, Table, Text, bindparam, cast, delete, exists, or_, select, update
+from sqlalchemy import JSON, Column, String, Table, Text, bindparam, cast, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import db, rowcount_of
 from control_plane.platform.redaction import Redaction
+from credits_engine.billing import facts
 from credits_engine.billing.models import ACCOUNTS, CUSTOMERS, EVENTS
 from credits_engine.engines.receipts import EntryType
 from credits_engine.store.tables import COUNTERS, JOURNAL, KEYS, LEGACY, RESERVATIONS, USERS
@@ -28,6 +29,14 @@ DECIDING = ("flag_definition", "flag_segment", "rollout", "rollout_plan_version"
 OTHERS = ("audit_entry", "erasure", "person", "person_session", "api_token", "alembic_version")
 """Tables that are treated elsewhere, or are of people who sign in here."""
 OVERRIDES = "flag_override"
+CODES = {
+    *("plan", "original_plan", "kind", "state", "type", "status", "severity", "action", "alert", "topic", "role"),
+    *("flag", "environment", "engine", "served_engine", "outcome", "v2_outcome", "legacy_outcome", "variance"),
+    *("signal", "dimension"),
+}
+"""Columns that hold a word of the program or of the installation. A user may be called by one of these words."""
+FIELDS = {each.name for kind in vars(facts).values() if is_dataclass(kind) for each in fields(kind)}
+"""The keys of what is stored of Stripe's events."""
 BY_HAND = {EntryType.ADJUST, EntryType.RESET, EntryType.FREEZE, EntryType.UNFREEZE, EntryType.TOP_UP}
 """Journal rows whose reason somebody wrote, and may have written anything."""
 BY_CALLER = {EntryType.CONSUME, EntryType.RESERVE, EntryType.COMMIT, EntryType.RELEASE, EntryType.EXPIRE}
@@ -53,8 +62,12 @@ def every_user(session: Session) -> list[str]:
     return sorted({name for column in _naming() for name in session.scalars(select(column).distinct()) if name})
 
 
-def hindrances(session: Session, user_id: str, customers: Sequence[str]) -> Iterator[Hindrance]:
+def hindrances(session: Session, user_id: str, customers: Sequence[str], names: Sequence[str]) -> Iterator[Hindrance]:
     """Yield whatever is still going on with a user and would go on under their name."""
+    for name in names:
+        if place := _word_place(session, name):
+            sentence = f"{name} is a word of the program too ({place}), and what it decides for others would change."
+            yield Hindrance("NAME_IS_A_WORD", f"{sentence} Merge them into a user of another name first.")
     running = exists().where(ACCOUNTS.c.user_id == user_id, ACCOUNTS.c.service_end.is_not(None))
     if session.scalar(select(running)):
         yield Hindrance("SUBSCRIPTION_RUNNING", "A subscription still runs; cancel it at Stripe first, at once.")
@@ -63,6 +76,15 @@ def hindrances(session: Session, user_id: str, customers: Sequence[str]) -> Iter
     waiting = exists().where(EVENTS.c.customer_id.in_(customers), EVENTS.c.state.in_(("new", "claimed")))
     if session.scalar(select(waiting)):
         yield Hindrance("EVENTS_WAITING", "Events of Stripe about them are being applied; try again in a minute.")
+
+
+def _word_place(session: Session, name: str) -> str | None:
+    """Return where a name stands for something else than a person; None where it does nowhere."""
+    columns = [column for table in db.metadata.sorted_tables for column in table.c]
+    if name in FIELDS or any(name == column.name for column in columns):
+        return "a field"
+    coded = (column for column in columns if column.name in CODES and isinstance(column.type, String))
+    return next((str(each) for each in coded if session.scalar(select(exists().where(each == name)))), None)
 
 
 def lock(session: Session, user_id: str) -> list[str]:

@@ -22,6 +22,9 @@ WORDS = (AuditEntry.subject, AuditEntry.before, AuditEntry.after, AuditEntry.rea
 OF_FLAGS = ("flag:", "rollout:")
 """Subjects that name no user, whatever the flag is called."""
 
+OF_CONTENT = ("flag.", "segment.", "rollout.")
+"""Actions whose entries hold what decided who had a flag, for `flags restore`: full of short words and numbers."""
+
 
 def digests(session: Session) -> dict[int, str]:
     """Return the digest of what is left of each redacted entry, as the newest erasure that touched it says."""
@@ -65,10 +68,11 @@ def redact(session: Session, redaction: Redaction) -> Mapping[str, str]:
 
 
 def _redact(session: Session, entry: AuditEntry, redaction: Redaction) -> bool:
+    content = redaction.distinct if entry.action.startswith(OF_CONTENT) else redaction
     after = {
         "subject": entry.subject if entry.subject.startswith(OF_FLAGS) else redaction.text(entry.subject),
-        "before": redaction.value(entry.before),
-        "after": redaction.value(entry.after),
+        "before": content.value(entry.before),
+        "after": content.value(entry.after),
         "reason": redaction.text(entry.reason),
     }
     if after["subject"] != entry.subject:

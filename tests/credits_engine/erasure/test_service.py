@@ -26,6 +26,10 @@ from credits_engine.operations.execution import run_operation, run_reservation
 from credits_engine.reconciliation import scheduled
 from credits_engine.store.accounts import EVERYBODY
 from credits_engine.store.tables import COUNTERS, JOURNAL, PACKS
+from flags.administration import flag_versions
+from flags.administration.definitions import create_flag
+from flags.administration.imports import ImportOptions, import_definitions
+from flags.administration.users import UserChange, import_users
 from flags.client_features.user_directory import USER_DIRECTORY
 from tests import postgres, tampering
 from tests.credits_engine.billing.conftest import Office
@@ -75,6 +79,35 @@ def test_another_user_whose_name_only_begins_alike_keeps_everything(app: Flask, 
     erase()
     assert [place for place in found(OTHER) if place.partition(".")[0] not in ("change", "billing_event")] == own
     take(OTHER, "k9", analysis=1)
+
+
+@pytest.mark.parametrize("word", ["free", "production", "customer_id", "roast", "ENABLE_CREDITS_V2"])
+def test_who_is_called_like_a_plan_or_a_field_takes_nothing_from_others(filled: VirtualStripe, word: str) -> None:
+    """A user chooses their own name, and every user of the plan `free` would be on none."""
+    with transaction() as session:
+        import_users(session, [UserChange(word, {"plan": "free"})], actor="test", now=NOW)
+        create_flag(session, "search", {"production": True}, change())
+    take(word, "k1", analysis=1)
+    before = found("free", "production")
+    for user_id, also in ((word, []), (PERSON, [word])):
+        with pytest.raises(Problem) as refusal:
+            service.erase(user_id, change(), also=also)
+        assert refusal.value.code == "NAME_IS_A_WORD"
+    assert found("free", "production") == before
+
+
+def test_a_number_for_a_name_changes_no_version_of_a_flag(filled: VirtualStripe) -> None:
+    quarter = {"name": "flexibleRollout", "parameters": {"rollout": "25", "stickiness": "userId", "groupId": "search"}}
+    with transaction() as session:
+        import_users(session, [UserChange("25", {"plan": "free"})], actor="test", now=NOW)
+        document = {"features": [{"name": "search", "enabled": True, "strategies": [quarter]}]}
+        import_definitions(session, "production", document, change(), ImportOptions())
+    with read_only() as session:
+        before = [each.state for each in flag_versions.versions(session, "search")]
+    service.erase("25", change())
+    with read_only() as session:
+        assert [each.state for each in flag_versions.versions(session, "search")] == before
+    assert intact()
 
 
 def test_the_person_is_unknown_to_services_and_in_memory_at_once(app: Flask, erase: Erase) -> None:
