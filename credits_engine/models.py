@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, Text, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.platform.db.database import Base, UtcDateTime
@@ -34,6 +34,22 @@ class CreditKindRow(Base):
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     position: Mapped[int] = mapped_column(Integer, unique=True)
+
+
+class CreditPlanVersion(Base):
+    """What a plan grants of each kind from a moment on; rows are only ever added."""
+
+    __tablename__ = "credit_plan_version"
+    __table_args__ = (UniqueConstraint("plan", "starts_at"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    plan: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    above: Mapped[str | None] = mapped_column(Text)
+    limits: Mapped[dict[str, Any]] = mapped_column(JSON)
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_by: Mapped[str] = mapped_column(Text)
 
 
 class LegacyBook(Base):

@@ -23,6 +23,7 @@ STRIPE_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]{10,}")
 NO_ROLE = "none"
 RISKY = (NO_ROLE, "approver", "owner", "admin")
 ANCHOR = re.compile(r"file:/\S+|https?://[^\s/]+(/\S*)?")
+WEBHOOK_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{4}){6,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
@@ -112,6 +113,10 @@ class Settings:
     """`STRIPE_DISPUTES`: whether an open dispute freezes the credits that its payment bought (freeze) or not (keep)."""
     stripe_api_url: str = ""
     """`STRIPE_API_URL`: the address of Stripe's API, for a proxy or a mock server; unset, Stripe's own."""
+    usage_webhook_url: str = ""
+    """`USAGE_WEBHOOK_URL`: where the product is told that a user has used most of a limit, or was refused."""
+    usage_webhook_secret: str = ""
+    """`USAGE_WEBHOOK_SECRET`: what signs these requests, as whsec_ and base64."""
     alertmanager_acting_alerts: tuple[str, ...] = ()
     """`ALERTMANAGER_ACTING_ALERTS`: Alertmanager's alerts that act though alerts.yaml lacks them."""
     prometheus_url: str = ""
@@ -183,6 +188,8 @@ class Settings:
             stripe_livemode=_switch(env, "STRIPE_LIVEMODE"),
             stripe_disputes=_choice(env, "STRIPE_DISPUTES", "freeze", ("freeze", "keep")),
             stripe_api_url=_web_address(env, "STRIPE_API_URL"),
+            usage_webhook_url=_web_address(env, "USAGE_WEBHOOK_URL"),
+            usage_webhook_secret=_webhook_secret(env),
             alertmanager_acting_alerts=_list(env, "ALERTMANAGER_ACTING_ALERTS"),
             prometheus_url=_web_address(env, "PROMETHEUS_URL"),
             notify_urls=_list(env, "NOTIFY_URLS"),
@@ -297,6 +304,13 @@ def _shaped(name: str, value: str, pattern: re.Pattern[str], example: str) -> st
     if value and not pattern.fullmatch(value):
         raise SettingsError(f"{name} is not such a secret; write one like {example}.")
     return value
+
+
+def _webhook_secret(env: Mapping[str, str]) -> str:
+    name = "USAGE_WEBHOOK_SECRET"
+    if env.get("USAGE_WEBHOOK_URL") and not env.get(name):
+        raise SettingsError(f"USAGE_WEBHOOK_URL needs {name}, by which its owner knows that a request is ours.")
+    return _shaped(name, env.get(name, ""), WEBHOOK_SECRET, "whsec_ and 32 bytes in base64")
 
 
 def _web_address(env: Mapping[str, str], name: str) -> str:

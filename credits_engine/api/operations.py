@@ -31,7 +31,7 @@ from control_plane.platform.observability import request_outcomes
 from control_plane.platform.problems import Problem, respond
 from credits_engine.administration.corrections import CorrectionRefused
 from credits_engine.administration.top_ups import UnknownPackError
-from credits_engine.api import administration, product_users, requests, review, serializers, users
+from credits_engine.api import administration, catalogue, product_users, requests, review, serializers, users
 from credits_engine.api.product_users import acting_user
 from credits_engine.engines.plans import UnknownPlanError
 from credits_engine.operations import account_books, reservations
@@ -134,7 +134,7 @@ def config_view() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Mount the routes and name every refusal."""
     product_users.init_app(app)
-    for blueprint in (bp, users.bp, administration.bp, review.bp):
+    for blueprint in (bp, users.bp, administration.bp, review.bp, catalogue.bp):
         app.register_blueprint(blueprint)
     answer_refusals(app, REFUSALS)
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.platform.auth.authorization import require_role
@@ -17,7 +17,7 @@ from credits_engine.engines.amounts import NOTHING
 from credits_engine.engines.switch_preview import AnswerDiff, SwitchSummary
 from credits_engine.migration.aa_test import OPERATIONS_DEFAULT, run_aa_test
 from credits_engine.migration.switch_preview import Preview, preview
-from credits_engine.store import usage
+from credits_engine.store import usage, usage_webhooks
 from credits_engine.store.usage import ANSWERS, Segment, UsageRow
 
 bp = Blueprint("credits_review", __name__, url_prefix="/api/admin/credits")
@@ -104,6 +104,34 @@ def analytics_view() -> ResponseReturnValue:
             "changes": [asdict(change) for change in stand_out],
         }
     )
+
+
+@bp.get("/near-limit")
+@require_role("owner")
+def near_limit_view() -> ResponseReturnValue:
+    """Users who have used most of a limit of v2 in their running period: `percent` (80), `limit`, and `after`."""
+    query_params.refuse_unknown("percent", "limit", "after")
+    percent, most = _whole("percent", 80, 100), _whole("limit", query_params.LIMIT_DEFAULT, query_params.LIMIT_MAX)
+    with read_only() as session:
+        found = usage_webhooks.near_limit(
+            session, percent=percent, after=request.args.get("after", ""), most=most + 1, now=datetime.now(UTC)
+        )
+    users = list(dict.fromkeys(each.user_id for each in found))
+    shown = users[:most]
+    rows = [asdict(each) | {"period_end": serializers.instant(each.period_end)} for each in found]
+    return jsonify(
+        {
+            "users": [row for row in rows if row["user_id"] in shown],
+            "nextAfter": shown[-1] if len(users) > most else None,
+        }
+    )
+
+
+def _whole(name: str, default: int, most: int) -> int:
+    words = request.args.get(name, str(default))
+    if not words.isascii() or not words.isdecimal() or not 1 <= int(words[:9]) <= most:
+        raise Problem(400, "INVALID_NUMBER", f"{name} is {words[:20]!r}; write a whole number from 1 to {most}.")
+    return int(words)
 
 
 def usage_columns(by: frozenset[Segment]) -> list[str]:

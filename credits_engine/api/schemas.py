@@ -195,6 +195,15 @@ VARIANCES = {
     "userId": "Of this user alone.",
     "format": "`json` or `csv`.",
 }
+
+
+class UsersNearLimit(ResponseModel):
+    """Users who have used most of a limit of v2 in their running period, a row for each such kind."""
+
+    users: list[dict[str, object]]
+    nextAfter: str | None  # noqa: N815 - the JSON name
+
+
 CONSUMED = Documentation(body=requests.ConsumeRequest, answers={200: CreditReceipt})
 CORRECTED = {200: CreditCorrection}
 ROUTES = {
@@ -222,10 +231,16 @@ ROUTES = {
         answers={200: (CreditVariances, SHEET)},
     ),
 }
+NEAR_LIMIT = {
+    "percent": "How much of a limit is used at least; 80 by default.",
+    "limit": "At most 200 users; 50 by default.",
+    "after": "The user id at which the page before ended.",
+}
 REVIEW = {
     "preview_view": Documentation(answers={200: (CreditPreview, SHEET)}),
     "aa_test_view": Documentation(answers={200: CreditAATest}),
     "analytics_view": Documentation(answers={200: (CreditAnalytics, SHEET)}),
+    "near_limit_view": Documentation(query=NEAR_LIMIT, answers={200: UsersNearLimit}),
 }
 REMEDIATION = {
     "credits_remediation.index": Documentation(answers={200: RollbackReports}),

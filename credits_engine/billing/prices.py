@@ -18,6 +18,7 @@ from credits_engine.billing.entitlements.price_list import PRICE_LIST, AddedPric
 from credits_engine.billing.inbox.handler import PRICE
 from credits_engine.billing.store import inbox, prices
 from credits_engine.billing.stripe_api.client import StripeGateway
+from credits_engine.engines.plans import CATALOGUE
 
 PRICES_MAX = 1_000
 
@@ -150,7 +151,8 @@ def reload(now: datetime) -> bool:
     current = PRICE_LIST.get()
     with read_only() as session:
         stored = tuple(known(session))
-    if stored == current.known and (current.next_at is None or now < current.next_at):
+    is_in_force = current.next_at is None or now < current.next_at
+    if stored == current.known and is_in_force and current.catalogue.plans == CATALOGUE.plans:
         return False
     PRICE_LIST.set(current_app, price_list.price_list(stored, now))
     return True

@@ -14,6 +14,7 @@ from credits_engine.cli import migration as migration
 from credits_engine.cli import packs as packs
 from credits_engine.cli import recovery, review
 from credits_engine.cli import retirement as retirement
+from credits_engine.cli.catalogue import catalogue_group
 from credits_engine.cli.users import users_group
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.decisions import EngineName
@@ -41,6 +42,7 @@ def register(group: click.Group) -> None:
         for command in part.COMMANDS:
             credits_group.add_command(command)
     credits_group.add_command(after_rollback_group)
+    credits_group.add_command(catalogue_group)
     for command in recovery.COMMANDS:
         group.add_command(command)
     group.add_command(credits_group)

@@ -74,22 +74,28 @@ class Catalogue:
         self.kinds = kinds
         self._further_prices = further_prices
         self._index(tuple(plans))
+        self.built_in = self.plans
 
     def _index(self, plans: tuple[CreditPlan, ...]) -> None:
         if mistakes := catalogue_errors(plans):
             raise CatalogueError(" ".join(mistakes))
-        self.plans = plans
-        self._named = _index((name, plan) for plan in self.plans for name in (plan.name, *plan.aliases))
-        priced = [(key, plan) for plan in self.plans for key in plan.price_keys]
+        # The ranks first: whoever finds a plan by its name in another thread asks for its rank next.
+        self._rank = {plan.name: rank for rank, plan in enumerate(plans)}
+        self._named = _index((name, plan) for plan in plans for name in (plan.name, *plan.aliases))
+        priced = [(key, plan) for plan in plans for key in plan.price_keys]
         self._priced = _index([*priced, *self._further_prices.items()])
-        self._rank = {plan.name: rank for rank, plan in enumerate(self.plans)}
+        self.plans = plans
+
+    def replace_plans(self, plans: tuple[CreditPlan, ...]) -> None:
+        """Let these be the plans from now on, the built-in ones with what was changed since. Raises CatalogueError."""
+        self._index(plans)
 
     def __iter__(self) -> Iterator[CreditPlan]:
         return iter(self.plans)
 
     def grant(self, kind: CreditKind) -> None:
         """Let every plan grant a further kind. Raises CatalogueError, and changes nothing then."""
-        names = [plan.name for plan in self.plans]
+        names = [plan.name for plan in self.built_in]
         if mistakes := _kind_errors(kind, names, {known.name for known in self.kinds}):
             raise CatalogueError(" ".join(mistakes))
         self._index(
@@ -99,9 +105,10 @@ class Catalogue:
                     v2=Limits(*plan.v2.figures, kind.v2[plan.name]),
                     legacy=Limits(*plan.legacy.figures, kind.legacy[plan.name]),
                 )
-                for plan in self.plans
+                for plan in self.built_in
             )
         )
+        self.built_in = self.plans
         self.kinds = (*self.kinds, kind)
 
     def plan(self, name: str) -> CreditPlan:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 TABLE = """
 viewer    alert_overrides.index alertmanager.received alerts.index alerts.show audit.export audit.index
+viewer    credits_catalogue.catalogue_view
+owner     credits_catalogue.apply_view credits_catalogue.preview_view credits_review.near_limit_view
 viewer    billing.findings_view billing.prices_preview_view billing.prices_view
 viewer    checklists.index pages.checklists pages.connections pages.plan
 viewer    billing.events_view billing.summary_view billing.user_view connections.index connections.measurements

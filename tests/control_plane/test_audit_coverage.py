@@ -93,9 +93,8 @@ STEPS: list[tuple[str, str, str, Any]] = [
 """Requests that change something, in an order in which each of them can; forms for pages, JSON for the rest."""
 
 ROUTES_ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("billing.apply_view", "billing.dismiss_view"), "tests/credits_engine/billing/reconciliation/test_jobs.py"
-    ),
+    "billing.apply_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
+    "billing.dismiss_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
     "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
     "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
     "pages.close_finding": "tests/dashboards/views/test_billing.py",
@@ -109,12 +108,12 @@ ROUTES_ELSEWHERE: Mapping[str, str] = {
         ),
         "tests/dashboards/views/test_flags.py",
     ),
+    "credits_catalogue.apply_view": "tests/journeys/test_plan_by_data.py",
     "erasures.erase_view": "tests/credits_engine/erasure/test_api.py",
     "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing.link_view": "tests/credits_engine/billing/test_api.py",
     "billing.reconcile_view": "tests/credits_engine/billing/reconciliation/test_comparison.py",
-    "billing.replay_view": "tests/credits_engine/billing/test_api.py",
-    "billing.replay_all_view": "tests/credits_engine/billing/test_api.py",
+    **dict.fromkeys(("billing.replay_view", "billing.replay_all_view"), "tests/credits_engine/billing/test_api.py"),
     "credits_remediation.approve": "tests/credits_engine/remediation/test_remediation.py",
     "pages.approve_corrections": "tests/credits_engine/remediation/test_remediation.py",
     **dict.fromkeys(
@@ -164,6 +163,7 @@ ROUTES_WITHOUT: Mapping[str, str] = {
             "edge_api.validate_view",
             "plans.preview_view",
             "billing.prices_preview_view",
+            "credits_catalogue.preview_view",
         ),
         "POST for the sake of its body: changes nothing",
     ),
@@ -216,6 +216,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
     **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
     "billing prices apply": "tests/credits_engine/billing/test_prices.py",
+    "credits catalogue apply": "tests/journeys/test_plan_by_data.py",
     "users erase": "tests/credits_engine/erasure/test_api.py",
     "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
     "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
@@ -227,15 +228,14 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
 }
 READING = """
-serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade, support-bundle
-audit list, audit export, audit verify, token list, account list, override list, flags list, flags export
-flags show, flags stale, flags versions
-credits status, credits reconcile, credits verify, restore-test, credits switch-preview, credits aa-test
-credits remediation list, credits remediation show, credits backfill, billing events, billing findings, billing show
-billing prices export, billing prices diff, users erasures
-plan versions, plan template, plan diff, plan schema, plan export
-alerts check, alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus
-alerts export-grafana, guard drills
+serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade, audit list, audit export
+audit verify, token list, account list, override list, flags list, flags export, flags show, flags stale
+flags versions, credits status, credits reconcile, credits verify, restore-test, credits switch-preview
+credits aa-test, credits remediation list, credits remediation show, credits backfill, billing events
+billing findings, billing show, billing prices export, billing prices diff, users erasures, credits catalogue export
+credits catalogue diff, plan versions, plan template, plan diff, plan schema, plan export, alerts check
+alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus, alerts export-grafana
+guard drills, support-bundle
 """
 COMMANDS_WITHOUT = frozenset(re.findall(r"[a-z]+(?:[ -][a-z]+)*", READING))
 """Commands that read, or work on a database of their own; `credits backfill` repeats what the journal then says."""

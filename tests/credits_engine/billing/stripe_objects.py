@@ -15,7 +15,7 @@ GENERATIONS = (
     "2026-10-28.endive",
 )
 OLD, NEW = OLD_GENERATIONS[-1], GENERATIONS[-1]
-CENTS = {"free": 0, "galaxy": 19900, "starter": 900, "pro": 2900, "plus": 9900, "custom": 49900}
+CENTS = {"free": 0, "galaxy": 19900, "team": 4900, "starter": 900, "pro": 2900, "plus": 9900, "custom": 49900}
 
 Json = dict[str, Any]
 

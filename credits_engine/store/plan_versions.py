@@ -1,0 +1,100 @@
+"""Rows of plan versions, and the rows of the catalogue by which PostgreSQL's functions decide."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Table, insert, select, text
+from sqlalchemy.orm import Session
+
+from control_plane.platform.db.database import is_postgresql
+from credits_engine.engines.amounts import Amounts, Limits
+from credits_engine.engines.plan_versions import PlanVersion
+from credits_engine.engines.plans import CreditPlan
+from credits_engine.models import CreditPlanVersion
+from credits_engine.store.tables import JOURNAL, USERS
+
+VERSIONS = cast(Table, CreditPlanVersion.__table__)
+ROWS_AT_ONCE = 5_000
+PLANS = text("SELECT called, name, rank FROM credit_plan")
+LIMITS = text("SELECT plan, kind, v2, legacy FROM credit_limit")
+PUT_PLAN = text(
+    "INSERT INTO credit_plan (called, name, rank) VALUES (:called, :name, :rank) "
+    "ON CONFLICT (called) DO UPDATE SET name = excluded.name, rank = excluded.rank"
+)
+PUT_LIMIT = text(
+    "INSERT INTO credit_limit (plan, kind, v2, legacy) VALUES (:plan, :kind, :v2, :legacy) "
+    "ON CONFLICT (plan, kind) DO UPDATE SET v2 = excluded.v2, legacy = excluded.legacy"
+)
+
+
+def every(session: Session) -> tuple[PlanVersion, ...]:
+    """Return every version that was added, in that order."""
+    rows = session.execute(select(VERSIONS).order_by(VERSIONS.c.id))
+    return tuple(
+        PlanVersion(
+            row.plan,
+            row.title,
+            row.starts_at,
+            {kind: (each["v2"], each["legacy"]) for kind, each in row.limits.items()},
+            row.above,
+        )
+        for row in rows
+    )
+
+
+def add(session: Session, version: PlanVersion, *, now: datetime, by: str) -> None:
+    """Add a version."""
+    limits = {kind: {"v2": v2, "legacy": legacy} for kind, (v2, legacy) in version.limits.items()}
+    row = {"plan": version.plan, "title": version.title, "above": version.above, "limits": limits}
+    session.execute(insert(VERSIONS).values(**row, starts_at=version.starts_at, added_at=now, added_by=by))
+
+
+def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequence[str]) -> bool:
+    """Let the functions of PostgreSQL read just these plans; returns whether that changed anything."""
+    if not is_postgresql(session):
+        return False
+    wanted = {name: (plan.name, rank) for rank, plan in enumerate(plans) for name in (plan.name, *plan.aliases)}
+    limits = {
+        (plan.name, kind): (v2, legacy)
+        for plan in plans
+        for kind, v2, legacy in zip(kinds, plan.v2.figures, plan.legacy.figures, strict=True)
+    }
+    known = {row.called: (row.name, row.rank) for row in session.execute(PLANS)}
+    granted = {(row.plan, row.kind): (row.v2, row.legacy) for row in session.execute(LIMITS)}
+    new = [
+        {"called": called, "name": name, "rank": rank}
+        for called, (name, rank) in wanted.items()
+        if known.get(called) != (name, rank)
+    ]
+    other = [
+        {"plan": plan, "kind": kind, "v2": v2, "legacy": legacy}
+        for (plan, kind), (v2, legacy) in limits.items()
+        if granted.get((plan, kind)) != (v2, legacy)
+    ]
+    if new:
+        session.execute(PUT_PLAN, new)
+    if other:
+        # After the plans: each statement on this table has a trigger write the limits of every plan anew.
+        session.execute(PUT_LIMIT, other)
+    return bool(new or other)
+
+
+def allowed_since(
+    session: Session, plans: Iterable[str], since: datetime
+) -> Iterator[tuple[str, str, Amounts, Amounts, Limits | None]]:
+    """Yield user, their plan, what was used, asked for and the limit of v2, of each operation that v2 would allow."""
+    query = (
+        select(JOURNAL.c.user_id, USERS.c.plan, JOURNAL.c.v2_used, JOURNAL.c.requested, JOURNAL.c.v2_limit)
+        .join(USERS, USERS.c.user_id == JOURNAL.c.user_id)
+        .where(
+            USERS.c.plan.in_(sorted(plans)),
+            JOURNAL.c.occurred_at >= since,
+            JOURNAL.c.type.in_(("consume", "reserve")),
+            JOURNAL.c.v2_outcome == "allowed",
+            JOURNAL.c.v2_used.is_not(None),
+        )
+        .order_by(JOURNAL.c.id)
+    )
+    for row in session.execute(query.execution_options(yield_per=ROWS_AT_ONCE)):
+        yield row.user_id, row.plan, row.v2_used, row.requested, row.v2_limit
