@@ -6,49 +6,15 @@ Run with `-s` to see the counts. The letters are those of the list of tasks in t
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from control_plane.core.phases import FLAG
 from tests.browser.conftest import OpenPage
 from tests.browser.pages import sign_in
 from tests.browser.stage import PLAIN_FLAG, STRIPE_EVENT, USER
-
-
-@dataclass
-class Visitor:
-    """A person at a browser who counts clicks; what is typed or chosen in a field is no click."""
-
-    page: Page
-    clicks: int = 0
-
-    def click(self, wanted: Locator) -> None:
-        """Click once, on something that can be seen."""
-        wanted.click()
-        self.clicks += 1
-
-    def link(self, name: str | re.Pattern[str]) -> None:
-        """Click the first link of this name."""
-        self.click(self.page.get_by_role("link", name=name).first)
-
-    def button(self, name: str | re.Pattern[str]) -> None:
-        """Click the first button of this name that is shown."""
-        self.click(self.page.get_by_role("button", name=name).locator("visible=true").first)
-
-    def open(self, summary: str | re.Pattern[str]) -> None:
-        """Open a part of the page that is folded."""
-        self.click(self.page.locator("summary", has_text=summary).first)
-
-    def fill(self, label: str | re.Pattern[str], text: str) -> None:
-        """Write into the field of this label that is shown."""
-        self.page.get_by_label(label, exact=isinstance(label, str)).locator("visible=true").first.fill(text)
-
-    def expect(self, text: str | re.Pattern[str]) -> None:
-        """The page says this."""
-        expect(self.page.locator("main")).to_contain_text(text)
-
+from tests.browser.visitor import Visitor
 
 Visit = Callable[..., Visitor]
 
@@ -140,6 +106,7 @@ def test_f_the_second_click_rolls_back(visit: Visit) -> None:
     olga = visit("olga")
     olga.link("Roll back a flag…")
     olga.fill("Reason", "Wrong balances.")
+    olga.page.keyboard.press("Enter")  # which must not press the button of the first flag
     olga.button("Roll back STOPPED_FROM_ANYWHERE")
     olga.expect("Rolled back: legacy serves everybody in production.")
     assert olga.clicks == 2
