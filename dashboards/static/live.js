@@ -5,6 +5,7 @@ const RETRY_MILLISECONDS = 5000;
 const waiting = new Map();
 
 for (const card of document.querySelectorAll(".alert")) place(card);
+for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 follow(document.querySelector("[data-live]"));
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", closeMenus);
@@ -114,10 +115,26 @@ function onClick(event) {
     event.preventDefault();
     dialog.showModal();
   }
+  const copier = event.target.closest("[data-copy]");
+  if (copier) copy(copier, document.getElementById(copier.dataset.copy));
   event.target.closest("[data-close]")?.closest("dialog").close();
   for (const menu of document.querySelectorAll(".menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
+}
+
+/** Copy what a field or a listing holds; where the browser refuses, as over plain HTTP, select it for Ctrl-C. */
+async function copy(button, source) {
+  const label = button.firstChild;
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    label.textContent = "Copied";
+  } catch {
+    if (source.select) source.select();
+    else getSelection().selectAllChildren(source);
+    label.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C";
+  }
+  document.getElementById("announcement").textContent = label.textContent;
 }
 
 function closeMenus(event) {

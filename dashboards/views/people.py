@@ -1,7 +1,7 @@
 """People and tokens, for admins. A secret is shown in the answer to the form that made it, and nowhere else."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from flask import Response, flash, redirect, render_template, request, url_for
@@ -12,6 +12,7 @@ from control_plane.platform.auth import accounts, authorization, second_factor
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role, TokenType
 from control_plane.platform.problems import Problem
+from dashboards.token_snippets import Snippet, snippets
 from dashboards.view_models import people as screens
 from dashboards.views.blueprint import bp
 
@@ -150,7 +151,10 @@ def add_token() -> ResponseReturnValue:
             expires_at=now + timedelta(days=days) if days in TOKEN_DAYS else None,
         )
 
-    return _secret_page(add, f"The token {form.get('name', '').strip()}")
+    def begin(secret: str) -> Sequence[Snippet]:
+        return snippets(TokenType(form["type"]), request.url_root.rstrip("/"), secret)
+
+    return _secret_page(add, f"The token {form.get('name', '').strip()}", begin)
 
 
 @bp.post("/tokens/<int:token_id>/revoke")
@@ -179,14 +183,19 @@ def _changed(change: Change, done: str) -> ResponseReturnValue:
     return redirect(url_for("pages.people"), 303)
 
 
-def _secret_page(make: Callable[[Session, datetime], str], what: str) -> ResponseReturnValue:
-    """Show a new secret. No 303 here: the secret would have to wait somewhere in between."""
+def _secret_page(
+    make: Callable[[Session, datetime], str], what: str, begin: Callable[[str], Sequence[Snippet]] = lambda _: ()
+) -> ResponseReturnValue:
+    """Show a new secret, and how a service begins with it.
+
+    No 303 here: the secret would have to wait somewhere in between.
+    """
     try:
         with transaction() as session:
             secret = make(session, datetime.now(UTC))
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
         return redirect(url_for("pages.people"), 303)
-    page = Response(render_template("secret_created.html", what=what, secret=secret))
+    page = Response(render_template("secret_created.html", what=what, secret=secret, snippets=begin(secret)))
     page.headers["Cache-Control"] = "no-store"
     return page

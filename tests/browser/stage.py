@@ -1,5 +1,6 @@
 """A rollout worth looking at: the guide's, two phases on, with two hours of traffic that the guard has judged."""
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from control_plane.core.transitions import Transition
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
+from credits_engine.billing.inbox import webhook
+from credits_engine.billing.store import inbox
 from credits_engine.engines.amounts import Amounts
 from credits_engine.operations.consumption import Operation
 from credits_engine.operations.execution import run_operation
@@ -32,9 +35,14 @@ SPARE_FLAGS = (
     "OPENED",
     "TITLED",
     "WITHOUT_SCRIPT",
+    "APPROVED_BY_CLICKS",
+    "HELD_BY_CLICKS",
+    "STOPPED_BY_CLICKS",
+    "STOPPED_FROM_ANYWHERE",
 )
 """One for each test that changes a rollout, so that none meets what another left behind."""
 PLAIN_FLAG = "checkout"
+STRIPE_EVENT = "evt_staged"
 USER = "u-17"
 TRAFFIC_MINUTES = 125
 OPERATIONS = range(30, 80)
@@ -50,6 +58,7 @@ def set_up(app: Flask, now: datetime) -> None:
         _live_through(now)
         _consume(now)
         _add_flag(now)
+        _deliver_event(now)
 
 
 def _bring_to_new_signups(flag: str, now: datetime) -> None:
@@ -83,6 +92,21 @@ def _consume(now: datetime) -> None:
     for number in range(12):
         moment = now - timedelta(minutes=30 - number)
         run_operation(Operation(USER, f"roast-{number}", Amounts(roast=1), "service"), now=moment)
+
+
+def _deliver_event(now: datetime) -> None:
+    """An event of Stripe's that can be applied once more."""
+    document = {
+        "id": STRIPE_EVENT,
+        "object": "event",
+        "type": "invoice.paid",
+        "api_version": "2025-03-31.basil",
+        "created": int(now.timestamp()),
+        "livemode": False,
+        "data": {"object": {"id": "in_1", "object": "invoice", "customer": "cus_1"}},
+    }
+    with transaction() as session:
+        inbox.add_delivery(session, [webhook.parse(json.dumps(document).encode(), now)])
 
 
 def _add_flag(now: datetime) -> None:

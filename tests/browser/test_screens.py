@@ -16,6 +16,7 @@ SCREENS = {
     "checklists": f"/rollouts/{FLAG}/checklists",
     "plan": f"/rollouts/{FLAG}/plan",
     "new-rollout": "/new-rollout",
+    "roll-back": "/roll-back",
     "flags": "/flags",
     "flag": "/flag/checkout",
     "flag-definition": "/flag/checkout/environments/production",

@@ -28,6 +28,7 @@ owner     pages.create_rollout pages.edit_plan pages.new_rollout pages.restore_p
 owner     pages.change_definition pages.change_flag pages.create_flag pages.definition pages.operation
 owner     pages.restore_flag pages.variances
 viewer    pages.flag pages.flags
+operator  pages.roll_back
 owner     plans.create plans.edit plans.restore rollouts.archive_view rollouts.delete rollouts.revive
 owner     billing.apply_view billing.dismiss_view billing.merge_view billing.prices_apply_view pages.close_finding
 owner     alert_overrides.grant billing.link_view billing.reconcile_view credits_admin.adjust_view

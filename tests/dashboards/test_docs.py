@@ -20,6 +20,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "owner-guide.md").read_text(encodi
     ("path", "label"),
     [
         ("/", "Flags without a rollout"),
+        ("/audit", "Roll back a flag…"),
         ("/credits", "Variances"),
         ("/flag/checkout", "Edit"),
         ("/flag/checkout", "Restore…"),

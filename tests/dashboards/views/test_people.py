@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -88,6 +89,27 @@ def test_a_token_is_shown_once_and_can_be_revoked(app: Flask, sign_in: SignIn) -
     browser.post(f"/tokens/{token.id}/revoke", data={"reason": "Lost."})
     assert "our service" in (page := words(browser.get("/people").get_data(as_text=True)))
     assert "Revoked" in page
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("client", ['url="http://localhost/api"', "startUnleash", "curl -s"]),
+        ("frontend", ["http://localhost/api/frontend?userId=42"]),
+        ("service", ["http://localhost/api/credits/consume"]),
+        ("admin", ["http://localhost/api/rollouts"]),
+    ],
+)
+def test_a_new_token_comes_with_code_to_begin_with(sign_in: SignIn, kind: str, expected: list[str]) -> None:
+    form = {"name": "shop", "type": kind, "environment": "production"}
+    page = sign_in("alice").post("/tokens", data=form).text
+    secret, text = secret_in(page), unescape(page)
+    assert [each for each in expected if each not in text] == []
+    # Once in the field and once for the environment: code that is committed must not hold it.
+    assert page.count(secret) == 2
+    assert f"export FLAGS_TOKEN='{secret}'" in text or f"export FLAGS_TOKEN={secret}" in text
+    assert page.count('data-copy="') == page.count("hidden>Copy") == 5
 
 
 def test_a_token_of_an_unknown_kind_is_refused(sign_in: SignIn) -> None:

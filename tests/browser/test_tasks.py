@@ -1,0 +1,283 @@
+"""What people come here for, done as they do it: by clicks and keys alone, from the front page, each click counted.
+
+Run with `-s` to see the counts. The letters are those of the list of tasks in the product's reviews.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from control_plane.core.phases import FLAG
+from tests.browser.conftest import OpenPage
+from tests.browser.pages import sign_in
+from tests.browser.stage import PLAIN_FLAG, STRIPE_EVENT, USER
+from tests.browser.visitor import Visitor
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def base_url(staged: str) -> str:
+    """The rollouts that are worth looking at."""
+    return staged
+
+
+@pytest.fixture
+def visit(open_page: OpenPage, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """`visit("olga")` is she at the front page, just signed in. Afterwards the clicks are printed."""
+    visitors = []
+
+    def visit(name: str = "alice") -> Visitor:
+        page = open_page()
+        sign_in(page, name)
+        visitors.append(Visitor(page))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        sys.stdout.write(f"{request.node.name}: {visitor.clicks} clicks\n")
+
+
+def test_a_how_a_rollout_stands(visit: Visit) -> None:
+    victor = visit("victor")
+    victor.link(FLAG)
+    victor.expect(re.compile(r"10\s% of new signups for"))
+    victor.expect("Gates")
+    assert victor.clicks == 1
+
+
+def test_b_a_new_flag_with_a_plan_and_c_an_advance_that_is_not_possible_yet(visit: Visit) -> None:
+    alice = visit()
+    alice.link("New rollout")
+    alice.fill("Flag", "MADE_BY_CLICKS")
+    alice.fill("Reason", "A new one.")
+    alice.button("Create the rollout")
+    alice.expect("MADE_BY_CLICKS")
+    expect(alice.page.get_by_role("button", name="Advance to")).to_be_disabled()
+    alice.expect("The soak time of this step lasts until")
+    assert alice.clicks == 2
+
+
+def test_d_approving_an_advance(visit: Visit) -> None:
+    alice = visit()
+    alice.link("APPROVED_BY_CLICKS")
+    alice.link("Advance to 25 % of new signups…")
+    alice.fill("Approve it all the same: why?", "Reviewed by hand.")
+    alice.button("Advance to 25 % of new signups")
+    alice.expect("done.")
+    assert alice.clicks == 3
+
+
+def test_e_holding_resuming_and_one_step_back(visit: Visit) -> None:
+    olga = visit("olga")
+    olga.link("HELD_BY_CLICKS")
+    for action, done in (("Hold", "Held. Nobody"), ("Resume", "Resumed"), ("Step back", "done.")):
+        olga.link(re.compile(f"^{action}.*…"))
+        olga.fill("Reason", "A test.")
+        olga.click(olga.page.get_by_role("dialog").get_by_role("button", name=action))
+        olga.expect(re.compile(done))
+    assert olga.clicks == 7
+
+
+def test_f_rolling_back_from_the_list_takes_two_clicks(visit: Visit) -> None:
+    olga = visit("olga")
+    olga.link("Roll back… STOPPED_BY_CLICKS")
+    olga.fill("Reason", "Wrong balances.")
+    olga.button("Roll back")
+    olga.expect("Rolled back: legacy serves everybody in production.")
+    assert olga.clicks == 2
+    expect(olga.page.get_by_role("button", name="Re-arm…")).to_be_disabled()
+
+
+@pytest.mark.parametrize("path", ["/", "/audit", "/alerts", "/users", "/system", f"/rollouts/{FLAG}"])
+def test_f_from_every_page_the_first_click_leads_to_the_button(visit: Visit, path: str) -> None:
+    olga = visit("olga")
+    olga.page.goto(path)
+    olga.link("Roll back a flag…")
+    expect(olga.page.get_by_label("Reason")).to_be_focused()
+    expect(olga.page.get_by_role("button", name=f"Roll back {FLAG}")).to_be_enabled()
+    assert olga.clicks == 1
+
+
+def test_f_the_second_click_rolls_back(visit: Visit) -> None:
+    olga = visit("olga")
+    olga.link("Roll back a flag…")
+    olga.fill("Reason", "Wrong balances.")
+    olga.page.keyboard.press("Enter")  # which must not press the button of the first flag
+    olga.button("Roll back STOPPED_FROM_ANYWHERE")
+    olga.expect("Rolled back: legacy serves everybody in production.")
+    assert olga.clicks == 2
+
+
+def test_g_explaining_a_user(visit: Visit) -> None:
+    victor = visit("victor")
+    victor.link("Explain")
+    victor.fill("User id", USER)
+    victor.button("Explain")
+    victor.expect("How it was decided")
+    assert victor.clicks == 2
+
+
+def test_h_adding_to_the_beta_and_keeping_out(visit: Visit) -> None:
+    olga = visit("olga")
+    olga.link("Users")
+    olga.fill("User ids", USER)
+    olga.button("Add to the beta")
+    olga.expect("is on the beta allowlist")
+    olga.fill("User id", "u-18")
+    olga.fill("Reason", "Asked for.")
+    olga.button("Keep out")
+    olga.expect("Kept out by name.")
+    assert olga.clicks == 3
+
+
+def test_i_who_is_charged_differently_and_why(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Credits")
+    alice.link("Variances")
+    alice.expect("The limits of the plan differ.")
+    alice.link(re.compile(r"^No\. "))
+    alice.expect("Rule that decided")
+    assert alice.clicks == 3
+
+
+def test_j_giving_credits_back(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Credits")
+    alice.fill("User id", USER)
+    alice.button("Show credits")
+    alice.open("Correct these credits")
+    alice.fill("Roast credits", "1")
+    alice.fill("Reason", "A complaint.")
+    alice.button("Adjust")
+    alice.expect("Adjusted in both books.")
+    assert alice.clicks == 4
+
+
+def test_k_a_token_and_code_to_begin_with(visit: Visit) -> None:
+    alice = visit()
+    alice.link("People")
+    alice.fill("Name", "shop")
+    alice.page.get_by_label("Opens", exact=True).select_option("client")
+    alice.button("Make token")
+    alice.expect("startUnleash")
+    alice.button("Copy the secret")
+    assert alice.clicks == 3
+
+
+def test_l_who_did_what_as_a_file(visit: Visit) -> None:
+    victor = visit("victor")
+    victor.link("Audit")
+    victor.fill("Flag", FLAG)
+    victor.button("Filter")
+    with victor.page.expect_download() as download:
+        victor.link("CSV")
+    assert download.value.suggested_filename.endswith(".csv")
+    assert victor.clicks == 3
+
+
+def test_m_a_colleague_and_their_own_password(visit: Visit, open_page: OpenPage) -> None:
+    alice = visit()
+    alice.link("People")
+    alice.fill("Username", "nora")
+    alice.button("Add person")
+    first = alice.page.get_by_label("Secret").input_value()
+    assert alice.clicks == 2
+    page = open_page()
+    page.goto("/sign-in")
+    page.get_by_label("Username").fill("nora")
+    page.get_by_label("Password").fill(first)
+    page.get_by_role("button", name="Sign in").click()
+    nora = Visitor(page)
+    nora.open("nora")
+    nora.link("Your account")
+    nora.fill("Present password", first)
+    nora.page.locator("#password").fill("a password of my own")
+    nora.page.locator("#again").fill("a password of my own")
+    nora.button("Change password")
+    nora.expect(re.compile("changed", re.IGNORECASE))
+    assert nora.clicks == 3
+
+
+def test_n_which_sdks_are_connected(visit: Visit) -> None:
+    victor = visit("victor")
+    victor.link("System")
+    victor.link("Connected SDKs")
+    victor.expect("No SDK was heard of in ten minutes")
+    assert victor.clicks == 2
+
+
+def test_o_what_an_alert_allows_and_overruling_it(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Alerts")
+    alice.link("API error rate")
+    alice.expect("Threshold")
+    alice.link(re.compile(r"24\sh"))
+    alice.expect("Last 24 hours")
+    alice.fill("Reason", "A planned test.")
+    alice.button("Let it only notify")
+    alice.expect(re.compile("only notif|another owner has to agree"))
+    assert alice.clicks == 4
+
+
+def test_p_applying_an_event_of_stripes_once_more(visit: Visit) -> None:
+    olga = visit("alice")
+    olga.link("Credits")
+    olga.link("Stripe's events")
+    olga.click(olga.page.locator(f'a[href$="{STRIPE_EVENT}"]'))
+    olga.fill("Apply it once more: why?", "Stripe was repaired.")
+    olga.button("Apply once more")
+    olga.expect("It is applied once more within seconds.")
+    assert olga.clicks == 4
+
+
+def test_q_signing_an_item_of_a_checklist(visit: Visit) -> None:
+    olga = visit("olga")
+    olga.link(FLAG)
+    olga.link("Checklists")
+    closed = olga.page.locator("details.checklist:not([open]) > summary")
+    if not olga.page.locator("summary", has_text="Sign…").locator("visible=true").count():
+        olga.click(closed.first)
+    olga.click(olga.page.locator("summary", has_text="Sign…").locator("visible=true").first)
+    olga.fill("What was done?", "Told everybody.")
+    olga.button("Sign")
+    olga.expect("Signed by olga")
+    assert olga.clicks <= 5
+
+
+def test_r_an_advance_on_monday_at_nine(visit: Visit) -> None:
+    alice = visit()
+    alice.link("HELD_BY_CLICKS")
+    alice.link("Plan")
+    text = alice.page.get_by_label("Plan", exact=True)
+    plan = text.input_value()
+    monday = "  advance: {at: 2027-01-04T09:00, zone: Europe/Madrid}\n"
+    text.fill(plan.replace("  audience: everyone\n", f"  audience: everyone\n{monday}", 1))
+    alice.fill("Reason", "On Monday at nine.")
+    alice.button("Preview")
+    alice.expect("It can be taken as it is.")
+    alice.button("Change the plan")
+    alice.expect("HELD_BY_CLICKS")
+    assert alice.clicks == 4
+
+
+def test_s_how_much_was_used(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Credits")
+    alice.link("Usage")
+    alice.expect("in all")
+    assert alice.clicks == 2
+
+
+def test_t_switching_a_flag_without_a_rollout(visit: Visit) -> None:
+    alice = visit()
+    alice.link("Flags without a rollout")
+    alice.link(PLAIN_FLAG)
+    alice.open("Switch on")
+    alice.fill("Switch on in staging: why?", "Ready to test.")
+    alice.button("Switch on")
+    alice.expect("Switched on in staging.")
+    assert alice.clicks == 4
