@@ -4,8 +4,7 @@ New ones fail the first test until they are in one of the lists.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,12 @@ from control_plane.platform.auth import accounts, audit
 from control_plane.platform.db.database import read_only
 from flags.store import UserAttributes
 from tests.billing_office import Office
+from tests.control_plane.audit_table import (
+    COMMANDS_ELSEWHERE,
+    COMMANDS_WITHOUT,
+    ROUTES_ELSEWHERE,
+    ROUTES_WITHOUT,
+)
 from tests.control_plane.conftest import Run
 from tests.people import PASSWORD
 
@@ -92,87 +97,6 @@ STEPS: list[tuple[str, str, str, Any]] = [
 ]
 """Requests that change something, in an order in which each of them can; forms for pages, JSON for the rest."""
 
-ROUTES_ELSEWHERE: Mapping[str, str] = {
-    "billing.apply_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
-    "billing.dismiss_view": "tests/credits_engine/billing/reconciliation/test_jobs.py",
-    "billing.prices_apply_view": "tests/credits_engine/billing/test_prices.py",
-    "flag_versions.restore": "tests/flags/administration/test_flag_versions.py",
-    "pages.close_finding": "tests/dashboards/views/test_billing.py",
-    **dict.fromkeys(
-        (
-            "pages.create_flag",
-            "pages.switch_flag",
-            "pages.change_flag",
-            "pages.restore_flag",
-            "pages.change_definition",
-        ),
-        "tests/dashboards/views/test_flags.py",
-    ),
-    "credits_catalogue.apply_view": "tests/journeys/test_plan_by_data.py",
-    "erasures.erase_view": "tests/credits_engine/erasure/test_api.py",
-    "billing.merge_view": "tests/credits_engine/billing/inbox/test_merges.py",
-    "billing.link_view": "tests/credits_engine/billing/test_api.py",
-    "billing.reconcile_view": "tests/credits_engine/billing/reconciliation/test_comparison.py",
-    **dict.fromkeys(("billing.replay_view", "billing.replay_all_view"), "tests/credits_engine/billing/test_api.py"),
-    "credits_remediation.approve": "tests/credits_engine/remediation/test_remediation.py",
-    "pages.approve_corrections": "tests/credits_engine/remediation/test_remediation.py",
-    **dict.fromkeys(
-        ("pages.create_rollout", "pages.edit_plan", "pages.restore_plan"), "tests/dashboards/views/test_plans.py"
-    ),
-    "pages.replay_event": "tests/dashboards/views/test_billing.py",
-    **dict.fromkeys(
-        ("checklists.sign", "checklists.withdraw", "pages.sign_item"), "tests/control_plane/checklists/test_api.py"
-    ),
-    **dict.fromkeys(
-        ("plans.create", "plans.edit", "plans.restore"), "tests/control_plane/plans/test_administration.py"
-    ),
-    "rollouts.approve": "tests/control_plane/rollouts/test_approvals.py",
-    **dict.fromkeys(
-        ("rollouts.archive_view", "rollouts.delete", "rollouts.revive"), "tests/control_plane/rollouts/test_archive.py"
-    ),
-    "people.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
-    "pages.reset_second_factor": "tests/dashboards/views/test_second_factor.py",
-    "pages.enable_second_factor": "tests/dashboards/views/test_second_factor.py",
-    "pages.remove_second_factor": "tests/dashboards/views/test_second_factor.py",
-    "pages.sign_in": "tests/control_plane/platform/auth/test_sign_in_failures.py",
-    "pages.confirm": "tests/control_plane/platform/auth/test_sign_in_failures.py",
-    "rollouts.advance": "tests/control_plane/rollouts/test_service.py",
-    "rollouts.rearm": "tests/control_plane/rollouts/test_service.py",
-    "rollouts.step_back": "tests/control_plane/rollouts/test_service.py",
-}
-"""Routes whose entry takes a longer way, and the test that goes it."""
-
-ROUTES_WITHOUT: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("credits.commit_view", "credits.consume_view", "credits.release_view", "credits.reserve_view"),
-        "an operation of the product: the journal of credits is its record",
-    ),
-    **dict.fromkeys(
-        ("client_api.bulk_view", "client_api.edge_metrics_view", "client_api.metrics_view", "client_api.register_view"),
-        "a report of an SDK about itself: decides nothing",
-    ),
-    **dict.fromkeys(("frontend_api.metrics_view", "frontend_api.register_view"), "the same, of a browser"),
-    **dict.fromkeys(("alertmanager.post", "experiments.post", "signals.post"), "evidence, audited with its decision"),
-    "stripe_webhook.receive": "stored word for word in the inbox",
-    **dict.fromkeys(
-        (
-            "frontend_api.ask_view",
-            "ofrep.all_view",
-            "ofrep.one_view",
-            "explanations.many",
-            "edge_api.validate_view",
-            "plans.preview_view",
-            "billing.prices_preview_view",
-            "credits_catalogue.preview_view",
-        ),
-        "POST for the sake of its body: changes nothing",
-    ),
-    "credits_user.check_view": "the same",
-    "pages.begin_second_factor": "shows a secret that does not count yet",
-    "pages.choose_theme": "a cookie of one's own browser",
-}
-"""Routes that change nothing that anybody decides, each with the reason."""
-
 CHANGES: list[tuple[str, ...]] = [
     ("plan",),
     ("hold", "--reason", "x"),
@@ -205,40 +129,6 @@ CHANGES: list[tuple[str, ...]] = [
     ("audit", "seal", "--reason", "x"),
 ]
 """Commands that change something, in an order in which each of them can."""
-
-COMMANDS_ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/rollouts/test_service.py"),
-    "flags restore": "tests/flags/administration/test_flag_versions.py",
-    "account reset-second-factor": "tests/dashboards/views/test_second_factor.py",
-    "restore": "tests/credits_engine/restoring/test_restoring.py",
-    "credits retire-legacy": "tests/credits_engine/migration/test_retirement.py",
-    "credits remediation approve": "tests/credits_engine/remediation/test_remediation.py",
-    **dict.fromkeys(("billing replay", "billing link"), "tests/credits_engine/billing/test_api.py"),
-    **dict.fromkeys(("billing apply", "billing dismiss"), "tests/credits_engine/billing/reconciliation/test_jobs.py"),
-    "billing prices apply": "tests/credits_engine/billing/test_prices.py",
-    "credits catalogue apply": "tests/journeys/test_plan_by_data.py",
-    "users erase": "tests/credits_engine/erasure/test_api.py",
-    "billing merge": "tests/credits_engine/billing/inbox/test_merges.py",
-    "billing reconcile": "tests/credits_engine/billing/reconciliation/test_comparison.py",
-    "guard drill": "tests/alerts/drill",
-    **dict.fromkeys(("plan apply", "plan restore"), "tests/control_plane/plans/test_administration.py"),
-    **dict.fromkeys(("archive", "revive", "delete"), "tests/control_plane/rollouts/test_archive.py"),
-    "flags edit": "tests/flags/test_cli.py",
-    "approve": "tests/control_plane/rollouts/test_approvals.py",
-    **dict.fromkeys(("checklist sign", "checklist withdraw"), "tests/control_plane/checklists/test_api.py"),
-}
-READING = """
-serve, status, list, relay, checklist show, load-test, explain, replay, demo, db upgrade, audit list, audit export
-audit verify, token list, account list, override list, flags list, flags export, flags show, flags stale
-flags versions, credits status, credits reconcile, credits verify, restore-test, credits switch-preview
-credits aa-test, credits remediation list, credits remediation show, credits backfill, billing events
-billing findings, billing show, billing prices export, billing prices diff, users erasures, credits catalogue export
-credits catalogue diff, plan versions, plan template, plan diff, plan schema, plan export, alerts check
-alerts template, alerts show, alerts explain, alerts test, alerts export-prometheus, alerts export-grafana
-guard drills, support-bundle
-"""
-COMMANDS_WITHOUT = frozenset(re.findall(r"[a-z]+(?:[ -][a-z]+)*", READING))
-"""Commands that read, or work on a database of their own; `credits backfill` repeats what the journal then says."""
 
 
 def trail() -> int:
