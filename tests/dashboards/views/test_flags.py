@@ -219,6 +219,31 @@ def test_a_new_flag_is_off_everywhere(app: Flask, sign_in: SignIn) -> None:
     assert send(sign_in("olga"), "/flags", **form)[0] == 403
 
 
+def test_each_change_leaves_an_entry_with_its_person_and_reason(app: Flask, sign_in: SignIn) -> None:
+    alice = sign_in("alice")
+    with looking(app) as session:
+        first = audit.latest(session, subject="flag:checkout")[-1].id
+    actions = set()
+
+    def versions() -> list[str]:
+        return re.findall(r'name="version" value="([^"]+)"', alice.get("/flag/checkout").text)
+
+    changes: Mapping[str, Callable[[], dict[str, object]]] = {
+        "/flags": lambda: {"form": "new", "name": "banner", "environment": "production"},
+        "/flag/checkout/marks": lambda: {"form": "marks", "version": versions(), "tags": "a:b", "description": "Old."},
+        PLACE: lambda: {**editor(alice), "text": json.dumps({"enabled": True, "strategies": []})},
+        f"{PLACE}/off": dict,
+        "/flag/checkout/restore": lambda: {"entry": str(first)},
+    }
+    for path, form in changes.items():
+        alice.post(path, data={**form(), "reason": f"By {path}."}, headers=HTML)
+        with looking(app) as session:
+            (entry, *_) = audit.latest(session, subject="flag:banner" if path == "/flags" else "flag:checkout")
+        assert (entry.actor, entry.reason) == ("alice", f"By {path}.")
+        actions.add(entry.action)
+    assert actions == {"flag.create", "flag.update", "flag.switch", "flag.restore"}
+
+
 def test_the_pages_read_a_bounded_number_of_times(app: Flask, sign_in: SignIn) -> None:
     alice = sign_in("alice")
     for path in ("/flags", "/flag/checkout", PLACE):
