@@ -31,7 +31,9 @@ class VarianceGroup(NamedTuple):
 def groups(session: Session, filters: Filters, *, most: int) -> list[VarianceGroup]:
     """Count the latest `most` differing rows that fit, the most frequent group first."""
     # Bounded before it is grouped: a policy that differs for everybody is a row per operation.
-    latest = filtered(select(JOURNAL).where(DIFFERS), filters).order_by(JOURNAL.c.id.desc()).limit(most).subquery()
+    columns = JOURNAL.c["variance", "cause", "user_id", "requested", "occurred_at"]
+    rows = filtered(select(*columns).where(DIFFERS), filters)
+    latest = rows.order_by(JOURNAL.c.id.desc()).limit(most).subquery()
     kinds = [(amount_of(latest.c.requested, kind) != 0).label(f"has_{kind}") for kind in KINDS]
     plan = func.coalesce(USERS.c.plan, "").label("plan")
     cause = func.coalesce(latest.c.cause, "").label("cause")

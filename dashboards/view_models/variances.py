@@ -18,7 +18,7 @@ from dashboards.variance_sentences import CLASSES, cause_sentence
 from dashboards.view_models.credits import OperationView, operation_view
 
 PAGE_OPERATIONS = 30
-GROUPED_MAX = 50_000
+GROUPED_MAX = 10_000
 """How many of the latest operations are grouped: what is older is found by dates."""
 
 
