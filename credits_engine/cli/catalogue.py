@@ -64,10 +64,10 @@ def _lines(found: CatalogueDifference) -> list[str]:
     lines = [f"{len(found.added)} new."]
     for each in found.added:
         refused = found.refusals[each.plan]
+        months = "" if each.above else f", legacy's months from {each.legacy_starts_at:%Y-%m-%d}"
         lines.append(
-            f"  {each.plan} from {each.starts_at:%Y-%m-%dT%H:%M:%SZ}, legacy's months from "
-            f"{each.legacy_starts_at:%Y-%m-%d}; of the last 30 days it would have refused {refused.operations:,} "
-            f"operations of {refused.users:,} users."
+            f"  {each.plan} from {each.starts_at:%Y-%m-%dT%H:%M:%SZ}{months}; of the last 30 days it would have "
+            f"refused {refused.operations:,} operations of {refused.users:,} users."
         )
         lines += [f"    {user_id}" for user_id in refused.first_users]
     return lines

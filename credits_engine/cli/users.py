@@ -29,7 +29,7 @@ def erase_command(*, user_id: str, also: tuple[str, ...], reason: str, as_json: 
         done = service.erase(user_id, ChangeContext(datetime.now(UTC), actor(), reason), also=also)
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
-    lines = [f"Erased: {sum(done.rows.values()):,} rows are {done.pseudonym}'s now."]
+    lines = [f"Erased. {done.pseudonym} stands for them in {sum(done.rows.values()):,} places."]
     lines += [f"Still named, for its owner to remove: {each}" for each in done.still_named]
     lines += [f"Not done here: {each}" for each in service.OUTSIDE]
     echo_result(api.to_json(done), "\n".join(lines), as_json=as_json)
