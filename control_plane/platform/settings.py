@@ -23,7 +23,7 @@ STRIPE_KEY = re.compile(r"(sk|rk)_(test|live)_[!-~]{10,}")
 NO_ROLE = "none"
 RISKY = (NO_ROLE, "approver", "owner", "admin")
 ANCHOR = re.compile(r"file:/\S+|https?://[^\s/]+(/\S*)?")
-WEBHOOK_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{4}){6,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+USAGE_WEBHOOK_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{4}){6,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
@@ -310,7 +310,7 @@ def _webhook_secret(env: Mapping[str, str]) -> str:
     name = "USAGE_WEBHOOK_SECRET"
     if env.get("USAGE_WEBHOOK_URL") and not env.get(name):
         raise SettingsError(f"USAGE_WEBHOOK_URL needs {name}, by which its owner knows that a request is ours.")
-    return _shaped(name, env.get(name, ""), WEBHOOK_SECRET, "whsec_ and 32 bytes in base64")
+    return _shaped(name, env.get(name, ""), USAGE_WEBHOOK_SECRET, "whsec_ and 32 bytes in base64")
 
 
 def _web_address(env: Mapping[str, str], name: str) -> str:

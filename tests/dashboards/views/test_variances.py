@@ -28,16 +28,17 @@ SignIn = Callable[[str], FlaskClient]
 @pytest.fixture(autouse=True)
 def consumed(app: Flask) -> None:
     """Starters and a free user took more roasts than v2 grants and fewer than legacy does."""
+    now = datetime.now(UTC)  # not that of the module: the page says how long ago it was
     known = [
-        UserAttributes("u-1", "starter", NOW - timedelta(days=90)),
-        UserAttributes("=u-2", "starter", NOW - timedelta(days=90)),
-        UserAttributes("u-3", "free", NOW - timedelta(days=90)),
+        UserAttributes("u-1", "starter", now - timedelta(days=90)),
+        UserAttributes("=u-2", "starter", now - timedelta(days=90)),
+        UserAttributes("u-3", "free", now - timedelta(days=90)),
     ]
     with changing(app) as session:
-        upsert_users(session, known, now=NOW)
+        upsert_users(session, known, now=now)
     with app.app_context():
         for number, (user, at) in enumerate([("u-1", 2), ("=u-2", 0), ("u-3", 0)]):
-            when = NOW - timedelta(days=at)
+            when = now - timedelta(days=at)
             run_operation(Operation(user, f"first-{number}", Amounts(analysis=1), "tests"), now=when)
             run_operation(Operation(user, f"over-{number}", Amounts(roast=11), "tests"), now=when)
 
