@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 
 from control_plane.core.phases import FLAG
 from control_plane.platform.identity_types import TokenType
@@ -41,11 +43,15 @@ def run(served: Served, office: Office, token_type: TokenType, name: str, place:
 
 
 @pytest.fixture
-def ready(installation: tuple[Served, Office]) -> tuple[Served, Office]:
-    """A served installation that knows user 42, who has the flag."""
+def ready(
+    installation: tuple[Served, Office], eventually: Callable[[Callable[[], bool]], None]
+) -> tuple[Served, Office]:
+    """A served installation that knows user 42, who has the flag from the guard's first tick on."""
     served, office = installation
     office.users(UserAttributes("42", "free", beta=True))
     office.move(1)
+    asked, headers = f"{served.url}/api/frontend?userId=42", {"Authorization": office.token("frontend")}
+    eventually(lambda: FLAG in requests.get(asked, headers=headers, timeout=5).text)
     return served, office
 
 

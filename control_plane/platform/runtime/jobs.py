@@ -116,7 +116,7 @@ class Jobs:
         self._phase = (self._phase + GOLDEN) % 1.0
         if seconds <= OFTEN_SECONDS:
             # The scheduler takes more time to wake for such work than the work itself.
-            repeat = [seconds, seconds * self._phase, call, arguments]
+            repeat = [seconds, time.monotonic() + seconds * self._phase, call, arguments]
             self._often.append(threading.Thread(target=self._repeat, args=repeat, name=name, daemon=True))
             return
         began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
@@ -125,12 +125,11 @@ class Jobs:
         # several.
         self._scheduler.add_job(call, trigger, arguments, id=name, misfire_grace_time=None)
 
-    def _repeat(self, seconds: float, first: float, call: Callable[..., None], arguments: list[object]) -> None:
-        """Call at intervals until the end; where one call outlasts its interval, those it missed are left out."""
-        due = time.monotonic() + first
+    def _repeat(self, seconds: float, due: float, call: Callable[..., None], arguments: list[object]) -> None:
+        """Call from `due` on at intervals; where one call outlasts its interval, those it missed are left out."""
         while not self._stopped.wait(max(0.0, due - time.monotonic())):
             call(*arguments)
-            due = max(due + seconds, time.monotonic())
+            due += seconds * (1 + max(0, (time.monotonic() - due) // seconds))
 
     def _run(self, name: str, job: Job) -> None:
         term = self._term
