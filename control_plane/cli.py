@@ -30,7 +30,8 @@ from control_plane.platform.runtime.cli_support import (
     in_new_application,
     json_option,
 )
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 from control_plane.rollouts import cli as rollout_commands
 from control_plane.rollouts.cli_options import (
     line,

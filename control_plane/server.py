@@ -17,7 +17,8 @@ from granian.server.mp import MPServer
 
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 
 CONNECTIONS_MAX = 10_000
 """Open connections per worker. One that idles needs no thread, so there may be many more than requests at once."""

@@ -13,7 +13,7 @@ from alerts.definitions import parser
 from alerts.definitions.parser import Definitions, InvalidRules
 from control_plane.experiments.migration import Migration
 from control_plane.platform.extensions import AppState
-from control_plane.platform.settings import SettingsError
+from control_plane.platform.setting_values import SettingsError
 
 log = structlog.get_logger()
 

@@ -9,7 +9,8 @@ from control_plane.core.phases import FLAG
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes, signals
-from control_plane.platform.settings import SETTINGS, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import SETTINGS
 from credits_engine.engines.amounts import KINDS, Kind
 from credits_engine.engines.receipts import Receipt
 from credits_engine.operations import stored_procedure

@@ -18,7 +18,8 @@ from control_plane.platform.http import health, proxies, url_converters
 from control_plane.platform.http.health import NotReady
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.runtime import change_feed, jobs
-from control_plane.platform.settings import SETTINGS, Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import SETTINGS, Settings
 from flags.client_features.refresher import FEATURE_PROVIDER
 from flags.client_features.user_directory import USER_DIRECTORY
 from flags.evaluation.contexts import KnownAttributes

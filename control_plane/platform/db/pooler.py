@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import LIMITS, db
-from control_plane.platform.settings import SettingsError
+from control_plane.platform.setting_values import SettingsError
 
 TRIES = 10
 REFUSED_OPTIONS = "unsupported startup parameter"

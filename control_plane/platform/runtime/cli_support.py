@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 from control_plane.platform.db import errors, lock_holders
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.observability import signals
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from alerts.guard_job import run_guard
 from control_plane.platform import start_checks
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime import leases
-from control_plane.platform.settings import SettingsError
+from control_plane.platform.setting_values import SettingsError
 
 RULES = Path(__file__).parents[3] / "alerts.yaml"
 

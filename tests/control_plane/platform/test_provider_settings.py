@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from control_plane.platform.identity_types import Grant, Role
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 
 WHOLE = {
     "OIDC_ISSUER": "https://login.example.com",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 
 GIVEN = "a secret of at least thirty-two characters"
 

@@ -17,7 +17,8 @@ from sqlalchemy import select
 
 from control_plane.change_context import ChangeContext
 from control_plane.platform.db.database import read_only
-from control_plane.platform.settings import SETTINGS, Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import SETTINGS, Settings
 from credits_engine.administration import usage_webhooks as service
 from credits_engine.engines.usage_thresholds import PERCENTS, passed
 from credits_engine.erasure import service as erasure

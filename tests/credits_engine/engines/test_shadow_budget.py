@@ -8,7 +8,8 @@ import pytest
 
 from control_plane.experiments.shadow_budget import OVERRUNS
 from control_plane.platform.db.database import transaction
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 from credits_engine.engines import legacy, v2
 from credits_engine.engines.amounts import KINDS, Amounts
 from credits_engine.engines.comparison import Variance

@@ -18,7 +18,8 @@ from sqlalchemy import make_url
 
 from control_plane.platform.db import pooler
 from control_plane.platform.db.database import LIMITS
-from control_plane.platform.settings import Settings, SettingsError
+from control_plane.platform.setting_values import SettingsError
+from control_plane.platform.settings import Settings
 from tests.applications import application
 from tests.control_plane.conftest import Run
 from tests.processes import dies_with_us, free_port
