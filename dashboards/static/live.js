@@ -1,12 +1,14 @@
 // What makes the pages live. Without it every link and form still works; nothing here decides anything.
 
 const RETRY_MILLISECONDS = 5000;
+const PAUSE_MILLISECONDS = 400;
 
 const waiting = new Map();
 
 for (const card of document.querySelectorAll(".alert")) place(card);
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 follow(document.querySelector("[data-live]"));
+preview(document.querySelector("form[data-preview]"));
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", closeMenus);
 document.addEventListener("pointerout", () => setTimeout(settle, 50));
@@ -53,6 +55,45 @@ function follow(line) {
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => event.persisted && open());
   open();
+}
+
+/** While somebody writes a plan, show what it would change; the form follows the YAML and the YAML the form. */
+function preview(form) {
+  if (!form) return;
+  let pause;
+  let asked = 0;
+  const ask = async () => {
+    const number = ++asked;
+    const body = new FormData(form);
+    body.set("do", "preview");
+    let answer;
+    try {
+      answer = await fetch(form.action, { method: "POST", body });
+    } catch {
+      return;
+    }
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    // Whoever wrote on meanwhile asks again.
+    if (number === asked) fill(page);
+  };
+  const fill = (page) => {
+    const inText = document.activeElement.id === "text";
+    const inFields = document.activeElement.closest("#plan-fields") !== null;
+    for (const id of ["plan-base", "plan-outcome", ...(inFields ? [] : ["plan-fields"])]) {
+      const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
+      const open = new Set([...old.querySelectorAll("details[open]")].map((details) => details.id));
+      for (const details of fresh.querySelectorAll("details[id]")) details.open ||= open.has(details.id);
+      if (old.innerHTML !== fresh.innerHTML) old.innerHTML = fresh.innerHTML;
+    }
+    if (!inText) document.getElementById("text").value = page.getElementById("text").value;
+  };
+  const soon = () => {
+    asked += 1;
+    clearTimeout(pause);
+    pause = setTimeout(ask, PAUSE_MILLISECONDS);
+  };
+  form.addEventListener("input", (event) => event.target.name !== "reason" && event.target.name !== "confirm" && soon());
 }
 
 /** Put new content in its place, or keep it until nobody is about to click or type there. */

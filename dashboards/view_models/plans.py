@@ -1,21 +1,31 @@
 """The page of a plan: the text that somebody edits, what is wrong with it, and what it would change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from control_plane import rollouts
+from control_plane.audiences.base import KINDS, AudienceKind
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Plan, Rollout
 from control_plane.core.transitions import LOSES_USERS
-from control_plane.plans import administration, document
-from control_plane.plans.document import InvalidPlan
+from control_plane.plans import administration, document, form
+from control_plane.plans.document import InvalidPlan, Mistake
+from control_plane.plans.form import PlanForm
 from control_plane.plans.previews import EnvironmentChange, preview
 from control_plane.plans.templates import TEMPLATES
 from control_plane.rollouts import store
 from control_plane.rollouts.store import PlanVersion
+
+AUDIENCES: Mapping[str, str] = {
+    AudienceKind.ENVIRONMENTS: "Everybody in some environments",
+    AudienceKind.ALLOWLIST: "The beta allowlist",
+    AudienceKind.NEW_SIGNUPS: "New signups",
+    AudienceKind.ATTRIBUTES: "Customers by their attributes",
+    AudienceKind.EVERYONE: "Everyone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +50,29 @@ class PlanScreen:
     rollout: Rollout | None = None
     versions: Sequence[PlanVersion] = ()
     templates: Sequence[tuple[str, str]] = ()
-    mistakes: Sequence[str] = ()
+    mistakes: Sequence[Mistake] = ()
     preview: PreviewView | None = None
+
+    @property
+    def form(self) -> PlanForm | None:
+        """The plan as fields; None where the text can't be read."""
+        return form.read(self.text)
+
+    @property
+    def audiences(self) -> Sequence[tuple[str, str]]:
+        """The kinds of audiences with what people call them."""
+        return [(kind, AUDIENCES.get(kind, kind)) for kind in KINDS]
+
+    def mistake_of(self, name: str) -> str:
+        """Return what is wrong with the field of this name, or with something in it."""
+        found = [each.sentence for each in self.mistakes if f"{each.place}.".startswith(f"{name}.")]
+        return " ".join(f"It {sentence}" for sentence in found[:1])
 
 
 def new(flag: str, template: str, now: datetime) -> PlanScreen:
     """A plan for a new flag, from a template."""
-    text = document.to_yaml(TEMPLATES[template](now)) if template in TEMPLATES else ""
+    begins = now.replace(second=0, microsecond=0)
+    text = document.to_yaml(TEMPLATES[template](begins)) if template in TEMPLATES else ""
     return PlanScreen(now, flag, text, templates=_templates())
 
 
@@ -64,7 +90,7 @@ def preview_text(session: Session, flag: str, text: str, change: ChangeContext) 
     try:
         plan = document.parse(text).plan
     except InvalidPlan as invalid:
-        return _with(screen, mistakes=[str(mistake) for mistake in invalid.mistakes])
+        return _with(screen, mistakes=invalid.mistakes)
     return _with(screen, preview=_preview(session, flag, found, plan, change))
 
 
@@ -80,7 +106,7 @@ def _preview(session: Session, flag: str, before: Rollout | None, plan: Plan, ch
     )
 
 
-def _with(screen: PlanScreen, *, mistakes: Sequence[str] = (), preview: PreviewView | None = None) -> PlanScreen:
+def _with(screen: PlanScreen, *, mistakes: Sequence[Mistake] = (), preview: PreviewView | None = None) -> PlanScreen:
     return PlanScreen(
         screen.now, screen.flag, screen.text, screen.rollout, screen.versions, screen.templates, mistakes, preview
     )

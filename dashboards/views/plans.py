@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Refusal
-from control_plane.plans import administration, document
+from control_plane.plans import administration, document, form
 from control_plane.plans.document import InvalidPlan
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
@@ -64,8 +64,9 @@ def _restored(flag: str, number: int) -> ResponseReturnValue:
 
 
 def _changed(flag: str) -> ResponseReturnValue:
-    text = request.form.get("text", "")[:TEXT_MAX]
-    if request.form.get("do") == "preview":
+    do = request.form.get("do", "preview")
+    text = _arranged(_written(), do)
+    if do != "save":
         return _preview(flag, text), 200
     try:
         decision = _decide(flag, text)
@@ -75,6 +76,27 @@ def _changed(flag: str) -> ResponseReturnValue:
     if isinstance(decision, Refusal):
         return _preview(flag, text), 409
     return redirect(url_for("pages.rollout", flag=flag), 303)
+
+
+def _written() -> str:
+    """Return the plan that somebody wrote: the YAML, with what was changed in the form beside it."""
+    text, base = (request.form.get(name, "")[:TEXT_MAX] for name in ("text", "base"))
+    return form.merge(text, base, request.form)
+
+
+def _arranged(text: str, do: str) -> str:
+    """Return the text after a button of the form that adds, removes or moves a phase."""
+    name, _, number = do.partition(":")
+    index = int(number) if number.isdecimal() and len(number) < 5 else -1
+    match name:
+        case "add":
+            return form.with_phase_added(text)
+        case "remove":
+            return form.with_phase_removed(text, index)
+        case "earlier" | "later":
+            return form.with_phase_moved(text, index, -1 if name == "earlier" else 1)
+        case _:
+            return text
 
 
 def _decide(flag: str, text: str) -> Decision:

@@ -1,5 +1,6 @@
 """Plans on pages: a new rollout from a template, an edit with what it would change, and an earlier plan restored."""
 
+import re
 from collections.abc import Callable
 from html import unescape
 
@@ -47,6 +48,35 @@ def test_a_preview_changes_nothing_and_says_who_gains(app: Flask, sign_in: SignI
     assert "Once every phase is done production: gain it" in words(page.text)
     with looking(app) as session, pytest.raises(rollouts.UnknownRolloutError):
         rollouts.find(session, "SEARCH_V2")
+
+
+def test_a_plan_is_changed_in_the_form_alone(app: Flask, sign_in: SignIn, planned: Rollout) -> None:
+    alice = sign_in("alice")
+    text = text_of(alice.get(PAGE).text)
+    form = {"text": text, "base": text, "phases.1.soak": "3 days", "version": "1", "reason": "Faster.", "do": "save"}
+    assert alice.post(PAGE, data=form, headers=HEADERS).status_code == 303
+    with looking(app) as session:
+        assert rollouts.find(session, FLAG).plan.phases[1].soak.days == 3
+
+
+def test_buttons_of_the_form_add_move_and_remove_phases_and_save_nothing(sign_in: SignIn, planned: Rollout) -> None:
+    alice = sign_in("alice")
+    text, titles = text_of(alice.get(PAGE).text), []
+    for do in ("add", "earlier:4", "remove:0", "remove:99", "nonsense:1"):
+        page = alice.post(PAGE, data={"text": text, "base": text, "version": "1", "do": do}, headers=HEADERS)
+        assert page.status_code == 200
+        text = text_of(page.text)
+        titles = re.findall(r"<legend>\d\. (.*)</legend>", page.text)
+    assert titles == ["Beta allowlist", "New signups first", "Phase 5", "Everyone"]
+
+
+def test_a_mistake_stands_beside_its_field(sign_in: SignIn) -> None:
+    form = {"flag": "SEARCH_V2", "text": RAMP, "base": RAMP, "phases.0.soak": "a while", "do": "preview"}
+    page = sign_in("alice").post("/new-rollout", data=form, headers=HEADERS).text
+    field = page.partition('id="phases.0.soak"')[2]
+    assert 'value="a while"' in field.partition(">")[0]
+    assert 'aria-invalid="true"' in field.partition(">")[0]
+    assert "It is no duration" in field.partition("</div>")[0]
 
 
 def test_every_mistake_is_named_with_its_line_and_the_text_stays(sign_in: SignIn) -> None:

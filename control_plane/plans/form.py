@@ -1,0 +1,157 @@
+"""A plan as a form beside its YAML: the document is the truth, and a form changes in it what somebody changed. Pure."""
+
+from collections.abc import Mapping, MutableMapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+from control_plane.plans import form_fields, yaml_text
+from control_plane.plans.form_fields import ABSENT, FormField
+from control_plane.plans.yaml_text import MalformedYAML
+
+PHASES = "phases"
+PLAN_FIELDS: tuple[FormField, ...] = (
+    form_fields.text("description"),
+    form_fields.text("owner"),
+    form_fields.text_list("tags"),
+    form_fields.choice("type", "release"),
+    form_fields.text("new_signups_after", required=True),
+    form_fields.text_list("notify"),
+)
+PHASE_FIELDS: tuple[FormField, ...] = (
+    form_fields.text("title", required=True),
+    form_fields.text("name", required=True),
+    form_fields.text("audience", required=True),
+    form_fields.text_list("environments"),
+    form_fields.constraints("constraints"),
+    form_fields.whole_numbers("steps"),
+    form_fields.duration("soak"),
+    form_fields.day("planned_start"),
+    form_fields.advance("advance"),
+    form_fields.text_list("advance.at", required=True),
+    form_fields.text("advance.zone"),
+    form_fields.whole_number("served_minimum"),
+    form_fields.quorum("gates.approvals"),
+    form_fields.choice("on_breach", "roll_back"),
+)
+NEW_PHASE = {"audience": "everyone", "steps": [10, 50, 100], "soak": "P1D"}
+
+Texts = Mapping[str, str | None]
+"""Text of each field by its name; None for one that only the YAML can show."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanForm:
+    """What the form of a document shows."""
+
+    plan: Texts
+    phases: tuple[Texts, ...]
+
+    def named(self) -> dict[str, str | None]:
+        """Return the text of each field by its name in the form, such as `phases.0.title`."""
+        of_phases = {
+            f"{PHASES}.{index}.{name}": text for index, texts in enumerate(self.phases) for name, text in texts.items()
+        }
+        return {**self.plan, **of_phases}
+
+
+def read(yaml: str) -> PlanForm | None:
+    """Return the form of the document; None where it can't be read, or is no plan to be edited by a form."""
+    value = _loaded(yaml)
+    if value is None:
+        return None
+    phases = tuple({field.name: _text(field, phase) for field in PHASE_FIELDS} for phase in value[PHASES])
+    return PlanForm({field.name: _text(field, value) for field in PLAN_FIELDS}, phases)
+
+
+def merge(yaml: str, base: str, submitted: Mapping[str, str]) -> str:
+    """Return `yaml` with the fields that differ from those of `base`, which the form was made from.
+
+    Whoever changed only the YAML gets it back as it is, with its comments; whoever changed both gets both.
+    """
+    value, before = _loaded(yaml), read(base)
+    if value is None or before is None:
+        return yaml
+    texts = before.named()
+    changed = {name: text.strip() for name, text in submitted.items() if texts.get(name) not in (None, text.strip())}
+    for name, text in changed.items():
+        _put(value, name, text.replace("\r\n", "\n"))
+    return yaml_text.dump(value) if changed else yaml
+
+
+def with_phase_added(yaml: str) -> str:
+    """Return the document with one more phase at its end."""
+    value = _loaded(yaml)
+    if value is None:
+        return yaml
+    names = {phase.get("name") for phase in value[PHASES]}
+    number = next(each for each in range(len(names) + 1, len(names) + 1000) if f"phase-{each}" not in names)
+    value[PHASES].append({"name": f"phase-{number}", "title": f"Phase {number}", **deepcopy(NEW_PHASE)})
+    return yaml_text.dump(value)
+
+
+def with_phase_removed(yaml: str, index: int) -> str:
+    """Return the document without one of its phases."""
+    return with_phase_moved(yaml, index, None)
+
+
+def with_phase_moved(yaml: str, index: int, by: int | None) -> str:
+    """Return the document with one phase `by` places later, or without it; as it is where there is no such place."""
+    value = _loaded(yaml)
+    if value is None or not 0 <= index < len(value[PHASES]):
+        return yaml
+    if by is not None and not 0 <= index + by < len(value[PHASES]):
+        return yaml
+    phase = value[PHASES].pop(index)
+    if by is not None:
+        value[PHASES].insert(index + by, phase)
+    return yaml_text.dump(value)
+
+
+def _loaded(yaml: str) -> dict[str, list[dict[str, object]]] | None:
+    try:
+        value, _lines = yaml_text.load(yaml)
+    except MalformedYAML:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get(PHASES), list):
+        return None
+    return value if all(isinstance(phase, dict) for phase in value[PHASES]) else None
+
+
+def _text(field: FormField, holder: Mapping[str, object]) -> str | None:
+    return field.read(_at(holder, field.path))
+
+
+def _at(holder: object, path: list[str]) -> object:
+    for name in path:
+        if not isinstance(holder, Mapping) or name not in holder:
+            return ABSENT
+        holder = holder[name]
+    return holder
+
+
+def _put(value: dict[str, list[dict[str, object]]], name: str, text: str) -> None:
+    """Write one field; of a name that no field has, and of a phase that is gone, nothing becomes."""
+    holder: object = value
+    fields = PLAN_FIELDS
+    if name.startswith(f"{PHASES}."):
+        _phases, index, name = name.split(".", 2)
+        if not index.isdecimal() or int(index) >= len(value[PHASES]):
+            return
+        holder, fields = value[PHASES][int(index)], PHASE_FIELDS
+    for field in fields:
+        if field.name == name and isinstance(holder, MutableMapping):
+            _write(holder, field.path, field.write(text, _at(holder, field.path)))
+
+
+def _write(holder: MutableMapping[str, object], path: list[str], written: object) -> None:
+    first, *rest = path
+    if rest:
+        inner = holder.get(first)
+        holder[first] = inner if isinstance(inner, MutableMapping) else {}
+        _write(holder[first], rest, written)  # type: ignore[arg-type]
+        if not holder[first]:
+            del holder[first]
+    elif written is ABSENT:
+        holder.pop(first, None)
+    else:
+        holder[first] = written
