@@ -8,6 +8,8 @@ LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 10.0, 20.0
 POINTS_MAXIMUM = 120
 MINUTES_OF_DAY = 24 * 60
 TICKS = 3
+MARK_GAP = 12.0
+"""Lines nearer to each other than this, in SVG units, can't be told apart."""
 HEADROOM = 1.15
 SCALE_MINIMUM = 1e-6
 """Where nothing is allowed and nothing happened the scale still needs a height."""
@@ -77,13 +79,34 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Events that lie so close together that they are one vertical line: from when to when, and what they were."""
+
+    position: float
+    first: float
+    last: float
+    names: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    @property
+    def title(self) -> str:
+        """Name the events, each kind once."""
+        kinds = list(dict.fromkeys(self.names))
+        counted = [name if self.names.count(name) == 1 else f"{name} {self.names.count(name)} times" for name in kinds]
+        return ", ".join(counted)
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """Everything a template needs to draw lines over time against a limit."""
 
     lines: tuple[Line, ...]
     y_ticks: tuple[Tick, ...]
     x_ticks: tuple[Tick, ...]
-    marks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
     limit_y: float | None
     frame: Frame
     left: float = LEFT
@@ -119,10 +142,13 @@ def line_chart(
     start: float,
     end: float,
     limit: float | None = None,
-    marks: Iterable[float] = (),
+    marks: Iterable[tuple[float, str]] = (),
     frame: Frame = CARD,
 ) -> Chart:
-    """Lines between `start` and `end` on a scale from zero that always shows `limit`. `marks` become vertical lines."""
+    """Lines between `start` and `end` on a scale from zero that always shows `limit`.
+
+    `marks` are events by their time and name; each becomes a vertical line, those close together one line.
+    """
     thinned = [(name, _downsample([s for s in samples if start <= s.at <= end])) for name, samples in series]
     values = [sample.value for _, samples in thinned for sample in samples if sample.value is not None]
     ticks = nice_ticks(max([*values, limit or 0.0, SCALE_MINIMUM]) * HEADROOM)
@@ -140,7 +166,7 @@ def line_chart(
         ),
         y_ticks=tuple(Tick(y(value), value) for value in ticks),
         x_ticks=tuple(Tick(x(at), at) for at in (start, (start + end) / 2, end)),
-        marks=tuple(Tick(x(at), at) for at in marks if start <= at <= end),
+        marks=_grouped([(x(at), at, name) for at, name in sorted(marks) if start <= at <= end]),
         limit_y=None if limit is None else y(limit),
         frame=frame,
     )
@@ -170,6 +196,20 @@ def nice_ticks(highest: float, count: int = TICKS) -> tuple[float, ...]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     steps = max(1, -floor(-highest / step + 1e-9))
     return tuple(float(f"{index * step:.6g}") for index in range(steps + 1))
+
+
+def _grouped(placed: Sequence[tuple[float, float, str]]) -> tuple[Mark, ...]:
+    """Return a mark for each group of events that lie within MARK_GAP of the one before."""
+    groups: list[list[tuple[float, float, str]]] = []
+    for each in placed:
+        if groups and each[0] - groups[-1][-1][0] < MARK_GAP:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return tuple(
+        Mark(round((group[0][0] + group[-1][0]) / 2, 1), group[0][1], group[-1][1], tuple(name for _, _, name in group))
+        for group in groups
+    )
 
 
 def _downsample(samples: Sequence[Sample]) -> list[Sample]:

@@ -48,7 +48,12 @@ class AlertView:
     @property
     def order(self) -> int:
         """Return the card's place: what needs attention first, what has nothing to show last."""
-        return len(WORST_FIRST) + 1 if self.idle else _urgency(self)
+        return len(WORST_FIRST) + self.compact + self.idle if self.compact else _urgency(self)
+
+    @property
+    def compact(self) -> bool:
+        """Return whether one line says all there is: nothing to draw, and nothing that asks for attention."""
+        return self.idle or (self.rule.tripwire and self.status in (Status.OK, Status.INSUFFICIENT))
 
     @property
     def idle(self) -> bool:
@@ -115,11 +120,12 @@ def alert_views(
     minutes: Minutes,
     *,
     now: datetime,
-    changes: Sequence[datetime] = (),
+    changes: Sequence[tuple[datetime, str]] = (),
     frame: Frame = CARD,
     scale: TimeScale | None = None,
 ) -> tuple[AlertView, ...]:
-    """Every alert with its history, what needs attention first; `changes` of the rollout become marks.
+    """Every alert with its history, what needs attention first; `changes` of the rollout, with their names,
+    become marks.
 
     `minutes` are counted by the points of the scale, which are the minutes of the last hour without one.
     """
@@ -175,11 +181,13 @@ def _bar(verdict: Verdict | None, budget: ErrorBudget) -> EvidenceBar:
     return evidence_bar(evidence, log10_hold=budget.hold_log10, log10_rollback=budget.rollback_log10)
 
 
-def _history(rule: Rule, minutes: Minutes, *, scale: TimeScale, changes: Sequence[datetime], frame: Frame) -> Chart:
+def _history(
+    rule: Rule, minutes: Minutes, *, scale: TimeScale, changes: Sequence[tuple[datetime, str]], frame: Frame
+) -> Chart:
     """The bad rate over the alert's own window, or a step where that is longer, as the guard would have read it."""
     width = scale.points(timedelta(seconds=rule.window_seconds))
     series = [(name, _rates(counts, scale, width)) for name, counts in _series(rule, minutes)]
-    marks = [change.timestamp() / 60 for change in changes]
+    marks = [(at.timestamp() / 60, name) for at, name in changes]
     return line_chart(series, start=scale.start, end=scale.end, limit=rule.threshold, marks=marks, frame=frame)
 
 

@@ -5,12 +5,15 @@ const PAUSE_MILLISECONDS = 400;
 
 const waiting = new Map();
 
+for (const chart of document.querySelectorAll("[data-chart]")) chart.tabIndex = 0;
 for (const card of document.querySelectorAll(".alert")) place(card);
 for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 follow(document.querySelector("[data-live]"));
 preview(document.querySelector("form[data-preview]"));
 document.addEventListener("click", onClick);
 document.addEventListener("keydown", closeMenus);
+document.addEventListener("keydown", readByKey);
+document.addEventListener("pointermove", readByPointer);
 document.addEventListener("pointerout", () => setTimeout(settle, 50));
 document.addEventListener("focusout", () => setTimeout(settle, 50));
 
@@ -134,8 +137,9 @@ function swap(region, { html, mark }) {
   announce(region.querySelector("[data-version]"), version);
 }
 
-/** What needs attention comes first, as it would after a reload. */
+/** What needs attention comes first, as it would after a reload; charts can be read by keys. */
 function place(region) {
+  for (const chart of region.querySelectorAll("[data-chart]")) chart.tabIndex = 0;
   const order = region.querySelector("[data-order]")?.dataset.order;
   if (order !== undefined) region.style.order = order;
 }
@@ -147,6 +151,53 @@ function announce(state, version) {
   if (state.dataset.title) document.title = state.dataset.title;
   const icon = state.dataset.icon;
   if (icon) document.querySelector("link[rel=icon]").href = icon;
+}
+
+/** Rows of the table of a chart, which are its readings. */
+function readings(chart) {
+  return [...document.querySelectorAll(`#${chart.dataset.chart} tbody tr`)];
+}
+
+function readByPointer(event) {
+  const chart = event.target.closest("[data-chart]");
+  for (const other of document.querySelectorAll("[data-chart].is-read")) if (other !== chart) read(other, undefined);
+  if (!chart) return;
+  const { left, right, from, to } = chart.querySelector("svg").dataset;
+  const box = chart.querySelector("svg").getBoundingClientRect();
+  const part = ((event.clientX - box.left) / box.width - left) / (right - left);
+  const at = Number(from) + part * (to - from);
+  const distance = (row) => Math.abs(row.dataset.at - at);
+  read(chart, readings(chart).reduce((best, row) => (distance(row) < distance(best) ? row : best)));
+}
+
+function readByKey(event) {
+  const chart = event.target.closest("[data-chart]");
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!chart || !step) return;
+  event.preventDefault();
+  const rows = readings(chart);
+  const now = rows.findIndex((row) => row.dataset.at === chart.dataset.read);
+  read(chart, rows[now < 0 ? rows.length - 1 : Math.min(Math.max(now + step, 0), rows.length - 1)]);
+  document.getElementById("announcement").textContent = chart.querySelector(".reading").textContent;
+}
+
+/** Show one row of a chart's table in the chart, or none. */
+function read(chart, row) {
+  const [line, words] = [chart.querySelector(".reader"), chart.querySelector(".reading")];
+  const svg = chart.querySelector("svg");
+  chart.classList.toggle("is-read", Boolean(row));
+  line.toggleAttribute("hidden", !row);
+  words.hidden = !row;
+  delete chart.dataset.read;
+  if (!row) return;
+  chart.dataset.read = row.dataset.at;
+  const { left, right, from, to } = svg.dataset;
+  const part = (row.dataset.at - from) / (to - from || 1);
+  const x = svg.viewBox.baseVal.width * (Number(left) + part * (right - left));
+  for (const end of ["x1", "x2"]) line.setAttribute(end, x);
+  const names = [...row.closest("table").querySelectorAll("thead th")].slice(1).map((cell) => cell.textContent);
+  const values = [...row.querySelectorAll("td")].map((cell, index) => `${names[index]} ${cell.textContent}`);
+  words.textContent = `${row.querySelector("th").textContent} UTC: ${values.join(", ")}`;
 }
 
 function onClick(event) {

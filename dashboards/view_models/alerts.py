@@ -22,6 +22,7 @@ from control_plane.platform.auth.audit import Entry
 from control_plane.platform.observability import signals
 from control_plane.rollouts import store
 from dashboards import guardrails
+from dashboards.badges import badge_style
 from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView
@@ -197,7 +198,7 @@ def views(
     rules = applicable(rules_file.current().rules, rollout.flag)
     if entries is None:
         entries = audit.latest(session, subject=f"rollout:{rollout.flag}", limit=MARKS)
-    changes = [entry.at for entry in entries]
+    changes = [(entry.at, badge_style(entry.action).label) for entry in entries]
     return guardrails.alert_views(rules, verdicts, counts, now=now, changes=changes, frame=frame, scale=scale)
 
 

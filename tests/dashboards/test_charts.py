@@ -51,8 +51,16 @@ def test_a_chart_of_nothing_is_empty_and_still_has_its_scale() -> None:
 
 
 def test_marks_outside_the_time_shown_are_left_out() -> None:
-    chart = line_chart([("v2", [])], start=100, end=160, marks=[90, 130, 170])
-    assert [mark.value for mark in chart.marks] == [130]
+    chart = line_chart([("v2", [])], start=100, end=160, marks=[(90, "Held"), (130, "Resumed"), (170, "Advanced")])
+    assert [(mark.first, mark.title) for mark in chart.marks] == [(130, "Resumed")]
+
+
+def test_marks_too_close_to_be_told_apart_are_one_with_every_name() -> None:
+    events = [(130, "Advanced"), (131, "Held"), (132.5, "Advanced"), (150, "Rolled back")]
+    first, second = line_chart([("v2", [])], start=100, end=160, marks=reversed(events)).marks
+    assert (first.title, first.first, first.last, first.count) == ("Advanced 2 times, Held", 130, 132.5, 3)
+    assert second.title == "Rolled back"
+    assert first.position < second.position
 
 
 @given(st.floats(min_value=1e-6, max_value=1e6))

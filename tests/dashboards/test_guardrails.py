@@ -51,7 +51,7 @@ def minute(ago: int, bad: int, total: int, engine: str = "v2", role: str = "serv
     return ((FAILURE.metric.signal, engine, role), THIS_MINUTE - ago), Counts(bad, total)
 
 
-def seen(*minutes: tuple[Any, Counts], changes: tuple[datetime, ...] = ()) -> AlertView:
+def seen(*minutes: tuple[Any, Counts], changes: tuple[tuple[datetime, str], ...] = ()) -> AlertView:
     """The failure alert after these minutes."""
     (view,) = alert_views([FAILURE], [], list(minutes), now=NOW, changes=changes)
     return view
@@ -87,8 +87,10 @@ def test_both_roles_of_an_engine_speak_of_it_and_legacy_has_its_own_line() -> No
 
 
 def test_changes_of_the_rollout_are_marked_on_the_chart() -> None:
-    view = seen(minute(0, 0, 10), changes=(NOW - timedelta(minutes=20), NOW - timedelta(days=2)))
-    assert [mark.value for mark in view.chart.marks] == [THIS_MINUTE - 20]
+    view = seen(
+        minute(0, 0, 10), changes=((NOW - timedelta(minutes=20), "Held"), (NOW - timedelta(days=2), "Advanced"))
+    )
+    assert [(mark.first, mark.title) for mark in view.chart.marks] == [(THIS_MINUTE - 20, "Held")]
 
 
 def test_fault_is_attributed_only_where_something_is_wrong() -> None:
