@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 ACRONYMS = ("api",)
 IDENTIFIER = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
+INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|\+00:00)")
 NARROW = "\u202f"
 """A narrow space that never breaks: between a figure and its unit, and between thousands."""
 
@@ -37,6 +38,11 @@ def moment(instant: datetime) -> str:
     """The day and the minute: `22 Nov 2026, 14:54 UTC`."""
     utc = instant.astimezone(UTC)
     return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+
+
+def moments(text: str) -> str:
+    """`text` with each instant in it as people read one: `1 Dec 2026, 00:00 UTC` for 2026-12-01T00:00:00Z."""
+    return INSTANT.sub(_read_instant, text)
 
 
 def day(instant: datetime) -> str:
@@ -122,6 +128,13 @@ def sentence(text: str) -> str:
 def first_sentence(text: str) -> str:
     """The first sentence of `text`; the figures after it are told elsewhere."""
     return sentence(text.partition(". ")[0])
+
+
+def _read_instant(found: re.Match[str]) -> str:
+    try:
+        return moment(datetime.fromisoformat(found[0]))
+    except ValueError:
+        return found[0]
 
 
 def _number(name: str, value: float) -> str:

@@ -17,7 +17,7 @@ from credits_engine.store.accounts import Account
 from credits_engine.store.journal import Filters
 
 PAGE_ENTRIES = 30
-DIFFERING_MAX = 20
+DIFFERING_MAX = 8
 CAUTION_SHARE, FULL_SHARE = 0.75, 0.9
 
 

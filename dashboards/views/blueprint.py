@@ -73,6 +73,7 @@ def init_app(app: Flask) -> None:
         moment=filters.moment,
         percentage=filters.percentage,
         plain=filters.plain,
+        moments=filters.moments,
         sentence_case=filters.sentence_case,
         rows=rows,
         pluralize=filters.pluralize,

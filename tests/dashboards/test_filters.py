@@ -114,3 +114,19 @@ def test_a_sentence_gets_the_stop_it_lacks(text: str, words: str) -> None:
 def test_an_opening_is_the_first_sentence_and_no_figure_ends_it() -> None:
     assert filters.first_sentence("Over 0.5% now. Bad were 3 of 9.") == "Over 0.5% now."
     assert filters.first_sentence("It soaks") == "It soaks."
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (
+            "0 left until the period ends at 2026-12-01T00:00:00Z.",
+            "0 left until the period ends at 1 Dec 2026, 00:00 UTC.",
+        ),
+        ("2026-02-28T23:59:59+00:00", "28 Feb 2026, 23:59 UTC"),
+        ("2026-13-01T00:00:00Z and 2026-12-01", "2026-13-01T00:00:00Z and 2026-12-01"),
+        ("2026-02-31T00:00:00Z", "2026-02-31T00:00:00Z"),
+    ],
+)
+def test_instants_in_a_sentence_are_written_as_people_read_them(written: str, read: str) -> None:
+    assert filters.moments(written) == read
