@@ -26,9 +26,10 @@ from dashboards.badges import badge_style
 from dashboards.chart_windows import ChartWindow, time_scale
 from dashboards.charts import CARD, WIDE, Frame
 from dashboards.guardrails import AlertView
-from dashboards.view_models import guard
+from dashboards.view_models import guard, threshold_trial
 from dashboards.view_models.chart_counts import CHART_COUNTS
 from dashboards.view_models.guard import GuardView
+from dashboards.view_models.threshold_trial import Trial, Wanted
 
 SAMPLES = (5, 10, 20, 50, 100, 200, 500, 1000)
 MARKS = 100
@@ -99,6 +100,8 @@ class AlertScreen:
     """What one owner asked for and another one may grant."""
     budget: ErrorBudget
     needs: Sequence[ErrorsNeeded]
+    trial: Trial | None
+    """What another threshold would have done, where somebody asks."""
 
 
 def read(session: Session, *, now: datetime, lease_seconds: float) -> AlertsScreen:
@@ -151,9 +154,9 @@ def silenced(session: Session, *, now: datetime) -> tuple[Override, ...]:
 
 
 def read_one(
-    session: Session, name: str, *, window: ChartWindow, now: datetime, lease_seconds: float
+    session: Session, name: str, *, window: ChartWindow, wanted: Wanted, now: datetime, lease_seconds: float
 ) -> AlertScreen | None:
-    """One alert; None where no rollout is guarded by one of that name."""
+    """One alert; None where no rollout is guarded by one of that name. `wanted` is another threshold to try."""
     minutes = signals.minutes(session, now - 2 * guardrails.HISTORY).items()
     for rollout in store.load_all(session):
         if name not in {rule.name for rule in applicable(rules_file.current().rules, rollout.flag)}:
@@ -173,6 +176,7 @@ def read_one(
                     requested,
                     budget,
                     errors_needed(alert.rule, budget, SAMPLES),
+                    threshold_trial.read(session, alert.rule, alert.verdict, budget, wanted, now=now),
                 )
     return None
 

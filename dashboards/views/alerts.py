@@ -21,6 +21,7 @@ from dashboards.filters import clock
 from dashboards.fragments import Fragments, alerts_fragments
 from dashboards.view_models import alerts as screens
 from dashboards.view_models.alerts import AlertsScreen
+from dashboards.view_models.threshold_trial import Wanted
 from dashboards.views.blueprint import bp
 
 
@@ -48,6 +49,7 @@ def alert(name: str) -> ResponseReturnValue:
             session,
             name,
             window=chart_window(request.args.get("window", "")),
+            wanted=Wanted(request.args.get("threshold", "")[:50].strip(), request.args.get("over", "")[:50].strip()),
             now=datetime.now(UTC),
             lease_seconds=settings.current().guard_lease_seconds,
         )

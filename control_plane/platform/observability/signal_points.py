@@ -1,5 +1,7 @@
 """The counts of signals added up by equal steps of time, for charts of a day or a month."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.orm import Session
 
@@ -18,8 +20,14 @@ POINTS = (
     .group_by(*MINUTE.c["signal", "engine", "role"], "point")
 )
 
+POINTS_OF_SIGNALS = POINTS.where(MINUTE.c.signal.in_(bindparam("signals", expanding=True)))
 
-def points(session: Session, *, first: int, end: int, step: int) -> dict[tuple[SeriesKey, int], Count]:
-    """Counts per series and `step` minutes of the epoch, numbered from `first` on, before `end`."""
-    rows = database.execute_core(session, POINTS, {"first": first * step, "end": end * step, "step": step})
+
+def points(
+    session: Session, *, first: int, end: int, step: int, signals: Sequence[str] = ()
+) -> dict[tuple[SeriesKey, int], Count]:
+    """Counts per series, of all signals or of those named, and `step` minutes of the epoch, from `first` to `end`."""
+    statement = POINTS_OF_SIGNALS if signals else POINTS
+    parameters = {"first": first * step, "end": end * step, "step": step, "signals": signals}
+    rows = database.execute_core(session, statement, parameters)
     return {(SeriesKey(*series), point): Count(int(bad), int(total)) for *series, point, bad, total in rows}
