@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from control_plane.platform import private_files
+from control_plane.platform import clock, private_files
 from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import Settings, current
@@ -105,6 +106,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             _prepare_sqlite(db.engine, settings)
         READ_ENGINE.set(app, db.engine.execution_options(**{READ_ONLY: True}))
         if db.engine.dialect.name == "postgresql":
+            _read_clock_on_connect(db.engine)
             AUTOCOMMIT_ENGINE.set(app, db.engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
@@ -207,8 +209,10 @@ def current_time(session: Session) -> datetime:
     """Return PostgreSQL's clock, the one that all hosts share; with SQLite there is one host, and its own clock."""
     if not is_postgresql(session):
         return datetime.now(UTC)
+    asked = time.monotonic()
     found = session.scalar(select(func.clock_timestamp()))
     assert isinstance(found, datetime)
+    clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
     return found.astimezone(UTC)
 
 
@@ -230,6 +234,15 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
         "pool_timeout": 5,
         "pool_use_lifo": True,
     }
+
+
+def _read_clock_on_connect(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def read(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        asked = time.monotonic()
+        (found,) = connection.execute("SELECT clock_timestamp()").fetchone()
+        clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
+        connection.rollback()
 
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
