@@ -110,7 +110,7 @@ class Jobs:
             repeat = [seconds, time.monotonic() + seconds * self._phase, call, arguments]
             self._often.append(threading.Thread(target=self._repeat, args=repeat, name=name, daemon=True))
             return
-        began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
+        began_at = clock.now() + timedelta(seconds=seconds * self._phase)
         trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
         # A run that comes late, because the process was suspended, is still wanted; `coalesce` makes one run of
         # several.
