@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 def make(path: Path, change: ChangeContext) -> int:
     """Write a backup to `path` and record it; returns its size in bytes. Raises CopyError."""
-    backup.backup(current().database_url, path)
+    backup.backup(current().direct_url, path)
     size = path.stat().st_size
     with transaction() as session:
         audit.record(

@@ -38,6 +38,8 @@ from control_plane.platform.settings import Settings, current
 
 LIMITS = {"TimeZone": "UTC", "lock_timeout": "5000", "statement_timeout": "15000"}
 """What each connection to PostgreSQL asks for, in milliseconds where it is a time, as pg_settings shows it."""
+LIMIT_OPTIONS = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+CONNECT_SECONDS = 3
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
 AFTER_COMMIT = "after_commit"
@@ -226,9 +228,11 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
         # The connection that wrote last still has the pages it wrote; any other one has to read them again.
         sizes = {"pool_size": 8, "max_overflow": settings.threads, "pool_use_lifo": True}
         return {"connect_args": {"timeout": 10}, **sizes}
-    limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+    # A pooler takes no options, and the next transaction may meet a server process that knows no statement of ours:
+    # there the limits are those of the role, which the start looks at, and nothing is prepared.
+    by_pooler = {"prepare_threshold": None} if settings.has_pooler else {"options": LIMIT_OPTIONS}
     return {
-        "connect_args": {"connect_timeout": 3, "options": limits},
+        "connect_args": {"connect_timeout": CONNECT_SECONDS, **by_pooler},
         "pool_size": 8,
         "max_overflow": 8,
         "pool_timeout": 5,
