@@ -37,10 +37,13 @@ def database_direct_url(env: Mapping[str, str]) -> str:
     name, value = "DATABASE_DIRECT_URL", env.get("DATABASE_DIRECT_URL", "")
     if not value:
         return ""
-    kinds = {each: _database_address(each, env.get(each, "")).get_backend_name() for each in ("DATABASE_URL", name)}
-    if set(kinds.values()) != {"postgresql"}:
+    url, pooled = (
+        _database_address(name, value),
+        _database_address("DATABASE_URL", env.get("DATABASE_URL") or "sqlite://"),
+    )
+    if not url.get_backend_name() == pooled.get_backend_name() == "postgresql":
         raise SettingsError(f"{name} is set, so it and DATABASE_URL both have to be addresses of PostgreSQL.")
-    return _database_address(name, value).render_as_string(hide_password=False)
+    return url.render_as_string(hide_password=False)
 
 
 def _database_address(name: str, value: str) -> URL:

@@ -124,12 +124,12 @@ class Settings:
 
     @property
     def has_pooler(self) -> bool:
-        """Whether connections are shared with others between transactions."""
+        """Return whether connections are shared with others between transactions."""
         return bool(self.database_direct_url)
 
     @property
     def direct_url(self) -> str:
-        """The address for what is kept longer than a transaction."""
+        """Return the address for what is kept longer than a transaction."""
         return self.database_direct_url or self.database_url
 
     @property
