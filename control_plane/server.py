@@ -17,6 +17,7 @@ from granian.server.mp import MPServer
 
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
+from control_plane.gateway.respawns import Respawns
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
@@ -60,6 +61,7 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=KILL_SECONDS,
     )
+    server.respawned_wrks = Respawns(settings.workers)
     server.serve(worker.work)
 
 
