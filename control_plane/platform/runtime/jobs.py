@@ -14,6 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from control_plane.platform import clock
+from control_plane.platform.db import errors
 from control_plane.platform.db.database import current_time, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
@@ -50,7 +51,7 @@ class Jobs:
 
     @property
     def lead_failure(self) -> str | None:
-        """The error of the last heartbeat, the one write that never rests; None if the database took it."""
+        """Why the last heartbeat, the one write that never rests, failed; None if the database took it."""
         return self._lead_failure
 
     @property
@@ -138,7 +139,7 @@ class Jobs:
                 # Without a heartbeat somebody else may lead in a moment: stop leading now rather than when the lease is
                 # seen to end.
                 if name == LEAD:
-                    self._term, self._lead_failure = None, type(error).__name__
+                    self._term, self._lead_failure = None, errors.outage_of(error)
                 log.exception("job.failed", job=name, error=type(error).__name__)
 
 
