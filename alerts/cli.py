@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -23,6 +22,7 @@ from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import PendingOverride
 from control_plane import rollouts
 from control_plane.core.phases import FLAG
+from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from control_plane.platform.settings import Settings
@@ -143,7 +143,7 @@ def override_command(*, name: str, minutes: int, reason: str, flag: str, as_json
     """Let alert NAME notify only for a while; never a tripwire, and a critical one takes two owners."""
     wish = OverrideRequest(flag, name, minutes, reason)
     with database.transaction() as session:
-        granted = approval.grant(session, _rules(None), wish, now=datetime.now(UTC), actor=actor())
+        granted = approval.grant(session, _rules(None), wish, now=clock.now(), actor=actor())
     words = (
         f"{name} is critical: another owner has to wish the same by {granted.until:%H:%M} UTC. Until then it acts."
         if isinstance(granted, PendingOverride)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Flask
 from prometheus_client import Histogram
@@ -17,6 +17,7 @@ from alerts.analysis.rules import Rule
 from alerts.analysis.verdicts import Status, Verdict
 from alerts.definitions import rules_file
 from control_plane.core.phases import PRODUCTION, Rollout, exposure
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.request_outcomes import arm_label
@@ -31,7 +32,7 @@ TICKS = Histogram("guard_tick_seconds", "Time of one evaluation of all alerts.",
 
 def collect() -> Iterable[Metric]:
     """The guard's metrics as the database has them now: the same from whichever process they are scraped."""
-    now = datetime.now(UTC)
+    now = clock.now()
     rules = rules_file.current().rules
     with read_only() as session:
         yield from _signals(signals.totals(session), rules)

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +18,7 @@ from control_plane.checklists.cli import checklist_group
 from control_plane.core.phases import FLAG
 from control_plane.people.cli import token, user
 from control_plane.plans.cli import plan_group
-from control_plane.platform import private_files, start_checks
+from control_plane.platform import clock, private_files, start_checks
 from control_plane.platform.db import database, errors, pooler
 from control_plane.platform.observability import prometheus_multiprocess
 from control_plane.platform.problems import Problem
@@ -70,7 +69,7 @@ def _prepare(app: Flask, settings: Settings) -> list[str]:
     """Make what a first start needs; returns what there is to tell."""
     with app.app_context():
         with database.transaction() as session:
-            made = bootstrap.bootstrap(session, datetime.now(UTC))
+            made = bootstrap.bootstrap(session, clock.now())
             stands = line(rollouts.find(session, FLAG))
         database.db.engine.dispose()  # the workers are forked from here and open connections of their own
     password = made.owner_password
@@ -86,7 +85,7 @@ def _prepare(app: Flask, settings: Settings) -> list[str]:
 def support_bundle_command(*, path: Path, as_json: bool) -> None:
     """Write versions, settings, readiness and rollouts to PATH, a ZIP without secrets or people."""
     try:
-        size = support_bundle.write(path, datetime.now(UTC))
+        size = support_bundle.write(path, clock.now())
     except OSError as error:
         raise CommandFailed(f"{path} can't be written: {error.strerror}.") from error
     echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)

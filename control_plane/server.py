@@ -17,6 +17,8 @@ from granian.server.mp import MPServer
 
 from control_plane.app import create_app, start_background, stop_background
 from control_plane.gateway import worker
+from control_plane.gateway.respawns import Respawns
+from control_plane.platform.observability import saturation
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
 
@@ -60,6 +62,7 @@ def serve(settings: Settings, *, application: str = "control_plane.server:applic
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=KILL_SECONDS,
     )
+    server.respawned_wrks = Respawns(settings.workers)
     server.serve(worker.work)
 
 
@@ -67,6 +70,7 @@ def application() -> Flask:
     """The application of one worker, with its background threads running. Called in the worker, after the fork."""
     app = create_app(schema_may_wait=True)
     start_background(app)
+    saturation.begin_serving(app)
     stop_with_server(partial(stop_background, app))
     _tune_interpreter()
     return app

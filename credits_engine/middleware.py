@@ -8,7 +8,6 @@ retry after a success free, and lets a retry after a failure try again.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 from typing import ParamSpec, Protocol
 from uuid import uuid4
@@ -17,6 +16,7 @@ import structlog
 from flask import Response, json, make_response, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import MEDIA_TYPE, Problem
 from credits_engine.api import serializers
@@ -133,18 +133,18 @@ class LocalBackend:
     def reserve(self, user_id: str, key: str, amounts: Amounts) -> ReservationState:
         """Hold credits in a transaction of its own. Raises Problem and what `consume` raises."""
         operation = Operation(user_id, key, amounts, ACTOR, EntryType.RESERVE)
-        receipt = run_reservation(operation, ttl=DEFAULT_TTL, now=datetime.now(UTC))
+        receipt = run_reservation(operation, ttl=DEFAULT_TTL, now=clock.now())
         if problem := serializers.refusal(receipt):
             raise problem
         return reservation_state(user_id, key) if receipt.replayed else ReservationState.PENDING
 
     def commit(self, user_id: str, key: str) -> None:
         """Keep everything that was held."""
-        self._finalized(lambda session: reservations.commit(session, user_id, key, now=datetime.now(UTC), actor=ACTOR))
+        self._finalized(lambda session: reservations.commit(session, user_id, key, now=clock.now(), actor=ACTOR))
 
     def release(self, user_id: str, key: str, reason: str) -> None:
         """Give everything back."""
-        now = datetime.now(UTC)
+        now = clock.now()
         self._finalized(
             lambda session: reservations.release(session, user_id, key, now=now, actor=ACTOR, reason=reason)
         )

@@ -6,7 +6,7 @@ One stream holds one thread of its worker, so their number is capped; whoever co
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -14,6 +14,7 @@ from flask import Flask, Response, request, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.platform.auth import authentication, authorization
+from control_plane.platform.clock import DATABASE_CLOCK
 from control_plane.platform.extensions import AppState
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime import change_feed
@@ -105,7 +106,7 @@ def _events(render: Render) -> Iterator[str]:
 
 def _updates(render: Render, role: str, revision: int, sent: dict[str, str]) -> Iterator[str]:
     def make() -> tuple[datetime, Fragments]:
-        now = datetime.now(UTC)
+        now = DATABASE_CLOCK.now()
         return now, render(now)
 
     # Those who see the same address in the same role see the same: it is read and rendered once for all of them.

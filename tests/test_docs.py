@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+import yaml
 
 from control_plane.app import PACKAGES
 from control_plane.cli import rollout
 from control_plane.platform import settings
 
 ROOT = Path(__file__).parents[1]
+PRODUCT = ("control_plane", *PACKAGES)
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 VARIABLE = re.compile(r'^    """`([A-Z0-9_]+)`', re.MULTILINE)
@@ -39,6 +42,34 @@ def test_every_command_is_documented() -> None:
     assert missing == []
 
 
+def test_every_alert_for_people_leads_to_its_part_of_the_run_book() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/rules/credits.yml").read_text(encoding="utf-8"))
+    links = {each["annotations"]["runbook"] for group in rules["groups"] for each in group["rules"] if "alert" in each}
+    pages = {link.partition("#")[0] for link in links}
+    assert pages == {"docs/runbook.md"}
+    text = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    parts = {part.split("\n", 1)[0]: part for part in text.split("\n## ")[1:]}
+    assert parts.keys() == {link.partition("#")[2] for link in links}
+    assert [
+        name for name, part in parts.items() if re.findall(r"^- \*\*(\w+)", part, re.M) != ["Means", "Look", "Do"]
+    ] == []
+
+
+def test_the_run_book_names_events_of_the_log_that_are_written() -> None:
+    text = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", text)) - {"alerts.yaml"}
+    source = "".join(path.read_text(encoding="utf-8") for name in PRODUCT for path in (ROOT / name).rglob("*.py"))
+    assert named
+    assert {event for event in named if f'"{event}"' not in source} == set()
+
+
+def test_the_site_shows_every_page_and_no_other() -> None:
+    configuration = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    shown = set(_pages(configuration["nav"]))
+    there = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").glob("**/*.md")}
+    assert shown == there | {"index.md"}
+
+
 def test_the_readme_fits_its_purpose() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make run" in text
@@ -53,6 +84,15 @@ def test_every_row_of_the_guides_coverage_says_how_it_stands_and_names_a_test_wh
     assert len(claims) > 40
     assert {mark for mark, _ in claims} == {"✔", "~", "\N{EN DASH}"}
     assert [held for mark, held in claims if mark != "\N{EN DASH}" and "`test_" not in held] == []
+
+
+def _pages(entries: list[Any]) -> Iterator[str]:
+    for entry in entries:
+        for value in entry.values() if isinstance(entry, dict) else [entry]:
+            if isinstance(value, list):
+                yield from _pages(value)
+            else:
+                yield value
 
 
 def _commands(group: click.Group, prefix: str = "") -> Iterator[str]:

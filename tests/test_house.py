@@ -33,6 +33,14 @@ SQL = re.compile(r"from sqlalchemy import .*|session\.(?:execute|scalars?|get|qu
 PRIVATE = re.compile(r"_(?!make$)[a-z]")
 """A name that a library keeps to itself; `namedtuple._make` is documented."""
 
+HOST_TIME = "datetime.now(UTC)"
+HOST_TIME_ALLOWED = {
+    "control_plane/platform/clock.py": "the door to it",
+    "control_plane/platform/db/database.py": "of SQLite, which has one host",
+}
+HOST_TIME_FOLDERS = ("flags/client/", "flags/relay/", "dashboards/simulation/")
+"""What runs beside other services or on a database of its own, and has no database that hosts share."""
+
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z,]+\])?==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -72,6 +80,12 @@ def test_the_dashboards_execute_no_sql() -> None:
     """Let each package's store do that: a page is made of what those return."""
     found = [f"{name}: {line}" for name, text in _modules("dashboards") for line in SQL.findall(text)]
     assert found == []
+
+
+def test_the_present_is_asked_of_the_clock_that_all_hosts_share() -> None:
+    """A host whose own clock is minutes off would decide and store by it."""
+    found = {name for name, text in _modules(*PRODUCT) if not name.startswith(HOST_TIME_FOLDERS) and HOST_TIME in text}
+    assert found == HOST_TIME_ALLOWED.keys()
 
 
 def test_the_database_layer_uses_no_private_part_of_a_library() -> None:

@@ -1,7 +1,7 @@
 """The attempt that a drill makes of its flag: no gate is asked, for nothing is served behind it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +10,7 @@ from alerts.drill.flag import FLAG
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import Position, Rollout, RolloutState, default_plan
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime import change_feed, leases
@@ -56,7 +57,7 @@ def begin(session: Session, now: datetime, actor: str, holder: str, position: Po
 
 def move_to_everyone(attempt: int, actor: str) -> None:
     """Expose everyone in the attempt that has learnt."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with transaction() as session:
         found = rollouts.find(session, FLAG)
         if found.attempt != attempt or found.latched:

@@ -8,7 +8,6 @@ that was killed is closed by the leader, once its lease is over.
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from alerts.analysis.evidence import Counts
@@ -22,6 +21,7 @@ from alerts.drill.operator import Operator
 from alerts.drill.report import Course, Report, report_on
 from control_plane import rollouts
 from control_plane.core.phases import LOWEST, RolloutState
+from control_plane.platform.clock import DATABASE_CLOCK
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals
 from flags import snapshot
@@ -47,7 +47,7 @@ def run(
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Drill the guard that is running with the fault of that name, and record how it did. Raises NotGuardedError."""
-    now, holder, fault = datetime.now(UTC), uuid4().hex, FAULTS[name]
+    now, holder, fault = DATABASE_CLOCK.now(), uuid4().hex, FAULTS[name]
     with transaction() as session:
         attempt.require_guard(session, now)
         number = attempt.begin(session, now, actor, holder, LOWEST if fault.learns else EVERYONE)
@@ -62,7 +62,7 @@ def run(
         _operate(course, per_second, timeout_seconds, healthy_seconds, clock)
         report = report_on(name, course, clock())
     finally:
-        cleanup.close(holder, number, now=datetime.now(UTC), actor=actor)
+        cleanup.close(holder, number, now=DATABASE_CLOCK.now(), actor=actor)
     with transaction() as session:
         store.add(
             session,
@@ -88,21 +88,21 @@ def _operate(
             break
         _count(course, operate, is_served=is_served, broken=elapsed > healthy_seconds, at=clock())
         if clock() - flushed_at >= FLUSH_SECONDS:
-            signals.flush(datetime.now(UTC))
+            signals.flush(DATABASE_CLOCK.now())
             flushed_at = clock()
         if clock() - renewed_at >= RENEW_SECONDS:
-            cleanup.renew(course.holder, datetime.now(UTC))
+            cleanup.renew(course.holder, DATABASE_CLOCK.now())
             renewed_at = clock()
             if course.acted_at is None and _is_held():
                 course.acted_at = clock()
         time.sleep(max(0.0, course.started + course.operations / per_second - clock()))
-    signals.flush(datetime.now(UTC))  # what is counted now belongs to this attempt and not to the next drill's
+    signals.flush(DATABASE_CLOCK.now())  # what is counted now belongs to this attempt and not to the next drill's
 
 
 def _is_served(number: int) -> bool:
     context = EvaluationContext(f"drill-{number}")
     with read_only() as session:
-        _, answer = snapshot.evaluate_now(session, FLAG, context, now=datetime.now(UTC))
+        _, answer = snapshot.evaluate_now(session, FLAG, context, now=DATABASE_CLOCK.now())
     return bool(answer.value)
 
 

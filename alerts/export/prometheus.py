@@ -14,7 +14,7 @@ from alerts.export.expressions import ratio, recorded_as, span, total
 Document = dict[str, Any]
 
 SAMPLES_NEEDED = 4
-RUNBOOK = "docs/guard.md"
+RUNBOOK = "docs/runbook.md"
 WATCHDOGS = (
     ("guard_dead", "guard_lease_seconds_left <= 0 or absent(guard_lease_seconds_left)", "The guard does not judge."),
     ("guard_lag", "guard_lag_seconds > 10", "The guard has not judged for ten seconds."),
@@ -69,7 +69,7 @@ def watchdog(name: str, expression: str, summary: str) -> Document:
         "alert": name,
         "expr": expression,
         "labels": {"severity": "critical", "source": "prometheus"},
-        "annotations": {"summary": summary, "runbook": RUNBOOK},
+        "annotations": {"summary": summary, "runbook": f"{RUNBOOK}#{name}"},
     }
 
 
@@ -91,4 +91,4 @@ def _labels(rule: Rule) -> dict[str, str]:
 
 
 def _annotations(rule: Rule, summary: str) -> dict[str, str]:
-    return {"summary": summary, "threshold": rule.allowed, "window": span(rule), "runbook": RUNBOOK}
+    return {"summary": summary, "threshold": rule.allowed, "window": span(rule), "runbook": f"{RUNBOOK}#{rule.name}"}

@@ -1,6 +1,6 @@
 """Alertmanager's webhook: 2xx once the latch is committed, 5xx for what is worth repeating, 4xx for what never is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from flask import Blueprint, Flask, Response, jsonify, request
@@ -16,6 +16,7 @@ from alerts.inbound.payload import Notification
 from alerts.inbound.receiver import LostRaceError, Receiver, receive
 from control_plane.core.gates import GateResult, GateStatus
 from control_plane.core.phases import Rollout
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import actor, require_role, require_token
 from control_plane.platform.db.database import read_only, transaction
@@ -47,7 +48,7 @@ def post() -> ResponseReturnValue:
     receiver = Receiver(
         rules_file.current().rules,
         actor=f"alertmanager ({actor()})",
-        now=datetime.now(UTC),
+        now=clock.now(),
         also_known=current().alertmanager_acting_alerts,
     )
     try:

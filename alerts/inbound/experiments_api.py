@@ -1,7 +1,5 @@
 """Results of migrations that services run themselves: `flags.client` reports them, the guard judges them."""
 
-from datetime import UTC, datetime
-
 import structlog
 from flask import Blueprint, Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -14,6 +12,7 @@ from alerts.inbound.experiment_report import ExperimentReport, lost_counts, samp
 from control_plane.experiments.migration import Migration
 from control_plane.experiments.publication import SLOW_SECONDS
 from control_plane.experiments.registry import declared_migrations, migration_of
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import transaction
 from control_plane.platform.extensions import AppState
@@ -48,7 +47,7 @@ def post(name: str) -> ResponseReturnValue:
     migration = _declared(name)
     flag = migration.flag
     report = ExperimentReport.model_validate(request.get_json())
-    sender, now = actor(), datetime.now(UTC)
+    sender, now = actor(), clock.now()
     if not LIMITER.get().hit(RESULTS, sender, cost=max(1, len(report.results))):
         detail = f"{sender} reports more than {RESULTS.amount:,} results a minute; report a share of them."
         raise Problem(429, "TOO_MANY_RESULTS", detail, headers={"Retry-After": str(RETRY_SECONDS)})

@@ -1,6 +1,6 @@
 """Signals reported by services: counts of good and bad outcomes, each batch counted once."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from alerts.analysis.metrics import METRICS
 from alerts.inbound import store
 from control_plane.experiments.registry import migrations
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import transaction
 from control_plane.platform.observability import signals
@@ -61,7 +62,7 @@ def post() -> ResponseReturnValue:
     if reserved:
         words = f"{', '.join(reserved)} is measured by this program itself; choose another name."
         raise Problem(422, "RESERVED_SIGNAL", words)
-    now = datetime.now(UTC)
+    now = clock.now()
     with transaction() as session:
         fresh = store.remember_batch(session, actor(), batch.batchId, now=now)
         if fresh:

@@ -1,6 +1,5 @@
 """Overrides over JSON: owners grant them, operators end them, for that is the safer side."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Flask, jsonify, request
@@ -12,6 +11,7 @@ from alerts.overrides import approval, store
 from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import Override, PendingOverride
 from control_plane import rollouts
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 
@@ -31,7 +31,7 @@ class Body(BaseModel):
 @require_role("viewer")
 def index(flag: str) -> ResponseReturnValue:
     """List the overrides in force."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with read_only() as session:
         found = store.active(session, flag, attempt=rollouts.find(session, flag).attempt, now=now)
     return jsonify(overrides=[_to_json(each) for each in found.values()])
@@ -47,7 +47,7 @@ def grant(flag: str, alert: str) -> ResponseReturnValue:
             session,
             rules_file.current().rules,
             OverrideRequest(flag, alert, body.minutes, body.reason),
-            now=datetime.now(UTC),
+            now=clock.now(),
             actor=actor(),
         )
     if isinstance(granted, PendingOverride):
@@ -60,7 +60,7 @@ def grant(flag: str, alert: str) -> ResponseReturnValue:
 def end(flag: str, alert: str) -> ResponseReturnValue:
     """Let the alert act again."""
     with transaction() as session:
-        approval.end(session, flag, alert, now=datetime.now(UTC), actor=actor(), reason=_body().reason)
+        approval.end(session, flag, alert, now=clock.now(), actor=actor(), reason=_body().reason)
     return "", 204
 
 

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from control_plane.audit.api import audit_filter
+from control_plane.platform import clock
 from control_plane.platform.auth import audit, audit_anchors, audit_export, audit_head, audit_search
 from control_plane.platform.auth.audit import Entry
 from control_plane.platform.auth.audit_anchors import AnchorError
@@ -123,7 +123,7 @@ def verify_command(*, anchor: str, anchor_file: Path | None, as_json: bool) -> N
 def seal_command(*, reason: str, as_json: bool) -> None:
     """Seal the trail again as it is, after a change of SECRET_KEY or an explained loss."""
     with database.transaction() as session:
-        audit.seal(session, now=datetime.now(UTC), actor=actor(), reason=reason)
+        audit.seal(session, now=clock.now(), actor=actor(), reason=reason)
     echo_result({"sealed": True}, "Sealed. It proves nothing about the entries from before.", as_json=as_json)
 
 

@@ -1,6 +1,6 @@
 """The checklists over JSON: read by viewers, signed by operators."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -11,6 +11,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.checklists import progress, signatures
 from control_plane.checklists.signatures import ItemAddress
 from control_plane.core.checklist import ChecklistState, ItemState
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -74,7 +75,7 @@ class ChecklistList(BaseModel):
 @openapi_doc(answers={200: ChecklistList})
 def index(flag: str) -> ResponseReturnValue:
     """Every checklist of the rollout, phase by phase."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with read_only() as session:
         found = progress.read(session, rollouts.find(session, flag), now).all
         return jsonify({"checklists": [document(state, now) for state in found]})
@@ -86,7 +87,7 @@ def index(flag: str) -> ResponseReturnValue:
 def sign(flag: str, checklist: str, item: str) -> ResponseReturnValue:
     """Sign an item with a note or a link."""
     body = SignRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.note)
+    change = ChangeContext(clock.now(), actor(), body.note)
     with transaction() as session:
         rollout = rollouts.find(session, flag)
         state = signatures.sign(session, rollout, ItemAddress(checklist, item, body.phase), change, link=body.link)
@@ -99,7 +100,7 @@ def sign(flag: str, checklist: str, item: str) -> ResponseReturnValue:
 def withdraw(flag: str, checklist: str, item: str) -> ResponseReturnValue:
     """Take a signature back."""
     body = WithdrawRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    change = ChangeContext(clock.now(), actor(), body.reason)
     with transaction() as session:
         signatures.withdraw(session, rollouts.find(session, flag), ItemAddress(checklist, item, body.phase), change)
     return "", 204

@@ -1,6 +1,6 @@
 """`rollout checklist`: what is to be done, and signing what no check can tell."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -10,6 +10,7 @@ from control_plane.checklists import api, progress, signatures
 from control_plane.checklists.signatures import ItemAddress
 from control_plane.core.checklist import ChecklistState, ItemState, ItemStatus
 from control_plane.core.phases import FLAG
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
 
@@ -29,7 +30,7 @@ def checklist_group() -> None:
 @in_application
 def show_command(*, flag: str, as_json: bool) -> None:
     """Every checklist and how its items stand: [x] done, [ ] to be signed, [!] not true, [?] can't be told."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with read_only() as session:
         found = progress.read(session, rollouts.find(session, flag), now).all
     documents = [api.document(state, now) for state in found]
@@ -48,7 +49,7 @@ def show_command(*, flag: str, as_json: bool) -> None:
 @in_application
 def sign_command(*, checklist: str, item: str, note: str, link: str, phase: str, flag: str, as_json: bool) -> None:
     """Sign ITEM of CHECKLIST with a note or a link."""
-    change = ChangeContext(datetime.now(UTC), actor(), note)
+    change = ChangeContext(clock.now(), actor(), note)
     with transaction() as session:
         rollout, address = rollouts.find(session, flag), ItemAddress(checklist, item, phase)
         state = signatures.sign(session, rollout, address, change, link=link)
@@ -65,7 +66,7 @@ def sign_command(*, checklist: str, item: str, note: str, link: str, phase: str,
 @in_application
 def withdraw_command(*, checklist: str, item: str, reason: str, phase: str, flag: str, as_json: bool) -> None:
     """Take the signature of ITEM of CHECKLIST back."""
-    change = ChangeContext(datetime.now(UTC), actor(), reason)
+    change = ChangeContext(clock.now(), actor(), reason)
     with transaction() as session:
         signatures.withdraw(session, rollouts.find(session, flag), ItemAddress(checklist, item, phase), change)
     echo_result({"withdrawn": True}, "The signature is taken back.", as_json=as_json)

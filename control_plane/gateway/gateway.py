@@ -14,6 +14,7 @@ from control_plane.gateway.environ import Environ, MalformedRequestError, Scope,
 from control_plane.gateway.request_bodies import Bodies, Ending, Receiver
 from control_plane.gateway.slow_readers import StreamReader
 from control_plane.platform.auth import authorization
+from control_plane.platform.observability import saturation
 from control_plane.platform.problems import Problem
 
 log = structlog.get_logger()
@@ -55,6 +56,8 @@ class Gateway:
         self._bodies = bodies
         self._limit: int = app.config["MAX_CONTENT_LENGTH"]
         self._larger = authorization.larger_bodies(app)
+        with app.app_context():
+            self._in_progress = saturation.REQUESTS.get(app)
 
     def __call__(self, watcher: Watcher) -> None:
         """Answer a request, now or when its body has come. Granian can't be told of an exception here."""
@@ -101,6 +104,13 @@ class Gateway:
                 responses.refuse(watcher.proto, BROKEN)
 
     def _answer(self, watcher: Watcher, environ: Environ, body: bytes) -> None:
+        self._in_progress.begin()
+        try:
+            self._run(watcher, environ, body)
+        finally:
+            self._in_progress.end()
+
+    def _run(self, watcher: Watcher, environ: Environ, body: bytes) -> None:
         # The body is whole by now, and Werkzeug goes by no length as long as this header says chunked.
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ["wsgi.input"] = BytesIO(body)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
-from control_plane.platform.db.database import db
+from control_plane.platform.db import direct
 
 LOCK = 7_210_002
 
@@ -24,7 +24,7 @@ def upgrade(revision: str = "head") -> str | None:
 
     Raises SchemaError when the database is newer than the code.
     """
-    with db.engine.connect() as connection, connection.begin():
+    with direct.connection() as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             # Two processes that start together migrate once; the second one finds nothing left to do.
             # The timeouts of requests would end a migration that waits for the lock or rewrites a table. SQLite has one
@@ -46,7 +46,7 @@ def upgrade_within(connection: Connection, revision: str = "head") -> str | None
 
 def downgrade(revision: str) -> None:
     """Take the schema back to `revision`; data of the versions above it is kept where their downgrade says so."""
-    with db.engine.connect() as connection, connection.begin():
+    with direct.connection() as connection, connection.begin():
         command.downgrade(_config(connection), revision)
 
 

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import Blueprint, Flask, jsonify, request
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from control_plane.people.schemas import CreatedPerson, People, PersonWithTokens
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts, second_factor
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.auth.token_makers import tokens_made_by
@@ -86,7 +86,7 @@ def show(person_id: int) -> ResponseReturnValue:
 @openapi_doc(body=NewPerson, answers={201: CreatedPerson})
 def create() -> ResponseReturnValue:
     """Let somebody sign in; the answer alone ever holds the password that was made."""
-    wanted, now = _body(NewPerson), datetime.now(UTC)
+    wanted, now = _body(NewPerson), clock.now()
     password = secrets.token_urlsafe(accounts.PASSWORD_BYTES) if wanted.password else None
     with transaction() as session:
         made = accounts.create_person(
@@ -104,7 +104,7 @@ def create() -> ResponseReturnValue:
 def change(person_id: int) -> ResponseReturnValue:
     """Change what somebody may, or lock them out and let them in again; whoever is changed signs in again."""
     wanted = _body(PersonChange)
-    common: dict[str, Any] = {"now": datetime.now(UTC), "actor": actor()}
+    common: dict[str, Any] = {"now": clock.now(), "actor": actor()}
     with transaction() as session:
         person = accounts.find_person(session, person_id)
         if wanted.role is not None and wanted.role != person.role:
@@ -126,7 +126,7 @@ def lock(person_id: int) -> ResponseReturnValue:
     wanted = _body(ReasonBody) if request.data else ReasonBody()
     with transaction() as session:
         if accounts.find_person(session, person_id).disabled_at is None:
-            now = datetime.now(UTC)
+            now = clock.now()
             accounts.disable_person(session, person_id, now=now, actor=actor(), reason=wanted.reason)
     return "", 204
 
@@ -139,7 +139,7 @@ def reset_second_factor(person_id: int) -> ResponseReturnValue:
     wanted = _body(ReasonBody) if request.data else ReasonBody()
     with transaction() as session:
         person = accounts.find_person(session, person_id)
-        second_factor.remove(session, person, now=datetime.now(UTC), actor=actor(), reason=wanted.reason)
+        second_factor.remove(session, person, now=clock.now(), actor=actor(), reason=wanted.reason)
     return "", 204
 
 
@@ -158,7 +158,7 @@ def renew_password(person_id: int) -> ResponseReturnValue:
     """Give somebody a new password, which this answer alone holds, and end their sessions."""
     password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
     with transaction() as session:
-        accounts.change_password(session, person_id, password=password, now=datetime.now(UTC), actor=actor())
+        accounts.change_password(session, person_id, password=password, now=clock.now(), actor=actor())
         document = accounts.person_document(accounts.find_person(session, person_id))
     return jsonify({**document, "password": password})
 
@@ -170,7 +170,7 @@ def init_app(app: Flask) -> None:
 
 def _done(use_case: Callable[..., None], person_id: int) -> ResponseReturnValue:
     with transaction() as session:
-        use_case(session, person_id, now=datetime.now(UTC), actor=actor())
+        use_case(session, person_id, now=clock.now(), actor=actor())
     return "", 204
 
 

@@ -2,13 +2,13 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
 from sqlalchemy.orm import Session
 
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import accounts, second_factor
 from control_plane.platform.auth.token_makers import TokensOfMaker
 from control_plane.platform.db.database import read_only, transaction
@@ -43,7 +43,7 @@ def user_list(*, as_json: bool) -> None:
 def user_add(*, username: str, role: str, as_json: bool) -> None:
     """Let USERNAME sign in; prints a password once."""
     with transaction() as session:
-        password = accounts.add_person(session, username, role, now=datetime.now(UTC), actor=actor())
+        password = accounts.add_person(session, username, role, now=clock.now(), actor=actor())
     text = f"{username} may sign in as {role} with the password {password}   (shown once)"
     echo_result({"username": username, "role": role, "password": password}, text, as_json=as_json)
 
@@ -79,7 +79,7 @@ def user_password(*, username: str, as_json: bool) -> None:
     password = secrets.token_urlsafe(accounts.PASSWORD_BYTES)
     with transaction() as session:
         person = _named(session, username)
-        accounts.change_password(session, person.id, password=password, now=datetime.now(UTC), actor=actor())
+        accounts.change_password(session, person.id, password=password, now=clock.now(), actor=actor())
     text = f"The password of {person.username} is {password}   (shown once)"
     echo_result({"username": person.username, "password": password}, text, as_json=as_json)
 
@@ -159,7 +159,7 @@ def token_create(
     as_json: bool,
 ) -> None:
     """Make a token called NAME; prints it once."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with transaction() as session:
         secret = accounts.create_token(
             session,
@@ -196,14 +196,14 @@ def token_list(*, as_json: bool) -> None:
 def token_revoke(*, token_id: int, reason: str, as_json: bool) -> None:
     """End the token with the number TOKEN_ID, everywhere within a second."""
     with transaction() as session:
-        accounts.revoke_token(session, token_id, now=datetime.now(UTC), actor=actor(), reason=reason)
+        accounts.revoke_token(session, token_id, now=clock.now(), actor=actor(), reason=reason)
     echo_result({"revoked": token_id}, f"The token {token_id} is revoked.", as_json=as_json)
 
 
 def _change(username: str, use_case: Callable[..., object], *, as_json: bool, **options: Any) -> None:
     with transaction() as session:
         person = _named(session, username)
-        use_case(session, person.id, now=datetime.now(UTC), actor=actor(), **options)
+        use_case(session, person.id, now=clock.now(), actor=actor(), **options)
         changed = accounts.find_person(session, person.id)
     echo_result(accounts.person_document(changed), _line(changed), as_json=as_json)
 
@@ -213,7 +213,7 @@ def _change_with_tokens(
 ) -> None:
     with transaction() as session:
         person = _named(session, username)
-        tokens = use_case(session, person.id, now=datetime.now(UTC), actor=actor(), **options)
+        tokens = use_case(session, person.id, now=clock.now(), actor=actor(), **options)
         changed = accounts.find_person(session, person.id)
     named = {"tokensRevoked": tokens.revoked, "tokensInForce": tokens.in_force}
     text = "\n".join(filter(None, (_line(changed), tokens.sentence)))

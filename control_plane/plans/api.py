@@ -1,7 +1,5 @@
 """Plans over JSON and YAML: made, edited, previewed, kept in versions; read by viewers, changed by owners."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -18,6 +16,7 @@ from control_plane.plans.requests import (
     read_plan,
     template_documents,
 )
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -35,7 +34,7 @@ YAML = "application/yaml"
 @openapi_doc(body=CreateRequest)
 def create() -> ResponseReturnValue:
     """A flag with its rollout, from a plan or a template; it begins at the lowest step."""
-    now, body = datetime.now(UTC), CreateRequest.model_validate(request.get_json())
+    now, body = clock.now(), CreateRequest.model_validate(request.get_json())
     plan = body.chosen(now)
     with transaction() as session:
         change = ChangeContext(now, actor(), body.reason or "Planned.")
@@ -77,7 +76,7 @@ def edit(flag: str) -> ResponseReturnValue:
             session,
             flag,
             plan,
-            ChangeContext(datetime.now(UTC), actor(), body.reason),
+            ChangeContext(clock.now(), actor(), body.reason),
             expected_version=body.expectedVersion,
             confirm_losing=body.confirmLosing,
         )
@@ -89,7 +88,7 @@ def edit(flag: str) -> ResponseReturnValue:
 @openapi_doc(body=PreviewRequest)
 def preview_view(flag: str) -> ResponseReturnValue:
     """Preview a plan: who would gain, who would lose, and why it would be refused; nothing is changed."""
-    now = datetime.now(UTC)
+    now = clock.now()
     plan = PreviewRequest.model_validate(request.get_json()).chosen(now)
     with read_only() as session:
         before = store.load(session, flag)
@@ -128,7 +127,7 @@ def restore(flag: str, number: int) -> ResponseReturnValue:
             session,
             flag,
             number,
-            ChangeContext(datetime.now(UTC), actor(), body.reason),
+            ChangeContext(clock.now(), actor(), body.reason),
             expected_version=body.expectedVersion,
             confirm_losing=body.confirmLosing,
         )
@@ -139,7 +138,7 @@ def restore(flag: str, number: int) -> ResponseReturnValue:
 @require_role("viewer")
 def templates() -> ResponseReturnValue:
     """The plans to begin with."""
-    return jsonify({"templates": template_documents(datetime.now(UTC))})
+    return jsonify({"templates": template_documents(clock.now())})
 
 
 @bp.get("/plan-schema")
@@ -157,7 +156,7 @@ def init_app(app: Flask) -> None:
 def _answer(decision: Decision) -> Response:
     if isinstance(decision, Refusal):
         raise refused(decision)
-    return jsonify(detail(decision.after, datetime.now(UTC)))
+    return jsonify(detail(decision.after, clock.now()))
 
 
 def _version(found: PlanVersion) -> dict[str, object]:

@@ -16,6 +16,7 @@ from control_plane.plans import administration, document
 from control_plane.plans.document import InvalidPlan, PlanDocument
 from control_plane.plans.previews import EnvironmentChange, PlanPreview, preview
 from control_plane.plans.templates import TEMPLATES
+from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from control_plane.rollouts import store
@@ -43,7 +44,7 @@ def plan_group(context: click.Context, /, **options: object) -> None:
 def _show(
     *, flag: str, path: Path | None, new_signups_after: datetime | None, confirm_losing: bool, as_json: bool
 ) -> None:
-    now = datetime.now(UTC)
+    now = clock.now()
     with database.transaction() as session:
         found = store.load(session, flag)
         if found is None:
@@ -71,7 +72,7 @@ def apply_command(
     if dry_run:
         _print_preview(name, read.plan, as_json=as_json)
         return
-    change = ChangeContext(datetime.now(UTC), actor(), reason)
+    change = ChangeContext(clock.now(), actor(), reason)
     with database.transaction() as session:
         before = store.load(session, name)
         found = _applied(session, name, read.plan, change, before=before, confirm=confirm_losing)
@@ -123,7 +124,7 @@ def template_command(*, name: str | None, flag: str) -> None:
         return
     if name not in TEMPLATES:
         raise CommandFailed(f"There is no template {name!r}; there are {', '.join(TEMPLATES)}.")
-    click.echo(document.to_yaml(TEMPLATES[name](datetime.now(UTC).replace(microsecond=0)), flag), nl=False)
+    click.echo(document.to_yaml(TEMPLATES[name](clock.now().replace(microsecond=0)), flag), nl=False)
 
 
 @plan_group.command("versions")
@@ -155,7 +156,7 @@ def restore_command(*, number: int, flag: str, reason: str, confirm_losing: bool
                 session,
                 flag,
                 number,
-                ChangeContext(datetime.now(UTC), actor(), reason),
+                ChangeContext(clock.now(), actor(), reason),
                 expected_version=rollouts.find(session, flag).version,
                 confirm_losing=confirm_losing,
             )
@@ -195,7 +196,7 @@ def _applied(
 
 
 def _print_preview(flag: str, plan: Plan, *, as_json: bool) -> None:
-    now = datetime.now(UTC)
+    now = clock.now()
     with database.read_only() as session:
         before = store.load(session, flag)
         reasons = administration.refusals(session, flag, plan, ChangeContext(now, actor(), "A dry run."))

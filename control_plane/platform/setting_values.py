@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from control_plane.platform import provider_settings, secret_values
@@ -26,18 +26,36 @@ class SettingsError(ValueError):
 def database_url(env: Mapping[str, str], instance_dir: Path) -> str:
     """Return the URL, with the file of SQLite made absolute: what uses it must agree on the folder it is in."""
     value = env.get("DATABASE_URL", "") or f"sqlite:///{instance_dir.absolute()}/rollout.db"
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError) as error:
-        # The value may hold a password, so it is not repeated.
-        raise SettingsError(
-            "DATABASE_URL is no address of a database; write sqlite:///file or "
-            "postgresql+psycopg://user:password@host:port/name. Several hosts go into the query: "
-            "@/name?host=h1,h2&port=5432,5432&target_session_attrs=read-write."
-        ) from error
+    url = _database_address("DATABASE_URL", value)
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         url = url.set(database=str(Path(url.database).absolute()))
     return url.render_as_string(hide_password=False)
+
+
+def database_direct_url(env: Mapping[str, str]) -> str:
+    """Return the address of PostgreSQL behind the pooler that `DATABASE_URL` names; nothing where there is none."""
+    name, value = "DATABASE_DIRECT_URL", env.get("DATABASE_DIRECT_URL", "")
+    if not value:
+        return ""
+    url, pooled = (
+        _database_address(name, value),
+        _database_address("DATABASE_URL", env.get("DATABASE_URL") or "sqlite://"),
+    )
+    if not url.get_backend_name() == pooled.get_backend_name() == "postgresql":
+        raise SettingsError(f"{name} is set, so it and DATABASE_URL both have to be addresses of PostgreSQL.")
+    return url.render_as_string(hide_password=False)
+
+
+def _database_address(name: str, value: str) -> URL:
+    try:
+        return make_url(value)
+    except (ArgumentError, ValueError) as error:
+        # The value may hold a password, so it is not repeated.
+        raise SettingsError(
+            f"{name} is no address of a database; write sqlite:///file or "
+            "postgresql+psycopg://user:password@host:port/name. Several hosts go into the query: "
+            "@/name?host=h1,h2&port=5432,5432&target_session_attrs=read-write."
+        ) from error
 
 
 def switch(env: Mapping[str, str], name: str) -> bool | None:

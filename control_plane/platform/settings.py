@@ -23,6 +23,8 @@ class Settings:
 
     database_url: str = "sqlite:///instance/rollout.db"
     """`DATABASE_URL`: sqlite:///file or postgresql+psycopg://user:password@host/name."""
+    database_direct_url: str = ""
+    """`DATABASE_DIRECT_URL`: PostgreSQL itself, where DATABASE_URL names a pooler in transaction mode."""
     instance_dir: Path = Path("instance")
     """`INSTANCE_DIR`: where the database, the secret key and flag snapshots of this installation live."""
     secret_key: str = ""
@@ -121,6 +123,16 @@ class Settings:
     """Whether this process runs the guard and the change feed; off in tests that drive them by hand."""
 
     @property
+    def has_pooler(self) -> bool:
+        """Return whether connections are shared with others between transactions."""
+        return bool(self.database_direct_url)
+
+    @property
+    def direct_url(self) -> str:
+        """Return the address for what is kept longer than a transaction."""
+        return self.database_direct_url or self.database_url
+
+    @property
     def flags_backup_dir(self) -> Path:
         """The folder of the last good flags, for a start without the database."""
         return self.instance_dir / "flags"
@@ -137,6 +149,7 @@ class Settings:
         instance_dir = Path(env.get("INSTANCE_DIR", "instance"))
         return cls(
             database_url=setting_values.database_url(env, instance_dir),
+            database_direct_url=setting_values.database_direct_url(env),
             instance_dir=instance_dir,
             secret_key=setting_values.secret_key(env, instance_dir),
             secret_key_fallbacks=setting_values.secrets(env, "SECRET_KEY_FALLBACKS"),

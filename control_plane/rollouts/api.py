@@ -1,7 +1,6 @@
 """The rollout over JSON: read by viewers, made safer by operators, exposed further by owners."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -11,6 +10,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core import listing
 from control_plane.core.gates.approvals import Approval
 from control_plane.core.transitions import Decision, Refusal
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.auth.authorization import actor, require_role, role_here
 from control_plane.platform.db.database import read_only, transaction
@@ -61,7 +61,7 @@ class ArchiveRequest(Request):
 def index() -> ResponseReturnValue:
     """Rollouts by flag, those that are archived only where asked for."""
     wanted = listing.Query.model_validate(request.args.to_dict())
-    now = datetime.now(UTC)
+    now = clock.now()
     with read_only() as session:
         page, cursor = listing.page(store.load_all(session), wanted, now)
     return jsonify({"rollouts": [listed(rollout, now) for rollout in page], "next": cursor})
@@ -73,7 +73,7 @@ def show(flag: str) -> ResponseReturnValue:
     """One rollout with its plan and what each gate says now."""
     with read_only() as session:
         rollout = service.find(session, flag)
-        now = datetime.now(UTC)
+        now = clock.now()
         gates = service.gates(session, rollout, now)
         move = move_job.planned_move(session, rollout, now, clocks_apart=move_job.clocks_apart(session))
         phases = phase_dates(rollout, audit.latest(session, subject=f"rollout:{flag}", limit=ENTRIES_MAX), now)
@@ -142,7 +142,7 @@ def roll_back(flag: str) -> ResponseReturnValue:
     """Legacy for everybody at once; with `everywhere` in development and staging too. Repeating it changes nothing."""
     body = RollbackRequest.model_validate(request.get_json() if request.data else {})
     with transaction() as session:
-        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        change = ChangeContext(clock.now(), actor(), body.reason)
         decision = service.roll_back(session, flag, change, in_all=body.everywhere)
         found = service.find(session, flag)
         if isinstance(decision, Refusal) and not service.is_rolled_back(found, in_all=body.everywhere):
@@ -174,7 +174,7 @@ def approve(flag: str) -> ResponseReturnValue:
     """An approval of the next step, by somebody who did not make the plan."""
     body, role = _body(), _role()
     with transaction() as session:
-        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        change = ChangeContext(clock.now(), actor(), body.reason)
         found = service.find(session, flag)
         given = approvals.approve(session, found, change, role=role, expected_version=body.expectedVersion)
         return jsonify({"approvals": _approvals(given)})
@@ -221,7 +221,7 @@ def init_app(app: Flask) -> None:
 
 def _change(use_case: Callable[..., Decision], flag: str, reason: str = "", **options: object) -> ResponseReturnValue:
     with transaction() as session:
-        decision = use_case(session, flag, ChangeContext(datetime.now(UTC), actor(), reason), **options)
+        decision = use_case(session, flag, ChangeContext(clock.now(), actor(), reason), **options)
         if isinstance(decision, Refusal):
             raise refused(decision)
         return jsonify(service.summary(decision.after))

@@ -1,13 +1,12 @@
 """`rollout status`, `advance`, `hold`, `rollback` and their kind: where one rollout stands, and its moves."""
 
-from datetime import UTC, datetime
-
 import click
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.gates import GateResult
 from control_plane.core.phases import Rollout
+from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.runtime.cli_support import (
     actor,
@@ -35,7 +34,7 @@ from control_plane.rollouts.environment_variable import variable_notice
 @in_application
 def status_command(*, flag: str, as_json: bool) -> None:
     """Print the phase, the state and the verdict of every gate."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with database.read_only() as session:
         found = service.find(session, flag)
         gates = service.gates(session, found, now)
@@ -108,7 +107,7 @@ def rollback_command(*, flag: str, reason: str, in_all: bool, as_json: bool) -> 
     """Give everybody legacy at once, until the rollout is re-armed."""
 
     def roll_back(session: Session) -> Rollout:
-        change = ChangeContext(datetime.now(UTC), actor(), reason)
+        change = ChangeContext(clock.now(), actor(), reason)
         decision = service.roll_back(session, flag, change, in_all=in_all)
         found = service.find(session, flag)
         return found if service.is_rolled_back(found, in_all=in_all) else accepted(decision)

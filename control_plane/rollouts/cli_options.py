@@ -1,7 +1,6 @@
 """Options and lines that the commands on rollouts share."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import click
 from sqlalchemy.orm import Session
@@ -10,6 +9,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.latch import latch_sentence
 from control_plane.core.phases import FLAG, Rollout
 from control_plane.core.transitions import Decision, Refusal
+from control_plane.platform import clock
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, retry_while_locked
 from control_plane.rollouts import service
 
@@ -47,7 +47,7 @@ def change_rollout(
 
     def change(session: Session) -> Rollout:
         version = {"expected_version": service.find(session, flag).version} if versioned else {}
-        context = ChangeContext(datetime.now(UTC), actor(), reason)
+        context = ChangeContext(clock.now(), actor(), reason)
         return accepted(use_case(session, flag, context, **version, **options))
 
     found = retry_while_locked(change)

@@ -1,13 +1,12 @@
 """`rollout` `list`, `approve`, `archive`, `revive`, `delete`: the commands on flags under a rollout as a whole."""
 
-from datetime import UTC, datetime
-
 import click
 
 from control_plane.change_context import ChangeContext
 from control_plane.core import listing
 from control_plane.core.lifecycle import Stage
 from control_plane.core.listing import ListedState
+from control_plane.platform import clock
 from control_plane.platform.db import database
 from control_plane.platform.identity_types import Role
 from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
@@ -29,7 +28,7 @@ def list_command(*, tag: str, state: str | None, stage: str | None, q: str, as_j
     wanted = listing.Query(
         tag=tag, state=ListedState(state) if state else None, stage=Stage(stage) if stage else None, q=q
     )
-    now = datetime.now(UTC)
+    now = clock.now()
     with database.read_only() as session:
         found, _ = listing.page(store.load_all(session), wanted, now)
     documents = [answers.listed(each, now) for each in found]
@@ -46,7 +45,7 @@ def approve_command(*, flag: str, reason: str, as_json: bool) -> None:
     """Approve the next step, where the plan asks for approvals by others than who made it."""
     with database.transaction() as session:
         found = service.find(session, flag)
-        context = ChangeContext(datetime.now(UTC), actor(), reason)
+        context = ChangeContext(clock.now(), actor(), reason)
         given = approvals.approve(session, found, context, role=Role.OWNER, expected_version=found.version)
     names = [each.actor for each in given]
     echo_result({"approved_by": names}, f"Approved by {', '.join(names)}.", as_json=as_json)

@@ -15,6 +15,7 @@ from control_plane.core.moves import NextMove, next_move
 from control_plane.core.phase_gates import AdvanceMode
 from control_plane.core.phases import Rollout, RolloutState
 from control_plane.core.transitions import Decision, Transition
+from control_plane.platform import clock
 from control_plane.platform.db.database import current_time, read_only, transaction
 from control_plane.platform.runtime import jobs
 from control_plane.rollouts import approvals, service, store
@@ -69,7 +70,7 @@ def planned_move(
 
 def clocks_apart(session: Session) -> timedelta:
     """Return how far this host's clock is from the database's."""
-    return current_time(session) - jobs.host_time()
+    return current_time(session) - clock.host_time()
 
 
 def init_app(app: Flask) -> None:

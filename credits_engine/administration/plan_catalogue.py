@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -192,7 +193,7 @@ def init_app(app: Flask) -> None:
     """Know the plans from the first request on, and follow them while this process runs."""
     with suppress(SQLAlchemyError):
         # Where the database is away, the schedule does it as soon as that is back.
-        reload(datetime.now(UTC))
+        reload(clock.now())
     jobs.jobs_of(app).run_on_all(RELOAD_SECONDS, "credit-plans", reload)
     jobs.run_on_leader(app, RELOAD_SECONDS, "write-credit-plans", write)
 

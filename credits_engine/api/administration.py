@@ -1,12 +1,12 @@
 """Credits for administrators: correct them, freeze them, and look at everything about them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections, top_ups
@@ -32,7 +32,7 @@ def reset_view() -> ResponseReturnValue:
     """Set the used credits of a user to zero, in both books."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
-        done = corrections.reset(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))
+        done = corrections.reset(session, body.userId, ChangeContext(clock.now(), actor(), body.reason))
     return jsonify(_correction(done))
 
 
@@ -41,7 +41,7 @@ def reset_view() -> ResponseReturnValue:
 def adjust_view() -> ResponseReturnValue:
     """Give credits back, or take some away. A key makes it happen once however often it is sent."""
     body = requests.parsed(requests.AdjustRequest, _json())
-    now, key = datetime.now(UTC), requests.optional_key(body)
+    now, key = clock.now(), requests.optional_key(body)
     with transaction() as session:
         done = corrections.adjust(
             session,
@@ -60,7 +60,7 @@ def top_up_view() -> ResponseReturnValue:
     body = requests.parsed(requests.TopUpRequest, _json())
     key = requests.optional_key(body)
     with transaction() as session:
-        done = top_ups.top_up(session, body.purchase, ChangeContext(datetime.now(UTC), actor(), body.reason), key=key)
+        done = top_ups.top_up(session, body.purchase, ChangeContext(clock.now(), actor(), body.reason), key=key)
     headers = {serializers.REPLAYED_HEADER: "true"} if done.replayed else {}
     return jsonify(_top_up(done)), headers
 
@@ -71,7 +71,7 @@ def revoke_view() -> ResponseReturnValue:
     """End a pack, as after a refund; what was spent of it stays spent."""
     body = requests.parsed(requests.RevokeRequest, _json())
     with transaction() as session:
-        done = top_ups.revoke(session, body.packId, ChangeContext(datetime.now(UTC), actor(), body.reason))
+        done = top_ups.revoke(session, body.packId, ChangeContext(clock.now(), actor(), body.reason))
     return jsonify(_top_up(done))
 
 
@@ -81,7 +81,7 @@ def freeze_view() -> ResponseReturnValue:
     """Stop the consumption of a user, or of everybody as `*`."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
-        changed = corrections.freeze(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))
+        changed = corrections.freeze(session, body.userId, ChangeContext(clock.now(), actor(), body.reason))
     return jsonify({"userId": body.userId, "frozen": True, "changed": changed})
 
 
@@ -91,7 +91,7 @@ def unfreeze_view() -> ResponseReturnValue:
     """Let them consume again."""
     body = requests.parsed(requests.ReasonedRequest, _json())
     with transaction() as session:
-        changed = corrections.unfreeze(session, body.userId, ChangeContext(datetime.now(UTC), actor(), body.reason))
+        changed = corrections.unfreeze(session, body.userId, ChangeContext(clock.now(), actor(), body.reason))
     return jsonify({"userId": body.userId, "frozen": False, "changed": changed})
 
 
@@ -100,7 +100,7 @@ def unfreeze_view() -> ResponseReturnValue:
 def user_view(user_id: str) -> ResponseReturnValue:
     """Both books, who serves and why, and a page of the journal."""
     query_params.refuse_unknown("cursor", "limit")
-    now, filters = datetime.now(UTC), Filters(user_id=user_id, before_id=query_params.cursor())
+    now, filters = clock.now(), Filters(user_id=user_id, before_id=query_params.cursor())
     with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:

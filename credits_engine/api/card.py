@@ -3,11 +3,10 @@
 Whoever asks sends the user's token in a header, so the card is fetched by the product and never framed elsewhere.
 """
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from credits_engine.api import query_params, users
@@ -23,7 +22,7 @@ FORMS = ("page", "fragment", "json")
 @bp.get("/embed/credits")
 def card_view() -> ResponseReturnValue:
     """The card of the user whose token comes along. `?form=fragment` leaves out head and body."""
-    user_id, now = acting_user(), datetime.now(UTC)
+    user_id, now = acting_user(), clock.now()
     query_params.refuse_unknown("form", "userId")
     form = request.args.get("form", FORMS[0])
     if form not in FORMS:

@@ -1,12 +1,11 @@
 """The catalogue of plans over JSON."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import ResponseModel, openapi_doc
@@ -54,7 +53,7 @@ def preview_view() -> ResponseReturnValue:
     """Return what applying would add, and whom of the last 30 days it would have refused."""
     body = CatalogueRequest.model_validate(request.get_json())
     with read_only() as session:
-        found = plan_catalogue.difference(session, plan_catalogue.parsed(body.plans), datetime.now(UTC))
+        found = plan_catalogue.difference(session, plan_catalogue.parsed(body.plans), clock.now())
     return jsonify(difference_document(found))
 
 
@@ -64,7 +63,7 @@ def preview_view() -> ResponseReturnValue:
 def apply_view() -> ResponseReturnValue:
     """Add the versions that are new. Periods that run keep their limits."""
     body = CatalogueRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    change = ChangeContext(clock.now(), actor(), body.reason)
     with transaction() as session:
         found = plan_catalogue.apply(session, plan_catalogue.parsed(body.plans), change)
     return jsonify(difference_document(found))

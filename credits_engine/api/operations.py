@@ -18,13 +18,13 @@ The life of a consumption, from `consume_view` on:
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.core.phases import FLAG
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_token
 from control_plane.platform.db.database import autocommit, read_only, transaction
 from control_plane.platform.observability import request_outcomes
@@ -65,7 +65,7 @@ REFUSALS: Mapping[type[Exception], tuple[int, str]] = {
 @require_token("service", "admin")
 def consume_view() -> ResponseReturnValue:
     """Take credits for a user: 200 with a receipt, or 402, 403, 409, 422 or 503 as a problem."""
-    receipt = run_operation(requests.operation(actor=actor()), now=datetime.now(UTC))
+    receipt = run_operation(requests.operation(actor=actor()), now=clock.now())
     if problem := serializers.refusal(receipt):
         raise problem
     return jsonify(serializers.receipt_document(receipt)), serializers.headers(receipt)
@@ -76,7 +76,7 @@ def consume_view() -> ResponseReturnValue:
 def reserve_view() -> ResponseReturnValue:
     """Hold credits for work that takes time; answers like consume, and says how the reservation stands."""
     operation, ttl = requests.reservation(actor=actor())
-    receipt = run_reservation(operation, ttl=ttl, now=datetime.now(UTC))
+    receipt = run_reservation(operation, ttl=ttl, now=clock.now())
     if problem := serializers.refusal(receipt):
         raise problem
     state = ReservationState.PENDING
@@ -93,7 +93,7 @@ def reserve_view() -> ResponseReturnValue:
 def commit_view() -> ResponseReturnValue:
     """Keep what was reserved, or less of it; the rest goes back."""
     body = requests.parsed(requests.CommitRequest, request.get_json())
-    key, now = requests.key_of(body), datetime.now(UTC)
+    key, now = requests.key_of(body), clock.now()
     with transaction() as session:
         result = reservations.commit(session, body.userId, key, now=now, actor=actor(), amounts=body.by_kind)
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
@@ -104,7 +104,7 @@ def commit_view() -> ResponseReturnValue:
 def release_view() -> ResponseReturnValue:
     """Give back what was reserved."""
     body = requests.parsed(requests.ReleaseRequest, request.get_json())
-    key, now = requests.key_of(body), datetime.now(UTC)
+    key, now = requests.key_of(body), clock.now()
     with transaction() as session:
         result = reservations.release(session, body.userId, key, now=now, actor=actor(), reason=body.reason)
     return jsonify(serializers.reservation_document(result)), serializers.headers(result)
@@ -113,7 +113,7 @@ def release_view() -> ResponseReturnValue:
 @bp.get("/user/credits/status")
 def status_view() -> ResponseReturnValue:
     """Return the credits left to the user, from the book that serves now."""
-    user_id, now = acting_user(), datetime.now(UTC)
+    user_id, now = acting_user(), clock.now()
     with autocommit() as session:
         found = account_books.read_account_books(session, user_id, now)
         if found is None:
@@ -128,7 +128,7 @@ def status_view() -> ResponseReturnValue:
 def config_view() -> ResponseReturnValue:
     """Return the kinds of credits for the product's front end; open to everybody."""
     with read_only() as session:
-        return _enveloped(serializers.config_document(v2_enabled=is_v2_on(session, datetime.now(UTC))))
+        return _enveloped(serializers.config_document(v2_enabled=is_v2_on(session, clock.now())))
 
 
 def init_app(app: Flask) -> None:

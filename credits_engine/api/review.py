@@ -1,11 +1,12 @@
 """Reviews for administrators: usage, the effect of switching the flag, and the soundness of the comparison."""
 
 from dataclasses import asdict, astuple
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
@@ -50,7 +51,7 @@ def preview_view() -> ResponseReturnValue:
     after, as_sheet = query_params.text("after") or "", query_params.wants_csv()
     enough = None if as_sheet else query_params.limit()
     with read_only() as session:
-        found = preview(session, after, now=datetime.now(UTC), amount=amount, enough=enough)
+        found = preview(session, after, now=clock.now(), amount=amount, enough=enough)
     if as_sheet:
         return journal_entries.sheet("credits-switch-preview", SHEET_COLUMNS, sheet_rows(found), after=found.next_after)
     return jsonify(preview_document(found))
@@ -83,7 +84,7 @@ def analytics_view() -> ResponseReturnValue:
     """Usage by day, engine, plan and cohort, with the days that stand out."""
     query_params.refuse_unknown("startDate", "endDate", "by", "format")
     since, until = query_params.date_range()
-    until = until or datetime.now(UTC)
+    until = until or clock.now()
     since = since or until - timedelta(days=ANALYTICS_DAYS)
     if until - since > timedelta(days=ANALYTICS_DAYS_MAX):
         raise Problem(400, "INVALID_START_DATE", f"Ask for at most {ANALYTICS_DAYS_MAX} days at a time.")
@@ -114,7 +115,7 @@ def near_limit_view() -> ResponseReturnValue:
     percent, most = _whole("percent", 80, 100), _whole("limit", query_params.LIMIT_DEFAULT, query_params.LIMIT_MAX)
     with read_only() as session:
         found = usage_webhooks.near_limit(
-            session, percent=percent, after=request.args.get("after", ""), most=most + 1, now=datetime.now(UTC)
+            session, percent=percent, after=request.args.get("after", ""), most=most + 1, now=clock.now()
         )
     users = list(dict.fromkeys(each.user_id for each in found))
     shown = users[:most]

@@ -1,13 +1,13 @@
 """The credits as their owner sees them beside the status: what was used, what can be, and what to do about it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane.core.phases import FLAG
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.db.database import read_only
 from control_plane.platform.observability import request_outcomes
 from credits_engine.api import journal_entries, query_params, requests, serializers
@@ -55,7 +55,7 @@ def history_view() -> ResponseReturnValue:
 @bp.post("/check")
 def check_view() -> ResponseReturnValue:
     """Return whether an operation would be allowed now; nothing is reserved for it."""
-    user_id, now = acting_user(), datetime.now(UTC)
+    user_id, now = acting_user(), clock.now()
     amounts = requests.parsed(requests.RequestedAmounts, request.get_json()).amounts
     with read_only() as session:
         book, engine = serving_book(session, user_id, now)
@@ -75,7 +75,7 @@ def check_view() -> ResponseReturnValue:
 @bp.get("/summary")
 def summary_view() -> ResponseReturnValue:
     """Usage per kind with its level, the days left, and what to recommend."""
-    user_id, now = acting_user(), datetime.now(UTC)
+    user_id, now = acting_user(), clock.now()
     with read_only() as session:
         book, engine = serving_book(session, user_id, now)
     return _enveloped(summary(book, engine, now))

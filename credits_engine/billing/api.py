@@ -1,11 +1,10 @@
 """Billing over JSON, for the page and for operators' scripts."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -39,7 +38,7 @@ bp = Blueprint("billing", __name__, url_prefix="/api/billing")
 def summary_view() -> ResponseReturnValue:
     """Return the backlog, its age, and the events of the last day."""
     with read_only() as session:
-        return jsonify(serializers.summary(session, datetime.now(UTC)))
+        return jsonify(serializers.summary(session, clock.now()))
 
 
 @bp.get("/events")
@@ -72,7 +71,7 @@ def replay_view(event_id: str) -> ResponseReturnValue:
     """Apply one event once more."""
     body = EventReasonRequest.model_validate(request.get_json())
     with transaction() as session:
-        commands.replay(session, event_id, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        commands.replay(session, event_id, now=clock.now(), actor=actor(), reason=body.reason)
     return jsonify({"replayed": [event_id]}), 202
 
 
@@ -83,7 +82,7 @@ def replay_all_view(state: str) -> ResponseReturnValue:
     body = EventReasonRequest.model_validate(request.get_json())
     wanted = _state(state, among=(State.PARKED, State.DEAD))
     with transaction() as session:
-        found = commands.replay_all(session, wanted, now=datetime.now(UTC), actor=actor(), reason=body.reason)
+        found = commands.replay_all(session, wanted, now=clock.now(), actor=actor(), reason=body.reason)
     return jsonify({"replayed": found}), 202
 
 
@@ -103,7 +102,7 @@ def user_view(user_id: str) -> ResponseReturnValue:
 def merge_view(user_id: str) -> ResponseReturnValue:
     """Make the customers of one user those of another one."""
     body = MergeRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    change = ChangeContext(clock.now(), actor(), body.reason)
     with transaction() as session:
         changes = merges.merge(session, user_id, body.into, change)
     return jsonify({"userId": user_id, "into": body.into, "changes": changes})
@@ -115,9 +114,7 @@ def link_view(customer_id: str) -> ResponseReturnValue:
     """Say which user a customer of Stripe is; the events that waited for it go on."""
     body = LinkRequest.model_validate(request.get_json())
     with transaction() as session:
-        released = commands.link(
-            session, customer_id, body.userId, now=datetime.now(UTC), actor=actor(), reason=body.reason
-        )
+        released = commands.link(session, customer_id, body.userId, now=clock.now(), actor=actor(), reason=body.reason)
     return jsonify({"customer": customer_id, "userId": body.userId, "released": released})
 
 
@@ -128,7 +125,7 @@ def reconcile_view() -> ResponseReturnValue:
     body = ReconcileRequest.model_validate(request.get_json())
     compared, findings = 0, []
     try:
-        for each in reconcile(stripe_gateway(), now=datetime.now(UTC), actor=actor(), correct=body.apply):
+        for each in reconcile(stripe_gateway(), now=clock.now(), actor=actor(), correct=body.apply):
             if isinstance(each, Discrepancy):
                 findings.append(each)
             else:
@@ -151,7 +148,7 @@ def findings_view() -> ResponseReturnValue:
 def apply_view(finding_id: int) -> ResponseReturnValue:
     """Correct one finding from Stripe's word."""
     body = EventReasonRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    change = ChangeContext(clock.now(), actor(), body.reason)
     return jsonify(serializers.correction(corrections.apply(stripe_gateway(), finding_id, change)))
 
 
@@ -160,7 +157,7 @@ def apply_view(finding_id: int) -> ResponseReturnValue:
 def dismiss_view(finding_id: int) -> ResponseReturnValue:
     """Close one finding without a correction."""
     body = EventReasonRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    change = ChangeContext(clock.now(), actor(), body.reason)
     return jsonify(serializers.correction(corrections.dismiss(finding_id, change)))
 
 
@@ -179,9 +176,7 @@ def prices_preview_view() -> ResponseReturnValue:
     body = PricesRequest.model_validate(request.get_json())
     try:
         with read_only() as session:
-            found = prices.difference(
-                session, prices.parsed(body.prices), datetime.now(UTC), gateway=STRIPE_GATEWAY.get()
-            )
+            found = prices.difference(session, prices.parsed(body.prices), clock.now(), gateway=STRIPE_GATEWAY.get())
     except (StripeUnavailableError, BreakerOpenError) as error:
         raise Problem(502, "STRIPE_UNAVAILABLE", f"{error} Try again later.") from error
     return jsonify(serializers.prices_difference(found))
@@ -193,7 +188,7 @@ def prices_apply_view() -> ResponseReturnValue:
     """Add the prices that are new."""
     body = PricesRequest.model_validate(request.get_json())
     with transaction() as session:
-        change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+        change = ChangeContext(clock.now(), actor(), body.reason)
         found = prices.apply(session, prices.parsed(body.prices), change)
     return jsonify(serializers.prices_difference(found))
 

@@ -3,11 +3,11 @@
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -42,7 +42,7 @@ billing_group.add_command(prices_group)
 def events_command(*, state: str | None, limit: int, as_json: bool) -> None:
     """List the newest events, and count those that wait."""
     with read_only() as session:
-        summary = serializers.summary(session, datetime.now(UTC))
+        summary = serializers.summary(session, clock.now())
         rows = inbox_queries.page(session, state=State(state) if state else None, limit=limit)
     events = [serializers.event(row) for row in rows]
     waiting = ", ".join(f"{number} {name}" for name, number in summary["waiting"].items())
@@ -78,7 +78,7 @@ def replay_command(*, event_ids: tuple[str, ...], state: str | None, reason: str
     """Apply EVENTs once more, or all that are parked or dead. The running server does it."""
     if bool(event_ids) == bool(state):
         raise click.UsageError("Name events, or a --state.")
-    now, done = datetime.now(UTC), list(event_ids)
+    now, done = clock.now(), list(event_ids)
     try:
         with transaction() as session:
             if state:
@@ -100,7 +100,7 @@ def link_command(*, customer_id: str, user_id: str, reason: str, as_json: bool) 
     """Say that CUSTOMER of Stripe is our USER; the events that waited for it go on."""
     try:
         with transaction() as session:
-            released = commands.link(session, customer_id, user_id, now=datetime.now(UTC), actor=actor(), reason=reason)
+            released = commands.link(session, customer_id, user_id, now=clock.now(), actor=actor(), reason=reason)
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     document = {"customer": customer_id, "userId": user_id, "released": released}
@@ -119,7 +119,7 @@ def merge_command(*, user_id: str, into: str, reason: str, as_json: bool) -> Non
     """Make every customer of USER one of INTO: subscriptions, packs and what was used of them move along."""
     try:
         with transaction() as session:
-            changes = merges.merge(session, user_id, into, ChangeContext(datetime.now(UTC), actor(), reason))
+            changes = merges.merge(session, user_id, into, ChangeContext(clock.now(), actor(), reason))
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     document = {"userId": user_id, "into": into, "changes": changes}
@@ -135,7 +135,7 @@ def reconcile_command(*, correct: bool, as_json: bool) -> None:
     findings: list[Discrepancy] = []
     compared = 0
     try:
-        for each in reconcile(stripe_gateway(), now=datetime.now(UTC), actor=actor(), correct=correct):
+        for each in reconcile(stripe_gateway(), now=clock.now(), actor=actor(), correct=correct):
             if isinstance(each, Discrepancy):
                 findings.append(each)
             else:
@@ -187,7 +187,7 @@ def dismiss_command(*, finding_id: int, reason: str, as_json: bool) -> None:
 
 def _close(order: Callable[[ChangeContext], Correction], reason: str, *, as_json: bool) -> None:
     try:
-        done = order(ChangeContext(datetime.now(UTC), actor(), reason))
+        done = order(ChangeContext(clock.now(), actor(), reason))
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     echo_result(serializers.correction(done), done.sentence, as_json=as_json)

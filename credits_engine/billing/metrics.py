@@ -1,7 +1,7 @@
 """Billing's signals for the guard and metrics for Prometheus."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from flask import current_app
@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import after_commit, read_only
 from control_plane.platform.observability import signals
 from control_plane.platform.observability.signals import Sample
@@ -134,7 +135,7 @@ def measure(state: State, lag_seconds: float) -> None:
 def waiting() -> Iterable[Metric]:
     """Yield the backlog, read from the inbox at each scrape."""
     with read_only() as session:
-        found = inbox_queries.unfinished(session, datetime.now(UTC))
+        found = inbox_queries.unfinished(session, clock.now())
     events = GaugeMetricFamily("rollout_billing_waiting", "Events that have not ended well.", labels=["state"])
     for state, number in found.counts.items():
         events.add_metric([state], number)

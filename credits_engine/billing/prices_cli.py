@@ -1,11 +1,11 @@
 """`rollout billing prices …`: prices as a file, compared and applied."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -38,7 +38,7 @@ def diff_command(*, path: Path, as_json: bool) -> None:
     try:
         document = prices.parsed(path.read_text(encoding="utf-8"))
         with read_only() as session:
-            found = prices.difference(session, document, datetime.now(UTC), gateway=STRIPE_GATEWAY.get())
+            found = prices.difference(session, document, clock.now(), gateway=STRIPE_GATEWAY.get())
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     except (StripeUnavailableError, BreakerOpenError) as error:
@@ -56,7 +56,7 @@ def apply_command(*, path: Path, reason: str, as_json: bool) -> None:
     try:
         document = prices.parsed(path.read_text(encoding="utf-8"))
         with transaction() as session:
-            found = prices.apply(session, document, ChangeContext(datetime.now(UTC), actor(), reason))
+            found = prices.apply(session, document, ChangeContext(clock.now(), actor(), reason))
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     echo_result(serializers.prices_difference(found), "\n".join(_lines(found)), as_json=as_json)

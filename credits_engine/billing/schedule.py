@@ -2,12 +2,12 @@
 
 import socket
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from flask import Flask, current_app
 
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
@@ -56,7 +56,7 @@ def init_app(app: Flask) -> None:
     telemetry.exclude_from_access_log(app, "stripe_webhook.receive")
     name = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
     lookup = StripeLookup(gateway) if gateway else without_lookup
-    _put_on_schedule(app, Worker(name, lambda: datetime.now(UTC), lookup, deliveries.give_way))
+    _put_on_schedule(app, Worker(name, clock.now, lookup, deliveries.give_way))
 
 
 def _put_on_schedule(app: Flask, worker: Worker) -> None:

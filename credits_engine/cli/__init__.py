@@ -1,10 +1,10 @@
 """`rollout credits …`: what an operator asks of the credits at a terminal."""
 
 import sys
-from datetime import UTC, datetime
 
 import click
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from credits_engine.api import serializers
@@ -57,7 +57,7 @@ def register(group: click.Group) -> None:
 @in_application
 def status_command(*, user_id: str, as_json: bool) -> None:
     """Both books of USER, who serves now, and why."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with read_only() as session:
         found = accounts.find(session, user_id)
         if found is None:
@@ -90,7 +90,7 @@ def status_command(*, user_id: str, as_json: bool) -> None:
 @in_application
 def reconcile_command(*, as_json: bool) -> None:
     """Recompute both books from the journal. Exit code 1 when a book differs."""
-    result = scheduled.check_books(datetime.now(UTC), "demand")
+    result = scheduled.check_books(clock.now(), "demand")
     document = {
         "checked": result.checked,
         "found": result.found,

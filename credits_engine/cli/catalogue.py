@@ -1,11 +1,11 @@
 """`rollout credits catalogue …`: plans and their limits as a file, previewed and applied."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -38,7 +38,7 @@ def diff_command(*, path: Path, as_json: bool) -> None:
     try:
         with read_only() as session:
             document = plan_catalogue.parsed(path.read_text(encoding="utf-8"))
-            found = plan_catalogue.difference(session, document, datetime.now(UTC))
+            found = plan_catalogue.difference(session, document, clock.now())
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     echo_result(difference_document(found), "\n".join(_lines(found)), as_json=as_json)
@@ -54,7 +54,7 @@ def apply_command(*, path: Path, reason: str, as_json: bool) -> None:
     try:
         with transaction() as session:
             document = plan_catalogue.parsed(path.read_text(encoding="utf-8"))
-            found = plan_catalogue.apply(session, document, ChangeContext(datetime.now(UTC), actor(), reason))
+            found = plan_catalogue.apply(session, document, ChangeContext(clock.now(), actor(), reason))
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     echo_result(difference_document(found), "\n".join(_lines(found)), as_json=as_json)

@@ -1,13 +1,14 @@
 """`rollout credits reset`, `adjust`, `freeze` and `unfreeze`: the administrator's work at a terminal."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 import click
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.runtime.cli_support import (
     CommandFailed,
     actor,
@@ -112,7 +113,7 @@ COMMANDS = (reset_command, adjust_command, freeze_command, unfreeze_command)
 
 def _corrected(use_case: Callable[[Session, datetime], Answer]) -> Answer:
     try:
-        return retry_while_locked(lambda session: use_case(session, datetime.now(UTC)))
+        return retry_while_locked(lambda session: use_case(session, clock.now()))
     except REFUSALS as error:
         raise CommandFailed(str(error.args[0])) from error
 

@@ -1,11 +1,10 @@
 """`rollout credits backfill` and `verify`: the move to v2."""
 
 import sys
-from datetime import UTC, datetime
 
 import click
 
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
 from credits_engine.migration.backfill import BackfillResult, backfill
@@ -27,7 +26,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
     after = progress.read_text(encoding="utf-8") if resume and progress.is_file() else ""
     users = opened = carried = 0
     errors: list[BackfillResult] = []
-    for batch in backfill(now=datetime.now(UTC), batch_size=batch_size, after=after, dry_run=dry_run):
+    for batch in backfill(now=clock.now(), batch_size=batch_size, after=after, dry_run=dry_run):
         users += len(batch)
         opened += sum(each.opened for each in batch)
         carried += sum(each.carried.total for each in batch)
@@ -53,7 +52,7 @@ def backfill_command(*, dry_run: bool, batch_size: int, resume: bool, as_json: b
 def verify_command(*, as_json: bool) -> None:
     """Check every user's period, both books and the keys against the journal. Exit code 1 if anything is wrong."""
     with read_only() as session:
-        found = verify(session, datetime.now(UTC))
+        found = verify(session, clock.now())
     lines = [
         f"{len(found.without_period):,} users without a running period, {len(found.overlapping)} with overlaps.",
         f"{found.books.checked:,} book rows checked, {found.books.found} differ from the journal.",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.administration import top_ups
@@ -34,7 +35,7 @@ def top_up_command(
     *, user_id: str, kind: Kind, amount: int, days: int, key: str | None, reason: str, as_json: bool
 ) -> None:
     """Give USER a pack of AMOUNT credits of one kind, spent after the plan's."""
-    now = datetime.now(UTC)
+    now = clock.now()
     # Until the end of a day in UTC: repeated on the same day, it is the same purchase.
     expires_at = datetime.combine(now.date() + timedelta(days=days + 1), time(), UTC)
     purchase = Purchase(user_id, kind, amount, expires_at)
@@ -55,7 +56,7 @@ def revoke_command(*, pack_id: int, reason: str, as_json: bool) -> None:
     """End PACK now; what was spent of it stays spent."""
     try:
         with transaction() as session:
-            done = top_ups.revoke(session, pack_id, ChangeContext(datetime.now(UTC), actor(), reason))
+            done = top_ups.revoke(session, pack_id, ChangeContext(clock.now(), actor(), reason))
     except REFUSALS as error:
         raise CommandFailed(str(error.args[0])) from error
     _show(done, as_json=as_json)

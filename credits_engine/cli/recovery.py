@@ -2,13 +2,12 @@
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from control_plane.change_context import ChangeContext
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.db.database import transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.migration import backups
@@ -24,7 +23,7 @@ from credits_engine.migration.restore_test import record, restore_test
 def backup_command(*, path: Path, as_json: bool) -> None:
     """Write a consistent copy of the whole database to PATH while everything goes on."""
     try:
-        size = backups.make(path, ChangeContext(datetime.now(UTC), actor(), "Asked for at a console."))
+        size = backups.make(path, ChangeContext(clock.now(), actor(), "Asked for at a console."))
     except CopyError as error:
         raise CommandFailed(str(error)) from error
     echo_result({"path": str(path), "bytes": size}, f"{path}: {size:,} bytes.", as_json=as_json)
@@ -38,9 +37,7 @@ def backup_command(*, path: Path, as_json: bool) -> None:
 def restore_command(*, path: Path, reason: str, as_json: bool) -> None:
     """Replace the whole database by PATH, while consumption is stopped; then no rollout goes on by itself."""
     try:
-        done = restore(
-            path, folder=settings.current().instance_dir, clock=lambda: datetime.now(UTC), actor=actor(), reason=reason
-        )
+        done = restore(path, folder=settings.current().instance_dir, clock=clock.now, actor=actor(), reason=reason)
     except (RestoreRefused, CopyError) as error:
         raise CommandFailed(str(error)) from error
     carried = done.document["carried_over"]
@@ -63,14 +60,14 @@ def drill_command(*, as_json: bool) -> None:
     """Test the recovery from corrupted data on a copy of the database. Exit code 1 if anything would be lost."""
     steps = []
     try:
-        for step in restore_test(settings.current(), datetime.now(UTC)):
+        for step in restore_test(settings.current(), clock.now()):
             steps.append(step)
             if not as_json:
                 click.echo(f"  {'ok    ' if step.passed else 'FAILED'} {step.name}: {step.detail}")
     except CopyError as error:
         raise CommandFailed(str(error)) from error
     with transaction() as session:
-        passed = record(session, steps, now=datetime.now(UTC), actor=actor())
+        passed = record(session, steps, now=clock.now(), actor=actor())
     document = {"passed": passed, "steps": [asdict(step) for step in steps]}
     echo_result(document, "Nothing is lost." if passed else "Something is lost.", as_json=as_json)
     sys.exit(0 if passed else 1)

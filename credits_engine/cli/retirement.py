@@ -1,11 +1,12 @@
 """`rollout credits retire-legacy`: the guide's month 3."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.migration import retirement
@@ -25,7 +26,7 @@ def retire_command(*, dry_run: bool, undo: bool, path: Path | None, reason: str 
         raise CommandFailed("--dry-run, --undo and --archive exclude each other.")
     if not dry_run and not (reason or "").strip():
         raise CommandFailed("Say why: --reason …")
-    now, lines = datetime.now(UTC), reason or ""
+    now, lines = clock.now(), reason or ""
     try:
         if dry_run:
             _dry_run(now, as_json=as_json)

@@ -2,12 +2,11 @@
 
 import csv
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from control_plane.platform import private_files
+from control_plane.platform import clock, private_files
 from control_plane.platform.csv_cells import plain
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
@@ -28,7 +27,7 @@ LISTED = 20
 def preview_command(*, amount: int, path: Path | None, as_json: bool) -> None:
     """List who would be refused, or granted, the next operation if the other engine decided now."""
     with read_only() as session:
-        found = preview(session, "", now=datetime.now(UTC), amount=amount, most=sys.maxsize)
+        found = preview(session, "", now=clock.now(), amount=amount, most=sys.maxsize)
     rows = review.sheet_rows(found)
     if path is not None:
         private_files.make_private(path)

@@ -1,10 +1,9 @@
 """`rollout users …`: what a person of the product may ask for."""
 
-from datetime import UTC, datetime
-
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -26,7 +25,7 @@ def users_group() -> None:
 def erase_command(*, user_id: str, also: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Make everything of USER that of a pseudonym, in every table. Nothing brings the name back."""
     try:
-        done = service.erase(user_id, ChangeContext(datetime.now(UTC), actor(), reason), also=also)
+        done = service.erase(user_id, ChangeContext(clock.now(), actor(), reason), also=also)
     except Problem as problem:
         raise CommandFailed(problem.detail) from problem
     lines = [f"Erased. {done.pseudonym} stands for them in {sum(done.rows.values()):,} places."]

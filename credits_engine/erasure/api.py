@@ -1,11 +1,10 @@
 """Erasures over JSON. The person is named in the body: an address would stay in the logs of every proxy."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only
 from credits_engine.erasure import service
@@ -21,7 +20,7 @@ bp = Blueprint("erasures", __name__, url_prefix="/api/admin/erasures")
 def erase_view() -> ResponseReturnValue:
     """Make everything of a user that of a pseudonym. Nothing brings the name back."""
     body = EraseRequest.model_validate(request.get_json())
-    change = ChangeContext(datetime.now(UTC), actor(), body.reason)
+    change = ChangeContext(clock.now(), actor(), body.reason)
     return jsonify(to_json(service.erase(body.userId, change, also=body.also)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import count
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG, PRODUCTION, exposure
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import audit, tokens
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import TokenType
@@ -47,7 +47,7 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
 
     Raises LoadTestRefused where v2 serves anybody in production, or nothing answers at `url`.
     """
-    now = datetime.now(UTC)
+    now = clock.now()
     _refuse_address(url)
     with read_only() as session:
         _refuse_exposed(session)
@@ -64,7 +64,7 @@ def run(url: str, *, per_second: int, seconds: int, actor: str) -> Report:
             found = replace(found, shortfalls=(STOPPED, *found.shortfalls))
     with transaction() as session:
         after = {**asdict(found), "passed": found.passed, "seconds": seconds}
-        change = ChangeContext(datetime.now(UTC), actor, "A load test.")
+        change = ChangeContext(clock.now(), actor, "A load test.")
         audit.record(session, change, action=ACTION, subject=SUBJECT, after=after)
     return found
 
@@ -101,7 +101,7 @@ def _refuse_exposed(session: Session) -> None:
 @contextmanager
 def _token(actor: str, seconds: int) -> Iterator[str]:
     """A token for the time of the test; one that is killed leaves a token that ends by itself."""
-    name, now = f"load test {uuid4().hex[:8]}", datetime.now(UTC)
+    name, now = f"load test {uuid4().hex[:8]}", clock.now()
     with transaction() as session:
         text = tokens.create_token(
             session,
@@ -117,7 +117,7 @@ def _token(actor: str, seconds: int) -> Iterator[str]:
     finally:
         with transaction() as session:
             token = next(each for each in tokens.list_tokens(session) if each.name == name)
-            tokens.revoke_token(session, token.id, now=datetime.now(UTC), actor=actor)
+            tokens.revoke_token(session, token.id, now=clock.now(), actor=actor)
 
 
 def _send_all(caller: "_Caller", per_second: int, seconds: int, started: float) -> tuple[list[Answer], bool]:

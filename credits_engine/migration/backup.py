@@ -9,9 +9,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, make_url
 
 from control_plane.platform import private_files
+from control_plane.platform.db import direct
 
 PAGES_AT_ONCE = 1_000
 
@@ -44,11 +46,7 @@ def restore(database_url: str, path: Path) -> None:
         private_files.make_private(_file(url))
         _copy_sqlite(path, _file(url))
         return
-    name = url.database
-    assert name
-    _run(
-        "pg_restore", url, "--clean", "--if-exists", "--single-transaction", f"--dbname={name}", str(path), named=False
-    )
+    _run("pg_restore", url, "--clean", "--if-exists", "--single-transaction", str(path))
 
 
 def _make_private(path: Path) -> None:
@@ -97,13 +95,13 @@ def _copy_sqlite(source: Path, target: Path) -> None:
         raise CopyError(f"{source} could not be copied to {target}: {error}.") from error
 
 
-def _run(program: str, url: URL, *arguments: str, named: bool = True) -> None:
+def _run(program: str, url: URL, *arguments: str) -> None:
     """Run one of PostgreSQL's programs; the password goes by the environment, where no process list shows it."""
     found = _program(program)
-    where = {"--host": url.host, "--port": url.port, "--username": url.username}
-    options = [f"{name}={value}" for name, value in where.items() if value is not None]
-    command = [found, "--no-password", *options, *arguments, *([str(url.database)] if named else [])]
-    environ = os.environ | {"PGPASSWORD": url.password or ""}
+    where = direct.libpq_arguments(url)
+    password = where.pop("password", "")
+    command = [found, "--no-password", f"--dbname={make_conninfo(**where)}", *arguments]
+    environ = os.environ | {"PGPASSWORD": password}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode:
         raise CopyError(f"{program} failed: {done.stderr.strip()[:500]}")

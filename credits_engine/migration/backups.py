@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import telemetry
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 def make(path: Path, change: ChangeContext) -> int:
     """Write a backup to `path` and record it; returns its size in bytes. Raises CopyError."""
-    backup.backup(current().database_url, path)
+    backup.backup(current().direct_url, path)
     size = path.stat().st_size
     with transaction() as session:
         audit.record(
@@ -90,7 +91,7 @@ def collect() -> Iterator[Metric]:
     with read_only() as session:
         at = made_at(session)
     if at is not None:
-        age = (datetime.now(UTC) - at).total_seconds()
+        age = (clock.now() - at).total_seconds()
         yield GaugeMetricFamily("rollout_backup_age_seconds", "Since the last backup on record.", value=age)
 
 

@@ -41,6 +41,8 @@ OWN_FUNCTIONS = (
 # Settings of the session that not every server knows, and commands that only psql understands.
 SKIPPED = re.compile(rb"(SET \w*timeout = |\\(un)?restrict )")
 
+SESSION_SETTING = re.compile(rb"^SET (\w+) =")
+
 
 def lock(session: Session) -> None:
     """Let nobody else read or write until the transaction ends. SQLite's transactions have the write lock already."""
@@ -166,7 +168,8 @@ def _play(cursor: Any, lines: Iterator[bytes]) -> None:
                 for batch in _batches(lines):
                     rows.write(batch)
         elif not SKIPPED.match(line):
-            statements.append(line)
+            # Until the end of the transaction alone: a pooler gives the connection to somebody else afterwards.
+            statements.append(SESSION_SETTING.sub(rb"SET LOCAL \1 =", line))
     _execute(cursor, statements)
 
 

@@ -50,7 +50,7 @@ def restore_test(settings: Settings, now: datetime) -> Iterator[Step]:
     # The copy's database comes first: a right that is missing is known before a large backup is made.
     with TemporaryDirectory(dir=settings.instance_dir) as folder, _scratch(settings, Path(folder)) as copy:
         backup_path = Path(folder) / "backup"
-        backup.backup(settings.database_url, backup_path)
+        backup.backup(settings.direct_url, backup_path)
         yield Step("backup", passed=True, detail=f"{backup_path.stat().st_size:,} bytes while everything went on.")
         backup.restore(copy.database_url, backup_path)
         app = import_module("control_plane.app").create_app(copy)
@@ -104,7 +104,7 @@ def _recovered(copy: Settings, backup_path: Path, now: datetime) -> Iterator[Ste
 @contextmanager
 def _scratch(settings: Settings, folder: Path) -> Iterator[Settings]:
     """Settings of an empty database that is gone afterwards."""
-    url = make_url(settings.database_url)
+    url = make_url(settings.direct_url)
     if url.get_backend_name() == "sqlite":
         yield replace(settings, database_url=f"sqlite:///{folder / 'copy.db'}", instance_dir=folder, background=False)
         return
@@ -113,7 +113,7 @@ def _scratch(settings: Settings, folder: Path) -> Iterator[Settings]:
     try:
         _create(engine, name)
         there = url.set(database=name).render_as_string(hide_password=False)
-        yield replace(settings, database_url=there, instance_dir=folder, background=False)
+        yield replace(settings, database_url=there, database_direct_url="", instance_dir=folder, background=False)
     finally:
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))

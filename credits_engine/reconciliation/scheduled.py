@@ -4,13 +4,14 @@ Every hour and after a rollback that is done with kept sums, once a day and on d
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from flask import Flask
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy.orm import Session
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.observability import signals, telemetry
 from control_plane.platform.observability.signals import Sample
@@ -84,7 +85,7 @@ def collect() -> Iterator[Metric]:
     if last is not None:
         help_text = "Book rows that differ from the journal, as last compared."
         yield GaugeMetricFamily("rollout_credit_reconcile_differences", help_text, value=last.found)
-        age = (datetime.now(UTC) - last.at).total_seconds()
+        age = (clock.now() - last.at).total_seconds()
         yield GaugeMetricFamily("rollout_credit_reconcile_age_seconds", "Since that comparison.", value=age)
 
 

@@ -1,12 +1,12 @@
 """Reports after rollbacks over JSON: look, list what v2 served, approve the corrections."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import StringConstraints
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -80,7 +80,7 @@ def operations(flag: str, attempt: int) -> ResponseReturnValue:
 def approve(flag: str, attempt: int) -> ResponseReturnValue:
     """Give back what the report proposes. Sending it again changes nothing; a large batch goes on by itself."""
     body = requests.parsed(ApprovalBody, request.get_json(force=True))
-    now = datetime.now(UTC)
+    now = clock.now()
     with transaction() as session:
         approval.approve(session, flag, attempt, now=now, actor=actor(), reason=body.reason)
     approval.post_approved(now)

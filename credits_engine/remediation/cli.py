@@ -1,11 +1,10 @@
 """`rollout credits remediation`: what v2 served during the incident, what it cost whom, and the corrections."""
 
-from datetime import UTC, datetime
-
 import click
 from sqlalchemy.orm import Session
 
 from control_plane.core.phases import FLAG
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from credits_engine.remediation import approval, preparation, serializers, store
@@ -27,7 +26,7 @@ def after_rollback_group() -> None:
 @in_application
 def list_command(*, as_json: bool) -> None:
     """The reports, the newest first."""
-    preparation.prepare(datetime.now(UTC))
+    preparation.prepare(clock.now())
     with read_only() as session:
         found = [(report, store.count_by_state(session, report.id)) for report in store.latest(session)]
     lines = [line for each in found for line in serializers.report_lines(*each)]
@@ -41,7 +40,7 @@ def list_command(*, as_json: bool) -> None:
 @in_application
 def show_command(*, attempt: int | None, as_json: bool) -> None:
     """One report with what the incident cost each account."""
-    preparation.prepare(datetime.now(UTC))
+    preparation.prepare(clock.now())
     with read_only() as session:
         report = _chosen(session, attempt)
         counts = store.count_by_state(session, report.id)
@@ -63,7 +62,7 @@ def show_command(*, attempt: int | None, as_json: bool) -> None:
 @in_application
 def approve_command(*, attempt: int | None, reason: str, as_json: bool) -> None:
     """Give back what the report proposes, once, however often this is repeated."""
-    now = datetime.now(UTC)
+    now = clock.now()
     try:
         with transaction() as session:
             report = _chosen(session, attempt)

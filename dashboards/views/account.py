@@ -1,13 +1,12 @@
 """One's own account: a password of one's choice, and a second factor beside it."""
 
-from datetime import UTC, datetime
-
 import segno
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authentication, authorization, second_factor
 from control_plane.platform.db.database import transaction
 from control_plane.platform.identity_types import Person
@@ -53,7 +52,7 @@ def begin_second_factor() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def enable_second_factor() -> ResponseReturnValue:
     """Ask for codes from now on, if this one fits; the recovery codes are shown once."""
-    person, form, now = _person(), request.form, datetime.now(UTC)
+    person, form, now = _person(), request.form, clock.now()
     try:
         authorization.check_password(person, form.get("present", ""), now=now)
         with transaction() as database_session:
@@ -70,7 +69,7 @@ def enable_second_factor() -> ResponseReturnValue:
 @authorization.require_role("viewer")
 def remove_second_factor() -> ResponseReturnValue:
     """Ask for the password alone again, where password and code prove who wants that."""
-    person, form, now = _person(), request.form, datetime.now(UTC)
+    person, form, now = _person(), request.form, clock.now()
     try:
         authorization.check_password(person, form.get("present", ""), now=now)
         authorization.check_code(person, form.get("code", ""), now=now)
@@ -86,7 +85,7 @@ def _change_password(person: Person) -> None:
     form = request.form
     if form.get("password") != form.get("again"):
         raise Problem(422, "PASSWORDS_DIFFER", "The new password was typed in two ways; type the same twice.")
-    authorization.change_own_password(person, form.get("present", ""), form.get("password", ""), now=datetime.now(UTC))
+    authorization.change_own_password(person, form.get("present", ""), form.get("password", ""), now=clock.now())
 
 
 def _person() -> Person:

@@ -1,7 +1,7 @@
 """The alerts: all of them, and one in detail, which an owner may overrule for a while."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -13,6 +13,7 @@ from alerts.overrides.approval import OverrideRequest
 from alerts.overrides.store import PendingOverride
 from control_plane.platform import settings
 from control_plane.platform.auth import authorization
+from control_plane.platform.clock import DATABASE_CLOCK
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
 from dashboards import sse
@@ -29,7 +30,7 @@ from dashboards.views.blueprint import bp
 @authorization.require_role("viewer")
 def alerts() -> ResponseReturnValue:
     """Every alert with what it has seen."""
-    screen = _screen(datetime.now(UTC))
+    screen = _screen(DATABASE_CLOCK.now())
     return render_template("alerts.html", screen=screen, regions=alerts_fragments(screen))
 
 
@@ -50,7 +51,7 @@ def alert(name: str) -> ResponseReturnValue:
             name,
             window=chart_window(request.args.get("window", "")),
             wanted=Wanted(request.args.get("threshold", "")[:50].strip(), request.args.get("over", "")[:50].strip()),
-            now=datetime.now(UTC),
+            now=DATABASE_CLOCK.now(),
             lease_seconds=settings.current().guard_lease_seconds,
         )
     if screen is None:
@@ -92,7 +93,7 @@ def _changed(name: str, change: Callable[[Session, datetime], str]) -> ResponseR
     """Make the change, which says what it did, and go back to the alert."""
     try:
         with transaction() as session:
-            done = change(session, datetime.now(UTC))
+            done = change(session, DATABASE_CLOCK.now())
         flash(done, "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")

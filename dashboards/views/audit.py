@@ -1,11 +1,10 @@
 """The audit trail."""
 
-from datetime import UTC, datetime
-
 from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.audit.api import FILTERS, audit_filter
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.audit_search import AuditFilter
 from control_plane.platform.db.database import read_only
@@ -25,7 +24,7 @@ def audit_trail() -> ResponseReturnValue:
             screens.CHAIN_CHECK.get(),
             wanted,
             before=request.args.get("before", type=row_id),
-            now=datetime.now(UTC),
+            now=clock.now(),
         )
     return render_template("audit.html", screen=screen)
 

@@ -1,11 +1,10 @@
 """Stripe's events on pages: the inbox by state, one event in full, and applying it once more."""
 
-from datetime import UTC, datetime
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -27,7 +26,7 @@ def billing() -> ResponseReturnValue:
     state = State(asked) if asked in tuple(State) else None
     before = request.args.get("before", type=row_id)
     with read_only() as session:
-        screen = screens.read(session, state=state, before=before, now=datetime.now(UTC))
+        screen = screens.read(session, state=state, before=before, now=clock.now())
     return render_template("billing.html", screen=screen, states=screens.STATES)
 
 
@@ -36,7 +35,7 @@ def billing() -> ResponseReturnValue:
 def close_finding(finding_id: int) -> ResponseReturnValue:
     """Correct a finding from Stripe's word, or dismiss it."""
     reason = request.form.get("reason", "").strip()[:REASON_CHARACTERS]
-    change = ChangeContext(datetime.now(UTC), authorization.actor(), reason)
+    change = ChangeContext(clock.now(), authorization.actor(), reason)
     try:
         _require(reason)
         if request.form.get("order") == "dismiss":
@@ -54,7 +53,7 @@ def close_finding(finding_id: int) -> ResponseReturnValue:
 def billing_event(event_id: str) -> ResponseReturnValue:
     """Show one event with its body, which holds customers' data."""
     with read_only() as session:
-        screen = screens.read_event(session, event_id, datetime.now(UTC))
+        screen = screens.read_event(session, event_id, clock.now())
     if screen is None:
         raise Problem(404, "EVENT_NOT_FOUND", f"The inbox holds no event {event_id[:80]!r}.")
     return render_template("billing_event.html", screen=screen)
@@ -64,7 +63,7 @@ def billing_event(event_id: str) -> ResponseReturnValue:
 @authorization.require_role("operator")
 def replay_event(event_id: str) -> ResponseReturnValue:
     """Apply an event once more."""
-    reason, now = request.form.get("reason", "").strip()[:REASON_CHARACTERS], datetime.now(UTC)
+    reason, now = request.form.get("reason", "").strip()[:REASON_CHARACTERS], clock.now()
     try:
         _require(reason)
         with transaction() as session:

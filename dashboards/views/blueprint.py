@@ -2,13 +2,13 @@
 
 import re
 import shlex
-from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, request
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.overrides.store import Override
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.identity_types import Person, Role
@@ -129,7 +129,7 @@ def silenced_count() -> tuple[Override, ...]:
     if me() is None:
         return ()
     with read_only() as session:
-        return alerts.silenced(session, now=datetime.now(UTC))
+        return alerts.silenced(session, now=clock.now())
 
 
 def theme() -> str:

@@ -1,7 +1,5 @@
 """The checklists of a rollout: what is done, what waits for a signature, and what a check finds to be false."""
 
-from datetime import UTC, datetime
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -9,6 +7,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.checklists import progress, signatures
 from control_plane.checklists.signatures import LONGEST, ItemAddress
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -22,7 +21,7 @@ PATH = "/rollouts/<flag>/checklists"
 def checklists(flag: str) -> ResponseReturnValue:
     """Show every checklist, those of the current phase first."""
     with read_only() as session:
-        found = progress.read(session, rollouts.find(session, flag), datetime.now(UTC))
+        found = progress.read(session, rollouts.find(session, flag), clock.now())
     return render_template("checklists.html", progress=found)
 
 
@@ -33,7 +32,7 @@ def sign_item(flag: str) -> ResponseReturnValue:
     form = request.form
     address = ItemAddress(form.get("checklist", ""), form.get("item", ""), form.get("phase", ""))
     note, link = form.get("note", "")[:LONGEST], form.get("link", "")[:LONGEST]
-    change = ChangeContext(datetime.now(UTC), authorization.actor(), note)
+    change = ChangeContext(clock.now(), authorization.actor(), note)
     try:
         with transaction() as session:
             rollout = rollouts.find(session, flag)
@@ -45,7 +44,7 @@ def sign_item(flag: str) -> ResponseReturnValue:
                 flash(f"Signed: {state.item.title}.", "success")
     except Problem as problem:
         with read_only() as session:
-            found = progress.read(session, rollouts.find(session, flag), datetime.now(UTC))
+            found = progress.read(session, rollouts.find(session, flag), clock.now())
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
         page = render_template("checklists.html", progress=found, kept=address, note=note, link=link)
         return page, problem.status

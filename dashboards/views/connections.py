@@ -1,10 +1,9 @@
 """The SDK instances that are connected, and whether each has what its environment is given now."""
 
-from datetime import UTC, datetime
-
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from dashboards.view_models import connections as screens
@@ -16,5 +15,5 @@ from dashboards.views.blueprint import bp
 def connections() -> ResponseReturnValue:
     """Show who was heard of lately."""
     with read_only() as session:
-        screen = screens.read(session, datetime.now(UTC))
+        screen = screens.read(session, clock.now())
     return render_template("connections.html", screen=screen)

@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.administration import corrections
@@ -47,7 +48,7 @@ def correct_credits(verb: str) -> ResponseReturnValue:
     try:
         _refuse_nothing(verb, reason)
         with transaction() as session:
-            _correction(verb)(session, user_id, datetime.now(UTC), reason)
+            _correction(verb)(session, user_id, clock.now(), reason)
         flash(DONE[verb], "success")
     except REFUSALS as refusal:
         flash(f"Nothing was changed.\n{refusal}", "refusal")
@@ -57,7 +58,7 @@ def correct_credits(verb: str) -> ResponseReturnValue:
 
 def _page(user_id: str, *, before: int | None = None) -> str:
     with read_only() as session:
-        screen = screens.read(session, user_id, before=before, now=datetime.now(UTC))
+        screen = screens.read(session, user_id, before=before, now=clock.now())
     # The key comes with the form: a form that is sent twice adjusts once.
     return render_template("credits.html", screen=screen, key=f"page:{secrets.token_urlsafe(12)}")
 

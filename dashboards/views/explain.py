@@ -1,12 +1,10 @@
 """Why a user has the flag: a question in the address, so that the answer can be linked to."""
 
-from datetime import UTC, datetime
-
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from control_plane.core.phases import PRE_PRODUCTION, PRODUCTION
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from dashboards.view_models import explain as screens
@@ -28,7 +26,7 @@ def explain() -> ResponseReturnValue:
             user_id=parameters["user"],
             environment=parameters["environment"],
             attributes=parameters["attributes"],
-            now=datetime.now(UTC),
+            now=clock.now(),
         )
     environments = sorted({*ENVIRONMENTS, screen.environment})
     return render_template("explain.html", screen=screen, environments=environments)

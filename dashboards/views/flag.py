@@ -1,7 +1,6 @@
 """One flag without a rollout: seen in sentences, switched, marked, brought back to an earlier version."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from flask import flash, redirect, render_template, request, url_for
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import require_role_on
 from control_plane.platform.db.database import read_only, transaction
@@ -84,7 +84,7 @@ def _changed(flag: str, change: Changes, done: str) -> ResponseReturnValue:
         return _page(flag, 422)
     try:
         with transaction() as session:
-            change(session, ChangeContext(datetime.now(UTC), authorization.actor(), reason))
+            change(session, ChangeContext(clock.now(), authorization.actor(), reason))
         flash(done, "success")
     except (Problem, ValidationError) as refusal:
         if isinstance(refusal, Problem) and refusal.status == HTTPStatus.FORBIDDEN:
@@ -96,7 +96,7 @@ def _changed(flag: str, change: Changes, done: str) -> ResponseReturnValue:
 
 def _page(flag: str, status: int = 200) -> ResponseReturnValue:
     with read_only() as session:
-        screen = screens.read(session, flag, datetime.now(UTC))
+        screen = screens.read(session, flag, clock.now())
     if screen is None:
         return redirect(url_for("pages.rollout", flag=flag), 303)
     return render_template("flag.html", screen=screen), status

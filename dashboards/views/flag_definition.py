@@ -1,7 +1,6 @@
 """The editor of a flag without a rollout in one environment: its definition as JSON, checked as the API checks it."""
 
 import re
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from flask import flash, redirect, render_template, request, url_for
@@ -9,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -30,7 +30,7 @@ def definition(flag: str, environment: str) -> ResponseReturnValue:
     """Show the editor of the flag in one environment, also in one that lacks it."""
     _check_environment(environment)
     with read_only() as session:
-        screen = screens.read_definition(session, flag, environment, datetime.now(UTC))
+        screen = screens.read_definition(session, flag, environment, clock.now())
     return render_template("flag_definition.html", screen=screen)
 
 
@@ -61,7 +61,7 @@ def _change(flag: str, environment: str) -> list[str]:
         }
     )
     fields = {name: value for name in DECIDING if (value := getattr(wanted, name)) is not None}
-    change = ChangeContext(datetime.now(UTC), authorization.actor(), wanted.reason)
+    change = ChangeContext(clock.now(), authorization.actor(), wanted.reason)
     with transaction() as session:
         repairs = edit_definition(
             *(session, flag, environment, fields, change),
@@ -86,7 +86,7 @@ def _refused(flag: str, environment: str, refusal: Problem | ValidationError) ->
     version, text = request.form.get("version", 0, type=int), request.form.get("text", "")
     may_confirm = isinstance(refusal, Problem) and refusal.code == WOULD_MOVE
     screen = DefinitionScreen(
-        datetime.now(UTC), flag, environment, version, text, mistakes_of(refusal), may_confirm=may_confirm
+        clock.now(), flag, environment, version, text, mistakes_of(refusal), may_confirm=may_confirm
     )
     return render_template("flag_definition.html", screen=screen)
 

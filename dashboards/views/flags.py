@@ -1,12 +1,11 @@
 """The list of flags without a rollout, and a new one."""
 
-from datetime import UTC, datetime
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.auth.authorization import require_role_on
 from control_plane.platform.db.database import read_only, transaction
@@ -44,7 +43,7 @@ def create_flag_page() -> ResponseReturnValue:
             }
         )
         require_role_on("owner", wanted.name, wanted.environments)
-        change = ChangeContext(datetime.now(UTC), authorization.actor(), wanted.reason)
+        change = ChangeContext(clock.now(), authorization.actor(), wanted.reason)
         with transaction() as session:
             create_flag(session, wanted.name, wanted.environments, change, description=wanted.description)
     except (Problem, ValidationError) as refusal:
@@ -59,6 +58,6 @@ def _page() -> str:
     wanted = FlagQuery(asked["project"], tag=asked["tag"], text=asked["q"], stale=STALE.get(asked["stale"]))
     with read_only() as session:
         page = request.args.get("page", 1, type=row_id)
-        screen = screens.read_list(session, wanted, page=page, now=datetime.now(UTC))
+        screen = screens.read_list(session, wanted, page=page, now=clock.now())
         environments = [each["name"] for each in list_environments(session)]
     return render_template("flags.html", screen=screen, address=asked, environments=environments)

@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts, authorization, second_factor
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.identity_types import Role, TokenType
@@ -27,7 +28,7 @@ Change = Callable[[Session, datetime], str | None]
 def people() -> ResponseReturnValue:
     """Everybody who may sign in, and every token."""
     with read_only() as session:
-        screen = screens.read(session, me=authorization.person(), now=datetime.now(UTC))
+        screen = screens.read(session, me=authorization.person(), now=clock.now())
     return render_template("people.html", screen=screen, roles=list(Role), types=list(TokenType), days=TOKEN_DAYS)
 
 
@@ -176,7 +177,7 @@ def _who_and_why() -> dict[str, str]:
 def _changed(change: Change, done: str) -> ResponseReturnValue:
     try:
         with transaction() as session:
-            more = change(session, datetime.now(UTC))
+            more = change(session, clock.now())
         flash(f"{done}\n{more}" if more else done, "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
@@ -192,7 +193,7 @@ def _secret_page(
     """
     try:
         with transaction() as session:
-            secret = make(session, datetime.now(UTC))
+            secret = make(session, clock.now())
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
         return redirect(url_for("pages.people"), 303)

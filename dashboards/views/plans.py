@@ -1,7 +1,5 @@
 """Plans on pages: a new rollout from a template, and the plan of a rollout edited, previewed and restored."""
 
-from datetime import UTC, datetime
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -10,6 +8,7 @@ from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.plans import administration, document, form
 from control_plane.plans.document import InvalidPlan
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from dashboards.view_models import plans as screens
@@ -25,7 +24,7 @@ FIRST_TEMPLATE = "guide"
 def new_rollout() -> ResponseReturnValue:
     """Begin with a template."""
     template = request.args.get("template", FIRST_TEMPLATE)
-    return _page(screens.new(request.args.get("flag", ""), template, datetime.now(UTC)))
+    return _page(screens.new(request.args.get("flag", ""), template, clock.now()))
 
 
 @bp.post("/new-rollout")
@@ -40,7 +39,7 @@ def create_rollout() -> ResponseReturnValue:
 def plan(flag: str) -> ResponseReturnValue:
     """Show the plan of a rollout, for owners to edit."""
     with read_only() as session:
-        return _page(screens.read(session, flag, datetime.now(UTC)))
+        return _page(screens.read(session, flag, clock.now()))
 
 
 @bp.post("/rollouts/<flag>/plan")
@@ -118,7 +117,7 @@ def _page(screen: PlanScreen) -> str:
 
 
 def _change(otherwise: str = "") -> ChangeContext:
-    return ChangeContext(datetime.now(UTC), authorization.actor(), request.form.get("reason", "")[:2000] or otherwise)
+    return ChangeContext(clock.now(), authorization.actor(), request.form.get("reason", "")[:2000] or otherwise)
 
 
 def _flash(decision: Decision, done: str) -> None:

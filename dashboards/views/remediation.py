@@ -1,10 +1,9 @@
 """The page after a rollback: the accounts that v2 harmed, and the corrections that an owner approves."""
 
-from datetime import UTC, datetime
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from credits_engine.remediation import approval
@@ -21,7 +20,7 @@ def remediation(flag: str, attempt: int) -> ResponseReturnValue:
     """One report with its accounts."""
     after = request.args.get("after", "")
     with read_only() as session:
-        screen = screens.read(session, flag, attempt, after=after, now=datetime.now(UTC))
+        screen = screens.read(session, flag, attempt, after=after, now=clock.now())
     return render_template("remediation.html", screen=screen, view=screen.view)
 
 
@@ -29,7 +28,7 @@ def remediation(flag: str, attempt: int) -> ResponseReturnValue:
 @authorization.require_role("owner")
 def approve_corrections(flag: str, attempt: int) -> ResponseReturnValue:
     """Give back what the report proposes; sent twice, it is given once."""
-    now, reason = datetime.now(UTC), request.form.get("reason", "")[:REASON_CHARACTERS]
+    now, reason = clock.now(), request.form.get("reason", "")[:REASON_CHARACTERS]
     try:
         with transaction() as session:
             approval.approve(session, flag, attempt, now=now, actor=authorization.actor(), reason=reason)

@@ -1,10 +1,9 @@
 """Rolling back from wherever one is: one page with every rollout that can be, one reason, one button each."""
 
-from datetime import UTC, datetime
-
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from dashboards.view_models import roll_back as screens
@@ -18,5 +17,5 @@ TEXT_CHARACTERS = 200
 def roll_back() -> ResponseReturnValue:
     """Show what can be rolled back; each button does what the page of its rollout does."""
     with read_only() as session:
-        screen = screens.read(session, request.args.get("q", "").strip()[:TEXT_CHARACTERS], datetime.now(UTC))
+        screen = screens.read(session, request.args.get("q", "").strip()[:TEXT_CHARACTERS], clock.now())
     return render_template("roll_back.html", screen=screen)

@@ -1,6 +1,6 @@
 """The page of one rollout: GET renders it, POST calls one use case and comes back with what became of it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from time import perf_counter
 
@@ -12,7 +12,7 @@ from control_plane import rollouts
 from control_plane.change_context import ChangeContext
 from control_plane.core.transitions import Decision, Refusal
 from control_plane.experiments.registry import names_of
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from dashboards import actions, sse
@@ -39,7 +39,7 @@ VERB = f"<any({', '.join(map(repr, ROLES))}):verb>"
 @authorization.require_role("viewer")
 def rollout(flag: str) -> ResponseReturnValue:
     """Show one rollout; how much time its charts show is in the address."""
-    screen = _screen(flag, datetime.now(UTC), chart_window(request.args.get("window", "")))
+    screen = _screen(flag, clock.now(), chart_window(request.args.get("window", "")))
     return render_template("rollout.html", screen=screen, regions=rollout_fragments(screen))
 
 
@@ -56,7 +56,7 @@ def live_rollout(flag: str) -> ResponseReturnValue:
 @authorization.require_role("operator")
 def action(flag: str, verb: str) -> ResponseReturnValue:
     """An action's own page: what it will do, and the reason it needs."""
-    screen = _screen(flag, datetime.now(UTC))
+    screen = _screen(flag, clock.now())
     action = actions.action(screen.rollout, verb, screen.migration, entering=screen.entering)
     return render_template("action.html", screen=screen, action=action)
 
@@ -70,7 +70,7 @@ def act(flag: str, verb: str) -> ResponseReturnValue:
 def _act(flag: str, verb: str) -> ResponseReturnValue:
     started = perf_counter()
     with transaction() as session:
-        decision = _decide(session, flag, verb, datetime.now(UTC))
+        decision = _decide(session, flag, verb, clock.now())
     _flash_result(decision, verb, milliseconds=(perf_counter() - started) * 1000)
     return redirect(url_for("pages.rollout", flag=flag), 303)
 

@@ -1,6 +1,6 @@
 """The list of rollouts, which is the front page."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from flask import render_template, request
@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from control_plane.core.lifecycle import Stage
 from control_plane.core.listing import ListedState, Query
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from dashboards import sse
@@ -22,7 +22,7 @@ from dashboards.views.blueprint import bp, row_id
 @authorization.require_role("viewer")
 def rollouts() -> ResponseReturnValue:
     """Every rollout, the urgent first."""
-    screen = _screen(_wanted(), _page(), datetime.now(UTC))
+    screen = _screen(_wanted(), _page(), clock.now())
     choices = {"states": list(ListedState), "stages": list(Stage)}
     return render_template("rollouts.html", screen=screen, regions=rollouts_fragments(screen), **choices)
 

@@ -1,12 +1,11 @@
 """Signing in and out, and choosing colours: forms that answer 303."""
 
-from datetime import UTC, datetime
-
 from flask import Response, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as AnyResponse
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authentication, authorization, oidc
 from control_plane.platform.problems import Problem
 from dashboards.views.blueprint import THEME_COOKIE, THEMES, bp
@@ -31,7 +30,7 @@ def sign_in() -> ResponseReturnValue:
     target = authorization.local_path(request.form.get("next"))
     username = request.form.get("username", "")
     try:
-        found = authorization.sign_in(username, request.form.get("password", ""), now=datetime.now(UTC))
+        found = authorization.sign_in(username, request.form.get("password", ""), now=clock.now())
     except Problem as problem:
         return _form(target, username=username, refusal=problem.detail), problem.status, problem.headers
     return redirect(url_for("pages.code_page", next=target) if found.has_second_factor else target, 303)
@@ -48,7 +47,7 @@ def confirm() -> ResponseReturnValue:
     """Start the session, or say why not."""
     target = authorization.local_path(request.form.get("next"))
     try:
-        authorization.confirm(request.form.get("code", ""), now=datetime.now(UTC))
+        authorization.confirm(request.form.get("code", ""), now=clock.now())
     except Problem as problem:
         if problem.code == "SIGN_IN_AGAIN":
             return _form(target, refusal=problem.detail), problem.status, problem.headers
@@ -69,7 +68,7 @@ def come_from_provider() -> ResponseReturnValue:
     """Start the session of whoever the identity provider says this is, or say why not."""
     target = authorization.local_path(cookie.get(NEXT))
     try:
-        oidc.finish(now=datetime.now(UTC))
+        oidc.finish(now=clock.now())
     except Problem as problem:
         return _form(target, refusal=problem.detail), problem.status, problem.headers
     return redirect(target, 303)

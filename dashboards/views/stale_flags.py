@@ -1,10 +1,9 @@
 """Flags whose time is over."""
 
-from datetime import UTC, datetime
-
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from dashboards.views.blueprint import bp
@@ -15,7 +14,7 @@ from flags.administration.stale import stale_flags
 @authorization.require_role("viewer")
 def stale() -> ResponseReturnValue:
     """Show them by cause."""
-    now = datetime.now(UTC)
+    now = clock.now()
     with read_only() as session:
         found = stale_flags(session, now)
     return render_template("stale_flags.html", flags=found, now=now)

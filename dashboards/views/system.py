@@ -1,11 +1,9 @@
 """The page about the installation."""
 
-from datetime import UTC, datetime
-
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http import health
@@ -20,5 +18,5 @@ def system() -> ResponseReturnValue:
     """Readiness, leader, guard, freshness."""
     checks = health.checks()
     with read_only() as session:
-        screen = screens.read(session, settings.current(), checks=checks, streams=sse.streams(), now=datetime.now(UTC))
+        screen = screens.read(session, settings.current(), checks=checks, streams=sse.streams(), now=clock.now())
     return render_template("system.html", screen=screen)

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
@@ -93,7 +94,7 @@ def change_beta() -> ResponseReturnValue:
 def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
     try:
         with transaction() as session:
-            change(session, datetime.now(UTC))
+            change(session, clock.now())
         flash(done, "success")
     except Problem as problem:
         flash(f"Nothing was changed.\n{problem.detail}", "refusal")
@@ -103,7 +104,7 @@ def _changed(change: Change, done: str, flag: str) -> ResponseReturnValue:
 
 def _page(flag: str) -> str:
     with read_only() as session:
-        screen = screens.read(session, flag=flag, now=datetime.now(UTC))
+        screen = screens.read(session, flag=flag, now=clock.now())
     return render_template("users.html", screen=screen, hours=HOURS)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import authorization
 from control_plane.platform.db.database import read_only
 from control_plane.platform.problems import Problem
@@ -30,7 +31,7 @@ def variances() -> ResponseReturnValue:
         address, wanted = {}, Filters()
     with read_only() as session:
         before = request.args.get("before", type=row_id)
-        screen = screens.read(session, wanted, address, before=before, now=datetime.now(UTC))
+        screen = screens.read(session, wanted, address, before=before, now=clock.now())
     return render_template("variances.html", screen=screen)
 
 
@@ -39,7 +40,7 @@ def variances() -> ResponseReturnValue:
 def operation(journal_id: int) -> ResponseReturnValue:
     """Show one operation as both engines decided it."""
     with read_only() as session:
-        screen = screens.read_operation(session, journal_id, datetime.now(UTC))
+        screen = screens.read_operation(session, journal_id, clock.now())
     if screen is None:
         raise Problem(404, "OPERATION_NOT_FOUND", f"The journal has no entry {journal_id}.")
     return render_template("operation.html", screen=screen)

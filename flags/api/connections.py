@@ -1,11 +1,12 @@
 """Users of the flags: connected SDK instances with their revision, and what services report."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
@@ -29,7 +30,7 @@ def index() -> ResponseReturnValue:
     """The SDK instances heard of in the last ten minutes, and whether each has what its environment is given now."""
     environment = request.args.get("environment")
     with read_only() as session:
-        found = store.connections(session, since=datetime.now(UTC) - CONNECTED_WITHIN, environment=environment)
+        found = store.connections(session, since=clock.now() - CONNECTED_WITHIN, environment=environment)
     environments = {connection.environment for connection in found}
     revision_ids = {each: refresher().current(each).feature_set.id for each in environments}
     connections = [_document(each, revision_ids[each.environment]) for each in found]
@@ -43,7 +44,7 @@ def usage(flag: str) -> ResponseReturnValue:
     """Count the answers of the flag per application in the last seven days."""
     environment = request.args.get("environment", current().environment)
     with read_only() as session:
-        found = store.usage(session, flag, environment, since=datetime.now(UTC) - USAGE_WITHIN)
+        found = store.usage(session, flag, environment, since=clock.now() - USAGE_WITHIN)
     return jsonify({"flag": flag, "environment": environment, "applications": found})
 
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -69,7 +69,7 @@ def create() -> ResponseReturnValue:
             session,
             wanted.name,
             wanted.environments,
-            ChangeContext(datetime.now(UTC), actor(), wanted.reason),
+            ChangeContext(clock.now(), actor(), wanted.reason),
             description=wanted.description,
         )
     return jsonify({"name": wanted.name, "rollout": False, "environments": wanted.environments}), 201
@@ -94,7 +94,7 @@ def delete(flag: str) -> ResponseReturnValue:
     wanted = parse_body(ReasonRequest)
     with transaction() as session:
         require_role_on("owner", flag, store.definitions_of(session, flag))
-        delete_flag(session, flag, ChangeContext(datetime.now(UTC), actor(), wanted.reason))
+        delete_flag(session, flag, ChangeContext(clock.now(), actor(), wanted.reason))
     return "", 204
 
 
@@ -121,7 +121,7 @@ def import_view(environment: str) -> ResponseReturnValue:
             session,
             environment,
             raw,
-            ChangeContext(datetime.now(UTC), actor(), request.args.get("reason", "")),
+            ChangeContext(clock.now(), actor(), request.args.get("reason", "")),
             ImportOptions(
                 replace=_state_text("replace"),
                 all_or_nothing=_state_text("allOrNothing"),
@@ -155,7 +155,7 @@ def _switch_on(flag: str, environment: str, reason: str) -> ResponseReturnValue:
 
 def _switch(flag: str, environment: str, reason: str, *, enabled: bool) -> ResponseReturnValue:
     with transaction() as session:
-        switch_flag(session, flag, environment, ChangeContext(datetime.now(UTC), actor(), reason), enabled=enabled)
+        switch_flag(session, flag, environment, ChangeContext(clock.now(), actor(), reason), enabled=enabled)
     return jsonify({"name": flag, "environment": environment, "enabled": enabled})
 
 

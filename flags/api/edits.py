@@ -1,12 +1,12 @@
 """One flag without a rollout: everything that decides who has it, and changes of that by whoever saw it last."""
 
 import re
-from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -113,4 +113,4 @@ def put_segment(environment: str, number: int) -> ResponseReturnValue:
 
 
 def _change(reason: str) -> ChangeContext:
-    return ChangeContext(datetime.now(UTC), actor(), reason)
+    return ChangeContext(clock.now(), actor(), reason)

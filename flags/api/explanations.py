@@ -1,11 +1,11 @@
 """Why users have a flag or not."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
@@ -50,5 +50,5 @@ def many(flag: str) -> ResponseReturnValue:
 def _explanation(flag: str, users: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, object]]:
     snapshots, environment = SNAPSHOTS.get(), request.args.get("environment")
     with read_only() as session:
-        explain = explainer(session, snapshots, current(), flag, now=datetime.now(UTC), environment=environment)
+        explain = explainer(session, snapshots, current(), flag, now=clock.now(), environment=environment)
         return [explain(user_id, supposed) for user_id, supposed in users]

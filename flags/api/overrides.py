@@ -1,12 +1,11 @@
 """Let users in or keep them out by name. Keeping one out is safer than letting one in, and asks for less."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from control_plane import rollouts
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -34,7 +33,7 @@ def index(flag: str) -> ResponseReturnValue:
     with read_only() as session:
         rollouts.find(session, flag)
         found = store.list_overrides(session, flag, after=request.args.get("cursor", ""), limit=2 * limit + 1)
-        warning = unsent_warning(session, flag, datetime.now(UTC))
+        warning = unsent_warning(session, flag, clock.now())
     users = [*dict.fromkeys(override.user_id for override in found)]
     shown = {*users[:limit]}
     more = {"next": users[limit - 1]} if len(users) > limit else {}
@@ -89,19 +88,17 @@ def _put(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
             flag,
             user_id,
             effect,
-            ChangeContext(datetime.now(UTC), actor(), wanted.reason),
+            ChangeContext(clock.now(), actor(), wanted.reason),
             expires_at=wanted.expires_at,
         )
-        warning = unsent_warning(session, flag, datetime.now(UTC))
+        warning = unsent_warning(session, flag, clock.now())
     return jsonify(to_json(override) | ({"warning": warning} if warning else {}))
 
 
 def _remove(flag: str, user_id: str, effect: Effect) -> ResponseReturnValue:
     wanted = parse_body(ReasonRequest)
     with transaction() as session:
-        removed = remove_override(
-            session, flag, user_id, effect, ChangeContext(datetime.now(UTC), actor(), wanted.reason)
-        )
+        removed = remove_override(session, flag, user_id, effect, ChangeContext(clock.now(), actor(), wanted.reason))
     if not removed:
         raise Problem(404, "OVERRIDE_NOT_FOUND", f"No {effect} override of {flag} names {user_id!r}.")
     return "", 204

@@ -1,12 +1,13 @@
 """Flags whose time is over, as JSON."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.core.lifecycle import CLEANUP_AFTER
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_role
 from control_plane.platform.db.database import read_only
 from control_plane.platform.http.openapi import openapi_doc
@@ -38,7 +39,7 @@ def index() -> ResponseReturnValue:
     wanted = StaleQuery.model_validate(request.args.to_dict())
     complete_for, unused_for = timedelta(days=wanted.completeDays), timedelta(days=wanted.unusedDays)
     with read_only() as session:
-        found = stale_flags(session, datetime.now(UTC), complete_for=complete_for, unused_for=unused_for)
+        found = stale_flags(session, clock.now(), complete_for=complete_for, unused_for=unused_for)
     return jsonify({"flags": [document(each) for each in found]})
 
 

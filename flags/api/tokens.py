@@ -1,11 +1,12 @@
 """Tokens of services, SDKs and browsers: made, listed, ended by owners. A token's text is shown once."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts
 from control_plane.platform.auth.authorization import actor, require_role
 from control_plane.platform.db.database import read_only, transaction
@@ -40,7 +41,7 @@ def create() -> ResponseReturnValue:
             wanted.name,
             wanted.type,
             environment=wanted.environment or current().environment,
-            now=datetime.now(UTC),
+            now=clock.now(),
             actor=actor(),
             expires_at=wanted.expires_at,
             trusted_attributes=_trusted(wanted),
@@ -60,7 +61,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
     if token_id > 2**62:
         raise Problem(404, "TOKEN_NOT_FOUND", f"There is no token with the id {token_id}.")
     with transaction() as session:
-        accounts.revoke_token(session, token_id, now=datetime.now(UTC), actor=actor(), reason=wanted.reason)
+        accounts.revoke_token(session, token_id, now=clock.now(), actor=actor(), reason=wanted.reason)
     return "", 204
 
 

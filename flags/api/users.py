@@ -1,12 +1,12 @@
 """The directory of the product's users, kept current by the services that know them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authentication import presented_token
 from control_plane.platform.auth.authorization import actor, require_role, require_token
 from control_plane.platform.db.database import read_only, transaction
@@ -40,7 +40,7 @@ def enter() -> ResponseReturnValue:
     """Enter users or what is new of them; either all are stored or none."""
     changes = [_change(user) for user in parse_body(UsersRequest).users]
     with transaction() as session:
-        entered = import_users(session, changes, actor=actor(), now=datetime.now(UTC))
+        entered = import_users(session, changes, actor=actor(), now=clock.now())
     return jsonify({"users": entered})
 
 

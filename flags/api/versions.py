@@ -1,11 +1,10 @@
 """Earlier versions of a flag without a rollout, as JSON, and one of them made the flag again."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import actor, require_role, require_role_on
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.http.openapi import openapi_doc
@@ -36,7 +35,7 @@ def restore(flag: str) -> ResponseReturnValue:
     wanted = parse_body(RestoreRequest)
     with transaction() as session:
         before = set(store.definitions_of(session, flag))
-        change = ChangeContext(datetime.now(UTC), actor(), wanted.reason)
+        change = ChangeContext(clock.now(), actor(), wanted.reason)
         after = flag_versions.restore(session, flag, wanted.entry, change)
         # Whoever may not change the flag in each place undoes it all by this refusal.
         require_role_on("owner", flag, before | after.keys())

@@ -2,12 +2,12 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.json_provider import MalformedJSON, loads
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -56,7 +56,7 @@ def create_command(*, name: str, switched_on: tuple[str, ...], switched_off: tup
     if not environments:
         raise CommandFailed("Name an environment with --on or --off.")
     with transaction() as session:
-        create_flag(session, name, environments, ChangeContext(datetime.now(UTC), actor()))
+        create_flag(session, name, environments, ChangeContext(clock.now(), actor()))
     echo_result({"name": name, "environments": environments}, f"{name} is made.", as_json=as_json)
 
 
@@ -71,7 +71,7 @@ def switch_command(*, name: str, position: str, environment: str, reason: str, a
     """Switch NAME on or off in one environment."""
     enabled = position == "on"
     with transaction() as session:
-        switch_flag(session, name, environment, ChangeContext(datetime.now(UTC), actor(), reason), enabled=enabled)
+        switch_flag(session, name, environment, ChangeContext(clock.now(), actor(), reason), enabled=enabled)
     echo_result({"name": name, "enabled": enabled}, f"{name} is {position} in {environment}.", as_json=as_json)
 
 
@@ -106,7 +106,7 @@ def edit_command(
             name,
             environment,
             fields,
-            ChangeContext(datetime.now(UTC), actor(), reason),
+            ChangeContext(clock.now(), actor(), reason),
             version=version,
             confirm_moving=confirm_moving,
         )
@@ -142,7 +142,7 @@ def import_command(
             session,
             environment,
             raw,
-            ChangeContext(datetime.now(UTC), actor(), reason),
+            ChangeContext(clock.now(), actor(), reason),
             ImportOptions(replace=replace, all_or_nothing=all_or_nothing, confirm_moving=confirm_moving),
         )
     repairs, refused = findings(taken.repairs), refusals(taken.refusals)

@@ -3,12 +3,12 @@
 import csv
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import CommandFailed, echo_result, in_application, json_option
 from control_plane.platform.settings import current
@@ -50,7 +50,7 @@ def explain_command(*, flag: str, user: str | None, path: Path | None, environme
 
 
 def _explanation(flag: str, users: Iterable[User], environment: str | None) -> Iterator[dict[str, object]]:
-    snapshots, now = SNAPSHOTS.get(), datetime.now(UTC)
+    snapshots, now = SNAPSHOTS.get(), clock.now()
     with read_only() as session:
         explain = explainer(session, snapshots, current(), flag, now=now, environment=environment)
         for user_id, attributes in users:

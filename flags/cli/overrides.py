@@ -6,6 +6,7 @@ import click
 
 from control_plane.change_context import ChangeContext
 from control_plane.core.phases import FLAG
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
 from flags import store
@@ -30,7 +31,7 @@ def list_command(*, flag: str, as_json: bool) -> None:
     """List everybody who is let in or kept out by name."""
     with read_only() as session:
         found = [to_json(override) for override in store.list_overrides(session, flag)]
-        warning = unsent_warning(session, flag, datetime.now(UTC))
+        warning = unsent_warning(session, flag, clock.now())
     lines = [f"{each['effect']:6} {each['userId']}   {_until(each['expiresAt'])}{each['reason']}" for each in found]
     lines += [warning] if warning else []
     echo_result(
@@ -74,9 +75,7 @@ def deny_command(*, user: str, flag: str, reason: str, until: datetime | None, a
 def end_command(*, effect: str, user: str, flag: str, reason: str, as_json: bool) -> None:
     """Treat USER like everybody again."""
     with transaction() as session:
-        removed = remove_override(
-            session, flag, user, Effect(effect), ChangeContext(datetime.now(UTC), actor(), reason)
-        )
+        removed = remove_override(session, flag, user, Effect(effect), ChangeContext(clock.now(), actor(), reason))
     if not removed:
         raise CommandFailed(f"No {effect} override of {flag} names {user!r}.")
     echo_result({"removed": True}, f"{flag} treats {user} like everybody again.", as_json=as_json)
@@ -86,9 +85,9 @@ def _put(flag: str, user: str, effect: Effect, *, reason: str, until: datetime |
     ends = until.replace(tzinfo=UTC) if until else None
     with transaction() as session:
         override = put_override(
-            session, flag, user, effect, ChangeContext(datetime.now(UTC), actor(), reason), expires_at=ends
+            session, flag, user, effect, ChangeContext(clock.now(), actor(), reason), expires_at=ends
         )
-        warning = unsent_warning(session, flag, datetime.now(UTC))
+        warning = unsent_warning(session, flag, clock.now())
     found = to_json(override) | ({"warning": warning} if warning else {})
     verb = "is let in" if effect is Effect.ALLOW else "is kept out"
     echo_result(

@@ -1,10 +1,11 @@
 """`rollout flags stale`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import click
 
 from control_plane.core.lifecycle import CLEANUP_AFTER
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.runtime.cli_support import echo_result, in_application, json_option
 from flags.administration.stale import DAYS_MAX, UNUSED_AFTER, stale_flags
@@ -20,6 +21,6 @@ def stale_command(*, complete_days: int, unused_days: int, as_json: bool) -> Non
     """List flags that are complete for long, that no SDK requests, and that are requested and not known here."""
     days = {"complete_for": timedelta(days=complete_days), "unused_for": timedelta(days=unused_days)}
     with read_only() as session:
-        found = stale_flags(session, datetime.now(UTC), **days)
+        found = stale_flags(session, clock.now(), **days)
     lines = [f"{each.flag:40} {each.sentence}" for each in found]
     echo_result({"flags": [document(each) for each in found]}, "\n".join(lines) or "There are none.", as_json=as_json)

@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import transaction
 from control_plane.platform.problems import Problem
 from control_plane.platform.runtime.cli_support import CommandFailed, actor, echo_result, in_application, json_option
@@ -34,7 +35,7 @@ def import_command(*, path: Path, as_json: bool) -> None:
     with path.open(newline="", encoding="utf-8-sig") as file, transaction() as session:
         rows = csv.DictReader(file)
         try:
-            stored = import_users(session, _changes(rows), actor=actor(), now=datetime.now(UTC))
+            stored = import_users(session, _changes(rows), actor=actor(), now=clock.now())
         except (Problem, ValueError) as error:
             raise CommandFailed(f"Line {rows.line_num} can't be used: {error} Nothing was stored.") from error
     echo_result({"users": stored}, f"{stored} users stored.", as_json=as_json)

@@ -1,10 +1,9 @@
 """`rollout flags versions` and `rollout flags restore`."""
 
-from datetime import UTC, datetime
-
 import click
 
 from control_plane.change_context import ChangeContext
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.runtime.cli_support import actor, echo_result, in_application, json_option
 from flags.administration import flag_versions
@@ -36,7 +35,7 @@ def versions_command(*, name: str, as_json: bool) -> None:
 def restore_command(*, name: str, entry: int, reason: str, as_json: bool) -> None:
     """Make the version after the entry ENTRY of the audit trail the flag NAME again, in every environment."""
     with transaction() as session:
-        state = flag_versions.restore(session, name, entry, ChangeContext(datetime.now(UTC), actor(), reason))
+        state = flag_versions.restore(session, name, entry, ChangeContext(clock.now(), actor(), reason))
     places = {environment: bool(wire["enabled"]) for environment, wire in state.items()}
     text = f"{name} is as it was after entry {entry}, in {', '.join(places)}."
     echo_result({"flag": name, "environments": places}, text, as_json=as_json)

@@ -3,10 +3,10 @@
 import gzip
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import blake2b
 
+from control_plane.platform import clock
 from flags.client_features.delta_log import Delta, DeltaLog, hydration
 from flags.client_features.feature_set import FeatureSet
 from flags.client_features.results import FlagResults
@@ -58,7 +58,7 @@ class PreparedPayloads:
     @cached_property
     def results(self) -> FlagResults:
         """Return the evaluator for clients without an engine of their own; built at the first use."""
-        return FlagResults(self.feature_set, datetime.now(UTC))
+        return FlagResults(self.feature_set, clock.now())
 
 
 def prepare(feature_set: FeatureSet, before: PreparedPayloads | None = None) -> PreparedPayloads:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from control_plane.core.phases import FLAG, PRODUCTION
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed, jobs
@@ -137,7 +138,7 @@ class FeatureCacheRefresher:
         with self._loading:
             if (published := self.cache.get(environment)) is not None:
                 return published
-            age_seconds = (datetime.now(UTC) - found.confirmed_at).total_seconds()
+            age_seconds = (clock.now() - found.confirmed_at).total_seconds()
             # At least STALE_SECONDS old, so that answers from a backup carry their age from the first one on.
             self._confirmed_at = min(self._confirmed_at, time.monotonic() - max(age_seconds, STALE_SECONDS))
             self._behind = True
@@ -154,7 +155,7 @@ class FeatureCacheRefresher:
                     return published
                 _, expires_at = store.routing_state(session)
                 source = self._read(session, environment)
-            self._lease.observe(expires_at, datetime.now(UTC))
+            self._lease.observe(expires_at, clock.now())
             return self._put(source)
 
     def _put(self, source: FeatureSource) -> PreparedPayloads:
@@ -174,7 +175,7 @@ class FeatureCacheRefresher:
     def _make(self, source: FeatureSource, before: PreparedPayloads | None) -> PreparedPayloads:
         known = before.feature_set if before else None
         guard_ended_at = self._guard_ended_at(source.environment)
-        feature_set = feature_sets.build(source, datetime.now(UTC), guard_ended_at=guard_ended_at, before=known)
+        feature_set = feature_sets.build(source, clock.now(), guard_ended_at=guard_ended_at, before=known)
         if known is None or known.tag != feature_set.tag:
             log.info("flags.published", environment=source.environment, feature_set=feature_set.tag)
         if feature_set.unsent != (known.unsent if known else 0):
@@ -183,7 +184,7 @@ class FeatureCacheRefresher:
 
     def _passes(self, published: PreparedPayloads, question: FeatureSetPredicate) -> bool:
         feature_set = published.feature_set
-        return question(feature_set, datetime.now(UTC), guard_ended_at=self._guard_ended_at(feature_set.environment))
+        return question(feature_set, clock.now(), guard_ended_at=self._guard_ended_at(feature_set.environment))
 
     def _guard_ended_at(self, environment: str) -> datetime | None:
         return self._lease.expired_at if environment == PRODUCTION else None

@@ -15,6 +15,7 @@ import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import jobs
@@ -65,7 +66,7 @@ class UserDirectory:
     def find(self, user_id: str | None) -> KnownAttributes | None:
         """Return the known attributes of this user, or None."""
         if self._followed_at is None and time.monotonic() >= self._ask_again_at:
-            self.follow(datetime.now(UTC))
+            self.follow(clock.now())
         entry = self._entries.get(user_id) if user_id else None
         if entry is None:
             return None

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
@@ -108,9 +108,7 @@ def features(headers: Headers, asker: Token, filters: FeatureFilters = NO_FILTER
     """The flags for the SDK that `headers` speak of; raises BadRequest where they name no version."""
     published = refresher().current(asker.environment)
     inline = not _knows_segments(headers.get(SPEC_HEADER))
-    reporter().connections.record(
-        headers, asker.environment, now=datetime.now(UTC), revision_id=published.feature_set.id
-    )
+    reporter().connections.record(headers, asker.environment, now=clock.now(), revision_id=published.feature_set.id)
     payload = published.inlined if inline else published.features
     if filters:
         payload = _only(published, filters, inline=inline)

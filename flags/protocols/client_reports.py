@@ -1,7 +1,8 @@
 """Reports of SDKs, converted for storage."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from control_plane.platform import clock
 from flags.evaluation import timestamps
 from flags.protocols import requests
 from flags.usage.reporter import reporter
@@ -18,7 +19,7 @@ def registration(said: requests.Registration, environment: str) -> None:
         "unleash-sdk": said.sdk_version,
     }
     named = {name: value for name, value in headers.items() if value}
-    reporter().connections.record(named, environment, now=datetime.now(UTC))
+    reporter().connections.record(named, environment, now=clock.now())
 
 
 def metrics(said: requests.Metrics, environment: str, *, counts_outcomes: bool = True) -> None:
@@ -26,7 +27,7 @@ def metrics(said: requests.Metrics, environment: str, *, counts_outcomes: bool =
 
     With `counts_outcomes` the guard judges what was measured.
     """
-    now = datetime.now(UTC)
+    now = clock.now()
     for flag, toggle in (said.bucket.toggles if said.bucket else {}).items():
         reporter().usage.count_evaluation(
             flag, _counts(toggle), environment=environment, app_name=said.app_name, at=now
@@ -36,7 +37,7 @@ def metrics(said: requests.Metrics, environment: str, *, counts_outcomes: bool =
 
 def bulk(said: requests.BulkMetrics, environment: str) -> None:
     """A relay told what it gathered; rows of another environment are left out."""
-    now = datetime.now(UTC)
+    now = clock.now()
     for row in said.metrics:
         if row.environment == environment:
             reporter().usage.count_evaluation(

@@ -1,10 +1,9 @@
 """Token validation for relays."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts, authentication, rate_limit
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token, TokenRefusal
@@ -25,7 +24,7 @@ def validate_view() -> ResponseReturnValue:
     It needs no token of its own, so what it is sent counts like any other attempt to be let in.
     """
     rate_limit.raise_if_exceeded(rate_limit.TOKEN, authentication.address())
-    presented, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], datetime.now(UTC)
+    presented, now = parse_body(requests.Tokens).tokens[:TOKENS_MAX], clock.now()
     checked = [(text, accounts.check_token(text, now)) for text in presented]
     for _, token in checked:
         if isinstance(token, TokenRefusal):

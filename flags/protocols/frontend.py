@@ -1,12 +1,12 @@
 """Unleash's frontend API: browsers and phones that hold no flags and ask who they are to see them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from hashlib import blake2b
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token
@@ -89,7 +89,7 @@ def add_cors_headers(answer: Response) -> Response:
 def toggles(context: Context, asker: Token, *, address: str | None, if_none_match: str | None) -> RawResponse:
     """Return the flags that are on for this user; the ETag is of the content, which depends on the user."""
     enriched = with_directory(with_connection(context, address), asker)
-    answered = payloads_for(asker).results.toggles(enriched, datetime.now(UTC))
+    answered = payloads_for(asker).results.toggles(enriched, clock.now())
     etag = f'"{blake2b(answered, digest_size=8).hexdigest()}"'
     return not_modified_or(Payload(answered, etag), if_none_match, *staleness())
 

@@ -1,12 +1,12 @@
 """OpenFeature's remote evaluation protocol (OFREP 0.3): one flag, or all of them, for providers of every language."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from hashlib import blake2b
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.identity_types import Token
@@ -90,7 +90,7 @@ def one(key: str, body: bytes, asker: Token) -> RawResponse:
         context = with_directory(_context(body), asker)
     except InvalidRequest as unusable:
         return _json(400, failure(key, unusable.code, str(unusable)))
-    answers, now = payloads_for(asker).results, datetime.now(UTC)
+    answers, now = payloads_for(asker).results, clock.now()
     answer = answers.one(key, context, now)
     if answer is None:
         return _json(404, failure(key, "FLAG_NOT_FOUND", f"There is no flag {key!r} here; check its spelling."))
@@ -126,7 +126,7 @@ def init_app(app: Flask) -> None:
 
 
 def _evaluations(answers: FlagResults, context: Context) -> Iterator[dict[str, object]]:
-    now, stale_seconds = datetime.now(UTC), refresher().stale_seconds
+    now, stale_seconds = clock.now(), refresher().stale_seconds
     for answer in answers.all(context, now):
         if not context.user_id and answers.needs_user(answer):
             yield failure(answer.key, "TARGETING_KEY_MISSING", NO_USER)

@@ -1,11 +1,11 @@
 """OFREP's event stream: tells providers in browsers when to evaluate again, so that they need not poll."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts
 from control_plane.platform.problems import Problem
 from flags.client_features.cache import FeatureCache
@@ -19,7 +19,7 @@ from flags.unleash.feature_payload import encode
 def events() -> ResponseReturnValue:
     """A stream of what changes in the environment of the channel in the address."""
     channel = stream_tokens.verify(request.args.get("channel", ""))
-    if channel is None or not accounts.is_in_force(channel.selector, datetime.now(UTC)):
+    if channel is None or not accounts.is_in_force(channel.selector, clock.now()):
         raise Problem(403, "CHANNEL_CLOSED", "This channel is not open any more; evaluate all flags for a new one.")
     published = refresher().current(channel.environment)
     stream = sse.streams().enter(sse.allowed_by(channel.selector))

@@ -5,12 +5,12 @@ Each is sent in a thread of its own, beside those that answer requests, so their
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 
 from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts
 from control_plane.platform.extensions import AppState
 from control_plane.platform.runtime import change_feed
@@ -105,7 +105,7 @@ def allowed_by(selector: str) -> Callable[[], bool]:
 
     def is_allowed() -> bool:
         try:
-            return accounts.is_in_force(selector, datetime.now(UTC))
+            return accounts.is_in_force(selector, clock.now())
         except SQLAlchemyError:
             return True
 

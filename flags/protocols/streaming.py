@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
+from control_plane.platform import clock
 from control_plane.platform.auth.authorization import require_token, token
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.observability import telemetry
@@ -92,7 +92,7 @@ def _listener() -> Callable[[str], None]:
 
     def sent(feature_set_tag: str) -> None:
         revision_id = id_of_tag(feature_set_tag)
-        connections.record(headers, environment, now=datetime.now(UTC), revision_id=revision_id, mode=Mode.STREAMING)
+        connections.record(headers, environment, now=clock.now(), revision_id=revision_id, mode=Mode.STREAMING)
 
     return sent
 
@@ -119,5 +119,5 @@ def _refused() -> Response:
 
 def _record_connection(revision_id: int, mode: Mode) -> None:
     reporter().connections.record(
-        request.headers, token().environment, now=datetime.now(UTC), revision_id=revision_id, mode=mode
+        request.headers, token().environment, now=clock.now(), revision_id=revision_id, mode=mode
     )

@@ -7,7 +7,6 @@ opens nothing, an odd body, a query it doesn't know) is left to the view, which 
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from io import BytesIO
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from urllib.parse import parse_qsl
 from flask import Flask
 from werkzeug.datastructures import EnvironHeaders
 
+from control_plane.platform import clock
 from control_plane.platform.auth import accounts
 from control_plane.platform.identity_types import Token, TokenType
 from control_plane.platform.json_provider import loads
@@ -83,7 +83,7 @@ def init_app(app: Flask) -> None:
 
 def _reply(lane: FastRoute, environ: Environ) -> RawResponse | None:
     try:
-        token = accounts.check_token(_presented(environ), datetime.now(UTC))
+        token = accounts.check_token(_presented(environ), clock.now())
         known = isinstance(token, Token) and token.type in lane.types
         return lane.answer(environ, token) if known and isinstance(token, Token) else None
     except Exception:

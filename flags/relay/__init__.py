@@ -72,7 +72,7 @@ def create_relay(settings: Settings, url: str, own_tokens: Sequence[str]) -> Rel
     app = Flask("relay", static_folder=None)
     folder = settings.instance_dir / FOLDER
     # The platform wants an engine. Nothing a relay does ever connects to it, so the file is never made.
-    settings = replace(settings, database_url=f"sqlite:///{folder.absolute() / 'none.db'}")
+    settings = replace(settings, database_url=f"sqlite:///{folder.absolute() / 'none.db'}", database_direct_url="")
     SETTINGS.set(app, settings)
     app.secret_key = settings.secret_key
     database.init_app(app, settings)

@@ -4,12 +4,12 @@ A token presented is the only thing looked at: a request that carries one never 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from flask import Flask, request, session
 
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.auth import accounts, passwords, rate_limit, second_factor, sign_in_failures
 from control_plane.platform.auth.session_cookie import SessionCookie
 from control_plane.platform.auth.sign_in_failures import Limit
@@ -224,7 +224,7 @@ def sign_out() -> None:
         with transaction() as database_session:
             ended = accounts.end_session(database_session, session_id)
             if ended is not None:
-                accounts.record_sign_out(database_session, ended, address=address(), now=datetime.now(UTC))
+                accounts.record_sign_out(database_session, ended, address=address(), now=clock.now())
     session.clear()
     request.environ.pop(PRINCIPAL, None)
 
@@ -242,7 +242,7 @@ def _cache(caller: Principal | TokenRefusal | None) -> Principal | TokenRefusal 
 
 
 def _token_principal(text: str) -> Principal | TokenRefusal:
-    token = accounts.check_token(text, datetime.now(UTC))
+    token = accounts.check_token(text, clock.now())
     if isinstance(token, TokenRefusal):
         return token
     return Principal(f"token:{token.name}", grants=token.grants, token=token)
@@ -264,7 +264,7 @@ def _proved(username: str, password: str, made: rate_limit.Attempt) -> Person | 
 
 
 def _session_principal() -> Principal | None:
-    now = datetime.now(UTC).timestamp()
+    now = clock.now().timestamp()
     session_id = session.get("id")
     if not isinstance(session_id, str) or _is_over(now):
         return None

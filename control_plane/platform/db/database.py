@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -30,13 +31,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from control_plane.platform import private_files
+from control_plane.platform import clock, private_files
 from control_plane.platform.db.pool import InstrumentedPool
 from control_plane.platform.extensions import AppState
 from control_plane.platform.settings import Settings, current
 
 LIMITS = {"TimeZone": "UTC", "lock_timeout": "5000", "statement_timeout": "15000"}
 """What each connection to PostgreSQL asks for, in milliseconds where it is a time, as pg_settings shows it."""
+LIMIT_OPTIONS = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+CONNECT_SECONDS = 3
 READ_ONLY = "rollout_read_only"
 CONNECTION = "connection"
 AFTER_COMMIT = "after_commit"
@@ -105,6 +108,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             _prepare_sqlite(db.engine, settings)
         READ_ENGINE.set(app, db.engine.execution_options(**{READ_ONLY: True}))
         if db.engine.dialect.name == "postgresql":
+            _read_clock_on_connect(db.engine)
             AUTOCOMMIT_ENGINE.set(app, db.engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
@@ -207,8 +211,10 @@ def current_time(session: Session) -> datetime:
     """Return PostgreSQL's clock, the one that all hosts share; with SQLite there is one host, and its own clock."""
     if not is_postgresql(session):
         return datetime.now(UTC)
+    asked = time.monotonic()
     found = session.scalar(select(func.clock_timestamp()))
     assert isinstance(found, datetime)
+    clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
     return found.astimezone(UTC)
 
 
@@ -222,14 +228,25 @@ def _engine_options(backend: str, settings: Settings) -> dict[str, object]:
         # The connection that wrote last still has the pages it wrote; any other one has to read them again.
         sizes = {"pool_size": 8, "max_overflow": settings.threads, "pool_use_lifo": True}
         return {"connect_args": {"timeout": 10}, **sizes}
-    limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+    # A pooler takes no options, and the next transaction may meet a server process that knows no statement of ours:
+    # there the limits are those of the role, which the start looks at, and nothing is prepared.
+    by_pooler = {"prepare_threshold": None} if settings.has_pooler else {"options": LIMIT_OPTIONS}
     return {
-        "connect_args": {"connect_timeout": 3, "options": limits},
+        "connect_args": {"connect_timeout": CONNECT_SECONDS, **by_pooler},
         "pool_size": 8,
         "max_overflow": 8,
         "pool_timeout": 5,
         "pool_use_lifo": True,
     }
+
+
+def _read_clock_on_connect(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def read(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        asked = time.monotonic()
+        (found,) = connection.execute("SELECT clock_timestamp()").fetchone()
+        clock.DATABASE_CLOCK.observe(found, asked=asked, answered=time.monotonic())
+        connection.rollback()
 
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:

@@ -173,6 +173,8 @@ class _Compiled:
         return value
 
     def _prepared(self, driver: psycopg.Connection[object], sql: str, texts: Any) -> pq.abc.PGresult:
+        if driver.prepare_threshold is None:  # behind a pooler, where the next transaction may be another server's
+            return _check(driver, driver.pgconn.exec_params(sql.encode(), texts))
         result = driver.pgconn.exec_prepared(self.name, texts)
         if result.error_field(pq.DiagnosticField.SQLSTATE) == UNKNOWN_STATEMENT:
             # A new connection, or one on which a transaction was rolled back: the driver deallocates everything then.

@@ -12,16 +12,17 @@ from control_plane.platform.db.database import read_only
 from control_plane.platform.extensions import AppState
 from control_plane.platform.http.openapi import openapi_doc
 from control_plane.platform.http.schemas import Liveness, Readiness
-from control_plane.platform.observability import telemetry
+from control_plane.platform.observability import saturation, telemetry
 from control_plane.platform.runtime import change_feed
 from control_plane.platform.runtime.jobs import jobs_of
 
 bp = Blueprint("health", __name__)
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+BUSY = "busy: "
 FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-Ip")
 
 Ping = Callable[[], None]
-"""Returns while all is well; raises NotReady with a sentence for everybody, or anything else for our log alone."""
+"""Returns while all is well; raises NotReady or Busy with a sentence for all, or anything else for our log alone."""
 PINGS = AppState[dict[str, Ping]]("pings")
 
 log = structlog.get_logger()
@@ -29,6 +30,10 @@ log = structlog.get_logger()
 
 class NotReady(Exception):  # noqa: N818 - a state, not a mistake
     """Something this process needs is missing; the message may be shown to anybody."""
+
+
+class Busy(Exception):  # noqa: N818 - a state, not a mistake
+    """Something is short of room and goes on; told, but no reason to send everybody to hosts that are as busy."""
 
 
 def register(name: str, ping: Ping) -> None:
@@ -46,16 +51,16 @@ def alive() -> ResponseReturnValue:
 @bp.get("/readyz")
 @openapi_doc(answers={200: Readiness, 503: Readiness})
 def ready() -> ResponseReturnValue:
-    """Run every readiness check by name; 503 if one fails."""
+    """Run every readiness check by name; 503 if one fails. What is only `busy: …` is ready."""
     answers = checks()
-    is_ready = all(answer == "ok" for answer in answers.values())
+    is_ready = all(answer == "ok" or answer.startswith(BUSY) for answer in answers.values())
     response = jsonify(status="ready" if is_ready else "not ready", checks=answers)
     response.headers["Cache-Control"] = "no-store"
     return response, 200 if is_ready else 503
 
 
 def checks() -> dict[str, str]:
-    """Run every readiness check; map its name to `ok` or to what is wrong."""
+    """Run every readiness check; map its name to `ok`, to `busy: …` or to what is wrong."""
     return {name: _ask(name, ping) for name, ping in PINGS.get().items()}
 
 
@@ -68,7 +73,7 @@ def metrics() -> ResponseReturnValue:
 
 def init_app(app: Flask) -> None:
     """Mount the routes; packages add their pings."""
-    PINGS.set(app, {"database": _ping_database, "writes": _ping_writes})
+    PINGS.set(app, {"database": _ping_database, "writes": _ping_writes, "requests": _ping_requests})
     app.register_blueprint(bp)
     telemetry.exclude_from_access_log(app, "health.alive", "health.ready", "health.metrics")
 
@@ -82,6 +87,8 @@ def _ask(name: str, ping: Ping) -> str:
         ping()
     except NotReady as reason:
         return str(reason)
+    except Busy as reason:
+        return f"{BUSY}{reason}"
     except Exception as error:
         log.warning("readiness.failed", check=name, error=type(error).__name__, cause=str(error)[:300])
         return "failed; the log says why"
@@ -99,6 +106,12 @@ def _ping_writes() -> None:
     failure = jobs_of(current_app).lead_failure
     if failure is not None:
         raise NotReady(f"The database takes no changes ({failure}).")
+
+
+def _ping_requests() -> None:
+    """A crowd of requests is no outage: what waits for a thread is answered later."""
+    if found := saturation.REQUESTS.get().saturated:
+        raise Busy(found)
 
 
 def _is_local() -> bool:

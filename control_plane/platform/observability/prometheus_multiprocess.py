@@ -12,6 +12,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FOLDER = "metrics"
 COUNTED = re.compile(r"(counter|histogram|summary|gauge(_[a-z]+)?)_\d+\.db")
 """What the client library names its files; a database of ours in the same folder is none of them."""
+LIVE = re.compile(r"gauge_live[a-z]*_(?P<process>\d+)\.db")
 
 
 def set_up(settings: Settings) -> None:
@@ -31,3 +32,21 @@ def set_up(settings: Settings) -> None:
     if not named:
         os.environ[VARIABLE] = str(folder)
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - this very program
+
+
+def remove_ended_processes() -> None:
+    """Leave gauges of workers that have ended out of the sums over those that live."""
+    for path in Path(os.environ[VARIABLE]).iterdir():
+        found = LIVE.fullmatch(path.name)
+        if found and not _is_alive(int(found["process"])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -20,7 +20,7 @@ from control_plane.platform import settings
 from control_plane.platform.db import errors, fastpath, pool
 from control_plane.platform.db.database import BEGIN_ERROR_HOOK, db
 from control_plane.platform.extensions import AppState
-from control_plane.platform.observability import logs, request_outcomes
+from control_plane.platform.observability import logs, prometheus_multiprocess, request_outcomes
 from control_plane.platform.observability.signals import Sample, bound_seconds
 from control_plane.platform.problems import PROBLEM_CODE
 
@@ -41,6 +41,8 @@ REQUESTS = Counter("rollout_http_requests", "Requests answered.", ["method", "ro
 SERVER_ERRORS = Counter("rollout_http_server_errors", "Requests answered with 5xx.", ["route"])
 LATENCY = Histogram("rollout_http_request_seconds", "Time to the first byte.", ["route"], buckets=SECONDS)
 STATEMENTS = Histogram("rollout_database_statement_seconds", "Time of one database statement.", buckets=SECONDS)
+SLOW_STATEMENTS = Counter("rollout_database_slow_statements", "Statements slower than their limit, or timed out.")
+POOL_WAITS = Histogram("rollout_database_pool_wait_seconds", "Wait of a request for a connection.", buckets=SECONDS)
 
 API_ERRORS = "api_error_rate"
 NO_ENGINES_FAULT = frozenset({"DATABASE_UNAVAILABLE", "USER_KEYS_UNAVAILABLE", "STRIPE_UNAVAILABLE", "TRY_AGAIN"})
@@ -123,6 +125,7 @@ def exposition() -> bytes:
     _create_series()
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        prometheus_multiprocess.remove_ended_processes()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
@@ -246,6 +249,8 @@ def _statement_failed_after(seconds: float) -> None:
 
 def _count_statement(seconds: float, observation: Sample) -> None:
     STATEMENTS.observe(seconds)
+    if observation.bad:
+        SLOW_STATEMENTS.inc()
     request_outcomes.observe(observation)
 
 
@@ -285,6 +290,7 @@ def _record_fastpath_failure(seconds: float, error: Exception) -> None:
 
 def _observe_checkouts(app: Flask) -> None:
     def observe_wait(seconds: float) -> None:
+        POOL_WAITS.observe(seconds)
         slow = seconds > bound_seconds(app, WAITED_LONG.signal, SLOW_CHECKOUT_SECONDS)
         request_outcomes.observe(WAITED_LONG if slow else WAITED_LITTLE)
 

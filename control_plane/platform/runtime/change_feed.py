@@ -17,6 +17,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from control_plane.platform.db import direct
 from control_plane.platform.db.database import after_commit, db, execute_core, is_postgresql, read_only
 from control_plane.platform.db.file_changes import FileChanges
 from control_plane.platform.extensions import AppState
@@ -158,10 +159,10 @@ class ChangeFeed:
 
     def _listen(self) -> None:
         with self._app.app_context():
-            url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+            arguments = direct.listen_arguments()
         while not self._stopped:
             try:
-                with psycopg.connect(url, autocommit=True, connect_timeout=3) as connection:
+                with psycopg.connect(**arguments) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     # What was committed while nobody listened sent its notification to nobody.
                     self._nudge.set()

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from control_plane.platform import clock
 from control_plane.platform.db import errors, lock_holders
 from control_plane.platform.db.database import db, transaction
 from control_plane.platform.observability import signals
@@ -81,7 +81,7 @@ def _in_application(command: Callable[..., object], *, may_create_database: bool
             finally:
                 # Lost evidence is no reason to call a command failed that did its work.
                 with suppress(SQLAlchemyError):
-                    signals.flush(datetime.now(UTC))
+                    signals.flush(clock.now())
                 db.engine.dispose()
 
     return run

@@ -13,6 +13,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
+from control_plane.platform import clock
+from control_plane.platform.db import errors
 from control_plane.platform.db.database import current_time, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import signals
@@ -25,8 +27,6 @@ LEAD_SECONDS = 1.0
 FLUSH_SECONDS = 0.25
 OFTEN_SECONDS = 1.0
 """Work that is due so often has a thread of its own in place of the scheduler."""
-CLOCK_TOLERANCE = timedelta(seconds=1)
-"""How far this host's clock may be from the database's before jobs are given the database's."""
 GOLDEN = 0.618
 """Steps of about the golden ratio lie far apart on a circle, however many there are."""
 
@@ -34,11 +34,6 @@ log = structlog.get_logger()
 
 Job = Callable[[datetime, int], None]
 """Called with the present and the leader's fencing term, inside an application context."""
-
-
-def host_time() -> datetime:
-    """Return this host's own clock."""
-    return datetime.now(UTC)
 
 
 class Jobs:
@@ -52,12 +47,11 @@ class Jobs:
         self._stopped = threading.Event()
         self._often: list[threading.Thread] = []
         self._phase = 0.0
-        self._clock_error = timedelta(0)
         self._lead_failure: str | None = None
 
     @property
     def lead_failure(self) -> str | None:
-        """The error of the last heartbeat, the one write that never rests; None if the database took it."""
+        """Why the last heartbeat, the one write that never rests, failed; None if the database took it."""
         return self._lead_failure
 
     @property
@@ -97,9 +91,7 @@ class Jobs:
     def _lead(self, _now: datetime) -> None:
         with transaction() as session:
             # By the database's clock: the lease of a host that is minutes ahead would outlive it by as much.
-            error = current_time(session) - host_time()
-            self._clock_error = error if abs(error) > CLOCK_TOLERANCE else timedelta(0)
-            now = host_time() + self._clock_error
+            now = current_time(session)
             term = leases.acquire(session, LEADER, self._holder, now=now, ttl_seconds=LEASE_SECONDS)
         if term != self._term:
             log.info("leader.changed", leading=term is not None, term=term)
@@ -119,7 +111,7 @@ class Jobs:
             repeat = [seconds, time.monotonic() + seconds * self._phase, call, arguments]
             self._often.append(threading.Thread(target=self._repeat, args=repeat, name=name, daemon=True))
             return
-        began_at = datetime.now(UTC) + timedelta(seconds=seconds * self._phase)
+        began_at = clock.now() + timedelta(seconds=seconds * self._phase)
         trigger = IntervalTrigger(seconds=seconds, start_date=began_at, timezone=UTC)
         # A run that comes late, because the process was suspended, is still wanted; `coalesce` makes one run of
         # several.
@@ -140,14 +132,14 @@ class Jobs:
         """One poisonous run is logged and does not end the schedule."""
         with self._app.app_context():
             try:
-                job(host_time() + self._clock_error)
+                job(clock.now())
                 if name == LEAD:
                     self._lead_failure = None
             except Exception as error:
                 # Without a heartbeat somebody else may lead in a moment: stop leading now rather than when the lease is
                 # seen to end.
                 if name == LEAD:
-                    self._term, self._lead_failure = None, type(error).__name__
+                    self._term, self._lead_failure = None, errors.outage_of(error)
                 log.exception("job.failed", job=name, error=type(error).__name__)
 
 

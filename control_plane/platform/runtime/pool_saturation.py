@@ -7,7 +7,7 @@ from flask import Flask
 
 from control_plane.platform.db.database import db
 from control_plane.platform.db.pool import InstrumentedPool
-from control_plane.platform.observability import signals
+from control_plane.platform.observability import saturation, signals
 from control_plane.platform.observability.signals import Sample
 from control_plane.platform.runtime import jobs
 
@@ -23,6 +23,7 @@ def check(_now: datetime) -> None:
     pool = db.engine.pool
     assert isinstance(pool, InstrumentedPool)
     is_saturated = pool.utilization > SHARE_MAX
+    saturation.CONNECTIONS.set(pool.checkedout())
     if is_saturated:
         log.warning("database.pool_saturated", taken=pool.checkedout())
     signals.record(Sample(SIGNAL, is_saturated))

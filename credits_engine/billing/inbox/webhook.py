@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import Counter
 
-from control_plane.platform import settings
+from control_plane.platform import clock, settings
 from control_plane.platform.db.database import sync_to_disk, transaction
 from control_plane.platform.extensions import AppState
 from control_plane.platform.observability import request_outcomes
@@ -161,7 +161,7 @@ def receive() -> ResponseReturnValue:
     """Store one event. A second delivery is acknowledged and does nothing."""
     # Before the body is read: a signature can be checked only over all of it, so its size is bounded first.
     request.max_content_length = BODY_BYTES_MAX
-    now = datetime.now(UTC)
+    now = clock.now()
     secrets = settings.current().stripe_webhook_secrets
     if not secrets:
         raise _counted("not_configured", 503, "WEBHOOK_NOT_CONFIGURED", "Set STRIPE_WEBHOOK_SECRETS to receive events.")

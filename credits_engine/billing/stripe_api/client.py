@@ -16,6 +16,7 @@ from typing import Any
 import stripe
 import structlog
 
+from control_plane.platform import clock
 from control_plane.platform.extensions import AppState
 from credits_engine.billing.facts import Fact, Source
 from credits_engine.billing.stripe_api import events, invoices
@@ -190,4 +191,4 @@ def _answered_at(answer: stripe.StripeObject) -> datetime:
     """When Stripe gave this answer, by its own clock: ours may differ, and events are dated by Stripe's."""
     response = answer.last_response
     date = response.headers.get("date") or response.headers.get("Date") if response else None
-    return parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
+    return parsedate_to_datetime(date).astimezone(UTC) if date else clock.now()

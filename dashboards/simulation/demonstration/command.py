@@ -57,7 +57,12 @@ def demo(*, faults: tuple[str, ...], rate: float, seconds: float, with_history: 
     except ValueError as error:
         raise CommandFailed(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="rollout-demo-") as folder:
-        environment = {**os.environ, "INSTANCE_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/demo.db"}
+        environment = {
+            **os.environ,
+            "INSTANCE_DIR": folder,
+            "DATABASE_URL": f"sqlite:///{folder}/demo.db",
+            "DATABASE_DIRECT_URL": "",
+        }
         settings = Settings.from_env(environment)
         check_port(settings)
         app = create_app(replace(settings, background=False))

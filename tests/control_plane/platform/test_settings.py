@@ -149,3 +149,12 @@ def test_every_setting_says_how_it_is_set() -> None:
     for field in fields(Settings):
         after = source.split(f"    {field.name}: ", 1)[1].split("\n", 2)[1]
         assert after.strip().startswith('"""'), field.name
+
+
+@pytest.mark.parametrize(
+    ("url", "direct"),
+    [("", "postgresql://h/n"), ("sqlite:///a.db", "postgresql://h/n"), ("postgresql://h/n", "nonsense")],
+)
+def test_a_direct_address_without_a_pooler_before_it_stops_the_start(tmp_path: Path, url: str, direct: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_DIRECT_URL"):
+        Settings.from_env({"INSTANCE_DIR": str(tmp_path), "DATABASE_URL": url, "DATABASE_DIRECT_URL": direct})

@@ -15,10 +15,10 @@ from control_plane.core.phase_gates import AdvanceMode, Schedule
 from control_plane.core.phases import AudienceKind, Phase, Plan, RolloutState
 from control_plane.core.transitions import Transition
 from control_plane.plans import administration
+from control_plane.platform import clock
 from control_plane.platform.auth import audit
 from control_plane.platform.db.database import read_only, transaction
 from control_plane.platform.problems import Problem
-from control_plane.platform.runtime import jobs
 from control_plane.rollouts import approvals, move_job, store
 
 FLAGS = 50
@@ -120,7 +120,7 @@ def test_nothing_moves_by_a_clock_that_is_not_the_databases(
 ) -> None:
     with app.app_context():
         make("SEARCH", now)
-        monkeypatch.setattr(jobs, "host_time", lambda: datetime.now(UTC) + timedelta(seconds=60))
+        monkeypatch.setattr(clock, "host_time", lambda: datetime.now(UTC) + timedelta(seconds=60))
         assert move_job.move_all(now) == []
         with read_only() as session:
             found = rollouts.find(session, "SEARCH")

@@ -1,15 +1,7 @@
 """A real PgBouncer in front of a real PostgreSQL: what can't work is refused before anything is served."""
 
-import os
-import pwd
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -20,66 +12,18 @@ from control_plane.platform.db import pooler
 from control_plane.platform.db.database import LIMITS
 from control_plane.platform.setting_values import SettingsError
 from control_plane.platform.settings import Settings
+from tests import postgres
 from tests.applications import application
 from tests.control_plane.conftest import Run
-from tests.processes import dies_with_us, free_port
-from tests.programs import path_of
+from tests.pgbouncer import pgbouncer
+from tests.processes import free_port
 
 pytestmark = pytest.mark.database("postgresql")
-START_SECONDS = 20
-
-
-@contextmanager
-def pgbouncer(url: str, **settings: str) -> Iterator[str]:
-    """The URL of a PgBouncer in front of `url`; it runs as nobody, since it refuses to run as root."""
-    direct, port = make_url(url), free_port()
-    server = f"host={direct.host} port={direct.port} user={direct.username} password={direct.password}"
-    options = {
-        "listen_addr": "127.0.0.1",
-        "listen_port": str(port),
-        "auth_type": "any",
-        "unix_socket_dir": "",
-        **settings,
-    }
-    lines = ["[databases]", f"{direct.database} = {server}", "[pgbouncer]", *(f"{k} = {v}" for k, v in options.items())]
-    nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if nobody else {}
-    with TemporaryDirectory() as folder:
-        ini = Path(folder) / "pgbouncer.ini"
-        ini.write_text("\n".join(lines))
-        for path in (ini, ini.parent):
-            if nobody:
-                os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        process = subprocess.Popen(
-            [path_of("pgbouncer"), "-q", ini],
-            stderr=subprocess.DEVNULL,
-            preexec_fn=dies_with_us(signal.SIGKILL),  # noqa: PLW1509 - no thread of ours forks at this moment
-            **user,  # type: ignore[call-overload]
-        )
-        try:
-            there = direct.set(port=port, password=None).render_as_string(hide_password=False)
-            _wait_until_ready(there)
-            yield there
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(url: str) -> None:
-    give_up = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
-        else:
-            return
 
 
 def checked(settings: Settings) -> None:
     with application(settings) as app, app.app_context():
-        pooler.require_direct_connection()
+        pooler.require_usable_connections()
 
 
 def test_a_direct_connection_is_accepted(settings: Settings) -> None:
@@ -100,6 +44,22 @@ def test_a_pooler_that_drops_the_limits_is_refused(settings: Settings, mode: str
         pytest.raises(SettingsError, match="is not in force"),
     ):
         checked(_at(settings, url))
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_declared_pooler_without_the_limits_is_refused_with_what_to_execute(settings: Settings, mode: str) -> None:
+    with pgbouncer(settings.database_url, pool_mode=mode) as url:
+        declared = replace(_at(settings, url), database_direct_url=settings.database_url)
+        with pytest.raises(SettingsError, match="SET lock_timeout = '5000'; ALTER ROLE") as refused:
+            checked(declared)
+        owner = make_url(settings.database_url).set(drivername="postgresql")
+        with psycopg.connect(owner.render_as_string(hide_password=False), autocommit=True) as connection:
+            for statement in re.findall(r"ALTER ROLE [^;]+;", str(refused.value)):
+                # Of this database alone: the role serves all tests.
+                place = sql.SQL("IN DATABASE {} SET").format(sql.Identifier(str(owner.database)))
+                connection.execute(statement.replace("SET", place.as_string(connection), 1))
+    with pgbouncer(settings.database_url, pool_mode=mode) as url:
+        checked(replace(_at(settings, url), database_direct_url=settings.database_url))
 
 
 @pytest.fixture
@@ -124,6 +84,33 @@ def test_shared_connections_are_refused_though_the_limits_are_in_force(limited: 
 def test_a_pooler_that_gives_each_client_its_own_connection_works(limited: Settings) -> None:
     with pgbouncer(limited.database_url, pool_mode="session", ignore_startup_parameters="options") as url:
         checked(_at(limited, url))
+
+
+def test_a_direct_address_that_is_the_pooler_s_own_is_refused(limited: Settings) -> None:
+    with pgbouncer(limited.database_url, pool_mode="transaction", ignore_startup_parameters="options") as url:
+        there = _at(limited, url)
+        with pytest.raises(SettingsError, match="is not heard here"):
+            checked(replace(there, database_direct_url=there.database_url))
+
+
+def test_a_direct_address_of_another_database_is_refused(
+    limited: Settings, postgres_server: str, postgres_template: str
+) -> None:
+    with (
+        pgbouncer(limited.database_url, pool_mode="transaction") as url,
+        postgres.database(postgres_server, template=postgres_template) as other,
+        pytest.raises(SettingsError, match="is not heard here"),
+    ):
+        checked(replace(_at(limited, url), database_direct_url=other))
+
+
+def test_a_direct_address_where_nobody_answers_is_refused(limited: Settings) -> None:
+    nowhere = make_url(limited.database_url).set(port=free_port()).render_as_string(hide_password=False)
+    with pgbouncer(limited.database_url, pool_mode="transaction") as url:
+        declared = replace(_at(limited, url), database_direct_url=nowhere)
+        refused = pytest.raises(SettingsError, match="DATABASE_DIRECT_URL does not lead")
+        with application(declared, schema_may_wait=True) as app, app.app_context(), refused:
+            pooler.require_usable_connections()
 
 
 def _at(settings: Settings, url: str) -> Settings:

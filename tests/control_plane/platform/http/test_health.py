@@ -1,6 +1,9 @@
 """Alive, ready, measured: answered to orchestrators without a session, a log line or a secret."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -8,9 +11,13 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
+from control_plane.platform import settings
 from control_plane.platform.http import health
 from control_plane.platform.http.health import NotReady
+from control_plane.platform.observability import saturation
 from control_plane.platform.runtime import change_feed
+from control_plane.platform.runtime.jobs import LEAD, jobs_of
+from tests import outages
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -67,6 +74,40 @@ def test_an_outage_makes_not_ready_and_tells_the_details_to_the_log_alone(
     assert response.status_code == 503
     assert "db.internal" not in response.text
     assert "db.internal" in str(events)
+
+
+def test_a_crowd_of_requests_is_told_and_no_reason_to_send_them_elsewhere(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        crowd = saturation.REQUESTS.get()
+        threads = settings.current().threads
+    for _ in range(threads):
+        crowd.begin()
+    response = client.get("/readyz")
+    assert (response.status_code, response.get_json()["status"]) == (200, "ready")
+    assert response.get_json()["checks"]["requests"].startswith(f"busy: {threads} of {threads} threads")
+    for _ in range(threads):
+        crowd.end()
+    assert client.get("/readyz").get_json()["checks"]["requests"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("outage", "database", "writes"),
+    [
+        (outages.unreachable, "failed; the log says why", "it can't be reached"),
+        (partial(outages.full, table="lease"), "ok", "its disk is full"),
+        (outages.read_only_database, "ok", "it is read only"),
+    ],
+)
+@pytest.mark.database("postgresql")
+def test_outages_are_told_apart(
+    app: Flask, client: FlaskClient, outage: Callable[..., Any], database: str, writes: str
+) -> None:
+    jobs = jobs_of(app)
+    jobs._call(LEAD, jobs._lead)  # there is a lease, which is to be renewed
+    with outage(app):
+        jobs._call(LEAD, jobs._lead)
+        checks = client.get("/readyz").get_json()["checks"]
+    assert (checks["database"], checks["writes"]) == (database, f"The database takes no changes ({writes}).")
 
 
 def test_ready_again_once_the_outage_is_over(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

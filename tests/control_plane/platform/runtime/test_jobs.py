@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from control_plane.platform import clock
 from control_plane.platform.db.database import read_only
 from control_plane.platform.models import Lease
 from control_plane.platform.runtime import jobs
@@ -77,7 +78,7 @@ def test_a_process_that_can_not_write_is_not_ready(app: Flask, client: FlaskClie
 
 @pytest.mark.database("postgresql")
 def test_a_host_whose_clock_is_ahead_holds_the_lead_no_longer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "host_time", lambda: datetime.now(UTC) + timedelta(minutes=5))
+    monkeypatch.setattr(clock, "host_time", lambda: datetime.now(UTC) + timedelta(minutes=5))
     ahead = jobs_of(app)
     ahead._call(LEAD, ahead._lead)
     assert ahead.leading
@@ -88,7 +89,7 @@ def test_a_host_whose_clock_is_ahead_holds_the_lead_no_longer(app: Flask, monkey
 
 @pytest.mark.database("postgresql")
 def test_work_on_a_schedule_is_given_the_time_of_the_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "host_time", lambda: datetime.now(UTC) - timedelta(minutes=5))
+    monkeypatch.setattr(clock, "host_time", lambda: datetime.now(UTC) - timedelta(minutes=5))
     behind, times = jobs_of(app), list[datetime]()
     behind._call(LEAD, behind._lead)
     behind._call("work", times.append)

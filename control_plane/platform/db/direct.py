@@ -1,0 +1,42 @@
+"""Connections to PostgreSQL itself, past a pooler: for what is kept longer than a transaction, and for its programs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, NullPool, create_engine, make_url
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
+from sqlalchemy.engine import Connection
+
+from control_plane.platform.db.database import CONNECT_SECONDS, LIMIT_OPTIONS, db
+from control_plane.platform.settings import current
+
+DRIVER = "postgresql+psycopg"
+
+
+def libpq_arguments(url: URL) -> dict[str, Any]:
+    """Return the URL in the words of libpq, which several hosts and ports go into as lists of their own."""
+    dialect = psycopg_dialect()  # type: ignore[no-untyped-call]
+    _, arguments = dialect.create_connect_args(url.set(drivername=DRIVER))  # type: ignore[no-untyped-call]
+    return dict(arguments)
+
+
+def listen_arguments() -> dict[str, Any]:
+    """Return what psycopg connects with to hear notifications."""
+    arguments = libpq_arguments(make_url(current().direct_url))
+    return {**arguments, "autocommit": True, "connect_timeout": CONNECT_SECONDS}
+
+
+@contextmanager
+def connection() -> Iterator[Connection]:
+    """Open a connection that stays with one server process until the block ends; the pool's own without a pooler."""
+    settings = current()
+    if not settings.has_pooler:
+        with db.engine.connect() as found:
+            yield found
+        return
+    options = {"connect_timeout": CONNECT_SECONDS, "options": LIMIT_OPTIONS}
+    url = make_url(settings.direct_url).set(drivername=DRIVER)
+    engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
+    with engine.connect() as found:
+        yield found

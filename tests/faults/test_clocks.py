@@ -1,0 +1,142 @@
+"""Hosts whose clocks are five minutes off, as real processes: they lead, decide and store by the database's clock."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import select
+
+from control_plane import rollouts
+from control_plane.core.phases import FLAG
+from control_plane.platform.db.database import read_only, transaction
+from control_plane.platform.models import Lease
+from control_plane.platform.runtime.jobs import LEADER
+from control_plane.platform.runtime.leases import GUARD
+from control_plane.platform.settings import Settings
+from control_plane.rollouts import store as rollout_store
+from credits_engine.store.tables import JOURNAL
+from flags.store import UserAttributes
+from tests.applications import application
+from tests.billing_office import REASON, Office
+from tests.programs import path_of
+from tests.serving import Served, serving
+
+AHEAD, BEHIND = timedelta(minutes=5), timedelta(minutes=-5)
+PATIENCE_SECONDS = 60
+HALF = timedelta(minutes=2)
+"""So long may a test take before a host that is five minutes off and one that is right look alike."""
+
+
+@pytest.fixture
+def office(postgresql_url: str, tmp_path: Path) -> Iterator[Office]:
+    settings = Settings(database_url=postgresql_url, instance_dir=tmp_path, secret_key="-", background=False)
+    with application(settings) as app:
+        office = Office(app)
+        office.plan()
+        yield office
+
+
+@contextmanager
+def host(folder: Path, url: str, apart: timedelta) -> Iterator[Served]:
+    """A server on a host whose clock is `apart` from ours."""
+    folder.mkdir()
+    path_of("faketime")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    shifted = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"{apart.total_seconds():+.0f}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    with serving(folder, DATABASE_URL=url, SECRET_KEY="the same secret on both of these hosts", **shifted) as served:
+        yield served
+
+
+def test_the_clock_of_such_a_host_is_off(tmp_path: Path) -> None:
+    """What the other tests stand on."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    path_of("faketime")
+    found = subprocess.run(
+        ["date", "+%s"], env={"LD_PRELOAD": str(library), "FAKETIME": "+300s"}, capture_output=True, check=True
+    )
+    assert int(found.stdout) - time.time() > HALF.total_seconds()
+
+
+@pytest.mark.parametrize("apart", [AHEAD, BEHIND])
+def test_the_lead_of_such_a_host_ends_soon_after_its_death(
+    office: Office, postgresql_url: str, tmp_path: Path, apart: timedelta
+) -> None:
+    with host(tmp_path / "off", postgresql_url, apart) as off:
+        until(lambda: lease(office, GUARD) is not None)
+        first, beat = lease(office, LEADER), lease(office, GUARD)
+        assert first is not None
+        assert beat is not None
+        assert abs(first.expires_at - datetime.now(UTC)) < HALF
+        assert abs(beat.expires_at - datetime.now(UTC)) < HALF
+        with serving(tmp_path, DATABASE_URL=postgresql_url):
+            kill(off.process.pid)
+            until(lambda: holder(office) != first.holder)
+            until(lambda: lease(office, GUARD).term > first.term)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("apart", "soaked"), [(AHEAD, -HALF), (BEHIND, HALF)])
+def test_such_a_host_decides_and_stores_by_the_database_s_clock(
+    office: Office, postgresql_url: str, tmp_path: Path, apart: timedelta, soaked: timedelta
+) -> None:
+    is_over = soaked > timedelta(0)
+    entered(office, soaked)
+    office.users(UserAttributes(user_id="ada", plan="free", signed_up_at=datetime.now(UTC)))
+    admin, service = ({"Authorization": f"Bearer {office.token(kind)}"} for kind in ("admin", "service"))
+    with host(tmp_path / "off", postgresql_url, apart) as off:
+        document = requests.get(f"{off.url}/api/rollouts/{FLAG}", headers=admin, timeout=30).json()
+        body = {"expectedVersion": document["version"], "reason": REASON}
+        advance = requests.post(f"{off.url}/api/rollouts/{FLAG}/advance", json=body, headers=admin, timeout=30)
+        assert advance.status_code == (200 if is_over else 409), advance.text
+        assert ("The soak time of this step lasts" not in advance.text) == is_over
+        operation = {"userId": "ada", "analysis": 1}
+        key = {"Idempotency-Key": "k1"}
+        taken = requests.post(f"{off.url}/api/credits/consume", json=operation, headers=service | key, timeout=30)
+        assert taken.status_code == 200, taken.text
+    with office.app.app_context(), read_only() as session:
+        occurred = session.scalars(select(JOURNAL.c.occurred_at)).one()
+    assert abs(occurred - datetime.now(UTC)) < HALF
+
+
+def entered(office: Office, soaked: timedelta) -> None:
+    """Let the rollout have entered its step so that its soak time has been over for `soaked`."""
+    with office.app.app_context(), transaction() as session:
+        found = rollouts.find(session, FLAG)
+        at = datetime.now(UTC) - found.phase.soak - soaked
+        after = replace(found, entered_at=at, version=found.version + 1)
+        assert rollout_store.compare_and_set(session, after, expected_version=found.version)
+
+
+def lease(office: Office, name: str) -> Lease | None:
+    with office.app.app_context(), read_only() as session:
+        return session.get(Lease, name)
+
+
+def holder(office: Office) -> str:
+    found = lease(office, LEADER)
+    return found.holder if found else ""
+
+
+def kill(server: int) -> None:
+    """End a server and its workers as a power cut does."""
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    for pid in (server, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)

@@ -1,0 +1,40 @@
+"""The primary dies and a synchronous replica is promoted: nothing that was acknowledged is lost, and callers go on."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+
+from control_plane.platform.settings import Settings
+from tests.applications import application
+from tests.faults.replication import replicated
+from tests.faults.test_credits_killed import Crowd, assert_nothing_lost, prepared
+from tests.serving import serving
+
+AWAY_SECONDS = 2.0
+"""Without a primary: as long as it takes to notice and decide."""
+
+
+def test_a_promoted_replica_has_all_that_was_acknowledged(tmp_path: Path) -> None:
+    with replicated() as pair:
+        settings = Settings(database_url=pair.url, instance_dir=tmp_path, secret_key="-", background=False)
+        with application(settings) as app:
+            token = prepared(app)
+        with serving(tmp_path, DATABASE_URL=pair.url) as served:
+            crowd = Crowd(served.url, token)
+            with crowd:
+                crowd.wait_for_more()
+                with psycopg.connect(pair.primary.url) as owner:
+                    states = owner.execute("SELECT sync_state FROM pg_stat_replication").fetchall()
+                assert states == [("sync",)]
+                pair.primary.kill()
+                time.sleep(AWAY_SECONDS)
+                known, began = len(crowd.answered), time.monotonic()
+                pair.promote()
+                while len(crowd.answered) == known:
+                    time.sleep(0.01)
+                print(f"answered again {time.monotonic() - began:.2f} s after the promotion began")  # noqa: T201
+                crowd.wait_for_more()
+        with application(replace(settings, database_url=pair.replica_url)) as app:
+            assert_nothing_lost(app, crowd)
