@@ -69,7 +69,7 @@ def strategy(chance: random.Random, group: str) -> Wire:
     return {
         "name": name,
         "parameters": parameters,
-        "constraints": _some(chance, constraint, 0, 2) if chance.random() < 0.6 else [],
+        "constraints": _some(chance, constraint, 0, 2) if chance.random() < 0.45 else [],
         "segments": chance.sample(range(1, SEGMENTS + 1), chance.randint(1, 2)) if chance.random() < 0.25 else [],
         "variants": _variants(chance, parameters["stickiness"], overrides=False) if chosen else [],
     }
@@ -160,7 +160,8 @@ PARAMETERS: dict[str, Callable[[random.Random, str], Wire]] = {
     "applicationHostname": lambda _chance, _group: {"hostNames": "nowhere.example"},
 }
 OPERATORS = (
-    *("IN", "NOT_IN", "IN", "STR_STARTS_WITH", "STR_ENDS_WITH", "STR_CONTAINS", "IN_CIDR", "REGEX"),
+    *("IN", "NOT_IN") * 4,
+    *("STR_STARTS_WITH", "STR_ENDS_WITH", "STR_CONTAINS", "IN_CIDR", "REGEX"),
     *(f"NUM_{each}" for each in ("EQ", "GT", "GTE", "LT", "LTE")),
     *("DATE_AFTER", "DATE_BEFORE"),
     *(f"SEMVER_{each}" for each in ("EQ", "GT", "LT", "GTE", "LTE")),

@@ -106,11 +106,11 @@ def assert_varied(reference: engines.Answers) -> None:
 @pytest.mark.parametrize("seed", SEEDS[:1])
 def test_every_engine_gives_one_answer(seed: int, ours: Callable[[str], Ours], tmp_path: Path) -> None:
     chance = random.Random(seed)
-    features, segments = at_random.features(chance, 60)
+    features, segments = at_random.features(chance, 150)
     made = ours(f"differential-{seed}")
     assert made.take(features, segments)["refused"] == []
     names = [each["name"] for each in features]
-    found = answers(made, names, [at_random.context(chance) for _ in range(30)], tmp_path / "sdk")
+    found = answers(made, names, [at_random.context(chance) for _ in range(20)], tmp_path / "sdk")
     assert unlike(found, features) == {}
     assert_varied(found["python"])
 
