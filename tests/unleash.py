@@ -21,6 +21,13 @@ PROJECT = Path(__file__).parent / "clients" / "unleash_server"
 ENVIRONMENT = "development"
 FIRST_ADMIN = {"username": "admin", "password": "unleash4all"}
 """The account that a new installation of it has."""
+LIMITS = (
+    "SDK_API_RATE_LIMIT_PER_MINUTE",
+    "TOKEN_AUTHENTICATION_RATE_LIMIT_PER_MINUTE",
+    "REGISTER_FRONTEND_RATE_LIMIT_PER_MINUTE",
+    "FRONTEND_METRICS_RATE_LIMIT_PER_MINUTE",
+)
+"""What would have it refuse a load of one address."""
 STANDARD = {
     "userWithId": ("userIds",),
     "gradualRolloutUserId": ("percentage", "groupId"),
@@ -110,6 +117,7 @@ def running(folder: Path) -> Iterator[Unleash]:
             "CHECK_VERSION": "false",
             "SEND_TELEMETRY": "false",
             "LOG_LEVEL": "error",
+            **dict.fromkeys(LIMITS, "100000000"),
             "NODE_ENV": "production",
         }
         command = [node.NODE, packages / "unleash-server" / "dist" / "server.js"]
