@@ -36,7 +36,7 @@ class APIClient:
         return self._request("GET", path, params=known)
 
     def post(self, *path: str, **body: object) -> dict[str, Any]:
-        """What becomes of a change. Raises RefusedByServer."""
+        """Ask for a change, and give what became of it. Raises RefusedByServer."""
         return self._request("POST", path, json=body)
 
     def _request(self, method: str, path: tuple[str, ...], **options: Any) -> dict[str, Any]:

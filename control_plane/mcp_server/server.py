@@ -22,14 +22,14 @@ def make_server(api: APIClient, *, with_moves: bool) -> MCPServer[object]:
     """Make a server with the tools that read, and on request with those that move."""
     server = MCPServer[object](NAME, instructions=INSTRUCTIONS, log_level="ERROR")
     for tool in ReadTools(api).all():
-        server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))(_told(tool))
+        server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))(_refusing(tool))
     for tool in MoveTools(api).all() if with_moves else []:
         hints = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
-        server.tool(annotations=hints)(_told(tool))
+        server.tool(annotations=hints)(_refusing(tool))
     return server
 
 
-def _told(tool: Tool) -> Callable[..., Document]:
+def _refusing(tool: Tool) -> Callable[..., Document]:
     """The tool, whose refusals reach the assistant as sentences."""
 
     @wraps(tool)
