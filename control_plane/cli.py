@@ -16,6 +16,7 @@ from control_plane.app import PACKAGES, create_app
 from control_plane.audit.cli import audit_group
 from control_plane.checklists.cli import checklist_group
 from control_plane.core.phases import FLAG
+from control_plane.mcp_server.cli import mcp_command
 from control_plane.people.cli import token, user
 from control_plane.plans.cli import plan_group
 from control_plane.platform import clock, private_files, start_checks
@@ -106,7 +107,7 @@ def upgrade_command(*, as_json: bool) -> None:
 
 
 rollout_commands.add_commands(rollout)
-for group in (plan_group, audit_group, checklist_group, token, user):
+for group in (plan_group, audit_group, checklist_group, token, user, mcp_command):
     rollout.add_command(group)
 
 

@@ -17,17 +17,17 @@ PROJECT = Path(__file__).parent / "clients" / "node"
 INSTALL_SECONDS = 300
 
 
-def packages() -> Path:
-    """The folder `node_modules` that the lock describes; installed now if this lock never was."""
-    lock = PROJECT / "package-lock.json"
+def packages(project: Path = PROJECT) -> Path:
+    """The folder `node_modules` that the project's lock describes; installed now if this lock never was."""
+    lock = project / "package-lock.json"
     place = Path(sys.prefix) / "npm" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
     with (place / "lock").open("w") as turnstile:
         fcntl.flock(turnstile, fcntl.LOCK_EX)  # the test processes ask all at once
         if not (place / "done").exists():
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(PROJECT / name, place)
-            _install(place)
+                shutil.copy(project / name, place)
+            _install(place, project.name)
             (place / "done").touch()
     return place / "node_modules"
 
@@ -37,8 +37,8 @@ def environment(**settings: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "NODE_PATH": str(packages()), **settings}
 
 
-def _install(place: Path) -> None:
+def _install(place: Path, name: str) -> None:
     command = [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"npm could not install {PROJECT.name}'s packages: {done.stderr.strip()[-600:]}")
+        raise RuntimeError(f"npm could not install {name}'s packages: {done.stderr.strip()[-600:]}")

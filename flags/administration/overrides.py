@@ -19,7 +19,7 @@ from flags import store
 from flags.evaluation.bucketing import refused_user_id
 from flags.store import Effect, StoredOverride
 from flags.store.revisions import OVERRIDE
-from flags.unleash.compiler import NAMED_MAX
+from flags.unleash.named_users import ALLOWED_MAX, DENIED_MAX
 
 SYSTEM = "system"
 SWEEP_SECONDS = 2.0
@@ -36,12 +36,15 @@ def put_override(
 ) -> StoredOverride:
     """Treat the user by name until `expires_at`; replaces an earlier override of the same effect.
 
-    Raises Problem for a user id that SDKs read differently, a missing reason and an end that has passed.
+    Raises Problem for a user id that SDKs read differently, a missing reason, an end that has passed, and one more
+    user kept out than every SDK can be told of.
     """
     rollouts.find(session, flag)
     _check(user_id, change.reason, expires_at, now=change.now)
     change = replace(change, reason=change.reason.strip())
     before = store.find_override(session, flag, user_id, effect)
+    if effect is Effect.DENY and before is None:
+        _check_room(session, flag, change.now)
     store.put_override(session, flag, user_id, effect, change, expires_at=expires_at)
     after = store.find_override(session, flag, user_id, effect)
     assert after is not None
@@ -84,13 +87,13 @@ def init_app(app: Flask) -> None:
 
 
 def unsent_warning(session: Session, flag: str, now: datetime) -> str | None:
-    """Return what to know where more users are treated by name than travel to SDKs; None where all do."""
-    named = store.count_overrides(session, flag, now)
-    if named <= NAMED_MAX:
+    """Return what to know where more users are let in by name than travel to SDKs; None where all do."""
+    named = store.count_overrides(session, flag, now, Effect.ALLOW)
+    if named <= ALLOWED_MAX:
         return None
     return (
-        f"{flag} treats {named:,} users by name. SDKs that evaluate by themselves are given the first {NAMED_MAX}, "
-        f"those kept out before those let in; the other {named - NAMED_MAX:,} are answered by this server alone."
+        f"{flag} lets in {named:,} users by name. SDKs that evaluate by themselves are given the first {ALLOWED_MAX}; "
+        f"the other {named - ALLOWED_MAX:,} are answered by this server alone. Who is kept out is sent to every SDK."
     )
 
 
@@ -119,6 +122,17 @@ def _check(user_id: str, reason: str, expires_at: datetime | None, *, now: datet
     if expires_at is not None and expires_at <= now:
         detail = f"The override would have ended at {expires_at.isoformat()} already; choose a later time, or none."
         raise Problem(422, "INVALID_EXPIRY", detail)
+
+
+def _check_room(session: Session, flag: str, now: datetime) -> None:
+    """Refuse a name that SDKs would not be sent: they would expose somebody who was said to be kept out."""
+    # Two at once may both find the last place. That costs a few bytes: all that are stored are sent.
+    if store.count_overrides(session, flag, now, Effect.DENY) >= DENIED_MAX:
+        detail = (
+            f"{flag} keeps {DENIED_MAX:,} users out by name, as many as every SDK is sent. Keep more of them out by an "
+            "attribute that the plan asks for, hold the rollout, or end overrides that are needed no more."
+        )
+        raise Problem(409, "TOO_MANY_KEPT_OUT", detail)
 
 
 def _check_reason(reason: str) -> None:

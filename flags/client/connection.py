@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +18,7 @@ from UnleashClient.utils import InstanceAllowType
 
 from control_plane.platform.extensions import AppState
 from flags.client.comparison import Comparison, Comparisons
+from flags.client.hooks import EvaluationHook, EvaluationReason, FlagEvaluation, notify
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.timestamps import format_timestamp
 
@@ -41,7 +42,9 @@ class Flags:
         cache_dir: Path,
         patience_seconds: float,
         results_token: str = "",
+        hooks: Sequence[EvaluationHook] = (),
     ) -> None:
+        self._hooks = tuple(hooks)
         self._url = url.rstrip("/").removesuffix("/api")
         self._token = token
         self._app_name = app_name
@@ -66,11 +69,20 @@ class Flags:
 
         An environment variable of the flag's name decides first: false always, true outside production.
         """
-        switched = self._switched(flag)
-        if switched is not None:
-            return switched
-        context = _context(user_id, signed_up_at, attributes or {})
-        return bool(self.client.is_enabled(flag, context, lambda *_: default))
+        switched, unknown = self._switched(flag), False
+
+        def fall_back(*_: object) -> bool:
+            nonlocal unknown
+            unknown = True
+            return default
+
+        value = switched
+        if value is None:
+            context = _context(user_id, signed_up_at, attributes or {})
+            value = bool(self.client.is_enabled(flag, context, fall_back))
+        reason = EvaluationReason.STATIC if switched is not None else EvaluationReason.UNKNOWN
+        self._notify(flag, user_id, EvaluationReason.ERROR if unknown else reason, value=value)
+        return value
 
     def variant(
         self,
@@ -82,6 +94,8 @@ class Flags:
     ) -> dict[str, object]:
         """The variant this user gets, in UnleashClient's form; the one called `disabled` where there is none."""
         found: dict[str, object] = self.client.get_variant(flag, _context(user_id, signed_up_at, attributes or {}))
+        value, variant = bool(found.get("feature_enabled")), str(found["name"])
+        self._notify(flag, user_id, EvaluationReason.UNKNOWN, value=value, variant=variant)
         return found
 
     def compare(
@@ -129,6 +143,18 @@ class Flags:
         if started is not None and started[0] == os.getpid():
             started[1].destroy()
 
+    def _notify(
+        self, flag: str, user_id: str | int | None, reason: EvaluationReason, *, value: bool, variant: str = ""
+    ) -> None:
+        if self._hooks:
+            who = None if user_id is None else str(user_id)
+            chosen = variant or ("on" if value else "off")
+            notify(self._hooks, FlagEvaluation(flag, value, chosen, who, self._environment, reason))
+
+    @property
+    def _environment(self) -> str:
+        return self._token.partition(":")[2].partition(".")[0]
+
     def _comparing(self) -> Comparisons:
         """Return the comparisons of this process, begun at the first one."""
         comparisons = self._comparisons
@@ -175,8 +201,7 @@ class Flags:
         word = os.environ.get(flag, "").strip().lower()
         if word in OFF:
             return False
-        in_production = f":{PRODUCTION}." in self._token
-        return True if word in ON and not in_production else None
+        return True if word in ON and self._environment != PRODUCTION else None
 
 
 def connect(
@@ -187,12 +212,13 @@ def connect(
     cache_dir: Path | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
     results_token: str = "",
+    hooks: Sequence[EvaluationHook] = (),
 ) -> Flags:
     """The flags that the token opens. Nothing is started and nobody is asked before the first evaluation.
 
     `cache_dir` is where the last known flags are kept (default: in the temporary folder). Where nothing was kept, the
     first evaluation waits up to `patience_seconds` for the server. `results_token` is a service token, which
-    `compare` needs.
+    `compare` needs. `hooks` are told of every evaluation (`flags.client.opentelemetry`).
     """
     folder = cache_dir or Path(gettempdir()) / "rollout-flags"
     return Flags(
@@ -202,6 +228,7 @@ def connect(
         cache_dir=folder,
         patience_seconds=patience_seconds,
         results_token=results_token,
+        hooks=hooks,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from flags.client_features.delta_log import tag
 from flags.evaluation.rollout_flag import RolloutFlag
-from flags.unleash.compiler import Wire, compile_flag, next_change_at
+from flags.unleash.compiler import Wire, compile_flag, merge_parts, next_change_at
 from flags.unleash.feature_payload import FeaturePayload
 
 ALWAYS = datetime.max.replace(tzinfo=UTC)
@@ -33,7 +33,7 @@ class FeatureSet:
 
     Two feature sets with the same `tag` have the same contents, whichever process made them. `phased` are the flags
     under a rollout, ready to evaluate. `guard_ended_at` is None where the guard's lease was held. `left_out` names
-    listed users whom SDKs can't be told of, `unsent` is how many are too many to travel.
+    listed users whom SDKs can't be told of, `unsent` is how many are let in and too many to travel.
     """
 
     id: int
@@ -64,7 +64,7 @@ def build(
     compiled = [compile_flag(flag, now) for flag in phased.values()]
     contents = FeaturePayload.of(
         [*(wire for wire in source.features if wire["name"] not in phased), *(each.feature for each in compiled)],
-        [*source.segments, *(segment for each in compiled for segment in each.segments)],
+        [*source.segments, *merge_parts(segment for each in compiled for segment in each.segments)],
         before=before.contents if before else None,
     )
     same = before is not None and before.contents.digest == contents.digest

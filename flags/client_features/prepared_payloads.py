@@ -1,10 +1,12 @@
 """A feature set with everything that many callers ask for prepared: whole payloads for SDKs, and what changed since."""
 
 import gzip
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+
+import brotli
 
 from control_plane.platform import clock
 from flags.client_features.delta_log import Delta, DeltaLog, hydration
@@ -13,7 +15,11 @@ from flags.client_features.results import FlagResults
 from flags.unleash.feature_payload import FeaturePayload, encode, inline_segments, join
 
 PROJECT = "default"
-LEVEL = 6
+ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
+    "br": lambda body: brotli.compress(body, mode=brotli.MODE_TEXT, quality=6),
+    "gzip": lambda body: gzip.compress(body, 6, mtime=0),
+}
+"""How a payload is compressed, the smaller first; with more effort the request that does it would wait for long."""
 NO_FILTERS: dict[str, object] = {}
 
 
@@ -24,10 +30,15 @@ class Payload:
     body: bytes
     etag: str
 
+    def compressed(self, encoding: str) -> bytes:
+        """The body in this encoding, made at the first use and kept for as long as nothing changes."""
+        if encoding not in self._compressed:
+            self._compressed[encoding] = ENCODINGS[encoding](self.body)
+        return self._compressed[encoding]
+
     @cached_property
-    def compressed(self) -> bytes:
-        """The body in gzip, made at the first use and kept for as long as nothing changes."""
-        return gzip.compress(self.body, LEVEL, mtime=0)
+    def _compressed(self) -> dict[str, bytes]:
+        return {}
 
 
 @dataclass(frozen=True)

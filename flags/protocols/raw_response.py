@@ -8,7 +8,7 @@ from flask import Response
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
-from flags.client_features.prepared_payloads import Payload
+from flags.client_features.prepared_payloads import ENCODINGS, Payload
 from flags.client_features.refresher import refresher
 from flags.usage.connections import Headers
 
@@ -44,14 +44,15 @@ def not_modified_or(payload: Payload, if_none_match: str | None, *extra: tuple[s
 
 
 def compressed_or(payload: Payload, headers: Headers, *extra: tuple[str, str]) -> RawResponse:
-    """The payload in gzip for a caller who takes it, compressed once for all; or 304 for one who has it."""
+    """The payload as small as the caller takes it, compressed once for all; or 304 for one who has it."""
     plain = not_modified_or(payload, headers.get("If-None-Match"), *extra, VARY)
-    if plain.status != OK or len(payload.body) < BYTES_MIN or not _takes_gzip(headers.get("Accept-Encoding")):
+    encoding = _encoding(headers.get("Accept-Encoding"))
+    if plain.status != OK or len(payload.body) < BYTES_MIN or not encoding:
         return plain
-    body = payload.compressed
+    body = payload.compressed(encoding)
     # The tag is weak: these are other bytes of the same content.
     tagged = (("ETag", f"W/{payload.etag}"), ("Cache-Control", "no-cache"), *extra, VARY)
-    kind = (("Content-Type", JSON), ("Content-Encoding", "gzip"), ("Content-Length", str(len(body))))
+    kind = (("Content-Type", JSON), ("Content-Encoding", encoding), ("Content-Length", str(len(body))))
     return RawResponse(OK, (*tagged, *kind), body)
 
 
@@ -75,6 +76,9 @@ def response(reply: RawResponse) -> Response:
 
 
 @lru_cache(maxsize=256)
-def _takes_gzip(accept_encoding: str | None) -> bool:
-    accepted: float = parse_accept_header(accept_encoding, Accept)["gzip"]
-    return accepted > 0
+def _encoding(accept_encoding: str | None) -> str:
+    """The encoding that the caller likes best, of equals the smaller; empty for none."""
+    accepted = parse_accept_header(accept_encoding, Accept)
+    liked = {name: float(accepted[name]) for name in ENCODINGS}
+    best = max(liked, key=lambda name: liked[name])
+    return best if liked[best] > 0 else ""

@@ -54,11 +54,11 @@ def overrides_by_flag(session: Session) -> dict[tuple[str, Effect], dict[str, Ov
     return found
 
 
-def count_overrides(session: Session, flag: str, now: datetime) -> int:
-    """Count the users whom `flag` treats by name at `now`."""
+def count_overrides(session: Session, flag: str, now: datetime, effect: Effect | None = None) -> int:
+    """Count the users whom `flag` treats by name at `now`, all or those of one effect."""
     lasting = FlagOverride.expires_at.is_(None) | (FlagOverride.expires_at > now)
     query = select(func.count()).select_from(FlagOverride).where(FlagOverride.flag == flag, lasting)
-    return session.scalar(query) or 0
+    return session.scalar(query.where(FlagOverride.effect == effect.value) if effect else query) or 0
 
 
 def list_overrides(session: Session, flag: str, *, after: str = "", limit: int | None = None) -> list[StoredOverride]:

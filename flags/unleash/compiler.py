@@ -5,20 +5,18 @@ is ever narrowed. Who is denied is kept out of every one of them. A flag that is
 empty list means on for everybody.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from functools import lru_cache
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
-from flags.evaluation.bucketing import refused_user_id
 from flags.evaluation.conditions import wire_constraint, wire_constraints
 from flags.evaluation.contexts import SIGNUP_DATE
 from flags.evaluation.rollout_flag import RolloutFlag, ordered_active_users
 from flags.evaluation.timestamps import ZULU, later_prefixes
+from flags.unleash import named_users
 
 Wire = dict[str, Any]
 """A JSON object as SDKs receive it."""
@@ -27,11 +25,11 @@ Wire = dict[str, Any]
 SEGMENT_IDS_FROM = 1_000_000_000
 """Segments of phased flags start here; imported ones stay below."""
 SEGMENT_IDS_PER_FLAG = 4
-LIST_CACHE_SIZE = 16
-NAMED_MAX = 100
-"""So many users let in or kept out by name travel to SDKs, of each flag; the others are answered by a server alone."""
 FLAG_SLOTS = 250_000_000
 """SDKs read segment ids as signed 32-bit numbers, which leaves room for this many flags."""
+PART_IDS_FROM = SEGMENT_IDS_FROM + FLAG_SLOTS * SEGMENT_IDS_PER_FLAG
+PART_IDS = 2**31 - PART_IDS_FROM
+"""What is left of those numbers is for the parts of long lists; see `merge_parts` for two of one number."""
 
 
 class SegmentKind(IntEnum):
@@ -46,7 +44,7 @@ class SegmentKind(IntEnum):
 class CompiledFlag:
     """The feature and the segments it refers to; `left_out` names listed users whose ids SDKs can't be given.
 
-    `unsent` is how many users are treated by name and are too many to travel.
+    `unsent` is how many users are let in by name and are too many to travel.
     """
 
     feature: Wire
@@ -57,12 +55,17 @@ class CompiledFlag:
 
 def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
     """The feature that SDKs in the flag's environment should hold at `now`; see `next_change_at`."""
-    named = _named(flag, now)
-    lists = {kind: _sendable(user_ids) for kind, user_ids in named.lists.items()}
-    left_out = {*named.left_out, *(user_id for each in lists.values() for user_id in each.left_out)}
-    lists = {kind: each for kind, each in lists.items() if each.user_ids}
-    segments = tuple(_segment(flag.key, kind, each.user_ids) for kind, each in lists.items())
-    strategies = [_default()] if flag.forced else _strategies(flag, lists.keys())
+    denied, allowed = (ordered_active_users(each, now) for each in (flag.denied, flag.allowed))
+    given = {
+        SegmentKind.DENIED: denied,
+        SegmentKind.ALLOWED: named_users.earliest(allowed),
+        SegmentKind.BETA: flag.beta if flag.exposure.allowlist else (),
+    }
+    lists = {kind: named_users.sendable(frozenset(user_ids)) for kind, user_ids in given.items()}
+    let_in = named_users.sendable(frozenset(allowed))
+    left_out = {user_id for each in (*lists.values(), let_in) for user_id in each.left_out}
+    segments = {kind: _segments(flag.key, kind, each.user_ids) for kind, each in lists.items() if each.user_ids}
+    strategies = [_default()] if flag.forced else _strategies(flag, segments)
     feature = {
         "name": flag.key,
         "type": "release",
@@ -74,7 +77,9 @@ def compile_flag(flag: RolloutFlag, now: datetime) -> CompiledFlag:
         "variants": [],
         "dependencies": [],
     }
-    return CompiledFlag(feature, segments, tuple(sorted(left_out)), named.unsent)
+    sent = tuple(wire for each in segments.values() for wire in each)
+    unsent = len(let_in.user_ids) - len(lists[SegmentKind.ALLOWED].user_ids)
+    return CompiledFlag(feature, sent, tuple(sorted(left_out)), unsent)
 
 
 def next_change_at(flag: RolloutFlag, now: datetime) -> datetime | None:
@@ -95,51 +100,35 @@ def conflicting_key(key: str, others: Iterable[str]) -> str | None:
     return next((other for other in others if other != key and segment_id(other, SegmentKind.DENIED) == first), None)
 
 
-class _Sendable(NamedTuple):
-    user_ids: tuple[str, ...]
-    left_out: tuple[str, ...]
+def merge_parts(segments: Iterable[Wire]) -> list[Wire]:
+    """Unite parts that have the same id by chance, of whatever flags: so nobody is missing who is kept out."""
+    found: dict[int, Wire] = {}
+    for segment in segments:
+        known = found.get(segment["id"]) if segment["id"] >= PART_IDS_FROM else None
+        values = {user_id for each in (known, segment) if each for user_id in each["constraints"][0]["values"]}
+        found[segment["id"]] = _segment(segment["id"], segment["name"], "NOT_IN", sorted(values)) if known else segment
+    return [*found.values()]
 
 
-class _Named(NamedTuple):
-    lists: dict[SegmentKind, frozenset[str]]
-    left_out: tuple[str, ...]
-    unsent: int
+def _segments(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> list[Wire]:
+    name = f"{key} {kind.name.lower()}"
+    if kind is not SegmentKind.DENIED:
+        return [_segment(segment_id(key, kind), name, "IN", user_ids)]
+    # A strategy requires all of its segments, so the denied are sent as segments of everybody else.
+    return [
+        _segment(_part_id(key, part.bits), f"{name} {part.bits}".rstrip(), "NOT_IN", part.user_ids)
+        for part in named_users.parts(user_ids)
+    ]
 
 
-def _named(flag: RolloutFlag, now: datetime) -> _Named:
-    """Return the lists that travel: of the overrides the earliest, those kept out before those let in."""
-    denied, allowed = (ordered_active_users(each, now) for each in (flag.denied, flag.allowed))
-    sent_denied = _sent(denied, NAMED_MAX)
-    sent_allowed = _sent(allowed, NAMED_MAX - len(sent_denied))
-    left_out = tuple(user_id for user_id in (*denied, *allowed) if refused_user_id(user_id))
-    lists = {
-        SegmentKind.DENIED: frozenset(sent_denied),
-        SegmentKind.ALLOWED: frozenset(sent_allowed),
-        SegmentKind.BETA: frozenset(flag.beta) if flag.exposure.allowlist else frozenset(),
-    }
-    sent = len(sent_denied) + len(sent_allowed)
-    return _Named(lists, left_out, len(denied) + len(allowed) - len(left_out) - sent)
+def _part_id(key: str, bits: str) -> int:
+    """The id of a part of the users kept out: the flag's own where there is one part alone."""
+    first = segment_id(key, SegmentKind.DENIED)
+    return PART_IDS_FROM + crc32(f"{key}/{bits}".encode()) % PART_IDS if bits else first
 
 
-def _sent(user_ids: Iterable[str], most: int) -> list[str]:
-    return list(islice((user_id for user_id in user_ids if not refused_user_id(user_id)), most))
-
-
-# A million beta users take seconds to check and sort; from one change to the next they are mostly the same.
-@lru_cache(maxsize=LIST_CACHE_SIZE)
-def _sendable(user_ids: frozenset[str]) -> _Sendable:
-    left_out = {user_id for user_id in user_ids if refused_user_id(user_id)}
-    return _Sendable(tuple(sorted(user_ids - left_out)), tuple(sorted(left_out)))
-
-
-def _segment(key: str, kind: SegmentKind, user_ids: tuple[str, ...]) -> Wire:
-    # A strategy requires all of its segments, so the denied are sent as the segment of everybody else.
-    operator = "NOT_IN" if kind is SegmentKind.DENIED else "IN"
-    return {
-        "id": segment_id(key, kind),
-        "name": f"{key} {kind.name.lower()}",
-        "constraints": [wire_constraint("userId", operator, user_ids)],
-    }
+def _segment(number: int, name: str, operator: str, user_ids: Sequence[str]) -> Wire:
+    return {"id": number, "name": name, "constraints": [wire_constraint("userId", operator, user_ids)]}
 
 
 def _is_enabled(flag: RolloutFlag, now: datetime, *, is_open: bool) -> bool:
@@ -149,14 +138,14 @@ def _is_enabled(flag: RolloutFlag, now: datetime, *, is_open: bool) -> bool:
     return is_open and guarded and flag.latched is None
 
 
-def _strategies(flag: RolloutFlag, lists: Set[SegmentKind]) -> list[Wire]:
+def _strategies(flag: RolloutFlag, segments: Mapping[SegmentKind, list[Wire]]) -> list[Wire]:
     """The strategies that are open, in the order in which `evaluate` asks."""
     exposure = flag.exposure
-    denied = [segment_id(flag.key, SegmentKind.DENIED)] if SegmentKind.DENIED in lists else []
+    denied = [wire["id"] for wire in segments.get(SegmentKind.DENIED, ())]
     strategies = [
         _default([*denied, segment_id(flag.key, kind)])
         for kind in (SegmentKind.ALLOWED, SegmentKind.BETA)
-        if kind in lists
+        if kind in segments
     ]
     if exposure.environment:
         strategies.append(_default(denied))

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -88,7 +89,7 @@ def with_phased_flags() -> Iterator[Goal]:
     """A server whose 350 flags are all under a rollout, each of which the guard watches."""
     with _served(_plan_many) as (served, office):
         browser, sdk = office.token("frontend"), office.token("client")
-        frontend = [_toggles(browser, user) for user in USERS]
+        frontend = [toggles(browser, user) for user in USERS]
         yield _rate(f"frontend API, {FLAGS} phased flags", 1000, load(served.url, frontend, seconds=SECONDS))
         single = [_evaluation(sdk, f"FLAG_{number % FLAGS}", user) for number, user in enumerate(USERS)]
         yield from _single(f"OFREP, one flag of {FLAGS} phased ones", served, single)
@@ -112,7 +113,7 @@ def with_imported_flags() -> Iterator[Goal]:
         wanted = {
             f"features, {FLAGS} flags, {size:.0f} kB, 200": ([whole], 3000),
             "features, 304": ([again], 8000),
-            f"frontend API, {FLAGS} imported flags": ([_toggles(browser, user) for user in USERS], 300),
+            f"frontend API, {FLAGS} imported flags": ([toggles(browser, user) for user in USERS], 300),
         }
         alone = {}
         for name, (asked, goal) in wanted.items():
@@ -200,13 +201,14 @@ def _import_many(office: Office) -> None:
         import_definitions(
             session,
             "production",
-            {"features": [_feature(number) for number in range(FLAGS)]},
+            {"features": [feature(number) for number in range(FLAGS)]},
             ChangeContext(datetime.now(UTC), "bench", "-"),
             ImportOptions(replace=True),
         )
 
 
-def _feature(number: int) -> dict[str, object]:
+def feature(number: int) -> dict[str, Any]:
+    """One of the imported flags."""
     rollout = {"rollout": str(number % 101), "stickiness": "userId", "groupId": f"flag-{number}"}
     pro = {"contextName": "plan", "operator": "IN", "values": ["pro", "team", "enterprise"]}
     constraints = [pro] if number % 2 else []
@@ -227,7 +229,8 @@ def _phased(members: int) -> RolloutFlag:
     )
 
 
-def _toggles(token: str, user: str) -> Request:
+def toggles(token: str, user: str) -> Request:
+    """What a browser asks."""
     return Request("GET", f"/api/frontend?userId={user}&properties[plan]=pro", {"Authorization": token})
 
 

@@ -12,6 +12,7 @@ from flask import Flask
 from control_plane.core.phases import FLAG
 from flags import client
 from flags.client import Flags
+from flags.client.hooks import EvaluationReason, FlagEvaluation
 from flags.store import UserAttributes
 from tests.billing_office import CUTOVER, Office
 from tests.processes import free_port
@@ -129,3 +130,27 @@ def test_flask_services_configure_it(url: str, office: Office, tmp_path: Path) -
 def _name(url: str, token: str) -> str:
     place = client.Flags(url, token, app_name="", cache_dir=Path(os.devnull).parent, patience_seconds=0)
     return place._cache_name
+
+
+def test_hooks_are_told_of_every_evaluation_and_how_it_came_about(
+    url: str, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[FlagEvaluation] = []
+    made = client.connect(url, office.token("client"), cache_dir=tmp_path, hooks=[told.append])
+    try:
+        office.move(3, 3)
+        assert made.is_enabled("typo", "ann", default=True)
+        made.variant(FLAG, 7)
+        monkeypatch.setenv(FLAG, "off")
+        assert not made.is_enabled(FLAG)
+    finally:
+        made.close()
+    unknown, variant, switched = told
+    assert (unknown.flag, unknown.value, unknown.user_id, unknown.reason) == (
+        "typo",
+        True,
+        "ann",
+        EvaluationReason.ERROR,
+    )
+    assert (variant.variant, variant.user_id, variant.environment) == ("disabled", "7", "production")
+    assert (switched.value, switched.variant, switched.reason) == (False, "off", EvaluationReason.STATIC)

@@ -85,6 +85,7 @@ ROUTES_WITHOUT: Mapping[str, str] = {
 """Routes that change nothing that anybody decides, each with the reason."""
 
 COMMANDS_ELSEWHERE: Mapping[str, str] = {
+    "mcp": "tests/control_plane/mcp_server/test_server.py",
     **dict.fromkeys(("advance", "rearm", "step-back"), "tests/control_plane/rollouts/test_service.py"),
     "flags restore": "tests/flags/administration/test_flag_versions.py",
     "account reset-second-factor": "tests/dashboards/views/test_second_factor.py",

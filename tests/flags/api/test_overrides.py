@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import insert
 from werkzeug.test import TestResponse
 
 from control_plane.change_context import ChangeContext
@@ -16,8 +17,9 @@ from control_plane.platform.db.database import read_only, transaction
 from flags import store
 from flags.administration.overrides import sweep
 from flags.client_features.refresher import REFRESHER
+from flags.models import FlagOverride
 from flags.store import Effect
-from flags.unleash.compiler import NAMED_MAX
+from flags.unleash.named_users import ALLOWED_MAX, DENIED_MAX
 from tests.billing_office import Office
 
 Call = Callable[..., TestResponse]
@@ -150,7 +152,7 @@ def test_ended_overrides_are_put_away_and_stay_away(app: Flask, office: Office, 
 def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(call: Call, app: Flask, office: Office) -> None:
     began = datetime.now(UTC)
     with app.app_context(), transaction() as session:
-        for number in range(NAMED_MAX):
+        for number in range(ALLOWED_MAX):
             change = ChangeContext(began + timedelta(microseconds=number), "-", "A trial.")
             store.put_override(session, FLAG, f"user-{number:03}", Effect.ALLOW, change)
     assert "warning" not in call("GET", PATH, kind="admin").json
@@ -162,7 +164,7 @@ def test_beyond_a_hundred_the_server_answers_and_every_change_says_so(call: Call
         "segments"
     ]
     (values,) = [each["constraints"][0]["values"] for each in segments]
-    assert (len(values), "the-last" in values) == (NAMED_MAX, False)
+    assert (len(values), "the-last" in values) == (ALLOWED_MAX, False)
 
 
 def test_overrides_are_listed_a_page_at_a_time(call: Call) -> None:
@@ -175,3 +177,19 @@ def test_overrides_are_listed_a_page_at_a_time(call: Call) -> None:
     assert ([each["userId"] for each in rest["overrides"]], "next" in rest) == (["eve"], False)
     for wrong in ("0", "1001", "many", "-1"):
         assert call("GET", f"{PATH}?limit={wrong}", kind="admin").json["code"] == "INVALID_PARAMETER"
+
+
+def test_who_is_kept_out_beyond_any_number_is_sent_and_one_too_many_is_refused(
+    call: Call, app: Flask, now: datetime
+) -> None:
+    fields = {"flag": FLAG, "effect": Effect.DENY.value, "reason": "-", "actor": "-", "created_at": now}
+    with app.app_context(), transaction() as session:
+        session.execute(insert(FlagOverride), [{**fields, "user_id": f"user-{number}"} for number in range(DENIED_MAX)])
+    refused = call("PUT", f"{PATH}/deny/one-more", kind="admin", json=BECAUSE)
+    assert (refused.status_code, refused.json["code"]) == (409, "TOO_MANY_KEPT_OUT")
+    assert "by an attribute that the plan asks for, hold the rollout" in refused.json["detail"]
+    assert call("PUT", f"{PATH}/deny/user-7", kind="admin", json=BECAUSE).status_code == 200, "no further name"
+    assert call("PUT", f"{PATH}/allow/one-more", kind="admin", json=BECAUSE).status_code == 200
+    body = call("GET", "/api/client/features", kind="client", headers={"Unleash-Client-Spec": "6.1.0"}).json
+    lists = [each["constraints"][0] for each in body["segments"] if each["constraints"][0]["operator"] == "NOT_IN"]
+    assert sum(len(each["values"]) for each in lists) == DENIED_MAX

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable
 
+import brotli
 import pytest
 from flask import Flask
 from sqlalchemy import text
@@ -53,6 +54,21 @@ def test_who_takes_gzip_gets_the_same_in_a_fraction_and_not_twice(
     assert call("GET", PATH, kind="client", headers=known).status_code == 304
     office.move(3)
     assert call("GET", PATH, kind="client", headers=known).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("gzip, deflate, br", "br"), ("br", "br"), ("gzip;q=0.9, br;q=0.5", "gzip"), ("br;q=0, *", "gzip"), ("*", "br")],
+)
+def test_of_what_a_caller_likes_alike_the_smaller_is_sent(
+    accepted: str, encoding: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_response, "BYTES_MIN", 1)
+    plain = call("GET", PATH, kind="client", headers=NEW)
+    packed = call("GET", PATH, kind="client", headers=NEW | {"Accept-Encoding": accepted})
+    unpack = {"br": brotli.decompress, "gzip": gzip.decompress}[encoding]
+    assert (packed.headers["Content-Encoding"], unpack(packed.data)) == (encoding, plain.data)
+    assert packed.headers["ETag"] == f"W/{plain.headers['ETag']}"
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip;q=0", "br", ""])
