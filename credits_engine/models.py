@@ -50,6 +50,21 @@ class CreditPlanVersion(Base):
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
     added_by: Mapped[str] = mapped_column(Text)
+    grace_days: Mapped[int | None] = mapped_column(Integer)
+
+
+class AddedCreditKind(Base):
+    """A kind of credits that came as data, and what each plan grants of it; rows are only ever added."""
+
+    __tablename__ = "credit_added_kind"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    limits: Mapped[dict[str, Any]] = mapped_column(JSON)
+    packs: Mapped[list[int]] = mapped_column(JSON)
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_by: Mapped[str] = mapped_column(Text)
 
 
 class LegacyBook(Base):

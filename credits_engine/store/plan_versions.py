@@ -1,20 +1,23 @@
 """Rows of plan versions, and the rows of the catalogue by which PostgreSQL's functions decide."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, insert, select, text
+from sqlalchemy import Table, func, insert, literal, select, text
 from sqlalchemy.orm import Session
 
 from control_plane.platform.db.database import is_postgresql
-from credits_engine.engines.amounts import Amounts, Limits
+from credits_engine.engines.added_kinds import AddedKind
+from credits_engine.engines.amounts import Amounts, Limit, Limits
 from credits_engine.engines.plan_versions import PlanVersion
 from credits_engine.engines.plans import CreditPlan
-from credits_engine.models import CreditPlanVersion
+from credits_engine.models import AddedCreditKind, CreditKindRow, CreditPlanVersion
 from credits_engine.store.tables import JOURNAL, USERS
 
 VERSIONS = cast(Table, CreditPlanVersion.__table__)
+ADDED_KINDS = cast(Table, AddedCreditKind.__table__)
+PLACES = cast(Table, CreditKindRow.__table__)
 ROWS_AT_ONCE = 5_000
 PLANS = text("SELECT called, name, rank FROM credit_plan")
 LIMITS = text("SELECT plan, kind, v2, legacy FROM credit_limit")
@@ -36,8 +39,9 @@ def every(session: Session) -> tuple[PlanVersion, ...]:
             row.plan,
             row.title,
             row.starts_at,
-            {kind: (each["v2"], each["legacy"]) for kind, each in row.limits.items()},
+            _read(row.limits),
             row.above,
+            row.grace_days,
         )
         for row in rows
     )
@@ -45,9 +49,45 @@ def every(session: Session) -> tuple[PlanVersion, ...]:
 
 def add(session: Session, version: PlanVersion, *, now: datetime, by: str) -> None:
     """Add a version."""
-    limits = {kind: {"v2": v2, "legacy": legacy} for kind, (v2, legacy) in version.limits.items()}
-    row = {"plan": version.plan, "title": version.title, "above": version.above, "limits": limits}
+    row = {
+        "plan": version.plan,
+        "title": version.title,
+        "above": version.above,
+        "limits": _written(version.limits),
+        "grace_days": version.grace_days,
+    }
     session.execute(insert(VERSIONS).values(**row, starts_at=version.starts_at, added_at=now, added_by=by))
+
+
+def every_kind(session: Session) -> tuple[AddedKind, ...]:
+    """Return every kind that was added, in that order."""
+    rows = session.execute(select(ADDED_KINDS).order_by(ADDED_KINDS.c.id))
+    return tuple(AddedKind(row.name, row.starts_at, _read(row.limits), tuple(row.packs)) for row in rows)
+
+
+def add_kind(session: Session, added: AddedKind, *, now: datetime, by: str) -> None:
+    """Add a kind, which `begin_kind` gives its place once it begins."""
+    row = {"name": added.name, "limits": _written(added.limits), "packs": list(added.packs)}
+    session.execute(insert(ADDED_KINDS).values(**row, starts_at=added.starts_at, added_at=now, added_by=by))
+
+
+def kinds_in_order(session: Session) -> tuple[str, ...]:
+    """Return the kinds that have a place in every stored amount, in that order."""
+    return tuple(session.scalars(select(PLACES.c.name).order_by(PLACES.c.position)))
+
+
+def begin_kind(session: Session, name: str) -> None:
+    """Give a kind the last place; from then on processes and the functions of the database know it."""
+    last = select(func.max(PLACES.c.position)).scalar_subquery()
+    session.execute(insert(PLACES).from_select(["name", "position"], select(literal(name), last + 1)))
+
+
+def _written(limits: Mapping[str, tuple[Limit, Limit]]) -> dict[str, object]:
+    return {name: {"v2": v2, "legacy": legacy} for name, (v2, legacy) in limits.items()}
+
+
+def _read(limits: Mapping[str, Mapping[str, Limit]]) -> dict[str, tuple[Limit, Limit]]:
+    return {name: (each["v2"], each["legacy"]) for name, each in limits.items()}
 
 
 def write_catalogue(session: Session, plans: Sequence[CreditPlan], kinds: Sequence[str]) -> bool:

@@ -5,6 +5,8 @@ from credits_engine.billing.facts import Item, Snapshot, Status
 from credits_engine.engines.periods import Period
 from credits_engine.engines.plans import Catalogue, CreditPlan, UnknownPlanError, UnknownPriceError
 
+FREE = "free"
+
 
 class UnmappedPriceError(UnknownPriceError):
     """A subscription buys nothing that the catalogue knows; `price` is what to add to it."""
@@ -36,7 +38,10 @@ def plan_of(snapshot: Snapshot, catalogue: Catalogue) -> CreditPlan:
 
     During a trial it is the plan that the catalogue calls `<plan>_trial`, where there is one.
     """
-    known = [plan for item in snapshot.items if (plan := bought(item, catalogue))]
+    mapped = [(item, plan) for item in snapshot.items if (plan := bought(item, catalogue))]
+    known = [plan for item, plan in mapped if item.quantity]
+    if mapped and not known:
+        return catalogue.plan(FREE)
     if not known:
         names = [_name(item) for item in snapshot.items] or [f"no price ({snapshot.subscription_id})"]
         sentence = f"Subscription {snapshot.subscription_id} is for {', '.join(names)}, which buys no plan we know."

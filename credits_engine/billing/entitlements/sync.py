@@ -25,8 +25,7 @@ from credits_engine.billing.entitlements.changes import (
 from credits_engine.billing.entitlements.given_back import DisputePolicy
 from credits_engine.billing.entitlements.history import History, histories
 from credits_engine.billing.entitlements.price_list import catalogue
-from credits_engine.billing.entitlements.prices import UnmappedPriceError
-from credits_engine.billing.entitlements.subscriptions import FREE
+from credits_engine.billing.entitlements.prices import FREE, UnmappedPriceError
 from credits_engine.billing.facts import Fact, Snapshot, Source
 from credits_engine.billing.store import accounts, facts
 from credits_engine.billing.store.accounts import BillingAccount
